@@ -1,0 +1,103 @@
+//! The one error type that leaves a stage: what is wrong in the user's words, where, why, and what
+//! to do about it. It never holds a value from the data nor a secret; it prints nothing itself
+//! (`report` does).
+
+use std::fmt;
+use std::path::PathBuf;
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What an error means for the exit code (DESIGN: 1 batch, 2 project, 3 unreachable).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A batch failed, a check said no, or the batch is held by another run.
+    Batch,
+    /// The project or the command line is wrong.
+    Project,
+    /// The database or the storage can't be reached.
+    Unreachable,
+    /// Stopped by a signal; the payload is its number.
+    Interrupted(i32),
+}
+
+/// A place in one of the user's files; lines and columns count from 1, in characters.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Location {
+    /// Shown relative to the project where it lies within.
+    pub file: PathBuf,
+    pub line: usize,
+    pub column: usize,
+    /// How many characters the caret underlines, at least 1.
+    pub length: usize,
+    /// The text of the line, for the snippet; empty where there is none to show.
+    pub text: String,
+}
+
+/// One problem of the user's files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnostic {
+    pub message: String,
+    pub location: Option<Location>,
+    pub hint: Option<String>,
+}
+
+/// What went wrong, in the user's words.
+#[derive(Debug)]
+pub struct Error {
+    pub kind: Kind,
+    pub message: String,
+    /// Places in the user's files; for [`Kind::Project`] all problems of the project at once.
+    pub diagnostics: Vec<Diagnostic>,
+    /// Why, from below: already free of values and secrets.
+    pub cause: Option<String>,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl Error {
+    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), diagnostics: Vec::new(), cause: None, hint: None }
+    }
+
+    pub fn batch(message: impl Into<String>) -> Self {
+        Self::new(Kind::Batch, message)
+    }
+
+    pub fn project(message: impl Into<String>) -> Self {
+        Self::new(Kind::Project, message)
+    }
+
+    pub fn unreachable(message: impl Into<String>) -> Self {
+        Self::new(Kind::Unreachable, message)
+    }
+
+    #[must_use]
+    pub fn cause(mut self, cause: impl fmt::Display) -> Self {
+        self.cause = Some(cause.to_string());
+        self
+    }
+
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    #[must_use]
+    pub fn diagnostics(mut self, diagnostics: Vec<Diagnostic>) -> Self {
+        self.diagnostics = diagnostics;
+        self
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        if let Some(cause) = &self.cause {
+            write!(f, ": {cause}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Error {}

@@ -1,0 +1,21 @@
+//! healthcare-insights: nested JSON of many healthcare sources, flattened with SQL on Apache
+//! DataFusion into partitioned PostgreSQL tables.
+//!
+//! The way of the data is one direction; the stages do not know each other, and [`run`] is the
+//! arrow diagram in code:
+//!
+//! ```text
+//! project ──> ingest ──> transform ──> warehouse ──> report
+//! ```
+#![forbid(unsafe_code)]
+
+pub mod cli;
+pub mod error;
+pub mod ingest;
+pub mod project;
+pub mod report;
+pub mod run;
+pub mod transform;
+pub mod warehouse;
+
+pub use error::{Error, Result};
