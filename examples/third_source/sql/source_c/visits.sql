@@ -1,0 +1,11 @@
+with stay as (
+    select number, unnest(stays) as item
+    from source
+)
+select
+    number as patient_id,
+    item['no'] as visit_id,
+    item['day'] as visit_date,
+    item['remark'] as provider_notes_text,
+    cast(null as varchar) as provider_notes_author
+from stay
