@@ -233,7 +233,7 @@ def wrapped_shape(p):
         day = date.fromisoformat(v["date"]).strftime("%d.%m.%Y")
         note = v["notes"]
         note = note if note is ABSENT or note is None else note["text"]
-        return present(no=v["visit_id"], day=day, findings=each(v["diagnoses"], finding), remark=note)
+        return present(stayNo=v["visit_id"], day=day, findings=each(v["diagnoses"], finding), remark=note)
 
     # One clinic's ids come as numbers.
     number = int(p["patient_id"].removeprefix("P-"))

@@ -4,7 +4,7 @@ with stay as (
 ),
 finding as (
     select
-        item['no'] as visit_id,
+        item['stayNo'] as visit_id,
         item['day'] as visit_date,
         unnest(item['findings']) as item
     from stay

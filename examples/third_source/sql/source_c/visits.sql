@@ -4,7 +4,7 @@ with stay as (
 )
 select
     number as patient_id,
-    item['no'] as visit_id,
+    item['stayNo'] as visit_id,
     item['day'] as visit_date,
     item['remark'] as provider_notes_text,
     cast(null as varchar) as provider_notes_author
