@@ -14,5 +14,5 @@ select
     item['value'] as value,
     item['unit'] as unit,
     false as below_limit,
-    cast(null as timestamp(6)) as measured_at
+    null as measured_at
 from lab

@@ -7,5 +7,5 @@ select
     item['stayNo'] as visit_id,
     item['day'] as visit_date,
     item['remark'] as provider_notes_text,
-    cast(null as varchar) as provider_notes_author
+    null as provider_notes_author
 from stay
