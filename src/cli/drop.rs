@@ -35,8 +35,8 @@ pub(super) async fn execute(global: &Global, arguments: Arguments) -> Result<u8>
         return Ok(1);
     }
     let warehouse = global.warehouse(&project.root, 1).await?;
-    let dropped = run::drop_batch(&project, &warehouse, &batch, arguments.wait).await?;
-    report::dropped(&batch, &dropped, json);
+    let dropped = run::drop_batch(&project, warehouse, &batch, arguments.wait).await?;
+    report::dropped(&batch, &dropped.rows, json);
     Ok(0)
 }
 

@@ -7,6 +7,7 @@ mod outcome;
 mod progress;
 mod rows;
 
+use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
@@ -59,7 +60,7 @@ pub fn checked(checked: &Checked, as_json: bool) {
         ("views", checked.views),
     ];
     if as_json {
-        data(&json!(counts.into_iter().collect::<std::collections::BTreeMap<_, _>>()).to_string());
+        data(&json!(counts.into_iter().collect::<BTreeMap<_, _>>()).to_string());
     } else {
         let counts: Vec<String> = counts.iter().map(|(noun, count)| format!("{count} {noun}")).collect();
         data(&format!("no problem found: {}", counts.join(", ")));
@@ -67,7 +68,7 @@ pub fn checked(checked: &Checked, as_json: bool) {
 }
 
 /// Prints what dropping a batch removed, per entity.
-pub fn dropped(batch: &Batch, rows: &[(String, u64)], as_json: bool) {
+pub fn dropped(batch: &Batch, rows: &BTreeMap<String, u64>, as_json: bool) {
     if as_json {
         let entities: serde_json::Map<_, _> = rows.iter().map(|(e, n)| (e.clone(), json!(n))).collect();
         data(&json!({"source": batch.source, "date": batch.date.to_string(), "dropped": entities}).to_string());

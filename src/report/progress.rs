@@ -12,6 +12,7 @@ use super::outcome::summary_line;
 use super::{message, thousands};
 use crate::project::Batch;
 use crate::run::{Activity, BatchOutcome, Observer};
+use crate::warehouse::stage::Phase;
 
 /// How often the bars move.
 const TICK: Duration = Duration::from_millis(120);
@@ -86,7 +87,7 @@ impl BatchBars {
                 thousands(rows),
                 HumanBytes(bytes).to_string(),
                 thousands(rate),
-                counter.phase()
+                phase(counter.phase())
             ));
             bar.tick();
         }
@@ -95,6 +96,15 @@ impl BatchBars {
     fn clear(&self) {
         self.entities.iter().for_each(ProgressBar::finish_and_clear);
         self.batch.finish_and_clear();
+    }
+}
+
+fn phase(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Waiting => "",
+        Phase::Copying => "copying",
+        Phase::Indexing => "indexing",
+        Phase::Staged => "ready",
     }
 }
 

@@ -3,7 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use super::{data, lines, table, thousands};
-use crate::warehouse::{QueryResult, RunRow};
+use crate::warehouse::query::QueryResult;
+use crate::warehouse::runs::RunRow;
 
 /// How rows are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,44 +76,33 @@ fn query_csv(result: &QueryResult) -> String {
 /// Prints the run history.
 pub fn status(runs: &[RunRow], as_json: bool) {
     if as_json {
-        data(&Value::Array(runs.iter().map(run_value).collect()).to_string());
+        data(&json!(runs).to_string());
         return;
     }
-    let mut table = table(&["run", "batch", "action", "status", "started", "seconds", "records", "rows", "error"], &[
-        0, 5, 6, 7,
-    ]);
+    let header = ["run", "batch", "action", "status", "started (UTC)", "seconds", "records", "rows", "error"];
+    let mut table = table(&header, &[0, 5, 6, 7]);
     for run in runs {
         let or_dash = |n: Option<u64>| n.map_or_else(|| "-".to_owned(), thousands);
         table.add_row([
             run.run_id.to_string(),
-            run.batch.to_string(),
+            format!("{} {}", run.source, run.batch_date),
             run.action.clone(),
             run.status.clone(),
             run.started_at.format("%Y-%m-%d %H:%M:%S").to_string(),
-            run.seconds().map_or_else(|| "-".to_owned(), |s| format!("{s:.2}")),
-            or_dash(run.records),
-            or_dash(run.rows()),
+            seconds(run).map_or_else(|| "-".to_owned(), |s| format!("{s:.2}")),
+            or_dash(run.records.and_then(|n| u64::try_from(n).ok())),
+            or_dash(rows(run)),
             run.error.clone().unwrap_or_default(),
         ]);
     }
     data(&lines(&table));
 }
 
-fn run_value(run: &RunRow) -> Value {
-    json!({
-        "run_id": run.run_id,
-        "source": run.batch.source,
-        "date": run.batch.date.to_string(),
-        "epoch": run.epoch,
-        "action": run.action,
-        "status": run.status,
-        "started_at": run.started_at.to_rfc3339(),
-        "finished_at": run.finished_at.map(|t| t.to_rfc3339()),
-        "timings_ms": run.timings,
-        "files": run.files,
-        "fingerprint": run.fingerprint,
-        "records": run.records,
-        "counts": run.counts,
-        "error": run.error,
-    })
+fn seconds(run: &RunRow) -> Option<f64> {
+    Some((run.finished_at? - run.started_at).as_seconds_f64())
+}
+
+/// Rows of all entities together.
+fn rows(run: &RunRow) -> Option<u64> {
+    Some(run.counts.as_ref()?.as_object()?.values().filter_map(|count| count.get("rows")?.as_u64()).sum())
 }

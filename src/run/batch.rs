@@ -17,7 +17,8 @@ use crate::error::{Error, Kind, Result};
 use crate::ingest::{self, InputFile, Listing, ReadStats};
 use crate::project::{Batch, Project, Source};
 use crate::transform::{Feed, Prepared, broadcast};
-use crate::warehouse::{Action, Claim, Connection, Lease, RunRecord, StageCounter, Staged, Summary, Warehouse};
+use crate::warehouse::runs::{Action, Failure, RunRecord, Summary};
+use crate::warehouse::{Claim, Connection, Lease, StageCounter, Staged, Warehouse, orphans};
 
 /// How a batch ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,7 +125,11 @@ impl Worker {
         observer: Arc<dyn Observer>,
         stop: CancellationToken,
     ) -> Result<Self> {
-        let lease = Lease::open(&warehouse).await?;
+        let lease = Lease::new(warehouse.clone());
+        let healed = orphans::heal(&lease).await?;
+        if !healed.is_empty() {
+            tracing::info!(runs = ?healed, "removed what dead runs had left");
+        }
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         let invocation = Uuid::now_v7();
         Ok(Self { project, warehouse, plans, lease, invocation, wait, observer, stop, cores })
@@ -163,12 +168,14 @@ impl Worker {
             invocation: self.invocation,
             action: Action::Load,
             fingerprint: listing.as_ref().map(|l| fingerprint(&self.project, source, l.files())),
+            files: files_value(listing.as_ref().map_or(&[], |l| l.files())),
         };
         let Some(listing) = listing else {
-            self.lease.skipped(&self.warehouse, batch, &record).await?;
-            return Ok(BatchOutcome { status: Status::Skipped, ..BatchOutcome::not_started(batch.clone()) });
+            let run_id = self.lease.skip(batch, &record).await?;
+            let skipped = BatchOutcome { status: Status::Skipped, ..BatchOutcome::not_started(batch.clone()) };
+            return Ok(BatchOutcome { run_id: Some(run_id), ..skipped });
         };
-        let claim = Arc::new(self.lease.claim(&self.warehouse, batch, &record, self.wait).await?);
+        let claim = Arc::new(self.lease.claim(batch, &record, self.wait).await?);
         clock.lap("claim");
         let run_id = claim.run_id();
 
@@ -180,16 +187,20 @@ impl Worker {
         let staged = match staged {
             Ok(staged) => staged,
             Err(error) => {
-                claim.fail(&error).await;
+                self.give_up(claim, &error).await;
                 return Ok(BatchOutcome { run_id: Some(run_id), ..BatchOutcome::failed(batch.clone(), error) });
             }
         };
         let records = stats.records();
         let entities = staged.iter().map(|s| EntityOutcome { entity: s.entity().to_owned(), rows: s.rows(), bytes: s.bytes() });
         let entities: Vec<EntityOutcome> = entities.collect();
-        let summary = Summary { files: files_value(listing.files()), records, timings: clock.laps.clone() };
-        claim.swap(&self.project.entities, staged, summary).await?;
+        let summary = Summary { records, timings: clock.laps.iter().cloned().collect() };
+        let mut connection = self.warehouse.acquire().await?;
+        let committed = claim.swap(&mut connection, &self.project.entities, staged, summary).await?;
         clock.lap("swap");
+        if committed.retries > 0 {
+            tracing::info!(%batch, retries = committed.retries, "the swap gave way to readers");
+        }
         Ok(BatchOutcome {
             status: Status::Committed,
             run_id: Some(run_id),
@@ -199,6 +210,17 @@ impl Worker {
             timings: clock.laps,
             ..BatchOutcome::not_started(batch.clone())
         })
+    }
+
+    /// Ends the run in the history; what can't be written there, the next run finds out.
+    async fn give_up(&self, claim: Claim, error: &Error) {
+        let failure = match error.kind {
+            Kind::Interrupted(_) => Failure::Interrupted,
+            _ => Failure::Failed,
+        };
+        if let Err(unmarked) = claim.fail(failure, &error.to_string()).await {
+            tracing::warn!(error = %unmarked, "the run could not be marked as ended; the next run will");
+        }
     }
 
     /// Fills the staging tables of all entities; stops early on a signal.
@@ -295,7 +317,7 @@ impl Stage<'_> {
         &self,
         index: usize,
         plan: &Prepared,
-        connection: Connection,
+        mut connection: Connection,
         feed: Arc<Feed>,
     ) -> impl Future<Output = Result<Option<(usize, Staged)>>> + Send + 'static {
         let (worker, claim) = (Arc::clone(self.worker), Arc::clone(self.claim));
@@ -304,7 +326,7 @@ impl Stage<'_> {
         async move {
             let rows = worker.plans.engine.execute(&plan, &batch, feed).await?;
             let entity = worker.project.entity(&plan.entity).ok_or_else(internal)?;
-            let staged = claim.stage(connection, entity, rows, &|record| listing.place(record), counter).await?;
+            let staged = claim.stage(&mut connection, entity, rows, &|record| listing.place(record), &counter).await?;
             Ok(Some((index, staged)))
         }
     }

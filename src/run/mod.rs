@@ -3,6 +3,7 @@
 //! the stages and nothing of how any of them works.
 
 mod batch;
+mod drop;
 mod fingerprint;
 mod observer;
 mod prepare;
@@ -12,6 +13,7 @@ mod serve;
 mod stop;
 
 pub use batch::{BatchOutcome, EntityOutcome, Status};
+pub use drop::drop_batch;
 pub use observer::{Activity, Observer};
 pub use prepare::{Checked, check};
 pub use schedule::{Options, Outcome, run};
