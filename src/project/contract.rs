@@ -7,18 +7,26 @@ use super::relations::{self, Draft, Named, ParentDraft};
 use super::types::parse_pg_type;
 use super::yaml::{Entry, Node, Span, Value};
 
-const PROJECT_KEYS: Keys =
-    Keys { known: &["name", "description", "entities"], later: &["privacy", "defaults", "checks", "quarantine"] };
+const PROJECT_KEYS: Keys = Keys {
+    known: &["name", "description", "entities"],
+    later: &["privacy", "defaults", "checks"],
+};
 const ENTITY_KEYS: Keys = Keys {
     known: &["description", "columns", "key", "parent", "indexes"],
-    later: &["checks", "conserves", "row_count", "freshness"],
+    later: &["checks", "conserves"],
 };
 const COLUMN_KEYS: Keys = Keys {
     known: &["type", "nullable", "description"],
-    later: &["checks", "phi", "mask", "accepted_values", "range", "matches", "length", "unique", "not_null"],
+    later: &["checks", "phi", "mask", "domain"],
 };
-const PARENT_KEYS: Keys = Keys { known: &["entity", "columns"], later: &["orphans"] };
-const INDEX_KEYS: Keys = Keys { known: &["columns"], later: &["unique", "where", "using", "include", "name"] };
+const PARENT_KEYS: Keys = Keys {
+    known: &["entity", "columns"],
+    later: &[],
+};
+const INDEX_KEYS: Keys = Keys {
+    known: &["columns"],
+    later: &[],
+};
 
 /// What `pipeline.yaml` declares.
 #[derive(Default)]
@@ -33,7 +41,11 @@ pub(super) struct Contract {
 pub(super) fn read(ctx: &mut Context<'_>, root: &Node) -> Contract {
     let example = "entities: {patients: {columns: {patient_id: text}}}";
     if matches!(root.value, Value::Null) {
-        ctx.problem(Span::START, "pipeline.yaml declares nothing", format!("declare the entities: {example}"));
+        ctx.problem(
+            Span::START,
+            "pipeline.yaml declares nothing",
+            format!("declare the entities: {example}"),
+        );
         return Contract::default();
     }
     let Some(project) = Mapping::of_options(ctx, "pipeline.yaml", Span::START, root, &PROJECT_KEYS) else {
@@ -41,21 +53,34 @@ pub(super) fn read(ctx: &mut Context<'_>, root: &Node) -> Contract {
     };
     project.text(ctx, "name");
     project.text(ctx, "description");
-    let Some(entry) = project.required(ctx, "entities", example) else { return Contract::default() };
+    let Some(entry) = project.required(ctx, "entities", example) else {
+        return Contract::default();
+    };
     let Some(entities) = Mapping::of_names(ctx, "`entities`", entry.key.span, &entry.value) else {
         return Contract::default();
     };
-    let drafts: Vec<Draft> = entities.entries().map(|entry| entity(ctx, entry)).collect();
+    let drafts: Vec<Draft> = entities.entries().iter().map(|entry| entity(ctx, entry)).collect();
     if drafts.is_empty() {
-        ctx.problem(entry.key.span, "`entities` declares no entity", format!("declare one: {example}"));
+        ctx.problem(
+            entry.key.span,
+            "`entities` declares no entity",
+            format!("declare one: {example}"),
+        );
     }
     let names = drafts.iter().map(|draft| draft.entity.name.clone()).collect();
-    Contract { entities: relations::check(ctx, drafts), names }
+    Contract {
+        entities: relations::check(ctx, drafts),
+        names,
+    }
 }
 
 fn entity(ctx: &mut Context<'_>, entry: &Entry) -> Draft {
     let name = entry.key.text.clone();
-    bad_name(ctx, entry.key.span, names::check_identifier("the name of an entity", &name, names::MAX_ENTITY));
+    bad_name(
+        ctx,
+        entry.key.span,
+        names::check_identifier("the name of an entity", &name, names::MAX_ENTITY),
+    );
     let mut draft = Draft::new(Entity {
         name: name.clone(),
         description: None,
@@ -76,7 +101,11 @@ fn entity(ctx: &mut Context<'_>, entry: &Entry) -> Draft {
     if let Some(key) = options.get("key") {
         draft.key = named(entry_texts(ctx, key));
         if matches!(&key.value.value, Value::List(list) if list.is_empty()) {
-            ctx.problem(key.key.span, "`key` names no column", "name the columns, or leave `key` out".to_owned());
+            ctx.problem(
+                key.key.span,
+                "`key` names no column",
+                "name the columns, or leave `key` out".to_owned(),
+            );
         }
     }
     draft.parent = options.get("parent").and_then(|entry| read_parent(ctx, entry));
@@ -87,7 +116,9 @@ fn entity(ctx: &mut Context<'_>, entry: &Entry) -> Draft {
 }
 
 fn read_columns(ctx: &mut Context<'_>, entry: &Entry, draft: &mut Draft) {
-    let Some(columns) = Mapping::of_names(ctx, "`columns`", entry.key.span, &entry.value) else { return };
+    let Some(columns) = Mapping::of_names(ctx, "`columns`", entry.key.span, &entry.value) else {
+        return;
+    };
     for entry in columns.entries() {
         bad_name(ctx, entry.key.span, names::check_column(&entry.key.text));
         let (column, typed) = column(ctx, entry);
@@ -97,7 +128,11 @@ fn read_columns(ctx: &mut Context<'_>, entry: &Entry, draft: &mut Draft) {
         draft.entity.columns.push(column);
     }
     if draft.entity.columns.is_empty() {
-        ctx.problem(entry.key.span, "`columns` declares no column", "add one: patient_id: text".to_owned());
+        ctx.problem(
+            entry.key.span,
+            "`columns` declares no column",
+            "add one: patient_id: text".to_owned(),
+        );
     }
 }
 
@@ -117,7 +152,9 @@ fn column(ctx: &mut Context<'_>, entry: &Entry) -> (Column, bool) {
         };
         column.nullable = options.flag(ctx, "nullable", true);
         column.description = options.text(ctx, "description").map(|text| text.value);
-        options.required(ctx, "type", "type: text").and_then(|entry| entry_text(ctx, entry))
+        options
+            .required(ctx, "type", "type: text")
+            .and_then(|entry| entry_text(ctx, entry))
     } else {
         let what = format!("the type of `{}`", entry.key.text);
         node_text(ctx, &what, entry.place(), &entry.value)
@@ -139,7 +176,10 @@ fn column(ctx: &mut Context<'_>, entry: &Entry) -> (Column, bool) {
 fn read_parent(ctx: &mut Context<'_>, entry: &Entry) -> Option<ParentDraft> {
     if !matches!(entry.value.value, Value::Map(_)) {
         let entity = entry_text(ctx, entry)?;
-        return Some(ParentDraft { entity: entity.into(), columns: None });
+        return Some(ParentDraft {
+            entity: entity.into(),
+            columns: None,
+        });
     }
     let options = Mapping::of_options(ctx, "`parent`", entry.key.span, &entry.value, &PARENT_KEYS)?;
     let entity = options.required(ctx, "entity", "entity: patients")?;
@@ -152,22 +192,33 @@ fn read_parent(ctx: &mut Context<'_>, entry: &Entry) -> Option<ParentDraft> {
         }
         texts
     });
-    Some(ParentDraft { entity: entity.into(), columns })
+    Some(ParentDraft {
+        entity: entity.into(),
+        columns,
+    })
 }
 
 /// `indexes: [[a], [a, b], {columns: [c]}]`
 fn read_indexes(ctx: &mut Context<'_>, entry: &Entry, draft: &mut Draft) {
     let Value::List(list) = &entry.value.value else {
         let message = format!("`indexes` must be a list, not {}", entry.value.value.kind());
-        ctx.problem(entry.place(), message, "write a list of column lists: [[name]]".to_owned());
+        ctx.problem(
+            entry.place(),
+            message,
+            "write a list of column lists: [[name]]".to_owned(),
+        );
         return;
     };
     for node in list {
         let columns = match &node.value {
             Value::List(_) => list_texts(ctx, "an index", node.span, node),
             Value::Map(_) => {
-                let Some(options) = Mapping::of_options(ctx, "the index", node.span, node, &INDEX_KEYS) else { continue };
-                let Some(columns) = options.required(ctx, "columns", "columns: [name]") else { continue };
+                let Some(options) = Mapping::of_options(ctx, "the index", node.span, node, &INDEX_KEYS) else {
+                    continue;
+                };
+                let Some(columns) = options.required(ctx, "columns", "columns: [name]") else {
+                    continue;
+                };
                 entry_texts(ctx, columns)
             }
             value => {
@@ -182,12 +233,18 @@ fn read_indexes(ctx: &mut Context<'_>, entry: &Entry, draft: &mut Draft) {
         };
         if columns.is_empty() {
             if matches!(&node.value, Value::List(list) if list.is_empty()) {
-                ctx.problem(node.span, "an index names no column", "name its columns, or take it out".to_owned());
+                ctx.problem(
+                    node.span,
+                    "an index names no column",
+                    "name its columns, or take it out".to_owned(),
+                );
             }
             continue;
         }
         let columns = named(columns);
-        let index = Index { columns: columns.iter().map(|column| column.name.clone()).collect() };
+        let index = Index {
+            columns: columns.iter().map(|column| column.name.clone()).collect(),
+        };
         if draft.indexes.iter().any(|(_, other)| *other == index) {
             let message = format!("the index on ({}) is given twice", index.columns.join(", "));
             ctx.problem(node.span, message, "keep one of them".to_owned());

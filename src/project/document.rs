@@ -9,6 +9,8 @@ use super::secrets;
 use super::yaml::{self, Node, Span};
 use crate::error::Location;
 
+/// Longer lines are not shown: nobody reads them, and each problem in one would hold a copy.
+const MAX_SHOWN: usize = 4_000;
 /// Far above any project's file; keeps a mistaken path from filling the memory.
 const MAX_BYTES: u64 = 8 * 1024 * 1024;
 
@@ -49,9 +51,20 @@ impl Document {
         let line = span.line.clamp(1, self.lines.len().max(1));
         let text = self.lines.get(line - 1).cloned().unwrap_or_default();
         let width = text.trim_end().chars().count();
-        let column = if line == span.line { span.column.clamp(1, width + 1) } else { width + 1 };
+        let column = if line == span.line {
+            span.column.clamp(1, width + 1)
+        } else {
+            width + 1
+        };
         let length = span.length.min((width + 1).saturating_sub(column)).max(1);
-        Location { file: self.path.clone(), line, column, length, text }
+        let text = if width > MAX_SHOWN { String::new() } else { text };
+        Location {
+            file: self.path.clone(),
+            line,
+            column,
+            length,
+            text,
+        }
     }
 }
 
@@ -60,17 +73,28 @@ pub(super) fn read_text(root: &Path, path: &Path, problems: &mut Problems) -> Op
     let full = root.join(path);
     let too_large = fs::metadata(&full).is_ok_and(|metadata| metadata.len() > MAX_BYTES);
     if too_large {
-        problems.of_file(path, "the file is too large to be part of a project", "data belongs elsewhere: 8 MiB at most");
+        problems.of_file(
+            path,
+            "the file is too large to be part of a project",
+            "data belongs elsewhere: 8 MiB at most",
+        );
         return None;
     }
     match fs::read(&full).map(String::from_utf8) {
-        Ok(Ok(text)) => Some(text.strip_prefix('\u{feff}').map_or_else(|| text.clone(), str::to_owned)),
+        Ok(Ok(text)) => Some(
+            text.strip_prefix('\u{feff}')
+                .map_or_else(|| text.clone(), str::to_owned),
+        ),
         Ok(Err(_)) => {
             problems.of_file(path, "the file is not UTF-8", "save it in the encoding UTF-8");
             None
         }
         Err(error) => {
-            problems.of_file(path, format!("the file can't be read: {error}"), "check the path and its permissions");
+            problems.of_file(
+                path,
+                format!("the file can't be read: {error}"),
+                "check the path and its permissions",
+            );
             None
         }
     }

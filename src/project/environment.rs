@@ -1,5 +1,5 @@
-//! `${env:NAME}` in the values of YAML files. What a variable holds goes into the checked types only, never into a
-//! message: it may be a secret.
+//! `${env:NAME}` in the values of YAML files. What a variable holds goes into the checked types; a message about the
+//! value shows it as written, for a variable may hold a secret.
 
 /// Looks a variable up; a function, so that tests need not change the process.
 pub(super) type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -76,7 +76,12 @@ mod tests {
 
     #[test]
     fn variables_are_replaced_once() {
-        let cases = [("x", "x"), ("${env:A}", "one"), ("a${env:A}${env:A}b", "aoneoneb"), ("${env:NESTED}", "${env:A}")];
+        let cases = [
+            ("x", "x"),
+            ("${env:A}", "one"),
+            ("a${env:A}${env:A}b", "aoneoneb"),
+            ("${env:NESTED}", "${env:A}"),
+        ];
         for (text, expanded) in cases {
             assert_eq!(expand(text, &lookup).as_deref(), Ok(expanded));
         }
@@ -84,7 +89,10 @@ mod tests {
 
     #[test]
     fn a_doubled_dollar_is_the_text_itself() {
-        assert_eq!(expand("$${env:A} $$ ${env:A}", &lookup).as_deref(), Ok("${env:A} $$ one"));
+        assert_eq!(
+            expand("$${env:A} $$ ${env:A}", &lookup).as_deref(),
+            Ok("${env:A} $$ one")
+        );
     }
 
     #[test]

@@ -16,21 +16,28 @@ pub(super) struct BadFormat {
 pub(super) fn check(format: &str, field_type: &FieldType) -> Result<(), BadFormat> {
     let (needs, hint) = match field_type {
         FieldType::Date(_) => ("a whole date", "a date needs year, month and day: \"%d.%m.%Y\""),
-        FieldType::Timestamp(_) => {
-            ("a date and a time of day", "a timestamp needs date, hour and minute: \"%Y-%m-%d %H:%M:%S\"")
-        }
+        FieldType::Timestamp(_) => (
+            "a date and a time of day",
+            "a timestamp needs date, hour and minute: \"%Y-%m-%d %H:%M:%S\"",
+        ),
         _ => (
             "a date, a time of day and an offset",
             "a timestamptz needs date, hour, minute and offset: \"%Y-%m-%dT%H:%M:%S%z\"",
         ),
     };
     if StrftimeItems::new(format).any(|item| item == Item::Error) {
-        return Err(BadFormat { message: format!("`{format}` is no date format"), hint });
+        return Err(BadFormat {
+            message: format!("`{format}` is no date format"),
+            hint,
+        });
     }
     if reads_back(format, field_type) {
         return Ok(());
     }
-    Err(BadFormat { message: format!("the format `{format}` does not give {needs}"), hint })
+    Err(BadFormat {
+        message: format!("the format `{format}` does not give {needs}"),
+        hint,
+    })
 }
 
 fn reads_back(format: &str, field_type: &FieldType) -> bool {
@@ -68,9 +75,18 @@ mod tests {
         }
         let message = |format: &str, field_type: &FieldType| check(format, field_type).map_err(|bad| bad.message);
         assert_eq!(message("%Q", &date), Err("`%Q` is no date format".into()));
-        assert_eq!(message("%d.%m.", &date), Err("the format `%d.%m.` does not give a whole date".into()));
-        assert_eq!(message("dd.mm.yyyy", &date), Err("the format `dd.mm.yyyy` does not give a whole date".into()));
-        assert_eq!(message("%Y-%m-%d", &timestamp), Err("the format `%Y-%m-%d` does not give a date and a time of day".into()));
+        assert_eq!(
+            message("%d.%m.", &date),
+            Err("the format `%d.%m.` does not give a whole date".into())
+        );
+        assert_eq!(
+            message("dd.mm.yyyy", &date),
+            Err("the format `dd.mm.yyyy` does not give a whole date".into())
+        );
+        assert_eq!(
+            message("%Y-%m-%d", &timestamp),
+            Err("the format `%Y-%m-%d` does not give a date and a time of day".into())
+        );
         assert_eq!(
             message("%Y-%m-%d %H:%M", &instant),
             Err("the format `%Y-%m-%d %H:%M` does not give a date, a time of day and an offset".into())

@@ -8,14 +8,29 @@ use crate::error::Location;
 
 const INPUT_KEYS: Keys = Keys {
     known: &[
-        "path", "format", "compression", "records", "on_missing", "on_empty", "on_malformed", "csv", "storage",
+        "path",
+        "format",
+        "compression",
+        "records",
+        "on_missing",
+        "on_empty",
+        "on_malformed",
+        "csv",
+        "storage",
     ],
-    later: &["max_depth", "encoding"],
+    later: &[],
 };
-const CSV_KEYS: Keys = Keys { known: &["delimiter", "quote", "header", "nulls"], later: &["escape", "comment"] };
+const CSV_KEYS: Keys = Keys {
+    known: &["delimiter", "quote", "header", "nulls"],
+    later: &[],
+};
 
-const FORMATS: [(&str, Format); 4] =
-    [("json", Format::Json), ("ndjson", Format::Ndjson), ("csv", Format::Csv), ("parquet", Format::Parquet)];
+const FORMATS: [(&str, Format); 4] = [
+    ("json", Format::Json),
+    ("ndjson", Format::Ndjson),
+    ("csv", Format::Csv),
+    ("parquet", Format::Parquet),
+];
 const COMPRESSIONS: [(&str, Option<Compression>); 5] = [
     ("auto", None),
     ("none", Some(Compression::None)),
@@ -32,7 +47,10 @@ pub(super) fn read(ctx: &mut Context<'_>, entry: &Entry) -> Input {
     let format = options.choice(ctx, "format", &FORMATS);
     let compression = options.choice(ctx, "compression", &COMPRESSIONS);
     check_compression(ctx, &options, format, compression);
-    let storage = options.get("storage").map(|entry| read_storage(ctx, entry)).unwrap_or_default();
+    let storage = options
+        .get("storage")
+        .map(|entry| read_storage(ctx, entry))
+        .unwrap_or_default();
     let path = options.required(ctx, "path", "path: data/{date:%Y%m%d}/visits.json");
     let place = path.map_or(entry.key.span, Entry::place);
     let path = path.and_then(|entry| read_path(ctx, entry, &storage));
@@ -49,8 +67,16 @@ pub(super) fn read(ctx: &mut Context<'_>, entry: &Entry) -> Input {
         format,
         compression,
         records: read_records(ctx, &options, format),
-        on_missing: options.choice(ctx, "on_missing", &[("fail", OnMissing::Fail), ("skip", OnMissing::Skip)]),
-        on_empty: options.choice(ctx, "on_empty", &[("fail", OnEmpty::Fail), ("replace", OnEmpty::Replace)]),
+        on_missing: options.choice(
+            ctx,
+            "on_missing",
+            &[("fail", OnMissing::Fail), ("skip", OnMissing::Skip)],
+        ),
+        on_empty: options.choice(
+            ctx,
+            "on_empty",
+            &[("fail", OnEmpty::Fail), ("replace", OnEmpty::Replace)],
+        ),
         csv: read_csv(ctx, &options, format),
         storage,
     }
@@ -76,11 +102,17 @@ fn read_path(ctx: &mut Context<'_>, entry: &Entry, storage: &[(String, String)])
     // A secret that stands in the text itself was reported with the whole file.
     if secrets::url_holds_secret(&text.value) {
         if !secrets::url_holds_secret(text.raw) {
-            ctx.problem(text.span, "the path's variables make a URL with a secret", secrets::HINT.to_owned());
+            ctx.problem(
+                text.span,
+                "the path's variables make a URL with a secret",
+                secrets::HINT.to_owned(),
+            );
         }
         return Some(text.value);
     }
-    let plain_http = storage.iter().any(|(name, value)| name == "allow_http" && value == "true");
+    let plain_http = storage
+        .iter()
+        .any(|(name, value)| name == "allow_http" && value == "true");
     if let Err(bad) = path::check(&text.value, plain_http) {
         ctx.problem_of(&text, &bad.message, &bad.hint);
     }
@@ -97,13 +129,21 @@ fn check_compression(ctx: &mut Context<'_>, options: &Mapping<'_>, format: Forma
 }
 
 fn read_records(ctx: &mut Context<'_>, options: &Mapping<'_>, format: Format) -> RecordPath {
-    let Some(entry) = options.get("records") else { return RecordPath::default() };
+    let Some(entry) = options.get("records") else {
+        return RecordPath::default();
+    };
     if matches!(format, Format::Csv | Format::Parquet) {
         let hint = "it is for json and ndjson: take it out".to_owned();
-        ctx.problem(entry.key.span, format!("`records` is nothing for {}", name_of(format)), hint);
+        ctx.problem(
+            entry.key.span,
+            format!("`records` is nothing for {}", name_of(format)),
+            hint,
+        );
         return RecordPath::default();
     }
-    let Some(text) = entry_text(ctx, entry) else { return RecordPath::default() };
+    let Some(text) = entry_text(ctx, entry) else {
+        return RecordPath::default();
+    };
     record_path::parse(&text.value).unwrap_or_else(|bad| {
         ctx.problem_of(&text, &bad.message, &bad.hint);
         RecordPath::default()
@@ -112,7 +152,9 @@ fn read_records(ctx: &mut Context<'_>, options: &Mapping<'_>, format: Format) ->
 
 /// `quarantine` is known, but nothing acts on it yet.
 fn check_on_malformed(ctx: &mut Context<'_>, options: &Mapping<'_>) {
-    let Some(entry) = options.get("on_malformed") else { return };
+    let Some(entry) = options.get("on_malformed") else {
+        return;
+    };
     if matches!(&entry.value.value, Value::Text(text) if text == "quarantine") {
         let hint = "write `on_malformed: fail`: a later version will act on it".to_owned();
         ctx.problem(entry.place(), "nothing acts on `on_malformed: quarantine` yet", hint);
@@ -126,16 +168,26 @@ fn read_csv(ctx: &mut Context<'_>, options: &Mapping<'_>, format: Format) -> Csv
     let Some(entry) = options.get("csv") else { return csv };
     if format != Format::Csv {
         let hint = "write `format: csv`, or take `csv` out".to_owned();
-        ctx.problem(entry.key.span, format!("`csv` is nothing for {}", name_of(format)), hint);
+        ctx.problem(
+            entry.key.span,
+            format!("`csv` is nothing for {}", name_of(format)),
+            hint,
+        );
     }
-    let Some(given) = Mapping::of_options(ctx, "`csv`", entry.key.span, &entry.value, &CSV_KEYS) else { return csv };
+    let Some(given) = Mapping::of_options(ctx, "`csv`", entry.key.span, &entry.value, &CSV_KEYS) else {
+        return csv;
+    };
     csv.header = given.flag(ctx, "header", csv.header);
     csv.delimiter = sign(ctx, &given, "delimiter", csv.delimiter);
     csv.quote = sign(ctx, &given, "quote", csv.quote);
     if csv.delimiter == csv.quote
         && let Some(entry) = given.get("quote").or(given.get("delimiter"))
     {
-        ctx.problem(entry.place(), "`delimiter` and `quote` are the same", "choose two signs".to_owned());
+        ctx.problem(
+            entry.place(),
+            "`delimiter` and `quote` are the same",
+            "choose two signs".to_owned(),
+        );
     }
     if let Some(nulls) = given.get("nulls") {
         csv.nulls = entry_texts(ctx, nulls).into_iter().map(|text| text.value).collect();
@@ -145,11 +197,16 @@ fn read_csv(ctx: &mut Context<'_>, options: &Mapping<'_>, format: Format) -> Csv
 
 /// One ASCII character that ends no line.
 fn sign(ctx: &mut Context<'_>, options: &Mapping<'_>, key: &str, default: u8) -> u8 {
-    let Some(text) = options.text(ctx, key) else { return default };
+    let Some(text) = options.text(ctx, key) else {
+        return default;
+    };
     match text.value.as_bytes() {
         [sign] if sign.is_ascii() && !matches!(sign, b'\n' | b'\r' | 0) => *sign,
         _ => {
-            let hint = format!("write it in quotes: {key}: \"{}\"; a tab is \"\\t\"", char::from(default));
+            let hint = format!(
+                "write it in quotes: {key}: \"{}\"; a tab is \"\\t\"",
+                char::from(default)
+            );
             ctx.problem(text.span, format!("`{key}` must be one ASCII character"), hint);
             default
         }
@@ -158,7 +215,9 @@ fn sign(ctx: &mut Context<'_>, options: &Mapping<'_>, key: &str, default: u8) ->
 
 /// Settings of the object store, by its own names; the ones that hold secrets are refused.
 fn read_storage(ctx: &mut Context<'_>, entry: &Entry) -> Vec<(String, String)> {
-    let Some(settings) = Mapping::of_names(ctx, "`storage`", entry.key.span, &entry.value) else { return Vec::new() };
+    let Some(settings) = Mapping::of_names(ctx, "`storage`", entry.key.span, &entry.value) else {
+        return Vec::new();
+    };
     let mut storage = Vec::new();
     for entry in settings.entries() {
         let name = &entry.key.text;
@@ -178,5 +237,8 @@ fn read_storage(ctx: &mut Context<'_>, entry: &Entry) -> Vec<(String, String)> {
 }
 
 fn name_of(format: Format) -> &'static str {
-    FORMATS.iter().find(|(_, known)| *known == format).map_or("", |(name, _)| name)
+    FORMATS
+        .iter()
+        .find(|(_, known)| *known == format)
+        .map_or("", |(name, _)| name)
 }

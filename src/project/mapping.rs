@@ -1,6 +1,8 @@
 //! Typed access to the mappings of a YAML tree: every key is known, given once, and of its type, or there is a
 //! problem. The one place where such problems get their words.
 
+use std::collections::HashMap;
+
 use super::document::Document;
 use super::environment::{self, Lookup};
 use super::problems::{Problems, did_you_mean, one_of};
@@ -23,7 +25,8 @@ impl Context<'_> {
     pub fn problem(&mut self, span: Span, message: impl AsRef<str>, hint: impl Into<Option<String>>) {
         let location = self.document.location(span);
         let hint = hint.into().map(|hint| secrets::mask_urls(&hint));
-        self.problems.add(Some(location), secrets::mask_urls(message.as_ref()), hint);
+        self.problems
+            .add(Some(location), secrets::mask_urls(message.as_ref()), hint);
     }
 
     /// A problem of a text, said by something that saw its variables resolved: where a quoted part came out of a
@@ -49,7 +52,7 @@ impl Text<'_> {
         }
         let mut quoted = false;
         let parts = message.split('`').map(|part| {
-            let replaced = quoted && !self.raw.contains(part);
+            let replaced = quoted && self.value.contains(part) && !self.raw.contains(part);
             quoted = !quoted;
             if replaced { self.raw } else { part }
         });
@@ -57,11 +60,53 @@ impl Text<'_> {
     }
 }
 
+/// `{type: decimal(5,2)}` without quotes is `{type: "decimal(5", "2)": null}` to YAML. Reports it once, and mends the
+/// tree so that nothing else is said of it.
+pub(super) fn mend_cut_types(ctx: &mut Context<'_>, node: &mut Node) {
+    match &mut node.value {
+        Value::List(nodes) => nodes.iter_mut().for_each(|node| mend_cut_types(ctx, node)),
+        Value::Map(entries) => {
+            let mut position = 0;
+            while position < entries.len() {
+                if let Some(whole) = cut_type(&entries[position..]) {
+                    let message = format!("`{whole}` is cut at its comma");
+                    ctx.problem(
+                        entries[position].place(),
+                        message,
+                        format!("put it in quotes: \"{whole}\""),
+                    );
+                    entries[position].value.value = Value::Text(whole);
+                    entries.remove(position + 1);
+                }
+                mend_cut_types(ctx, &mut entries[position].value);
+                position += 1;
+            }
+        }
+        _ => {}
+    }
+}
+
+fn cut_type(entries: &[Entry]) -> Option<String> {
+    let [first, second, ..] = entries else { return None };
+    match (&first.value.value, &second.value.value) {
+        (Value::Text(start), Value::Null) if start.contains('(') && !start.contains(')') => second
+            .key
+            .text
+            .ends_with(')')
+            .then(|| format!("{start},{}", second.key.text)),
+        _ => None,
+    }
+}
+
 /// Reports every URL with a secret in it, wherever in the tree.
 pub(super) fn check_urls(ctx: &mut Context<'_>, node: &Node) {
     match &node.value {
         Value::Text(text) if secrets::url_holds_secret(text) => {
-            ctx.problem(node.span, "a URL with a secret may not stand in a project file", secrets::HINT.to_owned());
+            ctx.problem(
+                node.span,
+                "a URL with a secret may not stand in a project file",
+                secrets::HINT.to_owned(),
+            );
         }
         Value::List(nodes) => nodes.iter().for_each(|node| check_urls(ctx, node)),
         Value::Map(entries) => entries.iter().for_each(|entry| check_urls(ctx, &entry.value)),
@@ -81,14 +126,15 @@ pub(super) struct Mapping<'n> {
     /// What the mapping is, for "... has no `path`".
     what: String,
     at: Span,
-    entries: &'n [Entry],
+    /// Without repetitions, in the file's order.
+    entries: Vec<&'n Entry>,
 }
 
 impl<'n> Mapping<'n> {
     /// Checks the keys of a mapping of options; `at` is where to point for what is missing in it.
     pub fn of_options(ctx: &mut Context<'_>, what: &str, at: Span, node: &'n Node, keys: &Keys) -> Option<Self> {
         let mapping = Self::of_names(ctx, what, at, node)?;
-        for entry in mapping.entries {
+        for entry in &mapping.entries {
             check_option(ctx, &entry.key, keys);
         }
         Some(mapping)
@@ -101,34 +147,46 @@ impl<'n> Mapping<'n> {
             ctx.problem(at, message, "write one `key: value` in a line".to_owned());
             return None;
         };
-        for (position, entry) in entries.iter().enumerate() {
-            if let Some(first) = entries[..position].iter().find(|other| other.key.text == entry.key.text) {
-                let hint = format!("it stands in line {} already: keep one of them", first.key.span.line);
-                ctx.problem(entry.key.span, format!("the key `{}` is given twice", entry.key.text), hint);
+        let mut first_lines: HashMap<&str, usize> = HashMap::new();
+        let mut unique = Vec::with_capacity(entries.len());
+        for entry in entries {
+            if let Some(line) = first_lines.get(entry.key.text.as_str()) {
+                let hint = format!("it stands in line {line} already: keep one of them");
+                ctx.problem(
+                    entry.key.span,
+                    format!("the key `{}` is given twice", entry.key.text),
+                    hint,
+                );
+            } else {
+                first_lines.insert(&entry.key.text, entry.key.span.line);
+                unique.push(entry);
             }
         }
-        Some(Self { what: what.to_owned(), at, entries })
+        Some(Self {
+            what: what.to_owned(),
+            at,
+            entries: unique,
+        })
     }
 
     /// The entries without repetitions, in the file's order.
-    pub fn entries(&self) -> impl Iterator<Item = &'n Entry> + use<'n> {
-        let entries = self.entries;
-        entries
-            .iter()
-            .enumerate()
-            .filter(|(position, entry)| entries[..*position].iter().all(|other| other.key.text != entry.key.text))
-            .map(|(_, entry)| entry)
+    pub fn entries(&self) -> &[&'n Entry] {
+        &self.entries
     }
 
     pub fn get(&self, key: &str) -> Option<&'n Entry> {
-        self.entries.iter().find(|entry| entry.key.text == key)
+        self.entries.iter().find(|entry| entry.key.text == key).copied()
     }
 
     /// The entry, or a problem where there is none.
     pub fn required(&self, ctx: &mut Context<'_>, key: &str, example: &str) -> Option<&'n Entry> {
         let entry = self.get(key);
         if entry.is_none() {
-            ctx.problem(self.at, format!("{} has no `{key}`", self.what), format!("add `{example}`"));
+            ctx.problem(
+                self.at,
+                format!("{} has no `{key}`", self.what),
+                format!("add `{example}`"),
+            );
         }
         entry
     }
@@ -155,20 +213,21 @@ impl<'n> Mapping<'n> {
             _ => {}
         }
         let message = format!("`{key}` must be true or false, not {}", entry.value.value.kind());
-        ctx.problem(entry.place(), message, format!("write `{key}: {}`", !default));
+        ctx.problem(entry.place(), message, format!("write `{key}: true` or `{key}: false`"));
         default
     }
 
     /// The value that the text names, the first of the choices where there is none.
     pub fn choice<T: Copy>(&self, ctx: &mut Context<'_>, key: &str, choices: &[(&'static str, T)]) -> T {
         let default = choices[0].1;
-        let Some(text) = self.text(ctx, key) else { return default };
+        let Some(text) = self.text(ctx, key) else {
+            return default;
+        };
         if let Some((_, value)) = choices.iter().find(|(name, _)| *name == text.value) {
             return *value;
         }
         let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
-        let hint = did_you_mean(text.raw, names.iter().copied())
-            .unwrap_or_else(|| format!("write {}", one_of(&names)));
+        let hint = did_you_mean(text.raw, names.iter().copied()).unwrap_or_else(|| format!("write {}", one_of(&names)));
         ctx.problem(text.span, format!("`{key}` can't be `{}`", text.raw), hint);
         default
     }
@@ -183,7 +242,11 @@ fn check_option(ctx: &mut Context<'_>, key: &Key, keys: &Keys) {
         let hint = format!("take `{name}` out: a later version will act on it");
         ctx.problem(key.span, format!("nothing acts on `{name}` yet"), hint);
     } else if secrets::is_secret_name(name) {
-        ctx.problem(key.span, format!("a secret may not stand in a project file: `{name}`"), secrets::HINT.to_owned());
+        ctx.problem(
+            key.span,
+            format!("a secret may not stand in a project file: `{name}`"),
+            secrets::HINT.to_owned(),
+        );
     } else {
         let hint = did_you_mean(name, keys.known.iter().copied())
             .unwrap_or_else(|| format!("it may be {}", one_of(keys.known)));
@@ -201,7 +264,8 @@ pub(super) fn node_text<'n>(ctx: &mut Context<'_>, what: &str, span: Span, node:
     let Value::Text(raw) = &node.value else {
         let hint = match node.value {
             Value::Bool(_) | Value::Number => "put it in quotes".to_owned(),
-            _ => format!("write one text as {what}"),
+            Value::Map(_) => "write one text; one that starts with `{` goes in quotes".to_owned(),
+            _ => "write one text".to_owned(),
         };
         ctx.problem(span, format!("{what} must be text, not {}", node.value.kind()), hint);
         return None;
@@ -224,7 +288,10 @@ pub(super) fn list_texts<'n>(ctx: &mut Context<'_>, what: &str, span: Span, node
     match &node.value {
         Value::List(nodes) => {
             let element = format!("each element of {what}");
-            nodes.iter().filter_map(|node| node_text(ctx, &element, element_place(node, span), node)).collect()
+            nodes
+                .iter()
+                .filter_map(|node| node_text(ctx, &element, element_place(node, span), node))
+                .collect()
         }
         value => {
             let hint = match value {

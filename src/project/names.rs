@@ -20,15 +20,24 @@ pub(super) struct BadName {
 /// Checks an identifier; `what` is "entity name" or the like.
 pub(super) fn check_identifier(what: &str, name: &str, max: usize) -> Result<(), BadName> {
     let valid_start = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
-    let valid = valid_start && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    let valid = valid_start
+        && name
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
     if !valid {
         let rule = "use a-z, 0-9 and _, with no digit first";
         let hint = suggestion(name).map_or_else(|| rule.to_owned(), |better| format!("{rule}: `{better}`"));
-        return Err(BadName { message: format!("`{name}` can't be {what}"), hint });
+        return Err(BadName {
+            message: format!("`{name}` can't be {what}"),
+            hint,
+        });
     }
     if name.len() > max {
         let message = format!("`{name}` is too long for {what}: {} characters", name.len());
-        return Err(BadName { message, hint: format!("use {max} characters at most") });
+        return Err(BadName {
+            message,
+            hint: format!("use {max} characters at most"),
+        });
     }
     Ok(())
 }
@@ -36,7 +45,10 @@ pub(super) fn check_identifier(what: &str, name: &str, max: usize) -> Result<(),
 pub(super) fn check_column(name: &str) -> Result<(), BadName> {
     let taken = |by: &str| {
         let message = format!("`{name}` can't be the name of a column: it is {by}");
-        Err(BadName { message, hint: "choose another name".to_owned() })
+        Err(BadName {
+            message,
+            hint: "choose another name".to_owned(),
+        })
     };
     if PARTITION_COLUMNS.contains(&name) {
         return taken("a partition column, which every entity has");
@@ -66,7 +78,10 @@ fn suggestion(name: &str) -> Option<String> {
             _ => better.push('_'),
         }
     }
-    let better = better.trim_end_matches('_').trim_start_matches(|c: char| c.is_ascii_digit()).to_owned();
+    let better = better
+        .trim_end_matches('_')
+        .trim_start_matches(|c: char| c.is_ascii_digit())
+        .to_owned();
     (!better.is_empty() && better.len() <= MAX_IDENTIFIER).then_some(better)
 }
 
@@ -89,10 +104,16 @@ mod tests {
     fn bad_names_come_with_a_better_one() {
         let hint = |name| refusal(name).map(|(_, hint)| hint).unwrap_or_default();
         assert_eq!(hint("visitId"), "use a-z, 0-9 and _, with no digit first: `visit_id`");
-        assert_eq!(hint("Visit-Date"), "use a-z, 0-9 and _, with no digit first: `visit_date`");
+        assert_eq!(
+            hint("Visit-Date"),
+            "use a-z, 0-9 and _, with no digit first: `visit_date`"
+        );
         assert_eq!(hint("1st"), "use a-z, 0-9 and _, with no digit first: `st`");
         assert_eq!(hint("é"), "use a-z, 0-9 and _, with no digit first");
-        assert_eq!(refusal("").map(|r| r.0).as_deref(), Some("`` can't be the name of a column"));
+        assert_eq!(
+            refusal("").map(|r| r.0).as_deref(),
+            Some("`` can't be the name of a column")
+        );
         assert_eq!(hint(&"a".repeat(64)), "use 63 characters at most");
     }
 

@@ -29,7 +29,7 @@ pub fn expand_date(template: &str, date: NaiveDate) -> String {
     path
 }
 
-/// A problem of a path, with its remedy. Neither holds the path.
+/// A problem of a path, with its remedy; what they quote of the path stands in it as quoted.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct BadPath {
     pub message: String,
@@ -37,7 +37,10 @@ pub(super) struct BadPath {
 }
 
 fn bad<T>(message: impl Into<String>, hint: impl Into<String>) -> Result<T, BadPath> {
-    Err(BadPath { message: message.into(), hint: hint.into() })
+    Err(BadPath {
+        message: message.into(),
+        hint: hint.into(),
+    })
 }
 
 /// Checks a path whose variables are resolved; `plain_http` is whether the source's storage asks for it.
@@ -46,11 +49,9 @@ pub(super) fn check(path: &str, plain_http: bool) -> Result<(), BadPath> {
         return bad("the path is empty", "name the input: data/{date}/visits.json");
     }
     check_tokens(path)?;
-    let day = NaiveDate::from_ymd_opt(2023, 5, 2).unwrap_or_default();
-    let expanded = expand_date(path, day);
-    match scheme(&expanded) {
+    match scheme(path) {
         Some((scheme, rest)) => check_url(scheme, rest, plain_http),
-        None => check_glob(&expanded),
+        None => check_glob(path),
     }
 }
 
@@ -131,7 +132,10 @@ fn check_token_format(format: &str) -> Result<(), BadPath> {
     if items.contains(&Item::Error) {
         return bad(format!("`{{date:{format}}}` holds no valid date format"), hint);
     }
-    if items.iter().all(|item| matches!(item, Item::Literal(_) | Item::OwnedLiteral(_))) {
+    if items
+        .iter()
+        .all(|item| matches!(item, Item::Literal(_) | Item::OwnedLiteral(_)))
+    {
         return bad(format!("`{{date:{format}}}` holds no part of the date"), hint);
     }
     let mut text = String::new();
@@ -157,8 +161,11 @@ fn check_url(scheme: &str, rest: &str, plain_http: bool) -> Result<(), BadPath> 
             format!("write {scheme}://{container}/path/{{date}}.json"),
         );
     }
-    if host.contains(['*', '?', '[', '{']) {
-        return bad("a pattern can't stand in a bucket's or host's name", "put it into the path below");
+    if host.contains(['*', '?', '[']) {
+        return bad(
+            "a pattern can't stand in a bucket's or host's name",
+            "put it into the path below",
+        );
     }
     if scheme.starts_with("http") {
         return check_web(scheme, host, key, plain_http);
@@ -176,10 +183,16 @@ fn check_web(scheme: &str, host: &str, key: &str, plain_http: bool) -> Result<()
         );
     }
     if key.contains(['?', '#']) {
-        return bad("a web address can have neither a query nor a pattern", "name one file a batch, without `?` and `#`");
+        return bad(
+            "a web address can have neither a query nor a pattern",
+            "name one file a batch, without `?` and `#`",
+        );
     }
     if key.contains(['*', '[']) {
-        return bad("over https nothing can be listed, so a pattern finds nothing", "name one file a batch");
+        return bad(
+            "over https nothing can be listed, so a pattern finds nothing",
+            "name one file a batch",
+        );
     }
     Ok(())
 }
@@ -187,7 +200,10 @@ fn check_web(scheme: &str, host: &str, key: &str, plain_http: bool) -> Result<()
 fn check_glob(path: &str) -> Result<(), BadPath> {
     for segment in path.split('/') {
         if segment.contains("**") && segment != "**" {
-            return bad("`**` must stand alone between two `/`", "write `**/*.json` for all files at any depth");
+            return bad(
+                "`**` must stand alone between two `/`",
+                "write `**/*.json` for all files at any depth",
+            );
         }
         if let Err(error) = glob::Pattern::new(segment) {
             return bad(
@@ -200,7 +216,10 @@ fn check_glob(path: &str) -> Result<(), BadPath> {
         return bad("the path names a folder", "name its files: add `*.json`");
     }
     if path.rsplit('/').next() == Some("**") {
-        return bad("the path ends in `**`, which names folders", "write `**/*.json` for all files at any depth");
+        return bad(
+            "the path ends in `**`, which names folders",
+            "write `**/*.json` for all files at any depth",
+        );
     }
     Ok(())
 }
@@ -214,7 +233,9 @@ mod tests {
     }
 
     fn problem(path: &str) -> (String, String) {
-        check(path, false).map_err(|bad| (bad.message, bad.hint)).expect_err(path)
+        check(path, false)
+            .map_err(|bad| (bad.message, bad.hint))
+            .expect_err(path)
     }
 
     #[test]
@@ -252,29 +273,59 @@ mod tests {
     #[test]
     fn bad_tokens() {
         let no_date = problem("data/visits.json");
-        assert_eq!(no_date.0, "the path has no `{date}`: every batch would read the same files");
-        assert_eq!(problem("{dat:%Y}"), ("`{dat:%Y}` is no token of a path".into(), "did you mean `{date:%Y}`?".into()));
+        assert_eq!(
+            no_date.0,
+            "the path has no `{date}`: every batch would read the same files"
+        );
+        assert_eq!(
+            problem("{dat:%Y}"),
+            (
+                "`{dat:%Y}` is no token of a path".into(),
+                "did you mean `{date:%Y}`?".into()
+            )
+        );
         assert_eq!(problem("{day}/x").0, "`{day}` is no token of a path");
-        assert_eq!(problem("{region}/x").1, "write {date}, or {date:%Y%m%d} with a format of your own");
+        assert_eq!(
+            problem("{region}/x").1,
+            "write {date}, or {date:%Y%m%d} with a format of your own"
+        );
         assert_eq!(problem("a/{date:%Y").0, "`{date:%Y` lacks its `}`");
         assert_eq!(problem("{date:}").0, "`{date:}` has no format");
         assert_eq!(problem("{date:%Q}").0, "`{date:%Q}` holds no valid date format");
         assert_eq!(problem("{date:YYYY}").0, "`{date:YYYY}` holds no part of the date");
-        assert_eq!(problem("{date:%Y-%H}").0, "`{date:%Y-%H}` asks for more than a date has");
+        assert_eq!(
+            problem("{date:%Y-%H}").0,
+            "`{date:%Y-%H}` asks for more than a date has"
+        );
         assert_eq!(problem("").0, "the path is empty");
     }
 
     #[test]
     fn bad_urls() {
-        assert_eq!(problem("ftp://h/{date}"), ("unknown URL scheme `ftp://`".into(), "use s3://, gs://, az:// or https://".into()));
+        assert_eq!(
+            problem("ftp://h/{date}"),
+            (
+                "unknown URL scheme `ftp://`".into(),
+                "use s3://, gs://, az:// or https://".into()
+            )
+        );
         assert_eq!(problem("htps://h/{date}").1, "did you mean `https`?");
         assert_eq!(problem("file:///{date}").1, "write the local path itself");
         assert_eq!(problem("s3:///{date}").0, "the URL needs a bucket and a path below it");
         assert_eq!(problem("https://h{date}").0, "the URL needs a host and a path below it");
-        assert_eq!(problem("s3://b*/{date}").0, "a pattern can't stand in a bucket's or host's name");
+        assert_eq!(
+            problem("s3://b*/{date}").0,
+            "a pattern can't stand in a bucket's or host's name"
+        );
         assert_eq!(problem("http://host/{date}").0, "`http://` sends the data unencrypted");
-        assert_eq!(problem("https://h/{date}?x=1").0, "a web address can have neither a query nor a pattern");
-        assert_eq!(problem("https://h/{date}/*").0, "over https nothing can be listed, so a pattern finds nothing");
+        assert_eq!(
+            problem("https://h/{date}?x=1").0,
+            "a web address can have neither a query nor a pattern"
+        );
+        assert_eq!(
+            problem("https://h/{date}/*").0,
+            "over https nothing can be listed, so a pattern finds nothing"
+        );
     }
 
     #[test]

@@ -6,24 +6,42 @@ use crate::error::{Diagnostic, Location};
 
 /// All problems met so far.
 #[derive(Debug, Default)]
-pub(super) struct Problems(Vec<Diagnostic>);
+pub(super) struct Problems {
+    diagnostics: Vec<Diagnostic>,
+}
+
+/// More than anybody reads; a hostile file could make any number.
+const MAX_PROBLEMS: usize = 1_000;
 
 impl Problems {
     pub fn add(&mut self, location: Option<Location>, message: impl Into<String>, hint: Option<String>) {
-        self.0.push(Diagnostic { message: message.into(), location, hint });
+        if self.diagnostics.len() < MAX_PROBLEMS {
+            self.diagnostics.push(Diagnostic {
+                message: message.into(),
+                location,
+                hint,
+            });
+        }
     }
 
     /// A problem of a file or folder as a whole.
     pub fn of_file(&mut self, file: &Path, message: impl Into<String>, hint: impl Into<String>) {
-        let location = Location { file: file.to_owned(), line: 1, column: 1, length: 1, text: String::new() };
+        let location = Location {
+            file: file.to_owned(),
+            line: 1,
+            column: 1,
+            length: 1,
+            text: String::new(),
+        };
         self.add(Some(location), message, Some(hint.into()));
     }
 
     /// In the order of files, lines and columns; what an alias repeats is said once.
     pub fn into_diagnostics(mut self) -> Vec<Diagnostic> {
-        self.0.sort_by(|a, b| a.location.cmp(&b.location));
-        self.0.dedup();
-        self.0
+        self.diagnostics
+            .sort_by(|a, b| (&a.location, &a.message).cmp(&(&b.location, &b.message)));
+        self.diagnostics.dedup();
+        self.diagnostics
     }
 }
 
@@ -54,10 +72,19 @@ fn is_cut(name: &str, candidate: &str) -> bool {
 
 /// `a, b or c`
 pub(super) fn one_of(names: &[&str]) -> String {
+    joined(names, "or")
+}
+
+/// `a, b and c`
+pub(super) fn all_of(names: &[&str]) -> String {
+    joined(names, "and")
+}
+
+fn joined(names: &[&str], last_by: &str) -> String {
     match names {
-        [] => String::new(),
+        [] => "none".to_owned(),
         [only] => (*only).to_owned(),
-        [first @ .., last] => format!("{} or {last}", first.join(", ")),
+        [first @ .., last] => format!("{} {last_by} {last}", first.join(", ")),
     }
 }
 
@@ -80,5 +107,7 @@ mod tests {
     fn lists_read_as_english() {
         assert_eq!(one_of(&["a"]), "a");
         assert_eq!(one_of(&["a", "b", "c"]), "a, b or c");
+        assert_eq!(all_of(&["a", "b"]), "a and b");
+        assert_eq!(all_of(&[]), "none");
     }
 }

@@ -13,11 +13,16 @@ pub(super) struct BadRecordPath {
 }
 
 fn bad<T>(text: &str, reason: &str) -> Result<T, BadRecordPath> {
-    Err(BadRecordPath { message: format!("`{text}` is no path of records: {reason}"), hint: HINT.to_owned() })
+    Err(BadRecordPath {
+        message: format!("`{text}` is no path of records: {reason}"),
+        hint: HINT.to_owned(),
+    })
 }
 
 pub(super) fn parse(text: &str) -> Result<RecordPath, BadRecordPath> {
-    let Some(mut rest) = text.strip_prefix('$') else { return bad(text, "it does not start with `$`") };
+    let Some(mut rest) = text.strip_prefix('$') else {
+        return bad(text, "it does not start with `$`");
+    };
     let mut steps = Vec::new();
     while let Some(first) = rest.chars().next() {
         let (step, after) = match first {
@@ -94,7 +99,10 @@ mod tests {
             ("$", vec![]),
             ("$.a", vec![key("a")]),
             ("$[*]", vec![RecordStep::Each]),
-            ("$.entry[*].resource", vec![key("entry"), RecordStep::Each, key("resource")]),
+            (
+                "$.entry[*].resource",
+                vec![key("entry"), RecordStep::Each, key("resource")],
+            ),
             ("$['odd key'][*]", vec![key("odd key"), RecordStep::Each]),
             (r#"$["a.b"]['it\'s \\']"#, vec![key("a.b"), key(r"it's \")]),
             ("$.größe-1", vec![key("größe-1")]),
@@ -120,7 +128,10 @@ mod tests {
             ("$[*", "in brackets stands `*` or a name in quotes"),
             ("$['a", "a quote is not closed"),
             ("$['a'", "a `]` is missing after the quote"),
-            ("$.a b", "a name with other signs than letters needs brackets: ['odd key']"),
+            (
+                "$.a b",
+                "a name with other signs than letters needs brackets: ['odd key']",
+            ),
             (r"$['a\n']", "a backslash stands before a quote or a backslash only"),
         ];
         for (text, reason) in cases {

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use super::mapping::{Context, Text};
 use super::model::{Entity, Index, Parent, PgType};
-use super::problems::{did_you_mean, one_of};
+use super::problems::{all_of, did_you_mean};
 use super::yaml::Span;
 
 /// A name that the file gives, to be looked up.
@@ -18,7 +18,11 @@ pub(super) struct Named {
 
 impl std::convert::From<Text<'_>> for Named {
     fn from(text: Text<'_>) -> Self {
-        Self { name: text.value, raw: text.raw.to_owned(), span: text.span }
+        Self {
+            name: text.value,
+            raw: text.raw.to_owned(),
+            span: text.span,
+        }
     }
 }
 
@@ -40,7 +44,13 @@ pub(super) struct Draft {
 
 impl Draft {
     pub fn new(entity: Entity) -> Self {
-        Self { entity, key: Vec::new(), parent: None, indexes: Vec::new(), untyped: HashSet::new() }
+        Self {
+            entity,
+            key: Vec::new(),
+            parent: None,
+            indexes: Vec::new(),
+            untyped: HashSet::new(),
+        }
     }
 }
 
@@ -63,7 +73,10 @@ pub(super) fn check(ctx: &mut Context<'_>, drafts: Vec<Draft>) -> Vec<Entity> {
 
 fn check_key(ctx: &mut Context<'_>, draft: &Draft) {
     check_columns(ctx, &draft.entity, &draft.key, "`key`");
-    for named in &draft.key {
+    for (position, named) in draft.key.iter().enumerate() {
+        if draft.key[..position].iter().any(|other| other.name == named.name) {
+            continue;
+        }
         let column = draft.entity.columns.iter().find(|column| column.name == named.name);
         if column.is_some_and(|column| column.nullable) {
             let message = format!("the key column `{}` may be null", named.raw);
@@ -83,7 +96,11 @@ fn check_indexes(ctx: &mut Context<'_>, draft: &Draft) {
 fn check_columns(ctx: &mut Context<'_>, entity: &Entity, names: &[Named], what: &str) {
     for (position, named) in names.iter().enumerate() {
         if names[..position].iter().any(|other| other.name == named.name) {
-            ctx.problem(named.span, format!("{what} names `{}` twice", named.raw), "keep one of them".to_owned());
+            ctx.problem(
+                named.span,
+                format!("{what} names `{}` twice", named.raw),
+                "keep one of them".to_owned(),
+            );
         } else if !has_column(entity, &named.name) {
             missing_column(ctx, entity, named, &entity.name);
         }
@@ -98,7 +115,7 @@ fn has_column(entity: &Entity, name: &str) -> bool {
 fn missing_column(ctx: &mut Context<'_>, entity: &Entity, named: &Named, owner: &str) {
     let known: Vec<&str> = entity.columns.iter().map(|column| column.name.as_str()).collect();
     let hint = did_you_mean(&named.raw, known.iter().copied())
-        .unwrap_or_else(|| format!("its columns are {}", one_of(&known).replace(" or ", " and ")));
+        .unwrap_or_else(|| format!("its columns are {}", all_of(&known)));
     ctx.problem(named.span, format!("`{owner}` has no column `{}`", named.raw), hint);
 }
 
@@ -107,21 +124,32 @@ fn parent(ctx: &mut Context<'_>, draft: &Draft, drafts: &[Draft]) -> Option<Pare
     let Some(target) = drafts.iter().find(|other| other.entity.name == parent.entity.name) else {
         let known: Vec<&str> = drafts.iter().map(|draft| draft.entity.name.as_str()).collect();
         let hint = did_you_mean(&parent.entity.raw, known.iter().copied())
-            .unwrap_or_else(|| format!("the entities are {}", one_of(&known).replace(" or ", " and ")));
-        ctx.problem(parent.entity.span, format!("the parent `{}` is no entity", parent.entity.raw), hint);
+            .unwrap_or_else(|| format!("the entities are {}", all_of(&known)));
+        ctx.problem(
+            parent.entity.span,
+            format!("the parent `{}` is no entity", parent.entity.raw),
+            hint,
+        );
         return None;
     };
     let columns = match &parent.columns {
         Some(columns) => given_columns(ctx, draft, target, columns),
         None => key_columns(ctx, draft, target, &parent.entity),
     };
-    Some(Parent { entity: target.entity.name.clone(), columns })
+    Some(Parent {
+        entity: target.entity.name.clone(),
+        columns,
+    })
 }
 
 fn given_columns(ctx: &mut Context<'_>, draft: &Draft, target: &Draft, columns: &[Named]) -> Vec<String> {
     for (position, named) in columns.iter().enumerate() {
         if columns[..position].iter().any(|other| other.name == named.name) {
-            ctx.problem(named.span, format!("`columns` names `{}` twice", named.raw), "keep one of them".to_owned());
+            ctx.problem(
+                named.span,
+                format!("`columns` names `{}` twice", named.raw),
+                "keep one of them".to_owned(),
+            );
             continue;
         }
         for side in [&draft.entity, &target.entity] {
@@ -140,13 +168,16 @@ fn key_columns(ctx: &mut Context<'_>, draft: &Draft, target: &Draft, at: &Named)
         let hint = format!("give `{parent}` a key, or name the columns: parent: {{entity: {parent}, columns: [...]}}");
         ctx.problem(at.span, format!("the parent `{parent}` has no key to join by"), hint);
     }
-    for named in &target.key {
+    // What is wrong with the key itself is said there.
+    let exists = |name: &str| target.entity.columns.iter().any(|column| column.name == name);
+    for named in target.key.iter().filter(|named| exists(&named.name)) {
         if !has_column(&draft.entity, &named.name) {
             let message = format!(
                 "`{}` has no column `{}`, which is in the key of its parent `{parent}`",
                 draft.entity.name, named.raw
             );
-            let hint = format!("add the column, or name those to join by: parent: {{entity: {parent}, columns: [...]}}");
+            let hint =
+                format!("add the column, or name those to join by: parent: {{entity: {parent}, columns: [...]}}");
             ctx.problem(at.span, message, hint);
         }
         check_types(ctx, draft, target, &named.name, at.span);

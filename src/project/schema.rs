@@ -9,8 +9,16 @@ use super::yaml::{Entry, Node, Span, Value};
 const FIELD_KEYS: Keys = Keys {
     known: &["type", "list", "struct", "required", "from", "format", "description"],
     later: &[
-        "phi", "mask", "domain", "reason", "matches", "range", "length", "accepted_values", "normalize", "checks",
-        "unique",
+        "phi",
+        "mask",
+        "domain",
+        "reason",
+        "matches",
+        "range",
+        "length",
+        "accepted_values",
+        "normalize",
+        "checks",
     ],
 };
 
@@ -21,7 +29,11 @@ const RECORD_COLUMN: &str = "_record";
 pub(super) fn read(ctx: &mut Context<'_>, entry: &Entry, flat: Option<&str>) -> Vec<Field> {
     let fields = read_fields(ctx, "`schema`", entry.key.span, &entry.value);
     for field in &fields {
-        let span = Span { line: field.location.line, column: field.location.column, length: field.location.length };
+        let span = Span {
+            line: field.location.line,
+            column: field.location.column,
+            length: field.location.length,
+        };
         if field.name == RECORD_COLUMN {
             let message = format!("`{RECORD_COLUMN}` can't be a field: the engine adds a column of that name");
             ctx.problem(span, message, "leave it out, it can't be loaded".to_owned());
@@ -30,17 +42,27 @@ pub(super) fn read(ctx: &mut Context<'_>, entry: &Entry, flat: Option<&str>) -> 
             && matches!(field.field_type, FieldType::List(_) | FieldType::Struct(_))
         {
             let message = format!("`{}` can't be a list or struct: {format} has flat records", field.name);
-            ctx.problem(span, message, "declare it as `json` where the cell holds JSON, else as `string`".to_owned());
+            ctx.problem(
+                span,
+                message,
+                "declare it as `json` where the cell holds JSON, else as `string`".to_owned(),
+            );
         }
     }
     fields
 }
 
 fn read_fields(ctx: &mut Context<'_>, what: &str, at: Span, node: &Node) -> Vec<Field> {
-    let Some(names) = Mapping::of_names(ctx, what, at, node) else { return Vec::new() };
-    let fields: Vec<Field> = names.entries().map(|entry| read_field(ctx, entry)).collect();
+    let Some(names) = Mapping::of_names(ctx, what, at, node) else {
+        return Vec::new();
+    };
+    let fields: Vec<Field> = names.entries().iter().map(|entry| read_field(ctx, entry)).collect();
     if fields.is_empty() {
-        ctx.problem(at, format!("{what} declares no field"), "add one: patient_id: string".to_owned());
+        ctx.problem(
+            at,
+            format!("{what} declares no field"),
+            "add one: patient_id: string".to_owned(),
+        );
     }
     fields
 }
@@ -58,7 +80,12 @@ fn read_field(ctx: &mut Context<'_>, entry: &Entry) -> Field {
         if let Some(options) = Mapping::of_options(ctx, &what, entry.key.span, &entry.value, &FIELD_KEYS) {
             read_attributes(ctx, &options, &what, entry, &mut field);
         }
-    } else if let Some(text) = node_text(ctx, &format!("the type of `{}`", entry.key.text), entry.place(), &entry.value) {
+    } else if let Some(text) = node_text(
+        ctx,
+        &format!("the type of `{}`", entry.key.text),
+        entry.place(),
+        &entry.value,
+    ) {
         field.field_type = scalar(ctx, &text).unwrap_or(FieldType::Json);
     }
     field
@@ -67,16 +94,28 @@ fn read_field(ctx: &mut Context<'_>, entry: &Entry) -> Field {
 fn read_attributes(ctx: &mut Context<'_>, options: &Mapping<'_>, what: &str, entry: &Entry, field: &mut Field) {
     field.required = options.flag(ctx, "required", false);
     options.text(ctx, "description");
-    let kinds: Vec<&Entry> = ["type", "list", "struct"].iter().filter_map(|kind| options.get(kind)).collect();
+    let kinds: Vec<&Entry> = ["type", "list", "struct"]
+        .iter()
+        .filter_map(|kind| options.get(kind))
+        .collect();
     let read = match kinds[..] {
         [] => {
-            ctx.problem(entry.key.span, format!("{what} has no `type`"), "add `type: string`".to_owned());
+            ctx.problem(
+                entry.key.span,
+                format!("{what} has no `type`"),
+                "add `type: string`".to_owned(),
+            );
             None
         }
         [kind] => match kind.key.text.as_str() {
             "type" => entry_text(ctx, kind).and_then(|text| scalar(ctx, &text)),
             "list" => Some(FieldType::List(Box::new(read_list(ctx, kind)))),
-            _ => Some(FieldType::Struct(read_fields(ctx, "`struct`", kind.key.span, &kind.value))),
+            _ => Some(FieldType::Struct(read_fields(
+                ctx,
+                "`struct`",
+                kind.key.span,
+                &kind.value,
+            ))),
         },
         [first, second, ..] => {
             let message = format!("{what} has both `{}` and `{}`", first.key.text, second.key.text);
@@ -100,10 +139,18 @@ fn read_list(ctx: &mut Context<'_>, entry: &Entry) -> Field {
     let field_type = if let Value::Map(_) = entry.value.value {
         FieldType::Struct(read_fields(ctx, "`list`", entry.key.span, &entry.value))
     } else {
-        entry_text(ctx, entry).and_then(|text| scalar(ctx, &text)).unwrap_or(FieldType::Json)
+        entry_text(ctx, entry)
+            .and_then(|text| scalar(ctx, &text))
+            .unwrap_or(FieldType::Json)
     };
     let location = ctx.location(entry.place());
-    Field { name: "item".to_owned(), field_type, required: false, from: None, location }
+    Field {
+        name: "item".to_owned(),
+        field_type,
+        required: false,
+        from: None,
+        location,
+    }
 }
 
 fn scalar(ctx: &mut Context<'_>, text: &Text<'_>) -> Option<FieldType> {
@@ -147,7 +194,11 @@ fn read_from(ctx: &mut Context<'_>, options: &Mapping<'_>, field: &mut Field) {
         }
         _ => "it is for bool, int, bigint, double and decimal (`string`) and for string (`number`)",
     };
-    ctx.problem(text.span, format!("`from: {}` is nothing for {kind}", text.raw), hint.to_owned());
+    ctx.problem(
+        text.span,
+        format!("`from: {}` is nothing for {kind}", text.raw),
+        hint.to_owned(),
+    );
 }
 
 fn read_format(ctx: &mut Context<'_>, options: &Mapping<'_>, field: &mut Field) {
@@ -157,11 +208,22 @@ fn read_format(ctx: &mut Context<'_>, options: &Mapping<'_>, field: &mut Field) 
         _ => entry_text(ctx, entry).into_iter().collect(),
     };
     if matches!(&entry.value.value, Value::List(list) if list.is_empty()) {
-        ctx.problem(entry.key.span, "`format` names no format", "leave it out for ISO 8601".to_owned());
+        ctx.problem(
+            entry.key.span,
+            "`format` names no format",
+            "leave it out for ISO 8601".to_owned(),
+        );
     }
-    if !matches!(field.field_type, FieldType::Date(_) | FieldType::Timestamp(_) | FieldType::TimestampTz(_)) {
+    if !matches!(
+        field.field_type,
+        FieldType::Date(_) | FieldType::Timestamp(_) | FieldType::TimestampTz(_)
+    ) {
         let message = format!("`format` is nothing for {}", kind(&field.field_type));
-        ctx.problem(entry.key.span, message, "it is for date, timestamp and timestamptz".to_owned());
+        ctx.problem(
+            entry.key.span,
+            message,
+            "it is for date, timestamp and timestamptz".to_owned(),
+        );
         return;
     }
     for text in &texts {

@@ -4,8 +4,16 @@
 pub(super) const HINT: &str = "take it out: secrets come from the environment alone \
     (AWS_SECRET_ACCESS_KEY, GOOGLE_SERVICE_ACCOUNT, AZURE_STORAGE_ACCOUNT_KEY)";
 
-const SECRET_WORDS: [&str; 8] =
-    ["password", "passwd", "passphrase", "secret", "token", "credential", "access_key", "accesskey"];
+const SECRET_WORDS: [&str; 8] = [
+    "password",
+    "passwd",
+    "passphrase",
+    "secret",
+    "token",
+    "credential",
+    "access_key",
+    "accesskey",
+];
 
 /// Whether a key of this name holds a secret.
 pub(super) fn is_secret_name(name: &str) -> bool {
@@ -33,7 +41,10 @@ fn secret_parts(text: &str) -> Vec<(usize, usize)> {
     let mut parts = Vec::new();
     for (position, separator) in text.match_indices("://") {
         let start = position + separator.len();
-        let end = start + text[start..].find([' ', '\t', '\n', '"', '\'', '<', '>']).unwrap_or(text.len() - start);
+        let end = start
+            + text[start..]
+                .find([' ', '\t', '\n', '"', '\'', '<', '>'])
+                .unwrap_or(text.len() - start);
         let authority_end = start + text[start..end].find(['/', '?', '#']).unwrap_or(end - start);
         if let Some(at) = text[start..authority_end].rfind('@')
             && let Some(colon) = colon_outside_of_variables(&text[start..start + at])
@@ -60,7 +71,9 @@ fn colon_outside_of_variables(user: &str) -> Option<usize> {
 }
 
 fn secret_parameters(text: &str, start: usize, end: usize) -> Vec<(usize, usize)> {
-    let Some(question_mark) = text[start..end].find('?') else { return Vec::new() };
+    let Some(question_mark) = text[start..end].find('?') else {
+        return Vec::new();
+    };
     let mut parts = Vec::new();
     let mut position = start + question_mark + 1;
     for parameter in text[position..end].split('&') {
@@ -114,6 +127,9 @@ fn mask_secret_values(line: &str) -> (String, bool) {
         }
         let in_flow = line[..colon].contains('{');
         parts.push((value_start, value_start + value_end(value, in_flow)));
+        if !in_flow {
+            break;
+        }
     }
     (with_stars(line, &parts), !parts.is_empty())
 }
@@ -128,19 +144,25 @@ fn names_a_secret(key: &str) -> bool {
     is_secret_name(key) || key.to_lowercase().ends_with("_key")
 }
 
-/// Where a scalar ends within its line: at its closing quote, or before `,` and `}` of a flow mapping.
+/// Where a scalar ends within its line: before `,` and `}` of a flow mapping, behind its quotes, else at the line's
+/// end. Where the line is no good YAML, rather too much is hidden than too little.
 fn value_end(value: &str, in_flow: bool) -> usize {
-    match value.chars().next() {
-        Some(quote @ ('"' | '\'')) => value[1..].rfind(quote).map_or(value.len(), |close| close + 2),
-        _ if in_flow => value.find([',', '}']).unwrap_or(value.len()),
-        _ => value.len(),
+    if !in_flow {
+        return value.len();
     }
+    let quoted = match value.chars().next() {
+        Some(quote @ ('"' | '\'')) => value[1..].rfind(quote).map_or(value.len(), |close| close + 2),
+        _ => 0,
+    };
+    value[quoted..].find([',', '}']).map_or(value.len(), |end| quoted + end)
 }
 
 /// The text with a star for each character of the byte ranges.
 fn with_stars(text: &str, parts: &[(usize, usize)]) -> String {
     let hidden = |at: usize| parts.iter().any(|(start, end)| (*start..*end).contains(&at));
-    text.char_indices().map(|(at, c)| if hidden(at) { '*' } else { c }).collect()
+    text.char_indices()
+        .map(|(at, c)| if hidden(at) { '*' } else { c })
+        .collect()
 }
 
 #[cfg(test)]
@@ -149,7 +171,14 @@ mod tests {
 
     #[test]
     fn names_of_secrets() {
-        for name in ["password", "DB_PASSWORD", "aws_secret_access_key", "session-token", "access_key_id", "pwd"] {
+        for name in [
+            "password",
+            "DB_PASSWORD",
+            "aws_secret_access_key",
+            "session-token",
+            "access_key_id",
+            "pwd",
+        ] {
             assert!(is_secret_name(name), "{name}");
         }
         for name in ["key", "name", "compass", "author", "passage"] {
@@ -161,9 +190,18 @@ mod tests {
 
     #[test]
     fn urls_with_secrets() {
-        assert_eq!(mask_urls("https://me:hunter2@host/a and s3://b/c"), "https://me:*******@host/a and s3://b/c");
-        assert_eq!(mask_urls("https://h/a?x=1&sig=ab%2F&y=2"), "https://h/a?x=1&sig=*****&y=2");
-        assert_eq!(mask_urls("https://h/a?X-Amz-Signature=abc"), "https://h/a?X-Amz-Signature=***");
+        assert_eq!(
+            mask_urls("https://me:hunter2@host/a and s3://b/c"),
+            "https://me:*******@host/a and s3://b/c"
+        );
+        assert_eq!(
+            mask_urls("https://h/a?x=1&sig=ab%2F&y=2"),
+            "https://h/a?x=1&sig=*****&y=2"
+        );
+        assert_eq!(
+            mask_urls("https://h/a?X-Amz-Signature=abc"),
+            "https://h/a?X-Amz-Signature=***"
+        );
         assert!(url_holds_secret("https://${env:U}:${env:P}@host/a"));
         assert!(!url_holds_secret("https://${env:U}@host/a:b@c"));
         assert!(!url_holds_secret("s3://bucket/{date:%Y}/a:b"));
@@ -186,6 +224,9 @@ mod tests {
 
     #[test]
     fn a_field_named_like_a_secret_keeps_its_attributes_visible() {
-        assert_eq!(mask_lines("token:\n  type: strng\ntoken: {type: x}"), ["token:", "  type: strng", "token: {type: x}"]);
+        assert_eq!(
+            mask_lines("token:\n  type: strng\ntoken: {type: x}"),
+            ["token:", "  type: strng", "token: {type: x}"]
+        );
     }
 }

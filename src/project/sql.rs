@@ -25,14 +25,21 @@ pub(super) fn read_transforms(
     entities: Option<&[String]>,
     problems: &mut Problems,
 ) -> Vec<Transform> {
-    let (folder, location) = &draft.transforms;
+    let Some((folder, location)) = &draft.transforms else {
+        return Vec::new();
+    };
     let shown = folder.display();
-    let example = entities.and_then(|names| names.first()).map_or("<entity>", String::as_str);
+    let example = entities
+        .and_then(|names| names.first())
+        .map_or("<entity>", String::as_str);
     let files = match sql_files(root, folder) {
         Ok(files) if !files.is_empty() => files,
         Ok(_) => {
             let hint = format!("write one file per entity that the source serves: {shown}/{example}.sql");
-            let message = format!("the source `{}` serves no entity: {shown} holds no .sql file", draft.source.name);
+            let message = format!(
+                "the source `{}` serves no entity: {shown} holds no .sql file",
+                draft.source.name
+            );
             problems.add(Some(location.clone()), message, Some(hint));
             return Vec::new();
         }
@@ -54,7 +61,11 @@ pub(super) fn read_transforms(
         {
             no_entity(&stem, &path, entities, problems);
         } else if let Some(sql) = read_sql(root, &path, problems) {
-            transforms.push(Transform { entity: stem, path, sql });
+            transforms.push(Transform {
+                entity: stem,
+                path,
+                sql,
+            });
         }
     }
     transforms

@@ -15,14 +15,39 @@ pub(super) struct BadType {
 
 impl BadType {
     fn new(message: String, hint: impl Into<String>) -> Self {
-        Self { message, hint: hint.into() }
+        Self {
+            message,
+            hint: hint.into(),
+        }
     }
 }
 
 const PG_NAMES: [&str; 25] = [
-    "text", "varchar", "varchar(n)", "bool", "boolean", "int2", "smallint", "int4", "int", "integer", "int8", "bigint",
-    "float4", "real", "float8", "double precision", "numeric", "numeric(p,s)", "decimal", "date", "timestamp",
-    "timestamptz", "jsonb", "uuid", "text[]",
+    "text",
+    "varchar",
+    "varchar(n)",
+    "bool",
+    "boolean",
+    "int2",
+    "smallint",
+    "int4",
+    "int",
+    "integer",
+    "int8",
+    "bigint",
+    "float4",
+    "real",
+    "float8",
+    "double precision",
+    "numeric",
+    "numeric(p,s)",
+    "decimal",
+    "date",
+    "timestamp",
+    "timestamptz",
+    "jsonb",
+    "uuid",
+    "text[]",
 ];
 /// Names of other systems, and what they are called here.
 const PG_SYNONYMS: [(&str, &str); 12] = [
@@ -90,7 +115,15 @@ pub(super) fn parse_pg_type(text: &str) -> Result<PgType, BadType> {
         "jsonb" => PgType::Jsonb,
         "uuid" => PgType::Uuid,
         "text[]" => PgType::TextArray,
-        _ => return Err(unknown(text, name, &PG_SYNONYMS, &PG_NAMES, "PostgreSQL type that a contract may name")),
+        _ => {
+            return Err(unknown(
+                text,
+                name,
+                &PG_SYNONYMS,
+                &PG_NAMES,
+                "PostgreSQL type that a contract may name",
+            ));
+        }
     };
     without_arguments(text, name, &arguments).map(|()| plain)
 }
@@ -100,7 +133,10 @@ fn varchar(text: &str, arguments: &[i64]) -> Result<PgType, BadType> {
     match *arguments {
         [] => Ok(PgType::Varchar(None)),
         [length @ 1..=10_485_760] => Ok(PgType::Varchar(u32::try_from(length).ok())),
-        _ => Err(BadType::new(format!("`{text}` is no type"), "write varchar(n) with n from 1 to 10485760")),
+        _ => Err(BadType::new(
+            format!("`{text}` is no type"),
+            "write varchar(n) with n from 1 to 10485760",
+        )),
     }
 }
 
@@ -121,8 +157,18 @@ fn numeric(text: &str, arguments: &[i64]) -> Result<PgType, BadType> {
     }
 }
 
-const FIELD_NAMES: [&str; 10] =
-    ["string", "bool", "int", "bigint", "double", "decimal(p,s)", "date", "timestamp", "timestamptz", "json"];
+const FIELD_NAMES: [&str; 10] = [
+    "string",
+    "bool",
+    "int",
+    "bigint",
+    "double",
+    "decimal(p,s)",
+    "date",
+    "timestamp",
+    "timestamptz",
+    "json",
+];
 const FIELD_SYNONYMS: [(&str, &str); 20] = [
     ("text", "string"),
     ("varchar", "string"),
@@ -183,9 +229,14 @@ fn decimal(text: &str, arguments: &[i64]) -> Result<FieldType, BadType> {
 
 /// `numeric(10, 2)` as its name and numbers; `double precision` and `text[]` are names.
 fn split(text: &str) -> Result<(&str, Vec<i64>), BadType> {
-    let Some((name, rest)) = text.split_once('(') else { return Ok((text, Vec::new())) };
+    let Some((name, rest)) = text.split_once('(') else {
+        return Ok((text, Vec::new()));
+    };
     let numbers = rest.strip_suffix(')').and_then(|inner| {
-        inner.split(',').map(|number| number.trim().parse().ok()).collect::<Option<Vec<i64>>>()
+        inner
+            .split(',')
+            .map(|number| number.trim().parse().ok())
+            .collect::<Option<Vec<i64>>>()
     });
     let example = "write numbers in the parentheses: varchar(20), numeric(10,2)";
     numbers
@@ -197,7 +248,10 @@ fn without_arguments(text: &str, name: &str, arguments: &[i64]) -> Result<(), Ba
     if arguments.is_empty() {
         return Ok(());
     }
-    Err(BadType::new(format!("`{text}` is no type"), format!("`{name}` takes no numbers: write `{name}`")))
+    Err(BadType::new(
+        format!("`{text}` is no type"),
+        format!("`{name}` takes no numbers: write `{name}`"),
+    ))
 }
 
 fn unknown(text: &str, name: &str, synonyms: &[(&str, &str)], known: &[&str], what: &str) -> BadType {
@@ -218,13 +272,32 @@ mod tests {
     #[test]
     fn every_name_of_a_column_type_is_read_and_spelt_back() {
         let cases = [
-            ("text", "text"), ("varchar", "varchar"), ("varchar(20)", "varchar(20)"), ("bool", "boolean"),
-            ("boolean", "boolean"), ("int2", "smallint"), ("smallint", "smallint"), ("int4", "integer"),
-            ("int", "integer"), ("integer", "integer"), ("int8", "bigint"), ("bigint", "bigint"), ("float4", "real"),
-            ("real", "real"), ("float8", "double precision"), ("double precision", "double precision"),
-            ("numeric", "numeric"), ("decimal", "numeric"), ("numeric(5)", "numeric(5,0)"),
-            ("numeric(10, 2)", "numeric(10,2)"), ("decimal(3,-2)", "numeric(3,-2)"), ("date", "date"),
-            ("timestamp", "timestamp"), ("timestamptz", "timestamptz"), ("jsonb", "jsonb"), ("uuid", "uuid"),
+            ("text", "text"),
+            ("varchar", "varchar"),
+            ("varchar(20)", "varchar(20)"),
+            ("bool", "boolean"),
+            ("boolean", "boolean"),
+            ("int2", "smallint"),
+            ("smallint", "smallint"),
+            ("int4", "integer"),
+            ("int", "integer"),
+            ("integer", "integer"),
+            ("int8", "bigint"),
+            ("bigint", "bigint"),
+            ("float4", "real"),
+            ("real", "real"),
+            ("float8", "double precision"),
+            ("double precision", "double precision"),
+            ("numeric", "numeric"),
+            ("decimal", "numeric"),
+            ("numeric(5)", "numeric(5,0)"),
+            ("numeric(10, 2)", "numeric(10,2)"),
+            ("decimal(3,-2)", "numeric(3,-2)"),
+            ("date", "date"),
+            ("timestamp", "timestamp"),
+            ("timestamptz", "timestamptz"),
+            ("jsonb", "jsonb"),
+            ("uuid", "uuid"),
             ("text[]", "text[]"),
         ];
         for (name, sql) in cases {
@@ -235,7 +308,9 @@ mod tests {
     }
 
     fn pg(name: &str) -> (String, String) {
-        parse_pg_type(name).map_err(|bad| (bad.message, bad.hint)).expect_err(name)
+        parse_pg_type(name)
+            .map_err(|bad| (bad.message, bad.hint))
+            .expect_err(name)
     }
 
     #[test]
@@ -246,21 +321,48 @@ mod tests {
         assert_eq!(pg("string"), (format!("`string` {what}"), "write `text`".into()));
         assert_eq!(pg("json"), (format!("`json` {what}"), "write `jsonb`".into()));
         assert!(pg("geometry").1.starts_with("it may be text, varchar, "));
-        assert_eq!(pg("date(3)"), ("`date(3)` is no type".into(), "`date` takes no numbers: write `date`".into()));
+        assert_eq!(
+            pg("date(3)"),
+            (
+                "`date(3)` is no type".into(),
+                "`date` takes no numbers: write `date`".into()
+            )
+        );
         assert_eq!(pg("varchar(0)").1, "write varchar(n) with n from 1 to 10485760");
-        assert_eq!(pg("varchar(x)").1, "write numbers in the parentheses: varchar(20), numeric(10,2)");
+        assert_eq!(
+            pg("varchar(x)").1,
+            "write numbers in the parentheses: varchar(20), numeric(10,2)"
+        );
         for bad in ["numeric(0)", "numeric(1001)", "numeric(5,1001)", "numeric(1,2,3)"] {
-            assert!(pg(bad).1.starts_with("write numeric(p,s) with a precision from 1 to 1000"), "{bad}");
+            assert!(
+                pg(bad)
+                    .1
+                    .starts_with("write numeric(p,s) with a precision from 1 to 1000"),
+                "{bad}"
+            );
         }
     }
 
     #[test]
     fn field_types() {
-        assert!(matches!(parse_field_type("decimal(38,38)"), Ok(FieldType::Decimal(38, 38))));
+        assert!(matches!(
+            parse_field_type("decimal(38,38)"),
+            Ok(FieldType::Decimal(38, 38))
+        ));
         assert!(matches!(parse_field_type("decimal(5)"), Ok(FieldType::Decimal(5, 0))));
-        for bad in ["decimal", "decimal(39,0)", "decimal(0,0)", "decimal(5,6)", "decimal(5,-1)", "decimal(300,1)"] {
+        for bad in [
+            "decimal",
+            "decimal(39,0)",
+            "decimal(0,0)",
+            "decimal(5,6)",
+            "decimal(5,-1)",
+            "decimal(300,1)",
+        ] {
             let hint = parse_field_type(bad).expect_err(bad).hint;
-            assert_eq!(hint, "write decimal(p,s) with a precision from 1 to 38 and a scale from 0 to the precision");
+            assert_eq!(
+                hint,
+                "write decimal(p,s) with a precision from 1 to 38 and a scale from 0 to the precision"
+            );
         }
         let hint = |name| parse_field_type(name).map_err(|bad| bad.hint).expect_err(name);
         assert_eq!(hint("text"), "write `string`");

@@ -18,7 +18,11 @@ pub(super) struct Span {
 }
 
 impl Span {
-    pub const START: Self = Self { line: 1, column: 1, length: 1 };
+    pub const START: Self = Self {
+        line: 1,
+        column: 1,
+        length: 1,
+    };
 }
 
 impl std::convert::From<serde_saphyr::Location> for Span {
@@ -103,10 +107,13 @@ const STACK_BYTES: usize = 16 * 1024 * 1024;
 /// Runs on a thread of its own, so that the depth of a document can't overflow the caller's stack.
 pub(super) fn parse(text: &str) -> Result<Node, SyntaxError> {
     std::thread::scope(|scope| {
-        let read = || {
-            serde_saphyr::from_str_with_options::<Node>(text, options()).map_err(|error| syntax_error(&error))
+        let read =
+            || serde_saphyr::from_str_with_options::<Node>(text, options()).map_err(|error| syntax_error(&error));
+        let failed = |reason: String| SyntaxError {
+            message: reason,
+            span: Span::START,
+            hint: None,
         };
-        let failed = |reason: String| SyntaxError { message: reason, span: Span::START, hint: None };
         std::thread::Builder::new()
             .stack_size(STACK_BYTES)
             .spawn_scoped(scope, read)
@@ -136,32 +143,50 @@ fn options() -> Options {
     }
 }
 
+const QUOTES_HINT: &str =
+    "check brackets and indentation; put a text in quotes that holds `: ` or starts with one of { [ % @ * & ! ` | >";
+
 fn syntax_error(error: &serde_saphyr::Error) -> SyntaxError {
     let mut origin = error;
     while let serde_saphyr::Error::AliasError { error, .. } = origin {
         origin = error;
     }
     let (message, hint) = match origin {
-        serde_saphyr::Error::Budget { breach: BudgetBreach::Documents { .. }, .. }
-        | serde_saphyr::Error::MultipleDocuments { .. } => {
-            ("the file holds more than one YAML document".to_owned(), Some("keep one, without `---`"))
+        serde_saphyr::Error::Budget {
+            breach: BudgetBreach::Documents { .. },
+            ..
         }
-        serde_saphyr::Error::Budget { breach: BudgetBreach::Depth { .. }, .. } => {
-            ("the YAML is nested too deeply (more than 64 levels)".to_owned(), None)
-        }
+        | serde_saphyr::Error::MultipleDocuments { .. } => (
+            "the file holds more than one YAML document".to_owned(),
+            Some("keep one, without `---`"),
+        ),
+        serde_saphyr::Error::Budget {
+            breach: BudgetBreach::Depth { .. },
+            ..
+        } => ("the YAML is nested too deeply (more than 64 levels)".to_owned(), None),
         serde_saphyr::Error::Budget { .. }
         | serde_saphyr::Error::AliasReplayLimitExceeded { .. }
         | serde_saphyr::Error::AliasReplayStackDepthExceeded { .. } => (
             "the YAML is too large for a project file, its aliases expanded".to_owned(),
             Some("a file may hold 50,000 values, and 1,000 aliases and anchors"),
         ),
-        serde_saphyr::Error::UnknownAnchor { .. } => {
-            ("the alias names no anchor of this file".to_owned(), Some("quote the text if it is none: \"*...\""))
-        }
+        serde_saphyr::Error::UnknownAnchor { .. } => (
+            "the alias names no anchor of this file".to_owned(),
+            Some("quote the text if it is none: \"*...\""),
+        ),
         serde_saphyr::Error::RecursiveReferencesRequireWeakTypes { .. } => {
             ("the alias stands inside its own anchor".to_owned(), None)
         }
-        other => (format!("this is no YAML: {}", UserMessageFormatter.format_message(other)), None),
+        other => {
+            let reason = UserMessageFormatter.format_message(other);
+            let quotes = [
+                "unexpected character",
+                "mapping values are not allowed",
+                "while parsing",
+            ];
+            let hint = quotes.iter().any(|part| reason.contains(part)).then_some(QUOTES_HINT);
+            (format!("this is no YAML: {reason}"), hint)
+        }
     };
     let span = error.location().map_or(Span::START, Span::from);
     SyntaxError { message, span, hint }
@@ -170,7 +195,10 @@ fn syntax_error(error: &serde_saphyr::Error) -> SyntaxError {
 impl<'de> Deserialize<'de> for Node {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let spanned = Spanned::<Value>::deserialize(deserializer)?;
-        Ok(Self { value: spanned.value, span: spanned.defined.into() })
+        Ok(Self {
+            value: spanned.value,
+            span: spanned.defined.into(),
+        })
     }
 }
 
@@ -224,8 +252,14 @@ impl<'de> Visitor<'de> for ValueVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
         let mut entries = Vec::new();
         while let Some(key) = map.next_key::<Spanned<KeyText>>()? {
-            let key = Key { text: key.value.0, span: key.defined.into() };
-            entries.push(Entry { key, value: map.next_value()? });
+            let key = Key {
+                text: key.value.0,
+                span: key.defined.into(),
+            };
+            entries.push(Entry {
+                key,
+                value: map.next_value()?,
+            });
         }
         Ok(Value::Map(entries))
     }
@@ -293,15 +327,35 @@ mod tests {
     #[test]
     fn keys_keep_order_place_and_repetitions() {
         let entries = entries("b: 1\na: 'x'\n\"é\": yes\nb: ~\n");
-        let keys: Vec<_> = entries.iter().map(|e| (e.key.text.as_str(), e.key.span.line, e.value.value.kind())).collect();
-        assert_eq!(keys, [("b", 1, "a number"), ("a", 2, "text"), ("é", 3, "text"), ("b", 4, "empty")]);
-        assert_eq!(entries[1].place(), Span { line: 2, column: 4, length: 3 });
+        let keys: Vec<_> = entries
+            .iter()
+            .map(|e| (e.key.text.as_str(), e.key.span.line, e.value.value.kind()))
+            .collect();
+        assert_eq!(
+            keys,
+            [
+                ("b", 1, "a number"),
+                ("a", 2, "text"),
+                ("é", 3, "text"),
+                ("b", 4, "empty")
+            ]
+        );
+        assert_eq!(
+            entries[1].place(),
+            Span {
+                line: 2,
+                column: 4,
+                length: 3
+            }
+        );
     }
 
     #[test]
     fn merged_keys_point_at_their_definition_and_do_not_repeat_overridden_ones() {
         let entries = entries("base: &b {x: 1, y: 2}\nuse:\n  <<: *b\n  x: t\n");
-        let Value::Map(used) = &entries[1].value.value else { panic!("{entries:?}") };
+        let Value::Map(used) = &entries[1].value.value else {
+            panic!("{entries:?}")
+        };
         let keys: Vec<_> = used.iter().map(|e| (e.key.text.as_str(), e.key.span.line)).collect();
         assert_eq!(keys, [("x", 4), ("y", 1)]);
     }
@@ -314,13 +368,28 @@ mod tests {
     #[test]
     fn errors_are_placed() {
         let no_yaml = |text: &str| format!("this is no YAML: {text}");
-        assert_eq!(error("a: b: c\n"), (no_yaml("mapping values are not allowed in this context"), 1, 5));
+        assert_eq!(
+            error("a: b: c\n"),
+            (no_yaml("mapping values are not allowed in this context"), 1, 5)
+        );
         assert_eq!(error("a: [1\n"), (no_yaml("unclosed bracket '['"), 1, 4));
-        assert_eq!(error("a: *x\n"), ("the alias names no anchor of this file".into(), 1, 4));
-        assert_eq!(error("a: &a [*a]\n"), ("the alias stands inside its own anchor".into(), 1, 8));
+        assert_eq!(
+            error("a: *x\n"),
+            ("the alias names no anchor of this file".into(), 1, 4)
+        );
+        assert_eq!(
+            error("a: &a [*a]\n"),
+            ("the alias stands inside its own anchor".into(), 1, 8)
+        );
         assert_eq!(error("a: !x y\n").0, no_yaml("unsupported tag `!x`"));
-        assert_eq!(error("[x]: y\n").0, no_yaml("invalid type: sequence, expected text as a key"));
-        assert_eq!(error("a: 1\n---\nb: 2\n").0, "the file holds more than one YAML document");
+        assert_eq!(
+            error("[x]: y\n").0,
+            no_yaml("invalid type: sequence, expected text as a key")
+        );
+        assert_eq!(
+            error("a: 1\n---\nb: 2\n").0,
+            "the file holds more than one YAML document"
+        );
     }
 
     #[test]
@@ -330,7 +399,10 @@ mod tests {
             let alias = format!("*a{}", level - 1);
             bomb.push_str(&format!("a{level}: &a{level} [{}]\n", vec![alias; 9].join(",")));
         }
-        assert_eq!(error(&bomb).0, "the YAML is too large for a project file, its aliases expanded");
+        assert_eq!(
+            error(&bomb).0,
+            "the YAML is too large for a project file, its aliases expanded"
+        );
         let deep = format!("a: {}{}\n", "[".repeat(100), "]".repeat(100));
         assert_eq!(error(&deep).0, "the YAML is nested too deeply (more than 64 levels)");
         let block: String = (0..5_000).map(|level| format!("{}a:\n", " ".repeat(level))).collect();

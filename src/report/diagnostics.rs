@@ -61,7 +61,11 @@ fn span(location: &Location) -> std::ops::Range<usize> {
 }
 
 fn footer(name: &str, text: &str, color: AnsiColor, colored: bool) -> String {
-    let style = if colored { color.on_default().bold() } else { Style::new() };
+    let style = if colored {
+        color.on_default().bold()
+    } else {
+        Style::new()
+    };
     format!("{style}{name}{style:#}: {}\n", printable(text))
 }
 

@@ -124,7 +124,10 @@ impl Files {
             let (line, column, length) = (place.line, place.column, place.length);
             writeln!(text, "{file}:{line}:{column}+{length}: {}", problem.message).expect("text");
             writeln!(text, "    {}", problem.hint.as_deref().unwrap_or("-")).expect("text");
-            assert!(place.text.is_empty() || place.column + place.length <= place.text.chars().count() + 2, "{problem:?}");
+            assert!(
+                place.text.is_empty() || place.column + place.length <= place.text.chars().count() + 2,
+                "{problem:?}"
+            );
         }
         assert!(!text.contains("hunter2"), "{text}");
         assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
