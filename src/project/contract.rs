@@ -35,6 +35,8 @@ pub(super) struct Contract {
     pub entities: Vec<Entity>,
     /// Every name that was declared, also of an entity with problems.
     pub names: Vec<String>,
+    /// As read.
+    pub text: String,
 }
 
 /// Reads the file's tree; where there are problems the result may hold stand-ins.
@@ -71,6 +73,7 @@ pub(super) fn read(ctx: &mut Context<'_>, root: &Node) -> Contract {
     Contract {
         entities: relations::check(ctx, drafts),
         names,
+        text: ctx.document.text.clone(),
     }
 }
 

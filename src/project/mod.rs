@@ -27,3 +27,4 @@ mod tests;
 pub use load::{find_root, load};
 pub use model::*;
 pub use path::expand_date;
+pub use problems::did_you_mean;

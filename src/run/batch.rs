@@ -325,7 +325,7 @@ impl Stage<'_> {
         let counter = Arc::clone(&self.counters[index]);
         async move {
             let rows = worker.plans.engine.execute(&plan, &batch, feed).await?;
-            let entity = worker.project.entity(&plan.entity).ok_or_else(internal)?;
+            let entity = worker.project.entity(&plan.entity)?;
             let staged = claim.stage(&mut connection, entity, rows, &|record| listing.place(record), &counter).await?;
             Ok(Some((index, staged)))
         }

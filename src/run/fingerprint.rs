@@ -14,11 +14,7 @@ pub(super) fn fingerprint(project: &Project, source: &Source, files: &[InputFile
         hash.update(text);
     };
     part(&project.text);
-    part(&source.text);
-    for transform in &source.transforms {
-        part(&transform.entity);
-        part(&transform.sql);
-    }
+    part(&source.fingerprint_text());
     for file in files {
         part(&file.path);
         part(&file.size.to_string());

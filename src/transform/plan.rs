@@ -55,7 +55,7 @@ impl Engine {
         let session = self.session(visible).map_err(|e| vec![plain(e.to_string())])?;
         let (mut prepared, mut problems) = (Vec::new(), Vec::new());
         for transform in &source.transforms {
-            let Some(entity) = project.entity(&transform.entity) else { continue };
+            let Ok(entity) = project.entity(&transform.entity) else { continue };
             let planner = Planner { session: &session, full: &full, source, transform, entity, accepts };
             match planner.plan().await {
                 Ok(one) => prepared.push(one),

@@ -58,7 +58,7 @@ fn project(sql: &str) -> Project {
         location: here(),
         text: String::new(),
     };
-    Project { root: PathBuf::new(), entities: vec![entity], sources: vec![source], views: vec![] }
+    Project { root: PathBuf::new(), entities: vec![entity], sources: vec![source], views: vec![], text: String::new() }
 }
 
 fn text_only(arrow: &DataType, _: PgType) -> std::result::Result<(), String> {
