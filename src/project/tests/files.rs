@@ -298,3 +298,12 @@ fn ten_problems_of_three_files_come_in_order() {
       = hint: take `mask` out: a later version will act on it
     "#);
 }
+
+#[test]
+fn a_hostile_number_of_problems_is_cut() {
+    let keys: String = (0..20_000).map(|key| format!("k{key}: 1, ")).collect();
+    let files = Files::good().with("pipelines/clinic.yaml", format!("{{{keys}}}"));
+    let error = files.error();
+    assert_eq!(error.diagnostics.len(), 1_000);
+    assert!(render(&error, false).len() < 1_000_000);
+}
