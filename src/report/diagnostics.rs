@@ -96,20 +96,20 @@ fn with_line_end(mut text: String) -> String {
 mod tests {
     use super::*;
 
-    fn location(text: &str, column: usize, length: usize) -> Option<Location> {
-        Some(Location {
+    fn location(text: &str, column: usize, length: usize) -> Location {
+        Location {
             file: "pipelines/a.yaml".into(),
             line: 12,
             column,
             length,
             text: text.to_owned(),
-        })
+        }
     }
 
-    fn diagnostic(location: Option<Location>, hint: Option<&str>) -> Diagnostic {
+    fn diagnostic(location: impl Into<Option<Location>>, hint: Option<&str>) -> Diagnostic {
         Diagnostic {
             message: "it is wrong".to_owned(),
-            location,
+            location: location.into(),
             hint: hint.map(str::to_owned),
         }
     }
@@ -218,9 +218,7 @@ mod tests {
     #[test]
     fn names_can_not_steer_the_terminal() {
         let mut location = location("a: \u{1b}[31mred", 1, 1);
-        if let Some(location) = &mut location {
-            location.file = "a\u{1b}[2J.yaml".into();
-        }
+        location.file = "a\u{1b}[2J.yaml".into();
         let diagnostics = vec![diagnostic(location, Some("\u{7}"))];
         let text = render(
             &Error::project("no `\u{1b}[31m` here\r").diagnostics(diagnostics),
