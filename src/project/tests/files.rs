@@ -1,3 +1,5 @@
+//! What is wrong with the folders and files of a project, and all of it in one report.
+
 use insta::assert_snapshot;
 
 use super::Files;

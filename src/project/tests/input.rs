@@ -1,3 +1,5 @@
+//! What is wrong with the `input` of a source, secrets included.
+
 use insta::assert_snapshot;
 
 use super::Files;
