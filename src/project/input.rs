@@ -1,9 +1,9 @@
 //! Reads the `input` of a source: where its data lies and how it is written.
 
-use super::mapping::{Context, Keys, Mapping, Text, entry_text, entry_texts};
+use super::mapping::{Context, Keys, Mapping, entry_text, entry_texts};
 use super::model::{Compression, CsvOptions, Format, Input, OnEmpty, OnMissing, RecordPath};
 use super::yaml::{Entry, Value};
-use super::{path, record_path, secrets};
+use super::{path, record_path, secrets, storage};
 use crate::error::Location;
 
 const INPUT_KEYS: Keys = Keys {
@@ -49,16 +49,13 @@ pub(super) fn read(ctx: &mut Context<'_>, entry: &Entry) -> Input {
     check_compression(ctx, &options, format, compression);
     let storage = options
         .get("storage")
-        .map(|entry| read_storage(ctx, entry))
+        .map(|entry| storage::read(ctx, entry))
         .unwrap_or_default();
     let path = options.required(ctx, "path", "path: data/{date:%Y%m%d}/visits.json");
     let place = path.map_or(entry.key.span, Entry::place);
     let path = path.and_then(|entry| read_path(ctx, entry, &storage));
-    if let (Some(path), Some(entry)) = (&path, options.get("storage"))
-        && path::scheme(path).is_none()
-    {
-        let hint = "it is for s3://, gs://, az:// and https://: take it out".to_owned();
-        ctx.problem(entry.key.span, "nothing acts on `storage` for a local path", hint);
+    if let (Some(path), Some(entry)) = (&path, options.get("storage")) {
+        storage::check(ctx, entry, path::scheme(path).map(|(scheme, _)| scheme));
     }
     check_on_malformed(ctx, &options);
     Input {
@@ -211,29 +208,6 @@ fn sign(ctx: &mut Context<'_>, options: &Mapping<'_>, key: &str, default: u8) ->
             default
         }
     }
-}
-
-/// Settings of the object store, by its own names; the ones that hold secrets are refused.
-fn read_storage(ctx: &mut Context<'_>, entry: &Entry) -> Vec<(String, String)> {
-    let Some(settings) = Mapping::of_names(ctx, "`storage`", entry.key.span, &entry.value) else {
-        return Vec::new();
-    };
-    let mut storage = Vec::new();
-    for entry in settings.entries() {
-        let name = &entry.key.text;
-        if secrets::is_secret_setting(name) {
-            let message = format!("a secret may not stand in a project file: `{name}`");
-            ctx.problem(entry.key.span, message, secrets::HINT.to_owned());
-            continue;
-        }
-        // object_store takes all its settings as text; `allow_http: true` needs no quotes.
-        let value = match &entry.value.value {
-            Value::Bool(value) => Some(value.to_string()),
-            _ => entry_text(ctx, entry).map(|text: Text<'_>| text.value),
-        };
-        storage.extend(value.map(|value| (name.clone(), value)));
-    }
-    storage
 }
 
 fn name_of(format: Format) -> &'static str {

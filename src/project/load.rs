@@ -134,19 +134,17 @@ fn source_files(root: &Path, problems: &mut Problems) -> Vec<PathBuf> {
         .filter(|name| !name.starts_with('.'))
         .collect();
     names.sort();
-    for name in names.iter().filter(|name| name.ends_with(".yml")) {
-        let better = format!("rename it to {}.yaml", name.trim_end_matches(".yml"));
-        problems.of_file(
-            &folder.join(name),
-            "a source's file ends in .yaml, so this one is not read",
-            better,
-        );
+    let mut files = Vec::new();
+    for path in names.iter().map(|name| folder.join(name)) {
+        match path.extension().and_then(|extension| extension.to_str()) {
+            Some("yaml") => files.push(path),
+            Some("yml") => {
+                let better = format!("rename it to {}", path.with_extension("yaml").display());
+                problems.of_file(&path, "a source's file ends in .yaml, so this one is not read", better);
+            }
+            _ => {}
+        }
     }
-    let files: Vec<PathBuf> = names
-        .iter()
-        .filter(|name| name.ends_with(".yaml"))
-        .map(|name| folder.join(name))
-        .collect();
     if files.is_empty() {
         problems.of_file(folder, "the project has no source", remedy);
     }
@@ -174,13 +172,13 @@ impl Project {
     pub fn source(&self, name: &str) -> Result<&Source> {
         let named = |source: &&Source| source.name == name || source.aliases.iter().any(|alias| alias == name);
         self.sources.iter().find(named).ok_or_else(|| {
-            let names = self.sources.iter().map(|source| source.name.as_str());
+            let known = self.sources.iter().map(|source| source.name.as_str());
             let aliases = self
                 .sources
                 .iter()
                 .flat_map(|source| source.aliases.iter().map(String::as_str));
-            let hint = did_you_mean(name, names.clone().chain(aliases))
-                .unwrap_or_else(|| format!("the project has {}", all_of(&names.collect::<Vec<_>>())));
+            let hint = did_you_mean(name, known.clone().chain(aliases))
+                .unwrap_or_else(|| format!("the project has {}", all_of(&known.collect::<Vec<_>>())));
             Error::project(format!("no source has the name or alias `{name}`")).hint(hint)
         })
     }
@@ -202,12 +200,16 @@ impl Source {
     pub fn fingerprint_text(&self) -> String {
         let mut text = format!("yaml {}\n{}", self.text.len(), self.text);
         for transform in &self.transforms {
-            text.push_str(&format!(
-                "\nsql {} {}\n{}",
-                transform.entity,
-                transform.sql.len(),
-                transform.sql
-            ));
+            for part in [
+                "\nsql ",
+                &transform.entity,
+                " ",
+                &transform.sql.len().to_string(),
+                "\n",
+                &transform.sql,
+            ] {
+                text.push_str(part);
+            }
         }
         text
     }

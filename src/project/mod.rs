@@ -18,6 +18,7 @@ mod schema;
 mod secrets;
 mod source;
 mod sql;
+mod storage;
 mod types;
 mod yaml;
 

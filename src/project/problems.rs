@@ -52,11 +52,13 @@ pub fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) ->
 
 /// The known name that a misspelt one most probably stands for.
 pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let written = name;
     let name = name.to_lowercase();
     // A third of the letters may be wrong; in short names one.
     let allowed = (name.chars().count() / 3).max(1);
     known
         .into_iter()
+        .filter(|candidate| *candidate != written)
         .map(|candidate| (strsim::damerau_levenshtein(&name, &candidate.to_lowercase()), candidate))
         .filter(|(distance, candidate)| {
             (*distance <= allowed && *distance < candidate.chars().count()) || is_cut(&name, candidate)
@@ -101,6 +103,7 @@ mod tests {
         assert_eq!(nearest("on_mising", known), Some("on_missing"));
         assert_eq!(nearest("x", ["b"]), None);
         assert_eq!(nearest("colour", known), None);
+        assert_eq!(nearest("name", ["name"]), None);
     }
 
     #[test]

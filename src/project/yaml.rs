@@ -394,18 +394,20 @@ mod tests {
 
     #[test]
     fn hostile_documents_are_refused_in_bounded_time() {
-        let mut bomb = String::from("a0: &a0 [x,x,x,x,x,x,x,x,x]\n");
-        for level in 1..12 {
-            let alias = format!("*a{}", level - 1);
-            bomb.push_str(&format!("a{level}: &a{level} [{}]\n", vec![alias; 9].join(",")));
-        }
+        let levels = (1..12).map(|level| {
+            format!(
+                "a{level}: &a{level} [{}]",
+                vec![format!("*a{}", level - 1); 9].join(",")
+            )
+        });
+        let bomb = ["a0: &a0 [x,x,x,x,x,x,x,x,x]".to_owned()].into_iter().chain(levels);
         assert_eq!(
-            error(&bomb).0,
+            error(&bomb.collect::<Vec<_>>().join("\n")).0,
             "the YAML is too large for a project file, its aliases expanded"
         );
         let deep = format!("a: {}{}\n", "[".repeat(100), "]".repeat(100));
         assert_eq!(error(&deep).0, "the YAML is nested too deeply (more than 64 levels)");
-        let block: String = (0..5_000).map(|level| format!("{}a:\n", " ".repeat(level))).collect();
+        let block = (0..5_000).map(|level| " ".repeat(level) + "a:\n").collect::<String>();
         assert_eq!(error(&block).0, "the YAML is nested too deeply (more than 64 levels)");
     }
 }

@@ -1,3 +1,5 @@
+//! What is wrong with a `pipeline.yaml`.
+
 use insta::assert_snapshot;
 
 use super::Files;

@@ -1,3 +1,5 @@
+//! What is wrong with the folders and files of a project, and all of it in one report.
+
 use insta::assert_snapshot;
 
 use super::Files;
@@ -99,7 +101,7 @@ fn a_project_without_sources() {
     pipelines:1:1+1: the project has no source
         a file pipelines/<name>.yaml makes a source: name, input, schema
     pipelines/clinic.yml:1:1+1: a source's file ends in .yaml, so this one is not read
-        rename it to clinic.yaml
+        rename it to pipelines/clinic.yaml
     "#);
 }
 
@@ -167,13 +169,15 @@ fn a_syntax_error_leaves_the_other_files_checked() {
       |
       = hint: did you mean `aliases`?
     "#);
-    let mut bomb = String::from("a0: &a0 [x,x,x,x,x,x,x,x,x]\n");
-    for level in 1..10 {
-        let alias = format!("*a{}", level - 1);
-        bomb.push_str(&format!("a{level}: &a{level} [{}]\n", vec![alias; 9].join(",")));
-    }
+    let levels = (1..10).map(|level| {
+        format!(
+            "a{level}: &a{level} [{}]",
+            vec![format!("*a{}", level - 1); 9].join(",")
+        )
+    });
+    let bomb = ["a0: &a0 [x,x,x,x,x,x,x,x,x]".to_owned()].into_iter().chain(levels);
     let files = Files::good()
-        .with("pipelines/bomb.yaml", bomb)
+        .with("pipelines/bomb.yaml", bomb.collect::<Vec<_>>().join("\n"))
         .source("aliases: [c]", "alias: [c]");
     assert_snapshot!(files.problems(), @r#"
     pipelines/bomb.yaml:5:26+3: the YAML is too large for a project file, its aliases expanded
@@ -297,4 +301,13 @@ fn ten_problems_of_three_files_come_in_order() {
       |
       = hint: take `mask` out: a later version will act on it
     "#);
+}
+
+#[test]
+fn a_hostile_number_of_problems_is_cut() {
+    let keys: Vec<String> = (0..20_000).map(|key| format!("k{key}: 1")).collect();
+    let files = Files::good().with("pipelines/clinic.yaml", format!("{{{}}}", keys.join(", ")));
+    let error = files.error();
+    assert_eq!(error.diagnostics.len(), 1_000);
+    assert!(render(&error, false).len() < 1_000_000);
 }

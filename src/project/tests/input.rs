@@ -1,3 +1,5 @@
+//! What is wrong with the `input` of a source, secrets included.
+
 use insta::assert_snapshot;
 
 use super::Files;
@@ -129,6 +131,32 @@ fn csv_options() {
         it may be delimiter, quote, header or nulls
     pipelines/clinic.yaml:10:3+1: `b` can't be a list or struct: csv has flat records
         declare it as `json` where the cell holds JSON, else as `string`
+    "#);
+}
+
+#[test]
+fn storage() {
+    let files = with_path("s3://bucket/{date}\n  storage: {regoin: eu, bucket: b, endpoint: ~, zzz: x, region: 5}");
+    assert_snapshot!(files.problems(), @r#"
+    pipelines/clinic.yaml:5:13+6: `s3://` knows no setting `regoin`
+        did you mean `region`?
+    pipelines/clinic.yaml:5:25+6: `bucket` is nothing for `storage`
+        the path names it: take it out
+    pipelines/clinic.yaml:5:36+8: `endpoint` must be text, not empty
+        write one text
+    pipelines/clinic.yaml:5:49+3: `s3://` knows no setting `zzz`
+        settings are those of object_store: endpoint, region, allow_http, ...
+    pipelines/clinic.yaml:5:65+1: `region` must be text, not a number
+        put it in quotes
+    "#);
+    let files = with_path("https://host/{date}\n  storage: {region: eu, timeout: 5 s}");
+    assert_snapshot!(files.problems(), @r#"
+    pipelines/clinic.yaml:5:13+6: `https://` knows no setting `region`
+        settings are those of object_store: endpoint, region, allow_http, ...
+    "#);
+    assert_snapshot!(with_path("gs://bucket/{date}\n  storage: [a]").problems(), @r#"
+    pipelines/clinic.yaml:5:3+7: `storage` must be a mapping, not a list
+        write one `key: value` in a line
     "#);
 }
 

@@ -1,3 +1,5 @@
+//! What is wrong with the `schema` of a source.
+
 use insta::assert_snapshot;
 
 use super::Files;

@@ -1,3 +1,5 @@
+//! What is wrong with a source as a whole, and among sources.
+
 use insta::assert_snapshot;
 
 use super::Files;
