@@ -16,6 +16,8 @@ mod schema;
 mod split;
 mod stats;
 mod store;
+#[cfg(test)]
+mod testing;
 
 pub use failure::RecordError;
 pub use files::{InputFile, Listing, list};

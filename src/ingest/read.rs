@@ -237,4 +237,6 @@ pub(super) fn stopped(error: &tokio::task::JoinError) -> Error {
 }
 
 #[cfg(test)]
+mod remote_tests;
+#[cfg(test)]
 mod tests;

@@ -327,7 +327,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_store_that_is_away_is_unreachable_and_named() {
-        // SAFETY of the port: bound, then dropped, so that nothing listens there.
+        // Bound, then dropped, so that nothing listens there.
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         drop(listener);
@@ -342,6 +342,5 @@ mod tests {
         assert!(error.message.contains(&endpoint), "{error}");
         let error = remote.list(&["in"]).await.unwrap_err();
         assert_eq!(error.kind, crate::error::Kind::Unreachable);
-        println!("{error}");
     }
 }

@@ -18,11 +18,11 @@ use super::failure::SplitFault;
 use super::open::PIECE;
 use crate::error::Result;
 
-/// A chunk is handed on when it holds about this many bytes.
-const CHUNK: usize = 1 << 20;
+/// A chunk is handed on when it holds about this many bytes. Tests use few, so that records cross the borders.
+const CHUNK: usize = if cfg!(test) { 64 } else { 1 << 20 };
 
 /// ... or this many records.
-const CHUNK_RECORDS: usize = 8192;
+const CHUNK_RECORDS: usize = if cfg!(test) { 3 } else { 8192 };
 
 /// No record may be larger, since it has to fit into memory as a whole.
 const MAX_RECORD: usize = 256 << 20;
@@ -105,26 +105,21 @@ pub(super) fn split(
     loop {
         let scan = scanner.scan(&window.buffer, scanned, &mut window.found);
         scan.map_err(|fault| Stopped::Split(window.place(fault)))?;
+        let end = window.buffer.len();
         if ended {
-            scanner
-                .finish(&window.buffer, &mut window.found)
-                .map_err(|fault| Stopped::Split(window.place(fault)))?;
+            let finished = scanner.finish(&window.buffer, &mut window.found);
+            finished.map_err(|fault| Stopped::Split(window.place(fault)))?;
+            window.cut(end, scanner.header().as_ref(), emit)?;
+            return Ok(window.next - 1);
         }
-        let open = if ended {
-            window.buffer.len()
-        } else {
-            scanner.keep_from(window.buffer.len())
-        };
-        if window.buffer.len() - open > MAX_RECORD {
+        let open = scanner.keep_from(end);
+        if end - open > MAX_RECORD {
             let reason = format!("a record of more than {} MiB starts here", MAX_RECORD >> 20);
             return Err(Stopped::Split(window.place(SplitFault::new(open, reason))));
         }
-        if ended || (window.buffer.len() >= CHUNK && (open > 0 || !window.found.is_empty())) {
+        if end >= CHUNK && (open > 0 || !window.found.is_empty()) {
             window.cut(open, scanner.header().as_ref(), emit)?;
             scanner.shift(open);
-        }
-        if ended {
-            return Ok(window.next - 1);
         }
         scanned = window.buffer.len();
         ended = source.append(&mut window.buffer).map_err(Stopped::Source)? == 0;
@@ -200,4 +195,4 @@ impl Window {
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+mod tests;
