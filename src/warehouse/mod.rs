@@ -1,1 +1,2 @@
 //! warehouse
+pub mod encode;
