@@ -1,1 +1,22 @@
-//! warehouse
+//! All that knows PostgreSQL: connections, the embedded database, migrations, the contract against the catalog,
+//! views and queries. It never reads a project's files itself (save `migrations/`, which it runs) and never prints;
+//! no value from the data and no password leaves it in an error, a log line or a Debug output.
+
+pub mod database;
+pub mod error;
+pub mod pool;
+
+mod connect;
+mod conninfo;
+mod embedded;
+mod holder;
+mod passfile;
+mod serve;
+mod server;
+#[cfg(test)]
+mod testing;
+mod tls;
+
+pub use database::Database;
+pub use pool::{Connection, Dedicated, Warehouse};
+pub use serve::{Served, serve_db};
