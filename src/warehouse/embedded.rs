@@ -51,9 +51,9 @@ impl Embedded {
         };
         let (engine, config) = Engine::start(dir, &endpoint)?;
         let running = Running {
-            engine,
+            _engine: engine,
             _folder: folder,
-            _holder: holder,
+            holder,
         };
         let name = dir.map_or_else(
             || "an embedded database in memory".to_owned(),
