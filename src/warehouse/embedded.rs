@@ -3,7 +3,7 @@
 //! (`serve-db` alone opens a port).
 
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 use tokio_postgres::Config;
 
@@ -93,9 +93,11 @@ impl Embedded {
     }
 
     fn take(&self) -> Option<Running> {
-        self.running
-            .lock()
-            .map_or_else(|poisoned| poisoned.into_inner().take(), |mut running| running.take())
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(holder) = running.as_ref().and_then(|running| running.holder.as_ref()) {
+            holder.leave();
+        }
+        running
     }
 }
 
