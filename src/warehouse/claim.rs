@@ -139,13 +139,19 @@ impl Lease {
             return Ok(None);
         }
         // From here on a drop takes it out of the set again.
-        let held = Held { lease: self.clone(), batch: batch.clone(), released: false };
+        let held = Held {
+            lease: self.clone(),
+            batch: batch.clone(),
+            released: false,
+        };
         if self.0.warehouse.is_embedded() {
             return Ok(Some(held));
         }
         let session = self.session().await?;
         let sql = "SELECT pg_try_advisory_lock($1)";
-        let row = session.query_typed_one(sql, &[(&leaf::lock_key(batch), Type::INT8)]).await;
+        let row = session
+            .query_typed_one(sql, &[(&leaf::lock_key(batch), Type::INT8)])
+            .await;
         let taken = row.and_then(|row| row.try_get::<_, bool>(0));
         match taken.map_err(|error| db_error(format!("{batch} can't be claimed"), &error))? {
             true => Ok(Some(held)),
@@ -172,7 +178,14 @@ impl Lease {
                    AND ((classid::int8 << 32) | objid::int8) = $3 LIMIT 1) l ON true";
         let key = leaf::lock_key(batch);
         let row = session
-            .query_typed_one(sql, &[(&batch.source, Type::TEXT), (&batch.date, Type::DATE), (&key, Type::INT8)])
+            .query_typed_one(
+                sql,
+                &[
+                    (&batch.source, Type::TEXT),
+                    (&batch.date, Type::DATE),
+                    (&key, Type::INT8),
+                ],
+            )
             .await
             .map_err(|error| db_error(format!("who holds {batch} can't be found out"), &error))?;
         let run = row.try_get::<_, Option<i64>>(0).ok().flatten();
@@ -182,7 +195,11 @@ impl Lease {
         who.extend(run.map(|run| format!("run {run}")));
         who.extend(since.map(|since| format!("since {since} UTC")));
         who.extend(pid.map(|pid| format!("server process {pid}")));
-        Ok(if who.is_empty() { error } else { error.cause(who.join(", ")) })
+        Ok(if who.is_empty() {
+            error
+        } else {
+            error.cause(who.join(", "))
+        })
     }
 }
 
@@ -218,7 +235,13 @@ impl Drop for Held {
 impl Lease {
     async fn unlock(&self, batch: &Batch) {
         // A lost session has no locks; to make a new one for that would be vain.
-        let session = self.0.session.lock().await.clone().filter(|session| !session.is_closed());
+        let session = self
+            .0
+            .session
+            .lock()
+            .await
+            .clone()
+            .filter(|session| !session.is_closed());
         if let Some(session) = session {
             let sql = "SELECT pg_advisory_unlock($1)";
             let done = session.query_typed(sql, &[(&leaf::lock_key(batch), Type::INT8)]).await;

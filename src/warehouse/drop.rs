@@ -26,7 +26,10 @@ pub async fn count_batch(client: &Client, entities: &[Entity], batch: &Batch) ->
     let mut counts = BTreeMap::new();
     for place in exchange::find(client, entities, batch).await.map_err(failed)? {
         if let Some(leaf) = place.leaf {
-            let row = client.query_typed_one(&format!("SELECT count(*) FROM {leaf}"), &[]).await.map_err(failed)?;
+            let row = client
+                .query_typed_one(&format!("SELECT count(*) FROM {leaf}"), &[])
+                .await
+                .map_err(failed)?;
             let rows: i64 = row.try_get(0).map_err(failed)?;
             counts.insert(place.entity, u64::try_from(rows).unwrap_or(0));
         }
@@ -44,14 +47,20 @@ pub async fn drop_batch(
     record: &RunRecord,
     wait: bool,
 ) -> Result<Dropped> {
-    let record = RunRecord { action: Action::Drop, ..record.clone() };
+    let record = RunRecord {
+        action: Action::Drop,
+        ..record.clone()
+    };
     let claim = lease.claim(batch, &record, wait).await?;
     let run_id = claim.run_id();
     let mut client = lease.warehouse().acquire().await?;
     // Only the holder of the claim changes the batch: the count holds until the exchange.
     let counted = count_batch(&client, entities, batch).await;
     let rows = counted.as_ref().map(Clone::clone).unwrap_or_default();
-    let counts = rows.iter().map(|(entity, rows)| (entity.clone(), Count { rows: *rows, bytes: 0 })).collect();
+    let counts = rows
+        .iter()
+        .map(|(entity, rows)| (entity.clone(), Count { rows: *rows, bytes: 0 }))
+        .collect();
     let exchange = Exchange {
         batch,
         entities,

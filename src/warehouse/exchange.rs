@@ -80,8 +80,13 @@ impl Exchange<'_> {
         let mut pause = LOCK_WAIT;
         let mut retries = 0;
         loop {
-            let places = find(client, self.entities, self.batch).await.map_err(|error| self.failed(&error))?;
-            let exchanged = || Exchanged { emptied: self.emptied(&places), retries };
+            let places = find(client, self.entities, self.batch)
+                .await
+                .map_err(|error| self.failed(&error))?;
+            let exchanged = || Exchanged {
+                emptied: self.emptied(&places),
+                retries,
+            };
             match self.attempt(client, &places, started).await? {
                 Attempt::Committed => return Ok(Outcome::Committed(exchanged())),
                 Attempt::Unknown => return Ok(Outcome::Unknown(exchanged())),
@@ -98,7 +103,9 @@ impl Exchange<'_> {
 
     async fn attempt(&self, client: &mut Client, places: &[Place], started: Instant) -> Result<Attempt> {
         let failed = |error: tokio_postgres::Error| self.failed(&error);
-        let transaction = client.build_transaction().isolation_level(IsolationLevel::ReadCommitted);
+        let transaction = client
+            .build_transaction()
+            .isolation_level(IsolationLevel::ReadCommitted);
         let transaction = transaction.start().await.map_err(failed)?;
         if let Some(lock) = self.lock_statement(places)? {
             match transaction.batch_execute(&lock).await {
@@ -111,18 +118,28 @@ impl Exchange<'_> {
         }
         failpoint::hit(failpoint::AFTER_LOCK)?;
         let new_level = |place: &Place| place.partition.is_none() && self.staged_of(place).is_some();
-        if places.iter().any(new_level) && find(&transaction, self.entities, self.batch).await.map_err(failed)? != places {
+        if places.iter().any(new_level)
+            && find(&transaction, self.entities, self.batch).await.map_err(failed)? != places
+        {
             transaction.rollback().await.map_err(failed)?;
             return Ok(Attempt::Stale);
         }
         let mut summary = self.summary.clone();
         summary.time("swap", started.elapsed());
-        if !runs::commit(&transaction, self.run_id, &summary, self.counts).await.map_err(failed)? {
-            return Err(Error::batch(format!("run {} of {} was superseded", self.run_id, self.batch))
-                .cause("its lease was lost and another run took the batch")
-                .hint("nothing was changed by this run"));
+        if !runs::commit(&transaction, self.run_id, &summary, self.counts)
+            .await
+            .map_err(failed)?
+        {
+            return Err(
+                Error::batch(format!("run {} of {} was superseded", self.run_id, self.batch))
+                    .cause("its lease was lost and another run took the batch")
+                    .hint("nothing was changed by this run"),
+            );
         }
-        transaction.batch_execute(&self.statements(places)).await.map_err(failed)?;
+        transaction
+            .batch_execute(&self.statements(places))
+            .await
+            .map_err(failed)?;
         failpoint::hit(failpoint::BEFORE_COMMIT)?;
         commit(transaction, self.batch).await
     }
@@ -136,7 +153,9 @@ impl Exchange<'_> {
     }
 
     fn emptied(&self, places: &[Place]) -> Vec<String> {
-        let lost = places.iter().filter(|place| place.leaf.is_some() && self.staged_of(place).is_none());
+        let lost = places
+            .iter()
+            .filter(|place| place.leaf.is_some() && self.staged_of(place).is_none());
         lost.map(|place| place.entity.clone()).collect()
     }
 
@@ -154,7 +173,12 @@ impl Exchange<'_> {
             if staged.is_none() && place.leaf.is_none() {
                 continue;
             }
-            upper.push(place.partition.clone().unwrap_or_else(|| leaf::qualified(leaf::ROOTS, &place.entity)));
+            upper.push(
+                place
+                    .partition
+                    .clone()
+                    .unwrap_or_else(|| leaf::qualified(leaf::ROOTS, &place.entity)),
+            );
             leaves.extend(place.leaf.clone());
             leaves.extend(staged.map(|staged| leaf::qualified(leaf::SCHEMA, &staged.name)));
         }
@@ -184,7 +208,10 @@ impl Exchange<'_> {
                 sql.push_str(&leaf::create_source(&place.entity, &self.batch.source));
             }
             if let Some(old) = &place.leaf {
-                let _ = writeln!(sql, "ALTER TABLE {partition} DETACH PARTITION {old};\nDROP TABLE {old};");
+                let _ = writeln!(
+                    sql,
+                    "ALTER TABLE {partition} DETACH PARTITION {old};\nDROP TABLE {old};"
+                );
             }
             if let Some(staged) = staged {
                 sql.push_str(&leaf::attach(&partition, &staged.name, self.batch.date));
@@ -196,15 +223,33 @@ impl Exchange<'_> {
     async fn given_up(&self, client: &Client, places: &[Place]) -> Error {
         let upper = places.iter().filter_map(|place| place.partition.clone());
         let roots = places.iter().map(|place| leaf::qualified(leaf::ROOTS, &place.entity));
-        let tables: Vec<String> = roots.chain(upper).chain(places.iter().filter_map(|place| place.leaf.clone())).collect();
-        let sql = "SELECT DISTINCT pid FROM pg_locks WHERE granted AND relation = ANY \
+        let tables: Vec<String> = roots
+            .chain(upper)
+            .chain(places.iter().filter_map(|place| place.leaf.clone()))
+            .collect();
+        let sql = "SELECT DISTINCT pid FROM pg_locks WHERE granted \
+                   AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND relation = ANY \
                    (SELECT to_regclass(name) FROM unnest($1) name) AND pid <> pg_backend_pid() ORDER BY pid";
-        let rows = client.query_typed(sql, &[(&tables, Type::TEXT_ARRAY)]).await.unwrap_or_default();
-        let pids: Vec<String> = rows.iter().filter_map(|row| row.try_get::<_, i32>(0).ok()).map(|pid| pid.to_string()).collect();
+        let rows = client
+            .query_typed(sql, &[(&tables, Type::TEXT_ARRAY)])
+            .await
+            .unwrap_or_default();
+        let pids: Vec<String> = rows
+            .iter()
+            .filter_map(|row| row.try_get::<_, i32>(0).ok())
+            .map(|pid| pid.to_string())
+            .collect();
         let seconds = self.patience.as_secs();
-        let error = Error::batch(format!("{} found no moment to swap within {seconds} s: readers hold the tables", self.batch))
-            .hint("run it again when they have ended, or end them: SELECT pg_terminate_backend(<process>)");
-        if pids.is_empty() { error } else { error.cause(format!("server processes {}", pids.join(", "))) }
+        let error = Error::batch(format!(
+            "{} found no moment to swap within {seconds} s: readers hold the tables",
+            self.batch
+        ))
+        .hint("run it again when they have ended, or end them: SELECT pg_terminate_backend(<process>)");
+        if pids.is_empty() {
+            error
+        } else {
+            error.cause(format!("server processes {}", pids.join(", ")))
+        }
     }
 }
 
@@ -215,8 +260,8 @@ pub(super) async fn find(
     batch: &Batch,
 ) -> Result<Vec<Place>, tokio_postgres::Error> {
     // A bound shows its dates in the session's DateStyle, and so does the text that it is compared with.
-    let sql = "SELECT e.name, root.oid IS NOT NULL, format('%I.%I', pn.nspname, p.relname), \
-               format('%I.%I', ln.nspname, l.relname), p.oid IS NOT NULL, l.oid IS NOT NULL \
+    let sql = "SELECT e.name, root.oid IS NOT NULL, quote_ident(pn.nspname) || '.' || quote_ident(p.relname), \
+               quote_ident(ln.nspname) || '.' || quote_ident(l.relname) \
                FROM unnest($1::text[]) WITH ORDINALITY e (name, place) \
                LEFT JOIN pg_class root ON root.relname = e.name AND root.relkind = 'p' \
                AND root.relnamespace = $5::text::regnamespace \
@@ -243,8 +288,12 @@ pub(super) async fn find(
         )
         .await?;
     let place = |row: &tokio_postgres::Row| {
-        let named = |name: usize, exists: usize| Ok(if row.try_get(exists)? { Some(row.try_get(name)?) } else { None });
-        Ok(Place { entity: row.try_get(0)?, root: row.try_get(1)?, partition: named(2, 4)?, leaf: named(3, 5)? })
+        Ok(Place {
+            entity: row.try_get(0)?,
+            root: row.try_get(1)?,
+            partition: row.try_get(2)?,
+            leaf: row.try_get(3)?,
+        })
     };
     rows.iter().map(place).collect()
 }
@@ -276,5 +325,9 @@ async fn commit(transaction: Transaction<'_>, batch: &Batch) -> Result<Attempt> 
 
 /// Whether the server said no to a COMMIT. A session that was ended, or broke off, may have committed before.
 fn is_final(error: &tokio_postgres::Error) -> bool {
-    error.code().is_some_and(|code| !["08", "57", "58", "XX"].iter().any(|class| code.code().starts_with(class)))
+    error.code().is_some_and(|code| {
+        !["08", "57", "58", "XX"]
+            .iter()
+            .any(|class| code.code().starts_with(class))
+    })
 }

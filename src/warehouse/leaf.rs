@@ -32,7 +32,11 @@ pub fn staging_name(entity: &str, run_id: i64) -> String {
 /// The run that a staging table or leaf belongs to, from its name.
 pub fn run_of(name: &str) -> Option<i64> {
     let digits = &name[name.rfind("_r")? + 2..];
-    if digits.bytes().all(|byte| byte.is_ascii_digit()) { digits.parse().ok() } else { None }
+    if digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        digits.parse().ok()
+    } else {
+        None
+    }
 }
 
 /// The name of an entity's partition for a source. The hash keeps `a_b` + `c` and `a` + `b_c` apart, and a source
@@ -72,7 +76,10 @@ pub fn create_staging(entity: &Entity, name: &str) -> String {
 pub fn copy_into(entity: &Entity, name: &str) -> String {
     let mut columns: String = entity.columns.iter().map(|column| ident(&column.name) + ", ").collect();
     columns.push_str("source, batch_date");
-    format!("COPY {} ({columns}) FROM STDIN (FORMAT binary, FREEZE)", qualified(SCHEMA, name))
+    format!(
+        "COPY {} ({columns}) FROM STDIN (FORMAT binary, FREEZE)",
+        qualified(SCHEMA, name)
+    )
 }
 
 /// Key and indexes as the entity's table has them (else ATTACH builds them under its lock), a constraint that implies
@@ -83,13 +90,24 @@ pub fn finish_staging(entity: &Entity, name: &str, batch: &Batch) -> String {
     if !entity.key.is_empty() {
         let key = ident(&format!("{name}_pkey"));
         let columns = columns(&entity.key);
-        let _ = writeln!(sql, "ALTER TABLE {table} ADD CONSTRAINT {key} PRIMARY KEY ({columns}, source, batch_date);");
+        let _ = writeln!(
+            sql,
+            "ALTER TABLE {table} ADD CONSTRAINT {key} PRIMARY KEY ({columns}, source, batch_date);"
+        );
     }
     for (at, index) in entity.indexes.iter().enumerate() {
         let index_name = ident(&format!("{name}_i{}", at + 1));
-        let _ = writeln!(sql, "CREATE INDEX {index_name} ON {table} ({});", columns(&index.columns));
+        let _ = writeln!(
+            sql,
+            "CREATE INDEX {index_name} ON {table} ({});",
+            columns(&index.columns)
+        );
     }
-    let (source, from, to) = (literal(&batch.source), literal_date(batch.date), literal_date(next(batch.date)));
+    let (source, from, to) = (
+        literal(&batch.source),
+        literal_date(batch.date),
+        literal_date(next(batch.date)),
+    );
     let _ = writeln!(
         sql,
         "ALTER TABLE {table} ADD CONSTRAINT {} CHECK (source IS NOT NULL AND source = {source} \
@@ -139,7 +157,11 @@ pub fn ident(name: &str) -> String {
 /// A quoted string, whatever `standard_conforming_strings` says.
 pub fn literal(text: &str) -> String {
     let quoted = text.replace('\'', "''");
-    if quoted.contains('\\') { format!("E'{}'", quoted.replace('\\', "\\\\")) } else { format!("'{quoted}'") }
+    if quoted.contains('\\') {
+        format!("E'{}'", quoted.replace('\\', "\\\\"))
+    } else {
+        format!("'{quoted}'")
+    }
 }
 
 /// ISO, which every DateStyle reads.
@@ -180,7 +202,13 @@ mod tests {
         assert!(a.len() <= MAX_NAME && format!("{a}_bound").len() < 64);
         assert_eq!(run_of(&a), Some(i64::MAX));
         assert_eq!(run_of("visits_r42"), Some(42));
-        for other in ["visits", "visits_r", "visits_r4x", "visits_r-4", &source_name("visits", "x_r7")] {
+        for other in [
+            "visits",
+            "visits_r",
+            "visits_r4x",
+            "visits_r-4",
+            &source_name("visits", "x_r7"),
+        ] {
             assert_eq!(run_of(other), None, "{other}");
         }
         assert_ne!(source_name("a_b", "c"), source_name("a", "b_c"));
@@ -189,10 +217,13 @@ mod tests {
 
     #[test]
     fn the_lock_key_never_changes() {
-        assert_eq!(lock_key(&may_second()), lock_key(&may_second()));
-        let other = Batch { source: "c".to_owned(), ..may_second() };
+        let other = Batch {
+            source: "c".to_owned(),
+            ..may_second()
+        };
         assert_ne!(lock_key(&may_second()), lock_key(&other));
-        assert_eq!(lock_key(&may_second()), 0);
+        // SHA-256 of "pipeline batch\0b\02023-05-02", its first 8 bytes: another version's lease must be the same.
+        assert_eq!(lock_key(&may_second()), -6_565_832_027_783_974_570);
     }
 
     #[test]
@@ -204,9 +235,14 @@ mod tests {
 
     #[test]
     fn ddl() {
-        let mut visits = entity(&[("visit id", PgType::Text, false), ("dose", PgType::Numeric(Some((10, 2))), true)]);
+        let mut visits = entity(&[
+            ("visit id", PgType::Text, false),
+            ("dose", PgType::Numeric(Some((10, 2))), true),
+        ]);
         visits.key = vec!["visit id".to_owned()];
-        visits.indexes = vec![Index { columns: vec!["dose".to_owned(), "visit id".to_owned()] }];
+        visits.indexes = vec![Index {
+            columns: vec!["dose".to_owned(), "visit id".to_owned()],
+        }];
         let name = staging_name(&visits.name, 7);
         assert_eq!(
             create_staging(&visits, &name),

@@ -71,7 +71,8 @@ pub struct Summary {
 impl Summary {
     /// Notes how long a stage took.
     pub fn time(&mut self, stage: &str, took: Duration) {
-        self.timings.insert(stage.to_owned(), u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
+        self.timings
+            .insert(stage.to_owned(), u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
     }
 }
 
@@ -87,6 +88,7 @@ pub struct Count {
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct RunRow {
     pub run_id: i64,
+    #[serde(serialize_with = "as_text")]
     pub invocation: Uuid,
     pub source: String,
     pub batch_date: NaiveDate,
@@ -102,6 +104,10 @@ pub struct RunRow {
     pub counts: Option<Value>,
     pub error: Option<String>,
     pub program_version: String,
+}
+
+fn as_text<S: serde::Serializer>(invocation: &Uuid, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(invocation)
 }
 
 /// Which runs to list.
@@ -128,11 +134,17 @@ pub async fn list(client: &Client, filter: &Filter) -> Result<Vec<RunRow>> {
     let sql = "SELECT run_id, invocation, source, batch_date, epoch, action, status, started_at, finished_at, timings, \
                files, fingerprint, records, counts, error, program_version FROM pipeline.runs \
                WHERE ($1 IS NULL OR source = $1) AND ($2 IS NULL OR batch_date = $2) ORDER BY run_id DESC LIMIT $3";
-    let parameters: [Parameter<'_>; 3] =
-        [(&filter.source, Type::TEXT), (&filter.date, Type::DATE), (&limit, Type::INT8)];
+    let parameters: [Parameter<'_>; 3] = [
+        (&filter.source, Type::TEXT),
+        (&filter.date, Type::DATE),
+        (&limit, Type::INT8),
+    ];
     let rows = client.query_typed(sql, &parameters).await;
     let rows = rows.map_err(|error| db_error("the history of runs can't be read", &error))?;
-    rows.iter().map(run_row).collect::<Result<_, _>>().map_err(|error| db_error("the history of runs can't be read", &error))
+    rows.iter()
+        .map(run_row)
+        .collect::<Result<_, _>>()
+        .map_err(|error| db_error("the history of runs can't be read", &error))
 }
 
 fn run_row(row: &Row) -> Result<RunRow, tokio_postgres::Error> {
@@ -167,7 +179,13 @@ pub(super) async fn start(client: &Client, batch: &Batch, record: &RunRecord) ->
                coalesce((SELECT max(epoch) FROM pipeline.runs WHERE source = $1 AND batch_date = $2), 0) + 1 \
                RETURNING run_id, epoch, array(SELECT run_id FROM lost)";
     let row = insert(client, sql, batch, record).await?;
-    let started = || Some(Started { run_id: row.try_get(0).ok()?, epoch: row.try_get(1).ok()?, lost: row.try_get(2).ok()? });
+    let started = || {
+        Some(Started {
+            run_id: row.try_get(0).ok()?,
+            epoch: row.try_get(1).ok()?,
+            lost: row.try_get(2).ok()?,
+        })
+    };
     started().ok_or_else(|| crate::Error::batch("pipeline.runs is not as this version made it"))
 }
 
@@ -178,7 +196,8 @@ pub(super) async fn skip(client: &Client, batch: &Batch, record: &RunRecord) -> 
                coalesce((SELECT max(epoch) FROM pipeline.runs WHERE source = $1 AND batch_date = $2), 0) + 1 \
                RETURNING run_id";
     let row = insert(client, sql, batch, record).await?;
-    row.try_get(0).map_err(|error| db_error("the skipped run can't be recorded", &error))
+    row.try_get(0)
+        .map_err(|error| db_error("the skipped run can't be recorded", &error))
 }
 
 async fn insert(client: &Client, sql: &str, batch: &Batch, record: &RunRecord) -> Result<Row> {
@@ -204,7 +223,8 @@ pub(super) async fn fail(client: &Client, run_id: i64, failure: Failure, error: 
     let status = failure.name();
     let parameters: [Parameter<'_>; 3] = [(&run_id, Type::INT8), (&status, Type::TEXT), (&error, Type::TEXT)];
     let done = client.query_typed(sql, &parameters).await;
-    done.map(drop).map_err(|error| db_error(format!("run {run_id} can't be marked {status}"), &error))
+    done.map(drop)
+        .map_err(|error| db_error(format!("run {run_id} can't be marked {status}"), &error))
 }
 
 /// The fence and the mark in one: true where the run was still `running`. Part of the swap's transaction.
@@ -219,8 +239,12 @@ pub(super) async fn commit(
     let records = i64::try_from(summary.records).unwrap_or(i64::MAX);
     let timings = serde_json::json!(summary.timings);
     let counts = serde_json::json!(counts);
-    let parameters: [Parameter<'_>; 4] =
-        [(&run_id, Type::INT8), (&records, Type::INT8), (&timings, Type::JSONB), (&counts, Type::JSONB)];
+    let parameters: [Parameter<'_>; 4] = [
+        (&run_id, Type::INT8),
+        (&records, Type::INT8),
+        (&timings, Type::JSONB),
+        (&counts, Type::JSONB),
+    ];
     Ok(!transaction.query_typed(sql, &parameters).await?.is_empty())
 }
 

@@ -108,14 +108,25 @@ impl Claim {
         failpoint::hit(failpoint::BEFORE_COPY)?;
         let name = leaf::staging_name(&entity.name, self.run_id);
         let failed = |error: tokio_postgres::Error| db_error(format!("{} can't be staged", entity.name), &error);
-        let transaction = client.build_transaction().isolation_level(IsolationLevel::ReadCommitted);
+        let transaction = client
+            .build_transaction()
+            .isolation_level(IsolationLevel::ReadCommitted);
         let transaction = transaction.start().await.map_err(failed)?;
         let create = format!("{QUIET}{PATIENT}{}", leaf::create_staging(entity, &name));
         transaction.batch_execute(&create).await.map_err(failed)?;
 
         counter.enter(Phase::Copying);
-        let sink = transaction.copy_in(&leaf::copy_into(entity, &name)).await.map_err(failed)?;
-        let mut copy = Copy { entity, batch: &self.batch, place, counter, sink: Box::pin(sink) };
+        let sink = transaction
+            .copy_in(&leaf::copy_into(entity, &name))
+            .await
+            .map_err(failed)?;
+        let mut copy = Copy {
+            entity,
+            batch: &self.batch,
+            place,
+            counter,
+            sink: Box::pin(sink),
+        };
         let bytes = copy.send_all(batches).await?;
         let rows = copy.sink.as_mut().finish().await.map_err(failed)?;
         failpoint::hit(failpoint::AFTER_COPY)?;
@@ -123,12 +134,23 @@ impl Claim {
 
         counter.enter(Phase::Indexing);
         let finish = leaf::finish_staging(entity, &name, &self.batch);
-        transaction.batch_execute(&finish).await.map_err(|error| refused(entity, &self.batch, &error))?;
+        transaction
+            .batch_execute(&finish)
+            .await
+            .map_err(|error| refused(entity, &self.batch, &error))?;
         transaction.commit().await.map_err(failed)?;
         failpoint::hit(failpoint::AFTER_INDEX)?;
         counter.enter(Phase::Staged);
         let indexed = started.elapsed().saturating_sub(copied);
-        Ok(Staged { entity: entity.name.clone(), name, run_id: self.run_id, rows, bytes, copied, indexed })
+        Ok(Staged {
+            entity: entity.name.clone(),
+            name,
+            run_id: self.run_id,
+            rows,
+            bytes,
+            copied,
+            indexed,
+        })
     }
 }
 
@@ -140,7 +162,9 @@ fn refused(entity: &Entity, batch: &Batch, error: &tokio_postgres::Error) -> Err
     let key = entity.key.join(", ");
     Error::batch(format!("duplicate key in {}", entity.name))
         .cause(format!("several rows of {batch} have the same {key}"))
-        .hint(format!("let the transform return one row per {key}: SELECT DISTINCT, or GROUP BY"))
+        .hint(format!(
+            "let the transform return one row per {key}: SELECT DISTINCT, or GROUP BY"
+        ))
 }
 
 /// The COPY of one stage. Dropped before its end, the server forgets what was sent.
@@ -183,7 +207,9 @@ impl Copy<'_> {
     fn encode(&self, rows: &mut Rows<'_>, out: &mut BytesMut) -> Result<bool> {
         let before = rows.written();
         let more = rows.write(out, CHUNK).map_err(|error| self.unencodable(&error))?;
-        self.counter.rows.fetch_add((rows.written() - before) as u64, Ordering::Relaxed);
+        self.counter
+            .rows
+            .fetch_add((rows.written() - before) as u64, Ordering::Relaxed);
         Ok(more)
     }
 

@@ -58,8 +58,14 @@ impl Claim {
         let longest = |of: fn(&Staged) -> Duration| staged.iter().map(of).max().unwrap_or_default();
         summary.time("copy", longest(|staged| staged.copied));
         summary.time("index", longest(|staged| staged.indexed));
-        let count = |staged: &Staged| Count { rows: staged.rows(), bytes: staged.bytes() };
-        let counts: BTreeMap<_, _> = staged.iter().map(|staged| (staged.entity.clone(), count(staged))).collect();
+        let count = |staged: &Staged| Count {
+            rows: staged.rows(),
+            bytes: staged.bytes(),
+        };
+        let counts: BTreeMap<_, _> = staged
+            .iter()
+            .map(|staged| (staged.entity.clone(), count(staged)))
+            .collect();
         let exchange = Exchange {
             batch: &self.batch.clone(),
             entities,
@@ -75,7 +81,13 @@ impl Claim {
         };
         let run_id = self.run_id;
         let Exchanged { emptied, retries } = self.settle(client, outcome).await?;
-        Ok(Committed { run_id, counts, emptied, retries, took: started.elapsed() })
+        Ok(Committed {
+            run_id,
+            counts,
+            emptied,
+            retries,
+            took: started.elapsed(),
+        })
     }
 
     /// Each staging table is of this run, for another entity of the contract.
@@ -84,7 +96,10 @@ impl Claim {
             let twice = staged[..at].iter().any(|other| other.entity == table.entity);
             let known = entities.iter().any(|entity| entity.name == table.entity);
             if twice || !known || table.run_id != self.run_id {
-                return Err(Error::batch(format!("the staging table of {} is not one of this run's", table.entity)));
+                return Err(Error::batch(format!(
+                    "the staging table of {} is not one of this run's",
+                    table.entity
+                )));
             }
         }
         Ok(())
@@ -128,9 +143,11 @@ impl Claim {
                 Err(status) => status,
             };
             if Instant::now() >= deadline {
-                return Err(Error::unreachable(format!("whether {} was swapped in is unknown", self.batch))
-                    .cause(status)
-                    .hint("pipeline status tells when the database is back; running it again is safe either way"));
+                return Err(
+                    Error::unreachable(format!("whether {} was swapped in is unknown", self.batch))
+                        .cause(status)
+                        .hint("pipeline status tells when the database is back; running it again is safe either way"),
+                );
             }
             tokio::time::sleep(Duration::from_millis(250)).await;
         }
@@ -138,9 +155,13 @@ impl Claim {
 
     async fn ask(&self, client: &Client) -> Result<Option<String>, String> {
         if self.lease.warehouse().is_embedded() {
-            return runs::settled_status(client, self.run_id).await.map_err(|error| describe(&error));
+            return runs::settled_status(client, self.run_id)
+                .await
+                .map_err(|error| describe(&error));
         }
         let session = self.lease.session().await.map_err(|error| error.to_string())?;
-        runs::settled_status(&session, self.run_id).await.map_err(|error| describe(&error))
+        runs::settled_status(&session, self.run_id)
+            .await
+            .map_err(|error| describe(&error))
     }
 }

@@ -16,6 +16,8 @@ mod texts;
 mod time;
 
 #[cfg(test)]
+pub(super) mod testing;
+#[cfg(test)]
 mod tests;
 
 use std::borrow::Cow;

@@ -1,53 +1,15 @@
 //! What leaves the encoder, byte by byte; the round trip through a real server is in `roundtrip.rs`.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::{
     ArrayRef, Int32Array, Int64Array, LargeStringArray, ListArray, NullArray, StringArray, StringViewArray,
 };
 use arrow::datatypes::{DataType, Field};
-use chrono::NaiveDate;
 
+use super::testing::{entity, may_second};
 use super::*;
-use crate::error::Location;
-use crate::project::{Column as Declared, PgType};
-
-pub(super) fn location() -> Location {
-    Location {
-        file: PathBuf::new(),
-        line: 1,
-        column: 1,
-        length: 1,
-        text: String::new(),
-    }
-}
-
-pub(super) fn entity(columns: &[(&str, PgType, bool)]) -> Entity {
-    let columns = columns.iter().map(|(name, pg_type, nullable)| Declared {
-        name: (*name).to_owned(),
-        pg_type: *pg_type,
-        nullable: *nullable,
-        description: None,
-        location: location(),
-    });
-    Entity {
-        name: "visits".to_owned(),
-        description: None,
-        columns: columns.collect(),
-        key: Vec::new(),
-        parent: None,
-        indexes: Vec::new(),
-        location: location(),
-    }
-}
-
-pub(super) fn may_second() -> Batch {
-    Batch {
-        source: "b".to_owned(),
-        date: NaiveDate::from_ymd_opt(2023, 5, 2).unwrap(),
-    }
-}
+use crate::project::PgType;
 
 fn encode_all(columns: &[(&str, PgType, bool)], arrays: Vec<(&str, ArrayRef)>) -> Result<Vec<u8>, EncodeError> {
     let batch = RecordBatch::try_from_iter_with_nullable(arrays.into_iter().map(|(name, array)| (name, array, true)));
