@@ -1,1 +1,37 @@
-//! warehouse
+//! All that knows PostgreSQL: connections, the embedded database, migrations, the contract against the catalog,
+//! views and queries. It never reads a project's files itself (save `migrations/`, which it runs) and never prints;
+//! no value from the data and no password leaves it in an error, a log line or a Debug output.
+
+pub mod claim;
+pub mod database;
+pub mod drop;
+pub mod encode;
+pub mod error;
+pub mod failpoint;
+pub mod leaf;
+pub mod orphans;
+pub mod pool;
+pub mod runs;
+pub mod stage;
+pub mod swap;
+
+mod connect;
+mod conninfo;
+mod embedded;
+mod exchange;
+mod holder;
+#[cfg(test)]
+mod load_tests;
+mod passfile;
+mod serve;
+mod server;
+#[cfg(test)]
+mod testing;
+mod tls;
+
+pub use claim::{Claim, Lease};
+pub use database::Database;
+pub use pool::{Connection, Dedicated, Warehouse};
+pub use serve::{Served, serve_db};
+pub use stage::{StageCounter, Staged};
+pub use swap::Committed;
