@@ -2,15 +2,21 @@
 //! views and queries. It never reads a project's files itself (save `migrations/`, which it runs) and never prints;
 //! no value from the data and no password leaves it in an error, a log line or a Debug output.
 
+pub mod contract;
 pub mod database;
+pub mod ddl;
 pub mod error;
+pub mod migrate;
 pub mod pool;
+pub mod sql;
 
+mod catalog;
 mod connect;
 mod conninfo;
 mod embedded;
 mod holder;
 mod passfile;
+mod place;
 mod serve;
 mod server;
 #[cfg(test)]
