@@ -1,6 +1,6 @@
 //! What most commands begin with: find and read the project, open its database.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{Global, Output};
 use crate::error::{Error, Result};
@@ -24,10 +24,14 @@ impl Global {
         project::load(&self.root()?)
     }
 
-    /// The database that the flags and the environment name; connections are made as they are needed.
-    pub(super) async fn warehouse(&self, root: &std::path::Path, connections: usize) -> Result<Warehouse> {
-        let database = Database::choose(self.database_url.as_deref(), root)?;
-        Warehouse::open(database, connections).await
+    /// The database that the flags and the environment name.
+    pub(super) fn database(&self, root: &Path) -> Result<Database> {
+        Database::choose(self.database_url.as_deref(), root)
+    }
+
+    /// That database, open for one connection.
+    pub(super) async fn warehouse(&self, root: &Path) -> Result<Warehouse> {
+        Warehouse::open(self.database(root)?, 1).await
     }
 
     /// The output format of a command that has no rows to print as CSV.

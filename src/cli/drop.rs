@@ -34,7 +34,7 @@ pub(super) async fn execute(global: &Global, arguments: Arguments) -> Result<u8>
         report::message("nothing was dropped");
         return Ok(1);
     }
-    let warehouse = global.warehouse(&project.root, 1).await?;
+    let warehouse = global.warehouse(&project.root).await?;
     let dropped = run::drop_batch(&project, warehouse, &batch, arguments.wait).await?;
     report::dropped(&batch, &dropped.rows, json);
     Ok(0)

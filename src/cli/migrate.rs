@@ -19,7 +19,7 @@ pub(super) enum Migration {
 pub(super) async fn apply(global: &Global) -> Result<u8> {
     let json = global.json()?;
     let root = global.root()?;
-    let warehouse = global.warehouse(&root, 1).await?;
+    let warehouse = global.warehouse(&root).await?;
     let applied = migrate::apply(&warehouse, &root).await?;
     report::done("migrations", &applied, "no migration is pending", json);
     Ok(0)

@@ -22,8 +22,8 @@ pub(super) async fn execute(global: &Global, arguments: Arguments) -> Result<u8>
         Output::Json => Rows::Json,
         Output::Csv => Rows::Csv,
     };
-    let warehouse = global.warehouse(&global.root()?, 1).await?;
-    let result = warehouse::query(&warehouse, &sql).await?;
+    let warehouse = global.warehouse(&global.root()?).await?;
+    let result = warehouse::query::query(&warehouse, &sql).await?;
     report::query(&result, rows);
     Ok(0)
 }

@@ -57,9 +57,8 @@ pub(super) async fn execute(global: &Global, arguments: Arguments) -> Result<u8>
         .fail_fast(arguments.fail_fast)
         .wait(arguments.wait);
     report::resolved(&batches);
-    let warehouse = global.warehouse(&project.root, options.connections()).await?;
-    let progress = report::progress();
-    let outcome = run::run(project, warehouse, batches, options, progress).await?;
+    let database = global.database(&project.root)?;
+    let outcome = run::run(project, database, batches, options, report::progress()).await?;
     Ok(report::outcome(&outcome, json))
 }
 

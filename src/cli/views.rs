@@ -8,7 +8,7 @@ use crate::warehouse::views;
 pub(super) async fn execute(global: &Global) -> Result<u8> {
     let json = global.json()?;
     let project = global.project()?;
-    let warehouse = global.warehouse(&project.root, 1).await?;
+    let warehouse = global.warehouse(&project.root).await?;
     let applied: Vec<String> = views::apply(&warehouse, &project).await?.iter().map(ToString::to_string).collect();
     report::done("views", &applied, "every view is up to date", json);
     Ok(0)

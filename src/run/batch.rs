@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
@@ -191,7 +192,7 @@ impl Worker {
                 return Ok(BatchOutcome { run_id: Some(run_id), ..BatchOutcome::failed(batch.clone(), error) });
             }
         };
-        let records = stats.records();
+        let records = stats.records.load(Ordering::Relaxed);
         let entities = staged.iter().map(|s| EntityOutcome { entity: s.entity().to_owned(), rows: s.rows(), bytes: s.bytes() });
         let entities: Vec<EntityOutcome> = entities.collect();
         let summary = Summary { records, timings: clock.laps.iter().cloned().collect() };

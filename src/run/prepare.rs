@@ -43,7 +43,7 @@ pub(super) async fn plans<'a>(
 pub(super) async fn database(warehouse: &Warehouse, project: &Project) -> Result<()> {
     if warehouse.is_embedded() {
         migrate::apply(warehouse, &project.root).await?;
-        contract::verify(warehouse, project).await?;
+        contract::check(warehouse, project).await?;
         views::apply(warehouse, project).await?;
         return Ok(());
     }
@@ -52,7 +52,7 @@ pub(super) async fn database(warehouse: &Warehouse, project: &Project) -> Result
         return Err(Error::project(format!("the database lacks {}: {}", count(pending.len(), "migration"), pending.join(", ")))
             .hint("run `pipeline migrate`, then `pipeline views`"));
     }
-    contract::verify(warehouse, project).await
+    contract::check(warehouse, project).await
 }
 
 /// What `check` looked at.
@@ -69,11 +69,11 @@ pub struct Checked {
 /// Checks the whole project: plans every transform, then applies migrations and views to an
 /// embedded database in memory and compares the contracts with it.
 pub async fn check(project: &Project) -> Result<Checked> {
-    let limits = Limits { memory: 64 << 20, spill: project.root.join(".pipeline").join("spill") };
+    let limits = Limits { memory: 64 << 20, spill: None };
     let plans = plans(project, &limits, project.sources.iter().map(|s| s.name.as_str())).await?;
     let warehouse = Warehouse::open(Database::Memory, 1).await?;
     let migrations = migrate::apply(&warehouse, &project.root).await?.len();
-    contract::verify(&warehouse, project).await?;
+    contract::check(&warehouse, project).await?;
     views::apply(&warehouse, project).await?;
     Ok(Checked {
         sources: project.sources.len(),

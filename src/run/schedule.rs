@@ -15,6 +15,7 @@ use crate::error::{Error, Kind, Result};
 use crate::project::{Batch, Project};
 use crate::transform::Limits;
 use crate::warehouse::{Database, Warehouse, views};
+use crate::workspace::Spill;
 
 /// The default ceiling of batches at once: beyond it PostgreSQL, not this program, sets the pace.
 const MOST_THREADS: usize = 4;
@@ -96,7 +97,8 @@ pub async fn run(
     observer: Arc<dyn Observer>,
 ) -> Result<Outcome> {
     let begun = Instant::now();
-    let limits = Limits { memory: options.memory, spill: project.root.join(".pipeline").join("spill") };
+    let spill = Spill::make(&project.root)?;
+    let limits = Limits { memory: options.memory, spill: Some(spill.folder().to_owned()) };
     let plans = prepare::plans(&project, &limits, batches.iter().map(|b| b.source.as_str())).await?;
     // One connection is the lease's.
     let warehouse = Warehouse::open(database, options.connections.saturating_sub(1).max(1)).await?;

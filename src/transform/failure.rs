@@ -112,7 +112,7 @@ pub(super) fn running(path: &Path, error: DataFusionError) -> Error {
             .hint("raise --memory, or let the transform carry fewer columns through its joins and aggregates"),
         DataFusionError::IoError(e) => Error::batch(format!("{path} could not spill to disk"))
             .cause(e.kind())
-            .hint("free space in .pipeline/spill of the project"),
+            .hint("free space where the project's .pipeline/spill lies"),
         DataFusionError::ArrowError(e, _) => data_error(&path, arrow_reason(e)),
         DataFusionError::Execution(_) => data_error(&path, "a function refused a value"),
         DataFusionError::NotImplemented(_) => data_error(&path, "an expression met a type that it does not support"),

@@ -129,21 +129,21 @@ impl Broadcast {
     pub async fn run(mut self) -> Result<()> {
         while let Some(next) = self.input.next().await {
             match next {
-                Ok(batch) => self.send(&Shared::Records(batch)).await,
+                Ok(batch) => send(&self.senders, Shared::Records(batch)).await,
                 Err(error) => {
-                    self.send(&Shared::Failed(error.clone())).await;
+                    send(&self.senders, Shared::Failed(error.clone())).await;
                     return Err(error);
                 }
             }
         }
-        self.send(&Shared::End).await;
+        send(&self.senders, Shared::End).await;
         Ok(())
     }
+}
 
-    async fn send(&self, item: &Shared) {
-        for sender in &self.senders {
-            // A closed channel is a transform that has all it wants (LIMIT) or that failed and said so itself.
-            let _ = sender.send(item.clone()).await;
-        }
+async fn send(senders: &[mpsc::Sender<Shared>], item: Shared) {
+    for sender in senders {
+        // A closed channel is a transform that has all it wants (LIMIT) or that failed and said so itself.
+        let _ = sender.send(item.clone()).await;
     }
 }

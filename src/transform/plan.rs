@@ -28,7 +28,7 @@ use crate::ingest::{self, RECORD_COLUMN};
 use crate::project::{Batch, Column, Entity, PgType, Project, Source, Transform, did_you_mean};
 
 /// Tells whether a column of this Arrow type can be stored in this PostgreSQL type without loss; why not, otherwise.
-pub type Accepts = fn(&DataType, PgType) -> std::result::Result<(), String>;
+pub type Accepts = fn(&DataType, &PgType) -> std::result::Result<(), String>;
 
 /// A transform that was planned and fits its entity.
 #[derive(Debug, Clone)]
@@ -155,7 +155,7 @@ impl Planner<'_> {
         if *arrow == DataType::Null && column.nullable {
             return None;
         }
-        let reason = (self.accepts)(arrow, column.pg_type).err()?;
+        let reason = (self.accepts)(arrow, &column.pg_type).err()?;
         let message = format!(
             "column `{}` of {} is {} but the transform returns {arrow}",
             column.name, self.entity.name, column.pg_type

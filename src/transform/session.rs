@@ -27,8 +27,8 @@ pub(super) const SOURCE_TABLE: &str = "source";
 pub struct Limits {
     /// Bytes that sorts, joins and aggregates may hold before they spill.
     pub memory: usize,
-    /// Where they spill to; made on first need.
-    pub spill: PathBuf,
+    /// The folder they spill to; without one, running out of memory fails.
+    pub spill: Option<PathBuf>,
 }
 
 /// DataFusion, set up for transforms.
@@ -38,13 +38,15 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Builds the engine; no file is touched until something spills.
+    /// Builds the engine.
     pub fn new(limits: &Limits) -> Result<Self> {
+        let spill = match &limits.spill {
+            Some(folder) => DiskManagerMode::Directories(vec![folder.clone()]),
+            None => DiskManagerMode::Disabled,
+        };
         let runtime = RuntimeEnvBuilder::new()
             .with_memory_pool(Arc::new(FairSpillPool::new(limits.memory)))
-            .with_disk_manager_builder(
-                DiskManagerBuilder::default().with_mode(DiskManagerMode::Directories(vec![limits.spill.clone()])),
-            )
+            .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(spill))
             .build_arc()
             .map_err(|e| Error::project("the SQL engine can't be set up").cause(e.strip_backtrace()))?;
         // One partition: a batch's entities already run side by side, and so do batches.

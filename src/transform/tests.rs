@@ -61,7 +61,7 @@ fn project(sql: &str) -> Project {
     Project { root: PathBuf::new(), entities: vec![entity], sources: vec![source], views: vec![], text: String::new() }
 }
 
-fn text_only(arrow: &DataType, _: PgType) -> std::result::Result<(), String> {
+fn text_only(arrow: &DataType, _: &PgType) -> std::result::Result<(), String> {
     if matches!(arrow, DataType::Utf8 | DataType::Utf8View) { Ok(()) } else { Err("CAST it to text".into()) }
 }
 
@@ -86,7 +86,7 @@ fn records(schema: &SchemaRef, codes: &[Option<usize>]) -> RecordBatch {
 }
 
 fn engine() -> Engine {
-    Engine::new(&Limits { memory: 64 << 20, spill: std::env::temp_dir() }).unwrap()
+    Engine::new(&Limits { memory: 64 << 20, spill: None }).unwrap()
 }
 
 async fn prepare(sql: &str) -> std::result::Result<Prepared, Vec<Diagnostic>> {

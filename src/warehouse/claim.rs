@@ -63,6 +63,11 @@ impl Deref for Session {
     }
 }
 
+/// Half to one and a half of a pause, so that several waiters do not look in step.
+fn jittered(pause: Duration) -> Duration {
+    pause.mul_f64(rand::rng().random_range(0.5..1.5))
+}
+
 /// One batch's lock, given back on drop.
 pub(super) struct Held {
     lease: Lease,
@@ -88,7 +93,7 @@ impl Lease {
         let held = loop {
             match self.try_hold(batch).await? {
                 Some(held) => break held,
-                None if wait => tokio::time::sleep(LOOK.mul_f64(rand::rng().random_range(0.5..1.5))).await,
+                None if wait => tokio::time::sleep(jittered(LOOK)).await,
                 None => return Err(self.held_by(batch).await?),
             }
         };

@@ -95,7 +95,8 @@ impl Exchange<'_> {
                 Attempt::Busy => {
                     retries += 1;
                     pause = (pause * 2).min(LONGEST_PAUSE);
-                    tokio::time::sleep(pause.mul_f64(rand::rng().random_range(0.75..1.25))).await;
+                    let jittered = pause.mul_f64(rand::rng().random_range(0.75..1.25));
+                    tokio::time::sleep(jittered).await;
                 }
             }
         }

@@ -7,6 +7,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{Database, Warehouse};
+use crate::error::Location;
+use crate::project::{Column, Entity, PgType, Project};
 
 /// A server that lives as long as this test process.
 pub struct TestServer {
@@ -139,4 +141,48 @@ fn stop_with_us(binaries: &Path, folder: &Path, data: &Path) {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
+}
+
+/// A column without a description.
+pub fn column(name: &str, pg_type: PgType, nullable: bool) -> Column {
+    Column {
+        name: name.to_owned(),
+        pg_type,
+        nullable,
+        description: None,
+        location: place(),
+    }
+}
+
+/// An entity without key and indexes.
+pub fn entity(name: &str, columns: Vec<Column>) -> Entity {
+    Entity {
+        name: name.to_owned(),
+        description: None,
+        columns,
+        key: Vec::new(),
+        parent: None,
+        indexes: Vec::new(),
+        location: place(),
+    }
+}
+
+/// A project of entities alone.
+pub fn project(root: &Path, entities: Vec<Entity>) -> Project {
+    Project {
+        root: root.to_owned(),
+        entities,
+        sources: Vec::new(),
+        views: Vec::new(),
+    }
+}
+
+fn place() -> Location {
+    Location {
+        file: PathBuf::from("pipeline.yaml"),
+        line: 3,
+        column: 5,
+        length: 4,
+        text: String::new(),
+    }
 }
