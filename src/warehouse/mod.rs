@@ -8,7 +8,9 @@ pub mod ddl;
 pub mod error;
 pub mod migrate;
 pub mod pool;
+pub mod query;
 pub mod sql;
+pub mod views;
 
 mod catalog;
 mod connect;
