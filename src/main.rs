@@ -9,6 +9,8 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     report::start_logs(cli.log_format(), cli.verbosity());
     report::quiet_panics();
+    // Nothing in a build without failpoints, which is every build but the tests'.
+    let _failpoints = fail::FailScenario::setup();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

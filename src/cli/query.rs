@@ -11,8 +11,11 @@ use crate::warehouse;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// The SELECT; `-` reads it from standard input
+    /// The SELECT; `-` reads it from standard input. Nothing can be changed by it
     sql: String,
+    /// Print at most so many rows
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
 }
 
 pub(super) async fn execute(global: &Global, arguments: Arguments) -> Result<u8> {
@@ -23,7 +26,7 @@ pub(super) async fn execute(global: &Global, arguments: Arguments) -> Result<u8>
         Output::Csv => Rows::Csv,
     };
     let warehouse = global.warehouse(&global.root()?).await?;
-    let result = warehouse::query::query(&warehouse, &sql).await?;
+    let result = warehouse::query::query(&warehouse, &sql, arguments.limit).await?;
     report::query(&result, rows);
     Ok(0)
 }

@@ -9,7 +9,6 @@ pub(super) async fn execute(global: &Global) -> Result<u8> {
     let json = global.json()?;
     let project = global.project()?;
     let warehouse = global.warehouse(&project.root).await?;
-    let applied: Vec<String> = views::apply(&warehouse, &project).await?.iter().map(ToString::to_string).collect();
-    report::done("views", &applied, "every view is up to date", json);
+    report::views(&views::apply(&warehouse, &project).await?, json);
     Ok(0)
 }

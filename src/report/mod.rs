@@ -19,8 +19,9 @@ pub use progress::progress;
 pub use rows::{Rows, query, status};
 
 use crate::error::Error;
-use crate::project::Batch;
+use crate::project::{Batch, ViewKind};
 use crate::run::Checked;
+use crate::warehouse::views::{Action, Applied};
 
 /// Prints an error to stderr; returns its exit code.
 pub fn failure(error: &Error) -> u8 {
@@ -36,7 +37,7 @@ pub fn message(text: &str) {
 
 /// Prints data to stdout; a closed pipe ends quietly.
 pub fn data(text: &str) {
-    let _ = writeln!(io::stdout(), "{}", text.trim_end_matches('\n'));
+    let _ = writeln!(io::stdout(), "{text}");
 }
 
 /// Prints what a command did: a line each on stdout, or one JSON array of strings under `key`.
@@ -47,6 +48,42 @@ pub fn done(key: &str, lines: &[String], nothing: &str, as_json: bool) {
         data(nothing);
     } else {
         data(&lines.join("\n"));
+    }
+}
+
+/// Prints what became of each view.
+pub fn views(applied: &[Applied], as_json: bool) {
+    if as_json {
+        let views = applied.iter().map(|a| json!({"kind": kind(a.kind), "name": a.name, "action": action(a.action)}));
+        data(&json!({"views": views.collect::<Vec<_>>()}).to_string());
+        return;
+    }
+    let changed: Vec<&Applied> = applied.iter().filter(|a| a.action != Action::Unchanged).collect();
+    for a in &changed {
+        data(&format!("{} {} {}", action(a.action), kind(a.kind), a.name));
+    }
+    match applied.len() - changed.len() {
+        0 => {}
+        n => data(&format!("{n} up to date")),
+    }
+}
+
+fn kind(kind: ViewKind) -> &'static str {
+    match kind {
+        ViewKind::Function => "function",
+        ViewKind::View => "view",
+        ViewKind::Materialized => "materialized view",
+    }
+}
+
+fn action(action: Action) -> &'static str {
+    match action {
+        Action::Created => "created",
+        Action::Replaced => "replaced",
+        Action::Recreated => "recreated",
+        Action::Dropped => "dropped",
+        Action::Refreshed => "refreshed",
+        Action::Unchanged => "unchanged",
     }
 }
 

@@ -24,15 +24,16 @@ pub fn query(result: &QueryResult, rows: Rows) {
 }
 
 fn query_table(result: &QueryResult) -> String {
-    let header: Vec<&str> = result.columns.iter().map(|c| c.name.as_str()).collect();
-    let numbers: Vec<usize> = (0..header.len()).filter(|i| result.columns[*i].is_number).collect();
+    let header: Vec<&str> = result.columns.iter().map(String::as_str).collect();
+    let numbers: Vec<usize> = (0..header.len()).filter(|i| Form::of(result, *i) == Form::Number).collect();
     let mut table = table(&header, &numbers);
     for row in &result.rows {
         table.add_row(row.iter().map(|cell| shown(cell.as_deref().unwrap_or(""))));
     }
+    let more = if result.truncated { " or more" } else { "" };
     let count = match result.rows.len() {
-        1 => "(1 row)".to_owned(),
-        n => format!("({} rows)", thousands(n as u64)),
+        1 => format!("(1 row{more})"),
+        n => format!("({} rows{more})", thousands(n as u64)),
     };
     format!("{}\n{count}", lines(&table))
 }
@@ -42,17 +43,45 @@ fn shown(cell: &str) -> String {
     cell.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
-/// An array of objects; numbers and booleans as such where JSON can hold them exactly, else as text.
+/// How a column's text is written in JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Number,
+    Bool,
+    Json,
+    Text,
+}
+
+impl Form {
+    /// By PostgreSQL's type name; text where it is not known.
+    fn of(result: &QueryResult, column: usize) -> Self {
+        match result.types.get(column).map(String::as_str) {
+            Some("int2" | "int4" | "int8" | "float4" | "float8" | "numeric") => Self::Number,
+            Some("bool") => Self::Bool,
+            Some("json" | "jsonb") => Self::Json,
+            _ => Self::Text,
+        }
+    }
+
+    fn value(self, text: &str) -> Value {
+        let text_value = || Value::from(text);
+        match self {
+            // As PostgreSQL wrote it, digit for digit; NaN and Infinity have no JSON form but text.
+            Self::Number | Self::Json => serde_json::from_str(text).unwrap_or_else(|_| text_value()),
+            Self::Bool => Value::from(text == "t"),
+            Self::Text => text_value(),
+        }
+    }
+}
+
+/// An array of objects.
 fn query_json(result: &QueryResult) -> String {
-    let rows: Vec<Value> = result
-        .rows
-        .iter()
-        .map(|row| {
-            let cells = result.columns.iter().zip(row);
-            Value::Object(cells.map(|(c, cell)| (c.name.clone(), c.json(cell.as_deref()))).collect::<Map<_, _>>())
-        })
-        .collect();
-    Value::Array(rows).to_string()
+    let forms: Vec<Form> = (0..result.columns.len()).map(|i| Form::of(result, i)).collect();
+    let object = |row: &Vec<Option<String>>| {
+        let cells = row.iter().zip(&forms).map(|(cell, form)| cell.as_deref().map_or(Value::Null, |t| form.value(t)));
+        Value::Object(result.columns.iter().cloned().zip(cells).collect::<Map<_, _>>())
+    };
+    Value::Array(result.rows.iter().map(object).collect()).to_string()
 }
 
 /// RFC 4180 with a header; null is an empty field, an empty text is quoted.
