@@ -11,7 +11,7 @@ mod small;
 
 use std::time::{Duration, Instant};
 
-pub use clinic::{SOURCE_A, SOURCE_B, Words, batch, patient, sample_batches, visit};
+pub use clinic::{SOURCE_A, SOURCE_B, batch, sample_batches};
 pub use database::{Database, rows};
 pub use outcome::{Outcome, Running};
 pub use project::{Project, repository};

@@ -194,15 +194,7 @@ impl Outcome {
 
     /// Stderr, with what differs from run to run replaced: folders, addresses, ids and times.
     pub fn message(&self) -> String {
-        self.normal(&self.stderr)
-    }
-
-    /// Stdout, likewise.
-    pub fn printed(&self) -> String {
-        self.normal(&self.stdout)
-    }
-
-    fn normal(&self, text: &str) -> String {
+        let text = &self.stderr;
         let canonical = fs::canonicalize(&self.root).unwrap_or_else(|_| self.root.clone());
         let mut text = text
             .replace(&*canonical.to_string_lossy(), "[project]")
