@@ -17,5 +17,6 @@ pub mod report;
 pub mod run;
 pub mod transform;
 pub mod warehouse;
+pub mod workspace;
 
 pub use error::{Error, Result};

@@ -1,1 +1,25 @@
-//! ingest
+//! The input of a batch: lists its files, splits their bytes into records, and decodes the records into Arrow against
+//! the source's declared schema. Records are split before they are decoded, so that each knows its file, number and
+//! byte offset, and a bad one is data ([`RecordError`]) before it is a failure.
+//!
+//! It never infers a schema, never coerces a value in silence, never shortens a read, and never puts a value of the
+//! data into an error or a log line.
+
+mod decode;
+mod failure;
+mod files;
+mod open;
+mod parquet;
+mod pattern;
+mod read;
+mod schema;
+mod split;
+mod stats;
+mod store;
+#[cfg(test)]
+mod testing;
+
+pub use failure::RecordError;
+pub use files::{InputFile, Listing, list};
+pub use schema::{RECORD_COLUMN, arrow_schema};
+pub use stats::ReadStats;

@@ -1,6 +1,31 @@
 //! The user's project: reads `pipeline.yaml`, `pipelines/*.yaml` and the SQL files into checked
 //! types, reporting every problem at once. Pure: it never touches a network or a database.
 
+mod contract;
+mod document;
+mod environment;
+mod formats;
+mod input;
+mod load;
+mod mapping;
 mod model;
+mod names;
+mod path;
+mod problems;
+mod record_path;
+mod relations;
+mod schema;
+mod secrets;
+mod source;
+mod sql;
+mod storage;
+mod types;
+mod yaml;
 
+#[cfg(test)]
+mod tests;
+
+pub use load::{find_root, load};
 pub use model::*;
+pub use path::expand_date;
+pub use problems::did_you_mean;

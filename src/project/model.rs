@@ -30,6 +30,8 @@ pub struct Project {
     pub sources: Vec<Source>,
     /// `sql/functions`, `sql/views`, `sql/materialized`, each sorted by file name.
     pub views: Vec<View>,
+    /// `pipeline.yaml` as read, for the fingerprint of a run.
+    pub text: String,
 }
 
 /// A target table that all sources share.

@@ -1,1 +1,134 @@
-//! report
+//! All that prints. stdout is data, stderr is messages; colour only on a terminal and never where
+//! `NO_COLOR` is set. It decides nothing.
+
+pub mod diagnostics;
+mod logs;
+mod outcome;
+mod progress;
+mod rows;
+
+use std::collections::BTreeMap;
+use std::io::{self, IsTerminal, Write};
+
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use serde_json::json;
+
+pub use logs::{LogFormat, quiet_panics, start_logs};
+pub use outcome::{outcome, resolved};
+pub use progress::progress;
+pub use rows::{Rows, query, status};
+
+use crate::error::Error;
+use crate::project::Batch;
+use crate::run::Checked;
+
+/// Prints an error to stderr; returns its exit code.
+pub fn failure(error: &Error) -> u8 {
+    message(&diagnostics::render(error, colored()));
+    error.kind.exit_code()
+}
+
+/// Prints a line of information to stderr.
+pub fn message(text: &str) {
+    // A closed stderr is no reason to fail.
+    let _ = writeln!(io::stderr(), "{}", text.trim_end());
+}
+
+/// Prints data to stdout; a closed pipe ends quietly.
+pub fn data(text: &str) {
+    let _ = writeln!(io::stdout(), "{}", text.trim_end_matches('\n'));
+}
+
+/// Prints what a command did: a line each on stdout, or one JSON array of strings under `key`.
+pub fn done(key: &str, lines: &[String], nothing: &str, as_json: bool) {
+    if as_json {
+        data(&json!({ key: lines }).to_string());
+    } else if lines.is_empty() {
+        data(nothing);
+    } else {
+        data(&lines.join("\n"));
+    }
+}
+
+/// Prints what `check` looked at.
+pub fn checked(checked: &Checked, as_json: bool) {
+    let counts = [
+        ("entities", checked.entities),
+        ("sources", checked.sources),
+        ("transforms", checked.transforms),
+        ("migrations", checked.migrations),
+        ("views", checked.views),
+    ];
+    if as_json {
+        data(&json!(counts.into_iter().collect::<BTreeMap<_, _>>()).to_string());
+    } else {
+        let counts: Vec<String> = counts.iter().map(|(noun, count)| format!("{count} {noun}")).collect();
+        data(&format!("no problem found: {}", counts.join(", ")));
+    }
+}
+
+/// Prints what dropping a batch removed, per entity.
+pub fn dropped(batch: &Batch, rows: &BTreeMap<String, u64>, as_json: bool) {
+    if as_json {
+        let entities: serde_json::Map<_, _> = rows.iter().map(|(e, n)| (e.clone(), json!(n))).collect();
+        data(&json!({"source": batch.source, "date": batch.date.to_string(), "dropped": entities}).to_string());
+    } else if rows.is_empty() {
+        data(&format!("{batch}: there was nothing to drop"));
+    } else {
+        let rows: Vec<String> = rows.iter().map(|(e, n)| format!("{} {e}", thousands(*n))).collect();
+        data(&format!("{batch}: dropped {}", rows.join(", ")));
+    }
+}
+
+/// Prints the URL of the embedded database while it is held open.
+pub fn serving(url: &str, as_json: bool) {
+    data(&if as_json { json!({"url": url}).to_string() } else { url.to_owned() });
+    message("one client at a time; Ctrl-C ends it");
+}
+
+/// Whether stderr takes colour.
+fn colored() -> bool {
+    io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+}
+
+/// A borderless table, cut to no width: its readers pipe it.
+fn table(header: &[&str], numbers: &[usize]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled).set_header(header);
+    for &column in numbers {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}
+
+/// The table's lines without the padding at their ends.
+fn lines(table: &Table) -> String {
+    let rendered = table.to_string();
+    let lines: Vec<&str> = rendered.lines().map(|l| l.strip_prefix(' ').unwrap_or(l).trim_end()).collect();
+    lines.join("\n")
+}
+
+/// `1234567` as `1,234,567`.
+fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn thousands_are_parted() {
+        for (number, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")] {
+            assert_eq!(super::thousands(number), text);
+        }
+    }
+}

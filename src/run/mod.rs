@@ -1,1 +1,21 @@
-//! run
+//! The arrow diagram in code: resolves the batches of an invocation, checks the project against the
+//! database once, runs the batches side by side, refreshes what reads them. It knows the order of
+//! the stages and nothing of how any of them works.
+
+mod batch;
+mod drop;
+mod fingerprint;
+mod observer;
+mod prepare;
+mod schedule;
+mod selection;
+mod serve;
+mod stop;
+
+pub use batch::{BatchOutcome, EntityOutcome, Status};
+pub use drop::drop_batch;
+pub use observer::{Activity, Observer};
+pub use prepare::{Checked, check};
+pub use schedule::{Options, Outcome, run};
+pub use selection::{Selection, resolve};
+pub use serve::serve;

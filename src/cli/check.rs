@@ -1,0 +1,13 @@
+//! `pipeline check`.
+
+use super::Global;
+use crate::error::Result;
+use crate::{report, run};
+
+pub(super) async fn execute(global: &Global) -> Result<u8> {
+    let json = global.json()?;
+    let project = global.project()?;
+    let checked = run::check(&project).await?;
+    report::checked(&checked, json);
+    Ok(0)
+}

@@ -1,0 +1,54 @@
+//! `pipeline drop`.
+
+use std::io::{self, BufRead, IsTerminal, Write};
+
+use chrono::NaiveDate;
+use clap::Args;
+
+use super::{Global, date};
+use crate::error::{Error, Result};
+use crate::project::Batch;
+use crate::{report, run};
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The source, by name or alias
+    #[arg(long, value_name = "NAME")]
+    source: String,
+    /// The batch's date, as 20230502 or 2023-05-02
+    #[arg(long, value_parser = date)]
+    date: NaiveDate,
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
+    /// Wait for a run that holds the batch
+    #[arg(long)]
+    wait: bool,
+}
+
+pub(super) async fn execute(global: &Global, arguments: Arguments) -> Result<u8> {
+    let json = global.json()?;
+    let project = global.project()?;
+    let batch = Batch { source: project.source(&arguments.source)?.name.clone(), date: arguments.date };
+    if !arguments.yes && !confirmed(&batch)? {
+        report::message("nothing was dropped");
+        return Ok(1);
+    }
+    let warehouse = global.warehouse(&project.root).await?;
+    let dropped = run::drop_batch(&project, warehouse, &batch, arguments.wait).await?;
+    report::dropped(&batch, &dropped.rows, json);
+    Ok(0)
+}
+
+fn confirmed(batch: &Batch) -> Result<bool> {
+    if !io::stdin().is_terminal() {
+        return Err(Error::project(format!("dropping {batch} needs a yes and there is no terminal to ask at"))
+            .hint("add --yes"));
+    }
+    let mut stderr = io::stderr();
+    let _ = write!(stderr, "Drop batch {batch} from all tables? [y/N] ");
+    let _ = stderr.flush();
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer).map_err(|e| Error::project("the answer can't be read").cause(e))?;
+    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+}

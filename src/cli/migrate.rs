@@ -1,0 +1,36 @@
+//! `pipeline migrate` and `pipeline migration new`.
+
+use clap::Subcommand;
+
+use super::Global;
+use crate::error::Result;
+use crate::report;
+use crate::warehouse::{ddl, migrate};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Migration {
+    /// Write the DDL for what pipeline.yaml has and the migrations lack
+    New {
+        /// What the migration does, such as add_lab_results; part of the file's name
+        name: String,
+    },
+}
+
+pub(super) async fn apply(global: &Global) -> Result<u8> {
+    let json = global.json()?;
+    let root = global.root()?;
+    let warehouse = global.warehouse(&root).await?;
+    let applied = migrate::apply(&warehouse, &root).await?;
+    report::done("migrations", &applied, "no migration is pending", json);
+    Ok(0)
+}
+
+pub(super) async fn new(global: &Global, migration: Migration) -> Result<u8> {
+    let json = global.json()?;
+    let project = global.project()?;
+    let Migration::New { name } = migration;
+    let written = ddl::migration_new(&project, &project.root, &name).await?;
+    let written: Vec<String> = written.iter().map(|path| path.display().to_string()).collect();
+    report::done("written", &written, "the migrations already have all that pipeline.yaml declares", json);
+    Ok(0)
+}

@@ -1,0 +1,92 @@
+//! `pipeline run`.
+
+use chrono::NaiveDate;
+use clap::Args;
+
+use super::{Global, date};
+use crate::error::{Error, Result};
+use crate::report;
+use crate::run::{self, Options, Selection};
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// A source, by name or alias; may be given several times
+    #[arg(long, value_name = "NAME", required_unless_present = "all_sources")]
+    source: Vec<String>,
+    /// Every source of the project
+    #[arg(long, conflicts_with = "source")]
+    all_sources: bool,
+    /// The batch's date, as 20230502 or 2023-05-02
+    #[arg(long, value_parser = date, required_unless_present_any = ["start", "end"])]
+    date: Option<NaiveDate>,
+    /// First date of a range
+    #[arg(long, value_parser = date, requires = "end", conflicts_with = "date")]
+    start: Option<NaiveDate>,
+    /// Last date of a range; it belongs to the range
+    #[arg(long, value_parser = date, requires = "start", conflicts_with = "date")]
+    end: Option<NaiveDate>,
+    /// Batches at once [default: the number of cores, at most 4]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    threads: Option<u16>,
+    /// Database connections in all [default: one per entity of each batch at once, and one for the leases]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    connections: Option<u16>,
+    /// Memory that sorts, joins and aggregates may use before they spill, such as 256MB or 2GB
+    #[arg(long, value_name = "SIZE", value_parser = size, default_value = "256MB")]
+    memory: usize,
+    /// Start no further batch after one has failed
+    #[arg(long)]
+    fail_fast: bool,
+    /// Wait for a batch that another run holds
+    #[arg(long)]
+    wait: bool,
+}
+
+pub(super) async fn execute(global: &Global, arguments: Arguments) -> Result<u8> {
+    let json = global.json()?;
+    let project = global.project()?;
+    let sources = if arguments.all_sources { None } else { Some(arguments.source) };
+    let (start, end) = match (arguments.date, arguments.start, arguments.end) {
+        (Some(date), ..) => (date, date),
+        (None, Some(start), Some(end)) => (start, end),
+        _ => return Err(Error::project("no date is given").hint("add --date D, or --start D --end D")),
+    };
+    let batches = run::resolve(&project, &Selection { sources, start, end })?;
+    let options = Options::new(&project, batches.len(), arguments.threads, arguments.connections)
+        .memory(arguments.memory)
+        .fail_fast(arguments.fail_fast)
+        .wait(arguments.wait);
+    report::resolved(&batches);
+    let database = global.database(&project.root)?;
+    let outcome = run::run(project, database, batches, options, report::progress()).await?;
+    Ok(report::outcome(&outcome, json))
+}
+
+/// Bytes, from `256MB`, `2GB`, `64MiB` or a bare number.
+fn size(text: &str) -> std::result::Result<usize, String> {
+    let text = text.trim();
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let number: usize = text[..digits].parse().map_err(|_| "a size is written 256MB or 2GB".to_owned())?;
+    let unit = match text[digits..].trim().to_ascii_uppercase().as_str() {
+        "" | "B" => 1,
+        "K" | "KB" | "KIB" => 1 << 10,
+        "M" | "MB" | "MIB" => 1 << 20,
+        "G" | "GB" | "GIB" => 1 << 30,
+        _ => return Err("a size is written 256MB or 2GB".to_owned()),
+    };
+    number.checked_mul(unit).filter(|n| *n >= 16 << 20).ok_or_else(|| "a size is at least 16MB".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::size;
+
+    #[test]
+    fn sizes() {
+        assert_eq!(size("256MB"), Ok(256 << 20));
+        assert_eq!(size("2 GiB"), Ok(2 << 30));
+        assert_eq!(size("1KB"), Err("a size is at least 16MB".into()));
+        assert!(size("many").is_err());
+        assert!(size("99999999999GB").is_err());
+    }
+}

@@ -1,0 +1,482 @@
+//! Reads the JSON text of one record, piece by piece and strictly (RFC 8259, and no NUL, no lone surrogate, no key
+//! twice, no nesting beyond [`MAX_DEPTH`]). Unlike serde_json it gives a number's digits as written, tells where it
+//! stopped, and has no message that could quote a value.
+
+use std::borrow::Cow;
+
+use super::super::failure::Reason;
+
+/// How deep objects and arrays may nest.
+pub(super) const MAX_DEPTH: u32 = 128;
+
+/// Up to so many keys are compared pairwise, more are sorted.
+const FEW_KEYS: usize = 8;
+
+/// What the text breaks, and where.
+#[derive(Debug)]
+pub(super) struct Bad {
+    pub at: usize,
+    pub reason: Reason,
+}
+
+/// What kind of value comes next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Object,
+    Array,
+    String,
+    Number,
+    Bool,
+    Null,
+}
+
+pub(super) struct Cursor<'a> {
+    text: &'a str,
+    bytes: &'a [u8],
+    at: usize,
+    depth: u32,
+    /// Keys of the open objects that must not come twice, innermost object last.
+    keys: Vec<Cow<'a, str>>,
+}
+
+impl<'a> Cursor<'a> {
+    pub fn new(text: &'a str) -> Self {
+        Self {
+            text,
+            bytes: text.as_bytes(),
+            at: 0,
+            depth: 0,
+            keys: Vec::new(),
+        }
+    }
+
+    pub fn at(&self) -> usize {
+        self.at
+    }
+
+    pub fn bad<T>(&self, reason: impl Into<Reason>) -> Result<T, Bad> {
+        Err(Bad {
+            at: self.at,
+            reason: reason.into(),
+        })
+    }
+
+    /// The text from a place on to here.
+    pub fn since(&self, start: usize) -> &'a str {
+        &self.text[start..self.at]
+    }
+
+    /// The kind of the value that comes next, after white space.
+    pub fn kind(&mut self) -> Result<Kind, Bad> {
+        self.skip_space();
+        match self.bytes.get(self.at) {
+            Some(b'{') => Ok(Kind::Object),
+            Some(b'[') => Ok(Kind::Array),
+            Some(b'"') => Ok(Kind::String),
+            Some(b'-' | b'0'..=b'9') => Ok(Kind::Number),
+            Some(b't' | b'f') => Ok(Kind::Bool),
+            Some(b'n') => Ok(Kind::Null),
+            Some(b'N' | b'I' | b'+' | b'.') => self.bad("not a JSON number"),
+            Some(_) => self.bad("not valid JSON: a value is missing"),
+            None => self.bad("not valid JSON: the record ends too early"),
+        }
+    }
+
+    /// Nothing but white space is left.
+    pub fn end(&mut self) -> Result<(), Bad> {
+        self.skip_space();
+        if self.at == self.bytes.len() {
+            Ok(())
+        } else {
+            self.bad("not valid JSON: text follows the record")
+        }
+    }
+
+    pub fn null(&mut self) -> Result<(), Bad> {
+        self.literal("null")
+    }
+
+    pub fn bool(&mut self) -> Result<bool, Bad> {
+        if self.bytes[self.at] == b't' {
+            self.literal("true").map(|()| true)
+        } else {
+            self.literal("false").map(|()| false)
+        }
+    }
+
+    fn literal(&mut self, word: &str) -> Result<(), Bad> {
+        if !self.bytes[self.at..].starts_with(word.as_bytes()) {
+            return self.bad("not valid JSON: an unknown word");
+        }
+        self.at += word.len();
+        Ok(())
+    }
+
+    /// A number as written.
+    pub fn number(&mut self) -> Result<&'a str, Bad> {
+        let start = self.at;
+        if self.peek() == Some(b'-') {
+            self.at += 1;
+        }
+        match self.peek() {
+            Some(b'0') => self.at += 1,
+            _ => self.digits()?,
+        }
+        if self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
+            return self.bad("not a JSON number: it starts with 0");
+        }
+        if self.peek() == Some(b'.') {
+            self.at += 1;
+            self.digits()?;
+        }
+        if matches!(self.peek(), Some(b'e' | b'E')) {
+            self.at += 1;
+            if matches!(self.peek(), Some(b'+' | b'-')) {
+                self.at += 1;
+            }
+            self.digits()?;
+        }
+        Ok(self.since(start))
+    }
+
+    fn digits(&mut self) -> Result<(), Bad> {
+        let count = self.bytes[self.at..]
+            .iter()
+            .take_while(|byte| byte.is_ascii_digit())
+            .count();
+        if count == 0 {
+            return self.bad("not a JSON number: a digit is missing");
+        }
+        self.at += count;
+        Ok(())
+    }
+
+    /// A string, borrowed where it has no escapes.
+    pub fn string(&mut self) -> Result<Cow<'a, str>, Bad> {
+        self.at += 1;
+        let start = self.at;
+        self.plain()?;
+        if self.bytes[self.at] == b'"' {
+            let text = self.since(start);
+            self.at += 1;
+            return Ok(Cow::Borrowed(text));
+        }
+        let mut text = self.since(start).to_owned();
+        loop {
+            if self.bytes[self.at] == b'"' {
+                self.at += 1;
+                return Ok(Cow::Owned(text));
+            }
+            text.push(self.escape()?);
+            let start = self.at;
+            self.plain()?;
+            text.push_str(self.since(start));
+        }
+    }
+
+    /// Goes to the next quote or backslash.
+    fn plain(&mut self) -> Result<(), Bad> {
+        let special = |byte: &u8| *byte == b'"' || *byte == b'\\' || *byte < 0x20;
+        let Some(length) = self.bytes[self.at..].iter().position(special) else {
+            self.at = self.bytes.len();
+            return self.bad("not valid JSON: a quote is not closed");
+        };
+        self.at += length;
+        match self.bytes[self.at] {
+            b'"' | b'\\' => Ok(()),
+            0 => self.bad("a NUL character"),
+            _ => self.bad("not valid JSON: a control character that is not escaped"),
+        }
+    }
+
+    fn escape(&mut self) -> Result<char, Bad> {
+        let letter = self.bytes.get(self.at + 1).copied();
+        let simple = match letter {
+            Some(b'u') => return self.unicode_escape(),
+            Some(letter @ (b'"' | b'\\' | b'/')) => char::from(letter),
+            Some(b'b') => '\u{8}',
+            Some(b'f') => '\u{c}',
+            Some(b'n') => '\n',
+            Some(b'r') => '\r',
+            Some(b't') => '\t',
+            _ => return self.bad("not valid JSON: an unknown escape"),
+        };
+        self.at += 2;
+        Ok(simple)
+    }
+
+    fn unicode_escape(&mut self) -> Result<char, Bad> {
+        let unit = self.code_unit(self.at)?;
+        let code = match unit {
+            0 => return self.bad("a NUL character"),
+            0xD800..=0xDBFF => {
+                let low = match self.bytes.get(self.at + 6..self.at + 8) {
+                    Some(b"\\u") => self.code_unit(self.at + 6)?,
+                    _ => 0,
+                };
+                if !(0xDC00..=0xDFFF).contains(&low) {
+                    return self.bad("half of a surrogate pair");
+                }
+                self.at += 6;
+                0x1_0000 + ((unit - 0xD800) << 10) + (low - 0xDC00)
+            }
+            unit => unit,
+        };
+        let Some(char) = char::from_u32(code) else {
+            return self.bad("half of a surrogate pair");
+        };
+        self.at += 6;
+        Ok(char)
+    }
+
+    /// The four hexadecimal digits of a `\u` at `at`.
+    fn code_unit(&self, at: usize) -> Result<u32, Bad> {
+        let digits = self.bytes.get(at + 2..at + 6).unwrap_or_default();
+        let value = digits
+            .iter()
+            .try_fold(0, |value, byte| Some(value << 4 | char::from(*byte).to_digit(16)?));
+        match value {
+            Some(value) if digits.len() == 4 => Ok(value),
+            _ => Err(Bad {
+                at,
+                reason: "not valid JSON: an incomplete \\u escape".into(),
+            }),
+        }
+    }
+
+    /// Goes into the object or array that comes next.
+    pub fn enter(&mut self) -> Result<(), Bad> {
+        if self.depth == MAX_DEPTH {
+            return self.bad(format!("nested deeper than {MAX_DEPTH}"));
+        }
+        self.depth += 1;
+        self.at += 1;
+        Ok(())
+    }
+
+    /// The next key of the object entered, up to its colon; `None` leaves the object.
+    pub fn next_key(&mut self, first: bool) -> Result<Option<Cow<'a, str>>, Bad> {
+        if !self.goes_on(b'}', first)? {
+            return Ok(None);
+        }
+        if self.peek() != Some(b'"') {
+            return self.bad("not valid JSON: a key in quotes is missing");
+        }
+        let key = self.string()?;
+        self.skip_space();
+        if self.peek() != Some(b':') {
+            return self.bad("not valid JSON: a colon is missing");
+        }
+        self.at += 1;
+        Ok(Some(key))
+    }
+
+    /// Whether another element of the array entered comes; `false` leaves the array.
+    pub fn next_element(&mut self, first: bool) -> Result<bool, Bad> {
+        self.goes_on(b']', first)
+    }
+
+    fn goes_on(&mut self, closer: u8, first: bool) -> Result<bool, Bad> {
+        self.skip_space();
+        match self.peek() {
+            Some(byte) if byte == closer => {
+                self.at += 1;
+                self.depth -= 1;
+                Ok(false)
+            }
+            Some(b',') if !first => {
+                self.at += 1;
+                self.skip_space();
+                if self.peek() == Some(closer) {
+                    return self.bad("not valid JSON: a comma before a closing bracket");
+                }
+                Ok(true)
+            }
+            Some(_) if first => Ok(true),
+            Some(_) => self.bad("not valid JSON: a comma is missing"),
+            None => self.bad("not valid JSON: the record ends too early"),
+        }
+    }
+
+    /// Where the keys of the object entered start; for [`Cursor::remember`] and [`Cursor::forget`].
+    pub fn keys_mark(&self) -> usize {
+        self.keys.len()
+    }
+
+    pub fn remember(&mut self, key: Cow<'a, str>) {
+        self.keys.push(key);
+    }
+
+    /// Drops the keys remembered since the mark; an error if two are equal.
+    pub fn forget(&mut self, mark: usize) -> Result<(), Bad> {
+        let keys = &mut self.keys[mark..];
+        let twice = if keys.len() <= FEW_KEYS {
+            (1..keys.len()).any(|index| keys[..index].contains(&keys[index]))
+        } else {
+            keys.sort_unstable();
+            keys.windows(2).any(|pair| pair[0] == pair[1])
+        };
+        self.keys.truncate(mark);
+        if twice {
+            self.bad("an undeclared key stands twice in one object")
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Passes over a value, as strictly as if it were wanted.
+    pub fn skip_value(&mut self) -> Result<(), Bad> {
+        match self.kind()? {
+            Kind::Null => self.null(),
+            Kind::Bool => self.bool().map(drop),
+            Kind::Number => self.number().map(drop),
+            Kind::String => self.string().map(drop),
+            Kind::Array => {
+                self.enter()?;
+                let mut first = true;
+                while self.next_element(first)? {
+                    first = false;
+                    self.skip_value()?;
+                }
+                Ok(())
+            }
+            Kind::Object => {
+                self.enter()?;
+                let mark = self.keys_mark();
+                let mut first = true;
+                while let Some(key) = self.next_key(first)? {
+                    first = false;
+                    self.remember(key);
+                    self.skip_value()?;
+                }
+                self.forget(mark)
+            }
+        }
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.bytes.get(self.at).copied()
+    }
+
+    fn skip_space(&mut self) {
+        let space = |byte: &u8| matches!(byte, b' ' | b'\n' | b'\r' | b'\t');
+        while self.bytes.get(self.at).is_some_and(|byte| space(byte)) {
+            self.at += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn check(text: &str) -> Result<(), Bad> {
+        let mut cursor = Cursor::new(text);
+        cursor.skip_value()?;
+        cursor.end()
+    }
+
+    fn reason(text: &str) -> Reason {
+        check(text).unwrap_err().reason
+    }
+
+    #[test]
+    fn what_json_does_not_allow_is_refused() {
+        for text in [
+            "",
+            " ",
+            "{",
+            "[",
+            "[1,]",
+            "{\"a\":1,}",
+            "{,}",
+            "[,1]",
+            "[1 2]",
+            "{\"a\" 1}",
+            "{a:1}",
+            "01",
+            "-",
+            "1.",
+            ".5",
+            "1e",
+            "+1",
+            "NaN",
+            "Infinity",
+            "-Infinity",
+            "nul",
+            "tru",
+            "True",
+            "\"",
+            "\"\\",
+            "\"\\x\"",
+            "\"\\u12\"",
+            "\"\t\"",
+            "1 1",
+            "{\"a\":}",
+            "{\"a\":1 \"b\":2}",
+            "[1}",
+            "'a'",
+            "\"\\u+123\"",
+        ] {
+            assert!(check(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_json_allows_and_we_do_not_is_named() {
+        assert_eq!(reason("\"\\u0000\""), "a NUL character");
+        assert_eq!(reason("\"\0\""), "a NUL character");
+        for text in [
+            "\"\\ud800\"",
+            "\"\\ud800x\"",
+            "\"\\udc00\"",
+            "\"\\ud800\\u0041\"",
+            "\"\\ud800\\ud800\"",
+        ] {
+            assert_eq!(reason(text), "half of a surrogate pair", "{text}");
+        }
+        assert_eq!(
+            reason("{\"a\":{\"k\":1,\"\\u006b\":2}}"),
+            "an undeclared key stands twice in one object"
+        );
+        let many = (0..50)
+            .map(|index| format!("\"k{index}\":0"))
+            .collect::<Vec<_>>()
+            .join(",");
+        assert!(check(&format!("{{{many}}}")).is_ok());
+        assert!(check(&format!("{{{many},\"k7\":1}}")).is_err());
+        assert!(check(&format!("{}{}", "[".repeat(128), "]".repeat(128))).is_ok());
+        assert_eq!(
+            reason(&format!("{}{}", "[".repeat(129), "]".repeat(129))),
+            "nested deeper than 128"
+        );
+        assert_eq!(reason(&"[".repeat(100_000)), "nested deeper than 128");
+    }
+
+    #[test]
+    fn escapes_are_decoded() {
+        let mut cursor = Cursor::new(r#""a\"\\\/\b\f\n\r\t\u00e9\uD83D\uDE00z""#);
+        assert_eq!(cursor.string().unwrap(), "a\"\\/\u{8}\u{c}\n\r\té😀z");
+        let mut cursor = Cursor::new("\"plain é\"");
+        assert!(matches!(cursor.string().unwrap(), Cow::Borrowed("plain é")));
+    }
+
+    proptest! {
+        /// serde_json is the judge of the grammar.
+        #[test]
+        fn accepts_what_serde_json_accepts(text in "[\\[\\]{}:,\"\\\\a1e.\\-+0 u\n]{0,12}") {
+            let ours = check(&text);
+            let theirs = serde_json::from_str::<serde::de::IgnoredAny>(&text);
+            let stricter = ours.as_ref().is_err_and(|bad| bad.reason.contains("twice"));
+            prop_assert!(stricter || ours.is_ok() == theirs.is_ok(), "{text:?} {ours:?} {theirs:?}");
+        }
+
+        #[test]
+        fn strings_are_as_serde_json_decodes_them(text in "[^\0]{0,30}") {
+            let quoted = serde_json::to_string(&text).unwrap();
+            prop_assert_eq!(Cursor::new(&quoted).string().unwrap(), text);
+        }
+    }
+}

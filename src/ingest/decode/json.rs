@@ -1,0 +1,200 @@
+//! A JSON record into columns, following the declared schema down.
+
+use std::sync::Arc;
+
+use super::super::failure::Fault;
+use super::column::{Column, Values};
+use super::cursor::{Bad, Cursor, Kind};
+use super::plan::{Group, Node, Scalar, ScalarKind, Shape};
+use super::text::{push_number, push_text};
+use crate::project::From;
+
+/// Decodes a record into the next row of `columns`; on an error they hold a part of it.
+pub(super) fn record(
+    text: &str,
+    root: &Group,
+    columns: &mut [Column],
+    unknown: &mut [u64],
+    strict: bool,
+) -> Result<(), Fault> {
+    let mut walk = Walk {
+        cursor: Cursor::new(text),
+        unknown,
+        strict,
+    };
+    let row = columns.first().map_or(0, Column::len);
+    match walk.cursor.kind().map_err(in_(&root.path))? {
+        Kind::Object => walk.group(root, columns, row)?,
+        other => return Err(walk.fault(&root.path, format!("the record is {}, not an object", named(other)))),
+    }
+    walk.cursor.end().map_err(in_(&root.path))
+}
+
+struct Walk<'a, 'u> {
+    cursor: Cursor<'a>,
+    unknown: &'u mut [u64],
+    /// An undeclared field is a fault.
+    strict: bool,
+}
+
+impl Walk<'_, '_> {
+    fn fault(&self, path: &Arc<str>, reason: impl Into<super::Reason>) -> Fault {
+        Fault {
+            path: Arc::clone(path),
+            at: self.cursor.at(),
+            reason: reason.into(),
+        }
+    }
+
+    /// An object into row `row` of its fields' columns. A column that is longer already has had its key.
+    fn group(&mut self, group: &Group, columns: &mut [Column], row: usize) -> Result<(), Fault> {
+        let path = &group.path;
+        let start = self.cursor.at();
+        self.cursor.enter().map_err(in_(path))?;
+        let mark = self.cursor.keys_mark();
+        let mut expected = 0;
+        let mut first = true;
+        while let Some(key) = self.cursor.next_key(first).map_err(in_(path))? {
+            first = false;
+            let Some(index) = group.find(&key, expected) else {
+                if self.strict {
+                    return Err(self.fault(path, "a field that is not declared"));
+                }
+                self.unknown[group.id] += 1;
+                self.cursor.remember(key);
+                self.cursor.skip_value().map_err(in_(path))?;
+                continue;
+            };
+            let (node, column) = (&group.fields[index], &mut columns[index]);
+            if column.len() > row {
+                return Err(self.fault(&node.path, "the key stands twice in one object"));
+            }
+            self.value(node, column)?;
+            expected = index + 1;
+        }
+        self.cursor.forget(mark).map_err(in_(path))?;
+        for (node, column) in group.fields.iter().zip(columns) {
+            if column.len() == row {
+                if node.required {
+                    return Err(Fault {
+                        path: Arc::clone(&node.path),
+                        at: start,
+                        reason: "required, but missing".into(),
+                    });
+                }
+                column.push_null();
+            }
+        }
+        Ok(())
+    }
+
+    fn value(&mut self, node: &Node, column: &mut Column) -> Result<(), Fault> {
+        let path = &node.path;
+        let kind = self.cursor.kind().map_err(in_(path))?;
+        if kind == Kind::Null {
+            if node.required {
+                return Err(self.fault(path, "required, but null"));
+            }
+            self.cursor.null().map_err(in_(path))?;
+            column.push_null();
+            return Ok(());
+        }
+        match (&node.shape, &mut column.values, kind) {
+            (Shape::Scalar(scalar), ..) => self.scalar(node, scalar, column, kind),
+            (Shape::Json, ..) => {
+                let start = self.cursor.at();
+                self.cursor.skip_value().map_err(in_(path))?;
+                column.push_str(self.cursor.since(start));
+                Ok(())
+            }
+            (Shape::Struct(group), Values::Struct(children), Kind::Object) => {
+                let row = children.first().map_or(0, Column::len);
+                self.group(group, children, row)?;
+                column.valid();
+                Ok(())
+            }
+            (Shape::List(item), Values::List { item: items, .. }, Kind::Array) => {
+                self.cursor.enter().map_err(in_(path))?;
+                let mut first = true;
+                while self.cursor.next_element(first).map_err(in_(path))? {
+                    first = false;
+                    self.value(item, items)?;
+                }
+                column.end_list();
+                Ok(())
+            }
+            _ => Err(self.unfit(node, kind)),
+        }
+    }
+
+    fn scalar(&mut self, node: &Node, scalar: &Scalar, column: &mut Column, kind: Kind) -> Result<(), Fault> {
+        use ScalarKind as S;
+        let path = &node.path;
+        let start = self.cursor.at();
+        let is_text = matches!(
+            scalar.kind,
+            S::String | S::Date(_) | S::Timestamp(_) | S::TimestampTz(_)
+        );
+        let from_text = if is_text {
+            scalar.from != Some(From::Number)
+        } else {
+            scalar.from == Some(From::String)
+        };
+        let result = match kind {
+            Kind::String if from_text => {
+                let text = self.cursor.string().map_err(in_(path))?;
+                push_text(&text, scalar, column)
+            }
+            Kind::Number if !from_text && !matches!(scalar.kind, S::Bool) => {
+                let text = self.cursor.number().map_err(in_(path))?;
+                push_number(text, scalar, column)
+            }
+            Kind::Bool if matches!(scalar.kind, S::Bool) && !from_text => {
+                let value = self.cursor.bool().map_err(in_(path))?;
+                push_text(if value { "true" } else { "false" }, scalar, column)
+            }
+            _ => return Err(self.unfit(node, kind)),
+        };
+        result.map_err(|reason| Fault {
+            path: Arc::clone(path),
+            at: start,
+            reason,
+        })
+    }
+
+    fn unfit(&self, node: &Node, found: Kind) -> Fault {
+        let declared = node.declared();
+        let from = match &node.shape {
+            Shape::Scalar(scalar) => scalar.from,
+            _ => None,
+        };
+        let origin = match from {
+            Some(From::String) => " from a string",
+            Some(From::Number) => " from a number",
+            None => "",
+        };
+        self.fault(
+            &node.path,
+            format!("{} where {declared}{origin} is declared", named(found)),
+        )
+    }
+}
+
+fn in_(path: &Arc<str>) -> impl Fn(Bad) -> Fault {
+    |bad| Fault {
+        path: Arc::clone(path),
+        at: bad.at,
+        reason: bad.reason,
+    }
+}
+
+fn named(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Object => "an object",
+        Kind::Array => "a list",
+        Kind::String => "a string",
+        Kind::Number => "a number",
+        Kind::Bool => "a boolean",
+        Kind::Null => "null",
+    }
+}

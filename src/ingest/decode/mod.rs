@@ -1,0 +1,165 @@
+//! Decodes records into Arrow against the declared schema. A value that does not fit its declaration is a [`Fault`] with
+//! path and reason; the record is taken back and its neighbours stay. It never coerces, and never keeps what is not
+//! declared.
+
+mod column;
+mod cursor;
+mod json;
+mod plan;
+mod row;
+mod scalar;
+mod text;
+
+use std::sync::Arc;
+
+use arrow::array::{RecordBatch, UInt64Array};
+use arrow::datatypes::SchemaRef;
+
+pub(super) use column::Column;
+pub(super) use plan::{Group, Node, Plan, Scalar, ScalarKind, Shape};
+pub(super) use text::push_text;
+
+use self::cursor::Cursor;
+use super::failure::{Fault, Reason, RecordError};
+use super::files::InputFile;
+use super::schema::RECORD_BITS;
+use super::split::{Chunk, CsvHeader};
+use crate::error::{Error, Result};
+use crate::project::{CsvOptions, OnUnknownField};
+
+/// Whether a JSON text is valid, as strictly as a record must be; the reason if not.
+pub(super) fn check_json(text: &str) -> Result<(), Reason> {
+    let mut cursor = Cursor::new(text);
+    cursor
+        .skip_value()
+        .and_then(|()| cursor.end())
+        .map_err(|bad| bad.reason)
+}
+
+/// What the decoding of a chunk gave.
+pub(super) struct Decoded {
+    pub batch: RecordBatch,
+    /// Records that are not in the batch.
+    pub errors: Vec<RecordError>,
+    /// Undeclared fields met in the records of the batch, per object of [`Plan::objects`].
+    pub unknown: Vec<u64>,
+}
+
+/// What a text format's chunks are decoded with.
+pub(super) struct Decoding {
+    pub plan: Plan,
+    pub schema: SchemaRef,
+    pub on_unknown_field: OnUnknownField,
+    pub csv: CsvOptions,
+}
+
+impl Decoding {
+    /// Decodes every record of the chunk that can be.
+    pub fn decode(&self, chunk: &Chunk, file: &InputFile) -> Result<Decoded> {
+        let mut decoder = Decoder::new(self);
+        let mut errors = Vec::new();
+        for (index, span) in chunk.records.iter().enumerate() {
+            let record = chunk.first + index as u64;
+            let text = &chunk.bytes[span.range.clone()];
+            let id = (chunk.file as u64) << RECORD_BITS | record;
+            if let Err(fault) = decoder.push(text, chunk.header.as_deref(), id) {
+                errors.push(RecordError {
+                    file: file.path.clone(),
+                    record,
+                    offset: Some(span.offset),
+                    fault_offset: Some(span.offset + fault.at as u64),
+                    path: fault.path,
+                    reason: fault.reason,
+                });
+            }
+        }
+        let (batch, unknown) = decoder.finish()?;
+        Ok(Decoded { batch, errors, unknown })
+    }
+}
+
+/// Rows in the making.
+struct Decoder<'a> {
+    decoding: &'a Decoding,
+    columns: Vec<Column>,
+    /// Values of the record column; their count is the count of whole rows.
+    ids: Vec<u64>,
+    unknown: Vec<u64>,
+    /// Of the record that is being decoded.
+    pending: Vec<u64>,
+}
+
+impl<'a> Decoder<'a> {
+    fn new(decoding: &'a Decoding) -> Self {
+        let fields = decoding.schema.fields();
+        let declared = &fields[..fields.len() - 1];
+        let objects = decoding.plan.objects.len();
+        Self {
+            decoding,
+            columns: declared.iter().map(|field| Column::new(field.data_type())).collect(),
+            ids: Vec::new(),
+            unknown: vec![0; objects],
+            pending: vec![0; objects],
+        }
+    }
+
+    /// Adds a record, or takes back what it added.
+    fn push(&mut self, record: &[u8], header: Option<&CsvHeader>, id: u64) -> Result<(), Fault> {
+        let rows = self.ids.len();
+        let result = match std::str::from_utf8(record) {
+            Err(error) => Err(self.fault(error.valid_up_to(), "not valid UTF-8")),
+            Ok(text) => match header {
+                Some(header) => self.row(text, header),
+                None => self.json(text),
+            },
+        };
+        if result.is_err() {
+            self.columns.iter_mut().for_each(|column| column.truncate(rows));
+            self.pending.fill(0);
+            return result;
+        }
+        self.ids.push(id);
+        for (sum, count) in self.unknown.iter_mut().zip(&mut self.pending) {
+            *sum += std::mem::take(count);
+        }
+        Ok(())
+    }
+
+    fn json(&mut self, text: &str) -> Result<(), Fault> {
+        let strict = self.decoding.on_unknown_field == OnUnknownField::Fail;
+        json::record(
+            text,
+            &self.decoding.plan.root,
+            &mut self.columns,
+            &mut self.pending,
+            strict,
+        )
+    }
+
+    fn row(&mut self, text: &str, header: &CsvHeader) -> Result<(), Fault> {
+        row::record(text, header, self.decoding, &mut self.columns, &mut self.pending)
+    }
+
+    fn fault(&self, at: usize, reason: &'static str) -> Fault {
+        Fault {
+            path: Arc::clone(&self.decoding.plan.root.path),
+            at,
+            reason: reason.into(),
+        }
+    }
+
+    fn finish(self) -> Result<(RecordBatch, Vec<u64>)> {
+        let schema = &self.decoding.schema;
+        let internal = |error| Error::batch("the decoded records do not make an Arrow batch").cause(error);
+        let mut arrays = Vec::with_capacity(self.columns.len() + 1);
+        for (column, field) in self.columns.into_iter().zip(schema.fields()) {
+            arrays.push(column.finish(field.data_type()).map_err(internal)?);
+        }
+        arrays.push(Arc::new(UInt64Array::from(self.ids)));
+        let batch = RecordBatch::try_new(Arc::clone(schema), arrays).map_err(internal)?;
+        Ok((batch, self.unknown))
+    }
+}
+
+#[cfg(test)]
+mod tests;

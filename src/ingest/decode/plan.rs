@@ -1,0 +1,177 @@
+//! The declared schema, prepared for decoding: every field with its path, formats parsed, names indexed. Immutable and
+//! shared by all decoding tasks.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::scalar::Formats;
+use crate::error::{Error, Result};
+use crate::project::{Field, FieldType, From, Source};
+
+/// Up to so many fields are looked through one by one, more are hashed.
+const FEW_FIELDS: usize = 8;
+
+/// How a source's records are decoded.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub root: Group,
+    /// Paths of all objects, indexed by [`Group::id`].
+    pub objects: Vec<Arc<str>>,
+}
+
+/// The fields of an object.
+#[derive(Debug)]
+pub(crate) struct Group {
+    pub id: usize,
+    pub path: Arc<str>,
+    pub fields: Vec<Node>,
+    by_name: Option<HashMap<String, usize>>,
+}
+
+/// A declared field.
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub name: String,
+    pub path: Arc<str>,
+    pub required: bool,
+    pub shape: Shape,
+}
+
+#[derive(Debug)]
+pub(crate) enum Shape {
+    Scalar(Scalar),
+    Json,
+    Struct(Group),
+    List(Box<Node>),
+}
+
+#[derive(Debug)]
+pub(crate) struct Scalar {
+    pub kind: ScalarKind,
+    pub from: Option<From>,
+}
+
+#[derive(Debug)]
+pub(crate) enum ScalarKind {
+    String,
+    Bool,
+    Int,
+    Bigint,
+    Double,
+    Decimal(u8, i8),
+    Date(Formats),
+    Timestamp(Formats),
+    TimestampTz(Formats),
+}
+
+impl Plan {
+    /// An error of the project if a format is none.
+    pub fn new(source: &Source) -> Result<Self> {
+        let mut objects = Vec::new();
+        let root = Group::new(&source.schema, "$".into(), &mut objects)?;
+        Ok(Self { root, objects })
+    }
+}
+
+impl Group {
+    fn new(fields: &[Field], path: Arc<str>, objects: &mut Vec<Arc<str>>) -> Result<Self> {
+        let id = objects.len();
+        objects.push(Arc::clone(&path));
+        let node = |field| Node::new(field, child_path(&path, field), objects);
+        let fields: Vec<Node> = fields.iter().map(node).collect::<Result<_>>()?;
+        let by_name = (fields.len() > FEW_FIELDS).then(|| {
+            fields
+                .iter()
+                .enumerate()
+                .map(|(index, field)| (field.name.clone(), index))
+                .collect()
+        });
+        Ok(Self {
+            id,
+            path,
+            fields,
+            by_name,
+        })
+    }
+
+    /// The field of this name; `expected` is tried first, since records mostly keep one order.
+    pub fn find(&self, name: &str, expected: usize) -> Option<usize> {
+        if self.fields.get(expected).is_some_and(|field| field.name == name) {
+            return Some(expected);
+        }
+        match &self.by_name {
+            Some(index) => index.get(name).copied(),
+            None => self.fields.iter().position(|field| field.name == name),
+        }
+    }
+}
+
+impl Node {
+    fn new(field: &Field, path: Arc<str>, objects: &mut Vec<Arc<str>>) -> Result<Self> {
+        let formats = |formats: &[String]| {
+            Formats::parse(formats).map_err(|format| {
+                Error::project(format!("`{format}` is no date format (field {path})"))
+                    .hint("formats are chrono's, such as %d.%m.%Y")
+            })
+        };
+        let kind = match &field.field_type {
+            FieldType::String => ScalarKind::String,
+            FieldType::Bool => ScalarKind::Bool,
+            FieldType::Int => ScalarKind::Int,
+            FieldType::Bigint => ScalarKind::Bigint,
+            FieldType::Double => ScalarKind::Double,
+            FieldType::Decimal(precision, scale) => ScalarKind::Decimal(*precision, *scale),
+            FieldType::Date(list) => ScalarKind::Date(formats(list)?),
+            FieldType::Timestamp(list) => ScalarKind::Timestamp(formats(list)?),
+            FieldType::TimestampTz(list) => ScalarKind::TimestampTz(formats(list)?),
+            FieldType::Json => return Ok(Self::of(field, path, Shape::Json)),
+            FieldType::Struct(fields) => {
+                let group = Group::new(fields, Arc::clone(&path), objects)?;
+                return Ok(Self::of(field, path, Shape::Struct(group)));
+            }
+            FieldType::List(item) => {
+                let item = Node::new(item, format!("{path}[]").into(), objects)?;
+                return Ok(Self::of(field, path, Shape::List(Box::new(item))));
+            }
+        };
+        Ok(Self::of(field, path, Shape::Scalar(Scalar { kind, from: field.from })))
+    }
+
+    fn of(field: &Field, path: Arc<str>, shape: Shape) -> Self {
+        Self {
+            name: field.name.clone(),
+            path,
+            required: field.required,
+            shape,
+        }
+    }
+
+    /// The declared type, for messages.
+    pub fn declared(&self) -> &'static str {
+        match &self.shape {
+            Shape::Json => "json",
+            Shape::Struct(_) => "a struct",
+            Shape::List(_) => "a list",
+            Shape::Scalar(scalar) => match scalar.kind {
+                ScalarKind::String => "string",
+                ScalarKind::Bool => "bool",
+                ScalarKind::Int => "int",
+                ScalarKind::Bigint => "bigint",
+                ScalarKind::Double => "double",
+                ScalarKind::Decimal(..) => "decimal",
+                ScalarKind::Date(_) => "date",
+                ScalarKind::Timestamp(_) => "timestamp",
+                ScalarKind::TimestampTz(_) => "timestamptz",
+            },
+        }
+    }
+}
+
+fn child_path(parent: &str, field: &Field) -> Arc<str> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    if !field.name.is_empty() && field.name.bytes().all(plain) {
+        format!("{parent}.{}", field.name).into()
+    } else {
+        format!("{parent}['{}']", field.name).into()
+    }
+}

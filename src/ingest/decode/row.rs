@@ -1,0 +1,72 @@
+//! A csv row into columns: cells by the file's header, each by the rules of [`push_text`].
+
+use std::sync::Arc;
+
+use super::super::failure::{Fault, Reason};
+use super::super::split::{Cells, CsvHeader};
+use super::{Column, Decoding, Node, ScalarKind, Shape, check_json, push_text};
+use crate::project::OnUnknownField;
+
+pub(super) fn record(
+    text: &str,
+    header: &CsvHeader,
+    decoding: &Decoding,
+    columns: &mut [Column],
+    unknown: &mut [u64],
+) -> Result<(), Fault> {
+    let root = &decoding.plan.root;
+    let whole = |reason: Reason| Fault {
+        path: Arc::clone(&root.path),
+        at: 0,
+        reason,
+    };
+    let mut count = 0;
+    for cell in Cells::new(text, &decoding.csv) {
+        let cell = cell.map_err(whole)?;
+        match header.columns.get(count) {
+            None => {}
+            Some(None) if decoding.on_unknown_field == OnUnknownField::Fail => {
+                return Err(whole("a column that is not declared".into()));
+            }
+            Some(None) => unknown[root.id] += 1,
+            Some(Some(index)) => {
+                let node = &root.fields[*index];
+                let result = push_cell(&cell, node, &decoding.csv.nulls, &mut columns[*index]);
+                result.map_err(|reason| Fault {
+                    path: Arc::clone(&node.path),
+                    at: 0,
+                    reason,
+                })?;
+            }
+        }
+        count += 1;
+    }
+    if count != header.columns.len() {
+        let reason = format!(
+            "a row of {count} cells where there are {} columns",
+            header.columns.len()
+        );
+        return Err(whole(reason.into()));
+    }
+    Ok(())
+}
+
+fn push_cell(cell: &str, node: &Node, nulls: &[String], column: &mut Column) -> Result<(), Reason> {
+    let is_string = matches!(&node.shape, Shape::Scalar(scalar) if matches!(scalar.kind, ScalarKind::String));
+    if nulls.iter().any(|null| null == cell) || (cell.is_empty() && !is_string) {
+        if node.required {
+            return Err("required, but null".into());
+        }
+        column.push_null();
+        return Ok(());
+    }
+    match &node.shape {
+        Shape::Scalar(scalar) => push_text(cell, scalar, column),
+        Shape::Json => {
+            check_json(cell)?;
+            column.push_str(cell);
+            Ok(())
+        }
+        Shape::Struct(_) | Shape::List(_) => Err(format!("{} can't be in a csv file", node.declared()).into()),
+    }
+}

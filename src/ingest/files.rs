@@ -1,0 +1,270 @@
+//! Which files a batch reads: expands the date, resolves the path on the disk or in a store, and lists what matches in
+//! a fixed order. It reads no content.
+
+use std::fmt;
+use std::fs::Metadata;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::UNIX_EPOCH;
+
+use chrono::NaiveDate;
+use object_store::path::Path as StorePath;
+
+use super::pattern::{Pattern, Step, is_glob};
+use super::schema::RECORD_BITS;
+use super::store::{Remote, scheme};
+use crate::error::{Error, Result};
+use crate::project::{OnMissing, Source};
+
+/// A file of a batch's input, as it was when it was listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InputFile {
+    /// Relative to the project where it lies within, otherwise absolute, or a URL.
+    pub path: String,
+    pub size: u64,
+    /// What changes when the content does: the store's own, or size and time of change on a disk.
+    pub etag: Option<String>,
+}
+
+/// Where a listed file is read from.
+#[derive(Clone)]
+pub(super) enum Place {
+    Local(PathBuf),
+    Remote(Remote, StorePath),
+}
+
+/// The files of one batch, sorted by path, at least one.
+#[derive(Clone)]
+pub struct Listing {
+    files: Arc<[InputFile]>,
+    pub(super) places: Arc<[Place]>,
+    /// Undeclared fields are warned of once per batch, however many scans read it.
+    pub(super) warned: Arc<AtomicBool>,
+}
+
+impl Listing {
+    pub fn files(&self) -> &[InputFile] {
+        &self.files
+    }
+
+    /// "path/file.json, record 17", from a value of [`super::RECORD_COLUMN`].
+    pub fn place(&self, record: u64) -> String {
+        let number = record & ((1 << RECORD_BITS) - 1);
+        let file = usize::try_from(record >> RECORD_BITS)
+            .ok()
+            .and_then(|index| self.files.get(index));
+        file.map_or_else(
+            || format!("record {number}"),
+            |file| format!("{}, record {number}", file.path),
+        )
+    }
+}
+
+impl fmt::Debug for Listing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Listing")
+            .field("files", &self.files)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Lists the input of one batch; `None` if it is missing and `on_missing` says `skip`.
+///
+/// A missing input is of [`crate::error::Kind::Batch`], a store that can't be reached of `Unreachable`.
+pub async fn list(root: &Path, source: &Source, date: NaiveDate) -> Result<Option<Listing>> {
+    let input = &source.input;
+    let path = expand_date(&input.path, date);
+    let mut found = match scheme(&path) {
+        Some(_) => list_remote(&path, &input.storage).await?,
+        None => {
+            let root = root.to_owned();
+            let path = path.clone();
+            tokio::task::spawn_blocking(move || list_local(&root, &path))
+                .await
+                .map_err(|error| Error::batch("listing the input stopped").cause(error))??
+        }
+    };
+    if found.is_empty() {
+        return match input.on_missing {
+            OnMissing::Skip => Ok(None),
+            OnMissing::Fail => Err(
+                Error::batch(format!("the input of {} {date} is missing: {path}", source.name))
+                    .hint("deliver it, or set `on_missing: skip` where a day without input is normal"),
+            ),
+        };
+    }
+    found.sort_by(|a, b| a.0.path.cmp(&b.0.path));
+    let (files, places): (Vec<_>, Vec<_>) = found.into_iter().unzip();
+    Ok(Some(Listing {
+        files: files.into(),
+        places: places.into(),
+        warned: Arc::default(),
+    }))
+}
+
+type Found = Vec<(InputFile, Place)>;
+
+async fn list_remote(url: &str, storage: &[(String, String)]) -> Result<Found> {
+    if !scheme(url).is_some_and(|scheme| scheme.starts_with("http")) || !is_glob(url) {
+        let remote = Remote::open(url, storage)?;
+        let objects = if is_glob(&remote.key) && remote.lists {
+            let pattern = parse(&remote.key)?;
+            let objects = remote.list(&pattern.literal_prefix()).await?;
+            objects
+                .into_iter()
+                .filter(|object| pattern.matches(object.location.as_ref()))
+                .collect()
+        } else {
+            Vec::from_iter(remote.head(&remote.key).await?)
+        };
+        return Ok(objects
+            .into_iter()
+            .map(|object| {
+                let path = format!("{}/{}", remote.base, object.location);
+                let file = InputFile {
+                    path,
+                    size: object.size,
+                    etag: object.e_tag,
+                };
+                (file, Place::Remote(remote.clone(), object.location))
+            })
+            .collect());
+    }
+    Err(
+        Error::project(format!("`{url}` is a pattern, and over https nothing can be listed"))
+            .hint("name exactly one file, or use s3://, gs:// or az://"),
+    )
+}
+
+fn list_local(root: &Path, path: &str) -> Result<Found> {
+    let mut found = Vec::new();
+    if is_glob(path) {
+        let pattern = parse(path)?;
+        let prefix: PathBuf = pattern.literal_prefix().iter().collect();
+        let start = if Path::new(path).is_absolute() {
+            Path::new("/").join(&prefix)
+        } else {
+            root.join(&prefix)
+        };
+        walk(&start, &pattern.steps[pattern.literal_prefix().len()..], &mut found)?;
+    } else {
+        let path = root.join(path);
+        if let Some(metadata) = look(&path)?.filter(Metadata::is_file) {
+            found.push((path, metadata));
+        }
+    }
+    // `**` can reach a file in more than one way.
+    found.sort_by(|a, b| a.0.cmp(&b.0));
+    found.dedup_by(|a, b| a.0 == b.0);
+    Ok(found
+        .into_iter()
+        .map(|(path, metadata)| {
+            let shown = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().into_owned();
+            let file = InputFile {
+                path: shown,
+                size: metadata.len(),
+                etag: Some(local_etag(&metadata)),
+            };
+            (file, Place::Local(path))
+        })
+        .collect())
+}
+
+fn walk(folder: &Path, steps: &[Step], found: &mut Vec<(PathBuf, Metadata)>) -> Result<()> {
+    let Some((step, rest)) = steps.split_first() else {
+        return Ok(());
+    };
+    if let Step::Literal(name) = step {
+        return arrive(folder.join(name), rest, found);
+    }
+    if matches!(step, Step::Any) && !rest.is_empty() {
+        walk(folder, rest, found)?;
+    }
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if is_absence(&error) => return Ok(()),
+        Err(error) => return Err(unreadable(folder, &error)),
+    };
+    for entry in entries {
+        let entry = entry.map_err(|error| unreadable(folder, &error))?;
+        let name = entry.file_name();
+        // A name that is no UTF-8 can't be matched by a pattern, which is text.
+        if !name.to_str().is_some_and(|name| step.fits(name)) {
+            continue;
+        }
+        if matches!(step, Step::Any) {
+            let kind = entry.file_type().map_err(|error| unreadable(&entry.path(), &error))?;
+            // Links to folders are not followed here: they may go in circles.
+            if kind.is_dir() {
+                walk(&entry.path(), steps, found)?;
+            } else if rest.is_empty() {
+                arrive(entry.path(), rest, found)?;
+            }
+        } else {
+            arrive(entry.path(), rest, found)?;
+        }
+    }
+    Ok(())
+}
+
+fn arrive(path: PathBuf, rest: &[Step], found: &mut Vec<(PathBuf, Metadata)>) -> Result<()> {
+    if !rest.is_empty() {
+        return walk(&path, rest, found);
+    }
+    if let Some(metadata) = look(&path)?.filter(Metadata::is_file) {
+        found.push((path, metadata));
+    }
+    Ok(())
+}
+
+fn look(path: &Path) -> Result<Option<Metadata>> {
+    match std::fs::metadata(path) {
+        Ok(metadata) => Ok(Some(metadata)),
+        Err(error) if is_absence(&error) => Ok(None),
+        Err(error) => Err(unreadable(path, &error)),
+    }
+}
+
+fn is_absence(error: &std::io::Error) -> bool {
+    matches!(
+        error.kind(),
+        std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory
+    )
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Error {
+    Error::batch(format!("{} can't be read", path.display()))
+        .cause(error)
+        .hint("check who may read it")
+}
+
+/// Size and time of change: enough to see that a file was written again.
+pub(super) fn local_etag(metadata: &Metadata) -> String {
+    let changed = metadata
+        .modified()
+        .ok()
+        .and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    format!("{:x}-{:x}", changed.unwrap_or_default().as_nanos(), metadata.len())
+}
+
+fn parse(path: &str) -> Result<Pattern> {
+    Pattern::parse(path).map_err(|reason| {
+        Error::project(format!("`{path}` is no valid pattern"))
+            .cause(reason)
+            .hint("`[[]` stands for a literal `[`")
+    })
+}
+
+/// STAND-IN, replaced by `project::expand_date` at the merge.
+fn expand_date(template: &str, date: NaiveDate) -> String {
+    let mut parts = template.split("{date");
+    let mut path = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (format, rest) = part.split_once('}').unwrap_or((part, ""));
+        let format = format.strip_prefix(':').unwrap_or("%Y-%m-%d");
+        path.push_str(&date.format(format).to_string());
+        path.push_str(rest);
+    }
+    path
+}

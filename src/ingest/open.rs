@@ -1,0 +1,388 @@
+//! The bytes of one listed file, decompressed, as a blocking reader. A read that ends early is an error, never an end:
+//! compressed streams are checked to their last byte, and the file must be the one that was listed.
+
+use std::fs::File;
+use std::io::{self, BufRead, Read};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use futures::StreamExt;
+use object_store::{GetOptions, GetRange};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+
+use super::files::{InputFile, Place, local_etag};
+use super::stats::ReadStats;
+use super::store::{PATIENCE, Remote};
+use crate::error::{Error, Result};
+use crate::project::Compression;
+
+/// Bytes read at once.
+pub(super) const PIECE: usize = 1 << 20;
+
+/// How often in a row a remote read may break off without one more byte; in between it goes on where it stopped.
+const ATTEMPTS: u32 = 2;
+
+/// How a file is compressed: as declared, otherwise by its ending.
+pub(super) fn compression_of(path: &str, declared: Option<Compression>) -> Compression {
+    declared.unwrap_or_else(|| match path.rsplit_once('.').map_or("", |(_, ending)| ending) {
+        "gz" | "gzip" => Compression::Gzip,
+        "zst" | "zstd" => Compression::Zstd,
+        "bz2" | "bzip2" => Compression::Bzip2,
+        _ => Compression::None,
+    })
+}
+
+/// A file's decompressed bytes. Its `io::Error`s are turned into the crate's by [`ByteSource::explain`].
+pub(super) struct ByteSource {
+    reader: Box<dyn Read + Send>,
+    path: String,
+    compression: Compression,
+    /// Compressed bytes taken by the decompressor, and decompressed bytes given.
+    taken: Arc<AtomicU64>,
+    given: u64,
+}
+
+impl ByteSource {
+    pub fn open(
+        file: &InputFile,
+        place: &Place,
+        declared: Option<Compression>,
+        runtime: &Handle,
+        stats: &Arc<ReadStats>,
+    ) -> Result<Self> {
+        let compression = compression_of(&file.path, declared);
+        let taken = Arc::new(AtomicU64::new(0));
+        let raw = Raw {
+            from: From::open(file, place, runtime)?,
+            buffer: Bytes::new(),
+            size: file.size,
+            read: 0,
+            ended: false,
+            taken: Arc::clone(&taken),
+            stats: Arc::clone(stats),
+        };
+        let failed = |error: io::Error| Error::batch(format!("{} can't be decompressed", file.path)).cause(error);
+        let reader: Box<dyn Read + Send> = match compression {
+            Compression::None => Box::new(raw),
+            _ if file.size == 0 => {
+                return Err(
+                    Error::batch(format!("{} is empty, which no compressed file is", file.path))
+                        .hint("it may still be on its way; deliver it again"),
+                );
+            }
+            Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(raw)),
+            Compression::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(raw).map_err(failed)?),
+            Compression::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(raw)),
+        };
+        Ok(Self {
+            reader,
+            path: file.path.clone(),
+            compression,
+            taken,
+            given: 0,
+        })
+    }
+
+    fn explain(&self, error: io::Error) -> Error {
+        let error = match error.downcast::<Carried>() {
+            Ok(carried) => return carried.0,
+            Err(error) => error,
+        };
+        let name = match self.compression {
+            Compression::None => {
+                return Error::batch(format!("{} can't be read at byte {}", self.path, self.given)).cause(error);
+            }
+            Compression::Gzip => "gzip",
+            Compression::Zstd => "zstd",
+            Compression::Bzip2 => "bzip2",
+        };
+        let taken = self.taken.load(Ordering::Relaxed);
+        let what = if error.kind() == io::ErrorKind::UnexpectedEof {
+            "truncated"
+        } else {
+            "damaged"
+        };
+        Error::batch(format!(
+            "{} is {what}: its {name} data can't be read at byte {taken}",
+            self.path
+        ))
+        .cause(format!("{error}, after {} decompressed bytes", self.given))
+        .hint("deliver the file again, whole")
+    }
+}
+
+impl super::split::Pieces for ByteSource {
+    fn append(&mut self, buffer: &mut Vec<u8>) -> Result<usize> {
+        let start = buffer.len();
+        buffer.resize(start + PIECE, 0);
+        let mut filled = start;
+        while filled < buffer.len() {
+            match self.reader.read(&mut buffer[filled..]) {
+                Ok(0) => break,
+                Ok(count) => {
+                    filled += count;
+                    self.given += count as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(self.explain(error)),
+            }
+        }
+        buffer.truncate(filled);
+        Ok(filled - start)
+    }
+}
+
+/// An error of ours on its way through a library.
+#[derive(Debug)]
+pub(super) struct Carried(pub Error);
+
+impl std::fmt::Display for Carried {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for Carried {}
+
+fn carry(error: Error) -> io::Error {
+    io::Error::other(Carried(error))
+}
+
+/// A file's bytes as they lie there, counted and checked against the listing.
+struct Raw {
+    from: From,
+    buffer: Bytes,
+    /// As listed.
+    size: u64,
+    read: u64,
+    ended: bool,
+    taken: Arc<AtomicU64>,
+    stats: Arc<ReadStats>,
+}
+
+enum From {
+    Local {
+        file: File,
+        name: String,
+        etag: Option<String>,
+    },
+    Remote {
+        pieces: mpsc::Receiver<Result<Bytes>>,
+        name: String,
+    },
+}
+
+impl From {
+    fn open(file: &InputFile, place: &Place, runtime: &Handle) -> Result<Self> {
+        let name = file.path.clone();
+        match place {
+            Place::Local(path) => {
+                let opened = open_local(path, &name)?;
+                Ok(Self::Local {
+                    file: opened,
+                    name,
+                    etag: file.etag.clone(),
+                })
+            }
+            Place::Remote(remote, path) => {
+                let (sender, pieces) = mpsc::channel(4);
+                runtime.spawn(fetch(remote.clone(), path.clone(), file.clone(), sender));
+                Ok(Self::Remote { pieces, name })
+            }
+        }
+    }
+
+    fn name(&self) -> &str {
+        match self {
+            Self::Local { name, .. } | Self::Remote { name, .. } => name,
+        }
+    }
+}
+
+fn open_local(path: &Path, name: &str) -> Result<File> {
+    File::open(path).map_err(|error| Error::batch(format!("{name} can't be opened")).cause(error))
+}
+
+/// The error of a file that is not any more what was listed.
+pub(super) fn changed(name: &str) -> Error {
+    Error::batch(format!("{name} changed while it was read")).hint("run the batch again when the file is complete")
+}
+
+impl Raw {
+    fn count(&mut self, count: usize) -> io::Result<()> {
+        self.read += count as u64;
+        self.stats.bytes.fetch_add(count as u64, Ordering::Relaxed);
+        if self.read > self.size {
+            return Err(carry(changed(self.from.name())));
+        }
+        Ok(())
+    }
+
+    /// At the end: the file must be as long as listed and must not have been written meanwhile.
+    fn end(&mut self) -> io::Result<()> {
+        self.ended = true;
+        let same = match &self.from {
+            From::Local { file, etag, .. } => Some(local_etag(&file.metadata()?)) == *etag,
+            From::Remote { .. } => true,
+        };
+        if same && self.read == self.size {
+            Ok(())
+        } else {
+            Err(carry(changed(self.from.name())))
+        }
+    }
+
+    fn next_remote(&mut self) -> io::Result<Bytes> {
+        let From::Remote { pieces, name } = &mut self.from else {
+            return Ok(Bytes::new());
+        };
+        match pieces.blocking_recv() {
+            Some(piece) => piece.map_err(carry),
+            // The fetching task says so when it is done; an end without that is a task that was stopped.
+            None => Err(carry(Error::batch(format!("reading {name} was stopped")))),
+        }
+    }
+}
+
+impl Read for Raw {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if self.buffer.is_empty() && !self.ended && into.len() >= PIECE / 16 {
+            // Uncompressed local files go straight into the caller's buffer.
+            if let From::Local { file, .. } = &mut self.from {
+                let count = retry_read(file, into)?;
+                self.count(count)?;
+                self.taken.fetch_add(count as u64, Ordering::Relaxed);
+                if count == 0 {
+                    self.end()?;
+                }
+                return Ok(count);
+            }
+        }
+        let available = self.fill_buf()?;
+        let count = available.len().min(into.len());
+        into[..count].copy_from_slice(&available[..count]);
+        self.consume(count);
+        Ok(count)
+    }
+}
+
+impl BufRead for Raw {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.buffer.is_empty() && !self.ended {
+            self.buffer = match &mut self.from {
+                From::Local { file, .. } => {
+                    let mut piece = vec![0; PIECE / 4];
+                    let count = retry_read(file, &mut piece)?;
+                    piece.truncate(count);
+                    piece.into()
+                }
+                From::Remote { .. } => self.next_remote()?,
+            };
+            self.count(self.buffer.len())?;
+            if self.buffer.is_empty() {
+                self.end()?;
+            }
+        }
+        Ok(&self.buffer)
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.taken.fetch_add(count as u64, Ordering::Relaxed);
+        bytes::Buf::advance(&mut self.buffer, count);
+    }
+}
+
+fn retry_read(file: &mut File, into: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match file.read(into) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
+/// Fetches an object piece by piece; the last message is an empty piece or an error. Ends when nobody listens.
+async fn fetch(remote: Remote, path: object_store::path::Path, file: InputFile, sender: mpsc::Sender<Result<Bytes>>) {
+    let end = tokio::select! {
+        () = sender.closed() => return,
+        end = fetch_all(&remote, &path, &file, &sender) => end,
+    };
+    // A failed send means that the reader is gone, and with it whoever would care.
+    let _ = sender.send(end.map(|()| Bytes::new())).await;
+}
+
+async fn fetch_all(
+    remote: &Remote,
+    path: &object_store::path::Path,
+    file: &InputFile,
+    sender: &mpsc::Sender<Result<Bytes>>,
+) -> Result<()> {
+    let mut fetched = 0;
+    let mut fruitless = 0;
+    while fetched < file.size {
+        let before = fetched;
+        let broke = match fetch_part(remote, path, file, &mut fetched, sender).await? {
+            Part::Unwanted => return Ok(()),
+            Part::Ended => Error::unreachable(format!("{} breaks off at byte {fetched}", file.path)),
+            Part::Broke(error) => error,
+        };
+        fruitless = if fetched > before { 0 } else { fruitless + 1 };
+        if fetched < file.size && fruitless == ATTEMPTS {
+            return Err(broke);
+        }
+    }
+    Ok(())
+}
+
+/// How one request's body ended.
+enum Part {
+    Ended,
+    Broke(Error),
+    Unwanted,
+}
+
+/// One request from `fetched` on. An error is one of opening, which object_store has retried already.
+async fn fetch_part(
+    remote: &Remote,
+    path: &object_store::path::Path,
+    file: &InputFile,
+    fetched: &mut u64,
+    sender: &mpsc::Sender<Result<Bytes>>,
+) -> Result<Part> {
+    // A weak tag never fits an If-Match; it is compared below.
+    let strong = file.etag.clone().filter(|etag| !etag.starts_with("W/"));
+    let range = (*fetched > 0).then_some(GetRange::Offset(*fetched));
+    let options = GetOptions::default().with_if_match(strong).with_range(range);
+    let opened = tokio::time::timeout(PATIENCE, remote.store.get_opts(path, options)).await;
+    let result = opened
+        .map_err(|_| remote.silent())?
+        .map_err(|error| named(&remote.explain(&error), file))?;
+    if result.meta.size != file.size || result.meta.e_tag != file.etag {
+        return Err(changed(&file.path));
+    }
+    let mut pieces = result.into_stream();
+    loop {
+        match tokio::time::timeout(PATIENCE, pieces.next()).await {
+            Err(_) => return Ok(Part::Broke(remote.silent())),
+            Ok(None) => return Ok(Part::Ended),
+            Ok(Some(Err(error))) => return Ok(Part::Broke(named(&remote.explain(&error), file))),
+            Ok(Some(Ok(piece))) if piece.is_empty() => {}
+            Ok(Some(Ok(piece))) => {
+                *fetched += piece.len() as u64;
+                if sender.send(Ok(piece)).await.is_err() {
+                    return Ok(Part::Unwanted);
+                }
+            }
+        }
+    }
+}
+
+fn named(error: &Error, file: &InputFile) -> Error {
+    let mut named = Error::new(error.kind, format!("{} can't be read: {}", file.path, error.message));
+    named.cause.clone_from(&error.cause);
+    named.hint.clone_from(&error.hint);
+    named
+}

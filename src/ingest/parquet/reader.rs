@@ -1,0 +1,101 @@
+//! Ranges of one listed parquet file, from a disk or a store; a file that is not any more what was listed is an error.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use ::parquet::arrow::arrow_reader::ArrowReaderOptions;
+use ::parquet::arrow::async_reader::AsyncFileReader;
+use ::parquet::errors::ParquetError;
+use ::parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
+use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use object_store::{GetOptions, GetRange};
+
+use super::super::files::{InputFile, Place, local_etag};
+use super::super::open::{Carried, changed};
+use super::super::stats::ReadStats;
+use super::super::store::PATIENCE;
+use crate::error::{Error, Result};
+
+/// Bytes of the end of a file that are read at first: most often they hold all of its metadata.
+const FOOTER: usize = 64 << 10;
+
+#[derive(Clone)]
+pub(super) struct RangeReader {
+    pub file: InputFile,
+    pub place: Place,
+    pub stats: Arc<ReadStats>,
+}
+
+impl RangeReader {
+    async fn read(&self, range: Range<u64>) -> Result<Bytes> {
+        let length = range.end.saturating_sub(range.start);
+        let bytes = match &self.place {
+            Place::Local(path) => {
+                let read = || -> std::io::Result<Option<Bytes>> {
+                    let mut file = File::open(path)?;
+                    if Some(local_etag(&file.metadata()?)) != self.file.etag {
+                        return Ok(None);
+                    }
+                    file.seek(SeekFrom::Start(range.start))?;
+                    let mut bytes = Vec::new();
+                    file.take(length).read_to_end(&mut bytes)?;
+                    Ok(Some(bytes.into()))
+                };
+                let failed = |error| Error::batch(format!("{} can't be read", self.file.path)).cause(error);
+                read().map_err(failed)?.ok_or_else(|| changed(&self.file.path))?
+            }
+            Place::Remote(remote, path) => {
+                let strong = self.file.etag.clone().filter(|etag| !etag.starts_with("W/"));
+                let options = GetOptions::default()
+                    .with_if_match(strong)
+                    .with_range(Some(GetRange::Bounded(range)));
+                let get = async {
+                    let result = remote.store.get_opts(path, options).await?;
+                    let etag = result.meta.e_tag.clone();
+                    Ok((etag, result.bytes().await?))
+                };
+                let got = tokio::time::timeout(PATIENCE * 6, get)
+                    .await
+                    .map_err(|_| remote.silent())?;
+                let (etag, bytes) = got.map_err(|error| remote.explain(&error))?;
+                if etag != self.file.etag {
+                    return Err(changed(&self.file.path));
+                }
+                bytes
+            }
+        };
+        if bytes.len() as u64 != length {
+            return Err(changed(&self.file.path));
+        }
+        self.stats.bytes.fetch_add(length, Ordering::Relaxed);
+        Ok(bytes)
+    }
+}
+
+impl AsyncFileReader for RangeReader {
+    fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, Result<Bytes, ParquetError>> {
+        let read = self.read(range);
+        async move {
+            read.await
+                .map_err(|error| ParquetError::External(Box::new(Carried(error))))
+        }
+        .boxed()
+    }
+
+    fn get_metadata<'a>(
+        &'a mut self,
+        _options: Option<&'a ArrowReaderOptions>,
+    ) -> BoxFuture<'a, Result<Arc<ParquetMetaData>, ParquetError>> {
+        async move {
+            let size = self.file.size;
+            let reader = ParquetMetaDataReader::new().with_prefetch_hint(Some(FOOTER));
+            reader.load_and_finish(self, size).await.map(Arc::new)
+        }
+        .boxed()
+    }
+}

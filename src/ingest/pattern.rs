@@ -1,0 +1,181 @@
+//! Path patterns: `*`, `?` and `[..]` within a segment, `**` for any number of segments. Hidden and temporary names
+//! (`.x`, `_x`, `x.tmp`, ...) are matched only where the pattern names them. It never touches a disk or a network.
+
+use glob::{MatchOptions, Pattern as Segment};
+
+/// Endings by which programs mark a file that is still being written or left behind.
+const TEMPORARY: [&str; 9] = [
+    ".tmp",
+    ".temp",
+    ".part",
+    ".partial",
+    ".filepart",
+    ".crdownload",
+    ".swp",
+    ".crc",
+    "~",
+];
+
+const OPTIONS: MatchOptions = MatchOptions {
+    case_sensitive: true,
+    require_literal_separator: true,
+    require_literal_leading_dot: true,
+};
+
+/// A path that holds `*`, `?` or `[`.
+pub(super) fn is_glob(path: &str) -> bool {
+    path.contains(['*', '?', '['])
+}
+
+/// A parsed pattern over segments divided by `/`.
+#[derive(Debug, Clone)]
+pub(super) struct Pattern {
+    pub steps: Vec<Step>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Step {
+    /// `**`
+    Any,
+    Literal(String),
+    Glob(Segment),
+}
+
+impl Pattern {
+    /// The error is the reason, in the user's words.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let steps = text
+            .split('/')
+            .filter(|part| !part.is_empty())
+            .map(Step::parse)
+            .collect::<Result<_, _>>()?;
+        Ok(Self { steps })
+    }
+
+    /// The literal segments that every match starts with, without the last segment.
+    pub fn literal_prefix(&self) -> Vec<&str> {
+        let last = self.steps.len().saturating_sub(1);
+        let literal = |step| {
+            if let &Step::Literal(ref name) = step {
+                Some(name.as_str())
+            } else {
+                None
+            }
+        };
+        self.steps[..last].iter().map_while(literal).collect()
+    }
+
+    pub fn matches(&self, path: &str) -> bool {
+        let names: Vec<&str> = path.split('/').filter(|name| !name.is_empty()).collect();
+        matches(&self.steps, &names)
+    }
+}
+
+impl Step {
+    fn parse(text: &str) -> Result<Self, String> {
+        if text == "**" {
+            return Ok(Step::Any);
+        }
+        if text.contains("**") {
+            return Err("`**` must be a whole segment of the path".to_owned());
+        }
+        if !is_glob(text) {
+            return Ok(Step::Literal(text.to_owned()));
+        }
+        Segment::new(text).map(Step::Glob).map_err(|error| error.msg.to_owned())
+    }
+
+    /// Whether a name of one segment fits; [`Step::Any`] fits every name that is not hidden or temporary.
+    pub fn fits(&self, name: &str) -> bool {
+        match self {
+            Step::Any => !is_set_aside(name),
+            Step::Literal(literal) => literal == name,
+            Step::Glob(segment) => segment.matches_with(name, OPTIONS) && names_it(segment.as_str(), name),
+        }
+    }
+}
+
+fn matches(steps: &[Step], names: &[&str]) -> bool {
+    match (steps, names) {
+        ([], []) => true,
+        ([], _) => false,
+        ([Step::Any, rest @ ..], _) => {
+            matches(rest, names)
+                || names
+                    .split_first()
+                    .is_some_and(|(name, more)| Step::Any.fits(name) && matches(steps, more))
+        }
+        (_, []) => false,
+        ([step, rest @ ..], [name, more @ ..]) => step.fits(name) && matches(rest, more),
+    }
+}
+
+fn is_set_aside(name: &str) -> bool {
+    !names_it("*", name)
+}
+
+/// A hidden or temporary name is meant only by a pattern that spells out what makes it one.
+fn names_it(pattern: &str, name: &str) -> bool {
+    let hidden = name.starts_with(['.', '_']);
+    let temporary = TEMPORARY.iter().find(|ending| name.ends_with(*ending));
+    (!hidden || pattern.starts_with(&name[..1])) && temporary.is_none_or(|ending| pattern.ends_with(ending))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn matches(pattern: &str, path: &str) -> bool {
+        Pattern::parse(pattern).unwrap().matches(path)
+    }
+
+    #[test]
+    fn wildcards_stay_within_a_segment() {
+        assert!(matches("in/*.json", "in/a.json"));
+        assert!(!matches("in/*.json", "in/b/a.json"));
+        assert!(matches("in/?[0-9].json", "in/a7.json"));
+        assert!(!matches("in/?[0-9].json", "in/ab.json"));
+        assert!(!matches("in/*.json", "in/a.JSON"));
+    }
+
+    #[test]
+    fn double_star_takes_any_number_of_segments() {
+        for path in ["in/a.json", "in/x/a.json", "in/x/y/a.json"] {
+            assert!(matches("in/**/a.json", path), "{path}");
+        }
+        assert!(!matches("in/**/a.json", "other/a.json"));
+        assert!(matches("in/**", "in/x/y"));
+        assert!(Pattern::parse("in/a**b").is_err());
+    }
+
+    #[test]
+    fn hidden_and_temporary_names_must_be_named() {
+        for path in [
+            "in/.a.json",
+            "in/_a.json",
+            "in/a.json.tmp",
+            "in/a.json~",
+            "in/_temporary/a.json",
+        ] {
+            assert!(!matches("in/*", path), "{path}");
+            assert!(!matches("in/**", path), "{path}");
+            assert!(!matches("in/**/a.json", path), "{path}");
+        }
+        assert!(matches("in/_*.json", "in/_a.json"));
+        assert!(matches("in/.*", "in/.a.json"));
+        assert!(matches("in/*.tmp", "in/a.json.tmp"));
+        assert!(matches("in/_temporary/*", "in/_temporary/a.json"));
+    }
+
+    #[test]
+    fn the_literal_prefix_ends_before_the_first_wildcard() {
+        assert_eq!(Pattern::parse("a/b/c*/d").unwrap().literal_prefix(), ["a", "b"]);
+        assert_eq!(Pattern::parse("a/b/c").unwrap().literal_prefix(), ["a", "b"]);
+        assert!(Pattern::parse("*.json").unwrap().literal_prefix().is_empty());
+    }
+
+    #[test]
+    fn a_broken_class_is_an_error() {
+        assert!(Pattern::parse("a[b").is_err());
+    }
+}

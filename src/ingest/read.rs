@@ -1,0 +1,242 @@
+//! From the files of a batch to a stream of Arrow batches: one thread reads and splits, tasks on the other cores decode,
+//! in order and with few chunks in flight. Here, and only here, it is decided what a bad record does to its batch.
+
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow::array::RecordBatch;
+use futures::future::ready;
+use futures::stream::{self, BoxStream};
+use futures::{Stream, StreamExt};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use super::decode::{Decoded, Decoding, Plan};
+use super::files::Listing;
+use super::open::ByteSource;
+use super::schema::arrow_schema;
+use super::split::{Chunk, CsvScanner, JsonScanner, NdjsonScanner, Scanner, Stopped, split};
+use super::stats::ReadStats;
+use super::{RecordError, parquet};
+use crate::error::{Error, Result};
+use crate::project::{Compression, Format, Input, OnEmpty, OnUnknownField, Source};
+
+/// Chunks that wait between the reading thread and the decoding tasks.
+const WAITING: usize = 2;
+
+impl Listing {
+    /// Reads the files one after the other and yields their records, in order, as batches of
+    /// [`super::arrow_schema`]; on up to `parallelism` cores. Each call reads anew and wants `stats` of its own.
+    ///
+    /// The stream ends after its first error. Dropping it stops the reading.
+    pub fn read(
+        &self,
+        source: &Source,
+        parallelism: usize,
+        stats: Arc<ReadStats>,
+    ) -> BoxStream<'static, Result<RecordBatch>> {
+        match Reading::new(self, source, stats) {
+            Ok(reading) => Arc::new(reading).stream(parallelism.max(1)),
+            Err(error) => stream::once(ready(Err(error))).boxed(),
+        }
+    }
+}
+
+/// One read of a batch's input.
+pub(super) struct Reading {
+    pub listing: Listing,
+    pub input: Input,
+    pub decoding: Decoding,
+    pub stats: Arc<ReadStats>,
+    source: Source,
+    records: AtomicU64,
+    /// Undeclared fields, per object of the plan.
+    unknown: Mutex<Vec<u64>>,
+}
+
+impl Reading {
+    fn new(listing: &Listing, source: &Source, stats: Arc<ReadStats>) -> Result<Self> {
+        let input = source.input.clone();
+        if !(input.csv.delimiter.is_ascii() && input.csv.quote.is_ascii()) {
+            return Err(Error::project(
+                "the delimiter and the quote of csv must be ASCII characters",
+            ));
+        }
+        if input.format == Format::Parquet && !matches!(input.compression, None | Some(Compression::None)) {
+            return Err(
+                Error::project("a parquet file is compressed inside, not as a whole").hint("leave `compression` out")
+            );
+        }
+        let decoding = Decoding {
+            plan: Plan::new(source)?,
+            schema: arrow_schema(source),
+            on_unknown_field: source.on_unknown_field,
+            csv: input.csv.clone(),
+        };
+        let unknown = Mutex::new(vec![0; decoding.plan.objects.len()]);
+        let (listing, source) = (listing.clone(), source.clone());
+        Ok(Self {
+            listing,
+            input,
+            decoding,
+            stats,
+            source,
+            records: AtomicU64::new(0),
+            unknown,
+        })
+    }
+
+    fn stream(self: Arc<Self>, parallelism: usize) -> BoxStream<'static, Result<RecordBatch>> {
+        let decoded = match self.input.format {
+            Format::Parquet => parquet::decode(&self, parallelism),
+            Format::Json | Format::Ndjson | Format::Csv => decode_text(&self, parallelism),
+        };
+        let at_end = Arc::clone(&self);
+        decoded
+            .map(move |decoded| self.accept(decoded?).map(Some))
+            .chain(stream::once(async move { at_end.finish().map(|()| None) }))
+            .filter_map(|item| ready(item.transpose()))
+            .scan(false, |failed, item| {
+                let over = std::mem::replace(failed, item.is_err());
+                ready((!over).then_some(item))
+            })
+            .boxed()
+    }
+
+    /// What a bad record does: it fails the batch.
+    fn accept(&self, decoded: Decoded) -> Result<RecordBatch> {
+        if let Some(error) = decoded.errors.into_iter().next() {
+            return Err(RecordError::into(error));
+        }
+        let records = decoded.batch.num_rows() as u64;
+        self.records.fetch_add(records, Ordering::Relaxed);
+        self.stats.records.fetch_add(records, Ordering::Relaxed);
+        let mut unknown = self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
+        for (sum, count) in unknown.iter_mut().zip(decoded.unknown) {
+            *sum += count;
+        }
+        Ok(decoded.batch)
+    }
+
+    /// All files were read to their ends.
+    fn finish(&self) -> Result<()> {
+        let unknown = self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
+        let met = self
+            .decoding
+            .plan
+            .objects
+            .iter()
+            .zip(unknown.iter())
+            .filter(|(_, count)| **count > 0);
+        let warn = self.decoding.on_unknown_field == OnUnknownField::Warn
+            && !(unknown.iter().all(|count| *count == 0) || self.listing.warned.swap(true, Ordering::Relaxed));
+        for (path, count) in met {
+            self.stats.add_unknown(path, *count);
+            if warn {
+                tracing::warn!(source = %self.source.name, path = %path, count, "undeclared fields were left out");
+            }
+        }
+        if self.records.load(Ordering::Relaxed) > 0 || self.input.on_empty == OnEmpty::Replace {
+            return Ok(());
+        }
+        let files = self.listing.files();
+        let more = if files.len() > 1 {
+            format!(" and {} more", files.len() - 1)
+        } else {
+            String::new()
+        };
+        Err(Error::batch(format!(
+            "the input of {} holds no record: {}{more}",
+            self.source.name, files[0].path
+        ))
+        .hint("if a day without records is normal, set `on_empty: replace`"))
+    }
+
+    fn scanner(&self) -> Box<dyn Scanner> {
+        match self.input.format {
+            Format::Csv => Box::new(CsvScanner::new(&self.input.csv, &self.source.schema)),
+            Format::Ndjson => Box::new(NdjsonScanner::new(&self.input.records)),
+            Format::Json | Format::Parquet => Box::new(JsonScanner::new(&self.input.records)),
+        }
+    }
+
+    /// Splits all files, on a thread of its own; ends early when nobody listens.
+    fn split_files(&self, runtime: &Handle, chunks: &mpsc::Sender<Result<Chunk>>) {
+        for (index, (file, place)) in self.listing.files().iter().zip(self.listing.places.iter()).enumerate() {
+            let opened = ByteSource::open(file, place, self.input.compression, runtime, &self.stats);
+            let split = opened.map_err(Stopped::Source).and_then(|mut source| {
+                split(index, &mut source, self.scanner().as_mut(), &mut |chunk| {
+                    if chunks.blocking_send(Ok(chunk)).is_ok() {
+                        ControlFlow::Continue(())
+                    } else {
+                        ControlFlow::Break(())
+                    }
+                })
+            });
+            let error = match split {
+                Ok(_) => continue,
+                Err(Stopped::Unwanted) => return,
+                Err(Stopped::Source(error)) => error,
+                Err(Stopped::Split(fault)) => fault.into_error(&file.path),
+            };
+            // A failed send means that nobody listens any more.
+            let _ = chunks.blocking_send(Err(error));
+            return;
+        }
+    }
+}
+
+fn decode_text(reading: &Arc<Reading>, parallelism: usize) -> BoxStream<'static, Result<Decoded>> {
+    let reading = Arc::clone(reading);
+    stream::once(async move {
+        let runtime = Handle::current();
+        let (sender, chunks) = mpsc::channel(WAITING);
+        let splitting = Arc::clone(&reading);
+        let task = tokio::task::spawn_blocking(move || splitting.split_files(&runtime, &sender));
+        received(chunks, task)
+            .map(move |chunk| {
+                let reading = Arc::clone(&reading);
+                async move {
+                    let chunk = chunk?;
+                    let decode = move || reading.decoding.decode(&chunk, &reading.listing.files()[chunk.file]);
+                    tokio::task::spawn_blocking(decode)
+                        .await
+                        .map_err(|error| stopped(&error))?
+                }
+            })
+            .buffered(parallelism)
+    })
+    .flatten()
+    .boxed()
+}
+
+/// What a task sends; if the task dies, that is an error and not an early end.
+pub(super) fn received<T: Send + 'static>(
+    receiver: mpsc::Receiver<Result<T>>,
+    task: JoinHandle<()>,
+) -> impl Stream<Item = Result<T>> + Send + 'static {
+    stream::unfold((receiver, Some(task)), |(mut receiver, task)| async move {
+        if let Some(item) = receiver.recv().await {
+            return Some((item, (receiver, task)));
+        }
+        let ended = task?.await;
+        ended.err().map(|error| (Err(stopped(&error)), (receiver, None)))
+    })
+}
+
+/// The payload of a panic could hold a value, so it is not repeated.
+pub(super) fn stopped(error: &tokio::task::JoinError) -> Error {
+    let why = if error.is_panic() {
+        "it panicked, which is a fault of this program"
+    } else {
+        "it was cancelled"
+    };
+    Error::batch("reading the input stopped").cause(why)
+}
+
+#[cfg(test)]
+mod remote_tests;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,573 @@
+use std::io::Write;
+use std::path::Path;
+use std::sync::atomic::AtomicUsize;
+
+use arrow::array::{AsArray, RecordBatchWriter};
+use arrow::compute::concat_batches;
+use arrow::datatypes::UInt64Type;
+use futures::TryStreamExt;
+
+use super::super::testing::{day, field, from, list_of, patients, read, read_with, required, source};
+use super::super::{RECORD_COLUMN, list};
+use super::*;
+use crate::error::Kind;
+use crate::project::{FieldType, OnMissing, RecordPath, RecordStep};
+
+fn write(root: &Path, name: &str, bytes: impl AsRef<[u8]>) {
+    let path = root.join(name);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, bytes).unwrap();
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn bzip2(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn zstd(bytes: &[u8]) -> Vec<u8> {
+    zstd::encode_all(bytes, 1).unwrap()
+}
+
+fn people(count: usize) -> Vec<String> {
+    let person = |index| {
+        format!(
+            r#"{{"id":"p{index}","age":{index},"visits":[{{"visit_id":"v{index}","date":"2023-05-01","codes":["é{index}",null]}}]}}"#
+        )
+    };
+    (0..count).map(person).collect()
+}
+
+fn whole(batches: &[RecordBatch]) -> RecordBatch {
+    concat_batches(&batches[0].schema(), batches).unwrap()
+}
+
+async fn error(root: &Path, source: &Source) -> Error {
+    match read(root, source, 2).await {
+        Ok(batches) => panic!(
+            "{} rows and no error",
+            batches.iter().map(RecordBatch::num_rows).sum::<usize>()
+        ),
+        Err(error) => error,
+    }
+}
+
+#[tokio::test]
+async fn every_form_of_json_gives_the_same_on_one_core_and_on_two() {
+    let folder = tempfile::tempdir().unwrap();
+    let people = people(200);
+    let array = format!("[{}]", people.join(",\n"));
+    let lines = people.join("\r\n");
+    let halves = [people[..99].join("\n") + "\n", people[99..].join("\n")];
+    let two = |encode: fn(&[u8]) -> Vec<u8>| [encode(halves[0].as_bytes()), encode(halves[1].as_bytes())].concat();
+    write(folder.path(), "array.json", &array);
+    write(folder.path(), "in_a_row.json", people.join(""));
+    write(folder.path(), "array.json.gz", gzip(array.as_bytes()));
+    write(folder.path(), "lines.ndjson", &lines);
+    write(folder.path(), "lines.ndjson.gz", two(gzip));
+    write(folder.path(), "lines.ndjson.zst", two(zstd));
+    write(folder.path(), "lines.ndjson.bz2", two(bzip2));
+    let mut seen = Vec::new();
+    for (name, format) in [
+        ("array.json", Format::Json),
+        ("in_a_row.json", Format::Json),
+        ("array.json.gz", Format::Json),
+        ("lines.ndjson", Format::Ndjson),
+        ("lines.ndjson", Format::Json),
+        ("lines.ndjson.gz", Format::Ndjson),
+        ("lines.ndjson.zst", Format::Ndjson),
+        ("lines.ndjson.bz2", Format::Ndjson),
+    ] {
+        for parallelism in [1, 2] {
+            let stats = Arc::new(ReadStats::default());
+            let source = source(name, format, patients());
+            let batches = read_with(folder.path(), &source, parallelism, &stats).await.unwrap();
+            assert!(batches.len() > 10, "chunks are small in tests");
+            assert_eq!(stats.records.load(Ordering::Relaxed), 200);
+            let size = std::fs::metadata(folder.path().join(name)).unwrap().len();
+            assert_eq!(stats.bytes.load(Ordering::Relaxed), size, "{name}");
+            seen.push(whole(&batches));
+        }
+    }
+    assert!(seen.windows(2).all(|pair| pair[0] == pair[1]));
+    let numbers = seen[0]
+        .column_by_name(RECORD_COLUMN)
+        .unwrap()
+        .as_primitive::<UInt64Type>();
+    assert_eq!(numbers.values().to_vec(), (1..=200).collect::<Vec<u64>>());
+}
+
+#[tokio::test]
+async fn files_come_in_order_and_number_their_own_records() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["b.json", "a.json", "c/d.json", "_d.json", "e.json.tmp", ".f.json"] {
+        write(
+            folder.path(),
+            &format!("in/20230502/{name}"),
+            r#"[{"id":"1"},{"id":"2"}]"#,
+        );
+    }
+    write(folder.path(), "in/20230503/a.json", r#"[{"id":"1"}]"#);
+    let source = source("in/{date:%Y%m%d}/**/*.json", Format::Json, patients());
+    let listing = list(folder.path(), &source, day()).await.unwrap().unwrap();
+    let paths: Vec<_> = listing.files().iter().map(|file| file.path.as_str()).collect();
+    assert_eq!(
+        paths,
+        ["in/20230502/a.json", "in/20230502/b.json", "in/20230502/c/d.json"]
+    );
+    assert!(
+        listing
+            .files()
+            .iter()
+            .all(|file| file.size == 23 && file.etag.is_some())
+    );
+    let batches = read(folder.path(), &source, 2).await.unwrap();
+    let whole = whole(&batches);
+    let numbers = whole
+        .column_by_name(RECORD_COLUMN)
+        .unwrap()
+        .as_primitive::<UInt64Type>();
+    let places: Vec<_> = numbers.values().iter().map(|number| listing.place(*number)).collect();
+    assert_eq!(places[0], "in/20230502/a.json, record 1");
+    assert_eq!(places[5], "in/20230502/c/d.json, record 2");
+    assert_eq!(listing.place(9 << 40 | 3), "record 3");
+    assert_eq!(batches[0].schema(), arrow_schema(&source));
+}
+
+#[tokio::test]
+async fn a_missing_input_is_an_error_or_none() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(folder.path().join("in/2023-05-02")).unwrap();
+    for path in [
+        "in/{date}",
+        "in/{date}/*.json",
+        "in/{date}/x.json",
+        "none/x.json",
+        "none/**/*.json",
+        "in/{date}/**",
+    ] {
+        let mut source = source(path, Format::Json, patients());
+        let error = list(folder.path(), &source, day()).await.unwrap_err();
+        let shown = path.replace("{date}", "2023-05-02");
+        assert_eq!(
+            error.to_string(),
+            format!("the input of test 2023-05-02 is missing: {shown}")
+        );
+        assert_eq!(error.kind, Kind::Batch);
+        source.input.on_missing = OnMissing::Skip;
+        assert!(list(folder.path(), &source, day()).await.unwrap().is_none());
+    }
+    let source = source("https://example.org/*.json", Format::Json, patients());
+    let error = list(folder.path(), &source, day()).await.unwrap_err();
+    assert_eq!(error.kind, Kind::Project);
+    assert!(error.message.contains("nothing can be listed"), "{error}");
+}
+
+#[tokio::test]
+async fn an_empty_input_is_an_error_or_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in [("a.json", "[]"), ("b.json", ""), ("c.json", " \n")] {
+        write(folder.path(), name, text);
+        let mut source = source(name, Format::Json, patients());
+        let failed = error(folder.path(), &source).await;
+        assert_eq!(failed.to_string(), format!("the input of test holds no record: {name}"));
+        assert!(failed.hint.is_some());
+        source.input.on_empty = OnEmpty::Replace;
+        assert!(read(folder.path(), &source, 1).await.unwrap().is_empty());
+    }
+    // One file of several may be empty.
+    write(folder.path(), "d.json", people(1).concat());
+    assert_eq!(
+        read(folder.path(), &source("*.json", Format::Json, patients()), 1)
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
+}
+
+#[tokio::test]
+async fn a_compressed_file_cut_or_lengthened_anywhere_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = people(3).join("\n");
+    for (ending, encode) in [("gz", gzip as fn(&[u8]) -> Vec<u8>), ("zst", zstd), ("bz2", bzip2)] {
+        let name = format!("a.ndjson.{ending}");
+        let source = source(&name, Format::Ndjson, patients());
+        let bytes = encode(text.as_bytes());
+        for length in 0..bytes.len() {
+            write(folder.path(), &name, &bytes[..length]);
+            let error = error(folder.path(), &source).await;
+            assert!(error.message.starts_with(&name), "{length}: {error}");
+            assert_eq!(error.kind, Kind::Batch);
+        }
+        for garbage in [
+            &b"x"[..],
+            b"\0",
+            b"garbage that goes on",
+            &bytes[..1],
+            &bytes[..bytes.len() - 1],
+        ] {
+            write(folder.path(), &name, [&bytes, garbage].concat());
+            let error = error(folder.path(), &source).await;
+            assert!(
+                error.message.contains("can't be read at byte"),
+                "{ending} {garbage:?}: {error}"
+            );
+        }
+        for at in (0..bytes.len()).step_by(7) {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 0x20;
+            write(folder.path(), &name, &damaged);
+            // A flipped bit in a header (time, name) may be harmless; then the content must be whole.
+            if let Ok(batches) = read(folder.path(), &source, 1).await {
+                assert_eq!(whole(&batches).num_rows(), 3, "{ending} {at}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_message_of_a_truncated_gzip() {
+    let folder = tempfile::tempdir().unwrap();
+    let bytes = gzip(people(50).join("\n").as_bytes());
+    write(folder.path(), "a.ndjson.gz", &bytes[..bytes.len() - 10]);
+    let error = error(folder.path(), &source("a.ndjson.gz", Format::Ndjson, patients())).await;
+    let length = bytes.len() - 10;
+    assert_eq!(
+        error.message,
+        format!("a.ndjson.gz is truncated: its gzip data can't be read at byte {length}")
+    );
+    assert_eq!(error.hint.as_deref(), Some("deliver the file again, whole"));
+}
+
+#[tokio::test]
+async fn compression_can_be_declared() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "a.json", gzip(people(2).concat().as_bytes()));
+    let mut source = source("a.json", Format::Json, patients());
+    assert!(
+        error(folder.path(), &source)
+            .await
+            .message
+            .contains("a.json can't be split")
+    );
+    source.input.compression = Some(Compression::Gzip);
+    assert_eq!(whole(&read(folder.path(), &source, 1).await.unwrap()).num_rows(), 2);
+}
+
+#[tokio::test]
+async fn a_file_that_changes_after_it_was_listed_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = source("a.json", Format::Json, patients());
+    for after in [
+        people(6).concat(),
+        people(2).concat(),
+        people(4).concat().replace("2023-05-01", "2023-05-03"),
+    ] {
+        write(folder.path(), "a.json", people(4).concat());
+        let listing = list(folder.path(), &source, day()).await.unwrap().unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        write(folder.path(), "a.json", after);
+        let result: Result<Vec<_>> = listing.read(&source, 1, Arc::default()).try_collect().await;
+        assert_eq!(result.unwrap_err().to_string(), "a.json changed while it was read");
+    }
+}
+
+#[tokio::test]
+async fn a_bad_record_fails_the_batch_with_its_place_and_no_value() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut people = people(20);
+    people[16] = people[16].replace("2023-05-01", "CANARY");
+    let offset = people[..16].iter().map(|person| person.len() + 1).sum::<usize>();
+    write(folder.path(), "in/a.ndjson", people.join("\n"));
+    for parallelism in [1, 2] {
+        let error = read(
+            folder.path(),
+            &source("in/a.ndjson", Format::Ndjson, patients()),
+            parallelism,
+        )
+        .await
+        .unwrap_err();
+        assert_eq!(error.kind, Kind::Batch);
+        assert_eq!(
+            error.message,
+            format!("in/a.ndjson, record 17 at byte {offset} can't be decoded")
+        );
+        let at = offset + people[16].find("\"CANARY").unwrap();
+        let cause = format!("$.visits[].date: not a date (yyyy-mm-dd) (at byte {at})");
+        assert_eq!(error.cause.as_deref(), Some(cause.as_str()));
+        assert!(!format!("{error:?}").contains("CANARY"));
+    }
+}
+
+#[tokio::test]
+async fn a_stream_ends_after_its_error() {
+    let folder = tempfile::tempdir().unwrap();
+    write(
+        folder.path(),
+        "a.json",
+        format!("{}{{\"id\":1}}{}", people(5).concat(), people(5).concat()),
+    );
+    let source = source("a.json", Format::Json, patients());
+    let listing = list(folder.path(), &source, day()).await.unwrap().unwrap();
+    let results: Vec<_> = listing.read(&source, 2, Arc::default()).collect().await;
+    assert_eq!(results.iter().filter(|result| result.is_err()).count(), 1);
+    assert!(results.last().unwrap().is_err());
+}
+
+#[tokio::test]
+async fn a_dropped_stream_stops_reading() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "a.json", people(3000).concat());
+    let source = source("a.json", Format::Json, patients());
+    let stats = Arc::new(ReadStats::default());
+    let listing = list(folder.path(), &source, day()).await.unwrap().unwrap();
+    let mut stream = listing.read(&source, 1, Arc::clone(&stats));
+    stream.next().await.unwrap().unwrap();
+    drop(stream);
+    // The listing is held by whoever still reads; at last by nobody but us.
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    while Arc::strong_count(&listing.places) > 1 {
+        assert!(std::time::Instant::now() < deadline, "the reading thread goes on");
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn records_inside_a_wrapper() {
+    let folder = tempfile::tempdir().unwrap();
+    let entries: Vec<_> = people(30)
+        .iter()
+        .map(|person| format!("{{\"url\":\"x\",\"resource\":{person}}}"))
+        .collect();
+    let bundle = format!("{{\"type\":\"Bundle\",\"entry\":[{}],\"total\":30}}", entries.join(","));
+    write(folder.path(), "a.json", &bundle);
+    write(folder.path(), "a.ndjson", format!("{bundle}\n{bundle}\n"));
+    let key = |key: &str| RecordStep::Key(key.to_owned());
+    for (name, format, count) in [("a.json", Format::Json, 30), ("a.ndjson", Format::Ndjson, 60)] {
+        let mut source = source(name, format, patients());
+        source.input.records = RecordPath(vec![key("entry"), RecordStep::Each, key("resource")]);
+        assert_eq!(whole(&read(folder.path(), &source, 2).await.unwrap()).num_rows(), count);
+    }
+}
+
+#[tokio::test]
+async fn csv_reads_by_header_or_by_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let schema = || vec![required(field("id", FieldType::String)), field("age", FieldType::Int)];
+    let mut rows: Vec<_> = (0..100).map(|index| format!("{index},x,\"p\n{index}\"")).collect();
+    rows.insert(0, "age,other,id".to_owned());
+    write(folder.path(), "a.csv", rows.join("\r\n"));
+    let stats = Arc::new(ReadStats::default());
+    let batches = read_with(folder.path(), &source("a.csv", Format::Csv, schema()), 2, &stats)
+        .await
+        .unwrap();
+    let all = whole(&batches);
+    assert_eq!(all.column(0).as_string::<i32>().value(99), "p\n99");
+    assert_eq!(
+        stats.unknown_fields().into_iter().collect::<Vec<_>>(),
+        [("$".to_owned(), 100)]
+    );
+    write(folder.path(), "b.csv", "a;1\nb;\n");
+    let mut plain = source("b.csv", Format::Csv, schema());
+    plain.input.csv.header = false;
+    plain.input.csv.delimiter = b';';
+    assert_eq!(whole(&read(folder.path(), &plain, 1).await.unwrap()).num_rows(), 2);
+    write(folder.path(), "c.csv", "id\n1\n");
+    let error = error(folder.path(), &source("c.csv", Format::Csv, schema())).await;
+    assert_eq!(
+        error.to_string(),
+        "c.csv can't be split into records at byte 0: the header lacks the declared column(s) `age`"
+    );
+}
+
+#[tokio::test]
+async fn undeclared_fields_are_warned_of_once_per_batch() {
+    static WARNINGS: AtomicUsize = AtomicUsize::new(0);
+    struct Count;
+    impl tracing::Subscriber for Count {
+        fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+            *metadata.level() == tracing::Level::WARN
+        }
+        fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+            tracing::span::Id::from_u64(1)
+        }
+        fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+        fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+        fn event(&self, _: &tracing::Event<'_>) {
+            WARNINGS.fetch_add(1, Ordering::Relaxed);
+        }
+        fn enter(&self, _: &tracing::span::Id) {}
+        fn exit(&self, _: &tracing::span::Id) {}
+    }
+    let _guard = tracing::subscriber::set_default(Count);
+    let folder = tempfile::tempdir().unwrap();
+    write(
+        folder.path(),
+        "a.json",
+        r#"{"id":"1","x":1,"visits":[{"visit_id":"v","y":1}]}"#.repeat(10),
+    );
+    let source = source("a.json", Format::Json, patients());
+    let listing = list(folder.path(), &source, day()).await.unwrap().unwrap();
+    for _ in 0..3 {
+        let stats = Arc::new(ReadStats::default());
+        let _: Vec<_> = listing
+            .read(&source, 2, Arc::clone(&stats))
+            .try_collect()
+            .await
+            .unwrap();
+        let counts: Vec<_> = stats.unknown_fields().into_iter().collect();
+        assert_eq!(counts, [("$".to_owned(), 10), ("$.visits[]".to_owned(), 10)]);
+    }
+    assert_eq!(WARNINGS.load(Ordering::Relaxed), 2);
+}
+
+fn parquet(root: &Path, name: &str, batch: &RecordBatch) {
+    let file = std::fs::File::create(root.join(name)).unwrap();
+    let properties = ::parquet::file::properties::WriterProperties::builder()
+        .set_max_row_group_row_count(Some(20))
+        .build();
+    let mut writer = ::parquet::arrow::ArrowWriter::try_new(file, batch.schema(), Some(properties)).unwrap();
+    RecordBatchWriter::write(&mut writer, batch).unwrap();
+    RecordBatchWriter::close(writer).unwrap();
+}
+
+#[tokio::test]
+async fn parquet_gives_the_same_as_json() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "a.json", people(100).concat());
+    let json = whole(
+        &read(folder.path(), &source("a.json", Format::Json, patients()), 1)
+            .await
+            .unwrap(),
+    );
+    parquet(folder.path(), "a.parquet", &json);
+    for parallelism in [1, 2] {
+        let stats = Arc::new(ReadStats::default());
+        let source = source("a.parquet", Format::Parquet, patients());
+        let batches = read_with(folder.path(), &source, parallelism, &stats).await.unwrap();
+        assert_eq!(batches.len(), 5, "one per row group");
+        assert_eq!(whole(&batches), json);
+        assert_eq!(
+            stats.unknown_fields().into_iter().collect::<Vec<_>>(),
+            [("$".to_owned(), 100)]
+        );
+        assert!(stats.bytes.load(Ordering::Relaxed) > 0);
+    }
+}
+
+#[tokio::test]
+async fn parquet_widens_without_loss_or_says_where_not() {
+    use arrow::array::{
+        ArrayRef, DictionaryArray, Float32Array, Int16Array, Int32Array, LargeStringArray, StringArray,
+        TimestampMillisecondArray, TimestampNanosecondArray,
+    };
+    use arrow::datatypes::Int8Type;
+    let folder = tempfile::tempdir().unwrap();
+    let dictionary: DictionaryArray<Int8Type> = vec![Some("x"), None, Some("x")].into_iter().collect();
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("dictionary", Arc::new(dictionary)),
+        (
+            "large",
+            Arc::new(LargeStringArray::from(vec![Some("a"), None, Some("b")])),
+        ),
+        ("narrow", Arc::new(Int16Array::from(vec![1, 2, 3]))),
+        ("int", Arc::new(Int32Array::from(vec![Some(1), None, Some(3)]))),
+        ("float", Arc::new(Float32Array::from(vec![0.5, 1.5, f32::NAN]))),
+        ("millis", Arc::new(TimestampMillisecondArray::from(vec![1, 2, 3]))),
+        (
+            "nanos",
+            Arc::new(TimestampNanosecondArray::from(vec![1000, 2000, 3001])),
+        ),
+        ("text", Arc::new(StringArray::from(vec!["1", "2", "x"]))),
+        ("nul", Arc::new(StringArray::from(vec!["1", "2", "\0"]))),
+    ];
+    parquet(
+        folder.path(),
+        "a.parquet",
+        &RecordBatch::try_from_iter(columns).unwrap(),
+    );
+    let with = |field| source("a.parquet", Format::Parquet, vec![field]);
+    for good in [
+        field("dictionary", FieldType::String),
+        field("large", FieldType::String),
+        field("narrow", FieldType::Int),
+        field("narrow", FieldType::Bigint),
+        field("int", FieldType::Bigint),
+        field("millis", FieldType::Timestamp(vec![])),
+        from(field("narrow", FieldType::String), crate::project::From::Number),
+    ] {
+        let batch = whole(&read(folder.path(), &with(good.clone()), 1).await.unwrap());
+        assert_eq!(batch.schema(), arrow_schema(&with(good)));
+    }
+    for (bad, record, cause) in [
+        (field("float", FieldType::Double), 3, "$.float: not a finite number"),
+        (
+            field("nanos", FieldType::Timestamp(vec![])),
+            3,
+            "$.nanos: a timestamp finer than a microsecond",
+        ),
+        (
+            from(field("text", FieldType::Int), crate::project::From::String),
+            3,
+            "$.text: not a whole number",
+        ),
+        (field("nul", FieldType::String), 3, "$.nul: a NUL character"),
+        (
+            required(field("int", FieldType::Bigint)),
+            2,
+            "$.int: required, but null",
+        ),
+    ] {
+        let error = error(folder.path(), &with(bad)).await;
+        assert_eq!(error.message, format!("a.parquet, record {record} can't be decoded"));
+        assert_eq!(error.cause.as_deref(), Some(cause));
+    }
+    for (misfit, cause) in [
+        (field("absent", FieldType::String), "$.absent: the column is missing"),
+        (
+            field("text", FieldType::Int),
+            "$.text: the column is Utf8, which is not int",
+        ),
+        (
+            field("int", FieldType::Double),
+            "$.int: the column is Int32, which is not double",
+        ),
+        (
+            field("millis", FieldType::TimestampTz(vec![])),
+            "$.millis: the column is Timestamp(ms), which is not timestamptz",
+        ),
+        (
+            field("int", list_of(field("item", FieldType::Int))),
+            "$.int: the column is Int32, which is not a list",
+        ),
+    ] {
+        let error = error(folder.path(), &with(misfit)).await;
+        assert_eq!(error.message, "a.parquet does not fit the schema of the source");
+        assert_eq!(error.cause.as_deref(), Some(cause));
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_parquet_file_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "a.json", people(10).concat());
+    let json = whole(
+        &read(folder.path(), &source("a.json", Format::Json, patients()), 1)
+            .await
+            .unwrap(),
+    );
+    parquet(folder.path(), "whole.parquet", &json);
+    let bytes = std::fs::read(folder.path().join("whole.parquet")).unwrap();
+    for length in [0, 4, 100, bytes.len() - 1] {
+        write(folder.path(), "a.parquet", &bytes[..length]);
+        let error = error(folder.path(), &source("a.parquet", Format::Parquet, patients())).await;
+        assert_eq!(error.message, "a.parquet is no valid parquet file", "{length}");
+    }
+}

@@ -1,0 +1,462 @@
+//! JSON documents: an array, one document, or several one after the other, with the path to the records in them.
+//! A structural scan (strings, escapes, brackets) that never decodes a value, can stop at any byte and go on there.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use memchr::memchr2;
+
+use super::super::failure::{Reason, SplitFault};
+use super::Scanner;
+use crate::project::{RecordPath, RecordStep};
+
+/// Keys of the path are compared up to this length, as written with escapes.
+const MAX_KEY: usize = 64 << 10;
+
+/// Bytes that matter outside of strings.
+const STRUCTURAL: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut index = 0;
+    while index < 6 {
+        table[b"\"{}[]\\"[index] as usize] = true;
+        index += 1;
+    }
+    table
+};
+
+/// What the next value in a container is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    /// On the way to the records: the step of the path that leads on from it.
+    Way(usize),
+    Record,
+    /// Beside the way.
+    Other,
+}
+
+/// A container on the way to the records.
+#[derive(Debug)]
+struct Frame {
+    object: bool,
+    /// Of its elements; in an object of the value whose key matches.
+    inner: Role,
+    /// In an object: the key of the path was met.
+    met: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// A value is next; the closing bracket will do where `may_close`.
+    Value {
+        may_close: bool,
+    },
+    /// A comma or the closing bracket is next.
+    Comma,
+    /// A key is next.
+    Key {
+        may_close: bool,
+    },
+    KeyText {
+        escaped: bool,
+    },
+    Colon,
+    /// Within a record or a value beside the way: an object or array,
+    Nested {
+        quoted: bool,
+        escaped: bool,
+    },
+    /// a string,
+    Text {
+        escaped: bool,
+    },
+    /// or a bare word (number, true, null, or what is meant to be one).
+    Word,
+}
+
+pub(crate) struct JsonScanner {
+    steps: Vec<RecordStep>,
+    frames: Vec<Frame>,
+    state: State,
+    /// Of the value that is next or being read.
+    role: Role,
+    /// Where the record (or the value beside the way) starts.
+    start: usize,
+    /// Brackets that must close within the value, innermost last.
+    closers: Vec<u8>,
+    /// The key that is being read, as written.
+    key: Vec<u8>,
+}
+
+impl JsonScanner {
+    pub fn new(path: &RecordPath) -> Self {
+        let steps = path.0.clone();
+        let state = State::Value { may_close: false };
+        Self {
+            steps,
+            frames: Vec::new(),
+            state,
+            role: Role::Way(0),
+            start: 0,
+            closers: Vec::new(),
+            key: Vec::new(),
+        }
+    }
+
+    /// One structural byte on the way to the records.
+    fn step(&mut self, buffer: &[u8], at: usize) -> Result<(), SplitFault> {
+        let byte = buffer[at];
+        match (self.state, byte) {
+            (_, b' ' | b'\n' | b'\r' | b'\t') => Ok(()),
+            (State::Value { may_close: true }, b']') | (State::Key { may_close: true }, b'}') => {
+                self.close();
+                Ok(())
+            }
+            (State::Value { .. }, _) => self.open(byte, at),
+            (State::Comma, b',') => {
+                self.next_in_frame(false);
+                Ok(())
+            }
+            (State::Comma, b']' | b'}') if self.frames.last().is_some_and(|f| f.object == (byte == b'}')) => {
+                self.close();
+                Ok(())
+            }
+            (State::Key { .. }, b'"') => {
+                self.key.clear();
+                self.state = State::KeyText { escaped: false };
+                Ok(())
+            }
+            (State::Colon, b':') => self.key_done(at),
+            (State::Comma, b']' | b'}') => Err(SplitFault::new(at, "a bracket closes that is not the one open")),
+            (State::Comma, _) => Err(SplitFault::new(
+                at,
+                "text between records, where a comma or the end should be",
+            )),
+            (State::Colon, _) => Err(SplitFault::new(at, "a colon is missing after a key")),
+            _ => Err(SplitFault::new(at, "a key in quotes is missing")),
+        }
+    }
+
+    fn open(&mut self, byte: u8, at: usize) -> Result<(), SplitFault> {
+        let spread = self.steps.last() != Some(&RecordStep::Each);
+        match self.role {
+            Role::Way(step) if step == self.steps.len() => {
+                if byte == b'[' && spread {
+                    self.enter(false, Role::Record);
+                    return Ok(());
+                }
+                // A list that the path leads to may be null, which is no record; a document may not.
+                self.role = if byte == b'n' && step > 0 && spread {
+                    Role::Other
+                } else {
+                    Role::Record
+                };
+            }
+            Role::Way(step) => match (&self.steps[step], byte) {
+                (RecordStep::Key(_), b'{') => {
+                    self.enter(true, Role::Way(step + 1));
+                    return Ok(());
+                }
+                (RecordStep::Each, b'[') => {
+                    self.enter(false, Role::Way(step + 1));
+                    return Ok(());
+                }
+                (_, b'n') => self.role = Role::Other,
+                (RecordStep::Key(_), _) => return Err(self.off_path(step, at, "an object")),
+                (RecordStep::Each, _) => return Err(self.off_path(step, at, "an array")),
+            },
+            Role::Record | Role::Other => {}
+        }
+        self.begin_value(byte, at)
+    }
+
+    fn begin_value(&mut self, byte: u8, at: usize) -> Result<(), SplitFault> {
+        self.start = at;
+        self.closers.clear();
+        self.state = match byte {
+            b'{' | b'[' => {
+                self.closers.push(if byte == b'{' { b'}' } else { b']' });
+                State::Nested {
+                    quoted: false,
+                    escaped: false,
+                }
+            }
+            b'"' => State::Text { escaped: false },
+            // In an array commas tell where a word ends, so that a bad one is a bad record and no more.
+            b'-' | b'0'..=b'9' | b't' | b'f' | b'n' => State::Word,
+            b'+' | b'.' | b'A'..=b'Z' | b'a'..=b'z' if !self.frames.is_empty() => State::Word,
+            b']' | b'}' => {
+                return Err(SplitFault::new(
+                    at,
+                    "a bracket closes that is not open, or a value is missing",
+                ));
+            }
+            _ => {
+                return Err(SplitFault::new(
+                    at,
+                    "text between records, where a JSON value should start",
+                ));
+            }
+        };
+        Ok(())
+    }
+
+    fn off_path(&self, step: usize, at: usize, wanted: &str) -> SplitFault {
+        let path = shown(&self.steps[..step]);
+        SplitFault::new(at, format!("`records` wants {wanted} at `{path}`, and this is none"))
+    }
+
+    fn enter(&mut self, object: bool, inner: Role) {
+        self.frames.push(Frame {
+            object,
+            inner,
+            met: false,
+        });
+        self.next_in_frame(true);
+    }
+
+    fn close(&mut self) {
+        self.frames.pop();
+        self.value_done();
+    }
+
+    /// After a value on the way: what its container wants next.
+    fn value_done(&mut self) {
+        if self.frames.is_empty() {
+            self.role = Role::Way(0);
+            self.state = State::Value { may_close: false };
+        } else {
+            self.state = State::Comma;
+        }
+    }
+
+    fn next_in_frame(&mut self, first: bool) {
+        let Some(frame) = self.frames.last() else { return };
+        if frame.object {
+            self.state = State::Key { may_close: first };
+        } else {
+            self.role = frame.inner;
+            self.state = State::Value { may_close: first };
+        }
+    }
+
+    fn key_done(&mut self, at: usize) -> Result<(), SplitFault> {
+        self.role = Role::Other;
+        if let Some(frame) = self.frames.last_mut()
+            && let Role::Way(next) = frame.inner
+            && let RecordStep::Key(wanted) = &self.steps[next - 1]
+            && key_is(&self.key, wanted)
+        {
+            if frame.met {
+                let path = shown(&self.steps[..next]);
+                return Err(SplitFault::new(at, format!("`{path}` stands twice in one object")));
+            }
+            frame.met = true;
+            self.role = frame.inner;
+        }
+        self.state = State::Value { may_close: false };
+        Ok(())
+    }
+
+    /// Within an object or array that is taken as a whole; gives where to go on.
+    fn nested(&mut self, buffer: &[u8], mut at: usize, records: &mut Vec<Range<usize>>) -> Result<usize, SplitFault> {
+        let State::Nested { mut quoted, escaped } = self.state else {
+            return Ok(at);
+        };
+        if escaped {
+            at += 1;
+        }
+        loop {
+            if quoted {
+                match memchr2(b'"', b'\\', &buffer[at..]) {
+                    None => break,
+                    Some(skip) if buffer[at + skip] == b'"' => {
+                        quoted = false;
+                        at += skip + 1;
+                    }
+                    Some(skip) if at + skip + 1 == buffer.len() => {
+                        self.state = State::Nested { quoted, escaped: true };
+                        return Ok(buffer.len());
+                    }
+                    Some(skip) => at += skip + 2,
+                }
+                continue;
+            }
+            while at < buffer.len() && !STRUCTURAL[buffer[at] as usize] {
+                at += 1;
+            }
+            let Some(&byte) = buffer.get(at) else { break };
+            at += 1;
+            match byte {
+                b'"' => quoted = true,
+                b'{' => self.closers.push(b'}'),
+                b'[' => self.closers.push(b']'),
+                // Outside of a string; the decoder refuses it.
+                b'\\' => {}
+                _ => {
+                    if self.closers.pop() != Some(byte) {
+                        return Err(SplitFault::new(at - 1, "a bracket closes that is not the one open"));
+                    }
+                    if self.closers.is_empty() {
+                        self.take(at, records);
+                        return Ok(at);
+                    }
+                }
+            }
+        }
+        self.state = State::Nested { quoted, escaped: false };
+        Ok(buffer.len())
+    }
+
+    /// The value ends before `end`.
+    fn take(&mut self, end: usize, records: &mut Vec<Range<usize>>) {
+        if self.role == Role::Record {
+            records.push(self.start..end);
+        }
+        self.value_done();
+    }
+
+    fn text(&mut self, buffer: &[u8], at: usize, escaped: bool, records: &mut Vec<Range<usize>>) -> usize {
+        let (end, state) = string_end(buffer, at, escaped);
+        match state {
+            Some(escaped) => self.state = State::Text { escaped },
+            None => self.take(end, records),
+        }
+        end
+    }
+
+    fn key_text(&mut self, buffer: &[u8], at: usize, escaped: bool) -> usize {
+        let (end, state) = string_end(buffer, at, escaped);
+        if self.key.len() < MAX_KEY {
+            self.key.extend_from_slice(&buffer[at..end]);
+        }
+        match state {
+            Some(escaped) => self.state = State::KeyText { escaped },
+            None => {
+                // Without the quote that ends it.
+                self.key.pop();
+                self.state = State::Colon;
+            }
+        }
+        end
+    }
+
+    fn word(&mut self, buffer: &[u8], at: usize, records: &mut Vec<Range<usize>>) -> Result<usize, SplitFault> {
+        let ends = |byte: &u8| byte.is_ascii_whitespace() || b",:{}[]\"".contains(byte);
+        Ok(match buffer[at..].iter().position(ends) {
+            None => buffer.len(),
+            Some(length) => {
+                self.word_done(buffer, at + length, records)?;
+                at + length
+            }
+        })
+    }
+
+    /// A word beside the way is checked here, since nobody decodes it.
+    fn word_done(&mut self, buffer: &[u8], end: usize, records: &mut Vec<Range<usize>>) -> Result<(), SplitFault> {
+        let word = &buffer[self.start..end];
+        if self.role == Role::Other && serde_json::from_slice::<serde::de::IgnoredAny>(word).is_err() {
+            return Err(SplitFault::new(self.start, "this is no JSON value"));
+        }
+        self.take(end, records);
+        Ok(())
+    }
+}
+
+impl Scanner for JsonScanner {
+    fn scan(&mut self, buffer: &[u8], from: usize, records: &mut Vec<Range<usize>>) -> Result<(), SplitFault> {
+        let mut at = from;
+        while at < buffer.len() {
+            at = match self.state {
+                State::Nested { .. } => self.nested(buffer, at, records)?,
+                State::Text { escaped } => self.text(buffer, at, escaped, records),
+                State::KeyText { escaped } => self.key_text(buffer, at, escaped),
+                State::Word => self.word(buffer, at, records)?,
+                _ => {
+                    self.step(buffer, at)?;
+                    // The first byte of a container or string belongs to the state that it opens.
+                    at + 1
+                }
+            };
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, buffer: &[u8], records: &mut Vec<Range<usize>>) -> Result<(), SplitFault> {
+        if self.state == State::Word && self.frames.is_empty() {
+            self.word_done(buffer, buffer.len(), records)?;
+        }
+        match self.state {
+            State::Value { .. } if self.frames.is_empty() => Ok(()),
+            State::Nested { quoted, .. } => {
+                let what = if quoted { "a quote" } else { "a bracket" };
+                Err(SplitFault::new(
+                    self.start,
+                    format!("the file ends inside the value that starts here: {what} is not closed"),
+                ))
+            }
+            State::Text { .. } => Err(SplitFault::new(
+                self.start,
+                "the file ends inside the string that starts here: a quote is not closed",
+            )),
+            _ => Err(SplitFault::new(
+                buffer.len(),
+                "the file ends here, inside a document that is not closed",
+            )),
+        }
+    }
+
+    fn keep_from(&self, end: usize) -> usize {
+        match self.state {
+            State::Nested { .. } | State::Text { .. } if self.role == Role::Record => self.start,
+            State::Word => self.start,
+            _ => end,
+        }
+    }
+
+    fn shift(&mut self, count: usize) {
+        // Of a value beside the way the first bytes are gone: then this wraps, and adding the buffer's offset in an
+        // error wraps it back.
+        self.start = self.start.wrapping_sub(count);
+    }
+}
+
+/// Where a string ends (after its quote), or the buffer with whether an escape is open.
+fn string_end(buffer: &[u8], mut at: usize, escaped: bool) -> (usize, Option<bool>) {
+    if escaped {
+        at += 1;
+    }
+    loop {
+        match memchr2(b'"', b'\\', buffer.get(at..).unwrap_or_default()) {
+            None => return (buffer.len(), Some(false)),
+            Some(skip) if buffer[at + skip] == b'"' => return (at + skip + 1, None),
+            Some(skip) if at + skip + 1 == buffer.len() => return (buffer.len(), Some(true)),
+            Some(skip) => at += skip + 2,
+        }
+    }
+}
+
+/// Whether a key as written (with escapes) is `wanted`.
+fn key_is(raw: &[u8], wanted: &str) -> bool {
+    if !raw.contains(&b'\\') {
+        return raw == wanted.as_bytes();
+    }
+    let mut quoted = Vec::with_capacity(raw.len() + 2);
+    quoted.push(b'"');
+    quoted.extend_from_slice(raw);
+    quoted.push(b'"');
+    serde_json::from_slice::<Cow<'_, str>>(&quoted).is_ok_and(|key| key == wanted)
+}
+
+fn shown(steps: &[RecordStep]) -> Reason {
+    let mut path = "$".to_owned();
+    for step in steps {
+        match step {
+            RecordStep::Key(key) => {
+                path.push('.');
+                path.push_str(key);
+            }
+            RecordStep::Each => path.push_str("[*]"),
+        }
+    }
+    path.into()
+}

@@ -1,0 +1,198 @@
+//! Splits a file's decompressed bytes into records without decoding them, so that they can be decoded on all cores and
+//! each knows its place. What can't be split any further is an error with its byte offset, never a shorter read.
+
+mod csv;
+mod json;
+mod ndjson;
+
+use std::ops::{ControlFlow, Range};
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+pub(super) use csv::{Cells, CsvHeader, CsvScanner};
+pub(super) use json::JsonScanner;
+pub(super) use ndjson::NdjsonScanner;
+
+use super::failure::SplitFault;
+use super::open::PIECE;
+use crate::error::Result;
+
+/// A chunk is handed on when it holds about this many bytes. Tests use few, so that records cross the borders.
+const CHUNK: usize = if cfg!(test) { 64 } else { 1 << 20 };
+
+/// ... or this many records.
+const CHUNK_RECORDS: usize = if cfg!(test) { 3 } else { 8192 };
+
+/// No record may be larger, since it has to fit into memory as a whole.
+const MAX_RECORD: usize = 256 << 20;
+
+const BOM: &[u8] = b"\xEF\xBB\xBF";
+
+/// Bytes that hold whole records of one file.
+#[derive(Debug, Clone)]
+pub(super) struct Chunk {
+    /// Index in the listing.
+    pub file: usize,
+    pub bytes: Bytes,
+    /// The number of the first record within its file, from 1.
+    pub first: u64,
+    pub records: Vec<Span>,
+    /// csv only.
+    pub header: Option<Arc<CsvHeader>>,
+}
+
+/// Where a record lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Span {
+    /// In the chunk's bytes.
+    pub range: Range<usize>,
+    /// Of the record's first byte, in the decompressed file.
+    pub offset: u64,
+}
+
+/// Where bytes come from.
+pub(super) trait Pieces {
+    /// Appends the next bytes; 0 is the end.
+    fn append(&mut self, buffer: &mut Vec<u8>) -> Result<usize>;
+}
+
+/// Finds the records of one format. Positions are in the buffer, which keeps its bytes from
+/// [`Scanner::keep_from`] on between calls.
+pub(super) trait Scanner: Send {
+    /// Looks at all of `buffer[from..]`, seen for the first time, and adds the records that end there.
+    fn scan(&mut self, buffer: &[u8], from: usize, records: &mut Vec<Range<usize>>) -> Result<(), SplitFault>;
+
+    /// The input ends with `buffer`, which has been scanned: adds the record that the end completes.
+    fn finish(&mut self, buffer: &[u8], records: &mut Vec<Range<usize>>) -> Result<(), SplitFault>;
+
+    /// Where the record starts that has not ended yet; `end` (the buffer's) if there is none.
+    fn keep_from(&self, end: usize) -> usize;
+
+    /// The first `count` bytes of the buffer are gone.
+    fn shift(&mut self, count: usize);
+
+    fn header(&self) -> Option<Arc<CsvHeader>> {
+        None
+    }
+}
+
+/// Why splitting stopped.
+#[derive(Debug)]
+pub(super) enum Stopped {
+    /// Whoever took the chunks wants no more.
+    Unwanted,
+    Source(crate::error::Error),
+    Split(SplitFault),
+}
+
+/// Splits a whole file; gives the number of its records.
+pub(super) fn split(
+    file: usize,
+    source: &mut dyn Pieces,
+    scanner: &mut dyn Scanner,
+    emit: &mut dyn FnMut(Chunk) -> ControlFlow<()>,
+) -> Result<u64, Stopped> {
+    let mut window = Window {
+        file,
+        buffer: Vec::new(),
+        base: 0,
+        found: Vec::new(),
+        next: 1,
+    };
+    let mut ended = window.skip_bom(source)?;
+    let mut scanned = 0;
+    loop {
+        let scan = scanner.scan(&window.buffer, scanned, &mut window.found);
+        scan.map_err(|fault| Stopped::Split(window.place(fault)))?;
+        let end = window.buffer.len();
+        if ended {
+            let finished = scanner.finish(&window.buffer, &mut window.found);
+            finished.map_err(|fault| Stopped::Split(window.place(fault)))?;
+            window.cut(end, scanner.header().as_ref(), emit)?;
+            return Ok(window.next - 1);
+        }
+        let open = scanner.keep_from(end);
+        if end - open > MAX_RECORD {
+            let reason = format!("a record of more than {} MiB starts here", MAX_RECORD >> 20);
+            return Err(Stopped::Split(window.place(SplitFault::new(open, reason))));
+        }
+        if end >= CHUNK && (open > 0 || !window.found.is_empty()) {
+            window.cut(open, scanner.header().as_ref(), emit)?;
+            scanner.shift(open);
+        }
+        scanned = window.buffer.len();
+        ended = source.append(&mut window.buffer).map_err(Stopped::Source)? == 0;
+    }
+}
+
+/// The part of the file that is in memory.
+struct Window {
+    file: usize,
+    buffer: Vec<u8>,
+    /// Offset of the buffer's first byte in the file.
+    base: u64,
+    found: Vec<Range<usize>>,
+    /// Number of the next record to hand on.
+    next: u64,
+}
+
+impl Window {
+    /// Gives whether the input ended.
+    fn skip_bom(&mut self, source: &mut dyn Pieces) -> Result<bool, Stopped> {
+        while self.buffer.len() < BOM.len() {
+            if source.append(&mut self.buffer).map_err(Stopped::Source)? == 0 {
+                return Ok(true);
+            }
+        }
+        if self.buffer.starts_with(BOM) {
+            self.buffer.drain(..BOM.len());
+            self.base = BOM.len() as u64;
+        }
+        Ok(false)
+    }
+
+    fn place(&self, fault: SplitFault) -> SplitFault {
+        SplitFault {
+            offset: self.base.wrapping_add(fault.offset),
+            ..fault
+        }
+    }
+
+    /// Hands on the records found and forgets the bytes before `keep`.
+    fn cut(
+        &mut self,
+        keep: usize,
+        header: Option<&Arc<CsvHeader>>,
+        emit: &mut dyn FnMut(Chunk) -> ControlFlow<()>,
+    ) -> Result<(), Stopped> {
+        let mut rest = Vec::with_capacity(self.buffer.len() - keep + PIECE);
+        rest.extend_from_slice(&self.buffer[keep..]);
+        let bytes = Bytes::from(std::mem::replace(&mut self.buffer, rest));
+        for ranges in self.found.chunks(CHUNK_RECORDS) {
+            let start = ranges[0].start;
+            let end = ranges[ranges.len() - 1].end;
+            let span = |range: &Range<usize>| Span {
+                range: range.start - start..range.end - start,
+                offset: self.base + range.start as u64,
+            };
+            let chunk = Chunk {
+                file: self.file,
+                bytes: bytes.slice(start..end),
+                first: self.next,
+                records: ranges.iter().map(span).collect(),
+                header: header.cloned(),
+            };
+            self.next += ranges.len() as u64;
+            if emit(chunk).is_break() {
+                return Err(Stopped::Unwanted);
+            }
+        }
+        self.found.clear();
+        self.base += keep as u64;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,381 @@
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::*;
+use crate::project::{CsvOptions, FieldType, RecordPath, RecordStep};
+
+/// Bytes that come in pieces of given sizes.
+struct Parts<'a> {
+    bytes: &'a [u8],
+    sizes: Vec<usize>,
+}
+
+impl Pieces for Parts<'_> {
+    fn append(&mut self, buffer: &mut Vec<u8>) -> Result<usize> {
+        let size = self.sizes.pop().unwrap_or(self.bytes.len()).min(self.bytes.len());
+        let (piece, rest) = self.bytes.split_at(size);
+        buffer.extend_from_slice(piece);
+        self.bytes = rest;
+        // An empty piece would be the end.
+        if size == 0 && !rest.is_empty() {
+            self.append(buffer)
+        } else {
+            Ok(size)
+        }
+    }
+}
+
+type Records = Vec<(u64, String)>;
+
+fn split_pieces(mut scanner: Box<dyn Scanner>, bytes: &[u8], sizes: Vec<usize>) -> Result<Records, SplitFault> {
+    let mut records = Vec::new();
+    let mut parts = Parts { bytes, sizes };
+    let result = split(7, &mut parts, scanner.as_mut(), &mut |chunk| {
+        assert_eq!((chunk.file, chunk.first), (7, records.len() as u64 + 1));
+        for span in &chunk.records {
+            let text = String::from_utf8_lossy(&chunk.bytes[span.range.clone()]).into_owned();
+            assert!(bytes[usize::try_from(span.offset).unwrap()..].starts_with(&chunk.bytes[span.range.clone()]));
+            records.push((span.offset, text));
+        }
+        ControlFlow::Continue(())
+    });
+    match result {
+        Ok(count) => {
+            assert_eq!(count, records.len() as u64);
+            Ok(records)
+        }
+        Err(Stopped::Split(fault)) => Err(fault),
+        Err(other) => panic!("{other:?}"),
+    }
+}
+
+fn path(steps: &[&str]) -> RecordPath {
+    let step = |step: &&str| {
+        if *step == "*" {
+            RecordStep::Each
+        } else {
+            RecordStep::Key((*step).to_owned())
+        }
+    };
+    RecordPath(steps.iter().map(step).collect())
+}
+
+fn json(steps: &[&str]) -> Box<dyn Scanner> {
+    Box::new(JsonScanner::new(&path(steps)))
+}
+
+fn texts(steps: &[&str], text: &str) -> Vec<String> {
+    let whole = split_pieces(json(steps), text.as_bytes(), Vec::new()).unwrap();
+    // Byte by byte, and broken at each byte once, gives the same.
+    assert_eq!(
+        split_pieces(json(steps), text.as_bytes(), vec![1; text.len()]).unwrap(),
+        whole
+    );
+    for border in 1..text.len() {
+        assert_eq!(
+            split_pieces(json(steps), text.as_bytes(), vec![border]).unwrap(),
+            whole,
+            "border {border}"
+        );
+    }
+    whole.into_iter().map(|(_, text)| text).collect()
+}
+
+fn fault(steps: &[&str], text: &str) -> (u64, String) {
+    let whole = split_pieces(json(steps), text.as_bytes(), Vec::new()).unwrap_err();
+    assert_eq!(
+        split_pieces(json(steps), text.as_bytes(), vec![1; text.len()]).unwrap_err(),
+        whole
+    );
+    (whole.offset, whole.reason.into_owned())
+}
+
+#[test]
+fn an_array_a_document_and_documents_in_a_row() {
+    assert_eq!(
+        texts(&[], r#"[{"a":1}, {"b":[2,{}]} ,{}]"#),
+        [r#"{"a":1}"#, r#"{"b":[2,{}]}"#, "{}"]
+    );
+    assert_eq!(texts(&[], "{\n  \"a\": 1\n}\n"), ["{\n  \"a\": 1\n}"]);
+    assert_eq!(
+        texts(&[], "{\"a\":1}{\"a\":2}\n\n {\"a\":3}"),
+        [r#"{"a":1}"#, r#"{"a":2}"#, r#"{"a":3}"#]
+    );
+    assert_eq!(texts(&[], "[{}] [{}]"), ["{}", "{}"]);
+    assert!(texts(&[], "[]").is_empty());
+    assert!(texts(&[], "").is_empty());
+    assert!(texts(&[], " \n\t ").is_empty());
+}
+
+#[test]
+fn brackets_and_quotes_in_strings_do_not_count() {
+    assert_eq!(
+        texts(&[], r#"[{"a":"}]\"{\\"},{"]":"["}]"#),
+        [r#"{"a":"}]\"{\\"}"#, r#"{"]":"["}"#]
+    );
+}
+
+#[test]
+fn records_that_are_no_objects_are_records() {
+    let text = r#"[1, "a\",]", null, [1,[2]], tru, -1.5e3, NaN]"#;
+    assert_eq!(
+        texts(&[], text),
+        ["1", r#""a\",]""#, "null", "[1,[2]]", "tru", "-1.5e3", "NaN"]
+    );
+    assert_eq!(texts(&[], "1 2"), ["1", "2"]);
+    assert_eq!(texts(&[], "\"x\"null"), ["\"x\"", "null"]);
+}
+
+#[test]
+fn a_byte_order_mark_is_skipped() {
+    let text = "\u{feff}[{\"a\":1}]";
+    let records = split_pieces(json(&[]), text.as_bytes(), vec![1; 20]).unwrap();
+    assert_eq!(records, [(4, "{\"a\":1}".to_owned())]);
+    assert!(
+        split_pieces(json(&[]), "\u{feff}".as_bytes(), Vec::new())
+            .unwrap()
+            .is_empty()
+    );
+}
+
+#[test]
+fn a_path_leads_to_the_records() {
+    let text = r#"{"type":"Bundle","link":[{"entry":[{"resource":0}]}],"entry":[{"resource":{"id":1},"x":"]"},
+        {"other":{}},{"resource":null},{"res\u006furce":{"id":2}}],"total":2}"#;
+    assert_eq!(texts(&["entry", "*", "resource"], text), [r#"{"id":1}"#, r#"{"id":2}"#]);
+    assert_eq!(texts(&["entry"], text).len(), 4);
+    assert_eq!(texts(&["entry", "*"], text).len(), 4);
+    assert_eq!(
+        texts(
+            &["a", "b"],
+            r#"{"a":{"b":[{"x":1},2]}} {"a":{"b":{"y":1}}} {"a":null} {}"#
+        ),
+        [r#"{"x":1}"#, "2", r#"{"y":1}"#]
+    );
+    assert_eq!(
+        texts(&["*", "v"], r#"[{"v":[1,2]},{"v":[]},{"v":[3]},{}]"#),
+        ["1", "2", "3"]
+    );
+    assert_eq!(texts(&["*"], r#"[{"v":1},[2],null]"#), [r#"{"v":1}"#, "[2]", "null"]);
+    assert_eq!(texts(&["odd \" key"], r#"{"odd \" key":[1]}"#), ["1"]);
+}
+
+#[test]
+fn what_leaves_the_path_is_named() {
+    let (at, reason) = fault(&["entry", "*"], r#"[{"entry":[]}]"#);
+    assert_eq!(
+        (at, reason.as_str()),
+        (0, "`records` wants an object at `$`, and this is none")
+    );
+    let (at, reason) = fault(&["entry", "*"], r#"{"entry":{}}"#);
+    assert_eq!(
+        (at, reason.as_str()),
+        (9, "`records` wants an array at `$.entry`, and this is none")
+    );
+    let (_, reason) = fault(&["entry"], r#"{"entry":[1],"entry":[2]}"#);
+    assert_eq!(reason, "`$.entry` stands twice in one object");
+    assert!(fault(&["entry"], r#"{"entry":nothing}"#).1.contains("no JSON value"));
+}
+
+#[test]
+fn what_can_not_be_split_is_an_error_with_its_offset() {
+    for (text, at, part) in [
+        (r#"[{"a":1},{"b":"#, 9, "a bracket is not closed"),
+        (r#"[{"a":1},{"b":"x}]"#, 9, "a quote is not closed"),
+        (r#"[{"a":1},"x"#, 9, "a quote is not closed"),
+        (r#"[{"a":1}"#, 8, "not closed"),
+        (r#"[{"a":1},"#, 9, "not closed"),
+        (r#"[{"a":1} {"b":2}]"#, 9, "text between records"),
+        (r#"[{"a":1} x]"#, 9, "text between records"),
+        (r#"[{"a":1},]"#, 9, "a value is missing"),
+        (r#"[,{"a":1}]"#, 1, "text between records"),
+        (r#"[{"a":[1}]"#, 8, "a bracket closes that is not the one open"),
+        (r#"{"a":1}]"#, 7, "a bracket closes that is not open"),
+        (r#"[{"a":1}}"#, 8, "a bracket closes that is not the one open"),
+        (r#"{"a":1} end"#, 8, "text between records"),
+        (r#"{"a":1},{"a":2}"#, 7, "text between records"),
+        ("<html>", 0, "text between records"),
+    ] {
+        let (offset, reason) = fault(&[], text);
+        assert_eq!(offset, at, "{text}: {reason}");
+        assert!(reason.contains(part), "{text}: {reason}");
+    }
+    // Beside the way to the records the offset holds, although the bytes are gone.
+    let long = format!(r#"{{"skip":["{}"#, "x".repeat(500));
+    assert_eq!(fault(&["entry"], &long).0, 8);
+}
+
+#[test]
+fn a_cut_anywhere_is_never_a_short_read() {
+    let array = r#"[{"a":"x"},{"b":[1,2]},{"c":null}]"#;
+    for length in 1..array.len() {
+        assert!(
+            split_pieces(json(&[]), &array.as_bytes()[..length], vec![1; 5]).is_err(),
+            "{length}"
+        );
+    }
+    let bundle = r#"{"t":"B","entry":[{"r":{"a":1}},{"r":{"a":2}}],"n":2}"#;
+    for length in 1..bundle.len() {
+        assert!(
+            split_pieces(json(&["entry", "*", "r"]), &bundle.as_bytes()[..length], vec![]).is_err(),
+            "{length}"
+        );
+    }
+}
+
+#[test]
+fn deep_nesting_is_the_decoders_to_refuse() {
+    let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
+    let text = format!("[{deep},{{}}]");
+    assert_eq!(
+        split_pieces(json(&[]), text.as_bytes(), vec![100; 30]).unwrap().len(),
+        2
+    );
+}
+
+#[test]
+fn lines() {
+    let scan = |steps: &[&str], text: &str| {
+        let scanner = || Box::new(NdjsonScanner::new(&path(steps)));
+        let whole = split_pieces(scanner(), text.as_bytes(), Vec::new());
+        assert_eq!(split_pieces(scanner(), text.as_bytes(), vec![1; text.len()]), whole);
+        whole
+    };
+    let records = scan(&[], "\u{feff}{\"a\":1}\r\n\n  \r\n {\"a\":2} \n[3]").unwrap();
+    assert_eq!(
+        records,
+        [
+            (3, "{\"a\":1}".to_owned()),
+            (18, "{\"a\":2}".to_owned()),
+            (27, "[3]".to_owned())
+        ]
+    );
+    assert!(scan(&[], "\n\n").unwrap().is_empty());
+    let records = scan(&["e", "*"], "{\"e\":[1,2]}\n{\"e\":[]}\n{\"e\":[3]}").unwrap();
+    assert_eq!(
+        records,
+        [(6, "1".to_owned()), (8, "2".to_owned()), (27, "3".to_owned())]
+    );
+    let fault = scan(&["e", "*"], "{\"e\":[1]}\n {\"e\":[1}\n").unwrap_err();
+    assert_eq!(fault.offset, 18);
+}
+
+fn csv(text: &str) -> Result<Records, SplitFault> {
+    let schema = ["id", "note"].map(|name| super::super::testing::field(name, FieldType::String));
+    let scanner = || Box::new(CsvScanner::new(&CsvOptions::default(), &schema));
+    let whole = split_pieces(scanner(), text.as_bytes(), Vec::new());
+    assert_eq!(split_pieces(scanner(), text.as_bytes(), vec![1; text.len()]), whole);
+    whole
+}
+
+#[test]
+fn rows() {
+    let records = csv("\u{feff}id,\"note\",x\r\n1,\"a\nb\"\"\n\",\r\n\n2,c\"d,\n3,\"\",e").unwrap();
+    assert_eq!(
+        records,
+        [
+            (16, "1,\"a\nb\"\"\n\",".to_owned()),
+            (30, "2,c\"d,".to_owned()),
+            (37, "3,\"\",e".to_owned())
+        ]
+    );
+    assert!(csv("id,note").unwrap().is_empty());
+    assert!(csv("").unwrap().is_empty());
+    assert_eq!(csv("id,note\n1,\"a\n2,b\n").unwrap_err().offset, 8);
+    assert_eq!(
+        csv("id\n1\n").unwrap_err().reason,
+        "the header lacks the declared column(s) `note`"
+    );
+    assert_eq!(
+        csv("id,note,id\n").unwrap_err().reason,
+        "the header names the column `id` twice"
+    );
+}
+
+#[test]
+fn cells() {
+    let options = CsvOptions::default();
+    let cells = |row| Cells::new(row, &options).collect::<Result<Vec<_>, _>>();
+    assert_eq!(cells(r#"a,"b,""c""",,"""","#).unwrap(), ["a", "b,\"c\"", "", "\"", ""]);
+    assert_eq!(cells("").unwrap(), [""]);
+    assert_eq!(cells("a\"b,é").unwrap(), ["a\"b", "é"]);
+    assert!(cells("\"a\"b,c").unwrap_err().contains("follows the quote"));
+}
+
+#[test]
+fn whoever_wants_no_more_stops_the_splitting() {
+    let text = "{}".repeat(1000);
+    let mut parts = Parts {
+        bytes: text.as_bytes(),
+        sizes: vec![10; 200],
+    };
+    let stopped = split(0, &mut parts, json(&[]).as_mut(), &mut |_| ControlFlow::Break(()));
+    assert!(matches!(stopped, Err(Stopped::Unwanted)));
+    assert!(parts.bytes.len() > 1800);
+}
+
+fn value() -> impl Strategy<Value = serde_json::Value> {
+    let text = prop::collection::vec(
+        select(vec!["{", "}", "[", "]", "\"", "\\", ",", "é", "a", " ", "entry"]),
+        0..6,
+    );
+    let leaf = prop_oneof![
+        Just(serde_json::Value::Null),
+        any::<bool>().prop_map(Into::into),
+        any::<i32>().prop_map(Into::into),
+        text.prop_map(|parts| parts.concat().into()),
+    ];
+    leaf.prop_recursive(4, 24, 4, |inner| {
+        let key = select(vec!["entry", "r", "a\"b", "x", "]"]).prop_map(str::to_owned);
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Into::into),
+            prop::collection::vec((key, inner), 0..4)
+                .prop_map(|pairs| serde_json::Value::Object(pairs.into_iter().collect())),
+        ]
+    })
+}
+
+fn parsed(records: &Records) -> Vec<serde_json::Value> {
+    records
+        .iter()
+        .map(|(_, text)| serde_json::from_str(text).unwrap())
+        .collect()
+}
+
+proptest! {
+    #[test]
+    fn an_array_splits_into_its_elements(
+        values in prop::collection::vec(value(), 0..8), pretty in any::<bool>(), sizes in prop::collection::vec(0..30_usize, 0..40),
+    ) {
+        let text = if pretty { serde_json::to_string_pretty(&values) } else { serde_json::to_string(&values) }.unwrap();
+        let records = split_pieces(json(&[]), text.as_bytes(), sizes).unwrap();
+        prop_assert_eq!(parsed(&records), values);
+    }
+
+    #[test]
+    fn a_wrapper_splits_into_its_records(
+        values in prop::collection::vec(value(), 0..6), beside in value(), sizes in prop::collection::vec(0..30_usize, 0..40),
+    ) {
+        let entries: Vec<_> = values.iter().map(|value| serde_json::json!({"a": beside, "r": value, "x": beside})).collect();
+        let text = serde_json::json!({"b": beside, "entry": entries, "z": beside}).to_string();
+        let records = split_pieces(json(&["entry", "*", "r"]), text.as_bytes(), sizes).unwrap();
+        let expected: Vec<_> = values.into_iter().filter(|value| !value.is_null()).flat_map(|value| match value {
+            serde_json::Value::Array(items) => items,
+            other => vec![other],
+        }).collect();
+        prop_assert_eq!(parsed(&records), expected);
+    }
+
+    /// Whatever the bytes are: pieces do not matter, and nothing panics.
+    #[test]
+    fn pieces_do_not_matter(text in "[\\[\\]{}:,\"\\\\a1n \r\n]{0,40}", sizes in prop::collection::vec(0..5_usize, 0..40)) {
+        let schema = ["a"].map(|name| super::super::testing::field(name, FieldType::String));
+        let scanners = || -> Vec<Box<dyn Scanner>> { vec![
+            json(&[]), json(&["*", "a"]), json(&["a"]), Box::new(NdjsonScanner::new(&path(&[]))),
+            Box::new(NdjsonScanner::new(&path(&["a"]))), Box::new(CsvScanner::new(&CsvOptions::default(), &schema)),
+        ] };
+        for (one, other) in scanners().into_iter().zip(scanners()) {
+            prop_assert_eq!(split_pieces(one, text.as_bytes(), Vec::new()), split_pieces(other, text.as_bytes(), sizes.clone()));
+        }
+    }
+}

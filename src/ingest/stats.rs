@@ -1,0 +1,27 @@
+//! What a read counts while it goes on, for progress bars and accounts. It never decides anything.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Mutex, PoisonError};
+
+/// Counters of one read; shared with whoever shows progress while it goes on.
+#[derive(Debug, Default)]
+pub struct ReadStats {
+    /// Records decoded and handed on.
+    pub records: AtomicU64,
+    /// Bytes of input read, as they lie in the files (compressed where those are).
+    pub bytes: AtomicU64,
+    unknown: Mutex<BTreeMap<String, u64>>,
+}
+
+impl ReadStats {
+    /// How many undeclared fields were met, per declared path of the object that held them (`$`, `$.visits[]`).
+    pub fn unknown_fields(&self) -> BTreeMap<String, u64> {
+        self.unknown.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn add_unknown(&self, path: &str, count: u64) {
+        let mut unknown = self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
+        *unknown.entry(path.to_owned()).or_default() += count;
+    }
+}

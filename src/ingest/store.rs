@@ -1,0 +1,346 @@
+//! Object stores: makes one from a URL, the source's `storage` settings and the environment (secrets come from there
+//! alone), and turns its errors into ours within a bounded time. It never writes to one.
+
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{StreamExt, TryStreamExt};
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
+use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
+use object_store::http::HttpBuilder;
+use object_store::path::Path;
+use object_store::{
+    BackoffConfig, ClientConfigKey, Error as StoreError, ObjectMeta, ObjectStore, ObjectStoreExt, RetryConfig,
+};
+use url::Url;
+
+use crate::error::{Error, Result};
+
+/// The longest that a store may say nothing before it counts as unreachable.
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A store and the key (or pattern of keys) that a URL names in it.
+#[derive(Clone)]
+pub(super) struct Remote {
+    pub store: Arc<dyn ObjectStore>,
+    /// `s3://bucket`, to which `/key` is added for a file's name.
+    pub base: String,
+    /// Where the store is, for messages.
+    pub endpoint: String,
+    pub key: String,
+    /// Whether the store can list (plain https can't).
+    pub lists: bool,
+}
+
+/// The scheme of a URL; `None` is a local path.
+pub(super) fn scheme(path: &str) -> Option<&str> {
+    let (scheme, _) = path.split_once("://")?;
+    scheme
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+        .then_some(scheme)
+}
+
+impl Remote {
+    /// `storage` holds settings as object_store names them; an unknown one is an error of the project.
+    pub fn open(url: &str, storage: &[(String, String)]) -> Result<Self> {
+        let (scheme, rest) = url
+            .split_once("://")
+            .ok_or_else(|| Error::project(format!("`{url}` is no URL")))?;
+        let (host, key) = rest.split_once('/').unwrap_or((rest, ""));
+        if host.is_empty() || key.is_empty() {
+            return Err(
+                Error::project(format!("`{scheme}://` needs a bucket and a path below it"))
+                    .hint(format!("write it as {scheme}://bucket/path/file.json")),
+            );
+        }
+        if host.contains('@') {
+            return Err(Error::project("the input's URL holds a user name or a password")
+                .hint("credentials of a store come from the environment"));
+        }
+        let base = format!("{scheme}://{host}");
+        let (store, endpoint, key, lists) = match scheme {
+            "s3" | "s3a" => (
+                s3(host, storage)?,
+                endpoint_of(storage, "AWS_ENDPOINT"),
+                key.to_owned(),
+                true,
+            ),
+            "gs" => (gcs(host, storage)?, None, key.to_owned(), true),
+            "az" | "azure" => (
+                azure(host, storage)?,
+                endpoint_of(storage, "AZURE_ENDPOINT"),
+                key.to_owned(),
+                true,
+            ),
+            "http" | "https" => (http(&base, storage)?, None, web_path(url)?, false),
+            _ => {
+                return Err(Error::project(format!("the scheme `{scheme}://` is not known"))
+                    .hint("use a local path, s3://, gs://, az:// or https://"));
+            }
+        };
+        let endpoint = endpoint.unwrap_or_else(|| base.clone());
+        Ok(Self {
+            store,
+            base,
+            endpoint,
+            key,
+            lists,
+        })
+    }
+
+    /// The object of exactly this key; `None` if there is none.
+    pub async fn head(&self, key: &str) -> Result<Option<ObjectMeta>> {
+        let path = Path::parse(key)
+            .map_err(|_| Error::project(format!("`{}/{key}` is no valid path of an object", self.base)))?;
+        match tokio::time::timeout(PATIENCE, self.store.head(&path)).await {
+            Err(_) => Err(self.silent()),
+            Ok(Err(StoreError::NotFound { .. })) => Ok(None),
+            Ok(Err(error)) => Err(self.explain(&error)),
+            Ok(Ok(meta)) => Ok(Some(meta)),
+        }
+    }
+
+    /// Every object below `prefix` (whole segments).
+    pub async fn list(&self, prefix: &[&str]) -> Result<Vec<ObjectMeta>> {
+        let prefix = Path::from_iter(prefix.iter().copied());
+        let mut objects = self.store.list(Some(&prefix)).map_err(|error| self.explain(&error));
+        let mut found = Vec::new();
+        loop {
+            match tokio::time::timeout(PATIENCE, objects.next()).await {
+                Err(_) => return Err(self.silent()),
+                Ok(None) => return Ok(found),
+                Ok(Some(meta)) => found.push(meta?),
+            }
+        }
+    }
+
+    /// What a store's error means for the user. The text of an answer is not repeated: it may quote credentials.
+    pub fn explain(&self, error: &StoreError) -> Error {
+        let endpoint = &self.endpoint;
+        match error {
+            StoreError::NotFound { .. } => Error::batch(format!("{endpoint} has no such object or bucket any more")),
+            StoreError::Precondition { .. } => {
+                Error::batch(format!("an object at {endpoint} changed while it was read")).hint("run the batch again")
+            }
+            StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. } => {
+                Error::unreachable(format!("the storage at {endpoint} refuses access"))
+                    .hint("check the credentials in the environment and what they may read")
+            }
+            other => Error::unreachable(format!("the storage at {endpoint} can't be reached"))
+                .cause(innermost(other))
+                .hint("check the endpoint, the region and the network"),
+        }
+    }
+
+    pub fn silent(&self) -> Error {
+        Error::unreachable(format!("the storage at {} can't be reached", self.endpoint))
+            .cause(format!("no answer within {} seconds", PATIENCE.as_secs()))
+            .hint("check the endpoint, the region and the network")
+    }
+}
+
+/// A few quick attempts: a store that is away must be known within about [`PATIENCE`].
+fn retries() -> RetryConfig {
+    RetryConfig {
+        backoff: BackoffConfig {
+            init_backoff: Duration::from_millis(100),
+            max_backoff: Duration::from_secs(2),
+            base: 2.0,
+        },
+        max_retries: 3,
+        retry_timeout: Duration::from_secs(12),
+    }
+}
+
+/// object_store counts the time of a whole request, its body included; a large object that is read as slowly as it is
+/// loaded would run into it. Silence is watched by [`super::open`] instead.
+const CLIENT: [(ClientConfigKey, &str); 2] = [
+    (ClientConfigKey::Timeout, "7 days"),
+    (ClientConfigKey::ConnectTimeout, "5 seconds"),
+];
+
+fn s3(bucket: &str, storage: &[(String, String)]) -> Result<Arc<dyn ObjectStore>> {
+    let mut builder = AmazonS3Builder::from_env()
+        .with_bucket_name(bucket)
+        .with_retry(retries());
+    for (key, value) in CLIENT {
+        builder = builder.with_config(AmazonS3ConfigKey::Client(key), value);
+    }
+    for (name, value) in storage {
+        builder = builder.with_config(setting::<AmazonS3ConfigKey>(name, "S3")?, value);
+    }
+    Ok(Arc::new(builder.build().map_err(|error| misconfigured(&error))?))
+}
+
+fn gcs(bucket: &str, storage: &[(String, String)]) -> Result<Arc<dyn ObjectStore>> {
+    let mut builder = GoogleCloudStorageBuilder::from_env()
+        .with_bucket_name(bucket)
+        .with_retry(retries());
+    for (key, value) in CLIENT {
+        builder = builder.with_config(GoogleConfigKey::Client(key), value);
+    }
+    for (name, value) in storage {
+        builder = builder.with_config(setting::<GoogleConfigKey>(name, "Google Cloud Storage")?, value);
+    }
+    Ok(Arc::new(builder.build().map_err(|error| misconfigured(&error))?))
+}
+
+fn azure(container: &str, storage: &[(String, String)]) -> Result<Arc<dyn ObjectStore>> {
+    let mut builder = MicrosoftAzureBuilder::from_env()
+        .with_container_name(container)
+        .with_retry(retries());
+    for (key, value) in CLIENT {
+        builder = builder.with_config(AzureConfigKey::Client(key), value);
+    }
+    for (name, value) in storage {
+        builder = builder.with_config(setting::<AzureConfigKey>(name, "Azure")?, value);
+    }
+    Ok(Arc::new(builder.build().map_err(|error| misconfigured(&error))?))
+}
+
+fn http(base: &str, storage: &[(String, String)]) -> Result<Arc<dyn ObjectStore>> {
+    let mut builder = HttpBuilder::new().with_url(base).with_retry(retries());
+    for (key, value) in CLIENT {
+        builder = builder.with_config(key, value);
+    }
+    if base.starts_with("http://") {
+        builder = builder.with_config(ClientConfigKey::AllowHttp, "true");
+    }
+    for (name, value) in storage {
+        builder = builder.with_config(setting::<ClientConfigKey>(name, "https")?, value);
+    }
+    Ok(Arc::new(builder.build().map_err(|error| misconfigured(&error))?))
+}
+
+fn setting<K: FromStr>(name: &str, store: &str) -> Result<K> {
+    K::from_str(&name.to_ascii_lowercase()).map_err(|_| {
+        Error::project(format!(
+            "`storage` has the setting `{name}`, which {store} does not know"
+        ))
+        .hint("settings are named as object_store names them: endpoint, region, allow_http, ...")
+    })
+}
+
+fn misconfigured(error: &StoreError) -> Error {
+    Error::project("the input's storage is not set up")
+        .cause(innermost(error))
+        .hint("settings without secrets go under `storage`, credentials into the environment (AWS_ACCESS_KEY_ID, ...)")
+}
+
+/// The path of an https URL, as object_store counts it; a query would be lost in silence.
+fn web_path(url: &str) -> Result<String> {
+    let parsed = Url::parse(url).map_err(|error| Error::project("the input's URL is not valid").cause(error))?;
+    if parsed.query().is_some() || parsed.fragment().is_some() {
+        return Err(
+            Error::project("an https input can't have a query (`?...`) or a fragment (`#...`), nor a pattern")
+                .hint("name exactly one file; over https nothing can be listed"),
+        );
+    }
+    let path = Path::from_url_path(parsed.path()).map_err(|_| Error::project("the input's URL has no valid path"))?;
+    Ok(path.to_string())
+}
+
+fn endpoint_of(storage: &[(String, String)], variable: &str) -> Option<String> {
+    let named = storage
+        .iter()
+        .find(|(name, _)| name.to_ascii_lowercase().contains("endpoint"));
+    let text = named
+        .map(|(_, value)| value.clone())
+        .or_else(|| std::env::var(variable).ok())
+        .or_else(|| std::env::var(format!("{variable}_URL")).ok())?;
+    let url = Url::parse(&text).ok()?;
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    Some(format!("{}://{}{port}", url.scheme(), url.host_str()?))
+}
+
+/// The deepest cause, without the text of a server's answer.
+fn innermost(error: &StoreError) -> String {
+    let mut deepest: &(dyn std::error::Error + 'static) = error;
+    while let Some(source) = deepest.source() {
+        deepest = source;
+    }
+    let text = deepest.to_string();
+    match text.find("status code: ") {
+        Some(at) => {
+            let status = &text[at + "status code: ".len()..];
+            format!(
+                "it answers with status {}",
+                status.split(':').next().unwrap_or("").trim()
+            )
+        }
+        None if text.starts_with("Server returned error response") => "it answers with an error".to_owned(),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn storage(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        pairs
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect()
+    }
+
+    #[test]
+    fn urls_are_told_from_paths() {
+        assert_eq!(scheme("s3://bucket/a"), Some("s3"));
+        assert_eq!(scheme("data/a.json"), None);
+        assert_eq!(scheme("C:\\data\\a.json"), None);
+    }
+
+    #[test]
+    fn a_url_is_taken_apart() {
+        let remote = Remote::open("s3://bucket/in/*.json", &storage(&[("region", "eu-1")])).unwrap();
+        assert_eq!(
+            (remote.base.as_str(), remote.key.as_str(), remote.lists),
+            ("s3://bucket", "in/*.json", true)
+        );
+        let remote = Remote::open("https://host:8443/a%20b/c.json", &[]).unwrap();
+        assert_eq!(
+            (remote.base.as_str(), remote.key.as_str()),
+            ("https://host:8443", "a b/c.json")
+        );
+        assert!(!remote.lists);
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_url_is_said() {
+        for (url, part) in [
+            ("s3://bucket", "needs a bucket and a path"),
+            ("ftp://host/a", "scheme `ftp://` is not known"),
+            ("https://user:pw@host/a", "user name or a password"),
+            ("https://host/a.json?x=1", "query"),
+        ] {
+            let error = Remote::open(url, &[]).err().unwrap();
+            assert!(error.message.contains(part), "{url}: {error}");
+            assert!(!format!("{error:?}").contains("pw@"));
+        }
+        let error = Remote::open("s3://b/k", &storage(&[("regoin", "x")])).err().unwrap();
+        assert!(error.message.contains("`regoin`"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_store_that_is_away_is_unreachable_and_named() {
+        // Bound, then dropped, so that nothing listens there.
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        drop(listener);
+        let settings = storage(&[
+            ("endpoint", &endpoint),
+            ("allow_http", "true"),
+            ("skip_signature", "true"),
+        ]);
+        let remote = Remote::open("s3://bucket/in/a.json", &settings).unwrap();
+        let error = remote.head("in/a.json").await.unwrap_err();
+        assert_eq!(error.kind, crate::error::Kind::Unreachable);
+        assert!(error.message.contains(&endpoint), "{error}");
+        let error = remote.list(&["in"]).await.unwrap_err();
+        assert_eq!(error.kind, crate::error::Kind::Unreachable);
+    }
+}

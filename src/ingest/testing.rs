@@ -1,0 +1,109 @@
+//! Sources and inputs for the tests of this module.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use chrono::NaiveDate;
+use futures::TryStreamExt;
+
+use super::{ReadStats, list};
+use crate::error::{Location, Result};
+use crate::project::{
+    CsvOptions, Field, FieldType, Format, From, Input, OnEmpty, OnMissing, OnUnknownField, RecordPath, Source,
+};
+
+pub(super) fn location() -> Location {
+    Location {
+        file: PathBuf::from("pipelines/test.yaml"),
+        line: 1,
+        column: 1,
+        length: 1,
+        text: String::new(),
+    }
+}
+
+pub(super) fn field(name: &str, field_type: FieldType) -> Field {
+    Field {
+        name: name.to_owned(),
+        field_type,
+        required: false,
+        from: None,
+        location: location(),
+    }
+}
+
+pub(super) fn required(mut field: Field) -> Field {
+    field.required = true;
+    field
+}
+
+pub(super) fn from(mut field: Field, from: From) -> Field {
+    field.from = Some(from);
+    field
+}
+
+pub(super) fn list_of(item: Field) -> FieldType {
+    FieldType::List(Box::new(item))
+}
+
+pub(super) fn source(path: &str, format: Format, schema: Vec<Field>) -> Source {
+    Source {
+        name: "test".to_owned(),
+        aliases: Vec::new(),
+        description: None,
+        input: Input {
+            path: path.to_owned(),
+            location: location(),
+            format,
+            compression: None,
+            records: RecordPath::default(),
+            on_missing: OnMissing::Fail,
+            on_empty: OnEmpty::Fail,
+            csv: CsvOptions::default(),
+            storage: Vec::new(),
+        },
+        schema,
+        on_unknown_field: OnUnknownField::Warn,
+        transforms: Vec::new(),
+        location: location(),
+        text: String::new(),
+    }
+}
+
+/// A patient with visits: what most tests read.
+pub(super) fn patients() -> Vec<Field> {
+    vec![
+        required(field("id", FieldType::String)),
+        field("age", FieldType::Int),
+        field(
+            "visits",
+            list_of(field(
+                "item",
+                FieldType::Struct(vec![
+                    required(field("visit_id", FieldType::String)),
+                    field("date", FieldType::Date(Vec::new())),
+                    field("codes", list_of(field("item", FieldType::String))),
+                ]),
+            )),
+        ),
+    ]
+}
+
+pub(super) fn day() -> NaiveDate {
+    NaiveDate::from_ymd_opt(2023, 5, 2).unwrap()
+}
+
+pub(super) async fn read(root: &Path, source: &Source, parallelism: usize) -> Result<Vec<RecordBatch>> {
+    read_with(root, source, parallelism, &Arc::default()).await
+}
+
+pub(super) async fn read_with(
+    root: &Path,
+    source: &Source,
+    parallelism: usize,
+    stats: &Arc<ReadStats>,
+) -> Result<Vec<RecordBatch>> {
+    let listing = list(root, source, day()).await?.expect("an input");
+    listing.read(source, parallelism, Arc::clone(stats)).try_collect().await
+}

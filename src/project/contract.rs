@@ -1,0 +1,267 @@
+//! Reads `pipeline.yaml`: the contracts of the entities. What entities say of each other is checked in `relations`.
+
+use super::mapping::{Context, Keys, Mapping, Text, entry_text, entry_texts, list_texts, node_text};
+use super::model::{Column, Entity, Index, PgType};
+use super::names::{self, BadName};
+use super::relations::{self, Draft, Named, ParentDraft};
+use super::types::parse_pg_type;
+use super::yaml::{Entry, Node, Span, Value};
+
+const PROJECT_KEYS: Keys = Keys {
+    known: &["name", "description", "entities"],
+    later: &["privacy", "defaults", "checks"],
+};
+const ENTITY_KEYS: Keys = Keys {
+    known: &["description", "columns", "key", "parent", "indexes"],
+    later: &["checks", "conserves"],
+};
+const COLUMN_KEYS: Keys = Keys {
+    known: &["type", "nullable", "description"],
+    later: &["checks", "phi", "mask", "domain"],
+};
+const PARENT_KEYS: Keys = Keys {
+    known: &["entity", "columns"],
+    later: &[],
+};
+const INDEX_KEYS: Keys = Keys {
+    known: &["columns"],
+    later: &[],
+};
+
+/// What `pipeline.yaml` declares.
+#[derive(Default)]
+pub(super) struct Contract {
+    /// Parents before their children.
+    pub entities: Vec<Entity>,
+    /// Every name that was declared, also of an entity with problems.
+    pub names: Vec<String>,
+    /// As read.
+    pub text: String,
+}
+
+/// Reads the file's tree; where there are problems the result may hold stand-ins.
+pub(super) fn read(ctx: &mut Context<'_>, root: &Node) -> Contract {
+    let example = "entities: {patients: {columns: {patient_id: text}}}";
+    if matches!(root.value, Value::Null) {
+        ctx.problem(
+            Span::START,
+            "pipeline.yaml declares nothing",
+            format!("declare the entities: {example}"),
+        );
+        return Contract::default();
+    }
+    let Some(project) = Mapping::of_options(ctx, "pipeline.yaml", Span::START, root, &PROJECT_KEYS) else {
+        return Contract::default();
+    };
+    project.text(ctx, "name");
+    project.text(ctx, "description");
+    let Some(entry) = project.required(ctx, "entities", example) else {
+        return Contract::default();
+    };
+    let Some(entities) = Mapping::of_names(ctx, "`entities`", entry.key.span, &entry.value) else {
+        return Contract::default();
+    };
+    let drafts: Vec<Draft> = entities.entries().iter().map(|entry| entity(ctx, entry)).collect();
+    if drafts.is_empty() {
+        ctx.problem(
+            entry.key.span,
+            "`entities` declares no entity",
+            format!("declare one: {example}"),
+        );
+    }
+    let names = drafts.iter().map(|draft| draft.entity.name.clone()).collect();
+    Contract {
+        entities: relations::check(ctx, drafts),
+        names,
+        text: ctx.document.text.clone(),
+    }
+}
+
+fn entity(ctx: &mut Context<'_>, entry: &Entry) -> Draft {
+    let name = entry.key.text.clone();
+    bad_name(
+        ctx,
+        entry.key.span,
+        names::check_identifier("the name of an entity", &name, names::MAX_ENTITY),
+    );
+    let mut draft = Draft::new(Entity {
+        name: name.clone(),
+        description: None,
+        columns: Vec::new(),
+        key: Vec::new(),
+        parent: None,
+        indexes: Vec::new(),
+        location: ctx.location(entry.key.span),
+    });
+    let what = format!("the entity `{name}`");
+    let Some(options) = Mapping::of_options(ctx, &what, entry.key.span, &entry.value, &ENTITY_KEYS) else {
+        return draft;
+    };
+    draft.entity.description = options.text(ctx, "description").map(|text| text.value);
+    if let Some(columns) = options.required(ctx, "columns", "columns: {patient_id: text}") {
+        read_columns(ctx, columns, &mut draft);
+    }
+    if let Some(key) = options.get("key") {
+        draft.key = named(entry_texts(ctx, key));
+        if matches!(&key.value.value, Value::List(list) if list.is_empty()) {
+            ctx.problem(
+                key.key.span,
+                "`key` names no column",
+                "name the columns, or leave `key` out".to_owned(),
+            );
+        }
+    }
+    draft.parent = options.get("parent").and_then(|entry| read_parent(ctx, entry));
+    if let Some(indexes) = options.get("indexes") {
+        read_indexes(ctx, indexes, &mut draft);
+    }
+    draft
+}
+
+fn read_columns(ctx: &mut Context<'_>, entry: &Entry, draft: &mut Draft) {
+    let Some(columns) = Mapping::of_names(ctx, "`columns`", entry.key.span, &entry.value) else {
+        return;
+    };
+    for entry in columns.entries() {
+        bad_name(ctx, entry.key.span, names::check_column(&entry.key.text));
+        let (column, typed) = column(ctx, entry);
+        if !typed {
+            draft.untyped.insert(column.name.clone());
+        }
+        draft.entity.columns.push(column);
+    }
+    if draft.entity.columns.is_empty() {
+        ctx.problem(
+            entry.key.span,
+            "`columns` declares no column",
+            "add one: patient_id: text".to_owned(),
+        );
+    }
+}
+
+/// The column, and whether its type is known; else the type is a stand-in.
+fn column(ctx: &mut Context<'_>, entry: &Entry) -> (Column, bool) {
+    let mut column = Column {
+        name: entry.key.text.clone(),
+        pg_type: PgType::Text,
+        nullable: true,
+        description: None,
+        location: ctx.location(entry.key.span),
+    };
+    let pg_type = if let Value::Map(_) = entry.value.value {
+        let what = format!("the column `{}`", entry.key.text);
+        let Some(options) = Mapping::of_options(ctx, &what, entry.key.span, &entry.value, &COLUMN_KEYS) else {
+            return (column, false);
+        };
+        column.nullable = options.flag(ctx, "nullable", true);
+        column.description = options.text(ctx, "description").map(|text| text.value);
+        options
+            .required(ctx, "type", "type: text")
+            .and_then(|entry| entry_text(ctx, entry))
+    } else {
+        let what = format!("the type of `{}`", entry.key.text);
+        node_text(ctx, &what, entry.place(), &entry.value)
+    };
+    let Some(pg_type) = pg_type else { return (column, false) };
+    match parse_pg_type(&pg_type.value) {
+        Ok(known) => {
+            column.pg_type = known;
+            (column, true)
+        }
+        Err(bad) => {
+            ctx.problem_of(&pg_type, &bad.message, &bad.hint);
+            (column, false)
+        }
+    }
+}
+
+/// `parent: patients` or `parent: {entity: patients, columns: [patient_id]}`
+fn read_parent(ctx: &mut Context<'_>, entry: &Entry) -> Option<ParentDraft> {
+    if !matches!(entry.value.value, Value::Map(_)) {
+        let entity = entry_text(ctx, entry)?;
+        return Some(ParentDraft {
+            entity: entity.into(),
+            columns: None,
+        });
+    }
+    let options = Mapping::of_options(ctx, "`parent`", entry.key.span, &entry.value, &PARENT_KEYS)?;
+    let entity = options.required(ctx, "entity", "entity: patients")?;
+    let entity = entry_text(ctx, entity)?;
+    let columns = options.get("columns").map(|columns| {
+        let texts = named(entry_texts(ctx, columns));
+        if matches!(&columns.value.value, Value::List(list) if list.is_empty()) {
+            let hint = "name them, or leave `columns` out for the parent's key".to_owned();
+            ctx.problem(columns.key.span, "`columns` names no column", hint);
+        }
+        texts
+    });
+    Some(ParentDraft {
+        entity: entity.into(),
+        columns,
+    })
+}
+
+/// `indexes: [[a], [a, b], {columns: [c]}]`
+fn read_indexes(ctx: &mut Context<'_>, entry: &Entry, draft: &mut Draft) {
+    let Value::List(list) = &entry.value.value else {
+        let message = format!("`indexes` must be a list, not {}", entry.value.value.kind());
+        ctx.problem(
+            entry.place(),
+            message,
+            "write a list of column lists: [[name]]".to_owned(),
+        );
+        return;
+    };
+    for node in list {
+        let columns = match &node.value {
+            Value::List(_) => list_texts(ctx, "an index", node.span, node),
+            Value::Map(_) => {
+                let Some(options) = Mapping::of_options(ctx, "the index", node.span, node, &INDEX_KEYS) else {
+                    continue;
+                };
+                let Some(columns) = options.required(ctx, "columns", "columns: [name]") else {
+                    continue;
+                };
+                entry_texts(ctx, columns)
+            }
+            value => {
+                let message = format!("an index must be a list of columns, not {}", value.kind());
+                let hint = match value {
+                    Value::Text(name) => format!("write it in brackets of its own: [[{name}]]"),
+                    _ => "write it in brackets of its own: [[name]]".to_owned(),
+                };
+                ctx.problem(node.span, message, hint);
+                continue;
+            }
+        };
+        if columns.is_empty() {
+            if matches!(&node.value, Value::List(list) if list.is_empty()) {
+                ctx.problem(
+                    node.span,
+                    "an index names no column",
+                    "name its columns, or take it out".to_owned(),
+                );
+            }
+            continue;
+        }
+        let columns = named(columns);
+        let index = Index {
+            columns: columns.iter().map(|column| column.name.clone()).collect(),
+        };
+        if draft.indexes.iter().any(|(_, other)| *other == index) {
+            let message = format!("the index on ({}) is given twice", index.columns.join(", "));
+            ctx.problem(node.span, message, "keep one of them".to_owned());
+        }
+        draft.indexes.push((columns, index));
+    }
+}
+
+fn named(texts: Vec<Text<'_>>) -> Vec<Named> {
+    texts.into_iter().map(Named::from).collect()
+}
+
+fn bad_name(ctx: &mut Context<'_>, span: Span, checked: Result<(), BadName>) {
+    if let Err(bad) = checked {
+        ctx.problem(span, bad.message, bad.hint);
+    }
+}

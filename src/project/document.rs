@@ -1,0 +1,101 @@
+//! One YAML file of the project: its text, the tree it was read into, and how places in it are shown. Lines are shown
+//! with secrets masked, never as they are.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::problems::Problems;
+use super::secrets;
+use super::yaml::{self, Node, Span};
+use crate::error::Location;
+
+/// Longer lines are not shown: nobody reads them, and each problem in one would hold a copy.
+const MAX_SHOWN: usize = 4_000;
+/// Far above any project's file; keeps a mistaken path from filling the memory.
+const MAX_BYTES: u64 = 8 * 1024 * 1024;
+
+pub(super) struct Document {
+    /// Relative to the project's root.
+    pub path: PathBuf,
+    pub text: String,
+    lines: Vec<String>,
+}
+
+impl Document {
+    /// Reads a file of the project; a file that can't be read is a problem.
+    pub fn read(root: &Path, path: PathBuf, problems: &mut Problems) -> Option<Self> {
+        let text = read_text(root, &path, problems)?;
+        Some(Self::new(path, text))
+    }
+
+    pub fn new(path: PathBuf, text: String) -> Self {
+        let lines = secrets::mask_lines(&text);
+        Self { path, text, lines }
+    }
+
+    /// The file's tree; what is no YAML is a problem.
+    pub fn parse(&self, problems: &mut Problems) -> Option<Node> {
+        match yaml::parse(&self.text) {
+            Ok(node) => Some(node),
+            Err(error) => {
+                let hint = error.hint.map(str::to_owned);
+                problems.add(Some(self.location(error.span)), error.message, hint);
+                None
+            }
+        }
+    }
+
+    /// The place with its line, cut to what lies within that line.
+    pub fn location(&self, span: Span) -> Location {
+        // The parser's place of an end of input may be the line after the last.
+        let line = span.line.clamp(1, self.lines.len().max(1));
+        let text = self.lines.get(line - 1).cloned().unwrap_or_default();
+        let width = text.trim_end().chars().count();
+        let column = if line == span.line {
+            span.column.clamp(1, width + 1)
+        } else {
+            width + 1
+        };
+        let length = span.length.min((width + 1).saturating_sub(column)).max(1);
+        let text = if width > MAX_SHOWN { String::new() } else { text };
+        Location {
+            file: self.path.clone(),
+            line,
+            column,
+            length,
+            text,
+        }
+    }
+}
+
+/// The text of a file of the project without a byte order mark.
+pub(super) fn read_text(root: &Path, path: &Path, problems: &mut Problems) -> Option<String> {
+    let full = root.join(path);
+    let too_large = fs::metadata(&full).is_ok_and(|metadata| metadata.len() > MAX_BYTES);
+    if too_large {
+        problems.of_file(
+            path,
+            "the file is too large to be part of a project",
+            "data belongs elsewhere: 8 MiB at most",
+        );
+        return None;
+    }
+    match fs::read(&full).map(String::from_utf8) {
+        Ok(Ok(text)) => Some(
+            text.strip_prefix('\u{feff}')
+                .map_or_else(|| text.clone(), str::to_owned),
+        ),
+        Ok(Err(_)) => {
+            problems.of_file(path, "the file is not UTF-8", "save it in the encoding UTF-8");
+            None
+        }
+        Err(error) => {
+            problems.of_file(
+                path,
+                format!("the file can't be read: {error}"),
+                "check the path and its permissions",
+            );
+            None
+        }
+    }
+}

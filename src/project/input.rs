@@ -1,0 +1,218 @@
+//! Reads the `input` of a source: where its data lies and how it is written.
+
+use super::mapping::{Context, Keys, Mapping, entry_text, entry_texts};
+use super::model::{Compression, CsvOptions, Format, Input, OnEmpty, OnMissing, RecordPath};
+use super::yaml::{Entry, Value};
+use super::{path, record_path, secrets, storage};
+use crate::error::Location;
+
+const INPUT_KEYS: Keys = Keys {
+    known: &[
+        "path",
+        "format",
+        "compression",
+        "records",
+        "on_missing",
+        "on_empty",
+        "on_malformed",
+        "csv",
+        "storage",
+    ],
+    later: &[],
+};
+const CSV_KEYS: Keys = Keys {
+    known: &["delimiter", "quote", "header", "nulls"],
+    later: &[],
+};
+
+const FORMATS: [(&str, Format); 4] = [
+    ("json", Format::Json),
+    ("ndjson", Format::Ndjson),
+    ("csv", Format::Csv),
+    ("parquet", Format::Parquet),
+];
+const COMPRESSIONS: [(&str, Option<Compression>); 5] = [
+    ("auto", None),
+    ("none", Some(Compression::None)),
+    ("gzip", Some(Compression::Gzip)),
+    ("zstd", Some(Compression::Zstd)),
+    ("bzip2", Some(Compression::Bzip2)),
+];
+
+/// Reads `input:`; where there are problems the result may hold stand-ins.
+pub(super) fn read(ctx: &mut Context<'_>, entry: &Entry) -> Input {
+    let Some(options) = Mapping::of_options(ctx, "`input`", entry.key.span, &entry.value, &INPUT_KEYS) else {
+        return stand_in(ctx.location(entry.key.span));
+    };
+    let format = options.choice(ctx, "format", &FORMATS);
+    let compression = options.choice(ctx, "compression", &COMPRESSIONS);
+    check_compression(ctx, &options, format, compression);
+    let storage = options
+        .get("storage")
+        .map(|entry| storage::read(ctx, entry))
+        .unwrap_or_default();
+    let path = options.required(ctx, "path", "path: data/{date:%Y%m%d}/visits.json");
+    let place = path.map_or(entry.key.span, Entry::place);
+    let path = path.and_then(|entry| read_path(ctx, entry, &storage));
+    if let (Some(path), Some(entry)) = (&path, options.get("storage")) {
+        storage::check(ctx, entry, path::scheme(path).map(|(scheme, _)| scheme));
+    }
+    check_on_malformed(ctx, &options);
+    Input {
+        path: path.unwrap_or_default(),
+        location: ctx.location(place),
+        format,
+        compression,
+        records: read_records(ctx, &options, format),
+        on_missing: options.choice(
+            ctx,
+            "on_missing",
+            &[("fail", OnMissing::Fail), ("skip", OnMissing::Skip)],
+        ),
+        on_empty: options.choice(
+            ctx,
+            "on_empty",
+            &[("fail", OnEmpty::Fail), ("replace", OnEmpty::Replace)],
+        ),
+        csv: read_csv(ctx, &options, format),
+        storage,
+    }
+}
+
+/// For an input that has a problem already, so that the rest of the source can be checked.
+pub(super) fn stand_in(location: Location) -> Input {
+    Input {
+        path: String::new(),
+        location,
+        format: Format::Json,
+        compression: None,
+        records: RecordPath::default(),
+        on_missing: OnMissing::Fail,
+        on_empty: OnEmpty::Fail,
+        csv: CsvOptions::default(),
+        storage: Vec::new(),
+    }
+}
+
+fn read_path(ctx: &mut Context<'_>, entry: &Entry, storage: &[(String, String)]) -> Option<String> {
+    let text = entry_text(ctx, entry)?;
+    // A secret that stands in the text itself was reported with the whole file.
+    if secrets::url_holds_secret(&text.value) {
+        if !secrets::url_holds_secret(text.raw) {
+            ctx.problem(
+                text.span,
+                "the path's variables make a URL with a secret",
+                secrets::HINT.to_owned(),
+            );
+        }
+        return Some(text.value);
+    }
+    let plain_http = storage
+        .iter()
+        .any(|(name, value)| name == "allow_http" && value == "true");
+    if let Err(bad) = path::check(&text.value, plain_http) {
+        ctx.problem_of(&text, &bad.message, &bad.hint);
+    }
+    Some(text.value)
+}
+
+fn check_compression(ctx: &mut Context<'_>, options: &Mapping<'_>, format: Format, given: Option<Compression>) {
+    if let (Format::Parquet, Some(Compression::Gzip | Compression::Zstd | Compression::Bzip2)) = (format, given)
+        && let Some(entry) = options.get("compression")
+    {
+        let hint = "take `compression` out: the file itself says how its pages are compressed".to_owned();
+        ctx.problem(entry.place(), "a parquet file is not compressed as a whole", hint);
+    }
+}
+
+fn read_records(ctx: &mut Context<'_>, options: &Mapping<'_>, format: Format) -> RecordPath {
+    let Some(entry) = options.get("records") else {
+        return RecordPath::default();
+    };
+    if matches!(format, Format::Csv | Format::Parquet) {
+        let hint = "it is for json and ndjson: take it out".to_owned();
+        ctx.problem(
+            entry.key.span,
+            format!("`records` is nothing for {}", name_of(format)),
+            hint,
+        );
+        return RecordPath::default();
+    }
+    let Some(text) = entry_text(ctx, entry) else {
+        return RecordPath::default();
+    };
+    record_path::parse(&text.value).unwrap_or_else(|bad| {
+        ctx.problem_of(&text, &bad.message, &bad.hint);
+        RecordPath::default()
+    })
+}
+
+/// `quarantine` is known, but nothing acts on it yet.
+fn check_on_malformed(ctx: &mut Context<'_>, options: &Mapping<'_>) {
+    let Some(entry) = options.get("on_malformed") else {
+        return;
+    };
+    if matches!(&entry.value.value, Value::Text(text) if text == "quarantine") {
+        let hint = "write `on_malformed: fail`: a later version will act on it".to_owned();
+        ctx.problem(entry.place(), "nothing acts on `on_malformed: quarantine` yet", hint);
+        return;
+    }
+    options.choice(ctx, "on_malformed", &[("fail", ())]);
+}
+
+fn read_csv(ctx: &mut Context<'_>, options: &Mapping<'_>, format: Format) -> CsvOptions {
+    let mut csv = CsvOptions::default();
+    let Some(entry) = options.get("csv") else { return csv };
+    if format != Format::Csv {
+        let hint = "write `format: csv`, or take `csv` out".to_owned();
+        ctx.problem(
+            entry.key.span,
+            format!("`csv` is nothing for {}", name_of(format)),
+            hint,
+        );
+    }
+    let Some(given) = Mapping::of_options(ctx, "`csv`", entry.key.span, &entry.value, &CSV_KEYS) else {
+        return csv;
+    };
+    csv.header = given.flag(ctx, "header", csv.header);
+    csv.delimiter = sign(ctx, &given, "delimiter", csv.delimiter);
+    csv.quote = sign(ctx, &given, "quote", csv.quote);
+    if csv.delimiter == csv.quote
+        && let Some(entry) = given.get("quote").or(given.get("delimiter"))
+    {
+        ctx.problem(
+            entry.place(),
+            "`delimiter` and `quote` are the same",
+            "choose two signs".to_owned(),
+        );
+    }
+    if let Some(nulls) = given.get("nulls") {
+        csv.nulls = entry_texts(ctx, nulls).into_iter().map(|text| text.value).collect();
+    }
+    csv
+}
+
+/// One ASCII character that ends no line.
+fn sign(ctx: &mut Context<'_>, options: &Mapping<'_>, key: &str, default: u8) -> u8 {
+    let Some(text) = options.text(ctx, key) else {
+        return default;
+    };
+    match text.value.as_bytes() {
+        [sign] if sign.is_ascii() && !matches!(sign, b'\n' | b'\r' | 0) => *sign,
+        _ => {
+            let hint = format!(
+                "write it in quotes: {key}: \"{}\"; a tab is \"\\t\"",
+                char::from(default)
+            );
+            ctx.problem(text.span, format!("`{key}` must be one ASCII character"), hint);
+            default
+        }
+    }
+}
+
+fn name_of(format: Format) -> &'static str {
+    FORMATS
+        .iter()
+        .find(|(_, known)| *known == format)
+        .map_or("", |(name, _)| name)
+}

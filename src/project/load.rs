@@ -1,0 +1,216 @@
+//! Finds a project and reads all its files. Goes on after a problem as far as it makes sense, so that one run shows
+//! what is wrong in every file.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::contract::{self, Contract};
+use super::document::Document;
+use super::environment::Lookup;
+use super::mapping::{Context, check_urls, mend_cut_types};
+use super::model::{Entity, Project, Source};
+use super::problems::{Problems, all_of, did_you_mean};
+use super::source::{self, SourceDraft};
+use super::sql;
+use super::yaml::Node;
+use crate::error::{Error, Result};
+
+const PROJECT_FILE: &str = "pipeline.yaml";
+const SOURCES_FOLDER: &str = "pipelines";
+
+/// The nearest folder upward from `start` that holds `pipeline.yaml`.
+pub fn find_root(start: &Path) -> Result<PathBuf> {
+    let absolute = std::path::absolute(start)
+        .map_err(|error| Error::project(format!("the folder {} can't be used", start.display())).cause(error))?;
+    absolute
+        .ancestors()
+        .find(|folder| folder.join(PROJECT_FILE).is_file())
+        .map(Path::to_owned)
+        .ok_or_else(|| {
+            Error::project(format!(
+                "no project found: neither {} nor a folder above it holds pipeline.yaml",
+                start.display()
+            ))
+            .hint("go into a project's folder, or name it: --project DIR")
+        })
+}
+
+/// Reads and checks the project in `root`; the error holds every problem of all its files.
+pub fn load(root: &Path) -> Result<Project> {
+    load_with(root, &|name| std::env::var(name).ok())
+}
+
+/// [`load`] with another environment.
+pub(super) fn load_with(root: &Path, lookup: Lookup<'_>) -> Result<Project> {
+    if !root.join(PROJECT_FILE).is_file() {
+        return Err(
+            Error::project(format!("{} is no project: it holds no pipeline.yaml", root.display()))
+                .hint("name a project's folder: --project DIR, or declare the entities in a pipeline.yaml there"),
+        );
+    }
+    let mut problems = Problems::default();
+    let contract = read_contract(root, lookup, &mut problems);
+    let drafts = read_sources(root, lookup, &mut problems);
+    source::check_names(&drafts, &mut problems);
+    let known = contract.as_ref().map(|contract| contract.names.as_slice());
+    let views = sql::read_views(root, known.unwrap_or_default(), &mut problems);
+    let mut sources: Vec<Source> = drafts
+        .into_iter()
+        .map(|draft| with_transforms(root, draft, contract.as_ref(), &mut problems))
+        .collect();
+    sources.sort_by(|a, b| a.name.cmp(&b.name));
+
+    let diagnostics = problems.into_diagnostics();
+    if !diagnostics.is_empty() {
+        let count = match diagnostics.len() {
+            1 => "a problem".to_owned(),
+            count => format!("{count} problems"),
+        };
+        return Err(Error::project(format!("the project has {count}")).diagnostics(diagnostics));
+    }
+    let (entities, text) = contract.map(|contract| (contract.entities, contract.text)).unwrap_or_default();
+    Ok(Project {
+        root: root.to_owned(),
+        entities,
+        sources,
+        views,
+        text,
+    })
+}
+
+fn read_contract(root: &Path, lookup: Lookup<'_>, problems: &mut Problems) -> Option<Contract> {
+    let (document, mut tree) = read_tree(root, PathBuf::from(PROJECT_FILE), problems)?;
+    let mut ctx = Context {
+        document: &document,
+        lookup,
+        problems,
+    };
+    mend_cut_types(&mut ctx, &mut tree);
+    check_urls(&mut ctx, &tree);
+    Some(contract::read(&mut ctx, &tree))
+}
+
+fn read_sources(root: &Path, lookup: Lookup<'_>, problems: &mut Problems) -> Vec<SourceDraft> {
+    let mut drafts = Vec::new();
+    for path in source_files(root, problems) {
+        let Some((document, mut tree)) = read_tree(root, path, problems) else {
+            continue;
+        };
+        let mut ctx = Context {
+            document: &document,
+            lookup,
+            problems,
+        };
+        mend_cut_types(&mut ctx, &mut tree);
+        check_urls(&mut ctx, &tree);
+        drafts.extend(source::read(&mut ctx, &tree));
+    }
+    drafts
+}
+
+fn read_tree(root: &Path, path: PathBuf, problems: &mut Problems) -> Option<(Document, Node)> {
+    let document = Document::read(root, path, problems)?;
+    let tree = document.parse(problems)?;
+    Some((document, tree))
+}
+
+/// The files right in `pipelines/`, sorted; relative to the root.
+fn source_files(root: &Path, problems: &mut Problems) -> Vec<PathBuf> {
+    let folder = Path::new(SOURCES_FOLDER);
+    let remedy = "a file pipelines/<name>.yaml makes a source: name, input, schema";
+    let entries = match fs::read_dir(root.join(folder)) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            problems.of_file(folder, "the project has no folder `pipelines`, so no source", remedy);
+            return Vec::new();
+        }
+        Err(error) => {
+            problems.of_file(folder, format!("the folder can't be read: {error}"), remedy);
+            return Vec::new();
+        }
+    };
+    let mut names: Vec<String> = entries
+        .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
+        .filter(|name| !name.starts_with('.'))
+        .collect();
+    names.sort();
+    let mut files = Vec::new();
+    for path in names.iter().map(|name| folder.join(name)) {
+        match path.extension().and_then(|extension| extension.to_str()) {
+            Some("yaml") => files.push(path),
+            Some("yml") => {
+                let better = format!("rename it to {}", path.with_extension("yaml").display());
+                problems.of_file(&path, "a source's file ends in .yaml, so this one is not read", better);
+            }
+            _ => {}
+        }
+    }
+    if files.is_empty() {
+        problems.of_file(folder, "the project has no source", remedy);
+    }
+    files
+}
+
+fn with_transforms(root: &Path, draft: SourceDraft, contract: Option<&Contract>, problems: &mut Problems) -> Source {
+    // Where no entity is known at all, that is the problem, not the names of the SQL files.
+    let known = contract
+        .map(|contract| contract.names.as_slice())
+        .filter(|names| !names.is_empty());
+    let mut transforms = sql::read_transforms(root, &draft, known, problems);
+    if let Some(contract) = contract {
+        let position = |name: &str| contract.entities.iter().position(|entity| entity.name == name);
+        transforms.sort_by_key(|transform| position(&transform.entity));
+    }
+    Source {
+        transforms,
+        ..draft.source
+    }
+}
+
+impl Project {
+    /// The source of this name or alias.
+    pub fn source(&self, name: &str) -> Result<&Source> {
+        let named = |source: &&Source| source.name == name || source.aliases.iter().any(|alias| alias == name);
+        self.sources.iter().find(named).ok_or_else(|| {
+            let known = self.sources.iter().map(|source| source.name.as_str());
+            let aliases = self
+                .sources
+                .iter()
+                .flat_map(|source| source.aliases.iter().map(String::as_str));
+            let hint = did_you_mean(name, known.clone().chain(aliases))
+                .unwrap_or_else(|| format!("the project has {}", all_of(&known.collect::<Vec<_>>())));
+            Error::project(format!("no source has the name or alias `{name}`")).hint(hint)
+        })
+    }
+
+    /// The entity of this name.
+    pub fn entity(&self, name: &str) -> Result<&Entity> {
+        self.entities.iter().find(|entity| entity.name == name).ok_or_else(|| {
+            let names: Vec<&str> = self.entities.iter().map(|entity| entity.name.as_str()).collect();
+            let hint = did_you_mean(name, names.iter().copied())
+                .unwrap_or_else(|| format!("the project has {}", all_of(&names)));
+            Error::project(format!("pipeline.yaml declares no entity `{name}`")).hint(hint)
+        })
+    }
+}
+
+impl Source {
+    /// What a batch of this source is made by, as text: its YAML, then each transform's entity and SQL. Equal texts mean
+    /// equal processing, up to the contract and the input.
+    pub fn fingerprint_text(&self) -> String {
+        let mut text = format!("yaml {}\n{}", self.text.len(), self.text);
+        for transform in &self.transforms {
+            for part in [
+                "\nsql ",
+                &transform.entity,
+                " ",
+                &transform.sql.len().to_string(),
+                "\n",
+                &transform.sql,
+            ] {
+                text.push_str(part);
+            }
+        }
+        text
+    }
+}

@@ -1,0 +1,116 @@
+//! Collects the problems of all files, so that the user sees them in one go. It decides nothing about them.
+
+use std::path::Path;
+
+use crate::error::{Diagnostic, Location};
+
+/// All problems met so far.
+#[derive(Debug, Default)]
+pub(super) struct Problems {
+    diagnostics: Vec<Diagnostic>,
+}
+
+/// More than anybody reads; a hostile file could make any number.
+const MAX_PROBLEMS: usize = 1_000;
+
+impl Problems {
+    pub fn add(&mut self, location: Option<Location>, message: impl Into<String>, hint: Option<String>) {
+        if self.diagnostics.len() < MAX_PROBLEMS {
+            self.diagnostics.push(Diagnostic {
+                message: message.into(),
+                location,
+                hint,
+            });
+        }
+    }
+
+    /// A problem of a file or folder as a whole.
+    pub fn of_file(&mut self, file: &Path, message: impl Into<String>, hint: impl Into<String>) {
+        let location = Location {
+            file: file.to_owned(),
+            line: 1,
+            column: 1,
+            length: 1,
+            text: String::new(),
+        };
+        self.add(Some(location), message, Some(hint.into()));
+    }
+
+    /// In the order of files, lines and columns; what an alias repeats is said once.
+    pub fn into_diagnostics(mut self) -> Vec<Diagnostic> {
+        self.diagnostics
+            .sort_by(|a, b| (&a.location, &a.message).cmp(&(&b.location, &b.message)));
+        self.diagnostics.dedup();
+        self.diagnostics
+    }
+}
+
+/// `did you mean` for a misspelt name, or `None` where none is near.
+pub fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    nearest(name, known).map(|near| format!("did you mean `{near}`?"))
+}
+
+/// The known name that a misspelt one most probably stands for.
+pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let written = name;
+    let name = name.to_lowercase();
+    // A third of the letters may be wrong; in short names one.
+    let allowed = (name.chars().count() / 3).max(1);
+    known
+        .into_iter()
+        .filter(|candidate| *candidate != written)
+        .map(|candidate| (strsim::damerau_levenshtein(&name, &candidate.to_lowercase()), candidate))
+        .filter(|(distance, candidate)| {
+            (*distance <= allowed && *distance < candidate.chars().count()) || is_cut(&name, candidate)
+        })
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// `alias` for `aliases`, `descriptions` for `description`.
+fn is_cut(name: &str, candidate: &str) -> bool {
+    name.len() >= 3 && (candidate.starts_with(name) || (candidate.len() >= 3 && name.starts_with(candidate)))
+}
+
+/// `a, b or c`
+pub(super) fn one_of(names: &[&str]) -> String {
+    joined(names, "or")
+}
+
+/// `a, b and c`
+pub(super) fn all_of(names: &[&str]) -> String {
+    joined(names, "and")
+}
+
+fn joined(names: &[&str], last_by: &str) -> String {
+    match names {
+        [] => "none".to_owned(),
+        [only] => (*only).to_owned(),
+        [first @ .., last] => format!("{} {last_by} {last}", first.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn near_names_are_found_and_far_ones_are_not() {
+        let known = ["name", "aliases", "transforms", "on_missing"];
+        assert_eq!(nearest("transfroms", known), Some("transforms"));
+        assert_eq!(nearest("Name", known), Some("name"));
+        assert_eq!(nearest("alias", known), Some("aliases"));
+        assert_eq!(nearest("on_mising", known), Some("on_missing"));
+        assert_eq!(nearest("x", ["b"]), None);
+        assert_eq!(nearest("colour", known), None);
+        assert_eq!(nearest("name", ["name"]), None);
+    }
+
+    #[test]
+    fn lists_read_as_english() {
+        assert_eq!(one_of(&["a"]), "a");
+        assert_eq!(one_of(&["a", "b", "c"]), "a, b or c");
+        assert_eq!(all_of(&["a", "b"]), "a and b");
+        assert_eq!(all_of(&[]), "none");
+    }
+}

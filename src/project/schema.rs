@@ -1,0 +1,256 @@
+//! Reads the `schema` of a source: the declared fields of its records.
+
+use super::formats;
+use super::mapping::{Context, Keys, Mapping, Text, entry_text, list_texts, node_text};
+use super::model::{Field, FieldType, From};
+use super::types::parse_field_type;
+use super::yaml::{Entry, Node, Span, Value};
+
+const FIELD_KEYS: Keys = Keys {
+    known: &["type", "list", "struct", "required", "from", "format", "description"],
+    later: &[
+        "phi",
+        "mask",
+        "domain",
+        "reason",
+        "matches",
+        "range",
+        "length",
+        "accepted_values",
+        "normalize",
+        "checks",
+    ],
+};
+
+/// The column that ingest adds to every record.
+const RECORD_COLUMN: &str = "_record";
+
+/// Reads the fields of a record. `flat` is why the format has no lists and structs, where it has none.
+pub(super) fn read(ctx: &mut Context<'_>, entry: &Entry, flat: Option<&str>) -> Vec<Field> {
+    let fields = read_fields(ctx, "`schema`", entry.key.span, &entry.value);
+    for field in &fields {
+        let span = Span {
+            line: field.location.line,
+            column: field.location.column,
+            length: field.location.length,
+        };
+        if field.name == RECORD_COLUMN {
+            let message = format!("`{RECORD_COLUMN}` can't be a field: the engine adds a column of that name");
+            ctx.problem(span, message, "leave it out, it can't be loaded".to_owned());
+        }
+        if let Some(format) = flat
+            && matches!(field.field_type, FieldType::List(_) | FieldType::Struct(_))
+        {
+            let message = format!("`{}` can't be a list or struct: {format} has flat records", field.name);
+            ctx.problem(
+                span,
+                message,
+                "declare it as `json` where the cell holds JSON, else as `string`".to_owned(),
+            );
+        }
+    }
+    fields
+}
+
+fn read_fields(ctx: &mut Context<'_>, what: &str, at: Span, node: &Node) -> Vec<Field> {
+    let Some(names) = Mapping::of_names(ctx, what, at, node) else {
+        return Vec::new();
+    };
+    let fields: Vec<Field> = names.entries().iter().map(|entry| read_field(ctx, entry)).collect();
+    if fields.is_empty() {
+        ctx.problem(
+            at,
+            format!("{what} declares no field"),
+            "add one: patient_id: string".to_owned(),
+        );
+    }
+    fields
+}
+
+fn read_field(ctx: &mut Context<'_>, entry: &Entry) -> Field {
+    let mut field = Field {
+        name: entry.key.text.clone(),
+        field_type: FieldType::Json,
+        required: false,
+        from: None,
+        location: ctx.location(entry.key.span),
+    };
+    let what = format!("the field `{}`", entry.key.text);
+    if let Value::Map(_) = entry.value.value {
+        if let Some(options) = Mapping::of_options(ctx, &what, entry.key.span, &entry.value, &FIELD_KEYS) {
+            read_attributes(ctx, &options, &what, entry, &mut field);
+        }
+    } else if let Some(text) = node_text(
+        ctx,
+        &format!("the type of `{}`", entry.key.text),
+        entry.place(),
+        &entry.value,
+    ) {
+        field.field_type = scalar(ctx, &text).unwrap_or(FieldType::Json);
+    }
+    field
+}
+
+fn read_attributes(ctx: &mut Context<'_>, options: &Mapping<'_>, what: &str, entry: &Entry, field: &mut Field) {
+    field.required = options.flag(ctx, "required", false);
+    options.text(ctx, "description");
+    let kinds: Vec<&Entry> = ["type", "list", "struct"]
+        .iter()
+        .filter_map(|kind| options.get(kind))
+        .collect();
+    let read = match kinds[..] {
+        [] => {
+            ctx.problem(
+                entry.key.span,
+                format!("{what} has no `type`"),
+                "add `type: string`".to_owned(),
+            );
+            None
+        }
+        [kind] => match kind.key.text.as_str() {
+            "type" => entry_text(ctx, kind).and_then(|text| scalar(ctx, &text)),
+            "list" => Some(FieldType::List(Box::new(read_list(ctx, kind)))),
+            _ => Some(FieldType::Struct(read_fields(
+                ctx,
+                "`struct`",
+                kind.key.span,
+                &kind.value,
+            ))),
+        },
+        [first, second, ..] => {
+            let message = format!("{what} has both `{}` and `{}`", first.key.text, second.key.text);
+            ctx.problem(second.key.span, message, "keep one of them".to_owned());
+            None
+        }
+    };
+    // Without a type, nothing can be said about what depends on it.
+    let Some(read) = read else { return };
+    field.field_type = read;
+    // Of a list of scalars, both speak of its elements.
+    let scalar = match &mut field.field_type {
+        FieldType::List(element) => element.as_mut(),
+        _ => field,
+    };
+    read_from(ctx, options, scalar);
+    read_format(ctx, options, scalar);
+}
+
+fn read_list(ctx: &mut Context<'_>, entry: &Entry) -> Field {
+    let field_type = if let Value::Map(_) = entry.value.value {
+        FieldType::Struct(read_fields(ctx, "`list`", entry.key.span, &entry.value))
+    } else {
+        entry_text(ctx, entry)
+            .and_then(|text| scalar(ctx, &text))
+            .unwrap_or(FieldType::Json)
+    };
+    let location = ctx.location(entry.place());
+    Field {
+        name: "item".to_owned(),
+        field_type,
+        required: false,
+        from: None,
+        location,
+    }
+}
+
+fn scalar(ctx: &mut Context<'_>, text: &Text<'_>) -> Option<FieldType> {
+    match parse_field_type(&text.value) {
+        Ok(field_type) => Some(field_type),
+        Err(bad) => {
+            ctx.problem_of(text, &bad.message, &bad.hint);
+            None
+        }
+    }
+}
+
+fn read_from(ctx: &mut Context<'_>, options: &Mapping<'_>, field: &mut Field) {
+    let Some(entry) = options.get("from") else { return };
+    let choices = [("string", Some(From::String)), ("number", Some(From::Number))];
+    let Some(text) = entry_text(ctx, entry) else { return };
+    let Some((_, from)) = choices.iter().find(|(name, _)| *name == text.value) else {
+        let message = format!("`from` can't be `{}`", text.raw);
+        ctx.problem(text.span, message, "write `from: string` or `from: number`".to_owned());
+        return;
+    };
+    let fits = match field.field_type {
+        FieldType::Bool | FieldType::Int | FieldType::Bigint | FieldType::Double | FieldType::Decimal(..) => {
+            *from == Some(From::String)
+        }
+        FieldType::String => *from == Some(From::Number),
+        _ => false,
+    };
+    if fits {
+        field.from = *from;
+        return;
+    }
+    let kind = kind(&field.field_type);
+    let hint = match field.field_type {
+        FieldType::String => "a string comes from a string anyway: take `from` out",
+        FieldType::Bool | FieldType::Int | FieldType::Bigint | FieldType::Double | FieldType::Decimal(..) => {
+            "a number comes from a number anyway: take `from` out"
+        }
+        FieldType::Date(_) | FieldType::Timestamp(_) | FieldType::TimestampTz(_) => {
+            "dates come from strings anyway: name their `format` if it is not ISO 8601"
+        }
+        _ => "it is for bool, int, bigint, double and decimal (`string`) and for string (`number`)",
+    };
+    ctx.problem(
+        text.span,
+        format!("`from: {}` is nothing for {kind}", text.raw),
+        hint.to_owned(),
+    );
+}
+
+fn read_format(ctx: &mut Context<'_>, options: &Mapping<'_>, field: &mut Field) {
+    let Some(entry) = options.get("format") else { return };
+    let texts = match &entry.value.value {
+        Value::List(_) => list_texts(ctx, "`format`", entry.key.span, &entry.value),
+        _ => entry_text(ctx, entry).into_iter().collect(),
+    };
+    if matches!(&entry.value.value, Value::List(list) if list.is_empty()) {
+        ctx.problem(
+            entry.key.span,
+            "`format` names no format",
+            "leave it out for ISO 8601".to_owned(),
+        );
+    }
+    if !matches!(
+        field.field_type,
+        FieldType::Date(_) | FieldType::Timestamp(_) | FieldType::TimestampTz(_)
+    ) {
+        let message = format!("`format` is nothing for {}", kind(&field.field_type));
+        ctx.problem(
+            entry.key.span,
+            message,
+            "it is for date, timestamp and timestamptz".to_owned(),
+        );
+        return;
+    }
+    for text in &texts {
+        if let Err(bad) = formats::check(&text.value, &field.field_type) {
+            ctx.problem_of(text, &bad.message, bad.hint);
+        }
+    }
+    if let FieldType::Date(formats) | FieldType::Timestamp(formats) | FieldType::TimestampTz(formats) =
+        &mut field.field_type
+    {
+        *formats = texts.into_iter().map(|text| text.value).collect();
+    }
+}
+
+fn kind(field_type: &FieldType) -> &'static str {
+    match field_type {
+        FieldType::String => "a string",
+        FieldType::Bool => "a bool",
+        FieldType::Int => "an int",
+        FieldType::Bigint => "a bigint",
+        FieldType::Double => "a double",
+        FieldType::Decimal(..) => "a decimal",
+        FieldType::Date(_) => "a date",
+        FieldType::Timestamp(_) => "a timestamp",
+        FieldType::TimestampTz(_) => "a timestamptz",
+        FieldType::Json => "json",
+        FieldType::Struct(_) => "a struct",
+        FieldType::List(_) => "a list",
+    }
+}

@@ -1,0 +1,232 @@
+//! Keeps secrets out of project files and out of what is shown of them. Nothing here ever returns a secret.
+
+/// What to do about a secret in a file.
+pub(super) const HINT: &str = "take it out: secrets come from the environment alone \
+    (AWS_SECRET_ACCESS_KEY, GOOGLE_SERVICE_ACCOUNT, AZURE_STORAGE_ACCOUNT_KEY)";
+
+const SECRET_WORDS: [&str; 8] = [
+    "password",
+    "passwd",
+    "passphrase",
+    "secret",
+    "token",
+    "credential",
+    "access_key",
+    "accesskey",
+];
+
+/// Whether a key of this name holds a secret.
+pub(super) fn is_secret_name(name: &str) -> bool {
+    let name = name.to_lowercase().replace('-', "_");
+    SECRET_WORDS.iter().any(|word| name.contains(word)) || matches!(name.as_str(), "pwd" | "pass" | "sas")
+}
+
+/// Whether an object-store setting of this name holds a secret: object_store calls most of them some `key`.
+pub(super) fn is_secret_setting(name: &str) -> bool {
+    is_secret_name(name) || name.to_lowercase().contains("key")
+}
+
+/// Whether the text holds a URL with a password before its host, or with a signature or token in its query.
+pub(super) fn url_holds_secret(text: &str) -> bool {
+    !secret_parts(text).is_empty()
+}
+
+/// The text with the secrets of its URLs as stars, as long as before.
+pub(super) fn mask_urls(text: &str) -> String {
+    with_stars(text, &secret_parts(text))
+}
+
+/// Byte ranges of passwords and signatures in URLs.
+fn secret_parts(text: &str) -> Vec<(usize, usize)> {
+    let mut parts = Vec::new();
+    for (position, separator) in text.match_indices("://") {
+        let start = position + separator.len();
+        let end = start
+            + text[start..]
+                .find([' ', '\t', '\n', '"', '\'', '<', '>'])
+                .unwrap_or(text.len() - start);
+        let authority_end = start + text[start..end].find(['/', '?', '#']).unwrap_or(end - start);
+        if let Some(at) = text[start..authority_end].rfind('@')
+            && let Some(colon) = colon_outside_of_variables(&text[start..start + at])
+        {
+            parts.push((start + colon + 1, start + at));
+        }
+        parts.extend(secret_parameters(text, authority_end, end));
+    }
+    parts
+}
+
+/// `${env:USER}` holds a colon that ends no user name.
+fn colon_outside_of_variables(user: &str) -> Option<usize> {
+    let mut inside = false;
+    user.char_indices().find_map(|(position, c)| {
+        match c {
+            '$' if user[position..].starts_with("${") => inside = true,
+            '}' => inside = false,
+            ':' if !inside => return Some(position),
+            _ => {}
+        }
+        None
+    })
+}
+
+fn secret_parameters(text: &str, start: usize, end: usize) -> Vec<(usize, usize)> {
+    let Some(question_mark) = text[start..end].find('?') else {
+        return Vec::new();
+    };
+    let mut parts = Vec::new();
+    let mut position = start + question_mark + 1;
+    for parameter in text[position..end].split('&') {
+        if let Some((name, value)) = parameter.split_once('=') {
+            let lower = name.to_lowercase();
+            if !value.is_empty() && (is_secret_name(name) || lower == "sig" || lower.ends_with("signature")) {
+                parts.push((position + name.len() + 1, position + parameter.len()));
+            }
+        }
+        position += parameter.len() + 1;
+    }
+    parts
+}
+
+/// The lines of a YAML text as they may be shown: what follows a key that names a secret is stars, whether or not the
+/// text is YAML at all, and every line keeps its length.
+pub(super) fn mask_lines(text: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    // The indentation of the key whose value goes on in the lines below.
+    let mut hidden_below: Option<usize> = None;
+    for line in text.lines() {
+        let indent = line.len() - line.trim_start().len();
+        if let Some(key_indent) = hidden_below {
+            if line.trim().is_empty() || indent > key_indent && !looks_like_mapping(line) {
+                lines.push(with_stars(line, &[(indent, line.len())]));
+                continue;
+            }
+            hidden_below = None;
+        }
+        let (masked, goes_on) = mask_secret_values(&mask_urls(line));
+        if goes_on {
+            hidden_below = Some(indent);
+        }
+        lines.push(masked);
+    }
+    lines
+}
+
+fn looks_like_mapping(line: &str) -> bool {
+    line.trim_end().ends_with(':') || line.contains(": ")
+}
+
+/// Stars for the scalar values of secret keys in one line; true where the value may go on in the next lines.
+fn mask_secret_values(line: &str) -> (String, bool) {
+    let mut parts = Vec::new();
+    for (colon, _) in line.match_indices(':') {
+        let value_start = colon + 1 + (line[colon + 1..].len() - line[colon + 1..].trim_start().len());
+        let value = &line[value_start..];
+        if value.starts_with(['{', '[', '/']) || !names_a_secret(key_before(&line[..colon])) {
+            continue;
+        }
+        let in_flow = line[..colon].contains('{');
+        parts.push((value_start, value_start + value_end(value, in_flow)));
+        if !in_flow {
+            break;
+        }
+    }
+    (with_stars(line, &parts), !parts.is_empty())
+}
+
+fn key_before(text: &str) -> &str {
+    let text = text.trim_end().trim_end_matches(['"', '\'']);
+    let no_key = |c: char| !(c.is_alphanumeric() || "_-.".contains(c));
+    text.rsplit(no_key).next().unwrap_or(text)
+}
+
+fn names_a_secret(key: &str) -> bool {
+    is_secret_name(key) || key.to_lowercase().ends_with("_key")
+}
+
+/// Where a scalar ends within its line: before `,` and `}` of a flow mapping, behind its quotes, else at the line's
+/// end. Where the line is no good YAML, rather too much is hidden than too little.
+fn value_end(value: &str, in_flow: bool) -> usize {
+    if !in_flow {
+        return value.len();
+    }
+    let quoted = match value.chars().next() {
+        Some(quote @ ('"' | '\'')) => value[1..].rfind(quote).map_or(value.len(), |close| close + 2),
+        _ => 0,
+    };
+    value[quoted..].find([',', '}']).map_or(value.len(), |end| quoted + end)
+}
+
+/// The text with a star for each character of the byte ranges.
+fn with_stars(text: &str, parts: &[(usize, usize)]) -> String {
+    let hidden = |at: usize| parts.iter().any(|(start, end)| (*start..*end).contains(&at));
+    text.char_indices()
+        .map(|(at, c)| if hidden(at) { '*' } else { c })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_secrets() {
+        for name in [
+            "password",
+            "DB_PASSWORD",
+            "aws_secret_access_key",
+            "session-token",
+            "access_key_id",
+            "pwd",
+        ] {
+            assert!(is_secret_name(name), "{name}");
+        }
+        for name in ["key", "name", "compass", "author", "passage"] {
+            assert!(!is_secret_name(name), "{name}");
+        }
+        assert!(is_secret_setting("account_key"));
+        assert!(!is_secret_setting("region"));
+    }
+
+    #[test]
+    fn urls_with_secrets() {
+        assert_eq!(
+            mask_urls("https://me:hunter2@host/a and s3://b/c"),
+            "https://me:*******@host/a and s3://b/c"
+        );
+        assert_eq!(
+            mask_urls("https://h/a?x=1&sig=ab%2F&y=2"),
+            "https://h/a?x=1&sig=*****&y=2"
+        );
+        assert_eq!(
+            mask_urls("https://h/a?X-Amz-Signature=abc"),
+            "https://h/a?X-Amz-Signature=***"
+        );
+        assert!(url_holds_secret("https://${env:U}:${env:P}@host/a"));
+        assert!(!url_holds_secret("https://${env:U}@host/a:b@c"));
+        assert!(!url_holds_secret("s3://bucket/{date:%Y}/a:b"));
+    }
+
+    #[test]
+    fn shown_lines_hold_no_secret_and_keep_their_length() {
+        let text = "name: b\npassword: hunter2\n  more hunter2\ninput: {secret_key: \"hunter2, 3\", path: a}\n\
+                    api_key: |\n  hunter2\n\n  hunter2\npath: https://me:hunter2@h/\n\"token\": hunter2 # hunter2\n\
+                    token:\n  hunter2\nok: 1\nkey: [patient_id]\naccount_key: é";
+        let shown = mask_lines(text);
+        assert!(!shown.join("\n").contains("hunter2"), "{shown:#?}");
+        for (before, after) in text.lines().zip(&shown) {
+            assert_eq!(before.chars().count(), after.chars().count());
+        }
+        assert_eq!(shown[3], "input: {secret_key: ************, path: a}");
+        assert_eq!(shown[13], "key: [patient_id]");
+        assert_eq!(shown[14], "account_key: *");
+    }
+
+    #[test]
+    fn a_field_named_like_a_secret_keeps_its_attributes_visible() {
+        assert_eq!(
+            mask_lines("token:\n  type: strng\ntoken: {type: x}"),
+            ["token:", "  type: strng", "token: {type: x}"]
+        );
+    }
+}

@@ -1,0 +1,176 @@
+//! Reads `pipelines/<name>.yaml`: one source. What sources say of each other is checked here too, once all are read.
+
+use std::path::{Path, PathBuf};
+
+use super::mapping::{Context, Keys, Mapping, Text, entry_text, entry_texts};
+use super::model::{Format, OnUnknownField, Source};
+use super::names::{self, MAX_IDENTIFIER};
+use super::problems::Problems;
+use super::yaml::{Entry, Node, Span, Value};
+use super::{input, schema};
+use crate::error::Location;
+
+const SOURCE_KEYS: Keys = Keys {
+    known: &[
+        "name",
+        "aliases",
+        "description",
+        "input",
+        "schema",
+        "on_unknown_field",
+        "transforms",
+    ],
+    later: &["subject", "max_quarantined", "checks", "conserves"],
+};
+/// Folders below `sql/` that are not a source's.
+const TAKEN: [&str; 4] = ["views", "materialized", "functions", "checks"];
+
+/// A source whose SQL files are not read yet.
+pub(super) struct SourceDraft {
+    pub source: Source,
+    /// The folder of its transforms, relative to the root, and where the file names it; `None` where it can't be told
+    /// because the name is wrong.
+    pub transforms: Option<(PathBuf, Location)>,
+    /// Each name and alias with its place.
+    pub names: Vec<(String, Location)>,
+}
+
+/// Reads the file's tree; where there are problems the result may hold stand-ins.
+pub(super) fn read(ctx: &mut Context<'_>, root: &Node) -> Option<SourceDraft> {
+    let stem = ctx
+        .document
+        .path
+        .file_stem()
+        .and_then(|stem| stem.to_str())
+        .unwrap_or_default()
+        .to_owned();
+    if matches!(root.value, Value::Null) {
+        let hint = "declare the source: name, input, schema";
+        ctx.problem(Span::START, "the file declares nothing", hint.to_owned());
+        return None;
+    }
+    let options = Mapping::of_options(ctx, "the source", Span::START, root, &SOURCE_KEYS)?;
+    let name_entry = options.required(ctx, "name", &format!("name: {stem}"));
+    let name = name_entry.and_then(|entry| entry_text(ctx, entry));
+    let named_well = name.as_ref().is_none_or(|name| check_name(ctx, name, &stem));
+    let place = name_entry.map_or(Span::START, Entry::place);
+    let aliases = read_aliases(ctx, &options, name.as_ref());
+    let description = options.text(ctx, "description").map(|text| text.value);
+    let input = options.required(ctx, "input", "input: {path: \"data/{date:%Y%m%d}/visits.json\"}");
+    let input = match input {
+        Some(entry) => input::read(ctx, entry),
+        None => input::stand_in(ctx.location(place)),
+    };
+    let flat = (input.format == Format::Csv).then_some("csv");
+    let schema = options.required(ctx, "schema", "schema: {patient_id: string}");
+    let schema = schema.map(|entry| schema::read(ctx, entry, flat)).unwrap_or_default();
+    let unknown_fields = [
+        ("warn", OnUnknownField::Warn),
+        ("ignore", OnUnknownField::Ignore),
+        ("fail", OnUnknownField::Fail),
+    ];
+    let on_unknown_field = options.choice(ctx, "on_unknown_field", &unknown_fields);
+
+    let name = name.map_or(stem, |text| text.value);
+    let transforms = match options.get("transforms") {
+        Some(entry) => entry_text(ctx, entry).map(|text| (PathBuf::from(text.value), ctx.location(text.span))),
+        None => named_well.then(|| (Path::new("sql").join(&name), ctx.location(place))),
+    };
+    let location = ctx.location(place);
+    let mut names = vec![(name.clone(), location.clone())];
+    names.extend(
+        aliases
+            .iter()
+            .map(|alias| (alias.value.clone(), ctx.location(alias.span))),
+    );
+    let source = Source {
+        name,
+        aliases: aliases.into_iter().map(|alias| alias.value).collect(),
+        description,
+        input,
+        schema,
+        on_unknown_field,
+        transforms: Vec::new(),
+        location,
+        text: ctx.document.text.clone(),
+    };
+    Some(SourceDraft {
+        source,
+        transforms,
+        names,
+    })
+}
+
+/// Whether the name is good.
+fn check_name(ctx: &mut Context<'_>, text: &Text<'_>, stem: &str) -> bool {
+    if let Err(bad) = names::check_identifier("the name of a source", &text.value, MAX_IDENTIFIER) {
+        ctx.problem_of(text, &bad.message, &bad.hint);
+    } else if TAKEN.contains(&text.value.as_str()) {
+        let message = format!("a source can't be called `{}`", text.raw);
+        ctx.problem(
+            text.span,
+            message,
+            format!("sql/{} has a meaning of its own: choose another", text.raw),
+        );
+    } else if text.value != stem {
+        let message = format!("the source `{}` lies in a file of another name", text.raw);
+        let hint = format!("call the file pipelines/{}.yaml, or the source `{stem}`", text.raw);
+        ctx.problem(text.span, message, hint);
+    } else {
+        return true;
+    }
+    false
+}
+
+fn read_aliases<'n>(ctx: &mut Context<'_>, options: &Mapping<'n>, name: Option<&Text<'_>>) -> Vec<Text<'n>> {
+    let Some(entry) = options.get("aliases") else {
+        return Vec::new();
+    };
+    let aliases = entry_texts(ctx, entry);
+    for (position, alias) in aliases.iter().enumerate() {
+        if name.is_some_and(|name| name.value == alias.value) {
+            let hint = "a source is found by its name anyway: take it out".to_owned();
+            ctx.problem(
+                alias.span,
+                format!("the alias `{}` is the source's name", alias.raw),
+                hint,
+            );
+        } else if aliases[..position].iter().any(|other| other.value == alias.value) {
+            ctx.problem(
+                alias.span,
+                format!("the alias `{}` is given twice", alias.raw),
+                "keep one".to_owned(),
+            );
+        }
+        if let Err(bad) = names::check_identifier("an alias", &alias.value, MAX_IDENTIFIER) {
+            ctx.problem_of(alias, &bad.message, &bad.hint);
+        }
+    }
+    aliases
+}
+
+/// No name or alias may stand for two sources; the problem names both places.
+pub(super) fn check_names(drafts: &[SourceDraft], problems: &mut Problems) {
+    for (position, draft) in drafts.iter().enumerate() {
+        for (name, location) in &draft.names {
+            let first = drafts[..position].iter().find_map(|other| {
+                other
+                    .names
+                    .iter()
+                    .find(|(taken, _)| taken == name)
+                    .map(|(_, place)| (other, place))
+            });
+            if let Some((other, place)) = first {
+                let message = format!("`{name}` stands for two sources");
+                let hint = format!(
+                    "{}:{}:{} gives it to `{}` already: choose another here or there",
+                    place.file.display(),
+                    place.line,
+                    place.column,
+                    other.source.name
+                );
+                problems.add(Some(location.clone()), message, Some(hint));
+            }
+        }
+    }
+}

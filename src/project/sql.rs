@@ -1,0 +1,193 @@
+//! Finds the SQL files of a project: the transforms of each source, and the views. Reads them as text; what the SQL
+//! means is for the stages that run it.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use super::document::read_text;
+use super::model::{Transform, View, ViewKind};
+use super::names::{self, MAX_IDENTIFIER};
+use super::problems::{Problems, nearest, one_of};
+use super::source::SourceDraft;
+
+const VIEW_FOLDERS: [(&str, ViewKind); 3] = [
+    ("sql/functions", ViewKind::Function),
+    ("sql/views", ViewKind::View),
+    ("sql/materialized", ViewKind::Materialized),
+];
+
+/// The transforms of a source, in the order of the entities. `entities` is `None` where pipeline.yaml can't be read, so
+/// that the files' names can't be checked.
+pub(super) fn read_transforms(
+    root: &Path,
+    draft: &SourceDraft,
+    entities: Option<&[String]>,
+    problems: &mut Problems,
+) -> Vec<Transform> {
+    let Some((folder, location)) = &draft.transforms else {
+        return Vec::new();
+    };
+    let shown = folder.display();
+    let example = entities
+        .and_then(|names| names.first())
+        .map_or("<entity>", String::as_str);
+    let files = match sql_files(root, folder) {
+        Ok(files) if !files.is_empty() => files,
+        Ok(_) => {
+            let hint = format!("write one file per entity that the source serves: {shown}/{example}.sql");
+            let message = format!(
+                "the source `{}` serves no entity: {shown} holds no .sql file",
+                draft.source.name
+            );
+            problems.add(Some(location.clone()), message, Some(hint));
+            return Vec::new();
+        }
+        Err(error) => {
+            let message = match error.kind() {
+                ErrorKind::NotFound => format!("the folder {shown} does not exist"),
+                ErrorKind::NotADirectory => format!("{shown} is no folder"),
+                _ => format!("the folder {shown} can't be read: {error}"),
+            };
+            let hint = format!("it holds the source's transforms, one file per entity: {shown}/{example}.sql");
+            problems.add(Some(location.clone()), message, Some(hint));
+            return Vec::new();
+        }
+    };
+    let mut transforms = Vec::new();
+    for (stem, path) in files {
+        if let Some(entities) = entities
+            && !entities.contains(&stem)
+        {
+            no_entity(&stem, &path, entities, problems);
+        } else if let Some(sql) = read_sql(root, &path, problems) {
+            transforms.push(Transform {
+                entity: stem,
+                path,
+                sql,
+            });
+        }
+    }
+    transforms
+}
+
+fn no_entity(stem: &str, path: &Path, entities: &[String], problems: &mut Problems) {
+    let known: Vec<&str> = entities.iter().map(String::as_str).collect();
+    let hint = match nearest(stem, known.iter().copied()) {
+        Some(near) => format!("did you mean `{near}.sql`?"),
+        None => format!("name it after an entity: {}", one_of(&known)),
+    };
+    problems.of_file(path, format!("pipeline.yaml declares no entity `{stem}`"), hint);
+}
+
+/// All files of `sql/functions`, `sql/views` and `sql/materialized`; their folders need not exist.
+pub(super) fn read_views(root: &Path, entities: &[String], problems: &mut Problems) -> Vec<View> {
+    let mut views: Vec<View> = Vec::new();
+    for (folder, kind) in VIEW_FOLDERS {
+        let files = match sql_files(root, Path::new(folder)) {
+            Ok(files) => files,
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            Err(error) => {
+                let message = format!("the folder can't be read: {error}");
+                problems.of_file(Path::new(folder), message, "check the path and its permissions");
+                continue;
+            }
+        };
+        for (name, path) in files {
+            if let Err(bad) = names::check_identifier("the name of a view or function", &name, MAX_IDENTIFIER) {
+                problems.of_file(&path, bad.message, format!("rename the file: {}", bad.hint));
+                continue;
+            }
+            if entities.contains(&name) {
+                let message = format!("`{name}` is an entity, so no view can have that name");
+                problems.of_file(&path, message, "rename the file");
+            } else if let Some(other) = views.iter().find(|view| view.name == name) {
+                let message = format!("`{name}` is made by {} already", other.path.display());
+                problems.of_file(&path, message, "rename one of the two files");
+            }
+            if let Some(sql) = read_sql(root, &path, problems) {
+                views.push(View { name, kind, path, sql });
+            }
+        }
+    }
+    views
+}
+
+/// Stems and relative paths of the .sql files right in the folder, sorted by name; hidden files are not the project's.
+fn sql_files(root: &Path, folder: &Path) -> std::io::Result<Vec<(String, PathBuf)>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(root.join(folder))? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if let Some(stem) = name.strip_suffix(".sql")
+            && !stem.is_empty()
+            && !stem.starts_with('.')
+        {
+            files.push((stem.to_owned(), folder.join(&name)));
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn read_sql(root: &Path, path: &Path, problems: &mut Problems) -> Option<String> {
+    let sql = read_text(root, path, problems)?;
+    if holds_no_sql(&sql) {
+        problems.of_file(path, "the file holds no SQL", "write a SELECT into it, or remove it");
+        return None;
+    }
+    Some(sql)
+}
+
+/// Nothing but space, semicolons and comments; `/* */` nest in SQL.
+fn holds_no_sql(sql: &str) -> bool {
+    let mut rest = sql;
+    loop {
+        rest = rest.trim_start_matches(|c: char| c.is_whitespace() || c == ';');
+        if rest.is_empty() {
+            return true;
+        }
+        if let Some(comment) = rest.strip_prefix("--") {
+            rest = comment.split_once('\n').map_or("", |(_, after)| after);
+        } else if rest.starts_with("/*") {
+            rest = after_block_comment(rest);
+        } else {
+            return false;
+        }
+    }
+}
+
+fn after_block_comment(text: &str) -> &str {
+    let mut depth = 0_usize;
+    let mut rest = text;
+    while let Some(at) = rest.find(['/', '*']) {
+        rest = &rest[at..];
+        if let Some(inner) = rest.strip_prefix("/*") {
+            depth += 1;
+            rest = inner;
+        } else if let Some(after) = rest.strip_prefix("*/") {
+            depth -= 1;
+            rest = after;
+            if depth == 0 {
+                return rest;
+            }
+        } else {
+            rest = &rest[1..];
+        }
+    }
+    ""
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn comments_are_no_sql() {
+        for empty in ["", " \n;", "-- a", "-- a\n/* b /* c */ */ ;\n--", "/* open", "/*/"] {
+            assert!(holds_no_sql(empty), "{empty}");
+        }
+        for sql in ["SELECT 1", "-- a\nSELECT 1", "/* a */ b", "/**/ /"] {
+            assert!(!holds_no_sql(sql), "{sql}");
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Reads `storage:` of an input: the settings of its object store, by object_store's names. Secrets among them are
+//! refused; object_store reads them from the environment itself.
+
+use std::str::FromStr;
+
+use object_store::ClientConfigKey;
+use object_store::aws::AmazonS3ConfigKey;
+use object_store::azure::AzureConfigKey;
+use object_store::gcp::GoogleConfigKey;
+
+use super::mapping::{Context, Mapping, entry_text};
+use super::problems::did_you_mean;
+use super::secrets;
+use super::yaml::{Entry, Value};
+
+/// Settings that people use, for "did you mean"; object_store knows more.
+const COMMON: [&str; 12] = [
+    "endpoint",
+    "region",
+    "allow_http",
+    "allow_invalid_certificates",
+    "virtual_hosted_style_request",
+    "skip_signature",
+    "account_name",
+    "base_url",
+    "use_emulator",
+    "proxy_url",
+    "timeout",
+    "connect_timeout",
+];
+/// What the path says already; these would change it behind its back.
+const IN_THE_PATH: [&str; 8] = [
+    "bucket",
+    "bucket_name",
+    "aws_bucket",
+    "aws_bucket_name",
+    "google_bucket",
+    "google_bucket_name",
+    "container_name",
+    "azure_container_name",
+];
+
+/// The settings, without those that are refused.
+pub(super) fn read(ctx: &mut Context<'_>, entry: &Entry) -> Vec<(String, String)> {
+    let Some(settings) = Mapping::of_names(ctx, "`storage`", entry.key.span, &entry.value) else {
+        return Vec::new();
+    };
+    let mut storage = Vec::new();
+    for entry in settings.entries() {
+        let name = &entry.key.text;
+        if secrets::is_secret_setting(name) {
+            let message = format!("a secret may not stand in a project file: `{name}`");
+            ctx.problem(entry.key.span, message, secrets::HINT.to_owned());
+            continue;
+        }
+        // object_store takes all its settings as text; `allow_http: true` needs no quotes.
+        let value = match &entry.value.value {
+            Value::Bool(value) => Some(value.to_string()),
+            _ => entry_text(ctx, entry).map(|text| text.value),
+        };
+        storage.extend(value.map(|value| (name.to_lowercase(), value)));
+    }
+    storage
+}
+
+/// Checks that the store of the scheme knows the settings; `None` is a local path.
+pub(super) fn check(ctx: &mut Context<'_>, entry: &Entry, scheme: Option<&str>) {
+    let Some(scheme) = scheme else {
+        let hint = "it is for s3://, gs://, az:// and https://: take it out".to_owned();
+        ctx.problem(entry.key.span, "nothing acts on `storage` for a local path", hint);
+        return;
+    };
+    let Value::Map(entries) = &entry.value.value else {
+        return;
+    };
+    for key in entries.iter().map(|entry| &entry.key) {
+        let name = key.text.to_lowercase();
+        if secrets::is_secret_setting(&name) {
+            continue;
+        }
+        if IN_THE_PATH.contains(&name.as_str()) {
+            let message = format!("`{}` is nothing for `storage`", key.text);
+            ctx.problem(key.span, message, "the path names it: take it out".to_owned());
+        } else if !is_known(scheme, &name) {
+            let hint = did_you_mean(&name, COMMON)
+                .unwrap_or_else(|| "settings are those of object_store: endpoint, region, allow_http, ...".to_owned());
+            ctx.problem(key.span, format!("`{scheme}://` knows no setting `{}`", key.text), hint);
+        }
+    }
+}
+
+/// An unknown scheme is a problem of the path, and knows everything.
+fn is_known(scheme: &str, name: &str) -> bool {
+    match scheme {
+        "s3" | "s3a" => AmazonS3ConfigKey::from_str(name).is_ok(),
+        "gs" => GoogleConfigKey::from_str(name).is_ok(),
+        "az" | "azure" => AzureConfigKey::from_str(name).is_ok(),
+        "http" | "https" => ClientConfigKey::from_str(name).is_ok(),
+        _ => true,
+    }
+}

@@ -1,0 +1,413 @@
+//! A YAML text as a tree whose every key and value knows its place. It exists so that the checks can go on after
+//! the first problem: keys keep their order, duplicate keys stay, and nothing is typed yet. It knows no key of ours.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_saphyr::budget::BudgetBreach;
+use serde_saphyr::options::{DuplicateKeyPolicy, NonFiniteFloatPolicy};
+use serde_saphyr::{MessageFormatter, Options, Spanned, UserMessageFormatter};
+
+/// A place in the text; line and column count from 1, in characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Span {
+    pub line: usize,
+    pub column: usize,
+    /// Characters, over line ends where the value has several lines; 0 for a value that is not written out.
+    pub length: usize,
+}
+
+impl Span {
+    pub const START: Self = Self {
+        line: 1,
+        column: 1,
+        length: 1,
+    };
+}
+
+impl std::convert::From<serde_saphyr::Location> for Span {
+    fn from(location: serde_saphyr::Location) -> Self {
+        let number = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
+        Self {
+            line: number(location.line()).max(1),
+            column: number(location.column()).max(1),
+            length: number(location.span().len()),
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Node {
+    pub value: Value,
+    pub span: Span,
+}
+
+#[derive(Debug)]
+pub(super) enum Value {
+    Null,
+    Bool(bool),
+    /// No key of ours takes a number, so only its kind counts.
+    Number,
+    Text(String),
+    List(Vec<Node>),
+    Map(Vec<Entry>),
+}
+
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub key: Key,
+    pub value: Node,
+}
+
+#[derive(Debug)]
+pub(super) struct Key {
+    pub text: String,
+    pub span: Span,
+}
+
+impl Entry {
+    /// Where to point at when the value is wrong: at the value where it is a scalar, else at the key, since a
+    /// collection starts at its first element and an absent value starts anywhere.
+    pub fn place(&self) -> Span {
+        match self.value.value {
+            Value::Bool(_) | Value::Number | Value::Text(_) if self.value.span.length > 0 => self.value.span,
+            _ => self.key.span,
+        }
+    }
+}
+
+impl Value {
+    /// What the user wrote, for "must be ..., not ...".
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Null => "empty",
+            Self::Bool(true) => "true",
+            Self::Bool(false) => "false",
+            Self::Number => "a number",
+            Self::Text(_) => "text",
+            Self::List(_) => "a list",
+            Self::Map(_) => "a mapping",
+        }
+    }
+}
+
+/// What keeps a text from being YAML.
+#[derive(Debug)]
+pub(super) struct SyntaxError {
+    pub message: String,
+    pub span: Span,
+    pub hint: Option<&'static str>,
+}
+
+/// Each level of nesting takes some 40 KB of stack in a build without optimisation; 64 levels are allowed.
+const STACK_BYTES: usize = 16 * 1024 * 1024;
+
+/// Reads one YAML document; an empty text is [`Value::Null`].
+///
+/// Runs on a thread of its own, so that the depth of a document can't overflow the caller's stack.
+pub(super) fn parse(text: &str) -> Result<Node, SyntaxError> {
+    std::thread::scope(|scope| {
+        let read =
+            || serde_saphyr::from_str_with_options::<Node>(text, options()).map_err(|error| syntax_error(&error));
+        let failed = |reason: String| SyntaxError {
+            message: reason,
+            span: Span::START,
+            hint: None,
+        };
+        std::thread::Builder::new()
+            .stack_size(STACK_BYTES)
+            .spawn_scoped(scope, read)
+            .map_err(|error| failed(format!("no thread to read the file with: {error}")))?
+            .join()
+            .unwrap_or_else(|_| Err(failed("the file can't be read as YAML: the reader stopped".to_owned())))
+    })
+}
+
+/// The library's limits against hostile documents stay on, drawn in to what a project can need.
+fn options() -> Options {
+    serde_saphyr::options! {
+        budget: serde_saphyr::budget! {
+            max_nodes: 50_000,
+            max_events: 200_000,
+            max_aliases: 1_000,
+            max_anchors: 1_000,
+            max_documents: 1,
+        },
+        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 50_000 },
+        duplicate_keys: DuplicateKeyPolicy::PassThrough,
+        strict_booleans: true,
+        reject_unsupported_tags: true,
+        non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
+        with_snippet: false,
+        emit_comments: false,
+    }
+}
+
+const QUOTES_HINT: &str =
+    "check brackets and indentation; put a text in quotes that holds `: ` or starts with one of { [ % @ * & ! ` | >";
+
+fn syntax_error(error: &serde_saphyr::Error) -> SyntaxError {
+    let mut origin = error;
+    while let serde_saphyr::Error::AliasError { error, .. } = origin {
+        origin = error;
+    }
+    let (message, hint) = match origin {
+        serde_saphyr::Error::Budget {
+            breach: BudgetBreach::Documents { .. },
+            ..
+        }
+        | serde_saphyr::Error::MultipleDocuments { .. } => (
+            "the file holds more than one YAML document".to_owned(),
+            Some("keep one, without `---`"),
+        ),
+        serde_saphyr::Error::Budget {
+            breach: BudgetBreach::Depth { .. },
+            ..
+        } => ("the YAML is nested too deeply (more than 64 levels)".to_owned(), None),
+        serde_saphyr::Error::Budget { .. }
+        | serde_saphyr::Error::AliasReplayLimitExceeded { .. }
+        | serde_saphyr::Error::AliasReplayStackDepthExceeded { .. } => (
+            "the YAML is too large for a project file, its aliases expanded".to_owned(),
+            Some("a file may hold 50,000 values, and 1,000 aliases and anchors"),
+        ),
+        serde_saphyr::Error::UnknownAnchor { .. } => (
+            "the alias names no anchor of this file".to_owned(),
+            Some("quote the text if it is none: \"*...\""),
+        ),
+        serde_saphyr::Error::RecursiveReferencesRequireWeakTypes { .. } => {
+            ("the alias stands inside its own anchor".to_owned(), None)
+        }
+        other => {
+            let reason = UserMessageFormatter.format_message(other);
+            let quotes = [
+                "unexpected character",
+                "mapping values are not allowed",
+                "while parsing",
+            ];
+            let hint = quotes.iter().any(|part| reason.contains(part)).then_some(QUOTES_HINT);
+            (format!("this is no YAML: {reason}"), hint)
+        }
+    };
+    let span = error.location().map_or(Span::START, Span::from);
+    SyntaxError { message, span, hint }
+}
+
+impl<'de> Deserialize<'de> for Node {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let spanned = Spanned::<Value>::deserialize(deserializer)?;
+        Ok(Self {
+            value: spanned.value,
+            span: spanned.defined.into(),
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ValueVisitor)
+    }
+}
+
+struct ValueVisitor;
+
+impl<'de> Visitor<'de> for ValueVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a YAML value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Value, E> {
+        Ok(Value::Number)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Value, E> {
+        Ok(Value::Number)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Value, E> {
+        Ok(Value::Number)
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::Text(value.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
+        let mut nodes = Vec::new();
+        while let Some(node) = list.next_element()? {
+            nodes.push(node);
+        }
+        Ok(Value::List(nodes))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(key) = map.next_key::<Spanned<KeyText>>()? {
+            let key = Key {
+                text: key.value.0,
+                span: key.defined.into(),
+            };
+            entries.push(Entry {
+                key,
+                value: map.next_value()?,
+            });
+        }
+        Ok(Value::Map(entries))
+    }
+}
+
+/// Keys are names: `true`, `~` and `1` become their text, which then is an unknown key or a bad name like any other.
+struct KeyText(String);
+
+impl<'de> Deserialize<'de> for KeyText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(KeyVisitor)
+    }
+}
+
+struct KeyVisitor;
+
+impl Visitor<'_> for KeyVisitor {
+    type Value = KeyText;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("text as a key")
+    }
+
+    fn visit_unit<E>(self) -> Result<KeyText, E> {
+        Ok(KeyText("null".to_owned()))
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<KeyText, E> {
+        Ok(KeyText(value.to_string()))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<KeyText, E> {
+        Ok(KeyText(value.to_string()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<KeyText, E> {
+        Ok(KeyText(value.to_string()))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<KeyText, E> {
+        Ok(KeyText(value.to_string()))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<KeyText, E> {
+        Ok(KeyText(value.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entries(text: &str) -> Vec<Entry> {
+        match parse(text).map(|node| node.value) {
+            Ok(Value::Map(entries)) => entries,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn error(text: &str) -> (String, usize, usize) {
+        let error = parse(text).expect_err("should be refused");
+        (error.message, error.span.line, error.span.column)
+    }
+
+    #[test]
+    fn keys_keep_order_place_and_repetitions() {
+        let entries = entries("b: 1\na: 'x'\n\"é\": yes\nb: ~\n");
+        let keys: Vec<_> = entries
+            .iter()
+            .map(|e| (e.key.text.as_str(), e.key.span.line, e.value.value.kind()))
+            .collect();
+        assert_eq!(
+            keys,
+            [
+                ("b", 1, "a number"),
+                ("a", 2, "text"),
+                ("é", 3, "text"),
+                ("b", 4, "empty")
+            ]
+        );
+        assert_eq!(
+            entries[1].place(),
+            Span {
+                line: 2,
+                column: 4,
+                length: 3
+            }
+        );
+    }
+
+    #[test]
+    fn merged_keys_point_at_their_definition_and_do_not_repeat_overridden_ones() {
+        let entries = entries("base: &b {x: 1, y: 2}\nuse:\n  <<: *b\n  x: t\n");
+        let Value::Map(used) = &entries[1].value.value else {
+            panic!("{entries:?}")
+        };
+        let keys: Vec<_> = used.iter().map(|e| (e.key.text.as_str(), e.key.span.line)).collect();
+        assert_eq!(keys, [("x", 4), ("y", 1)]);
+    }
+
+    #[test]
+    fn an_empty_text_is_null() {
+        assert!(matches!(parse("# nothing\n").map(|n| n.value), Ok(Value::Null)));
+    }
+
+    #[test]
+    fn errors_are_placed() {
+        let no_yaml = |text: &str| format!("this is no YAML: {text}");
+        assert_eq!(
+            error("a: b: c\n"),
+            (no_yaml("mapping values are not allowed in this context"), 1, 5)
+        );
+        assert_eq!(error("a: [1\n"), (no_yaml("unclosed bracket '['"), 1, 4));
+        assert_eq!(
+            error("a: *x\n"),
+            ("the alias names no anchor of this file".into(), 1, 4)
+        );
+        assert_eq!(
+            error("a: &a [*a]\n"),
+            ("the alias stands inside its own anchor".into(), 1, 8)
+        );
+        assert_eq!(error("a: !x y\n").0, no_yaml("unsupported tag `!x`"));
+        assert_eq!(
+            error("[x]: y\n").0,
+            no_yaml("invalid type: sequence, expected text as a key")
+        );
+        assert_eq!(
+            error("a: 1\n---\nb: 2\n").0,
+            "the file holds more than one YAML document"
+        );
+    }
+
+    #[test]
+    fn hostile_documents_are_refused_in_bounded_time() {
+        let levels = (1..12).map(|level| {
+            format!(
+                "a{level}: &a{level} [{}]",
+                vec![format!("*a{}", level - 1); 9].join(",")
+            )
+        });
+        let bomb = ["a0: &a0 [x,x,x,x,x,x,x,x,x]".to_owned()].into_iter().chain(levels);
+        assert_eq!(
+            error(&bomb.collect::<Vec<_>>().join("\n")).0,
+            "the YAML is too large for a project file, its aliases expanded"
+        );
+        let deep = format!("a: {}{}\n", "[".repeat(100), "]".repeat(100));
+        assert_eq!(error(&deep).0, "the YAML is nested too deeply (more than 64 levels)");
+        let block = (0..5_000).map(|level| " ".repeat(level) + "a:\n").collect::<String>();
+        assert_eq!(error(&block).0, "the YAML is nested too deeply (more than 64 levels)");
+    }
+}

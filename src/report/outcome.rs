@@ -1,0 +1,132 @@
+//! What a run came to: the table and the JSON of its batches, and the errors of those that failed.
+
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use super::{colored, data, diagnostics, lines, message, table, thousands};
+use crate::error::Error;
+use crate::project::Batch;
+use crate::run::{BatchOutcome, Outcome, Status};
+
+/// How many batches are named one by one before a run.
+const NAMED: usize = 10;
+
+/// Says which batches a run resolved to, before it starts.
+pub fn resolved(batches: &[Batch]) {
+    let mut text = match batches.len() {
+        1 => "1 batch: ".to_owned(),
+        n => format!("{n} batches: "),
+    };
+    let names: Vec<String> = batches.iter().take(NAMED).map(ToString::to_string).collect();
+    text.push_str(&names.join(", "));
+    if let [.., last] = batches
+        && batches.len() > NAMED
+    {
+        let _ = write!(text, ", ... {last}");
+    }
+    message(&text);
+}
+
+/// Prints the outcome; returns the exit code.
+pub fn outcome(outcome: &Outcome, as_json: bool) -> u8 {
+    for batch in &outcome.batches {
+        if let Some(error) = &batch.error {
+            message(&format!("\n{}", diagnostics::render(&in_batch(batch, error), colored())));
+        }
+    }
+    if let Some(error) = &outcome.refresh_error {
+        message(&format!("\n{}", diagnostics::render(error, colored())));
+    }
+    data(&if as_json { as_value(outcome).to_string() } else { as_table(outcome) });
+    outcome.exit_code()
+}
+
+/// The error with its batch in front.
+fn in_batch(batch: &BatchOutcome, error: &Error) -> Error {
+    Error { message: format!("{}: {}", batch.batch, error.message), ..error.clone() }
+}
+
+/// One batch in one line.
+pub(super) fn summary_line(outcome: &BatchOutcome) -> String {
+    let seconds = outcome.elapsed.as_secs_f64();
+    let mut line = format!("{}: {}", outcome.batch, outcome.status);
+    if outcome.status == Status::Committed {
+        let rows: Vec<String> =
+            outcome.entities.iter().map(|e| format!("{} {}", thousands(e.rows), e.entity)).collect();
+        let _ = write!(line, " {} from {} records", rows.join(", "), thousands(outcome.records));
+    }
+    let _ = write!(line, " in {seconds:.2} s");
+    line
+}
+
+fn as_table(outcome: &Outcome) -> String {
+    let mut header = vec!["batch", "status", "records"];
+    header.extend(outcome.entities.iter().map(String::as_str));
+    header.push("seconds");
+    let numbers: Vec<usize> = (2..header.len()).collect();
+    let mut table = table(&header, &numbers);
+    for batch in &outcome.batches {
+        let mut row = vec![batch.batch.to_string(), batch.status.to_string()];
+        let loaded = batch.status == Status::Committed;
+        row.push(if loaded { thousands(batch.records) } else { "-".into() });
+        row.extend(outcome.entities.iter().map(|e| batch.rows(e).map_or_else(|| "-".into(), thousands)));
+        row.push(format!("{:.2}", batch.elapsed.as_secs_f64()));
+        table.add_row(row);
+    }
+    if outcome.batches.len() > 1 {
+        let mut row = vec!["total".to_owned(), String::new()];
+        row.push(thousands(outcome.batches.iter().filter(|b| b.status == Status::Committed).map(|b| b.records).sum()));
+        let total = |entity: &String| outcome.batches.iter().filter_map(|b| b.rows(entity)).sum();
+        row.extend(outcome.entities.iter().map(|e| thousands(total(e))));
+        row.push(format!("{:.2}", outcome.elapsed.as_secs_f64()));
+        table.add_row(row);
+    }
+    let mut text = lines(&table);
+    if !outcome.refreshed.is_empty() {
+        let _ = write!(text, "\nrefreshed {}", outcome.refreshed.join(", "));
+    }
+    text
+}
+
+fn as_value(outcome: &Outcome) -> Value {
+    json!({
+        "batches": outcome.batches.iter().map(batch_value).collect::<Vec<_>>(),
+        "refreshed": outcome.refreshed,
+        "refresh_error": outcome.refresh_error.as_ref().map(error_value),
+        "seconds": outcome.elapsed.as_secs_f64(),
+        "exit_code": outcome.exit_code(),
+    })
+}
+
+fn batch_value(batch: &BatchOutcome) -> Value {
+    let entities = batch.entities.iter().map(|e| (e.entity.clone(), json!({"rows": e.rows, "bytes": e.bytes})));
+    json!({
+        "source": batch.batch.source,
+        "date": batch.batch.date.to_string(),
+        "run_id": batch.run_id,
+        "status": batch.status.to_string(),
+        "records": batch.records,
+        "entities": entities.collect::<serde_json::Map<_, _>>(),
+        "files": batch.files.iter().map(|f| json!({"path": f.path, "size": f.size})).collect::<Vec<_>>(),
+        "timings_ms": batch.timings.iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),
+        "seconds": batch.elapsed.as_secs_f64(),
+        "error": batch.error.as_ref().map(error_value),
+    })
+}
+
+/// An error for machines.
+pub(super) fn error_value(error: &Error) -> Value {
+    json!({
+        "message": error.message,
+        "cause": error.cause,
+        "hint": error.hint,
+        "diagnostics": error.diagnostics.iter().map(|d| json!({
+            "message": d.message,
+            "file": d.location.as_ref().map(|l| l.file.display().to_string()),
+            "line": d.location.as_ref().map(|l| l.line),
+            "column": d.location.as_ref().map(|l| l.column),
+            "hint": d.hint,
+        })).collect::<Vec<_>>(),
+    })
+}

@@ -1,0 +1,108 @@
+//! Rows of a query and of the run history, as a table, JSON or CSV.
+
+use serde_json::{Map, Value, json};
+
+use super::{data, lines, table, thousands};
+use crate::warehouse::query::QueryResult;
+use crate::warehouse::runs::RunRow;
+
+/// How rows are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rows {
+    Table,
+    Json,
+    Csv,
+}
+
+/// Prints the rows of a query.
+pub fn query(result: &QueryResult, rows: Rows) {
+    match rows {
+        Rows::Table => data(&query_table(result)),
+        Rows::Json => data(&query_json(result)),
+        Rows::Csv => data(&query_csv(result)),
+    }
+}
+
+fn query_table(result: &QueryResult) -> String {
+    let header: Vec<&str> = result.columns.iter().map(|c| c.name.as_str()).collect();
+    let numbers: Vec<usize> = (0..header.len()).filter(|i| result.columns[*i].is_number).collect();
+    let mut table = table(&header, &numbers);
+    for row in &result.rows {
+        table.add_row(row.iter().map(|cell| shown(cell.as_deref().unwrap_or(""))));
+    }
+    let count = match result.rows.len() {
+        1 => "(1 row)".to_owned(),
+        n => format!("({} rows)", thousands(n as u64)),
+    };
+    format!("{}\n{count}", lines(&table))
+}
+
+/// A cell in one line, without characters that a terminal would act on.
+fn shown(cell: &str) -> String {
+    cell.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// An array of objects; numbers and booleans as such where JSON can hold them exactly, else as text.
+fn query_json(result: &QueryResult) -> String {
+    let rows: Vec<Value> = result
+        .rows
+        .iter()
+        .map(|row| {
+            let cells = result.columns.iter().zip(row);
+            Value::Object(cells.map(|(c, cell)| (c.name.clone(), c.json(cell.as_deref()))).collect::<Map<_, _>>())
+        })
+        .collect();
+    Value::Array(rows).to_string()
+}
+
+/// RFC 4180 with a header; null is an empty field, an empty text is quoted.
+fn query_csv(result: &QueryResult) -> String {
+    let field = |text: &str| {
+        if text.is_empty() || text.contains(['"', ',', '\n', '\r']) {
+            format!("\"{}\"", text.replace('"', "\"\""))
+        } else {
+            text.to_owned()
+        }
+    };
+    let mut text = result.columns.iter().map(|c| field(&c.name)).collect::<Vec<_>>().join(",");
+    for row in &result.rows {
+        text.push('\n');
+        let cells: Vec<String> = row.iter().map(|cell| cell.as_deref().map_or_else(String::new, field)).collect();
+        text.push_str(&cells.join(","));
+    }
+    text
+}
+
+/// Prints the run history.
+pub fn status(runs: &[RunRow], as_json: bool) {
+    if as_json {
+        data(&json!(runs).to_string());
+        return;
+    }
+    let header = ["run", "batch", "action", "status", "started (UTC)", "seconds", "records", "rows", "error"];
+    let mut table = table(&header, &[0, 5, 6, 7]);
+    for run in runs {
+        let or_dash = |n: Option<u64>| n.map_or_else(|| "-".to_owned(), thousands);
+        table.add_row([
+            run.run_id.to_string(),
+            format!("{} {}", run.source, run.batch_date),
+            run.action.clone(),
+            run.status.clone(),
+            run.started_at.format("%Y-%m-%d %H:%M:%S").to_string(),
+            seconds(run).map_or_else(|| "-".to_owned(), |s| format!("{s:.2}")),
+            or_dash(run.records.and_then(|n| u64::try_from(n).ok())),
+            or_dash(rows(run)),
+            run.error.clone().unwrap_or_default(),
+        ]);
+    }
+    data(&lines(&table));
+}
+
+fn seconds(run: &RunRow) -> Option<f64> {
+    Some((run.finished_at? - run.started_at).as_seconds_f64())
+}
+
+/// Rows of all entities together.
+fn rows(run: &RunRow) -> Option<u64> {
+    Some(run.counts.as_ref()?.as_object()?.values().filter_map(|count| count.get("rows")?.as_u64()).sum())
+}

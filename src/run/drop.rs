@@ -1,0 +1,27 @@
+//! Removing a batch.
+
+use uuid::Uuid;
+
+use crate::error::Result;
+use crate::project::{Batch, Project};
+use crate::warehouse::drop::Dropped;
+use crate::warehouse::runs::{Action, RunRecord};
+use crate::warehouse::{self, Lease, Warehouse, orphans, views};
+
+/// Removes a batch from all tables and refreshes what reads them.
+pub async fn drop_batch(project: &Project, warehouse: Warehouse, batch: &Batch, wait: bool) -> Result<Dropped> {
+    let lease = Lease::new(warehouse.clone());
+    orphans::heal(&lease).await?;
+    let record = RunRecord {
+        invocation: Uuid::now_v7(),
+        action: Action::Drop,
+        fingerprint: None,
+        files: serde_json::Value::Array(Vec::new()),
+    };
+    let dropped = warehouse::drop::drop_batch(&lease, &project.entities, batch, &record, wait).await?;
+    let changed: Vec<String> = dropped.rows.keys().cloned().collect();
+    if !changed.is_empty() {
+        views::refresh(&warehouse, project, &changed).await?;
+    }
+    Ok(dropped)
+}

@@ -1,0 +1,24 @@
+//! What a run was made of, as one hash: the same fingerprint means the same YAML, SQL and input.
+
+use sha2::{Digest, Sha256};
+
+use crate::ingest::InputFile;
+use crate::project::{Project, Source};
+
+/// SHA-256, in hex, over the contracts, the source's YAML and SQL, and its files' paths, sizes and etags.
+pub(super) fn fingerprint(project: &Project, source: &Source, files: &[InputFile]) -> String {
+    let mut hash = Sha256::new();
+    let mut part = |text: &str| {
+        // Lengths keep two neighbours from looking like one other.
+        hash.update(u64::try_from(text.len()).unwrap_or(u64::MAX).to_be_bytes());
+        hash.update(text);
+    };
+    part(&project.text);
+    part(&source.fingerprint_text());
+    for file in files {
+        part(&file.path);
+        part(&file.size.to_string());
+        part(file.etag.as_deref().unwrap_or(""));
+    }
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,27 @@
+//! What a run tells while it goes on; `report` shows it.
+
+use std::sync::Arc;
+
+use super::batch::BatchOutcome;
+use crate::ingest::ReadStats;
+use crate::project::Batch;
+use crate::warehouse::StageCounter;
+
+/// Counters of a batch at work; they move while it runs.
+#[derive(Debug, Clone)]
+pub struct Activity {
+    pub batch: Batch,
+    /// Bytes of the input files, as stored.
+    pub input_bytes: u64,
+    pub read: Arc<ReadStats>,
+    /// Per entity, in the project's order.
+    pub entities: Vec<(String, Arc<StageCounter>)>,
+}
+
+/// Hears of batches as they begin and end; called from several tasks at once.
+pub trait Observer: Send + Sync {
+    fn started(&self, activity: Activity);
+    fn finished(&self, outcome: &BatchOutcome);
+    /// Materialized views are being refreshed.
+    fn refreshing(&self);
+}

@@ -1,0 +1,89 @@
+//! What is checked once per invocation, before the first batch: that the transforms fit, and that
+//! the database is what the project says.
+
+use std::collections::{BTreeSet, HashMap};
+
+use crate::error::{Error, Result};
+use crate::project::Project;
+use crate::transform::{Engine, Limits, Prepared};
+use crate::warehouse::{self, Database, Warehouse, contract, migrate, views};
+
+/// The engine and each source's planned transforms.
+pub(super) struct Plans {
+    pub engine: Engine,
+    pub by_source: HashMap<String, Vec<Prepared>>,
+}
+
+/// Plans the transforms of the named sources.
+///
+/// # Errors
+/// All problems of all of them at once.
+pub(super) async fn plans<'a>(
+    project: &Project,
+    limits: &Limits,
+    sources: impl Iterator<Item = &'a str>,
+) -> Result<Plans> {
+    let engine = Engine::new(limits)?;
+    let (mut by_source, mut problems) = (HashMap::new(), Vec::new());
+    for name in sources.collect::<BTreeSet<_>>() {
+        match engine.prepare(project, project.source(name)?, warehouse::accepts).await {
+            Ok(prepared) => {
+                by_source.insert(name.to_owned(), prepared);
+            }
+            Err(found) => problems.extend(found),
+        }
+    }
+    if problems.is_empty() { Ok(Plans { engine, by_source }) } else { Err(Prepared::problems(problems)) }
+}
+
+/// Brings the embedded database up to the project; a server only is compared with it.
+///
+/// # Errors
+/// Pending migrations on a server, and any difference between the contracts and the tables.
+pub(super) async fn database(warehouse: &Warehouse, project: &Project) -> Result<()> {
+    if warehouse.is_embedded() {
+        migrate::apply(warehouse, &project.root).await?;
+        contract::check(warehouse, project).await?;
+        views::apply(warehouse, project).await?;
+        return Ok(());
+    }
+    let pending = migrate::pending(warehouse, &project.root).await?;
+    if !pending.is_empty() {
+        return Err(Error::project(format!("the database lacks {}: {}", count(pending.len(), "migration"), pending.join(", ")))
+            .hint("run `pipeline migrate`, then `pipeline views`"));
+    }
+    contract::check(warehouse, project).await
+}
+
+/// What `check` looked at.
+#[derive(Debug)]
+pub struct Checked {
+    pub sources: usize,
+    pub entities: usize,
+    pub transforms: usize,
+    /// Migrations that were applied to an empty database in memory.
+    pub migrations: usize,
+    pub views: usize,
+}
+
+/// Checks the whole project: plans every transform, then applies migrations and views to an
+/// embedded database in memory and compares the contracts with it.
+pub async fn check(project: &Project) -> Result<Checked> {
+    let limits = Limits { memory: 64 << 20, spill: None };
+    let plans = plans(project, &limits, project.sources.iter().map(|s| s.name.as_str())).await?;
+    let warehouse = Warehouse::open(Database::Memory, 1).await?;
+    let migrations = migrate::apply(&warehouse, &project.root).await?.len();
+    contract::check(&warehouse, project).await?;
+    views::apply(&warehouse, project).await?;
+    Ok(Checked {
+        sources: project.sources.len(),
+        entities: project.entities.len(),
+        transforms: plans.by_source.values().map(Vec::len).sum(),
+        migrations,
+        views: project.views.len(),
+    })
+}
+
+fn count(n: usize, noun: &str) -> String {
+    if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
+}

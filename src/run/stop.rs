@@ -1,0 +1,62 @@
+//! Ctrl-C and SIGTERM: the first stops the batches cleanly, the second ends the process.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use tokio_util::sync::CancellationToken;
+
+/// Told once a signal has come.
+#[derive(Debug, Clone)]
+pub(super) struct Stop {
+    pub token: CancellationToken,
+    signal: Arc<AtomicI32>,
+}
+
+impl Stop {
+    /// The number of the signal that came first.
+    pub(super) fn signal(&self) -> Option<i32> {
+        match self.signal.load(Ordering::SeqCst) {
+            0 => None,
+            signal => Some(signal),
+        }
+    }
+}
+
+/// Begins to listen for signals.
+pub(super) fn on_signals() -> Stop {
+    let stop = Stop { token: CancellationToken::new(), signal: Arc::default() };
+    let told = stop.clone();
+    tokio::spawn(async move {
+        loop {
+            let signal = next().await;
+            if told.token.is_cancelled() {
+                // What a killed run leaves behind, the next one heals.
+                std::process::exit(128 + signal);
+            }
+            told.signal.store(signal, Ordering::SeqCst);
+            told.token.cancel();
+        }
+    });
+    stop
+}
+
+#[cfg(unix)]
+async fn next() -> i32 {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => 2,
+        _ = terminate.recv() => 15,
+    }
+}
+
+#[cfg(not(unix))]
+async fn next() -> i32 {
+    match tokio::signal::ctrl_c().await {
+        Ok(()) => 2,
+        Err(_) => std::future::pending().await,
+    }
+}

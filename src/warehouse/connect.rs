@@ -1,0 +1,365 @@
+//! One connection: the hosts in turn, the protection that `sslmode` asks for, and the settings that every session of
+//! ours has. Notices are dropped unread, since one may quote a value.
+
+use std::fmt::Write as _;
+use std::future::poll_fn;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use rand::seq::SliceRandom;
+use tokio::task::JoinHandle;
+use tokio_postgres::config::{SslMode as Negotiation, SslNegotiation};
+use tokio_postgres::tls::{NoTls, TlsStream};
+use tokio_postgres::{Client, Config, Socket};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::error::{describe, sqlstate};
+use super::server::{Host, Server, SslMode, Target};
+use super::tls;
+use crate::error::{Error, Result};
+
+/// The oldest server that is served: its releases still get fixes.
+const OLDEST: u32 = 14;
+
+/// What every session of ours has, so that results and locks do not depend on how a role or a server is set up.
+const SETTINGS: &[(&str, &str)] = &[
+    ("client_min_messages", "warning"),
+    ("search_path", "public"),
+    ("timezone", "UTC"),
+    ("datestyle", "ISO, YMD"),
+    ("intervalstyle", "postgres"),
+    ("extra_float_digits", "1"),
+    ("bytea_output", "hex"),
+    ("standard_conforming_strings", "on"),
+    ("default_transaction_isolation", "read committed"),
+    // A long COPY or index build is no runaway, and a connection that holds a lease idles by design.
+    ("statement_timeout", "0"),
+    ("idle_in_transaction_session_timeout", "0"),
+    ("idle_session_timeout", "0"),
+    // Whoever waits for a lock makes others wait behind it.
+    ("lock_timeout", "30s"),
+];
+
+/// What is set where the role may: the server's log should hold no value of a row, and a process that was killed
+/// should not hold its locks until its statement ends.
+const WISHES: &[(&str, &str)] = &[
+    ("log_error_verbosity", "terse"),
+    ("log_parameter_max_length", "0"),
+    ("log_parameter_max_length_on_error", "0"),
+    ("client_connection_check_interval", "2s"),
+];
+
+/// Makes connections to one database.
+pub(super) struct Dialer {
+    routes: Vec<Route>,
+    shuffle: bool,
+    /// Without secrets, for messages.
+    name: String,
+    user: String,
+    /// Nobody named an sslmode, so that verify-full came by itself for hosts elsewhere.
+    strict_by_default: bool,
+    setup: String,
+    setup_plain: String,
+    version: OnceLock<String>,
+}
+
+struct Route {
+    config: Config,
+    mode: SslMode,
+    tls: Option<MakeRustlsConnect>,
+}
+
+impl Dialer {
+    /// Reads the certificates; connects to nothing yet.
+    pub(super) fn to_server(server: &Server) -> Result<Self> {
+        let routes = server
+            .targets
+            .iter()
+            .map(|target| {
+                let mode = server.mode(target);
+                let tls = match mode {
+                    SslMode::Disable => None,
+                    mode => Some(MakeRustlsConnect::new(tls::client_config(mode, &server.tls)?)),
+                };
+                Ok(Route {
+                    config: config(server, target),
+                    mode,
+                    tls,
+                })
+            })
+            .collect::<Result<Vec<_>>>()?;
+        Ok(Self {
+            routes,
+            shuffle: server.shuffle,
+            strict_by_default: server.tls.mode.is_none(),
+            user: server.user.clone(),
+            ..Self::new(server.describe(), server.options.as_deref())
+        })
+    }
+
+    /// To the embedded database, which listens for this process alone.
+    pub(super) fn to_embedded(config: Config, name: String) -> Self {
+        let route = Route {
+            config,
+            mode: SslMode::Disable,
+            tls: None,
+        };
+        Self {
+            routes: vec![route],
+            ..Self::new(name, None)
+        }
+    }
+
+    fn new(name: String, options: Option<&str>) -> Self {
+        Self {
+            routes: Vec::new(),
+            shuffle: false,
+            name,
+            user: String::new(),
+            strict_by_default: false,
+            setup: setup(options, true),
+            setup_plain: setup(options, false),
+            version: OnceLock::new(),
+        }
+    }
+
+    /// host:port/database; no secret.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// A session with our settings.
+    pub(super) async fn dial(&self) -> Result<Client, tokio_postgres::Error> {
+        let mut order: Vec<&Route> = self.routes.iter().collect();
+        if self.shuffle {
+            order.shuffle(&mut rand::rng());
+        }
+        let mut last = None;
+        for route in order {
+            match self.dial_route(route).await {
+                Ok(client) => return Ok(client),
+                Err(error) => last = Some(error),
+            }
+        }
+        // Every database has a route; without one, tokio-postgres names what is missing.
+        match last {
+            Some(error) => Err(error),
+            None => open(&Config::new(), None).await.map(|(client, _)| client),
+        }
+    }
+
+    async fn dial_route(&self, route: &Route) -> Result<Client, tokio_postgres::Error> {
+        let plain = route.mode <= SslMode::Allow;
+        let opened = match self.attempt(route, !plain).await {
+            Err(error) if matches!(route.mode, SslMode::Allow | SslMode::Prefer) && other_way(&error) => {
+                self.attempt(route, plain).await.map_err(|_| error)
+            }
+            opened => opened,
+        };
+        let client = opened?;
+        // Without PL/pgSQL there is no way to ask for what may be refused.
+        if let Err(error) = client.batch_execute(&self.setup).await {
+            if error.is_closed() {
+                return Err(error);
+            }
+            client.batch_execute(&self.setup_plain).await?;
+        }
+        Ok(client)
+    }
+
+    async fn attempt(&self, route: &Route, encrypted: bool) -> Result<Client, tokio_postgres::Error> {
+        let mut config = route.config.clone();
+        let tls = route.tls.clone().filter(|_| encrypted);
+        config.ssl_mode(match (tls.is_some(), route.mode) {
+            (false, _) => Negotiation::Disable,
+            (true, SslMode::Prefer) => Negotiation::Prefer,
+            (true, _) => Negotiation::Require,
+        });
+        let (client, version) = open(&config, tls).await?;
+        if let Some(version) = version {
+            let _ = self.version.set(version);
+        }
+        Ok(client)
+    }
+
+    /// Refuses a server that is too old; asks nothing of it, since it told its version on connecting.
+    pub(super) fn check_version(&self) -> Result<()> {
+        let Some(version) = self.version.get() else {
+            return Ok(());
+        };
+        let digits: String = version.chars().take_while(char::is_ascii_digit).collect();
+        match digits.parse::<u32>() {
+            Ok(major) if major < OLDEST => Err(Error::unreachable(format!(
+                "the database at {} is PostgreSQL {version}",
+                self.name
+            ))
+            .hint(format!("PostgreSQL {OLDEST} or newer is needed"))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Why there is no connection, and what to do about it.
+    pub(super) fn explain(&self, error: &tokio_postgres::Error) -> Error {
+        let text = error.to_string();
+        let cause = describe(error);
+        let refused = text == "authentication error" || text == "invalid configuration";
+        match sqlstate(error) {
+            Some("3D000") => Error::unreachable(format!("there is no such database: {}", self.name))
+                .hint("create it (createdb), or name another"),
+            Some("28000" | "28P01") => self.refused(&cause),
+            _ if refused => self.refused(&cause),
+            _ if text == "error performing TLS handshake" => {
+                Error::unreachable(format!("no encrypted connection to the database at {}", self.name))
+                    .cause(cause)
+                    .hint(if self.strict_by_default {
+                        "a host other than this machine must prove who it is (sslmode=verify-full); name its \
+                         authority with sslrootcert=/path/ca.crt, or ask for less: sslmode=require encrypts without \
+                         checking, sslmode=disable does not encrypt"
+                    } else {
+                        "check sslmode, sslrootcert, and that the certificate is for this host's name"
+                    })
+            }
+            _ => Error::unreachable(format!("can't reach the database at {}", self.name))
+                .cause(cause)
+                .hint("check that the server runs and listens there, and the host and port given"),
+        }
+    }
+
+    fn refused(&self, cause: &str) -> Error {
+        Error::unreachable(format!("the database at {} refuses the user {}", self.name, self.user))
+            .cause(cause)
+            .hint("check PGUSER and PGPASSWORD (or ~/.pgpass), and the server's pg_hba.conf")
+    }
+}
+
+/// As deadpool asks for a connection; the configuration it hands over is a placeholder.
+pub(super) struct PoolDialer(pub Arc<Dialer>);
+
+impl deadpool_postgres::Connect for PoolDialer {
+    fn connect(
+        &self,
+        _config: &Config,
+    ) -> std::pin::Pin<Box<dyn Future<Output = Result<(Client, JoinHandle<()>), tokio_postgres::Error>> + Send + '_>>
+    {
+        Box::pin(async {
+            let client = self.0.dial().await?;
+            // The pool aborts the task it is given when the client goes; ours must live on to say goodbye.
+            Ok((client, tokio::spawn(async {})))
+        })
+    }
+}
+
+/// A connection and the server's version.
+async fn open(
+    config: &Config,
+    tls: Option<MakeRustlsConnect>,
+) -> Result<(Client, Option<String>), tokio_postgres::Error> {
+    match tls {
+        None => {
+            let (client, connection) = config.connect(NoTls).await?;
+            let version = connection.parameter("server_version").map(str::to_owned);
+            drive(connection);
+            Ok((client, version))
+        }
+        Some(tls) => {
+            let (client, connection) = config.connect(tls).await?;
+            let version = connection.parameter("server_version").map(str::to_owned);
+            drive(connection);
+            Ok((client, version))
+        }
+    }
+}
+
+fn drive<T>(mut connection: tokio_postgres::Connection<Socket, T>)
+where
+    T: TlsStream + Unpin + Send + 'static,
+{
+    tokio::spawn(async move {
+        while let Some(message) = poll_fn(|context| connection.poll_message(context)).await {
+            if let Err(error) = message {
+                tracing::debug!(error = describe(&error), "a database connection ended");
+                break;
+            }
+        }
+    });
+}
+
+/// Whether a server that refused with or without encryption may accept the other.
+fn other_way(error: &tokio_postgres::Error) -> bool {
+    sqlstate(error) == Some("28000") || error.to_string() == "error performing TLS handshake"
+}
+
+fn config(server: &Server, target: &Target) -> Config {
+    let mut config = Config::new();
+    config
+        .user(&server.user)
+        .dbname(&server.database)
+        .application_name(&server.application_name)
+        .port(target.port)
+        .target_session_attrs(server.session)
+        .channel_binding(server.channel_binding)
+        .keepalives(server.keepalives.on)
+        .keepalives_idle(server.keepalives.idle)
+        .keepalives_interval(server.keepalives.interval)
+        .keepalives_retries(server.keepalives.count);
+    match &target.host {
+        Host::Tcp { name, address } => {
+            config.host(name);
+            if let Some(address) = address {
+                config.hostaddr(*address);
+            }
+        }
+        Host::Socket(folder) => {
+            socket_host(&mut config, folder);
+        }
+    }
+    if let Some(password) = &target.password {
+        config.password(password.reveal());
+    }
+    if let Some(options) = &server.options {
+        config.options(options);
+    }
+    if let Some(timeout) = server.connect_timeout {
+        config.connect_timeout(timeout);
+    }
+    if let Some(timeout) = server.keepalives.user_timeout {
+        config.tcp_user_timeout(timeout);
+    }
+    if server.tls.direct {
+        config.ssl_negotiation(SslNegotiation::Direct);
+    }
+    config
+}
+
+#[cfg(unix)]
+pub(super) fn socket_host(config: &mut Config, folder: &Path) {
+    config.host_path(folder);
+}
+
+#[cfg(not(unix))]
+pub(super) fn socket_host(config: &mut Config, folder: &Path) {
+    config.host(folder.display().to_string());
+}
+
+/// One statement for all settings; what the user's PGOPTIONS name stays theirs.
+fn setup(options: Option<&str>, wishes: bool) -> String {
+    let ours = |name: &str| !options.is_some_and(|options| options.to_ascii_lowercase().contains(name));
+    let calls: Vec<String> = SETTINGS
+        .iter()
+        .filter(|(name, _)| ours(name))
+        .map(|(name, value)| format!("pg_catalog.set_config('{name}', '{value}', false)"))
+        .collect();
+    let mut sql = format!("SELECT {};", calls.join(", "));
+    if wishes {
+        sql.push_str(" DO $pipeline$ BEGIN ");
+        for (name, value) in WISHES {
+            let _ = write!(
+                sql,
+                "BEGIN PERFORM pg_catalog.set_config('{name}', '{value}', false); \
+                 EXCEPTION WHEN OTHERS THEN NULL; END; "
+            );
+        }
+        sql.push_str("END $pipeline$;");
+    }
+    sql
+}

@@ -1,0 +1,263 @@
+//! Names, bounds and DDL of partitions, as text. Pure: it asks no database, and whoever wants to know which leaf a batch
+//! has asks the catalog for its bound, never for its name.
+
+use std::fmt::Write;
+
+use chrono::{Days, NaiveDate};
+use sha2::{Digest, Sha256};
+
+use super::encode::sql_type;
+use crate::project::{Batch, Entity};
+
+/// The schema of source-level partitions and leaves.
+pub const SCHEMA: &str = "pipeline_leaves";
+/// The schema of the entity tables.
+pub const ROOTS: &str = "public";
+
+/// PostgreSQL cuts names at 63 bytes; a leaf's must leave room for `_bound` and the like.
+const MAX_NAME: usize = 52;
+
+/// The name of a run's staging table, which is the later leaf: the entity, cut, and the run.
+pub fn staging_name(entity: &str, run_id: i64) -> String {
+    let tail = format!("_r{run_id}");
+    if entity.len() + tail.len() <= MAX_NAME {
+        return format!("{entity}{tail}");
+    }
+    // Two long names may share their beginning.
+    let hash = short_hash(&[entity]);
+    let head = cut(entity, MAX_NAME - tail.len() - hash.len() - 1);
+    format!("{head}_{hash}{tail}")
+}
+
+/// The run that a staging table or leaf belongs to, from its name.
+pub fn run_of(name: &str) -> Option<i64> {
+    let digits = &name[name.rfind("_r")? + 2..];
+    if digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        digits.parse().ok()
+    } else {
+        None
+    }
+}
+
+/// The name of an entity's partition for a source. The hash keeps `a_b` + `c` and `a` + `b_c` apart, and a source
+/// called `x_r7` from a leaf.
+pub fn source_name(entity: &str, source: &str) -> String {
+    let hash = short_hash(&[entity, source]);
+    let plain = format!("{entity}_{source}");
+    format!("{}_{hash}", cut(&plain, MAX_NAME - hash.len() - 1))
+}
+
+/// The key of a batch's advisory lock: the same in every process and version.
+pub fn lock_key(batch: &Batch) -> i64 {
+    let digest = Sha256::digest(format!("pipeline batch\0{}\0{}", batch.source, batch.date));
+    let mut key = [0; 8];
+    key.copy_from_slice(&digest[..8]);
+    i64::from_be_bytes(key)
+}
+
+/// A source-level partition's bound as `pg_get_expr(relpartbound)` writes it.
+pub fn source_bound(source: &str) -> String {
+    format!("FOR VALUES IN ('{}')", source.replace('\'', "''"))
+}
+
+/// `CREATE TABLE` of a staging table: the columns of the entity's table, in its order.
+pub fn create_staging(entity: &Entity, name: &str) -> String {
+    let mut sql = format!("CREATE TABLE {} (", qualified(SCHEMA, name));
+    for column in &entity.columns {
+        let null = if column.nullable { "" } else { " NOT NULL" };
+        let _ = write!(sql, "{} {}{null}, ", ident(&column.name), sql_type(column.pg_type));
+    }
+    sql.push_str("source text NOT NULL, batch_date date NOT NULL)");
+    sql
+}
+
+/// The COPY that fills it. FREEZE, because a reader whose snapshot is older than a plain COPY would find the new leaf
+/// and none of its rows.
+pub fn copy_into(entity: &Entity, name: &str) -> String {
+    let mut columns: String = entity.columns.iter().map(|column| ident(&column.name) + ", ").collect();
+    columns.push_str("source, batch_date");
+    format!(
+        "COPY {} ({columns}) FROM STDIN (FORMAT binary, FREEZE)",
+        qualified(SCHEMA, name)
+    )
+}
+
+/// Key and indexes as the entity's table has them (else ATTACH builds them under its lock), a constraint that implies
+/// the bounds (else ATTACH reads the table), statistics.
+pub fn finish_staging(entity: &Entity, name: &str, batch: &Batch) -> String {
+    let table = qualified(SCHEMA, name);
+    let mut sql = String::new();
+    if !entity.key.is_empty() {
+        let key = ident(&format!("{name}_pkey"));
+        let columns = columns(&entity.key);
+        let _ = writeln!(
+            sql,
+            "ALTER TABLE {table} ADD CONSTRAINT {key} PRIMARY KEY ({columns}, source, batch_date);"
+        );
+    }
+    for (at, index) in entity.indexes.iter().enumerate() {
+        let index_name = ident(&format!("{name}_i{}", at + 1));
+        let _ = writeln!(
+            sql,
+            "CREATE INDEX {index_name} ON {table} ({});",
+            columns(&index.columns)
+        );
+    }
+    let (source, from, to) = (
+        literal(&batch.source),
+        literal_date(batch.date),
+        literal_date(next(batch.date)),
+    );
+    let _ = writeln!(
+        sql,
+        "ALTER TABLE {table} ADD CONSTRAINT {} CHECK (source IS NOT NULL AND source = {source} \
+         AND batch_date IS NOT NULL AND batch_date >= date {from} AND batch_date < date {to});",
+        bound_constraint(name),
+    );
+    let _ = write!(sql, "ANALYZE {table};");
+    sql
+}
+
+/// The missing level between an entity's table and its leaves.
+pub fn create_source(entity: &str, source: &str) -> String {
+    format!(
+        "CREATE TABLE {} PARTITION OF {} FOR VALUES IN ({}) PARTITION BY RANGE (batch_date);\n",
+        qualified(SCHEMA, &source_name(entity, source)),
+        qualified(ROOTS, entity),
+        literal(source),
+    )
+}
+
+/// Makes a staging table a leaf; the helper constraint has served then.
+pub fn attach(partition: &str, name: &str, date: NaiveDate) -> String {
+    let leaf = qualified(SCHEMA, name);
+    format!(
+        "ALTER TABLE {partition} ATTACH PARTITION {leaf} FOR VALUES FROM ({}) TO ({});\n\
+         ALTER TABLE {leaf} DROP CONSTRAINT {};\n",
+        literal_date(date),
+        literal_date(next(date)),
+        bound_constraint(name),
+    )
+}
+
+fn bound_constraint(name: &str) -> String {
+    ident(&format!("{name}_bound"))
+}
+
+/// `"schema"."name"`
+pub fn qualified(schema: &str, name: &str) -> String {
+    format!("{}.{}", ident(schema), ident(name))
+}
+
+/// A quoted identifier.
+pub fn ident(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// A quoted string, whatever `standard_conforming_strings` says.
+pub fn literal(text: &str) -> String {
+    let quoted = text.replace('\'', "''");
+    if quoted.contains('\\') {
+        format!("E'{}'", quoted.replace('\\', "\\\\"))
+    } else {
+        format!("'{quoted}'")
+    }
+}
+
+/// ISO, which every DateStyle reads.
+fn literal_date(date: NaiveDate) -> String {
+    format!("'{}'", date.format("%Y-%m-%d"))
+}
+
+/// The day after: where a batch's bound ends.
+pub fn next(date: NaiveDate) -> NaiveDate {
+    date.checked_add_days(Days::new(1)).unwrap_or(NaiveDate::MAX)
+}
+
+fn columns(names: &[String]) -> String {
+    names.iter().map(|name| ident(name)).collect::<Vec<_>>().join(", ")
+}
+
+fn cut(name: &str, most: usize) -> &str {
+    &name[..name.floor_char_boundary(most)]
+}
+
+fn short_hash(parts: &[&str]) -> String {
+    let digest = Sha256::digest(parts.join("\0"));
+    format!("{:02x}{:02x}{:02x}", digest[0], digest[1], digest[2])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::encode::testing::{entity, may_second};
+    use super::*;
+    use crate::project::{Index, PgType};
+
+    #[test]
+    fn names_stay_short_distinct_and_tell_their_run() {
+        assert_eq!(staging_name("visits", 42), "visits_r42");
+        let (a, b) = ("é".repeat(40) + "a", "é".repeat(40) + "b");
+        let (a, b) = (staging_name(&a, i64::MAX), staging_name(&b, i64::MAX));
+        assert_ne!(a, b);
+        assert!(a.len() <= MAX_NAME && format!("{a}_bound").len() < 64);
+        assert_eq!(run_of(&a), Some(i64::MAX));
+        assert_eq!(run_of("visits_r42"), Some(42));
+        for other in [
+            "visits",
+            "visits_r",
+            "visits_r4x",
+            "visits_r-4",
+            &source_name("visits", "x_r7"),
+        ] {
+            assert_eq!(run_of(other), None, "{other}");
+        }
+        assert_ne!(source_name("a_b", "c"), source_name("a", "b_c"));
+        assert!(source_name(&"e".repeat(60), &"s".repeat(60)).len() <= MAX_NAME);
+    }
+
+    #[test]
+    fn the_lock_key_never_changes() {
+        let other = Batch {
+            source: "c".to_owned(),
+            ..may_second()
+        };
+        assert_ne!(lock_key(&may_second()), lock_key(&other));
+        // SHA-256 of "pipeline batch\0b\02023-05-02", its first 8 bytes: another version's lease must be the same.
+        assert_eq!(lock_key(&may_second()), -6_565_832_027_783_974_570);
+    }
+
+    #[test]
+    fn quoting() {
+        assert_eq!(ident("a\"b"), "\"a\"\"b\"");
+        assert_eq!(literal("O'Hara\\"), "E'O''Hara\\\\'");
+        assert_eq!(source_bound("O'Hara"), "FOR VALUES IN ('O''Hara')");
+    }
+
+    #[test]
+    fn ddl() {
+        let mut visits = entity(&[
+            ("visit id", PgType::Text, false),
+            ("dose", PgType::Numeric(Some((10, 2))), true),
+        ]);
+        visits.key = vec!["visit id".to_owned()];
+        visits.indexes = vec![Index {
+            columns: vec!["dose".to_owned(), "visit id".to_owned()],
+        }];
+        let name = staging_name(&visits.name, 7);
+        assert_eq!(
+            create_staging(&visits, &name),
+            "CREATE TABLE \"pipeline_leaves\".\"visits_r7\" (\"visit id\" text NOT NULL, \"dose\" numeric(10,2), \
+             source text NOT NULL, batch_date date NOT NULL)"
+        );
+        assert_eq!(
+            finish_staging(&visits, &name, &may_second()),
+            "ALTER TABLE \"pipeline_leaves\".\"visits_r7\" ADD CONSTRAINT \"visits_r7_pkey\" \
+             PRIMARY KEY (\"visit id\", source, batch_date);\n\
+             CREATE INDEX \"visits_r7_i1\" ON \"pipeline_leaves\".\"visits_r7\" (\"dose\", \"visit id\");\n\
+             ALTER TABLE \"pipeline_leaves\".\"visits_r7\" ADD CONSTRAINT \"visits_r7_bound\" CHECK (source IS NOT NULL \
+             AND source = 'b' AND batch_date IS NOT NULL AND batch_date >= date '2023-05-02' \
+             AND batch_date < date '2023-05-03');\n\
+             ANALYZE \"pipeline_leaves\".\"visits_r7\";"
+        );
+    }
+}

@@ -1,0 +1,528 @@
+//! A server to connect to: hosts, user, database and protection, checked. Made from keywords and values; connects to
+//! nothing.
+
+use std::fmt::Write as _;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use tokio_postgres::config::{ChannelBinding, TargetSessionAttrs};
+
+use super::conninfo::{Environment, Params, home};
+use super::passfile::{PassFile, Secret, default_path};
+use crate::error::{Error, Result};
+
+const DEFAULT_PORT: u16 = 5432;
+/// libpq waits without end; a pipeline in a scheduler should say in time that its server is gone.
+const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Where servers of the common distributions put their sockets.
+const SOCKET_FOLDERS: &[&str] = &["/var/run/postgresql", "/tmp"];
+
+/// libpq's `sslmode` (PostgreSQL manual, "SSL Support"), weakest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SslMode {
+    Disable,
+    Allow,
+    Prefer,
+    Require,
+    VerifyCa,
+    VerifyFull,
+}
+
+impl FromStr for SslMode {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        Ok(match text {
+            "disable" => Self::Disable,
+            "allow" => Self::Allow,
+            "prefer" => Self::Prefer,
+            "require" => Self::Require,
+            "verify-ca" => Self::VerifyCa,
+            "verify-full" => Self::VerifyFull,
+            _ => return Err(()),
+        })
+    }
+}
+
+/// Certificates and how much of the server's to check.
+#[derive(Debug, Clone)]
+pub(super) struct TlsSettings {
+    /// `None`: not named, so that it follows from where the host is.
+    pub mode: Option<SslMode>,
+    /// `None`: the platform's own authorities.
+    pub root: Option<PathBuf>,
+    /// The client's certificate and its key.
+    pub client: Option<(PathBuf, PathBuf)>,
+    /// The handshake comes first, without asking (PostgreSQL 17's `sslnegotiation=direct`).
+    pub direct: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Host {
+    /// The name is what the certificate is checked for; the address, where given, is what is dialled.
+    Tcp { name: String, address: Option<IpAddr> },
+    /// The folder of the socket.
+    Socket(PathBuf),
+}
+
+/// One host of the list that is tried in turn.
+#[derive(Debug, Clone)]
+pub(super) struct Target {
+    pub host: Host,
+    pub port: u16,
+    pub password: Option<Secret>,
+}
+
+/// A PostgreSQL server and how to reach it.
+#[derive(Debug, Clone)]
+pub struct Server {
+    pub(super) targets: Vec<Target>,
+    pub(super) shuffle: bool,
+    pub(super) user: String,
+    pub(super) database: String,
+    pub(super) tls: TlsSettings,
+    pub(super) application_name: String,
+    pub(super) options: Option<String>,
+    pub(super) connect_timeout: Option<Duration>,
+    pub(super) keepalives: Keepalives,
+    pub(super) session: TargetSessionAttrs,
+    pub(super) channel_binding: ChannelBinding,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Keepalives {
+    pub on: bool,
+    pub idle: Duration,
+    pub interval: Duration,
+    pub count: u32,
+    pub user_timeout: Option<Duration>,
+}
+
+impl Server {
+    pub(super) fn new(params: &Params, environment: Environment<'_>) -> Result<Self> {
+        let user = match params.get("user") {
+            Some(user) => user.to_owned(),
+            None => whoami::username().map_err(|_| {
+                Error::project("the database's user is not named").hint("name it: PGUSER, or user@ in the URL")
+            })?,
+        };
+        let database = params.get("dbname").unwrap_or(&user).to_owned();
+        refuse_what_differs(params)?;
+        let mut server = Self {
+            targets: targets(params)?,
+            shuffle: one_of(
+                params,
+                "load_balance_hosts",
+                &[("disable", false), ("random", true)],
+                false,
+            )?,
+            tls: tls(params, environment)?,
+            application_name: params
+                .get("application_name")
+                .or_else(|| params.get("fallback_application_name"))
+                .unwrap_or("pipeline")
+                .to_owned(),
+            options: params.get("options").map(str::to_owned),
+            connect_timeout: match seconds(params, "connect_timeout")? {
+                Some(Duration::ZERO) => None,
+                given => Some(given.unwrap_or(DEFAULT_CONNECT_TIMEOUT)),
+            },
+            keepalives: keepalives(params)?,
+            session: one_of(
+                params,
+                "target_session_attrs",
+                &[
+                    ("any", TargetSessionAttrs::Any),
+                    ("read-write", TargetSessionAttrs::ReadWrite),
+                    ("primary", TargetSessionAttrs::ReadWrite),
+                    ("read-only", TargetSessionAttrs::ReadOnly),
+                ],
+                TargetSessionAttrs::Any,
+            )?,
+            channel_binding: one_of(
+                params,
+                "channel_binding",
+                &[
+                    ("disable", ChannelBinding::Disable),
+                    ("prefer", ChannelBinding::Prefer),
+                    ("require", ChannelBinding::Require),
+                ],
+                ChannelBinding::Prefer,
+            )?,
+            user,
+            database,
+        };
+        server.add_passwords(params, environment);
+        Ok(server)
+    }
+
+    /// host:port/database, hosts separated by commas; no user, no secret.
+    pub fn describe(&self) -> String {
+        let mut text = String::new();
+        for (index, target) in self.targets.iter().enumerate() {
+            let comma = if index == 0 { "" } else { "," };
+            let _ = match &target.host {
+                Host::Tcp { name, .. } if name.contains(':') => write!(text, "{comma}[{name}]:{}", target.port),
+                Host::Tcp { name, .. } => write!(text, "{comma}{name}:{}", target.port),
+                Host::Socket(folder) => write!(text, "{comma}{}:{}", folder.display(), target.port),
+            };
+        }
+        text.push('/');
+        text.push_str(&self.database);
+        text
+    }
+
+    /// How far the connection to `target` is protected. Where nobody said, a host beyond this machine must prove who
+    /// it is.
+    pub(super) fn mode(&self, target: &Target) -> SslMode {
+        match (&target.host, self.tls.mode) {
+            // PostgreSQL speaks no TLS over a socket.
+            (Host::Socket(_), _) => SslMode::Disable,
+            (_, Some(SslMode::Require)) if self.tls.root.is_some() => SslMode::VerifyCa,
+            (_, Some(mode)) => mode,
+            (host, None) if host.is_local() => SslMode::Prefer,
+            (_, None) => SslMode::VerifyFull,
+        }
+    }
+
+    fn add_passwords(&mut self, params: &Params, environment: Environment<'_>) {
+        let given = params.get("password").map(Secret::new);
+        let path = params
+            .get("passfile")
+            .map(PathBuf::from)
+            .or_else(|| default_path(home(environment)));
+        let file = match (&given, path) {
+            (None, Some(path)) => PassFile::read(&path),
+            _ => None,
+        };
+        for target in &mut self.targets {
+            let host = match &target.host {
+                Host::Tcp { name, .. } => name.clone(),
+                Host::Socket(folder) if SOCKET_FOLDERS.iter().any(|usual| folder.as_os_str() == *usual) => {
+                    "localhost".to_owned()
+                }
+                Host::Socket(folder) => folder.display().to_string(),
+            };
+            target.password = given.clone().or_else(|| {
+                file.as_ref()
+                    .and_then(|file| file.find(&host, target.port, &self.database, &self.user))
+            });
+        }
+    }
+}
+
+impl Host {
+    /// Whether the way to it leaves this machine.
+    pub(super) fn is_local(&self) -> bool {
+        match self {
+            Self::Socket(_) => true,
+            Self::Tcp {
+                address: Some(address), ..
+            } => address.is_loopback(),
+            Self::Tcp { name, address: None } => {
+                name == "localhost" || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+            }
+        }
+    }
+}
+
+/// What other values of known keywords would ask for is not what happens, so they are refused.
+fn refuse_what_differs(params: &Params) -> Result<()> {
+    one_of(params, "gssencmode", &[("disable", ()), ("prefer", ())], ())?;
+    one_of(
+        params,
+        "client_encoding",
+        &[("auto", ()), ("UTF8", ()), ("utf8", ()), ("UTF-8", ()), ("utf-8", ())],
+        (),
+    )
+}
+
+fn one_of<T: Clone>(params: &Params, keyword: &str, values: &[(&str, T)], default: T) -> Result<T> {
+    let Some(given) = params.get(keyword) else {
+        return Ok(default);
+    };
+    values
+        .iter()
+        .find(|(name, _)| *name == given)
+        .map(|(_, value)| value.clone())
+        .ok_or_else(|| {
+            let names: Vec<&str> = values.iter().map(|(name, _)| *name).collect();
+            Error::project(format!(
+                "`{keyword}` of the database connection has a value that is not supported"
+            ))
+            .hint(format!("it is one of {}", names.join(", ")))
+        })
+}
+
+fn number<T: FromStr>(params: &Params, keyword: &str) -> Result<Option<T>> {
+    params
+        .get(keyword)
+        .map(|text| {
+            text.trim()
+                .parse()
+                .map_err(|_| Error::project(format!("`{keyword}` of the database connection is no valid number")))
+        })
+        .transpose()
+}
+
+fn seconds(params: &Params, keyword: &str) -> Result<Option<Duration>> {
+    // Negative is "no limit", as zero.
+    let given = number::<i64>(params, keyword)?;
+    Ok(given.map(|seconds| Duration::from_secs(u64::try_from(seconds).unwrap_or(0))))
+}
+
+fn keepalives(params: &Params) -> Result<Keepalives> {
+    let positive = |given: Option<Duration>, default| given.filter(|given| !given.is_zero()).unwrap_or(default);
+    Ok(Keepalives {
+        on: number::<u32>(params, "keepalives")?.unwrap_or(1) != 0,
+        // The system's two hours would leave a run waiting half a day for a server that is gone.
+        idle: positive(seconds(params, "keepalives_idle")?, Duration::from_secs(60)),
+        interval: positive(seconds(params, "keepalives_interval")?, Duration::from_secs(10)),
+        count: number(params, "keepalives_count")?
+            .filter(|count| *count > 0)
+            .unwrap_or(6),
+        user_timeout: number(params, "tcp_user_timeout")?
+            .filter(|ms| *ms > 0)
+            .map(Duration::from_millis),
+    })
+}
+
+fn targets(params: &Params) -> Result<Vec<Target>> {
+    let list = |keyword: &str| -> Vec<String> {
+        params
+            .get(keyword)
+            .map(|text| text.split(',').map(|part| part.trim().to_owned()).collect())
+            .unwrap_or_default()
+    };
+    let (names, addresses, ports) = (list("host"), list("hostaddr"), list("port"));
+    let count = names.len().max(addresses.len()).max(1);
+    let fits = |length: usize| length == 0 || length == count;
+    if !fits(names.len()) || !fits(addresses.len()) || !(fits(ports.len()) || ports.len() == 1) {
+        return Err(
+            Error::project("the database connection names different numbers of hosts, addresses and ports")
+                .hint("give one port, or as many ports as hosts"),
+        );
+    }
+    (0..count)
+        .map(|index| {
+            let port = match ports
+                .get(index)
+                .or_else(|| ports.first())
+                .filter(|port| !port.is_empty())
+            {
+                None => DEFAULT_PORT,
+                Some(port) => port.parse().ok().filter(|port| *port > 0).ok_or_else(|| {
+                    Error::project("the port of the database connection is no number from 1 to 65535")
+                })?,
+            };
+            let name = names.get(index).map_or("", String::as_str);
+            let address = addresses.get(index).map_or("", String::as_str);
+            Ok(Target {
+                host: host(name, address, port)?,
+                port,
+                password: None,
+            })
+        })
+        .collect()
+}
+
+fn host(name: &str, address: &str, port: u16) -> Result<Host> {
+    let parsed = if address.is_empty() {
+        None
+    } else {
+        Some(address.parse::<IpAddr>().map_err(|_| {
+            Error::project("hostaddr of the database connection is no IP address").hint("a name goes into host")
+        })?)
+    };
+    Ok(match (name, parsed) {
+        ("", Some(address)) => Host::Tcp {
+            name: address.to_string(),
+            address: Some(address),
+        },
+        ("", None) => default_host(port),
+        (name, address) if !name.starts_with('/') => Host::Tcp {
+            name: name.to_owned(),
+            address,
+        },
+        (_, _) if cfg!(not(unix)) => {
+            return Err(Error::project(
+                "the database's host is a socket, which this platform has not",
+            ));
+        }
+        (folder, _) => Host::Socket(PathBuf::from(folder)),
+    })
+}
+
+/// As libpq: the local socket; where there is none, the loopback address.
+fn default_host(port: u16) -> Host {
+    let socket = SOCKET_FOLDERS
+        .iter()
+        .map(PathBuf::from)
+        .find(|dir| dir.join(format!(".s.PGSQL.{port}")).exists());
+    match socket {
+        Some(folder) if cfg!(unix) => Host::Socket(folder),
+        _ => Host::Tcp {
+            name: "localhost".to_owned(),
+            address: None,
+        },
+    }
+}
+
+fn tls(params: &Params, environment: Environment<'_>) -> Result<TlsSettings> {
+    let folder = home(environment).map(|home| home.join(".postgresql"));
+    let given_or_default = |keyword: &str, file: &str| {
+        let default = || {
+            folder
+                .as_ref()
+                .map(|folder| folder.join(file))
+                .filter(|path| path.exists())
+        };
+        params.get(keyword).map(PathBuf::from).or_else(default)
+    };
+    let mut mode = match params.get("sslmode") {
+        None => None,
+        Some(text) => Some(text.parse::<SslMode>().map_err(|()| {
+            Error::project("sslmode of the database connection is not known")
+                .hint("it is one of disable, allow, prefer, require, verify-ca, verify-full")
+        })?),
+    };
+    let mut root = given_or_default("sslrootcert", "root.crt");
+    if root.as_ref().is_some_and(|root| root.as_os_str() == "system") {
+        root = None;
+        // As libpq: public authorities vouch for names only.
+        if mode.is_some_and(|mode| mode != SslMode::VerifyFull) {
+            return Err(Error::project("sslrootcert=system goes with sslmode=verify-full only"));
+        }
+        mode = Some(SslMode::VerifyFull);
+    }
+    let client = match (
+        given_or_default("sslcert", "postgresql.crt"),
+        given_or_default("sslkey", "postgresql.key"),
+    ) {
+        (Some(certificate), Some(key)) => Some((certificate, key)),
+        (None, None) => None,
+        _ => return Err(Error::project("a client certificate needs both sslcert and sslkey")),
+    };
+    let direct = one_of(
+        params,
+        "sslnegotiation",
+        &[("postgres", false), ("direct", true)],
+        false,
+    )?;
+    if direct && mode.is_some_and(|mode| mode < SslMode::Require) {
+        return Err(Error::project(
+            "sslnegotiation=direct needs sslmode=require or stronger",
+        ));
+    }
+    Ok(TlsSettings {
+        mode,
+        root,
+        client,
+        direct,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn server(text: &str) -> Result<Server> {
+        Server::new(&Params::parse(text, "test").unwrap(), &|_| None)
+    }
+
+    fn modes(text: &str) -> Vec<SslMode> {
+        let server = server(text).unwrap();
+        server.targets.iter().map(|target| server.mode(target)).collect()
+    }
+
+    fn message(text: &str) -> String {
+        server(text).err().map(|error| error.message).unwrap_or_default()
+    }
+
+    #[test]
+    fn a_host_elsewhere_must_prove_itself_unless_less_is_asked_for() {
+        use SslMode::{Allow, Disable, Prefer, Require, VerifyCa, VerifyFull};
+        assert_eq!(modes("postgres://u@db.example/d"), [VerifyFull]);
+        assert_eq!(modes("postgres://u@10.0.0.1/d"), [VerifyFull]);
+        assert_eq!(
+            modes("postgres://u@localhost,127.0.0.9,[::1],db/d"),
+            [Prefer, Prefer, Prefer, VerifyFull]
+        );
+        assert_eq!(modes("host=localhost hostaddr=10.0.0.1 user=u"), [VerifyFull]);
+        assert_eq!(modes("host=/run/pg user=u sslmode=verify-full"), [Disable]);
+        assert_eq!(modes("postgres://u@db.example/d?sslmode=allow"), [Allow]);
+        assert_eq!(modes("postgres://u@db.example/d?sslmode=require"), [Require]);
+        assert_eq!(
+            modes("postgres://u@db.example/d?sslmode=require&sslrootcert=/ca.crt"),
+            [VerifyCa]
+        );
+        assert_eq!(modes("postgres://u@localhost/d?sslrootcert=system"), [VerifyFull]);
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_without_its_value() {
+        assert_eq!(
+            message("host=h user=u sslmode=full"),
+            "sslmode of the database connection is not known"
+        );
+        assert_eq!(
+            message("host=h user=u sslmode=require sslrootcert=system"),
+            "sslrootcert=system goes with sslmode=verify-full only"
+        );
+        assert_eq!(
+            message("host=h user=u port=0"),
+            "the port of the database connection is no number from 1 to 65535"
+        );
+        assert_eq!(
+            message("host=a,b user=u port=1,2,3"),
+            "the database connection names different numbers of hosts, addresses and ports"
+        );
+        assert_eq!(
+            message("hostaddr=db user=u"),
+            "hostaddr of the database connection is no IP address"
+        );
+        assert_eq!(
+            message("host=h user=u gssencmode=require"),
+            "`gssencmode` of the database connection has a value that is not supported"
+        );
+    }
+
+    #[test]
+    fn defaults_are_for_unattended_runs_and_can_be_changed() {
+        let server = server("host=h user=u").unwrap();
+        assert_eq!(
+            (server.database.as_str(), server.application_name.as_str()),
+            ("u", "pipeline")
+        );
+        assert_eq!(server.connect_timeout, Some(DEFAULT_CONNECT_TIMEOUT));
+        let server = self::server("host=h user=u connect_timeout=0 application_name=x keepalives=0").unwrap();
+        assert_eq!((server.connect_timeout, server.application_name.as_str()), (None, "x"));
+        assert!(!server.keepalives.on);
+    }
+
+    #[test]
+    fn the_password_file_is_searched_for_each_host() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pass");
+        std::fs::write(&path, "a:1:d:u:first\n*:2:*:*:second\n").unwrap();
+        #[cfg(unix)]
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        let text = format!("host=a,b,c port=1,2,3 user=u dbname=d passfile={}", path.display());
+        let server = self::server(&text).unwrap();
+        let found: Vec<_> = server
+            .targets
+            .iter()
+            .map(|t| t.password.as_ref().map(Secret::reveal))
+            .collect();
+        assert_eq!(found, [Some("first"), Some("second"), None]);
+        let server = self::server(&format!("{text} password=given")).unwrap();
+        assert!(
+            server
+                .targets
+                .iter()
+                .all(|t| t.password.as_ref().map(Secret::reveal) == Some("given"))
+        );
+    }
+}

@@ -1,0 +1,115 @@
+//! `.pipeline`, the folder of a project that belongs to the program: the embedded database, and what
+//! sorts and joins spill. Only the user who runs the program may enter it, and git ignores it.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+
+/// The folder's name.
+pub const FOLDER: &str = ".pipeline";
+
+/// Makes `.pipeline` of the project at `root`, if it is not there: mode 0700, ignored by git.
+pub fn make(root: &Path) -> Result<PathBuf> {
+    let folder = root.join(FOLDER);
+    let failed = |error: std::io::Error| {
+        Error::project(format!("{} can't be made", folder.display()))
+            .cause(error)
+            .hint("make the project's folder writable, or choose another with --project")
+    };
+    private_folder(&folder).map_err(failed)?;
+    let ignore = folder.join(".gitignore");
+    if !ignore.exists() {
+        fs::write(&ignore, "*\n").map_err(failed)?;
+    }
+    Ok(folder)
+}
+
+/// A place for spill files of this process; removed on drop, or by the next run where the process was killed.
+#[derive(Debug)]
+pub struct Spill {
+    folder: PathBuf,
+    /// Locked while the process lives, so that others can tell a dead one's folder.
+    lock: PathBuf,
+    _held: File,
+}
+
+impl Spill {
+    /// Makes it in the project's `.pipeline`, and removes what killed processes left there.
+    pub fn make(root: &Path) -> Result<Self> {
+        let parent = make(root)?.join("spill");
+        let failed = |error: std::io::Error| {
+            Error::project(format!("no spill files can be made in {}", parent.display())).cause(error)
+        };
+        private_folder(&parent).map_err(failed)?;
+        remove_dead(&parent);
+        let name = uuid::Uuid::now_v7().simple().to_string();
+        let (folder, lock) = (parent.join(&name), parent.join(format!("{name}.lock")));
+        let held = OpenOptions::new().create_new(true).write(true).open(&lock).map_err(failed)?;
+        held.try_lock().map_err(|e| failed(std::io::Error::other(e)))?;
+        private_folder(&folder).map_err(failed)?;
+        Ok(Self { folder, lock, _held: held })
+    }
+
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+}
+
+impl Drop for Spill {
+    fn drop(&mut self) {
+        // What can't be removed now, the next run removes.
+        let _ = fs::remove_dir_all(&self.folder);
+        let _ = fs::remove_file(&self.lock);
+    }
+}
+
+fn remove_dead(parent: &Path) {
+    let Ok(entries) = fs::read_dir(parent) else { return };
+    for lock in entries.flatten().map(|e| e.path()).filter(|p| p.extension().is_some_and(|e| e == "lock")) {
+        let free = File::open(&lock).is_ok_and(|file| file.try_lock().is_ok());
+        if free {
+            let _ = fs::remove_dir_all(lock.with_extension(""));
+            let _ = fs::remove_file(&lock);
+        }
+    }
+}
+
+fn private_folder(path: &Path) -> std::io::Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dead_process_s_spill_goes_and_a_living_one_s_stays() {
+        let root = tempfile::tempdir().unwrap();
+        let living = Spill::make(root.path()).unwrap();
+        let parent = living.folder().parent().unwrap().to_owned();
+        fs::create_dir(parent.join("dead")).unwrap();
+        fs::write(parent.join("dead/rows"), "x").unwrap();
+        fs::write(parent.join("dead.lock"), "").unwrap();
+        let second = Spill::make(root.path()).unwrap();
+        assert!(living.folder().exists() && second.folder().exists());
+        assert!(!parent.join("dead").exists() && !parent.join("dead.lock").exists());
+        let folder = living.folder().to_owned();
+        drop(living);
+        assert!(!folder.exists());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn only_the_user_may_enter() {
+        use std::os::unix::fs::PermissionsExt;
+        let root = tempfile::tempdir().unwrap();
+        let folder = make(root.path()).unwrap();
+        assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
+        assert_eq!(fs::read_to_string(folder.join(".gitignore")).unwrap(), "*\n");
+    }
+}
