@@ -1,0 +1,315 @@
+//! Every form that input comes in gives the same rows; what is cut short is an error, never a short read.
+use std::io::Write;
+use std::sync::Arc;
+
+use arrow::array::{Int64Array, RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Field, Schema};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use parquet::arrow::ArrowWriter;
+
+use crate::harness::{Database, Project, Small};
+
+const TWO: &str = r#"[{"id": "a", "n": 1}, {"id": "b", "n": -2}]"#;
+
+/// Loads these files and gives the rows.
+fn load(small: &Small, files: &[(&str, &[u8])]) -> Vec<String> {
+    let (database, project) = with_files(small, files);
+    project.run_clinic().code(0);
+    items(&database)
+}
+
+fn with_files(small: &Small, files: &[(&str, &[u8])]) -> (Database, Project) {
+    let (database, project) = small.on_server();
+    for (path, bytes) in files {
+        project.write(path, bytes);
+    }
+    (database, project)
+}
+
+fn items(database: &Database) -> Vec<String> {
+    database.rows("select item_id, n from items order by item_id")
+}
+
+fn json(contents: &str) -> Vec<String> {
+    load(&Small::new(), &[("in/2023-05-01.json", contents.as_bytes())])
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn bzip2(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::best());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn json_as_an_array() {
+    assert_eq!(json(TWO), ["a|1", "b|-2"]);
+}
+
+#[test]
+fn json_pretty_printed() {
+    let pretty = serde_json::to_string_pretty(&serde_json::from_str::<serde_json::Value>(TWO).unwrap()).unwrap();
+    assert_eq!(json(&pretty), ["a|1", "b|-2"]);
+    assert_eq!(
+        json(&format!("\r\n\t {} \r\n", pretty.replace('\n', "\r\n"))),
+        ["a|1", "b|-2"]
+    );
+}
+
+#[test]
+fn json_as_one_document() {
+    assert_eq!(json("{\n  \"id\": \"a\",\n  \"n\": 1\n}\n"), ["a|1"]);
+}
+
+#[test]
+fn json_as_concatenated_documents() {
+    assert_eq!(
+        json("{\"id\": \"a\", \"n\": 1}{\"id\": \"b\",\n\"n\": -2}\n\n {\"id\": \"c\"}"),
+        ["a|1", "b|-2", "c|"]
+    );
+}
+
+#[test]
+fn json_with_a_byte_order_mark() {
+    assert_eq!(json(&format!("\u{feff}{TWO}")), ["a|1", "b|-2"]);
+}
+
+#[test]
+fn json_with_brackets_quotes_and_escapes_in_strings() {
+    let text = r#"[{"id": "a]}\"[{\\", "n": 1}, {"id": "\u00fc\ud83d\ude00", "n": 2}]"#;
+    assert_eq!(json(text), [r#"a]}"[{\|1"#, "ü😀|2"]);
+}
+
+#[test]
+fn json_records_inside_a_wrapper() {
+    let small = |path: &str| Small::new().input(&format!("path: in/{{date:%Y-%m-%d}}.json\nrecords: {path}"));
+    let bundle = br#"{"type": "bundle", "entry": [{"resource": {"id": "a", "n": 1}, "x": [1, {"resource": 0}]},
+        {"resource": {"id": "b", "n": -2}}], "more": {"entry": []}}"#;
+    assert_eq!(
+        load(&small("$.entry[*].resource"), &[("in/2023-05-01.json", bundle)]),
+        ["a|1", "b|-2"]
+    );
+    let deep = br#"{"a b": {"c": [[{"id": "a", "n": 1}], [{"id": "b", "n": -2}]]}}"#;
+    assert_eq!(
+        load(&small("$['a b'].c[*][*]"), &[("in/2023-05-01.json", deep)]),
+        ["a|1", "b|-2"]
+    );
+    // Where the path ends at an array, each element is a record.
+    let array = br#"{"items": [{"id": "a", "n": 1}, {"id": "b", "n": -2}]}"#;
+    assert_eq!(
+        load(&small("$.items"), &[("in/2023-05-01.json", array)]),
+        ["a|1", "b|-2"]
+    );
+}
+
+#[test]
+fn json_whose_wrapper_is_larger_than_any_buffer() {
+    let padding = "x".repeat(3 << 20);
+    let records: Vec<String> = (0..3)
+        .map(|number| format!(r#"{{"resource": {{"id": "{number}", "n": {number}}}, "pad": "{padding}"}}"#))
+        .collect();
+    let text = format!(r#"{{"pad": "{padding}", "entry": [{}]}}"#, records.join(","));
+    let small = Small::new().input("path: in/{date:%Y-%m-%d}.json\nrecords: $.entry[*].resource");
+    assert_eq!(
+        load(&small, &[("in/2023-05-01.json", text.as_bytes())]),
+        ["0|0", "1|1", "2|2"]
+    );
+}
+
+#[test]
+fn a_large_array_arrives_whole_and_in_any_number_of_threads() {
+    let records: Vec<String> = (0..60_000)
+        .map(|number| format!(r#"{{"id": "{number}", "n": {number}, "pad": [{{"x": "]}},{{"}}]}}"#))
+        .collect();
+    let text = format!("[\n{}\n]", records.join(",\n"));
+    let (database, project) = with_files(
+        &Small::new().rest("on_unknown_field: ignore"),
+        &[("in/2023-05-01.json", text.as_bytes())],
+    );
+    project.run_clinic().code(0);
+    assert_eq!(
+        database.rows("select count(*), sum(n), count(distinct item_id) from items"),
+        ["60000|1799970000|60000"]
+    );
+}
+
+#[test]
+fn ndjson_with_blank_lines_and_without_a_last_newline() {
+    let small = Small::new().input("path: in/{date:%Y%m%d}.ndjson\nformat: ndjson");
+    let text = b"{\"id\": \"a\", \"n\": 1}\r\n\n{\"id\": \"b\", \"n\": -2}";
+    assert_eq!(load(&small, &[("in/20230501.ndjson", text)]), ["a|1", "b|-2"]);
+}
+
+#[test]
+fn csv_with_quotes_newlines_and_columns_in_another_order() {
+    let small = Small::new()
+        .input("path: in/{date:%Y%m%d}.csv\nformat: csv")
+        .rest("on_unknown_field: ignore");
+    let text = b"n,other,id\r\n1,x,\"a,\"\"b\"\"\nc\"\r\n,,d\n";
+    assert_eq!(load(&small, &[("in/20230501.csv", text)]), ["a,\"b\"\nc|1", "d|"]);
+}
+
+#[test]
+fn csv_with_its_own_delimiter_nulls_and_no_header() {
+    let small = Small::new().input(
+        "path: in/{date:%Y%m%d}.txt\nformat: csv\ncsv: {delimiter: \";\", header: false, nulls: [\"\", \"NA\"]}",
+    );
+    assert_eq!(load(&small, &[("in/20230501.txt", b"a;1\nb;NA\n")]), ["a|1", "b|"]);
+}
+
+#[test]
+fn parquet() {
+    let schema = Arc::new(Schema::new(vec![
+        Field::new("n", DataType::Int64, true),
+        Field::new("id", DataType::Utf8, false),
+    ]));
+    let batch = RecordBatch::try_new(
+        Arc::clone(&schema),
+        vec![
+            Arc::new(Int64Array::from(vec![Some(1), None])),
+            Arc::new(StringArray::from(vec!["a", "b"])),
+        ],
+    )
+    .unwrap();
+    let mut bytes = Vec::new();
+    let mut writer = ArrowWriter::try_new(&mut bytes, schema, None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    let small = Small::new().input("path: in/{date:%Y%m%d}.parquet\nformat: parquet");
+    assert_eq!(load(&small, &[("in/20230501.parquet", &bytes)]), ["a|1", "b|"]);
+}
+
+#[test]
+fn compressed_by_ending_or_as_said() {
+    let any = Small::new().input("path: in/{date:%Y%m%d}.*");
+    for (name, bytes) in [
+        ("in/20230501.json.gz", gzip(TWO.as_bytes())),
+        ("in/20230501.json.zst", zstd::encode_all(TWO.as_bytes(), 3).unwrap()),
+        ("in/20230501.json.bz2", bzip2(TWO.as_bytes())),
+    ] {
+        assert_eq!(load(&any, &[(name, &bytes)]), ["a|1", "b|-2"], "{name}");
+    }
+    let said = Small::new().input("path: in/{date:%Y%m%d}\ncompression: gzip");
+    assert_eq!(load(&said, &[("in/20230501", &gzip(TWO.as_bytes()))]), ["a|1", "b|-2"]);
+}
+
+#[test]
+fn compressed_in_several_members() {
+    let (head, tail) = TWO.split_at(20);
+    let any = Small::new().input("path: in/{date:%Y%m%d}.*");
+    for (name, compress) in [
+        ("in/20230501.json.gz", gzip as fn(&[u8]) -> Vec<u8>),
+        ("in/20230501.json.zst", |bytes| zstd::encode_all(bytes, 3).unwrap()),
+        ("in/20230501.json.bz2", bzip2),
+    ] {
+        let bytes = [compress(head.as_bytes()), compress(tail.as_bytes())].concat();
+        assert_eq!(load(&any, &[(name, &bytes)]), ["a|1", "b|-2"], "{name}");
+    }
+}
+
+#[test]
+fn compressed_and_cut_short_is_an_error_and_loads_nothing() {
+    let records: Vec<String> = (0..5_000)
+        .map(|number| format!(r#"{{"id": "{number}", "n": {number}}}"#))
+        .collect();
+    // Concatenated documents: a short read would look like a shorter file.
+    let text = records.join("\n");
+    let any = Small::new().input("path: in/{date:%Y%m%d}.*");
+    for (name, bytes) in [
+        ("in/20230501.json.gz", gzip(text.as_bytes())),
+        ("in/20230501.json.zst", zstd::encode_all(text.as_bytes(), 3).unwrap()),
+        ("in/20230501.json.bz2", bzip2(text.as_bytes())),
+    ] {
+        for cut in [bytes.len() - 1, bytes.len() - 8, bytes.len() / 2, 12] {
+            let (database, project) = with_files(&any, &[(name, &bytes[..cut])]);
+            project.run_clinic().code(1).stderr_contains(name);
+            assert_eq!(items(&database), [] as [&str; 0], "{name} cut at {cut}");
+        }
+    }
+}
+
+#[test]
+fn several_files_by_glob_and_date() {
+    let small = Small::new().input("path: in/{date:%Y}/**/{date:%Y-%m-%d}_?.json");
+    let files: [(&str, &[u8]); 5] = [
+        ("in/2023/2023-05-01_1.json", br#"{"id": "a", "n": 1}"#),
+        ("in/2023/clinic/ward/2023-05-01_2.json", br#"[{"id": "b", "n": -2}]"#),
+        ("in/2023/2023-05-02_1.json", br#"{"id": "other day"}"#),
+        ("in/2023/2023-05-01_10.json", br#"{"id": "two characters"}"#),
+        ("in/2024/2023-05-01_1.json", br#"{"id": "other year"}"#),
+    ];
+    assert_eq!(load(&small, &files), ["a|1", "b|-2"]);
+}
+
+#[test]
+fn a_missing_input_fails_or_is_skipped_and_never_empties_a_batch() {
+    let (database, project) = Small::new().on_server();
+    let project = project.json(TWO);
+    project.run_clinic().code(0);
+    project.remove("in/2023-05-01.json");
+    project.run_clinic().code(1).stderr_contains("in/2023-05-01.json");
+    assert_eq!(items(&database), ["a|1", "b|-2"]);
+    project.edit("pipelines/clinic.yaml", "schema:", "  on_missing: skip\nschema:");
+    project.run_clinic().code(0);
+    assert_eq!(items(&database), ["a|1", "b|-2"]);
+}
+
+#[test]
+fn a_glob_that_matches_nothing_is_a_missing_input() {
+    let small = Small::new().input("path: in/{date:%Y-%m-%d}/*.json");
+    let (_database, project) = with_files(&small, &[("in/2023-05-01/readme.txt", b"")]);
+    project.run_clinic().code(1).stderr_contains("in/2023-05-01/*.json");
+    // So is a folder that is not there.
+    project.remove("in");
+    project.run_clinic().code(1).stderr_contains("in/2023-05-01/*.json");
+}
+
+#[test]
+fn an_empty_input_fails_or_replaces() {
+    for empty in ["", "[]", " \n", "[\n]\n"] {
+        let (database, project) = Small::new().on_server();
+        let project = project.json(TWO);
+        project.run_clinic().code(0);
+        let project = project.json(empty);
+        project.run_clinic().code(1).stderr_contains("on_empty");
+        assert_eq!(items(&database), ["a|1", "b|-2"], "{empty:?}");
+        project.edit("pipelines/clinic.yaml", "schema:", "  on_empty: replace\nschema:");
+        project.run_clinic().code(0);
+        assert_eq!(items(&database), [] as [&str; 0], "{empty:?}");
+    }
+}
+
+#[test]
+fn an_undeclared_field_is_never_stored_and_is_warned_of() {
+    let records = r#"[{"id": "a", "n": 1, "surplus": {"deep": [1, {"n": "x"}]}}]"#;
+    let (database, project) = Small::new().on_server();
+    let project = project.json(records);
+    project.run_clinic().code(0).stderr_contains("surplus");
+    assert_eq!(items(&database), ["a|1"]);
+    project.edit("pipelines/clinic.yaml", "schema:", "on_unknown_field: ignore\nschema:");
+    project.run_clinic().code(0).output_lacks("surplus");
+    project.edit(
+        "pipelines/clinic.yaml",
+        "on_unknown_field: ignore",
+        "on_unknown_field: fail",
+    );
+    project.run_clinic().code(1).stderr_contains("surplus");
+    assert_eq!(items(&database), ["a|1"]);
+}
+
+#[test]
+fn environment_variables_work_in_paths() {
+    let small = Small::new().input("path: ${env:INPUT_FOLDER}/{date:%Y-%m-%d}.json");
+    let (database, project) = small.on_server();
+    let project = project.file("elsewhere/2023-05-01.json", TWO);
+    let absolute = project.path("elsewhere");
+    let project = project.env("INPUT_FOLDER", absolute.to_str().unwrap());
+    project.run_clinic().code(0);
+    assert_eq!(items(&database), ["a|1", "b|-2"]);
+}

@@ -1,0 +1,31 @@
+//! What the tests stand on: a private PostgreSQL server, a database per test, a project in a folder of its own, and the
+//! binary run in it. Nothing is shared between tests but the server.
+mod clinic;
+mod database;
+mod outcome;
+mod project;
+mod query;
+mod s3;
+mod server;
+mod small;
+
+use std::time::{Duration, Instant};
+
+pub use clinic::{SOURCE_A, SOURCE_B, batch, sample_batches};
+pub use database::{Database, rows};
+pub use outcome::{Outcome, Running};
+pub use project::{Project, repository};
+pub use query::{CONTENT, counts_by_batch};
+pub use s3::{Bucket, KEY, SECRET};
+pub use server::server;
+pub use small::{DATE, Small};
+
+/// Asks until it holds; generous, because the machine may be busy.
+#[track_caller]
+pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(90);
+    while !holds() {
+        assert!(Instant::now() < deadline, "waited in vain: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}

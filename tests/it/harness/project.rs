@@ -1,0 +1,160 @@
+//! A project in a folder of its own, and the binary run in it.
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use tempfile::TempDir;
+
+use super::{Database, Outcome, Running};
+
+pub struct Project {
+    dir: TempDir,
+    env: Vec<(String, String)>,
+}
+
+impl Project {
+    /// An empty folder.
+    pub fn new() -> Self {
+        Self {
+            dir: tempfile::Builder::new().prefix("project-").tempdir().unwrap(),
+            env: Vec::new(),
+        }
+    }
+
+    /// This repository's own project: contracts, sources, SQL and migrations, without the sample data.
+    pub fn of_repository() -> Self {
+        let project = Self::new();
+        for part in ["pipeline.yaml", "pipelines", "sql", "migrations"] {
+            copy(&repository().join(part), &project.dir.path().join(part));
+        }
+        project
+    }
+
+    /// The same with the sample data.
+    pub fn with_examples() -> Self {
+        let project = Self::of_repository();
+        copy(&repository().join("examples"), &project.dir.path().join("examples"));
+        project
+    }
+
+    /// A copy of a project in a folder.
+    pub fn copy_of(folder: &Path) -> Self {
+        let project = Self::new();
+        copy(folder, project.dir.path());
+        project
+    }
+
+    /// Writes a file, its folders too.
+    #[must_use]
+    pub fn file(self, path: &str, contents: impl AsRef<[u8]>) -> Self {
+        self.write(path, contents);
+        self
+    }
+
+    pub fn write(&self, path: &str, contents: impl AsRef<[u8]>) {
+        let path = self.path(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, contents).unwrap();
+    }
+
+    pub fn remove(&self, path: &str) {
+        let path = self.path(path);
+        if path.is_dir() {
+            fs::remove_dir_all(path)
+        } else {
+            fs::remove_file(path)
+        }
+        .unwrap();
+    }
+
+    pub fn read(&self, path: &str) -> String {
+        fs::read_to_string(self.path(path)).unwrap()
+    }
+
+    /// Replaces text in a file; it must be there.
+    pub fn edit(&self, path: &str, old: &str, new: &str) {
+        let text = self.read(path);
+        assert!(text.contains(old), "{path} does not hold {old:?}:\n{text}");
+        self.write(path, text.replacen(old, new, 1));
+    }
+
+    pub fn path(&self, path: &str) -> PathBuf {
+        self.dir.path().join(path)
+    }
+
+    /// Runs go to this server database instead of the embedded one.
+    #[must_use]
+    pub fn on(self, database: &Database) -> Self {
+        self.env("DATABASE_URL", &database.url())
+    }
+
+    #[must_use]
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// The binary in this folder, with none of the environment's settings for databases, storage, logs or terminals.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pipeline"));
+        command.args(args).current_dir(self.dir.path()).stdin(Stdio::null());
+        for (name, _) in std::env::vars_os() {
+            let text = name.to_string_lossy();
+            let ours = [
+                "PG",
+                "AWS_",
+                "DATABASE_URL",
+                "FAILPOINTS",
+                "RUST_LOG",
+                "NO_COLOR",
+                "CLICOLOR",
+                "PIPELINE",
+            ];
+            if ours.iter().any(|prefix| text.starts_with(prefix)) {
+                command.env_remove(name);
+            }
+        }
+        command.env("RUST_BACKTRACE", "0");
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    pub fn spawn(&self, args: &[&str]) -> Running {
+        Running::start(self.command(args), self.dir.path())
+    }
+
+    pub fn run(&self, args: &[&str]) -> Outcome {
+        self.spawn(args).wait()
+    }
+
+    /// Runs one batch, which must succeed.
+    pub fn load(&self, source: &str, date: &str) -> Outcome {
+        self.run(&["run", "--source", source, "--date", date]).code(0)
+    }
+
+    /// Writes the tables that pipeline.yaml declares, and makes them in the database.
+    #[must_use]
+    pub fn migrated(self) -> Self {
+        self.run(&["migration", "new", "tables"]).code(0);
+        self.run(&["migrate"]).code(0);
+        self
+    }
+}
+
+pub fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn copy(from: &Path, to: &Path) {
+    if from.is_dir() {
+        fs::create_dir_all(to).unwrap();
+        for entry in fs::read_dir(from).unwrap() {
+            let entry = entry.unwrap();
+            copy(&entry.path(), &to.join(entry.file_name()));
+        }
+    } else if from.exists() {
+        fs::copy(from, to).unwrap();
+    } else {
+        panic!("the repository has no {}", from.display());
+    }
+}

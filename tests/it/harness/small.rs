@@ -1,0 +1,130 @@
+//! The smallest project: one source `clinic`, one entity `items`; tests change what they are about.
+use super::{Database, Outcome, Project};
+
+pub struct Small {
+    input: String,
+    schema: String,
+    columns: Vec<(String, String)>,
+    key: bool,
+    sql: String,
+    rest: String,
+}
+
+pub const DATE: &str = "2023-05-01";
+
+impl Small {
+    pub fn new() -> Self {
+        Self {
+            input: "path: in/{date:%Y-%m-%d}.json".into(),
+            schema: "id: {type: string, required: true}\nn: bigint".into(),
+            columns: vec![("item_id".into(), "text".into()), ("n".into(), "int8".into())],
+            key: true,
+            sql: "select id as item_id, n from source\n".into(),
+            rest: String::new(),
+        }
+    }
+
+    /// The lines below `input:`.
+    pub fn input(mut self, lines: &str) -> Self {
+        self.input = lines.into();
+        self
+    }
+
+    /// The lines below `schema:`.
+    pub fn schema(mut self, lines: &str) -> Self {
+        self.schema = lines.into();
+        self
+    }
+
+    /// Columns and their types instead of `item_id` and `n`; there is no key then.
+    pub fn columns(mut self, columns: &[(&str, &str)]) -> Self {
+        self.columns = columns
+            .iter()
+            .map(|(name, kind)| ((*name).into(), (*kind).into()))
+            .collect();
+        self.key = false;
+        self
+    }
+
+    pub fn sql(mut self, sql: &str) -> Self {
+        self.sql = format!("{sql}\n");
+        self
+    }
+
+    /// More top-level lines of the source.
+    pub fn rest(mut self, lines: &str) -> Self {
+        self.rest = format!("{lines}\n");
+        self
+    }
+
+    pub fn project(&self) -> Project {
+        let indent = |text: &str, by: &str| text.lines().map(|line| format!("{by}{line}\n")).collect::<String>();
+        let required = |name: &str| {
+            if self.key && name == "item_id" {
+                ", nullable: false"
+            } else {
+                ""
+            }
+        };
+        let columns: String = self
+            .columns
+            .iter()
+            .map(|(name, kind)| format!("      {name}: {{type: \"{kind}\"{}}}\n", required(name)))
+            .collect();
+        let key = if self.key { "    key: [item_id]\n" } else { "" };
+        let ddl: String = self
+            .columns
+            .iter()
+            .map(|(name, kind)| {
+                format!(
+                    "  {name} {kind}{},\n",
+                    if required(name).is_empty() { "" } else { " not null" }
+                )
+            })
+            .collect();
+        let primary = if self.key {
+            ",\n  primary key (item_id, source, batch_date)"
+        } else {
+            ""
+        };
+        Project::new()
+            .file("pipeline.yaml", format!("name: small\nentities:\n  items:\n    columns:\n{columns}{key}"))
+            .file(
+                "pipelines/clinic.yaml",
+                format!(
+                    "name: clinic\ninput:\n{}schema:\n{}{}",
+                    indent(&self.input, "  "),
+                    indent(&self.schema, "  "),
+                    self.rest
+                ),
+            )
+            .file("sql/clinic/items.sql", &self.sql)
+            .file(
+                "migrations/V1__items.sql",
+                format!(
+                    "create table items (\n{ddl}  source text not null,\n  batch_date date not null{primary}\n) partition by list (source);\n"
+                ),
+            )
+    }
+
+    /// The project on a migrated database of its own.
+    pub fn on_server(&self) -> (Database, Project) {
+        let database = Database::fresh();
+        let project = self.project().on(&database);
+        project.run(&["migrate"]).code(0);
+        (database, project)
+    }
+}
+
+impl Project {
+    /// Writes the input of the one date that tests of the small project use.
+    #[must_use]
+    pub fn json(self, contents: impl AsRef<[u8]>) -> Self {
+        self.file(&format!("in/{DATE}.json"), contents)
+    }
+
+    /// Runs the one batch that tests of the small project use.
+    pub fn run_clinic(&self) -> Outcome {
+        self.run(&["run", "--source", "clinic", "--date", DATE])
+    }
+}

@@ -1,0 +1,27 @@
+//! The promises of this program, each tested through the binary: against a private PostgreSQL server with a database
+//! per test, and the embedded one. A module per promise; `harness` is what they stand on.
+#![allow(clippy::needless_pass_by_value, reason = "a test hands over what it made")]
+
+mod harness;
+
+mod cli;
+mod concurrency;
+mod dependencies;
+mod docs;
+mod examples;
+mod fifth_entity;
+mod first_run;
+mod formats;
+mod kill;
+mod migrate;
+mod original_data;
+mod privacy_of_errors;
+mod readers;
+mod replace;
+mod s3;
+mod sql;
+mod third_source;
+mod types;
+mod views;
+mod wrong_input;
+mod wrong_project;

@@ -1,0 +1,220 @@
+//! No value from the data is in any message, log line, run history or server log, whatever goes wrong.
+use crate::harness::{Database, Project, SOURCE_A, Small, batch, server};
+
+/// Digits too, so that it passes for a number where one is wanted.
+const CANARY: &str = "73911937";
+
+/// Runs, and looks for the canary everywhere; gives the exit code.
+fn run_and_search(database: &Database, project: &Project, args: &[&str], what: &str) -> i32 {
+    let mut code = 0;
+    for format in ["text", "json"] {
+        let mut all = args.to_vec();
+        all.extend(["--log-format", format, "-v", "-v"]);
+        let outcome = project.run(&all);
+        code = outcome.exit().unwrap();
+        assert!(!outcome.stdout.contains(CANARY), "{what}, stdout: {}", outcome.stdout);
+        assert!(!outcome.stderr.contains(CANARY), "{what}, stderr: {}", outcome.stderr);
+    }
+    let history = database.rows("select r::text from pipeline.runs r").join("\n");
+    assert!(!history.contains(CANARY), "{what}, pipeline.runs: {history}");
+    let status = project.run(&["status", "--output", "json"]);
+    assert!(!status.stdout.contains(CANARY), "{what}, status: {}", status.stdout);
+    let log = server().log();
+    if let Some(line) = log.lines().find(|line| line.contains(CANARY)) {
+        panic!("{what}, server log: {line}");
+    }
+    code
+}
+
+fn talkative(database: &Database) {
+    database.execute(&format!(
+        "alter database {0} set log_min_messages = debug1; alter database {0} set log_error_verbosity = verbose",
+        database.name
+    ));
+}
+
+#[test]
+fn values_that_do_not_fit_the_schema() {
+    let (database, project) = Small::new()
+        .schema("id: {type: string, required: true}\nn: bigint\nd: date\nx: {type: decimal(4,2)}\nl: {list: int}\ns:\n  struct:\n    b: bool\nt: timestamptz\nj: json")
+        .on_server();
+    talkative(&database);
+    let run = ["run", "--source", "clinic", "--date", "2023-05-01"];
+    for value in [
+        format!(r#""n": "{CANARY}""#),
+        format!(r#""n": {CANARY}.5"#),
+        format!(r#""n": {CANARY}{CANARY}{CANARY}{CANARY}"#),
+        format!(r#""n": tru{CANARY}"#),
+        format!(r#""n": -{CANARY}e"#),
+        format!(r#""d": "{CANARY}""#),
+        format!(r#""d": {CANARY}"#),
+        format!(r#""x": {CANARY}"#),
+        format!(r#""l": [1, "{CANARY}"]"#),
+        format!(r#""l": {{"{CANARY}": 1}}"#),
+        format!(r#""s": {{"b": "{CANARY}"}}"#),
+        format!(r#""s": ["{CANARY}"]"#),
+        format!(r#""t": "2023-05-01 {CANARY}""#),
+        format!(r#""n": "{CANARY}"#),
+        format!(r#""n": 1}} "{CANARY}" {{"#),
+        format!(r#""n": 1, {CANARY}"#),
+        format!(r#""n": 1, "n": {CANARY}"#),
+        format!(r#""n": 1, "surplus": \"{CANARY}"#),
+        format!("\"n\": 1, \"j\": {{\"a\": \u{1}{CANARY}}}"),
+    ] {
+        project.write("in/2023-05-01.json", format!("[{{\"id\": \"{CANARY}\", {value}}}]"));
+        let code = run_and_search(&database, &project, &run, &value);
+        assert!(code == 1 || value.contains("\"n\": 1, \"n\""), "{value} should fail");
+    }
+    // An undeclared field's name may itself be data.
+    project.edit("pipelines/clinic.yaml", "schema:", "on_unknown_field: ignore\nschema:");
+    project.write(
+        "in/2023-05-01.json",
+        format!(r#"[{{"id": "{CANARY}", "{CANARY}": {{"{CANARY}": 1}}}}]"#),
+    );
+    assert_eq!(run_and_search(&database, &project, &run, "an undeclared field"), 0);
+}
+
+#[test]
+fn values_that_break_a_transform() {
+    let run = ["run", "--source", "clinic", "--date", "2023-05-01"];
+    for (what, sql) in [
+        ("a cast", "select id as item_id, cast(t as bigint) as n from source"),
+        (
+            "a narrowing cast",
+            "select id as item_id, cast(arrow_cast(n, 'Int16') as bigint) as n from source",
+        ),
+        (
+            "a division",
+            "select id as item_id, n / (n - 73911937) as n from source",
+        ),
+        (
+            "an overflow",
+            "select id as item_id, n * 9223372036854775807 as n from source",
+        ),
+        (
+            "a date",
+            "select id as item_id, cast(to_date(t) as bigint) as n from source",
+        ),
+        (
+            "a timestamp",
+            "select id as item_id, cast(to_timestamp(t) as bigint) as n from source",
+        ),
+        (
+            "a regular expression",
+            "select id as item_id, cast(regexp_like(t, t) as bigint) as n from source",
+        ),
+        (
+            "a decode",
+            "select id as item_id, cast(length(encode(decode(t, 'hex'), 'hex')) as bigint) as n from source",
+        ),
+        (
+            "a type that is named by the data",
+            "select arrow_cast(id, 'Utf8') as item_id, cast(cast(t as date) as bigint) as n from source",
+        ),
+    ] {
+        let (database, project) = Small::new()
+            .schema("id: {type: string, required: true}\nn: bigint\nt: string")
+            .sql(sql)
+            .on_server();
+        talkative(&database);
+        project.write(
+            "in/2023-05-01.json",
+            format!(r#"[{{"id": "{CANARY}", "n": {CANARY}, "t": "({CANARY}x"}}]"#),
+        );
+        let sql_holds_it = sql.contains(CANARY);
+        let outcome = project.run(&run);
+        assert_eq!(outcome.exit(), Some(1), "{what}: {outcome:?}");
+        if !sql_holds_it {
+            run_and_search(&database, &project, &run, what);
+        }
+    }
+}
+
+#[test]
+fn values_that_postgresql_refuses() {
+    let run = ["run", "--source", "clinic", "--date", "2023-05-01"];
+    for (what, kind, value) in [
+        ("NUL", "text", r"\u0000"),
+        ("too long", "varchar(3)", ""),
+        ("no uuid", "uuid", ""),
+        ("NUL in JSON", "jsonb", r"\u0000"),
+    ] {
+        let schema = if kind == "jsonb" { "t: json" } else { "t: string" };
+        let (database, project) = Small::new()
+            .columns(&[("t", kind)])
+            .schema(schema)
+            .sql("select t from source")
+            .on_server();
+        talkative(&database);
+        project.write("in/2023-05-01.json", format!(r#"[{{"t": "{CANARY}{value}"}}]"#));
+        assert_eq!(run_and_search(&database, &project, &run, what), 1, "{what}");
+    }
+}
+
+#[test]
+fn a_key_that_comes_twice() {
+    let (database, project) = Small::new().on_server();
+    talkative(&database);
+    let project = project.json(format!(
+        r#"[{{"id": "{CANARY}", "n": 1}}, {{"id": "{CANARY}", "n": 2}}]"#
+    ));
+    let code = run_and_search(
+        &database,
+        &project,
+        &["run", "--source", "clinic", "--date", "2023-05-01"],
+        "a duplicate key",
+    );
+    assert_eq!(code, 1);
+}
+
+#[test]
+fn a_view_that_breaks_on_the_data_when_refreshed() {
+    let (database, project) = Small::new().on_server();
+    talkative(&database);
+    let project = project.json(format!(r#"[{{"id": "x{CANARY}", "n": 1}}]"#)).file(
+        "sql/materialized/broken.sql",
+        "select item_id::int as number from items\n",
+    );
+    project.run(&["views"]).code(0);
+    // The server's own log is beyond us here: it logs the cast that the view's author wrote.
+    let outcome = project.run(&["run", "--source", "clinic", "--date", "2023-05-01", "-v", "-v"]);
+    assert_eq!(outcome.exit(), Some(1), "{outcome:?}");
+    assert!(outcome.stderr.contains("broken"), "{}", outcome.stderr);
+    outcome.output_lacks(CANARY);
+}
+
+#[test]
+fn values_of_a_batch_that_loads() {
+    let database = Database::migrated();
+    talkative(&database);
+    let project = Project::of_repository().on(&database);
+    project.input("source_a", "20230501", batch(SOURCE_A, CANARY, 20));
+    let run = ["run", "--source", "a", "--date", "2023-05-01"];
+    assert_eq!(run_and_search(&database, &project, &run, "a batch that loads"), 0);
+    assert_eq!(database.count(&format!("patients where name = '{CANARY}'")), 20);
+}
+
+#[test]
+fn csv_cells() {
+    let (database, project) = Small::new()
+        .input("path: in/{date:%Y-%m-%d}.csv\nformat: csv")
+        .schema("id: string\nn: bigint")
+        .on_server();
+    talkative(&database);
+    let run = ["run", "--source", "clinic", "--date", "2023-05-01"];
+    for text in [
+        format!("id,n\n{CANARY},x{CANARY}\n"),
+        format!("id,n\n{CANARY}\n"),
+        format!("id,n\n{CANARY},1,{CANARY}\n"),
+        format!("id,n\n\"{CANARY},1\n"),
+        format!("{CANARY},n\n1,1\n"),
+    ] {
+        project.write("in/2023-05-01.csv", &text);
+        // The first line is a header: a name that is not declared there is shown to be helpful, unless it is all there is.
+        if text.starts_with("id") {
+            assert_eq!(run_and_search(&database, &project, &run, &text), 1, "{text}");
+        } else {
+            project.run(&run).code(1);
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Input from a bucket of an S3-compatible server. gs://, az:// and https:// go through the same code and are not tested.
+use crate::harness::{Bucket, Database, Project, SECRET, Small, repository};
+
+const RUN: [&str; 6] = ["run", "--all-sources", "--start", "20230501", "--end", "20230502"];
+
+#[test]
+fn the_example_runs_from_a_bucket() {
+    let bucket = Bucket::serve();
+    let local = Database::migrated();
+    let project = Project::with_examples().on(&local);
+    project.run(&RUN).code(0);
+
+    let database = Database::migrated();
+    let project = Project::of_repository().on(&database).with_bucket(&bucket);
+    for source in ["source_a", "source_b"] {
+        project.edit(
+            &format!("pipelines/{source}.yaml"),
+            "path: examples/data/",
+            "path: s3://bucket/data/",
+        );
+        for date in ["20230501", "20230502"] {
+            let key = format!("data/{source}/{date}/visit_events.json");
+            bucket.put(&key, std::fs::read(repository().join("examples").join(&key)).unwrap());
+        }
+    }
+    project.run(&RUN).code(0);
+    assert_eq!(database.content(), local.content());
+    let files =
+        database.value("select files->0->>'path' from pipeline.runs where source = 'source_a' order by run_id limit 1");
+    assert!(files.starts_with("s3://bucket/data/source_a/2023050"), "{files}");
+}
+
+fn small(path: &str) -> (Database, Project) {
+    Small::new().input(&format!("path: {path}")).on_server()
+}
+
+#[test]
+fn globs_list_a_bucket() {
+    let bucket = Bucket::serve();
+    bucket.put("in/2023-05-01/a_1.json", r#"{"id": "a"}"#);
+    bucket.put("in/2023-05-01/deep/a_2.json", r#"{"id": "b"}"#);
+    bucket.put("in/2023-05-01/b_3.json", r#"{"id": "c"}"#);
+    bucket.put("in/2023-05-02/a_1.json", r#"{"id": "d"}"#);
+    let (database, project) = small("s3://bucket/in/{date:%Y-%m-%d}/**/a_*.json");
+    project.with_bucket(&bucket).run_clinic().code(0);
+    assert_eq!(database.rows("select item_id from items order by 1"), ["a", "b"]);
+}
+
+#[test]
+fn a_large_object_arrives_whole() {
+    let bucket = Bucket::serve();
+    let records: Vec<String> = (0..100_000)
+        .map(|number| format!(r#"{{"id": "{number}", "n": {number}, "pad": "{:0>80}"}}"#, number))
+        .collect();
+    bucket.put("big-20230501.json", format!("[{}]", records.join(",")));
+    let (database, project) = small("s3://bucket/big-{date:%Y%m%d}.json");
+    project.edit(
+        "pipelines/clinic.yaml",
+        "schema:\n",
+        "on_unknown_field: ignore\nschema:\n",
+    );
+    project.with_bucket(&bucket).run_clinic().code(0);
+    assert_eq!(
+        database.value("select count(*) || ' ' || sum(n) from items"),
+        "100000 4999950000"
+    );
+}
+
+#[test]
+fn a_missing_object_is_a_missing_input() {
+    let bucket = Bucket::serve();
+    let (database, project) = small("s3://bucket/in/{date:%Y%m%d}.json");
+    let project = project.with_bucket(&bucket);
+    project
+        .run_clinic()
+        .code(1)
+        .stderr_contains("s3://bucket/in/20230501.json");
+    project.edit("pipelines/clinic.yaml", "schema:", "  on_missing: skip\nschema:");
+    project.run_clinic().code(0);
+    assert_eq!(database.count("items"), 0);
+}
+
+#[test]
+fn a_server_that_is_down_is_unreachable() {
+    let mut bucket = Bucket::serve();
+    bucket.stop();
+    let (_database, project) = small("s3://bucket/in-{date:%Y%m%d}.json");
+    project
+        .with_bucket(&bucket)
+        .run_clinic()
+        .code(3)
+        .stderr_contains("s3://bucket/in-20230501.json")
+        .output_lacks(SECRET);
+}
+
+#[test]
+fn a_wrong_secret_is_said_and_not_shown() {
+    let bucket = Bucket::serve();
+    bucket.put("in-20230501.json", r#"{"id": "a"}"#);
+    let (_database, project) = small("s3://bucket/in-{date:%Y%m%d}.json");
+    let project = project
+        .with_bucket(&bucket)
+        .env("AWS_SECRET_ACCESS_KEY", "another-secret-another");
+    let outcome = project
+        .run_clinic()
+        .code(3)
+        .stderr_contains("s3://bucket/in-20230501.json");
+    outcome.output_lacks("another-secret-another");
+}
+
+#[test]
+fn the_endpoint_may_stand_in_the_file() {
+    let bucket = Bucket::serve();
+    bucket.put("in-20230501.json", r#"{"id": "a"}"#);
+    let input = format!(
+        "path: s3://bucket/in-{{date:%Y%m%d}}.json\nstorage: {{endpoint: \"{}\", region: us-east-1, allow_http: \"true\"}}",
+        bucket.endpoint
+    );
+    let (database, project) = Small::new().input(&input).on_server();
+    project
+        .env("AWS_ACCESS_KEY_ID", crate::harness::KEY)
+        .env("AWS_SECRET_ACCESS_KEY", SECRET)
+        .run_clinic()
+        .code(0);
+    assert_eq!(database.count("items"), 1);
+}

@@ -1,0 +1,178 @@
+//! Functions and views of sql/: ordered by what they read, replaced with their grants, never over somebody else's.
+use crate::harness::{Database, Project, Small};
+
+fn small() -> (Database, Project) {
+    let (database, project) = Small::new().on_server();
+    (database, project.json(r#"[{"id": "a", "n": 1}, {"id": "b", "n": 2}]"#))
+}
+
+#[test]
+fn files_are_made_in_the_order_of_what_they_read() {
+    let (database, project) = small();
+    let project = project
+        .file("sql/views/a_last.sql", "select doubled, plus_one(doubled) as more from b_middle\n")
+        .file("sql/materialized/b_middle.sql", "-- unique: item_id\nselect item_id, doubled from c_first\n")
+        .file("sql/views/c_first.sql", "select item_id, n * 2 as doubled from items\n")
+        .file(
+            "sql/functions/plus_one.sql",
+            "create function plus_one(bigint) returns bigint language sql immutable as $$ select $1 + 1 $$\n",
+        )
+        .file(
+            "sql/functions/a_total.sql",
+            "create function a_total() returns numeric language sql stable as $$ select sum(doubled) from b_middle $$\n",
+        );
+    project.run(&["views"]).code(0);
+    project.run_clinic().code(0);
+    assert_eq!(database.rows("select * from a_last order by 1"), ["2|3", "4|5"]);
+    assert_eq!(database.value("select a_total()"), "6");
+    // Again, with nothing changed.
+    project.run(&["views"]).code(0);
+    assert_eq!(database.rows("select * from a_last order by 1"), ["2|3", "4|5"]);
+}
+
+#[test]
+fn a_materialized_view_is_refreshed_after_a_run_that_changed_what_it_reads() {
+    let (database, project) = small();
+    let project = project.file("sql/materialized/total.sql", "select sum(n) as total from items\n");
+    project.run(&["views"]).code(0);
+    project.run_clinic().code(0);
+    assert_eq!(database.value("select total from total"), "3");
+    let project = project.json(r#"{"id": "a", "n": 40}"#);
+    project.run_clinic().code(0);
+    assert_eq!(database.value("select total from total"), "40");
+    project
+        .run(&["drop", "--source", "clinic", "--date", "20230501", "--yes"])
+        .code(0);
+    assert_eq!(database.value("select total from total"), "");
+}
+
+#[test]
+fn a_materialized_view_with_a_unique_index_is_refreshed_while_it_is_read() {
+    let (database, project) = small();
+    let project = project.file(
+        "sql/materialized/copy.sql",
+        "-- unique: item_id\nselect item_id, n from items\n",
+    );
+    project.run(&["views"]).code(0);
+    project.run_clinic().code(0);
+    let mut reader = database.client();
+    reader.batch_execute("begin; select * from copy").unwrap();
+    let project = project.json(r#"{"id": "c", "n": 3}"#);
+    // Were it not concurrent, this would wait for the reader for ever.
+    project.run_clinic().code(0);
+    assert_eq!(database.rows("select * from copy"), ["c|3"]);
+    reader.batch_execute("commit").unwrap();
+}
+
+#[test]
+fn a_replaced_view_keeps_its_grants_and_its_readers() {
+    let (database, project) = small();
+    let role = format!("reader_{}", database.name);
+    let project = project
+        .file("sql/views/shown.sql", "select item_id from items\n")
+        .file("sql/materialized/kept.sql", "select n from items\n")
+        .file(
+            "sql/functions/one.sql",
+            "create function one() returns int language sql as $$ select 1 $$\n",
+        );
+    project.run(&["views"]).code(0);
+    database.execute(&format!(
+        "create role {role}; grant select on shown, kept to {role}; grant select (item_id) on shown to {role};
+         revoke execute on function one() from public; grant execute on function one() to {role}"
+    ));
+    project.write("sql/views/shown.sql", "select n as number, item_id from items\n");
+    project.write("sql/materialized/kept.sql", "select n + 1 as n from items\n");
+    project.write(
+        "sql/functions/one.sql",
+        "create function one() returns bigint language sql as $$ select 1::bigint $$\n",
+    );
+    project.run(&["views"]).code(0);
+    let may = |what: &str| database.value(&format!("select {what}"));
+    assert_eq!(may(&format!("has_table_privilege('{role}', 'shown', 'select')")), "t");
+    assert_eq!(may(&format!("has_table_privilege('{role}', 'kept', 'select')")), "t");
+    assert_eq!(
+        may(&format!("has_function_privilege('{role}', 'one()', 'execute')")),
+        "t"
+    );
+    assert_eq!(may("has_function_privilege('public', 'one()', 'execute')"), "f");
+    assert_eq!(database.value("select pg_typeof(one())"), "bigint");
+    assert_eq!(
+        database.rows("select attname from pg_attribute where attrelid = 'shown'::regclass order by attnum"),
+        ["number", "item_id"]
+    );
+    database.execute(&format!("drop owned by {role}; drop role {role}"));
+}
+
+#[test]
+fn a_strangers_view_on_ours_is_named_and_the_change_refused() {
+    let (database, project) = small();
+    let project = project.file("sql/views/ours.sql", "select item_id, n from items\n");
+    project.run(&["views"]).code(0);
+    database.execute("create schema bi; create view bi.theirs as select item_id from ours");
+    // A change that would need to drop it.
+    project.write("sql/views/ours.sql", "select n, item_id from items\n");
+    project
+        .run(&["views"])
+        .code(2)
+        .stderr_contains("bi.theirs")
+        .stderr_contains("ours");
+    assert_eq!(
+        database.rows("select attname from pg_attribute where attrelid = 'ours'::regclass order by attnum"),
+        ["item_id", "n"]
+    );
+    assert_eq!(database.count("bi.theirs"), 0);
+}
+
+#[test]
+fn a_strangers_object_of_the_same_name_is_not_replaced() {
+    let (database, project) = small();
+    database.execute("create view report as select 1 as theirs");
+    let project = project.file("sql/views/report.sql", "select item_id from items\n");
+    project.run(&["views"]).code(2).stderr_contains("report");
+    assert_eq!(database.value("select theirs from report"), "1");
+}
+
+#[test]
+fn a_view_whose_file_is_gone_is_dropped() {
+    let (database, project) = small();
+    let project = project
+        .file("sql/views/ours.sql", "select item_id, n from items\n")
+        .file("sql/views/more.sql", "select n from ours\n");
+    project.run(&["views"]).code(0);
+    project.remove("sql/views/more.sql");
+    project.run(&["views"]).code(0);
+    assert_eq!(
+        database.rows("select relname from pg_class where relkind = 'v' and relnamespace = 'public'::regnamespace"),
+        ["ours"]
+    );
+}
+
+#[test]
+fn a_wrong_view_changes_nothing() {
+    let (database, project) = small();
+    let project = project
+        .file("sql/views/a_good.sql", "select item_id from items\n")
+        .file("sql/views/wrong.sql", "select item_id,\n       no_such from items\n");
+    project
+        .run(&["views"])
+        .code(2)
+        .stderr_contains("sql/views/wrong.sql")
+        .stderr_contains("no_such");
+    assert_eq!(
+        database.count("pg_class where relkind = 'v' and relnamespace = 'public'::regnamespace"),
+        0
+    );
+}
+
+#[test]
+fn views_that_read_each_other_are_refused() {
+    let (_database, project) = small();
+    let project = project
+        .file("sql/views/a.sql", "select * from b\n")
+        .file("sql/views/b.sql", "select * from a\n");
+    project
+        .run(&["views"])
+        .code(2)
+        .stderr_contains("sql/views/a.sql")
+        .stderr_contains("sql/views/b.sql");
+}
