@@ -93,7 +93,7 @@ fn query_csv(result: &QueryResult) -> String {
             text.to_owned()
         }
     };
-    let mut text = result.columns.iter().map(|c| field(&c.name)).collect::<Vec<_>>().join(",");
+    let mut text = result.columns.iter().map(|c| field(c)).collect::<Vec<_>>().join(",");
     for row in &result.rows {
         text.push('\n');
         let cells: Vec<String> = row.iter().map(|cell| cell.as_deref().map_or_else(String::new, field)).collect();

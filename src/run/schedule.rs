@@ -123,7 +123,7 @@ pub async fn run(
         observer.refreshing();
         let changed: Vec<String> = changed.into_iter().collect();
         match views::refresh(worker.warehouse(), worker.project(), &changed).await {
-            Ok(names) => refreshed = names,
+            Ok(done) => refreshed = done.into_iter().map(|view| view.name).collect(),
             Err(error) => refresh_error = Some(error),
         }
     }

@@ -3,7 +3,7 @@
 //!
 //! `FAILPOINTS="stage.mid_copy=return(abort)"` ends the process there, as kill -9 does; `return` alone gives an error.
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// All of them, in the order a batch meets them.
 pub const ALL: &[&str] = &[
@@ -41,7 +41,7 @@ pub(super) fn hit(name: &'static str) -> Result<()> {
         if action.as_deref() == Some("abort") {
             std::process::abort();
         }
-        Err(Error::batch(format!("stopped at the failpoint {name}")))
+        Err(crate::error::Error::batch(format!("stopped at the failpoint {name}")))
     });
     let _ = name;
     Ok(())
