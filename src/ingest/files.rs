@@ -75,15 +75,12 @@ impl fmt::Debug for Listing {
 pub async fn list(root: &Path, source: &Source, date: NaiveDate) -> Result<Option<Listing>> {
     let input = &source.input;
     let path = expand_date(&input.path, date);
-    let mut found = match scheme(&path) {
-        Some(_) => list_remote(&path, &input.storage).await?,
-        None => {
-            let root = root.to_owned();
-            let path = path.clone();
-            tokio::task::spawn_blocking(move || list_local(&root, &path))
-                .await
-                .map_err(|error| Error::batch("listing the input stopped").cause(error))??
-        }
+    let mut found = if scheme(&path).is_some() {
+        list_remote(&path, &input.storage).await?
+    } else {
+        let (root, path) = (root.to_owned(), path.clone());
+        let listing = tokio::task::spawn_blocking(move || list_local(&root, &path)).await;
+        listing.map_err(|error| Error::batch("listing the input stopped").cause(error))??
     };
     if found.is_empty() {
         return match input.on_missing {
