@@ -23,7 +23,7 @@ static NAMES: AtomicUsize = AtomicUsize::new(0);
 pub fn server() -> Option<&'static TestServer> {
     SERVER
         .get_or_init(|| {
-            let server = binaries().map(|binaries| start(&binaries));
+            let server = binaries().map(|binaries| start(&binaries, "", |_| String::new()));
             if server.is_none() {
                 eprintln!("no PostgreSQL is installed: tests against a server are skipped");
             }
@@ -43,6 +43,11 @@ pub async fn both() -> Vec<Warehouse> {
     let mut all = vec![Warehouse::open(Database::Memory, 1).await.unwrap()];
     all.extend(fresh(4).await);
     all
+}
+
+/// Another server, set up by `prepare`: it gets the data folder, may write there, and gives options of `postgres`.
+pub fn server_with(name: &str, prepare: impl FnOnce(&Path) -> String) -> Option<TestServer> {
+    Some(start(&binaries()?, name, prepare))
 }
 
 impl TestServer {
@@ -88,8 +93,8 @@ fn command(binary: &Path) -> Command {
     command
 }
 
-fn start(binaries: &Path) -> TestServer {
-    let folder = PathBuf::from(format!("/tmp/pipeline-test-{}", std::process::id()));
+fn start(binaries: &Path, name: &str, prepare: impl FnOnce(&Path) -> String) -> TestServer {
+    let folder = PathBuf::from(format!("/tmp/pipeline-test-{}{name}", std::process::id()));
     std::fs::create_dir(&folder).unwrap();
     std::fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
     let data = folder.join("data");
@@ -105,8 +110,9 @@ fn start(binaries: &Path) -> TestServer {
         .unwrap()
         .port();
     let options = format!(
-        "-p {port} -k {} -c listen_addresses=127.0.0.1 -c fsync=off",
-        folder.display()
+        "-p {port} -k {} -c listen_addresses=127.0.0.1 -c fsync=off {}",
+        folder.display(),
+        prepare(&data)
     );
     let mut pg_ctl = command(&binaries.join("pg_ctl"));
     pg_ctl
