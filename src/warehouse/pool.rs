@@ -68,7 +68,7 @@ impl Warehouse {
     }
 
     async fn open_embedded(dir: Option<std::path::PathBuf>) -> Result<(Dialer, Option<Embedded>, usize)> {
-        let embedded = Embedded::start(dir, None).await?;
+        let embedded = Embedded::start(dir).await?;
         let dialer = Dialer::to_embedded(embedded.config(), embedded.describe().to_owned());
         Ok((dialer, Some(embedded), 1))
     }
