@@ -313,7 +313,7 @@ mod tests {
             .await
             .unwrap();
         eprintln!("held");
-        tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+        tokio::time::sleep(std::time::Duration::from_mins(1)).await;
     }
 
     #[tokio::test(flavor = "multi_thread")]

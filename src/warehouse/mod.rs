@@ -21,6 +21,7 @@ mod passfile;
 mod place;
 mod serve;
 mod server;
+mod target;
 #[cfg(test)]
 mod testing;
 mod tls;

@@ -106,21 +106,20 @@ async fn serve_one(client: &mut TcpStream, embedded: &Embedded, free: &Semaphore
 /// The packet that opens a session; `None` where the client wanted something else, or left.
 async fn startup(client: &mut TcpStream) -> std::io::Result<Option<Vec<u8>>> {
     loop {
-        let mut head = [0; 8];
-        if client.read_exact(&mut head).await.is_err() {
+        let (Ok(length), Ok(code)) = (client.read_u32().await, client.read_u32().await) else {
             return Ok(None);
-        }
-        let [a, b, c, d, e, f, g, h] = head;
-        let length = usize::try_from(u32::from_be_bytes([a, b, c, d])).unwrap_or(usize::MAX);
-        match u32::from_be_bytes([e, f, g, h]) {
+        };
+        let whole = usize::try_from(length).unwrap_or(usize::MAX);
+        match code {
             SSL_REQUEST | GSS_REQUEST => client.write_all(b"N").await?,
             // The embedded database runs one statement at a time and can't be interrupted.
             CANCEL_REQUEST => return Ok(None),
-            _ if !(head.len()..=LONGEST_STARTUP).contains(&length) => return Ok(None),
+            _ if !(8..=LONGEST_STARTUP).contains(&whole) => return Ok(None),
             _ => {
-                let mut packet = head.to_vec();
-                packet.resize(length, 0);
-                client.read_exact(&mut packet[head.len()..]).await?;
+                let mut packet = [length.to_be_bytes(), code.to_be_bytes()].concat();
+                let head = packet.len();
+                packet.resize(whole, 0);
+                client.read_exact(&mut packet[head..]).await?;
                 return Ok(Some(packet));
             }
         }

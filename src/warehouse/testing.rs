@@ -50,6 +50,11 @@ pub fn server_with(name: &str, prepare: impl FnOnce(&Path) -> String) -> Option<
     Some(start(&binaries()?, name, prepare))
 }
 
+/// A server by its connection string alone, without the environment.
+pub fn database(conninfo: &str) -> Database {
+    Database::choose_from(Some(conninfo), Path::new("/"), &|_| None).unwrap()
+}
+
 impl TestServer {
     pub async fn create(&self) -> String {
         let name = format!("t{}", NAMES.fetch_add(1, Ordering::Relaxed));
@@ -64,14 +69,10 @@ impl TestServer {
         name
     }
 
-    pub fn database(&self, conninfo: &str) -> Database {
-        Database::choose_from(Some(conninfo), Path::new("/"), &|_| None).unwrap()
-    }
-
-    pub async fn open(&self, database: &str, connections: usize) -> Warehouse {
+    pub async fn open(&self, name: &str, connections: usize) -> Warehouse {
         let (folder, port) = (self.folder.display(), self.port);
-        let conninfo = format!("host={folder} port={port} user=postgres dbname={database}");
-        Warehouse::open(self.database(&conninfo), connections).await.unwrap()
+        let conninfo = format!("host={folder} port={port} user=postgres dbname={name}");
+        Warehouse::open(database(&conninfo), connections).await.unwrap()
     }
 }
 
@@ -134,19 +135,21 @@ fn stop_with_us(binaries: &Path, folder: &Path, data: &Path) {
         .map(|w| w.to_string_lossy().into_owned())
         .collect();
     let script = format!(
-        "while kill -0 {} 2>/dev/null; do sleep 0.5; done; {} -s -m immediate -D {} stop; rm -rf {}",
+        "(while kill -0 {} 2>/dev/null; do sleep 0.5; done; {} -s -m immediate -D {} stop; rm -rf {}) &",
         std::process::id(),
         words.join(" "),
         data.display(),
         folder.display()
     );
-    Command::new("sh")
+    // The shell leaves a child of its own behind, so that there is nothing to wait for.
+    let started = Command::new("sh")
         .args(["-c", &script])
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
-        .spawn()
+        .status()
         .unwrap();
+    assert!(started.success());
 }
 
 /// A column without a description.

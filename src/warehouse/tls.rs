@@ -210,7 +210,7 @@ mod tests {
     use std::process::Command;
 
     use super::super::Warehouse;
-    use super::super::testing::{TestServer, server_with};
+    use super::super::testing::{TestServer, database, server_with};
     use super::*;
 
     /// Makes authorities, a server's and a client's certificate, and a pg_hba.conf that wants TLS of some users.
@@ -253,7 +253,7 @@ chown --reference=PG_VERSION *.key *.crt pg_hba.conf
     /// Whether a connection is encrypted, or why there is none.
     async fn encrypted(server: &TestServer, rest: &str) -> Result<bool, String> {
         let conninfo = format!("hostaddr=127.0.0.1 port={} dbname=postgres {rest}", server.port);
-        let opened = Warehouse::open(server.database(&conninfo), 1).await;
+        let opened = Warehouse::open(database(&conninfo), 1).await;
         let warehouse = opened.map_err(|error| error.cause.unwrap_or(error.message))?;
         let connection = warehouse.acquire().await.map_err(|error| error.to_string())?;
         let row = connection
@@ -317,7 +317,7 @@ chown --reference=PG_VERSION *.key *.crt pg_hba.conf
             server.folder.display(),
             server.port
         );
-        let admin = Warehouse::open(server.database(&superuser), 1).await.unwrap();
+        let admin = Warehouse::open(database(&superuser), 1).await.unwrap();
         let roles = "CREATE ROLE tls_only LOGIN; CREATE ROLE plain_only LOGIN; CREATE ROLE certified LOGIN";
         admin.acquire().await.unwrap().batch_execute(roles).await.unwrap();
         assert_eq!(try_("host=db.test user=tls_only sslmode=allow").await, Ok(true));
