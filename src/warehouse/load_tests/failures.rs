@@ -151,10 +151,7 @@ async fn a_lost_lease_session_hands_the_batch_to_another_run() {
         .swap(&mut client, &world.entities, staged, Summary::default())
         .await
         .unwrap_err();
-    assert!(
-        error.message.contains("can't be swapped in") || error.message.contains("superseded"),
-        "{error}"
-    );
+    assert_eq!(error.message, "run 2 of source_b 2023-05-02 was superseded");
     drop(client);
     assert_eq!(world.rows("patients").await, ["(a,new,source_b,2023-05-02)"]);
 }

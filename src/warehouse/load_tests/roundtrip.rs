@@ -2,7 +2,7 @@
 
 use arrow::array::*;
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, TimeUnit, i256};
+use arrow::datatypes::{DataType, i256};
 use bytes::{Bytes, BytesMut};
 use futures::SinkExt;
 use proptest::collection::vec;
@@ -338,21 +338,16 @@ async fn dates_and_times() {
 
         let first = i64::from(first) * 86_400_000_000;
         let micros = values(
-            &[first, i64::MAX, 0, -1],
-            prop_oneof![first..=i64::MAX, -1_000_000_000_000..1_000_000_000_000i64],
+            &[first, i64::MAX - 1, 0, -1],
+            prop_oneof![first..i64::MAX, -1_000_000_000_000..1_000_000_000_000i64],
         );
-        let array: ArrayRef = Arc::new(TimestampMicrosecondArray::from(micros.clone()));
+        let array = Arc::new(TimestampMicrosecondArray::from(micros.clone()));
         let shown = "(extract(epoch from c) * 1000000)::numeric(30,0)::text";
         assert_eq!(
-            through(&client, PgType::Timestamp, array.clone(), shown).await,
+            through(&client, PgType::Timestamp, array, shown).await,
             texts_of(&micros)
         );
         client.batch_execute("SET timezone = 'Asia/Kathmandu'").await.unwrap();
-        let zoned = cast(
-            &array,
-            &DataType::Timestamp(TimeUnit::Microsecond, Some("+02:00".into())),
-        )
-        .unwrap();
         assert_eq!(
             through(
                 &client,
@@ -363,7 +358,6 @@ async fn dates_and_times() {
             .await,
             texts_of(&micros)
         );
-        drop(zoned);
         let seconds = values(&[-1, 9_224_318_015_999], -100_000_000_000..9_000_000_000_000i64);
         let array = Arc::new(TimestampSecondArray::from(seconds.clone()));
         let shown = "extract(epoch from c)::numeric(30,0)::text";
