@@ -3,18 +3,25 @@
 //! no value from the data and no password leaves it in an error, a log line or a Debug output.
 
 pub mod claim;
+pub mod contract;
 pub mod database;
+pub mod ddl;
 pub mod drop;
 pub mod encode;
 pub mod error;
 pub mod failpoint;
 pub mod leaf;
+pub mod migrate;
 pub mod orphans;
 pub mod pool;
+pub mod query;
 pub mod runs;
+pub mod sql;
 pub mod stage;
 pub mod swap;
+pub mod views;
 
+mod catalog;
 mod connect;
 mod conninfo;
 mod embedded;
@@ -23,8 +30,10 @@ mod holder;
 #[cfg(test)]
 mod load_tests;
 mod passfile;
+mod place;
 mod serve;
 mod server;
+mod target;
 #[cfg(test)]
 mod testing;
 mod tls;

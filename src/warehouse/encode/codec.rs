@@ -6,6 +6,7 @@ use arrow::datatypes::DataType;
 use super::numeric::Numeric;
 use super::texts::Texts;
 use crate::project::PgType;
+use crate::warehouse::ddl::type_name;
 
 /// The encoding of one column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,13 +32,13 @@ pub(super) enum Codec {
 /// Says when a plan is made whether a column of this Arrow type fits a column of this PostgreSQL type without loss. What
 /// depends on the single value (a text's length, a decimal's digits, whether a text is JSON) is checked by row.
 ///
-/// The error continues a sentence that names the column: "is Int64, the contract says int4: CAST(... AS INT)".
+/// The error continues a sentence that names the column: "is Int64, the contract says integer: CAST(... AS INT)".
 pub fn accepts(arrow: &DataType, pg: &PgType) -> Result<(), String> {
     match Codec::choose(arrow, *pg) {
         Some(codec) if !narrows(arrow, codec) => Ok(()),
         _ => Err(format!(
             "is {arrow}, the contract says {}: {}",
-            sql_type(*pg),
+            type_name(*pg),
             remedy(arrow, *pg)
         )),
     }
@@ -141,29 +142,6 @@ fn datafusion_type(pg: PgType) -> String {
     }
 }
 
-/// The type's name in PostgreSQL's SQL.
-pub(in crate::warehouse) fn sql_type(pg: PgType) -> String {
-    match pg {
-        PgType::Text => "text".to_owned(),
-        PgType::Varchar(None) => "varchar".to_owned(),
-        PgType::Varchar(Some(limit)) => format!("varchar({limit})"),
-        PgType::Bool => "bool".to_owned(),
-        PgType::Int2 => "int2".to_owned(),
-        PgType::Int4 => "int4".to_owned(),
-        PgType::Int8 => "int8".to_owned(),
-        PgType::Float4 => "float4".to_owned(),
-        PgType::Float8 => "float8".to_owned(),
-        PgType::Numeric(None) => "numeric".to_owned(),
-        PgType::Numeric(Some((precision, scale))) => format!("numeric({precision},{scale})"),
-        PgType::Date => "date".to_owned(),
-        PgType::Timestamp => "timestamp".to_owned(),
-        PgType::TimestampTz => "timestamptz".to_owned(),
-        PgType::Jsonb => "jsonb".to_owned(),
-        PgType::Uuid => "uuid".to_owned(),
-        PgType::TextArray => "text[]".to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -207,7 +185,7 @@ mod tests {
         let says = |arrow: &DataType, pg| accepts(arrow, &pg).unwrap_err();
         assert_eq!(
             says(&DataType::Int64, PgType::Int4),
-            "is Int64, the contract says int4: CAST(... AS INT)"
+            "is Int64, the contract says integer: CAST(... AS INT)"
         );
         assert_eq!(
             says(&DataType::Float64, PgType::Numeric(Some((10, 2)))),

@@ -27,12 +27,12 @@ use arrow::array::{Array, AsArray, RecordBatch, UInt64Array};
 use arrow::datatypes::{DataType, Schema, UInt64Type};
 use bytes::{BufMut, BytesMut};
 
+use super::ddl::type_name;
 use crate::project::{Batch, Entity};
 
 use cells::Cells;
 use codec::Codec;
 pub use codec::accepts;
-pub(in crate::warehouse) use codec::sql_type;
 
 /// What a binary COPY starts with: the signature, no flags, no extension.
 pub const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
@@ -97,7 +97,7 @@ impl Encoder {
                     "column {} is {}, the contract says {}",
                     column.name,
                     field.data_type(),
-                    sql_type(column.pg_type)
+                    type_name(column.pg_type)
                 )
             })?;
             let arrow = field.data_type().clone();

@@ -12,7 +12,7 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
 use super::*;
-use crate::warehouse::encode::{Encoder, HEADER, TRAILER, accepts, sql_type};
+use crate::warehouse::encode::{Encoder, HEADER, TRAILER, accepts};
 use crate::warehouse::error::describe;
 
 /// `edges`, then values drawn from `strategy`, then a null.
@@ -41,7 +41,7 @@ async fn through(client: &Client, pg: PgType, array: ArrayRef, shown: &str) -> V
     out.extend_from_slice(TRAILER);
     let table = format!(
         "DROP TABLE IF EXISTS trip; CREATE TABLE trip (n int8, c {}, source text, batch_date date)",
-        sql_type(pg)
+        ddl::type_name(pg)
     );
     client.batch_execute(&table).await.unwrap();
     let sink = client

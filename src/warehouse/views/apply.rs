@@ -1,0 +1,340 @@
+//! One transaction that brings the views to what their files say. Their order is found by trying: what fails for lack
+//! of another waits until that is there. An object that can't be replaced in place is dropped with those of ours that
+//! stand on it, and all of them are made again.
+
+use std::collections::{BTreeMap, HashSet, VecDeque};
+
+use tokio_postgres::Client;
+use tokio_postgres::types::{Oid, Type};
+
+use super::super::error::{db_error, sqlstate};
+use super::super::pool::Connection;
+use super::file::{Definition, qualified};
+use super::keep::Kept;
+use super::registry::{self, Entry};
+use super::{Action, Applied, applied, is_current, is_of, refresh, refused};
+use crate::error::{Diagnostic, Result};
+use crate::project::ViewKind;
+
+/// Two processes that apply views take turns ("views" in ASCII).
+const LOCK: i64 = 0x0076_6965_7773;
+
+pub(super) async fn run(connection: &mut Connection, definitions: &[Definition<'_>]) -> Result<Vec<Applied>> {
+    let failed = |error: tokio_postgres::Error| db_error("the views can't be changed", &error);
+    let transaction = connection.transaction().await.map_err(failed)?;
+    let begin = format!("SELECT pg_catalog.pg_advisory_xact_lock({LOCK}); SET LOCAL lock_timeout = '10s'");
+    transaction.batch_execute(&begin).await.map_err(failed)?;
+    let mut work = Work::new(transaction.client(), definitions).await?;
+    work.refuse_strangers().await?;
+    work.drop_moved().await?;
+    work.make_all().await?;
+    work.refresh_readers().await?;
+    work.drop_removed().await?;
+    let applied = work.finish();
+    transaction.commit().await.map_err(failed)?;
+    Ok(applied)
+}
+
+/// What is known and what is still to be done, within the transaction.
+pub(super) struct Work<'a> {
+    pub(super) client: &'a Client,
+    pub(super) definitions: &'a [Definition<'a>],
+    pub(super) entries: Vec<Entry>,
+    /// Indexes of definitions still to be made.
+    pub(super) pending: VecDeque<usize>,
+    /// Of what was dropped to be made again.
+    pub(super) kept: BTreeMap<(ViewKind, String), Kept>,
+    pub(super) actions: BTreeMap<usize, Action>,
+    pub(super) dropped: Vec<Applied>,
+}
+
+/// What became of one try.
+enum Outcome {
+    Made,
+    /// PostgreSQL can't replace it in place.
+    InTheWay(Entry),
+    Failed(Box<Failure>),
+}
+
+struct Failure {
+    problem: Diagnostic,
+    /// Something that it needs is not there: a relation, function, column or type.
+    lacks: bool,
+}
+
+impl<'a> Work<'a> {
+    async fn new(client: &'a Client, definitions: &'a [Definition<'a>]) -> Result<Self> {
+        let entries = registry::read(client).await?;
+        let pending = (0..definitions.len())
+            .filter(|index| !is_current(&definitions[*index], &entries))
+            .collect();
+        let (kept, actions, dropped) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+        Ok(Self {
+            client,
+            definitions,
+            entries,
+            pending,
+            kept,
+            actions,
+            dropped,
+        })
+    }
+
+    /// A name that is taken by what we did not make stays its maker's.
+    async fn refuse_strangers(&self) -> Result<()> {
+        let names: Vec<&str> = self
+            .definitions
+            .iter()
+            .map(|definition| definition.view.name.as_str())
+            .collect();
+        let mut problems = Vec::new();
+        for (is_function, name) in registry::taken(self.client, &names).await? {
+            let same_space = |kind: ViewKind| (kind == ViewKind::Function) == is_function;
+            if self
+                .entries
+                .iter()
+                .any(|entry| entry.name == name && entry.oid.is_some() && same_space(entry.kind))
+            {
+                continue;
+            }
+            let in_the_way = self
+                .definitions
+                .iter()
+                .filter(|d| d.view.name == name && same_space(d.view.kind));
+            problems.extend(in_the_way.map(|definition| Diagnostic {
+                message: format!("public.{name} is there already, and `pipeline views` did not make it"),
+                location: Some(super::super::place::location(
+                    &definition.view.path,
+                    &definition.view.sql,
+                    1,
+                )),
+                hint: Some("rename the file, or drop or rename what has the name".to_owned()),
+            }));
+        }
+        if problems.is_empty() {
+            Ok(())
+        } else {
+            Err(refused(problems))
+        }
+    }
+
+    async fn make_all(&mut self) -> Result<()> {
+        // Failures since the last success: when all that is left is among them, trying again changes nothing.
+        let mut failures: BTreeMap<usize, Failure> = BTreeMap::new();
+        while let Some(index) = self.pending.pop_front() {
+            match self.make(index).await? {
+                Outcome::Made => failures.clear(),
+                Outcome::InTheWay(entry) => {
+                    self.drop_with_ours(&entry).await?;
+                    failures.clear();
+                }
+                Outcome::Failed(failure) => {
+                    failures.insert(index, *failure);
+                    self.pending.push_back(index);
+                    if failures.len() == self.pending.len() {
+                        return Err(refused(self.told(failures)));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Of the failures those that are not merely for lack of another that failed; all of them, where they go in a circle.
+    fn told(&self, failures: BTreeMap<usize, Failure>) -> Vec<Diagnostic> {
+        let follows = |own: usize, failure: &Failure| {
+            let others = failures.keys().filter(|other| **other != own);
+            failure.lacks
+                && others
+                    .map(|other| &self.definitions[*other].view.name)
+                    .any(|name| mentions(&failure.problem.message, name))
+        };
+        let roots: HashSet<usize> = failures
+            .iter()
+            .filter(|(own, failure)| !follows(**own, failure))
+            .map(|(own, _)| *own)
+            .collect();
+        let circle = roots.is_empty();
+        let told = failures.into_iter().filter(|(own, _)| circle || roots.contains(own));
+        told.map(|(_, failure)| {
+            let mut problem = failure.problem;
+            if circle {
+                problem.hint = Some("these views need each other; one of them must do without".to_owned());
+            } else if failure.lacks {
+                problem.hint = Some("check the name; entity tables are made by `pipeline migrate`".to_owned());
+            }
+            problem
+        })
+        .collect()
+    }
+
+    /// Tries one definition inside a savepoint.
+    async fn make(&mut self, index: usize) -> Result<Outcome> {
+        let definition = &self.definitions[index];
+        let old = self
+            .entries
+            .iter()
+            .find(|entry| is_of(entry, definition) && entry.oid.is_some())
+            .cloned();
+        let failed = |error: tokio_postgres::Error| db_error("the views can't be changed", &error);
+        let before = match &old {
+            // There is no CREATE OR REPLACE of these.
+            Some(old) if old.kind == ViewKind::Materialized => return Ok(Outcome::InTheWay(old.clone())),
+            Some(Entry {
+                kind,
+                name,
+                oid: Some(oid),
+                ..
+            }) => Some(Kept::read(self.client, *kind, name, *oid).await?),
+            _ => None,
+        };
+        self.client.batch_execute("SAVEPOINT try").await.map_err(failed)?;
+        if let Err(error) = self.define(definition).await {
+            self.client
+                .batch_execute("ROLLBACK TO SAVEPOINT try; RELEASE SAVEPOINT try")
+                .await
+                .map_err(failed)?;
+            return match (sqlstate(&error), old) {
+                // Invalid table or function definition: other columns, or another result type.
+                (Some("42P16" | "42P13"), Some(old)) => Ok(Outcome::InTheWay(old)),
+                (Some(code), _) if may_be_mended(code) => Ok(Outcome::Failed(Box::new(Failure {
+                    problem: definition.diagnostic(&error),
+                    lacks: matches!(code, "42P01" | "42883" | "42703" | "42704"),
+                }))),
+                _ => Err(failed(error)),
+            };
+        }
+        self.client
+            .batch_execute("RELEASE SAVEPOINT try")
+            .await
+            .map_err(failed)?;
+        self.made(index, before).await?;
+        Ok(Outcome::Made)
+    }
+
+    /// What is to be done after a definition has worked.
+    async fn made(&mut self, index: usize, before: Option<Kept>) -> Result<()> {
+        let definition = &self.definitions[index];
+        let kind = definition.view.kind;
+        let (oid, object) = self.identify(definition).await?;
+        let kept = self.kept.remove(&(kind, definition.view.name.clone()));
+        let action = match (kept, before) {
+            (Some(kept), _) => {
+                kept.restore(self.client, kind, &object, oid).await?;
+                Action::Recreated
+            }
+            (None, Some(before)) => {
+                before.restore_options(self.client, &object).await?;
+                Action::Replaced
+            }
+            (None, None) => Action::Created,
+        };
+        self.actions.insert(index, action);
+        registry::put(self.client, definition, &object).await?;
+        self.drop_old_signature(definition, &object).await?;
+        self.entries.retain(|entry| !is_of(entry, definition));
+        self.entries.push(Entry {
+            kind,
+            name: definition.view.name.clone(),
+            object,
+            fingerprint: definition.fingerprint.clone(),
+            oid: Some(oid),
+        });
+        Ok(())
+    }
+
+    async fn define(&self, definition: &Definition<'_>) -> Result<(), tokio_postgres::Error> {
+        // The extended protocol takes one statement only: a file can't bring along others.
+        self.client.execute(&definition.statement, &[]).await?;
+        for index in &definition.indexes {
+            self.client.execute(index, &[]).await?;
+        }
+        Ok(())
+    }
+
+    /// The object just made, as DROP names it. Of functions with one name it is the row that is youngest.
+    async fn identify(&self, definition: &Definition<'_>) -> Result<(Oid, String)> {
+        let name = &definition.view.name;
+        let sql = if definition.view.kind == ViewKind::Function {
+            "SELECT oid, pg_catalog.format('public.%I(%s)', proname, pg_catalog.pg_get_function_identity_arguments(oid))
+             FROM pg_catalog.pg_proc WHERE proname = $1 AND pronamespace = 'public'::regnamespace
+             ORDER BY pg_catalog.age(xmin), oid DESC LIMIT 1"
+        } else {
+            "SELECT oid, pg_catalog.format('public.%I', relname)
+             FROM pg_catalog.pg_class WHERE relname = $1 AND relnamespace = 'public'::regnamespace"
+        };
+        let row = self.client.query_typed_one(sql, &[(name, Type::TEXT)]).await;
+        let row =
+            row.map_err(|error| db_error(format!("{} can't be found after it was made", qualified(name)), &error))?;
+        Ok((row.get(0), row.get(1)))
+    }
+
+    /// A function whose arguments changed is another one to PostgreSQL; the old one goes.
+    async fn drop_old_signature(&mut self, definition: &Definition<'_>, object: &str) -> Result<()> {
+        let old = self
+            .entries
+            .iter()
+            .find(|entry| is_of(entry, definition) && entry.oid.is_some());
+        match old.filter(|old| old.object != object).cloned() {
+            Some(old) if definition.view.kind == ViewKind::Function => self.drop_with_ours(&old).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Materialized views that are the same, and read what is not, hold rows of the old definition.
+    async fn refresh_readers(&mut self) -> Result<()> {
+        let replaced = self.actions.iter().filter(|(_, action)| **action == Action::Replaced);
+        let replaced: Vec<&Definition<'_>> = replaced.map(|(index, _)| &self.definitions[*index]).collect();
+        if replaced.is_empty() {
+            return Ok(());
+        }
+        let oids = self
+            .entries
+            .iter()
+            .filter(|entry| replaced.iter().any(|d| is_of(entry, d)));
+        let oids: Vec<Oid> = oids.filter_map(|entry| entry.oid).collect();
+        let any_function = replaced
+            .iter()
+            .any(|definition| definition.view.kind == ViewKind::Function);
+        for name in refresh::readers_of(self.client, &oids, any_function).await? {
+            let index = self
+                .definitions
+                .iter()
+                .position(|d| d.view.kind == ViewKind::Materialized && d.view.name == name);
+            let Some(index) = index.filter(|index| !self.actions.contains_key(index)) else {
+                continue;
+            };
+            let sql = format!("REFRESH MATERIALIZED VIEW {}", qualified(&name));
+            if let Err(error) = self.client.batch_execute(&sql).await {
+                return Err(refused(vec![self.definitions[index].diagnostic(&error)]));
+            }
+            self.actions.insert(index, Action::Refreshed);
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Vec<Applied> {
+        let made = self.definitions.iter().enumerate().map(|(index, definition)| {
+            applied(
+                definition,
+                self.actions.get(&index).copied().unwrap_or(Action::Unchanged),
+            )
+        });
+        made.chain(self.dropped).collect()
+    }
+}
+
+/// Whether an error is the file's own and may be gone when more is made; the others end the matter.
+fn may_be_mended(code: &str) -> bool {
+    matches!(
+        code.get(..2),
+        Some("42" | "0A" | "21" | "22" | "23" | "2B" | "38" | "39" | "P0")
+    )
+}
+
+/// Whether PostgreSQL's message is about this name: in quotes, or a function's before its arguments.
+fn mentions(message: &str, name: &str) -> bool {
+    message.contains(&format!("\"{name}\""))
+        || message.contains(&format!("function {name}("))
+        || message.contains(&format!(" {name}."))
+}

@@ -1,0 +1,347 @@
+//! A file of `sql/functions`, `sql/views` or `sql/materialized` as a statement to send, with the way back from a
+//! place in the statement to a place in the file.
+//!
+//! A view's file is one SELECT. A materialized view's may say in comment lines which indexes it has; the first
+//! `unique` one lets it be refreshed while it is read:
+//!
+//! ```sql
+//! -- unique: visit_id, treatments_drug
+//! -- index: name
+//! SELECT ...
+//! ```
+//!
+//! A function's is one `CREATE FUNCTION` (or `CREATE OR REPLACE FUNCTION`) with the file's own name.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use super::super::error::position;
+use super::super::place;
+use super::super::sql::{ident, idents};
+use crate::error::Diagnostic;
+use crate::project::{View, ViewKind};
+
+/// A file's statement; what identifies it is the file's kind and name.
+pub(super) struct Definition<'a> {
+    pub view: &'a View,
+    /// Of kind and text: whoever has the same needs no change.
+    pub fingerprint: String,
+    /// Makes or replaces; makes only, for a materialized view.
+    pub statement: String,
+    /// `CREATE INDEX` statements, named by us.
+    pub indexes: Vec<String>,
+    inserted: Inserted,
+}
+
+/// Characters of ours in the statement, which the file has not.
+struct Inserted {
+    at: usize,
+    count: usize,
+}
+
+impl<'a> Definition<'a> {
+    pub(super) fn parse(view: &'a View) -> Result<Self, Diagnostic> {
+        let name = qualified(&view.name);
+        let (statement, inserted) = match view.kind {
+            ViewKind::View => prefixed(&format!("CREATE OR REPLACE VIEW {name} AS\n"), &view.sql),
+            ViewKind::Materialized => prefixed(&format!("CREATE MATERIALIZED VIEW {name} AS\n"), &view.sql),
+            ViewKind::Function => function(view)?,
+        };
+        if view.kind != ViewKind::Function && first_word(&view.sql).eq_ignore_ascii_case("create") {
+            return Err(problem(view, 1, "the file of a view holds its SELECT alone")
+                .with_hint("leave out CREATE VIEW ... AS; the view is named after the file"));
+        }
+        Ok(Self {
+            view,
+            fingerprint: fingerprint(view),
+            statement,
+            indexes: indexes(view)?,
+            inserted,
+        })
+    }
+
+    /// The error as a problem of the file.
+    pub(super) fn diagnostic(&self, error: &tokio_postgres::Error) -> Diagnostic {
+        let ours = position(error)
+            .filter(|position| *position > self.inserted.at)
+            .map_or(0, |_| self.inserted.count);
+        place::diagnostic(&self.view.path, &self.view.sql, ours, error)
+    }
+}
+
+/// A name of the schema `public`, quoted.
+pub(super) fn qualified(name: &str) -> String {
+    format!("public.{}", ident(name))
+}
+
+/// How index names of ours start; others on the same view are somebody else's.
+pub(super) fn index_prefix(view: &str) -> String {
+    format!("{}__by_", view.chars().take(40).collect::<String>())
+}
+
+fn fingerprint(view: &View) -> String {
+    let mut hash = Sha256::new();
+    hash.update(format!("{:?}\n", view.kind));
+    hash.update(&view.sql);
+    hash.finalize().iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+fn prefixed(prefix: &str, sql: &str) -> (String, Inserted) {
+    (
+        format!("{prefix}{sql}"),
+        Inserted {
+            at: 0,
+            count: prefix.chars().count(),
+        },
+    )
+}
+
+fn indexes(view: &View) -> Result<Vec<String>, Diagnostic> {
+    let mut statements = Vec::new();
+    for (number, line) in view.sql.lines().enumerate() {
+        let Some(comment) = line.trim().strip_prefix("--") else {
+            continue;
+        };
+        let (unique, list) = match comment.trim_start().split_once(':') {
+            Some(("unique", list)) => ("UNIQUE ", list),
+            Some(("index", list)) => ("", list),
+            _ => continue,
+        };
+        if view.kind != ViewKind::Materialized {
+            return Err(problem(view, number + 1, "only a materialized view has indexes"));
+        }
+        let columns: Vec<&str> = list.split(',').map(str::trim).collect();
+        let is_name = |name: &&str| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        if !columns.iter().all(is_name) {
+            return Err(problem(
+                view,
+                number + 1,
+                "an index is declared as column names with commas between them",
+            )
+            .with_hint("such as `-- unique: visit_id, diagnosis_code`"));
+        }
+        statements.push(format!(
+            "CREATE {unique}INDEX {} ON {} ({})",
+            ident(&format!("{}{}", index_prefix(&view.name), statements.len() + 1)),
+            qualified(&view.name),
+            idents(&columns)
+        ));
+    }
+    Ok(statements)
+}
+
+fn function(view: &View) -> Result<(String, Inserted), Diagnostic> {
+    let refused = || {
+        problem(view, 1, "the file of a function holds one CREATE FUNCTION")
+            .with_hint(format!("CREATE FUNCTION {}(...) RETURNS ...", view.name))
+    };
+    let mut words = Words { text: &view.sql, at: 0 };
+    let is = |word: Option<&str>, wanted: &str| word.is_some_and(|word| word.eq_ignore_ascii_case(wanted));
+    if !is(words.next(), "create") {
+        return Err(refused());
+    }
+    let after_create = words.at;
+    let mut word = words.next();
+    let replaces = is(word, "or");
+    if replaces {
+        words.next();
+        word = words.next();
+    }
+    if !is(word, "function") {
+        return Err(refused());
+    }
+    let mut name = words.name();
+    if words.eat('.') {
+        if name.as_deref() != Some("public") {
+            return Err(problem(view, 1, "functions are made in the schema public"));
+        }
+        name = words.name();
+    }
+    if name.as_deref() != Some(view.name.as_str()) {
+        let message = format!(
+            "the function is {}, and the file {}",
+            name.unwrap_or_default(),
+            view.name
+        );
+        return Err(problem(view, 1, &message).with_hint("give both the same name"));
+    }
+    if replaces {
+        return Ok((view.sql.clone(), Inserted { at: 0, count: 0 }));
+    }
+    let (head, tail) = view.sql.split_at(after_create);
+    let added = " OR REPLACE";
+    Ok((
+        format!("{head}{added}{tail}"),
+        Inserted {
+            at: head.chars().count(),
+            count: added.len(),
+        },
+    ))
+}
+
+fn problem(view: &View, line: usize, message: &str) -> Diagnostic {
+    Diagnostic {
+        message: message.to_owned(),
+        location: Some(line_start(&view.path, &view.sql, line)),
+        hint: None,
+    }
+}
+
+fn line_start(path: &Path, text: &str, line: usize) -> crate::error::Location {
+    let before: usize = text.lines().take(line - 1).map(|line| line.chars().count() + 1).sum();
+    place::location(path, text, before + 1)
+}
+
+trait WithHint {
+    fn with_hint(self, hint: impl Into<String>) -> Self;
+}
+
+impl WithHint for Diagnostic {
+    fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+fn first_word(sql: &str) -> &str {
+    Words { text: sql, at: 0 }.next().unwrap_or_default()
+}
+
+/// The words at the start of a statement, comments left out.
+struct Words<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Words<'a> {
+    fn next(&mut self) -> Option<&'a str> {
+        self.skip_blanks();
+        let rest = &self.text[self.at..];
+        let length = rest
+            .find(|c: char| !(c.is_alphanumeric() || c == '_'))
+            .unwrap_or(rest.len());
+        self.at += length;
+        (length > 0).then(|| &rest[..length])
+    }
+
+    /// A name, folded to lower case where it is not quoted.
+    fn name(&mut self) -> Option<String> {
+        self.skip_blanks();
+        if self.eat('"') {
+            let rest = &self.text[self.at..];
+            let length = rest.find('"')?;
+            self.at += length + 1;
+            return Some(rest[..length].to_owned());
+        }
+        self.next().map(str::to_lowercase)
+    }
+
+    fn eat(&mut self, wanted: char) -> bool {
+        self.skip_blanks();
+        let found = self.text[self.at..].starts_with(wanted);
+        self.at += if found { wanted.len_utf8() } else { 0 };
+        found
+    }
+
+    fn skip_blanks(&mut self) {
+        loop {
+            let rest = &self.text[self.at..];
+            let trimmed = rest.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
+            self.at += rest.len() - trimmed.len();
+            self.at += if trimmed.starts_with("--") {
+                trimmed.find('\n').unwrap_or(trimmed.len())
+            } else if trimmed.starts_with("/*") {
+                trimmed.find("*/").map_or(trimmed.len(), |end| end + 2)
+            } else {
+                return;
+            };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    fn view(kind: ViewKind, sql: &str) -> View {
+        View {
+            name: "f".to_owned(),
+            kind,
+            path: PathBuf::from("sql/f.sql"),
+            sql: sql.to_owned(),
+        }
+    }
+
+    fn message(kind: ViewKind, sql: &str) -> String {
+        Definition::parse(&view(kind, sql))
+            .err()
+            .map(|problem| problem.message)
+            .unwrap_or_default()
+    }
+
+    #[test]
+    fn a_function_may_or_may_not_say_replace() {
+        let plain = view(
+            ViewKind::Function,
+            "-- it's one\n/* x */ Create Function F(a int) RETURNS int",
+        );
+        let definition = Definition::parse(&plain).ok().unwrap();
+        assert_eq!(
+            definition.statement,
+            "-- it's one\n/* x */ Create OR REPLACE Function F(a int) RETURNS int"
+        );
+        let replacing = view(
+            ViewKind::Function,
+            "CREATE OR REPLACE FUNCTION public.\"f\"() RETURNS int",
+        );
+        assert_eq!(Definition::parse(&replacing).ok().unwrap().statement, replacing.sql);
+    }
+
+    #[test]
+    fn what_is_no_such_file_is_said() {
+        assert_eq!(
+            message(ViewKind::Function, "SELECT 1"),
+            "the file of a function holds one CREATE FUNCTION"
+        );
+        assert_eq!(
+            message(ViewKind::Function, "CREATE FUNCTION g() RETURNS int"),
+            "the function is g, and the file f"
+        );
+        assert_eq!(
+            message(ViewKind::Function, "CREATE FUNCTION x.f()"),
+            "functions are made in the schema public"
+        );
+        assert_eq!(
+            message(ViewKind::View, "CREATE VIEW f AS SELECT 1"),
+            "the file of a view holds its SELECT alone"
+        );
+        assert_eq!(
+            message(ViewKind::View, "-- unique: a\nSELECT 1"),
+            "only a materialized view has indexes"
+        );
+        assert_eq!(
+            message(ViewKind::Materialized, "-- unique: a b\nSELECT 1"),
+            "an index is declared as column names with commas between them"
+        );
+    }
+
+    #[test]
+    fn indexes_are_declared_in_comments() {
+        let sql = "-- What it shows: everything\n-- unique: a, b\n--index: c\nSELECT 1";
+        let found = view(ViewKind::Materialized, sql);
+        assert_eq!(
+            Definition::parse(&found).ok().unwrap().indexes,
+            [
+                "CREATE UNIQUE INDEX \"f__by_1\" ON public.\"f\" (\"a\", \"b\")",
+                "CREATE INDEX \"f__by_2\" ON public.\"f\" (\"c\")"
+            ]
+        );
+    }
+}

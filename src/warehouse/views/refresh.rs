@@ -1,0 +1,191 @@
+//! Refreshing of materialized views after a run: those that read what the run changed, each after the ones it reads.
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+use tokio_postgres::Client;
+use tokio_postgres::types::{Oid, Type};
+
+use super::super::error::{db_error, sqlstate};
+use super::super::pool::{Connection, Warehouse};
+use super::file::qualified;
+use super::registry;
+use crate::error::{Error, Result};
+use crate::project::{Project, ViewKind};
+
+/// A materialized view that was refreshed.
+#[derive(Debug, Clone)]
+pub struct Refreshed {
+    pub name: String,
+    pub took: Duration,
+    /// Whether it could be read meanwhile.
+    pub concurrently: bool,
+}
+
+/// A materialized view of ours and what it reads, through views and functions.
+struct Reader {
+    name: String,
+    oid: Oid,
+    /// Tables, views, materialized views and functions.
+    reads: HashSet<Oid>,
+    tables: HashSet<String>,
+    /// It calls a function whose body PostgreSQL keeps as text: what that reads is not known.
+    opaque: bool,
+    concurrently: bool,
+}
+
+/// Refreshes the materialized views that read one of these entities; in the order in which they read each other, and
+/// without locking readers out where a unique index allows it.
+pub async fn refresh(warehouse: &Warehouse, project: &Project, changed_entities: &[String]) -> Result<Vec<Refreshed>> {
+    let has_any = project.views.iter().any(|view| view.kind == ViewKind::Materialized);
+    if !has_any || changed_entities.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut connection = warehouse.acquire().await?;
+    let readers = readers(&connection).await?;
+    let stale: Vec<&Reader> = readers
+        .iter()
+        .filter(|reader| reader.opaque || changed_entities.iter().any(|entity| reader.tables.contains(entity)))
+        .collect();
+    let mut refreshed = Vec::new();
+    for reader in ordered(stale) {
+        // On the embedded database nobody reads meanwhile.
+        let concurrently = reader.concurrently && !warehouse.is_embedded();
+        let started = Instant::now();
+        refresh_one(&mut connection, reader, concurrently, project).await?;
+        refreshed.push(Refreshed {
+            name: reader.name.clone(),
+            took: started.elapsed(),
+            concurrently,
+        });
+    }
+    Ok(refreshed)
+}
+
+/// Names of the materialized views that read one of these objects, in the order to refresh them; `any_function` is
+/// whether a function is among them, which a text body may call unseen.
+pub(super) async fn readers_of(client: &Client, objects: &[Oid], any_function: bool) -> Result<Vec<String>> {
+    let readers = readers(client).await?;
+    let stale = readers
+        .iter()
+        .filter(|reader| (any_function && reader.opaque) || objects.iter().any(|object| reader.reads.contains(object)));
+    Ok(ordered(stale.collect())
+        .into_iter()
+        .map(|reader| reader.name.clone())
+        .collect())
+}
+
+async fn refresh_one(
+    connection: &mut Connection,
+    reader: &Reader,
+    concurrently: bool,
+    project: &Project,
+) -> Result<()> {
+    let failed = |error: tokio_postgres::Error| explain(&reader.name, project, &error);
+    let transaction = connection.transaction().await.map_err(failed)?;
+    if concurrently {
+        // Another refresh of it is worth waiting for, and its lock keeps no reader out.
+        transaction
+            .batch_execute("SET LOCAL lock_timeout = 0")
+            .await
+            .map_err(failed)?;
+    }
+    let word = if concurrently { "CONCURRENTLY " } else { "" };
+    let sql = format!("REFRESH MATERIALIZED VIEW {word}{}", qualified(&reader.name));
+    transaction.batch_execute(&sql).await.map_err(failed)?;
+    transaction.commit().await.map_err(failed)
+}
+
+fn explain(name: &str, project: &Project, error: &tokio_postgres::Error) -> Error {
+    let view = project
+        .views
+        .iter()
+        .find(|view| view.kind == ViewKind::Materialized && view.name == name);
+    let place = view.map_or_else(String::new, |view| format!(" ({})", view.path.display()));
+    let built = db_error(format!("the materialized view {name}{place} can't be refreshed"), error);
+    match sqlstate(error) {
+        Some("21000" | "23505") => built
+            .hint("its rows are not unique by the columns of its `-- unique:` line; name others, or mend the SELECT"),
+        _ => built,
+    }
+}
+
+/// Those that are read come before those that read them; a reader reads all that what it reads reads.
+fn ordered(mut readers: Vec<&Reader>) -> Vec<&Reader> {
+    readers.sort_by(|a, b| a.name.cmp(&b.name));
+    let mut sorted: Vec<&Reader> = Vec::new();
+    while !readers.is_empty() {
+        let waits = |reader: &Reader| {
+            readers
+                .iter()
+                .any(|other| other.oid != reader.oid && reader.reads.contains(&other.oid))
+        };
+        let (later, now): (Vec<&Reader>, Vec<&Reader>) = readers.iter().partition(|reader| waits(reader));
+        if now.is_empty() {
+            sorted.extend(later);
+            break;
+        }
+        sorted.extend(now);
+        readers = later;
+    }
+    sorted
+}
+
+const SQL: &str = "
+WITH RECURSIVE found (top, classid, objid) AS (
+    SELECT c.oid, 'pg_catalog.pg_class'::regclass::oid, c.oid
+    FROM pg_catalog.pg_class c WHERE c.oid = ANY ($1)
+    UNION
+    SELECT found.top, d.refclassid, d.refobjid
+    FROM found
+    JOIN LATERAL (
+        SELECT d.refclassid, d.refobjid FROM pg_catalog.pg_depend d
+        WHERE found.classid = 'pg_catalog.pg_proc'::regclass AND d.classid = found.classid AND d.objid = found.objid
+        UNION ALL
+        SELECT d.refclassid, d.refobjid FROM pg_catalog.pg_rewrite r
+        JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid = r.oid
+        WHERE found.classid = 'pg_catalog.pg_class'::regclass AND r.ev_class = found.objid
+    ) d ON d.refclassid IN ('pg_catalog.pg_class'::regclass, 'pg_catalog.pg_proc'::regclass)
+)
+SELECT f.top,
+       coalesce(array_agg(f.objid) FILTER (WHERE f.objid <> f.top), '{}'),
+       coalesce(array_agg(c.relname::text) FILTER (
+           WHERE c.relkind IN ('r', 'p') AND c.relnamespace = 'public'::regnamespace), '{}'),
+       -- Functions of the system read no table; 16384 is the first oid of a user's object.
+       coalesce(bool_or(p.oid >= 16384 AND p.prosqlbody IS NULL), false),
+       t.relispopulated AND EXISTS (
+           SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = f.top AND i.indisunique AND i.indisvalid
+           AND i.indpred IS NULL AND i.indexprs IS NULL)
+FROM found f
+JOIN pg_catalog.pg_class t ON t.oid = f.top
+LEFT JOIN pg_catalog.pg_class c ON f.classid = 'pg_catalog.pg_class'::regclass AND c.oid = f.objid
+LEFT JOIN pg_catalog.pg_proc p ON f.classid = 'pg_catalog.pg_proc'::regclass AND p.oid = f.objid
+GROUP BY f.top, t.relispopulated";
+
+async fn readers(client: &Client) -> Result<Vec<Reader>> {
+    let entries = registry::read(client).await?;
+    let ours = entries.iter().filter(|entry| entry.kind == ViewKind::Materialized);
+    let names: Vec<(Oid, &str)> = ours
+        .filter_map(|entry| Some((entry.oid?, entry.name.as_str())))
+        .collect();
+    let oids: Vec<Oid> = names.iter().map(|(oid, _)| *oid).collect();
+    let rows = client.query_typed(SQL, &[(&oids, Type::OID_ARRAY)]).await;
+    let rows = rows.map_err(|error| db_error("what the materialized views read can't be looked up", &error))?;
+    Ok(rows
+        .iter()
+        .filter_map(|row| {
+            let oid = row.get(0);
+            let name = names.iter().find(|(known, _)| *known == oid)?.1.to_owned();
+            let reads: Vec<Oid> = row.get(1);
+            let tables: Vec<String> = row.get(2);
+            Some(Reader {
+                name,
+                oid,
+                reads: reads.into_iter().collect(),
+                tables: tables.into_iter().collect(),
+                opaque: row.get(3),
+                concurrently: row.get(4),
+            })
+        })
+        .collect())
+}
