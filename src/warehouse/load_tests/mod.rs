@@ -5,6 +5,7 @@ mod contents;
 mod failures;
 mod readers;
 mod roundtrip;
+mod speed;
 
 use std::sync::Arc;
 
