@@ -61,8 +61,9 @@ impl Codec {
             PgType::Float8 if arrow.is_floating() || bits(arrow) <= 32 => Self::Float8,
             PgType::Numeric(declared) if whole => Self::Numeric(Numeric::new(0, declared)),
             PgType::Numeric(declared) => match arrow {
-                A::Decimal32(_, scale) | A::Decimal64(_, scale) => Self::Numeric(Numeric::new(*scale, declared)),
-                A::Decimal128(_, scale) | A::Decimal256(_, scale) => Self::Numeric(Numeric::new(*scale, declared)),
+                A::Decimal32(_, scale) | A::Decimal64(_, scale) | A::Decimal128(_, scale) | A::Decimal256(_, scale) => {
+                    Self::Numeric(Numeric::new(*scale, declared))
+                }
                 _ => return None,
             },
             PgType::Date if matches!(arrow, A::Date32 | A::Date64) => Self::Date,
@@ -111,7 +112,7 @@ fn narrows(arrow: &DataType, codec: Codec) -> bool {
 fn remedy(arrow: &DataType, pg: PgType) -> String {
     use DataType as A;
     match (arrow, pg) {
-        (A::Struct(_), PgType::Jsonb) | (A::List(_) | A::LargeList(_) | A::Map(..), PgType::Jsonb) => {
+        (A::Struct(_) | A::List(_) | A::LargeList(_) | A::Map(..), PgType::Jsonb) => {
             "jsonb takes a text that is JSON; declare the field as `type: json`".to_owned()
         }
         (A::Struct(_), _) => "select one of its fields: column['field']".to_owned(),

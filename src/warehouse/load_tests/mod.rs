@@ -120,7 +120,7 @@ impl World {
     }
 
     async fn texts(&self, sql: &str) -> Vec<String> {
-        texts(&*self.warehouse.acquire().await.unwrap(), sql).await
+        texts(&self.warehouse.acquire().await.unwrap(), sql).await
     }
 
     /// Status of all runs, and the tables that no reader sees.

@@ -1,5 +1,7 @@
 //! Every type through a real database: binary COPY in, text out, the values drawn at random besides the ugly ones.
 
+#![allow(clippy::cast_possible_wrap, clippy::cast_sign_loss, reason = "small numbers")]
+
 use arrow::array::*;
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, i256};
@@ -95,7 +97,7 @@ async fn texts_uuids_and_lists() {
             assert_eq!(through(&client, PgType::Text, array, "c").await, strings, "{arrow}");
         }
         let short = values(
-            &["".to_owned(), "é☃😀  ".to_owned()],
+            &[String::new(), "é☃😀  ".to_owned()],
             text().prop_map(|text| text.chars().take(5).collect::<String>()),
         );
         let array = Arc::new(StringArray::from(short.clone()));
@@ -114,7 +116,7 @@ async fn texts_uuids_and_lists() {
             shown
         );
         let simple = ids.iter().map(|id| id.map(|id| id.simple().to_string()));
-        let simple = Arc::new(StringArray::from_iter(simple));
+        let simple = Arc::new(simple.collect::<StringArray>());
         assert_eq!(through(&client, PgType::Uuid, simple, "c::text").await, shown);
 
         let lists = values(
@@ -399,7 +401,10 @@ fn json() -> impl Strategy<Value = serde_json::Value> {
 async fn json_values() {
     for client in connections().await {
         let documents = values(&[], json());
-        let array = StringArray::from_iter(documents.iter().map(|value| value.as_ref().map(ToString::to_string)));
+        let array: StringArray = documents
+            .iter()
+            .map(|value| value.as_ref().map(ToString::to_string))
+            .collect();
         let back = through(&client, PgType::Jsonb, Arc::new(array), "c::text").await;
         for (back, sent) in back.iter().zip(&documents) {
             assert_eq!(
