@@ -45,10 +45,18 @@ impl Spill {
         remove_dead(&parent);
         let name = uuid::Uuid::now_v7().simple().to_string();
         let (folder, lock) = (parent.join(&name), parent.join(format!("{name}.lock")));
-        let held = OpenOptions::new().create_new(true).write(true).open(&lock).map_err(failed)?;
+        let held = OpenOptions::new()
+            .create_new(true)
+            .write(true)
+            .open(&lock)
+            .map_err(failed)?;
         held.try_lock().map_err(|e| failed(std::io::Error::other(e)))?;
         private_folder(&folder).map_err(failed)?;
-        Ok(Self { folder, lock, _held: held })
+        Ok(Self {
+            folder,
+            lock,
+            _held: held,
+        })
     }
 
     pub fn folder(&self) -> &Path {
@@ -66,7 +74,11 @@ impl Drop for Spill {
 
 fn remove_dead(parent: &Path) {
     let Ok(entries) = fs::read_dir(parent) else { return };
-    for lock in entries.flatten().map(|e| e.path()).filter(|p| p.extension().is_some_and(|e| e == "lock")) {
+    for lock in entries
+        .flatten()
+        .map(|e| e.path())
+        .filter(|p| p.extension().is_some_and(|e| e == "lock"))
+    {
         let free = File::open(&lock).is_ok_and(|file| file.try_lock().is_ok());
         if free {
             let _ = fs::remove_dir_all(lock.with_extension(""));

@@ -29,7 +29,10 @@ pub(super) struct Arguments {
 pub(super) async fn execute(global: &Global, arguments: Arguments) -> Result<u8> {
     let json = global.json()?;
     let project = global.project()?;
-    let batch = Batch { source: project.source(&arguments.source)?.name.clone(), date: arguments.date };
+    let batch = Batch {
+        source: project.source(&arguments.source)?.name.clone(),
+        date: arguments.date,
+    };
     if !arguments.yes && !confirmed(&batch)? {
         report::message("nothing was dropped");
         return Ok(1);
@@ -42,13 +45,18 @@ pub(super) async fn execute(global: &Global, arguments: Arguments) -> Result<u8>
 
 fn confirmed(batch: &Batch) -> Result<bool> {
     if !io::stdin().is_terminal() {
-        return Err(Error::project(format!("dropping {batch} needs a yes and there is no terminal to ask at"))
-            .hint("add --yes"));
+        return Err(Error::project(format!(
+            "dropping {batch} needs a yes and there is no terminal to ask at"
+        ))
+        .hint("add --yes"));
     }
     let mut stderr = io::stderr();
     let _ = write!(stderr, "Drop batch {batch} from all tables? [y/N] ");
     let _ = stderr.flush();
     let mut answer = String::new();
-    io::stdin().lock().read_line(&mut answer).map_err(|e| Error::project("the answer can't be read").cause(e))?;
+    io::stdin()
+        .lock()
+        .read_line(&mut answer)
+        .map_err(|e| Error::project("the answer can't be read").cause(e))?;
     Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
 }

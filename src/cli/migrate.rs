@@ -31,6 +31,11 @@ pub(super) async fn new(global: &Global, migration: Migration) -> Result<u8> {
     let Migration::New { name } = migration;
     let written = ddl::migration_new(&project, &project.root, &name).await?;
     let written: Vec<String> = written.iter().map(|path| path.display().to_string()).collect();
-    report::done("written", &written, "the migrations already have all that pipeline.yaml declares", json);
+    report::done(
+        "written",
+        &written,
+        "the migrations already have all that pipeline.yaml declares",
+        json,
+    );
     Ok(0)
 }

@@ -19,7 +19,11 @@ pub(super) struct Arguments {
 }
 
 pub(super) async fn execute(global: &Global, arguments: Arguments) -> Result<u8> {
-    let sql = if arguments.sql == "-" { standard_input()? } else { arguments.sql };
+    let sql = if arguments.sql == "-" {
+        standard_input()?
+    } else {
+        arguments.sql
+    };
     let rows = match global.output {
         Output::Text => Rows::Table,
         Output::Json => Rows::Json,

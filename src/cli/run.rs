@@ -45,7 +45,11 @@ pub(super) struct Arguments {
 pub(super) async fn execute(global: &Global, arguments: Arguments) -> Result<u8> {
     let json = global.json()?;
     let project = global.project()?;
-    let sources = if arguments.all_sources { None } else { Some(arguments.source) };
+    let sources = if arguments.all_sources {
+        None
+    } else {
+        Some(arguments.source)
+    };
     let (start, end) = match (arguments.date, arguments.start, arguments.end) {
         (Some(date), ..) => (date, date),
         (None, Some(start), Some(end)) => (start, end),
@@ -66,7 +70,9 @@ pub(super) async fn execute(global: &Global, arguments: Arguments) -> Result<u8>
 fn size(text: &str) -> std::result::Result<usize, String> {
     let text = text.trim();
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let number: usize = text[..digits].parse().map_err(|_| "a size is written 256MB or 2GB".to_owned())?;
+    let number: usize = text[..digits]
+        .parse()
+        .map_err(|_| "a size is written 256MB or 2GB".to_owned())?;
     let unit = match text[digits..].trim().to_ascii_uppercase().as_str() {
         "" | "B" => 1,
         "K" | "KB" | "KIB" => 1 << 10,
@@ -74,7 +80,10 @@ fn size(text: &str) -> std::result::Result<usize, String> {
         "G" | "GB" | "GIB" => 1 << 30,
         _ => return Err("a size is written 256MB or 2GB".to_owned()),
     };
-    number.checked_mul(unit).filter(|n| *n >= 16 << 20).ok_or_else(|| "a size is at least 16MB".to_owned())
+    number
+        .checked_mul(unit)
+        .filter(|n| *n >= 16 << 20)
+        .ok_or_else(|| "a size is at least 16MB".to_owned())
 }
 
 #[cfg(test)]

@@ -24,9 +24,16 @@ pub(super) struct Arguments {
 pub(super) async fn execute(global: &Global, arguments: Arguments) -> Result<u8> {
     let json = global.json()?;
     let project = global.project()?;
-    let source = arguments.source.map(|name| project.source(&name).map(|s| s.name.clone())).transpose()?;
+    let source = arguments
+        .source
+        .map(|name| project.source(&name).map(|s| s.name.clone()))
+        .transpose()?;
     let warehouse = global.warehouse(&project.root).await?;
-    let filter = runs::Filter { source, date: arguments.date, limit: Some(arguments.limit) };
+    let filter = runs::Filter {
+        source,
+        date: arguments.date,
+        limit: Some(arguments.limit),
+    };
     report::status(&runs::list(&*warehouse.acquire().await?, &filter).await?, json);
     Ok(0)
 }

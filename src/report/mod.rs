@@ -54,7 +54,9 @@ pub fn done(key: &str, lines: &[String], nothing: &str, as_json: bool) {
 /// Prints what became of each view.
 pub fn views(applied: &[Applied], as_json: bool) {
     if as_json {
-        let views = applied.iter().map(|a| json!({"kind": kind(a.kind), "name": a.name, "action": action(a.action)}));
+        let views = applied
+            .iter()
+            .map(|a| json!({"kind": kind(a.kind), "name": a.name, "action": action(a.action)}));
         data(&json!({"views": views.collect::<Vec<_>>()}).to_string());
         return;
     }
@@ -119,7 +121,11 @@ pub fn dropped(batch: &Batch, rows: &BTreeMap<String, u64>, as_json: bool) {
 
 /// Prints the URL of the embedded database while it is held open.
 pub fn serving(url: &str, as_json: bool) {
-    data(&if as_json { json!({"url": url}).to_string() } else { url.to_owned() });
+    data(&if as_json {
+        json!({"url": url}).to_string()
+    } else {
+        url.to_owned()
+    });
     message("one client at a time; Ctrl-C ends it");
 }
 
@@ -131,7 +137,10 @@ fn colored() -> bool {
 /// A borderless table, cut to no width: its readers pipe it.
 fn table(header: &[&str], numbers: &[usize]) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled).set_header(header);
+    table
+        .load_preset(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Disabled)
+        .set_header(header);
     for &column in numbers {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);
@@ -143,7 +152,10 @@ fn table(header: &[&str], numbers: &[usize]) -> Table {
 /// The table's lines without the padding at their ends.
 fn lines(table: &Table) -> String {
     let rendered = table.to_string();
-    let lines: Vec<&str> = rendered.lines().map(|l| l.strip_prefix(' ').unwrap_or(l).trim_end()).collect();
+    let lines: Vec<&str> = rendered
+        .lines()
+        .map(|l| l.strip_prefix(' ').unwrap_or(l).trim_end())
+        .collect();
     lines.join("\n")
 }
 

@@ -32,19 +32,29 @@ pub fn resolved(batches: &[Batch]) {
 pub fn outcome(outcome: &Outcome, as_json: bool) -> u8 {
     for batch in &outcome.batches {
         if let Some(error) = &batch.error {
-            message(&format!("\n{}", diagnostics::render(&in_batch(batch, error), colored())));
+            message(&format!(
+                "\n{}",
+                diagnostics::render(&in_batch(batch, error), colored())
+            ));
         }
     }
     if let Some(error) = &outcome.refresh_error {
         message(&format!("\n{}", diagnostics::render(error, colored())));
     }
-    data(&if as_json { as_value(outcome).to_string() } else { as_table(outcome) });
+    data(&if as_json {
+        as_value(outcome).to_string()
+    } else {
+        as_table(outcome)
+    });
     outcome.exit_code()
 }
 
 /// The error with its batch in front.
 fn in_batch(batch: &BatchOutcome, error: &Error) -> Error {
-    Error { message: format!("{}: {}", batch.batch, error.message), ..error.clone() }
+    Error {
+        message: format!("{}: {}", batch.batch, error.message),
+        ..error.clone()
+    }
 }
 
 /// One batch in one line.
@@ -52,8 +62,11 @@ pub(super) fn summary_line(outcome: &BatchOutcome) -> String {
     let seconds = outcome.elapsed.as_secs_f64();
     let mut line = format!("{}: {}", outcome.batch, outcome.status);
     if outcome.status == Status::Committed {
-        let rows: Vec<String> =
-            outcome.entities.iter().map(|e| format!("{} {}", thousands(e.rows), e.entity)).collect();
+        let rows: Vec<String> = outcome
+            .entities
+            .iter()
+            .map(|e| format!("{} {}", thousands(e.rows), e.entity))
+            .collect();
         let _ = write!(line, " {} from {} records", rows.join(", "), thousands(outcome.records));
     }
     let _ = write!(line, " in {seconds:.2} s");
@@ -70,13 +83,25 @@ fn as_table(outcome: &Outcome) -> String {
         let mut row = vec![batch.batch.to_string(), batch.status.to_string()];
         let loaded = batch.status == Status::Committed;
         row.push(if loaded { thousands(batch.records) } else { "-".into() });
-        row.extend(outcome.entities.iter().map(|e| batch.rows(e).map_or_else(|| "-".into(), thousands)));
+        row.extend(
+            outcome
+                .entities
+                .iter()
+                .map(|e| batch.rows(e).map_or_else(|| "-".into(), thousands)),
+        );
         row.push(format!("{:.2}", batch.elapsed.as_secs_f64()));
         table.add_row(row);
     }
     if outcome.batches.len() > 1 {
         let mut row = vec!["total".to_owned(), String::new()];
-        row.push(thousands(outcome.batches.iter().filter(|b| b.status == Status::Committed).map(|b| b.records).sum()));
+        row.push(thousands(
+            outcome
+                .batches
+                .iter()
+                .filter(|b| b.status == Status::Committed)
+                .map(|b| b.records)
+                .sum(),
+        ));
         let total = |entity: &String| outcome.batches.iter().filter_map(|b| b.rows(entity)).sum();
         row.extend(outcome.entities.iter().map(|e| thousands(total(e))));
         row.push(format!("{:.2}", outcome.elapsed.as_secs_f64()));
@@ -100,7 +125,10 @@ fn as_value(outcome: &Outcome) -> Value {
 }
 
 fn batch_value(batch: &BatchOutcome) -> Value {
-    let entities = batch.entities.iter().map(|e| (e.entity.clone(), json!({"rows": e.rows, "bytes": e.bytes})));
+    let entities = batch
+        .entities
+        .iter()
+        .map(|e| (e.entity.clone(), json!({"rows": e.rows, "bytes": e.bytes})));
     json!({
         "source": batch.batch.source,
         "date": batch.batch.date.to_string(),

@@ -19,7 +19,11 @@ const TICK: Duration = Duration::from_millis(120);
 
 /// Bars where stderr is a terminal, else a line per batch.
 pub fn progress() -> Arc<dyn Observer> {
-    if io::stderr().is_terminal() { Arc::new(Bars::new()) } else { Arc::new(Lines) }
+    if io::stderr().is_terminal() {
+        Arc::new(Bars::new())
+    } else {
+        Arc::new(Lines)
+    }
 }
 
 /// A line per batch as it ends.
@@ -50,13 +54,15 @@ struct BatchBars {
 
 impl Bars {
     fn new() -> Self {
-        Self { all: MultiProgress::new(), running: Mutex::default() }
+        Self {
+            all: MultiProgress::new(),
+            running: Mutex::default(),
+        }
     }
 
     fn add(&self, activity: Activity) -> Arc<BatchBars> {
-        let style = |template: &str| {
-            ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
-        };
+        let style =
+            |template: &str| ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
         let batch = self.all.add(ProgressBar::new(activity.input_bytes));
         batch.set_style(style("{prefix:.bold} [{bar:24}] {bytes}/{total_bytes} {msg}"));
         batch.set_prefix(activity.batch.to_string());
@@ -67,20 +73,30 @@ impl Bars {
             bar
         });
         let entities = entities.collect();
-        Arc::new(BatchBars { activity, begun: Instant::now(), batch, entities })
+        Arc::new(BatchBars {
+            activity,
+            begun: Instant::now(),
+            batch,
+            entities,
+        })
     }
 }
 
 impl BatchBars {
     fn update(&self) {
         let seconds = self.begun.elapsed().as_secs_f64().max(0.001);
-        self.batch.set_position(self.activity.read.bytes.load(Ordering::Relaxed));
+        self.batch
+            .set_position(self.activity.read.bytes.load(Ordering::Relaxed));
         let records = self.activity.read.records.load(Ordering::Relaxed);
         self.batch.set_message(format!("{} records", thousands(records)));
         for ((_, counter), bar) in self.activity.entities.iter().zip(&self.entities) {
             let rows = counter.rows.load(Ordering::Relaxed);
             let bytes = counter.bytes.load(Ordering::Relaxed);
-            #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+            #[allow(
+                clippy::cast_precision_loss,
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss
+            )]
             let rate = (rows as f64 / seconds) as u64;
             bar.set_message(format!(
                 "{:>12} rows {:>10} {:>12} rows/s {}",
@@ -112,7 +128,10 @@ impl Observer for Bars {
     fn started(&self, activity: Activity) {
         let batch = activity.batch.clone();
         let bars = self.add(activity);
-        self.running.lock().unwrap_or_else(PoisonError::into_inner).insert(batch, Arc::clone(&bars));
+        self.running
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(batch, Arc::clone(&bars));
         tokio::spawn(async move {
             while !bars.batch.is_finished() {
                 bars.update();
@@ -122,7 +141,11 @@ impl Observer for Bars {
     }
 
     fn finished(&self, outcome: &BatchOutcome) {
-        let bars = self.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&outcome.batch);
+        let bars = self
+            .running
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&outcome.batch);
         if let Some(bars) = bars {
             bars.clear();
         }

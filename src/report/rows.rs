@@ -25,7 +25,9 @@ pub fn query(result: &QueryResult, rows: Rows) {
 
 fn query_table(result: &QueryResult) -> String {
     let header: Vec<&str> = result.columns.iter().map(String::as_str).collect();
-    let numbers: Vec<usize> = (0..header.len()).filter(|i| Form::of(result, *i) == Form::Number).collect();
+    let numbers: Vec<usize> = (0..header.len())
+        .filter(|i| Form::of(result, *i) == Form::Number)
+        .collect();
     let mut table = table(&header, &numbers);
     for row in &result.rows {
         table.add_row(row.iter().map(|cell| shown(cell.as_deref().unwrap_or(""))));
@@ -78,7 +80,10 @@ impl Form {
 fn query_json(result: &QueryResult) -> String {
     let forms: Vec<Form> = (0..result.columns.len()).map(|i| Form::of(result, i)).collect();
     let object = |row: &Vec<Option<String>>| {
-        let cells = row.iter().zip(&forms).map(|(cell, form)| cell.as_deref().map_or(Value::Null, |t| form.value(t)));
+        let cells = row
+            .iter()
+            .zip(&forms)
+            .map(|(cell, form)| cell.as_deref().map_or(Value::Null, |t| form.value(t)));
         Value::Object(result.columns.iter().cloned().zip(cells).collect::<Map<_, _>>())
     };
     Value::Array(result.rows.iter().map(object).collect()).to_string()
@@ -96,7 +101,10 @@ fn query_csv(result: &QueryResult) -> String {
     let mut text = result.columns.iter().map(|c| field(c)).collect::<Vec<_>>().join(",");
     for row in &result.rows {
         text.push('\n');
-        let cells: Vec<String> = row.iter().map(|cell| cell.as_deref().map_or_else(String::new, field)).collect();
+        let cells: Vec<String> = row
+            .iter()
+            .map(|cell| cell.as_deref().map_or_else(String::new, field))
+            .collect();
         text.push_str(&cells.join(","));
     }
     text
@@ -108,7 +116,17 @@ pub fn status(runs: &[RunRow], as_json: bool) {
         data(&json!(runs).to_string());
         return;
     }
-    let header = ["run", "batch", "action", "status", "started (UTC)", "seconds", "records", "rows", "error"];
+    let header = [
+        "run",
+        "batch",
+        "action",
+        "status",
+        "started (UTC)",
+        "seconds",
+        "records",
+        "rows",
+        "error",
+    ];
     let mut table = table(&header, &[0, 5, 6, 7]);
     for run in runs {
         let or_dash = |n: Option<u64>| n.map_or_else(|| "-".to_owned(), thousands);
@@ -133,5 +151,12 @@ fn seconds(run: &RunRow) -> Option<f64> {
 
 /// Rows of all entities together.
 fn rows(run: &RunRow) -> Option<u64> {
-    Some(run.counts.as_ref()?.as_object()?.values().filter_map(|count| count.get("rows")?.as_u64()).sum())
+    Some(
+        run.counts
+            .as_ref()?
+            .as_object()?
+            .values()
+            .filter_map(|count| count.get("rows")?.as_u64())
+            .sum(),
+    )
 }

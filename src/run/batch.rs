@@ -90,7 +90,11 @@ impl BatchOutcome {
             Kind::Interrupted(_) => Status::Interrupted,
             _ => Status::Failed,
         };
-        Self { status, error: Some(error), ..Self::not_started(batch) }
+        Self {
+            status,
+            error: Some(error),
+            ..Self::not_started(batch)
+        }
     }
 
     /// Rows of an entity; `None` where the source does not serve it or the batch was not loaded.
@@ -133,7 +137,17 @@ impl Worker {
         }
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         let invocation = Uuid::now_v7();
-        Ok(Self { project, warehouse, plans, lease, invocation, wait, observer, stop, cores })
+        Ok(Self {
+            project,
+            warehouse,
+            plans,
+            lease,
+            invocation,
+            wait,
+            observer,
+            stop,
+            cores,
+        })
     }
 
     pub(super) fn project(&self) -> &Project {
@@ -173,8 +187,14 @@ impl Worker {
         };
         let Some(listing) = listing else {
             let run_id = self.lease.skip(batch, &record).await?;
-            let skipped = BatchOutcome { status: Status::Skipped, ..BatchOutcome::not_started(batch.clone()) };
-            return Ok(BatchOutcome { run_id: Some(run_id), ..skipped });
+            let skipped = BatchOutcome {
+                status: Status::Skipped,
+                ..BatchOutcome::not_started(batch.clone())
+            };
+            return Ok(BatchOutcome {
+                run_id: Some(run_id),
+                ..skipped
+            });
         };
         let claim = Arc::new(self.lease.claim(batch, &record, self.wait).await?);
         clock.lap("claim");
@@ -189,15 +209,27 @@ impl Worker {
             Ok(staged) => staged,
             Err(error) => {
                 self.give_up(claim, &error).await;
-                return Ok(BatchOutcome { run_id: Some(run_id), ..BatchOutcome::failed(batch.clone(), error) });
+                return Ok(BatchOutcome {
+                    run_id: Some(run_id),
+                    ..BatchOutcome::failed(batch.clone(), error)
+                });
             }
         };
         let records = stats.records.load(Ordering::Relaxed);
-        let entities = staged.iter().map(|s| EntityOutcome { entity: s.entity().to_owned(), rows: s.rows(), bytes: s.bytes() });
+        let entities = staged.iter().map(|s| EntityOutcome {
+            entity: s.entity().to_owned(),
+            rows: s.rows(),
+            bytes: s.bytes(),
+        });
         let entities: Vec<EntityOutcome> = entities.collect();
-        let summary = Summary { records, timings: clock.laps.iter().cloned().collect() };
+        let summary = Summary {
+            records,
+            timings: clock.laps.iter().cloned().collect(),
+        };
         let mut connection = self.warehouse.acquire().await?;
-        let committed = claim.swap(&mut connection, &self.project.entities, staged, summary).await?;
+        let committed = claim
+            .swap(&mut connection, &self.project.entities, staged, summary)
+            .await?;
         clock.lap("swap");
         if committed.retries > 0 {
             tracing::info!(%batch, retries = committed.retries, "the swap gave way to readers");
@@ -239,11 +271,28 @@ impl Worker {
             batch: batch.clone(),
             input_bytes: listing.files().iter().map(|f| f.size).sum(),
             read: Arc::clone(stats),
-            entities: plans.iter().map(|p| p.entity.clone()).zip(counters.iter().cloned()).collect(),
+            entities: plans
+                .iter()
+                .map(|p| p.entity.clone())
+                .zip(counters.iter().cloned())
+                .collect(),
         });
-        let stage = Stage { worker: &self, source, batch, listing, claim, stats, plans, counters: &counters };
+        let stage = Stage {
+            worker: &self,
+            source,
+            batch,
+            listing,
+            claim,
+            stats,
+            plans,
+            counters: &counters,
+        };
         let work = async {
-            if plans.len() <= self.warehouse.connections() { stage.together().await } else { stage.one_by_one().await }
+            if plans.len() <= self.warehouse.connections() {
+                stage.together().await
+            } else {
+                stage.one_by_one().await
+            }
         };
         tokio::select! {
             staged = work => staged,
@@ -273,7 +322,11 @@ impl Stage<'_> {
         let (feed, reading) = broadcast(schema, self.read(self.stats), shared);
         let mut tasks = JoinSet::new();
         for (i, (plan, connection)) in self.plans.iter().zip(connections).enumerate() {
-            let feed = if plan.scans == 1 { Arc::clone(&feed) } else { self.own_feed() };
+            let feed = if plan.scans == 1 {
+                Arc::clone(&feed)
+            } else {
+                self.own_feed()
+            };
             tasks.spawn(self.entity(i, plan, connection, feed));
         }
         // Also where no transform shares it: every record counts in the account of the batch.
@@ -301,7 +354,9 @@ impl Stage<'_> {
     async fn one_by_one(&self) -> Result<Vec<Staged>> {
         let mut staged = Vec::with_capacity(self.plans.len());
         for (i, plan) in self.plans.iter().enumerate() {
-            let Some(connection) = self.worker.warehouse.reserve(1).await?.pop() else { return Err(internal()) };
+            let Some(connection) = self.worker.warehouse.reserve(1).await?.pop() else {
+                return Err(internal());
+            };
             // Records are counted once, in the first parse.
             let stats = if i == 0 { Arc::clone(self.stats) } else { Arc::default() };
             let (feed, reading) = broadcast(ingest::arrow_schema(self.source), self.read(&stats), 1);
@@ -327,18 +382,24 @@ impl Stage<'_> {
         async move {
             let rows = worker.plans.engine.execute(&plan, &batch, feed).await?;
             let entity = worker.project.entity(&plan.entity)?;
-            let staged = claim.stage(&mut connection, entity, rows, &|record| listing.place(record), &counter).await?;
+            let staged = claim
+                .stage(&mut connection, entity, rows, &|record| listing.place(record), &counter)
+                .await?;
             Ok(Some((index, staged)))
         }
     }
 
     fn read(&self, stats: &Arc<ReadStats>) -> futures::stream::BoxStream<'static, Result<arrow::array::RecordBatch>> {
-        self.listing.read(self.source, self.worker.cores, Arc::clone(stats)).boxed()
+        self.listing
+            .read(self.source, self.worker.cores, Arc::clone(stats))
+            .boxed()
     }
 
     fn own_feed(&self) -> Arc<Feed> {
         let (listing, source, cores) = (self.listing.clone(), self.source.clone(), self.worker.cores);
-        Feed::own(ingest::arrow_schema(self.source), move || listing.read(&source, cores, Arc::default()).boxed())
+        Feed::own(ingest::arrow_schema(self.source), move || {
+            listing.read(&source, cores, Arc::default()).boxed()
+        })
     }
 }
 
@@ -350,16 +411,23 @@ struct Clock {
 
 impl Clock {
     fn start() -> Self {
-        Self { last: Instant::now(), laps: Vec::new() }
+        Self {
+            last: Instant::now(),
+            laps: Vec::new(),
+        }
     }
 
     fn lap(&mut self, stage: &str) {
         let elapsed = self.last.elapsed();
         self.last = Instant::now();
-        self.laps.push((stage.to_owned(), u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)));
+        self.laps
+            .push((stage.to_owned(), u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)));
     }
 }
 
 fn files_value(files: &[InputFile]) -> serde_json::Value {
-    files.iter().map(|f| serde_json::json!({"path": f.path, "size": f.size, "etag": f.etag})).collect()
+    files
+        .iter()
+        .map(|f| serde_json::json!({"path": f.path, "size": f.size, "etag": f.etag}))
+        .collect()
 }

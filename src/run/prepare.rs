@@ -33,7 +33,11 @@ pub(super) async fn plans<'a>(
             Err(found) => problems.extend(found),
         }
     }
-    if problems.is_empty() { Ok(Plans { engine, by_source }) } else { Err(Prepared::problems(problems)) }
+    if problems.is_empty() {
+        Ok(Plans { engine, by_source })
+    } else {
+        Err(Prepared::problems(problems))
+    }
 }
 
 /// Brings the embedded database up to the project; a server only is compared with it.
@@ -49,8 +53,12 @@ pub(super) async fn database(warehouse: &Warehouse, project: &Project) -> Result
     }
     let pending = migrate::pending(warehouse, &project.root).await?;
     if !pending.is_empty() {
-        return Err(Error::project(format!("the database lacks {}: {}", count(pending.len(), "migration"), pending.join(", ")))
-            .hint("run `pipeline migrate`, then `pipeline views`"));
+        return Err(Error::project(format!(
+            "the database lacks {}: {}",
+            count(pending.len(), "migration"),
+            pending.join(", ")
+        ))
+        .hint("run `pipeline migrate`, then `pipeline views`"));
     }
     contract::check(warehouse, project).await
 }
@@ -69,7 +77,10 @@ pub struct Checked {
 /// Checks the whole project: plans every transform, then applies migrations and views to an
 /// embedded database in memory and compares the contracts with it.
 pub async fn check(project: &Project) -> Result<Checked> {
-    let limits = Limits { memory: 64 << 20, spill: None };
+    let limits = Limits {
+        memory: 64 << 20,
+        spill: None,
+    };
     let plans = plans(project, &limits, project.sources.iter().map(|s| s.name.as_str())).await?;
     let warehouse = Warehouse::open(Database::Memory, 1).await?;
     let migrations = migrate::apply(&warehouse, &project.root).await?.len();
@@ -85,5 +96,9 @@ pub async fn check(project: &Project) -> Result<Checked> {
 }
 
 fn count(n: usize, noun: &str) -> String {
-    if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
+    if n == 1 {
+        format!("1 {noun}")
+    } else {
+        format!("{n} {noun}s")
+    }
 }

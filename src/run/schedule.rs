@@ -34,10 +34,24 @@ impl Options {
     /// Resolves the defaults for a number of batches.
     pub fn new(project: &Project, batches: usize, threads: Option<u16>, connections: Option<u16>) -> Self {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
-        let threads = threads.map_or_else(|| cores.min(MOST_THREADS), usize::from).min(batches.max(1));
-        let most = project.sources.iter().map(|s| s.transforms.len()).max().unwrap_or(1).max(1);
+        let threads = threads
+            .map_or_else(|| cores.min(MOST_THREADS), usize::from)
+            .min(batches.max(1));
+        let most = project
+            .sources
+            .iter()
+            .map(|s| s.transforms.len())
+            .max()
+            .unwrap_or(1)
+            .max(1);
         let connections = connections.map_or(threads * most + 1, usize::from);
-        Self { threads, connections, memory: 256 << 20, fail_fast: false, wait: false }
+        Self {
+            threads,
+            connections,
+            memory: 256 << 20,
+            fail_fast: false,
+            wait: false,
+        }
     }
 
     #[must_use]
@@ -75,7 +89,11 @@ pub struct Outcome {
 impl Outcome {
     /// The exit code: an unreachable database wins over a failed batch, a signal over both.
     pub fn exit_code(&self) -> u8 {
-        let errors = self.batches.iter().filter_map(|b| b.error.as_ref()).chain(&self.refresh_error);
+        let errors = self
+            .batches
+            .iter()
+            .filter_map(|b| b.error.as_ref())
+            .chain(&self.refresh_error);
         let kinds: BTreeSet<u8> = errors.map(|e| e.kind.exit_code()).collect();
         match self.signal {
             Some(signal) => Kind::Interrupted(signal).exit_code(),
@@ -98,13 +116,24 @@ pub async fn run(
 ) -> Result<Outcome> {
     let begun = Instant::now();
     let spill = Spill::make(&project.root)?;
-    let limits = Limits { memory: options.memory, spill: Some(spill.folder().to_owned()) };
+    let limits = Limits {
+        memory: options.memory,
+        spill: Some(spill.folder().to_owned()),
+    };
     let plans = prepare::plans(&project, &limits, batches.iter().map(|b| b.source.as_str())).await?;
     // One connection is the lease's.
     let warehouse = Warehouse::open(database, options.connections.saturating_sub(1).max(1)).await?;
     prepare::database(&warehouse, &project).await?;
     let stop = stop::on_signals();
-    let worker = Worker::new(project, warehouse, plans, options.wait, Arc::clone(&observer), stop.token.clone()).await?;
+    let worker = Worker::new(
+        project,
+        warehouse,
+        plans,
+        options.wait,
+        Arc::clone(&observer),
+        stop.token.clone(),
+    )
+    .await?;
     let worker = Arc::new(worker);
 
     let failed = CancellationToken::new();
@@ -129,7 +158,14 @@ pub async fn run(
     }
     let entities = worker.project().entities.iter().map(|e| e.name.clone()).collect();
     let signal = stop.signal();
-    Ok(Outcome { batches: outcomes, entities, refreshed, refresh_error, elapsed: begun.elapsed(), signal })
+    Ok(Outcome {
+        batches: outcomes,
+        entities,
+        refreshed,
+        refresh_error,
+        elapsed: begun.elapsed(),
+        signal,
+    })
 }
 
 /// Runs one batch as a task of its own, so that batches use all cores.

@@ -18,8 +18,11 @@ pub struct Selection {
 /// The batches of a selection, by date and then by source, each once.
 pub fn resolve(project: &Project, selection: &Selection) -> Result<Vec<Batch>> {
     if selection.start > selection.end {
-        return Err(Error::project(format!("the range ends ({}) before it starts ({})", selection.end, selection.start))
-            .hint("swap --start and --end"));
+        return Err(Error::project(format!(
+            "the range ends ({}) before it starts ({})",
+            selection.end, selection.start
+        ))
+        .hint("swap --start and --end"));
     }
     let names: Vec<&str> = match &selection.sources {
         None => project.sources.iter().map(|s| s.name.as_str()).collect(),
@@ -35,5 +38,12 @@ pub fn resolve(project: &Project, selection: &Selection) -> Result<Vec<Batch>> {
         }
     };
     let dates = selection.start.iter_days().take_while(|d| *d <= selection.end);
-    Ok(dates.flat_map(|date| names.iter().map(move |s| Batch { source: (*s).to_owned(), date })).collect())
+    Ok(dates
+        .flat_map(|date| {
+            names.iter().map(move |s| Batch {
+                source: (*s).to_owned(),
+                date,
+            })
+        })
+        .collect())
 }

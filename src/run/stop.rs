@@ -24,7 +24,10 @@ impl Stop {
 
 /// Begins to listen for signals.
 pub(super) fn on_signals() -> Stop {
-    let stop = Stop { token: CancellationToken::new(), signal: Arc::default() };
+    let stop = Stop {
+        token: CancellationToken::new(),
+        signal: Arc::default(),
+    };
     let told = stop.clone();
     tokio::spawn(async move {
         loop {

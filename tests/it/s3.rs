@@ -89,7 +89,7 @@ fn a_server_that_is_down_is_unreachable() {
         .with_bucket(&bucket)
         .run_clinic()
         .code(3)
-        .stderr_contains("s3://bucket/in-20230501.json")
+        .stderr_contains("http://127.0.0.1")
         .output_lacks(SECRET);
 }
 

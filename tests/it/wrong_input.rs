@@ -157,12 +157,12 @@ fn a_timestamp_without_a_zone() {
 
 #[test]
 fn a_decimal_with_too_many_digits() {
-    insta::assert_snapshot!(typed("decimal(4,2)", "123.45"), @"");
+    insta::assert_snapshot!(typed("\"decimal(4,2)\"", "123.45"), @"");
 }
 
 #[test]
 fn a_decimal_with_too_fine_a_fraction() {
-    insta::assert_snapshot!(typed("decimal(4,2)", "1.234"), @"");
+    insta::assert_snapshot!(typed("\"decimal(4,2)\"", "1.234"), @"");
 }
 
 #[test]
