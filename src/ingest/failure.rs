@@ -27,17 +27,14 @@ pub struct RecordError {
 
 impl From<RecordError> for Error {
     fn from(error: RecordError) -> Self {
-        let mut message = format!("{}, record {}", error.file, error.record);
-        if let Some(offset) = error.offset {
-            message.push_str(&format!(" at byte {offset}"));
-        }
-        let mut cause = format!("{}: {}", error.path, error.reason);
-        if let Some(at) = error.fault_offset {
-            cause.push_str(&format!(" (at byte {at})"));
-        }
-        Error::batch(message + " can't be decoded")
-            .cause(cause)
-            .hint("mend the file, or the schema of the source if the record is right")
+        let at = |offset: Option<u64>| offset.map(|offset| format!(" at byte {offset}")).unwrap_or_default();
+        let (start, fault) = (at(error.offset), at(error.fault_offset));
+        Error::batch(format!(
+            "{}, record {}{start} can't be decoded",
+            error.file, error.record
+        ))
+        .cause(format!("{}: {}{fault}", error.path, error.reason))
+        .hint("mend the file, or the schema of the source if the record is right")
     }
 }
 

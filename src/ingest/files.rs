@@ -1,6 +1,7 @@
 //! Which files a batch reads: expands the date, resolves the path on the disk or in a store, and lists what matches in
 //! a fixed order. It reads no content.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};
@@ -9,6 +10,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::UNIX_EPOCH;
 
 use chrono::NaiveDate;
+use object_store::ObjectMeta;
 use object_store::path::Path as StorePath;
 
 use super::pattern::{Pattern, Step, is_glob};
@@ -75,15 +77,12 @@ impl fmt::Debug for Listing {
 pub async fn list(root: &Path, source: &Source, date: NaiveDate) -> Result<Option<Listing>> {
     let input = &source.input;
     let path = expand_date(&input.path, date);
-    let mut found = match scheme(&path) {
-        Some(_) => list_remote(&path, &input.storage).await?,
-        None => {
-            let root = root.to_owned();
-            let path = path.clone();
-            tokio::task::spawn_blocking(move || list_local(&root, &path))
-                .await
-                .map_err(|error| Error::batch("listing the input stopped").cause(error))??
-        }
+    let mut found = if scheme(&path).is_some() {
+        list_remote(&path, &input.storage).await?
+    } else {
+        let (root, path) = (root.to_owned(), path.clone());
+        let listing = tokio::task::spawn_blocking(move || list_local(&root, &path)).await;
+        listing.map_err(|error| Error::batch("listing the input stopped").cause(error))??
     };
     if found.is_empty() {
         return match input.on_missing {
@@ -106,35 +105,49 @@ pub async fn list(root: &Path, source: &Source, date: NaiveDate) -> Result<Optio
 type Found = Vec<(InputFile, Place)>;
 
 async fn list_remote(url: &str, storage: &[(String, String)]) -> Result<Found> {
-    if !scheme(url).is_some_and(|scheme| scheme.starts_with("http")) || !is_glob(url) {
-        let remote = Remote::open(url, storage)?;
-        let objects = if is_glob(&remote.key) && remote.lists {
-            let pattern = parse(&remote.key)?;
-            let objects = remote.list(&pattern.literal_prefix()).await?;
-            objects
-                .into_iter()
-                .filter(|object| pattern.matches(object.location.as_ref()))
-                .collect()
-        } else {
-            Vec::from_iter(remote.head(&remote.key).await?)
-        };
-        return Ok(objects
-            .into_iter()
-            .map(|object| {
-                let path = format!("{}/{}", remote.base, object.location);
-                let file = InputFile {
-                    path,
-                    size: object.size,
-                    etag: object.e_tag,
-                };
-                (file, Place::Remote(remote.clone(), object.location))
-            })
-            .collect());
+    if scheme(url).is_some_and(|scheme| scheme.starts_with("http")) && is_glob(url) {
+        // The URL is not repeated: a query may hold a token.
+        return Err(Error::project(
+            "an https input can be neither a pattern nor have a query: nothing can be listed there",
+        )
+        .hint("name exactly one file, or use s3://, gs:// or az://"));
     }
-    Err(
-        Error::project(format!("`{url}` is a pattern, and over https nothing can be listed"))
-            .hint("name exactly one file, or use s3://, gs:// or az://"),
-    )
+    let remote = Remote::open(url, storage)?;
+    let objects = if is_glob(&remote.key) && remote.lists {
+        let pattern = parse(&remote.key)?;
+        let mut objects = without_folders(remote.list(&pattern.literal_prefix()).await?);
+        objects.retain(|object| pattern.matches(object.location.as_ref()));
+        objects
+    } else {
+        remote.head(&remote.key).await?.into_iter().collect()
+    };
+    let listed = objects.into_iter().map(|object| {
+        let path = format!("{}/{}", remote.base, object.location);
+        let file = InputFile {
+            path,
+            size: object.size,
+            etag: object.e_tag,
+        };
+        (file, Place::Remote(remote.clone(), object.location))
+    });
+    Ok(listed.collect())
+}
+
+/// Some tools leave an empty object where a folder would be; it is no input.
+fn without_folders(objects: Vec<ObjectMeta>) -> Vec<ObjectMeta> {
+    let folders: HashSet<String> = objects
+        .iter()
+        .flat_map(|object| {
+            object
+                .location
+                .as_ref()
+                .rmatch_indices('/')
+                .map(|(at, _)| &object.location.as_ref()[..at])
+        })
+        .map(str::to_owned)
+        .collect();
+    let is_folder = |object: &ObjectMeta| object.size == 0 && folders.contains(object.location.as_ref());
+    objects.into_iter().filter(|object| !is_folder(object)).collect()
 }
 
 fn list_local(root: &Path, path: &str) -> Result<Found> {

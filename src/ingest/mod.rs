@@ -7,6 +7,7 @@
 
 mod decode;
 mod failure;
+mod fetch;
 mod files;
 mod open;
 mod parquet;

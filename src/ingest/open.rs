@@ -8,22 +8,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use futures::StreamExt;
-use object_store::{GetOptions, GetRange};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
+use super::fetch::fetch;
 use super::files::{InputFile, Place, local_etag};
 use super::stats::ReadStats;
-use super::store::{PATIENCE, Remote};
 use crate::error::{Error, Result};
 use crate::project::Compression;
 
 /// Bytes read at once.
 pub(super) const PIECE: usize = 1 << 20;
-
-/// How often in a row a remote read may break off without one more byte; in between it goes on where it stopped.
-const ATTEMPTS: u32 = 2;
 
 /// How a file is compressed: as declared, otherwise by its ending.
 pub(super) fn compression_of(path: &str, declared: Option<Compression>) -> Compression {
@@ -46,17 +42,19 @@ pub(super) struct ByteSource {
 }
 
 impl ByteSource {
+    /// `stop` ends a wait for a remote piece.
     pub fn open(
         file: &InputFile,
         place: &Place,
         declared: Option<Compression>,
         runtime: &Handle,
+        stop: CancellationToken,
         stats: &Arc<ReadStats>,
     ) -> Result<Self> {
         let compression = compression_of(&file.path, declared);
         let taken = Arc::new(AtomicU64::new(0));
         let raw = Raw {
-            from: From::open(file, place, runtime)?,
+            from: Origin::open(file, place, runtime, stop)?,
             buffer: Bytes::new(),
             size: file.size,
             read: 0,
@@ -153,7 +151,7 @@ fn carry(error: Error) -> io::Error {
 
 /// A file's bytes as they lie there, counted and checked against the listing.
 struct Raw {
-    from: From,
+    from: Origin,
     buffer: Bytes,
     /// As listed.
     size: u64,
@@ -163,7 +161,7 @@ struct Raw {
     stats: Arc<ReadStats>,
 }
 
-enum From {
+enum Origin {
     Local {
         file: File,
         name: String,
@@ -175,8 +173,8 @@ enum From {
     },
 }
 
-impl From {
-    fn open(file: &InputFile, place: &Place, runtime: &Handle) -> Result<Self> {
+impl Origin {
+    fn open(file: &InputFile, place: &Place, runtime: &Handle, stop: CancellationToken) -> Result<Self> {
         let name = file.path.clone();
         match place {
             Place::Local(path) => {
@@ -188,8 +186,7 @@ impl From {
                 })
             }
             Place::Remote(remote, path) => {
-                let (sender, pieces) = mpsc::channel(4);
-                runtime.spawn(fetch(remote.clone(), path.clone(), file.clone(), sender));
+                let pieces = fetch(remote.clone(), path.clone(), file.clone(), runtime, stop);
                 Ok(Self::Remote { pieces, name })
             }
         }
@@ -225,8 +222,8 @@ impl Raw {
     fn end(&mut self) -> io::Result<()> {
         self.ended = true;
         let same = match &self.from {
-            From::Local { file, etag, .. } => Some(local_etag(&file.metadata()?)) == *etag,
-            From::Remote { .. } => true,
+            Origin::Local { file, etag, .. } => Some(local_etag(&file.metadata()?)) == *etag,
+            Origin::Remote { .. } => true,
         };
         if same && self.read == self.size {
             Ok(())
@@ -236,7 +233,7 @@ impl Raw {
     }
 
     fn next_remote(&mut self) -> io::Result<Bytes> {
-        let From::Remote { pieces, name } = &mut self.from else {
+        let Origin::Remote { pieces, name } = &mut self.from else {
             return Ok(Bytes::new());
         };
         match pieces.blocking_recv() {
@@ -251,7 +248,7 @@ impl Read for Raw {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         if self.buffer.is_empty() && !self.ended && into.len() >= PIECE / 16 {
             // Uncompressed local files go straight into the caller's buffer.
-            if let From::Local { file, .. } = &mut self.from {
+            if let Origin::Local { file, .. } = &mut self.from {
                 let count = retry_read(file, into)?;
                 self.count(count)?;
                 self.taken.fetch_add(count as u64, Ordering::Relaxed);
@@ -273,13 +270,13 @@ impl BufRead for Raw {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.buffer.is_empty() && !self.ended {
             self.buffer = match &mut self.from {
-                From::Local { file, .. } => {
+                Origin::Local { file, .. } => {
                     let mut piece = vec![0; PIECE / 4];
                     let count = retry_read(file, &mut piece)?;
                     piece.truncate(count);
                     piece.into()
                 }
-                From::Remote { .. } => self.next_remote()?,
+                Origin::Remote { .. } => self.next_remote()?,
             };
             self.count(self.buffer.len())?;
             if self.buffer.is_empty() {
@@ -302,87 +299,4 @@ fn retry_read(file: &mut File, into: &mut [u8]) -> io::Result<usize> {
             result => return result,
         }
     }
-}
-
-/// Fetches an object piece by piece; the last message is an empty piece or an error. Ends when nobody listens.
-async fn fetch(remote: Remote, path: object_store::path::Path, file: InputFile, sender: mpsc::Sender<Result<Bytes>>) {
-    let end = tokio::select! {
-        () = sender.closed() => return,
-        end = fetch_all(&remote, &path, &file, &sender) => end,
-    };
-    // A failed send means that the reader is gone, and with it whoever would care.
-    let _ = sender.send(end.map(|()| Bytes::new())).await;
-}
-
-async fn fetch_all(
-    remote: &Remote,
-    path: &object_store::path::Path,
-    file: &InputFile,
-    sender: &mpsc::Sender<Result<Bytes>>,
-) -> Result<()> {
-    let mut fetched = 0;
-    let mut fruitless = 0;
-    while fetched < file.size {
-        let before = fetched;
-        let broke = match fetch_part(remote, path, file, &mut fetched, sender).await? {
-            Part::Unwanted => return Ok(()),
-            Part::Ended => Error::unreachable(format!("{} breaks off at byte {fetched}", file.path)),
-            Part::Broke(error) => error,
-        };
-        fruitless = if fetched > before { 0 } else { fruitless + 1 };
-        if fetched < file.size && fruitless == ATTEMPTS {
-            return Err(broke);
-        }
-    }
-    Ok(())
-}
-
-/// How one request's body ended.
-enum Part {
-    Ended,
-    Broke(Error),
-    Unwanted,
-}
-
-/// One request from `fetched` on. An error is one of opening, which object_store has retried already.
-async fn fetch_part(
-    remote: &Remote,
-    path: &object_store::path::Path,
-    file: &InputFile,
-    fetched: &mut u64,
-    sender: &mpsc::Sender<Result<Bytes>>,
-) -> Result<Part> {
-    // A weak tag never fits an If-Match; it is compared below.
-    let strong = file.etag.clone().filter(|etag| !etag.starts_with("W/"));
-    let range = (*fetched > 0).then_some(GetRange::Offset(*fetched));
-    let options = GetOptions::default().with_if_match(strong).with_range(range);
-    let opened = tokio::time::timeout(PATIENCE, remote.store.get_opts(path, options)).await;
-    let result = opened
-        .map_err(|_| remote.silent())?
-        .map_err(|error| named(&remote.explain(&error), file))?;
-    if result.meta.size != file.size || result.meta.e_tag != file.etag {
-        return Err(changed(&file.path));
-    }
-    let mut pieces = result.into_stream();
-    loop {
-        match tokio::time::timeout(PATIENCE, pieces.next()).await {
-            Err(_) => return Ok(Part::Broke(remote.silent())),
-            Ok(None) => return Ok(Part::Ended),
-            Ok(Some(Err(error))) => return Ok(Part::Broke(named(&remote.explain(&error), file))),
-            Ok(Some(Ok(piece))) if piece.is_empty() => {}
-            Ok(Some(Ok(piece))) => {
-                *fetched += piece.len() as u64;
-                if sender.send(Ok(piece)).await.is_err() {
-                    return Ok(Part::Unwanted);
-                }
-            }
-        }
-    }
-}
-
-fn named(error: &Error, file: &InputFile) -> Error {
-    let mut named = Error::new(error.kind, format!("{} can't be read: {}", file.path, error.message));
-    named.cause.clone_from(&error.cause);
-    named.hint.clone_from(&error.hint);
-    named
 }

@@ -55,14 +55,11 @@ impl Pattern {
     /// The literal segments that every match starts with, without the last segment.
     pub fn literal_prefix(&self) -> Vec<&str> {
         let last = self.steps.len().saturating_sub(1);
-        let literal = |step| {
-            if let &Step::Literal(ref name) = step {
-                Some(name.as_str())
-            } else {
-                None
-            }
-        };
-        self.steps[..last].iter().map_while(literal).collect()
+        let literals = self.steps[..last].iter().map_while(|step| match step {
+            Step::Literal(name) => Some(name.as_str()),
+            Step::Any | Step::Glob(_) => None,
+        });
+        literals.collect()
     }
 
     pub fn matches(&self, path: &str) -> bool {
@@ -98,14 +95,13 @@ impl Step {
 fn matches(steps: &[Step], names: &[&str]) -> bool {
     match (steps, names) {
         ([], []) => true,
-        ([], _) => false,
+        ([], _) | ([Step::Literal(_) | Step::Glob(_), ..], []) => false,
         ([Step::Any, rest @ ..], _) => {
             matches(rest, names)
                 || names
                     .split_first()
                     .is_some_and(|(name, more)| Step::Any.fits(name) && matches(steps, more))
         }
-        (_, []) => false,
         ([step, rest @ ..], [name, more @ ..]) => step.fits(name) && matches(rest, more),
     }
 }

@@ -12,6 +12,7 @@ use futures::{Stream, StreamExt};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use super::decode::{Decoded, Decoding, Plan};
 use super::files::Listing;
@@ -163,9 +164,9 @@ impl Reading {
     }
 
     /// Splits all files, on a thread of its own; ends early when nobody listens.
-    fn split_files(&self, runtime: &Handle, chunks: &mpsc::Sender<Result<Chunk>>) {
+    fn split_files(&self, runtime: &Handle, stop: &CancellationToken, chunks: &mpsc::Sender<Result<Chunk>>) {
         for (index, (file, place)) in self.listing.files().iter().zip(self.listing.places.iter()).enumerate() {
-            let opened = ByteSource::open(file, place, self.input.compression, runtime, &self.stats);
+            let opened = ByteSource::open(file, place, self.input.compression, runtime, stop.clone(), &self.stats);
             let split = opened.map_err(Stopped::Source).and_then(|mut source| {
                 split(index, &mut source, self.scanner().as_mut(), &mut |chunk| {
                     if chunks.blocking_send(Ok(chunk)).is_ok() {
@@ -194,9 +195,13 @@ fn decode_text(reading: &Arc<Reading>, parallelism: usize) -> BoxStream<'static,
         let runtime = Handle::current();
         let (sender, chunks) = mpsc::channel(WAITING);
         let splitting = Arc::clone(&reading);
-        let task = tokio::task::spawn_blocking(move || splitting.split_files(&runtime, &sender));
+        let stop = CancellationToken::new();
+        // Lives in the stream: dropping that ends a wait for a remote piece, too.
+        let guard = stop.clone().drop_guard();
+        let task = tokio::task::spawn_blocking(move || splitting.split_files(&runtime, &stop, &sender));
         received(chunks, task)
             .map(move |chunk| {
+                let _held = &guard;
                 let reading = Arc::clone(&reading);
                 async move {
                     let chunk = chunk?;
@@ -236,6 +241,8 @@ pub(super) fn stopped(error: &tokio::task::JoinError) -> Error {
     Error::batch("reading the input stopped").cause(why)
 }
 
+#[cfg(test)]
+mod parquet_tests;
 #[cfg(test)]
 mod remote_tests;
 #[cfg(test)]

@@ -105,7 +105,9 @@ impl Remote {
 
     /// Every object below `prefix` (whole segments).
     pub async fn list(&self, prefix: &[&str]) -> Result<Vec<ObjectMeta>> {
-        let prefix = Path::from_iter(prefix.iter().copied());
+        let prefix = prefix.join("/");
+        let prefix = Path::parse(&prefix)
+            .map_err(|_| Error::project(format!("`{}/{prefix}` is no valid path of an object", self.base)))?;
         let mut objects = self.store.list(Some(&prefix)).map_err(|error| self.explain(&error));
         let mut found = Vec::new();
         loop {
@@ -122,9 +124,6 @@ impl Remote {
         let endpoint = &self.endpoint;
         match error {
             StoreError::NotFound { .. } => Error::batch(format!("{endpoint} has no such object or bucket any more")),
-            StoreError::Precondition { .. } => {
-                Error::batch(format!("an object at {endpoint} changed while it was read")).hint("run the batch again")
-            }
             StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. } => {
                 Error::unreachable(format!("the storage at {endpoint} refuses access"))
                     .hint("check the credentials in the environment and what they may read")

@@ -49,7 +49,7 @@ pub struct Claim {
 /// A session for the engine's own state.
 pub(super) enum Session {
     Own(Arc<Dedicated>),
-    Pooled(Connection),
+    Pooled(Box<Connection>),
 }
 
 impl Deref for Session {
@@ -126,7 +126,7 @@ impl Lease {
         if self.0.warehouse.is_embedded() {
             let connection = tokio::time::timeout(ONE_CONNECTION, self.0.warehouse.acquire()).await;
             let busy = |_| Error::batch("the embedded database's one connection is in use");
-            return Ok(Session::Pooled(connection.map_err(busy)??));
+            return Ok(Session::Pooled(Box::new(connection.map_err(busy)??)));
         }
         let mut session = self.0.session.lock().await;
         if let Some(open) = session.as_ref().filter(|open| !open.is_closed()) {
@@ -158,13 +158,11 @@ impl Lease {
             .query_typed_one(sql, &[(&leaf::lock_key(batch), Type::INT8)])
             .await;
         let taken = row.and_then(|row| row.try_get::<_, bool>(0));
-        match taken.map_err(|error| db_error(format!("{batch} can't be claimed"), &error))? {
-            true => Ok(Some(held)),
-            false => {
-                held.forget();
-                Ok(None)
-            }
+        if taken.map_err(|error| db_error(format!("{batch} can't be claimed"), &error))? {
+            return Ok(Some(held));
         }
+        held.forget();
+        Ok(None)
     }
 
     fn held(&self) -> std::sync::MutexGuard<'_, HashSet<Batch>> {

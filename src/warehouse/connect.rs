@@ -14,7 +14,8 @@ use tokio_postgres::{Client, Config, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::error::{describe, sqlstate};
-use super::server::{Host, Server, SslMode, Target};
+use super::server::{Server, SslMode};
+use super::target::{Host, Target};
 use super::tls;
 use crate::error::{Error, Result};
 

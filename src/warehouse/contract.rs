@@ -9,7 +9,8 @@ use crate::project::{Column, Entity, Index, Project};
 
 /// Fails with all differences between the entities' contracts and the tables in `public`. One query.
 pub async fn check(warehouse: &Warehouse, project: &Project) -> Result<()> {
-    let tables = catalog::tables(&*warehouse.acquire().await?).await?;
+    let names: Vec<&str> = project.entities.iter().map(|entity| entity.name.as_str()).collect();
+    let tables = catalog::tables(&*warehouse.acquire().await?, Some(&names)).await?;
     let mut diagnostics = Vec::new();
     for entity in &project.entities {
         let table = tables.iter().find(|table| table.name == entity.name);

@@ -106,7 +106,7 @@ pub async fn migration_new(project: &Project, root: &Path, name: &str) -> Result
 
 async fn write_missing(warehouse: &Warehouse, project: &Project, root: &Path, name: &str) -> Result<Option<PathBuf>> {
     let connection = warehouse.acquire().await?;
-    let tables = catalog::tables(&connection).await?;
+    let tables = catalog::tables(&connection, None).await?;
     let body = body(project, &tables);
     if body.is_empty() {
         return Ok(None);
@@ -295,7 +295,7 @@ mod tests {
         for warehouse in both().await {
             let connection = warehouse.acquire().await.unwrap();
             connection.batch_execute(&create_table(&entity)).await.unwrap();
-            let tables = catalog::tables(&connection).await.unwrap();
+            let tables = catalog::tables(&connection, None).await.unwrap();
             let found = differences(&entity, tables.first());
             assert!(found.is_empty(), "{found:?}");
         }

@@ -1,13 +1,15 @@
 //! The database of a project that names none: PostgreSQL compiled to WebAssembly, run inside this process. It takes
 //! one connection at a time and one process per folder, and listens on a socket that only this user can reach
-//! (`serve-db` alone opens a port).
+//! (`serve` alone opens a port).
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use tokio_postgres::Config;
+use tokio_postgres::config::Host;
 
 use super::holder::Holder;
+use super::serve::Stream;
 use crate::error::{Error, Result};
 
 #[cfg(feature = "embedded")]
@@ -30,14 +32,13 @@ struct Running {
 }
 
 impl Embedded {
-    /// Starts the database of a folder, or one in memory's stead that is gone afterwards; `port` opens it on the
-    /// loopback address (0: any free port).
-    pub(super) async fn start(dir: Option<PathBuf>, port: Option<u16>) -> Result<Self> {
-        let started = tokio::task::spawn_blocking(move || Self::start_blocking(dir.as_deref(), port)).await;
+    /// Starts the database of a folder, or one that is gone afterwards.
+    pub(super) async fn start(dir: Option<PathBuf>) -> Result<Self> {
+        let started = tokio::task::spawn_blocking(move || Self::start_blocking(dir.as_deref())).await;
         started.map_err(|error| Error::unreachable("the embedded database did not start").cause(error))?
     }
 
-    fn start_blocking(dir: Option<&Path>, port: Option<u16>) -> Result<Self> {
+    fn start_blocking(dir: Option<&Path>) -> Result<Self> {
         let holder = match dir {
             None => None,
             Some(dir) => {
@@ -45,10 +46,7 @@ impl Embedded {
                 Some(Holder::take(dir)?)
             }
         };
-        let (endpoint, folder) = match port {
-            Some(port) => (Endpoint::Port(port), None),
-            None => Endpoint::socket(dir)?,
-        };
+        let (endpoint, folder) = Endpoint::choose(dir)?;
         let (engine, config) = Engine::start(dir, &endpoint)?;
         let running = Running {
             _engine: engine,
@@ -74,13 +72,27 @@ impl Embedded {
         &self.name
     }
 
-    /// For a client outside this process; without secrets, since there are none.
-    pub(super) fn url(&self) -> Option<String> {
-        let port = self.config.get_ports().first()?;
-        let (user, database) = (self.config.get_user()?, self.config.get_dbname()?);
-        Some(format!(
-            "postgresql://{user}@127.0.0.1:{port}/{database}?sslmode=disable"
-        ))
+    /// For a client of a port that leads here; without secrets, since there are none.
+    pub(super) fn url(&self, port: u16) -> String {
+        let (user, database) = (self.config.get_user(), self.config.get_dbname());
+        format!(
+            "postgresql://{}@127.0.0.1:{port}/{}?sslmode=disable",
+            user.unwrap_or_default(),
+            database.unwrap_or_default()
+        )
+    }
+
+    /// A bare connection, for who speaks the protocol.
+    pub(super) async fn dial(&self) -> std::io::Result<Box<dyn Stream + Send>> {
+        let port = self.config.get_ports().first().copied().unwrap_or_default();
+        match self.config.get_hosts().first() {
+            #[cfg(unix)]
+            Some(Host::Unix(folder)) => Ok(Box::new(
+                tokio::net::UnixStream::connect(folder.join(format!(".s.PGSQL.{port}"))).await?,
+            )),
+            Some(Host::Tcp(name)) => Ok(Box::new(tokio::net::TcpStream::connect((name.as_str(), port)).await?)),
+            None => Err(std::io::ErrorKind::NotConnected.into()),
+        }
     }
 
     /// Waits for the client to leave, and shuts down.
@@ -116,13 +128,14 @@ enum Endpoint {
     /// `.s.PGSQL.5432` in this folder.
     #[cfg(unix)]
     Socket(PathBuf),
-    Port(u16),
+    /// Any free port of the loopback address, where there is no socket.
+    Port,
 }
 
 impl Endpoint {
     /// A socket beside the database where its path is short enough for one, else in a folder of our own.
     #[cfg(unix)]
-    fn socket(dir: Option<&Path>) -> Result<(Self, Option<PrivateFolder>)> {
+    fn choose(dir: Option<&Path>) -> Result<(Self, Option<PrivateFolder>)> {
         // sockaddr_un holds 104 bytes on macOS, 108 on Linux.
         let fits = |folder: &Path| folder.join(SOCKET).as_os_str().len() < 100;
         if let Some(folder) = dir.and_then(Path::parent).filter(|folder| fits(folder)) {
@@ -132,12 +145,12 @@ impl Endpoint {
         if fits(&folder.0) {
             return Ok((Self::Socket(folder.0.clone()), Some(folder)));
         }
-        Ok((Self::Port(0), None))
+        Ok((Self::Port, None))
     }
 
     #[cfg(not(unix))]
-    fn socket(_dir: Option<&Path>) -> Result<(Self, Option<PrivateFolder>)> {
-        Ok((Self::Port(0), None))
+    fn choose(_dir: Option<&Path>) -> Result<(Self, Option<PrivateFolder>)> {
+        Ok((Self::Port, None))
     }
 }
 
@@ -177,13 +190,13 @@ fn make_private(dir: &Path) -> Result<()> {
         .cause(error)
     };
     let parent = dir.parent().unwrap_or(dir);
-    if !parent.exists() {
-        let mut builder = std::fs::DirBuilder::new();
-        builder.recursive(true);
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(parent).map_err(|error| failed(parent, error))?;
-        let ignore = parent.join(".gitignore");
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(parent).map_err(|error| failed(parent, error))?;
+    let ignore = parent.join(".gitignore");
+    if !ignore.exists() {
         std::fs::write(&ignore, "*\n").map_err(|error| failed(&ignore, error))?;
     }
     std::fs::create_dir_all(dir).map_err(|error| failed(dir, error))
@@ -205,8 +218,7 @@ mod engine {
     /// How long the engine's own lock of the folder is waited for after ours is free.
     const PATIENCE: Duration = Duration::from_secs(3);
     const USER: &str = "postgres";
-    /// The database that pglite-oxide serves by default and keeps its catalog in.
-    const DATABASE: &str = "template1";
+    const DATABASE: &str = "postgres";
 
     /// The server's thread; joined on drop.
     pub(super) struct Engine {
@@ -225,7 +237,7 @@ mod engine {
                 let builder = match endpoint {
                     #[cfg(unix)]
                     Endpoint::Socket(folder) => builder.unix(folder.join(super::SOCKET)),
-                    Endpoint::Port(port) => builder.tcp(([127, 0, 0, 1], *port).into()),
+                    Endpoint::Port => builder.tcp(([127, 0, 0, 1], 0).into()),
                 };
                 match builder.start() {
                     Ok(server) => break server,
@@ -249,7 +261,7 @@ mod engine {
                 (_, Some(address)) => {
                     config.host(address.ip().to_string()).port(address.port());
                 }
-                (Endpoint::Port(_), None) => {}
+                (Endpoint::Port, None) => {}
             }
             Ok((Self { _server: server }, config))
         }
@@ -281,6 +293,60 @@ mod no_engine {
 #[cfg(all(test, feature = "embedded"))]
 mod tests {
     use super::super::{Database, Warehouse};
+
+    /// Not a test of its own: the process that the next one kills.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn held_by_a_child() {
+        let Ok(dir) = std::env::var("PIPELINE_TEST_HOLD") else {
+            return;
+        };
+        let warehouse = Warehouse::open(Database::Embedded { dir: dir.into() }, 1)
+            .await
+            .unwrap();
+        let mut connection = warehouse.acquire().await.unwrap();
+        connection
+            .batch_execute("CREATE TABLE t (a int); INSERT INTO t VALUES (1)")
+            .await
+            .unwrap();
+        let open = connection.transaction().await.unwrap();
+        open.batch_execute("INSERT INTO t SELECT generate_series(2, 1000)")
+            .await
+            .unwrap();
+        eprintln!("held");
+        tokio::time::sleep(std::time::Duration::from_mins(1)).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_was_committed_survives_a_kill() {
+        use std::io::BufRead;
+        let root = tempfile::tempdir().unwrap();
+        let dir = root.path().join(".pipeline").join("warehouse");
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "warehouse::embedded::tests::held_by_a_child", "--nocapture"])
+            .env("PIPELINE_TEST_HOLD", &dir)
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = std::io::BufReader::new(child.stderr.take().unwrap()).lines();
+        assert!(lines.any(|line| line.unwrap() == "held"));
+        let open = || Warehouse::open(Database::Embedded { dir: dir.clone() }, 1);
+        let refused = open().await.err().unwrap();
+        assert!(
+            refused.message.ends_with(&format!("(process {})", child.id())),
+            "{refused}"
+        );
+        child.kill().unwrap();
+        let warehouse = open().await.unwrap();
+        child.wait().unwrap();
+        let row = warehouse
+            .acquire()
+            .await
+            .unwrap()
+            .query_one("SELECT count(*) FROM t", &[])
+            .await
+            .unwrap();
+        assert_eq!(row.get::<_, i64>(0), 1);
+    }
 
     #[tokio::test(flavor = "multi_thread")]
     async fn rows_outlive_the_process_that_wrote_them() {

@@ -23,6 +23,8 @@ use crate::project::{Batch, Entity};
 const LOCK_WAIT: Duration = Duration::from_millis(200);
 /// The longest pause between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// How often the catalog may change between looking and locking.
+const STALE_LIMIT: u32 = 5;
 /// A process that stands still while it holds the locks is put out by the server after this.
 const IDLE_LIMIT: &str = "10s";
 
@@ -67,8 +69,8 @@ enum Attempt {
     Unknown,
     /// A reader holds a table.
     Busy,
-    /// Another batch made the level that was missing a moment ago.
-    Stale,
+    /// The catalog is not what it was a moment ago: another batch made the level that was missing, or a table is gone.
+    Stale(Error),
 }
 
 impl Exchange<'_> {
@@ -79,6 +81,7 @@ impl Exchange<'_> {
         let deadline = started + self.patience;
         let mut pause = LOCK_WAIT;
         let mut retries = 0;
+        let mut stale = 0;
         loop {
             let places = find(client, self.entities, self.batch)
                 .await
@@ -90,7 +93,8 @@ impl Exchange<'_> {
             match self.attempt(client, &places, started).await? {
                 Attempt::Committed => return Ok(Outcome::Committed(exchanged())),
                 Attempt::Unknown => return Ok(Outcome::Unknown(exchanged())),
-                Attempt::Stale => {}
+                Attempt::Stale(error) if stale >= STALE_LIMIT => return Err(error),
+                Attempt::Stale(_) => stale += 1,
                 Attempt::Busy if Instant::now() >= deadline => return Err(self.given_up(client, &places).await),
                 Attempt::Busy => {
                     retries += 1;
@@ -98,6 +102,12 @@ impl Exchange<'_> {
                     let jittered = pause.mul_f64(rand::rng().random_range(0.75..1.25));
                     tokio::time::sleep(jittered).await;
                 }
+            }
+            if !runs::is_running(client, self.run_id)
+                .await
+                .map_err(|error| self.failed(&error))?
+            {
+                return Err(self.superseded());
             }
         }
     }
@@ -114,6 +124,10 @@ impl Exchange<'_> {
                     transaction.rollback().await.map_err(failed)?;
                     return Ok(Attempt::Busy);
                 }
+                Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => {
+                    transaction.rollback().await.map_err(failed)?;
+                    return Ok(Attempt::Stale(failed(error)));
+                }
                 locked => locked.map_err(failed)?,
             }
         }
@@ -123,7 +137,11 @@ impl Exchange<'_> {
             && find(&transaction, self.entities, self.batch).await.map_err(failed)? != places
         {
             transaction.rollback().await.map_err(failed)?;
-            return Ok(Attempt::Stale);
+            let error = Error::batch(format!(
+                "the partitions that {} belongs to change all the time",
+                self.batch
+            ));
+            return Ok(Attempt::Stale(error));
         }
         let mut summary = self.summary.clone();
         summary.time("swap", started.elapsed());
@@ -131,11 +149,7 @@ impl Exchange<'_> {
             .await
             .map_err(failed)?
         {
-            return Err(
-                Error::batch(format!("run {} of {} was superseded", self.run_id, self.batch))
-                    .cause("its lease was lost and another run took the batch")
-                    .hint("nothing was changed by this run"),
-            );
+            return Err(self.superseded());
         }
         transaction
             .batch_execute(&self.statements(places))
@@ -147,6 +161,12 @@ impl Exchange<'_> {
 
     fn failed(&self, error: &tokio_postgres::Error) -> Error {
         db_error(format!("{} can't be swapped in", self.batch), error)
+    }
+
+    fn superseded(&self) -> Error {
+        Error::batch(format!("run {} of {} was superseded", self.run_id, self.batch))
+            .cause("its lease was lost and another run took the batch")
+            .hint("nothing was changed by this run")
     }
 
     fn staged_of(&self, place: &Place) -> Option<&Staged> {
@@ -299,14 +319,13 @@ pub(super) async fn find(
     rows.iter().map(place).collect()
 }
 
-/// Whether an attempt to lock ended because others hold the tables, or because what it had found is gone.
+/// Whether an attempt to lock ended because others hold the tables.
 fn gives_way(error: &tokio_postgres::Error) -> bool {
     error.code().is_some_and(|code| {
         [
             SqlState::QUERY_CANCELED,
             SqlState::LOCK_NOT_AVAILABLE,
             SqlState::T_R_DEADLOCK_DETECTED,
-            SqlState::UNDEFINED_TABLE,
         ]
         .contains(code)
     })

@@ -97,10 +97,17 @@ impl Note {
         })
     }
 
-    /// Where the system does not tell, a holder counts as alive.
+    /// Where the system does not tell, a holder counts as alive; one that ended and was not waited for does not.
     fn is_alive(&self) -> bool {
         let processes = Path::new("/proc");
-        !processes.join("self").exists() || processes.join(self.process.to_string()).exists()
+        if !processes.join("self").exists() {
+            return true;
+        }
+        let stat = std::fs::read_to_string(processes.join(self.process.to_string()).join("stat"));
+        stat.is_ok_and(|stat| {
+            stat.rsplit_once(") ")
+                .is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
+        })
     }
 }
 

@@ -6,7 +6,8 @@ use std::fmt::Write;
 use chrono::{Days, NaiveDate};
 use sha2::{Digest, Sha256};
 
-use super::encode::sql_type;
+use super::ddl;
+use super::sql::{ident, idents, literal};
 use crate::project::{Batch, Entity};
 
 /// The schema of source-level partitions and leaves.
@@ -62,20 +63,24 @@ pub fn source_bound(source: &str) -> String {
 
 /// `CREATE TABLE` of a staging table: the columns of the entity's table, in its order.
 pub fn create_staging(entity: &Entity, name: &str) -> String {
-    let mut sql = format!("CREATE TABLE {} (", qualified(SCHEMA, name));
-    for column in &entity.columns {
-        let null = if column.nullable { "" } else { " NOT NULL" };
-        let _ = write!(sql, "{} {}{null}, ", ident(&column.name), sql_type(column.pg_type));
-    }
-    sql.push_str("source text NOT NULL, batch_date date NOT NULL)");
-    sql
+    format!(
+        "CREATE TABLE {} ({})",
+        qualified(SCHEMA, name),
+        ddl::leaf_columns(entity).join(", ")
+    )
 }
 
 /// The COPY that fills it. FREEZE, because a reader whose snapshot is older than a plain COPY would find the new leaf
 /// and none of its rows.
 pub fn copy_into(entity: &Entity, name: &str) -> String {
-    let mut columns: String = entity.columns.iter().map(|column| ident(&column.name) + ", ").collect();
-    columns.push_str("source, batch_date");
+    let own = ddl::PARTITION_COLUMNS.iter().map(|(name, _)| *name);
+    let columns: Vec<&str> = entity
+        .columns
+        .iter()
+        .map(|column| column.name.as_str())
+        .chain(own)
+        .collect();
+    let columns = idents(&columns);
     format!(
         "COPY {} ({columns}) FROM STDIN (FORMAT binary, FREEZE)",
         qualified(SCHEMA, name)
@@ -87,20 +92,16 @@ pub fn copy_into(entity: &Entity, name: &str) -> String {
 pub fn finish_staging(entity: &Entity, name: &str, batch: &Batch) -> String {
     let table = qualified(SCHEMA, name);
     let mut sql = String::new();
-    if !entity.key.is_empty() {
-        let key = ident(&format!("{name}_pkey"));
-        let columns = columns(&entity.key);
-        let _ = writeln!(
-            sql,
-            "ALTER TABLE {table} ADD CONSTRAINT {key} PRIMARY KEY ({columns}, source, batch_date);"
-        );
+    if let Some(columns) = ddl::key_columns(entity) {
+        let (key, columns) = (ident(&format!("{name}_pkey")), idents(&columns));
+        let _ = writeln!(sql, "ALTER TABLE {table} ADD CONSTRAINT {key} PRIMARY KEY ({columns});");
     }
     for (at, index) in entity.indexes.iter().enumerate() {
         let index_name = ident(&format!("{name}_i{}", at + 1));
         let _ = writeln!(
             sql,
             "CREATE INDEX {index_name} ON {table} ({});",
-            columns(&index.columns)
+            idents(&index.columns)
         );
     }
     let (source, from, to) = (
@@ -149,21 +150,6 @@ pub fn qualified(schema: &str, name: &str) -> String {
     format!("{}.{}", ident(schema), ident(name))
 }
 
-/// A quoted identifier.
-pub fn ident(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
-/// A quoted string, whatever `standard_conforming_strings` says.
-pub fn literal(text: &str) -> String {
-    let quoted = text.replace('\'', "''");
-    if quoted.contains('\\') {
-        format!("E'{}'", quoted.replace('\\', "\\\\"))
-    } else {
-        format!("'{quoted}'")
-    }
-}
-
 /// ISO, which every DateStyle reads.
 fn literal_date(date: NaiveDate) -> String {
     format!("'{}'", date.format("%Y-%m-%d"))
@@ -172,10 +158,6 @@ fn literal_date(date: NaiveDate) -> String {
 /// The day after: where a batch's bound ends.
 pub fn next(date: NaiveDate) -> NaiveDate {
     date.checked_add_days(Days::new(1)).unwrap_or(NaiveDate::MAX)
-}
-
-fn columns(names: &[String]) -> String {
-    names.iter().map(|name| ident(name)).collect::<Vec<_>>().join(", ")
 }
 
 fn cut(name: &str, most: usize) -> &str {
@@ -227,9 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn quoting() {
-        assert_eq!(ident("a\"b"), "\"a\"\"b\"");
-        assert_eq!(literal("O'Hara\\"), "E'O''Hara\\\\'");
+    fn a_bound_reads_as_the_catalog_writes_it() {
         assert_eq!(source_bound("O'Hara"), "FOR VALUES IN ('O''Hara')");
     }
 
@@ -247,12 +227,12 @@ mod tests {
         assert_eq!(
             create_staging(&visits, &name),
             "CREATE TABLE \"pipeline_leaves\".\"visits_r7\" (\"visit id\" text NOT NULL, \"dose\" numeric(10,2), \
-             source text NOT NULL, batch_date date NOT NULL)"
+             \"source\" text NOT NULL, \"batch_date\" date NOT NULL)"
         );
         assert_eq!(
             finish_staging(&visits, &name, &may_second()),
             "ALTER TABLE \"pipeline_leaves\".\"visits_r7\" ADD CONSTRAINT \"visits_r7_pkey\" \
-             PRIMARY KEY (\"visit id\", source, batch_date);\n\
+             PRIMARY KEY (\"visit id\", \"source\", \"batch_date\");\n\
              CREATE INDEX \"visits_r7_i1\" ON \"pipeline_leaves\".\"visits_r7\" (\"dose\", \"visit id\");\n\
              ALTER TABLE \"pipeline_leaves\".\"visits_r7\" ADD CONSTRAINT \"visits_r7_bound\" CHECK (source IS NOT NULL \
              AND source = 'b' AND batch_date IS NOT NULL AND batch_date >= date '2023-05-02' \

@@ -33,6 +33,7 @@ mod passfile;
 mod place;
 mod serve;
 mod server;
+mod target;
 #[cfg(test)]
 mod testing;
 mod tls;

@@ -104,7 +104,7 @@ fn split(line: &str) -> Vec<FieldText> {
 pub(super) fn is_private(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
     // A file that is not there is no fault of its mode.
-    std::fs::metadata(path).map_or(true, |metadata| metadata.permissions().mode() & 0o077 == 0)
+    std::fs::metadata(path).map_or(true, |metadata| metadata.permissions().mode().is_multiple_of(0o100))
 }
 
 #[cfg(not(unix))]

@@ -68,7 +68,7 @@ impl Warehouse {
     }
 
     async fn open_embedded(dir: Option<std::path::PathBuf>) -> Result<(Dialer, Option<Embedded>, usize)> {
-        let embedded = Embedded::start(dir, None).await?;
+        let embedded = Embedded::start(dir).await?;
         let dialer = Dialer::to_embedded(embedded.config(), embedded.describe().to_owned());
         Ok((dialer, Some(embedded), 1))
     }
@@ -193,7 +193,7 @@ impl DerefMut for Dedicated {
 mod tests {
     use std::time::Duration;
 
-    use super::super::testing::{both, fresh, server};
+    use super::super::testing::{both, database, fresh, server};
     use super::*;
 
     async fn one(warehouse: &Warehouse, sql: &str) -> String {
@@ -246,7 +246,7 @@ mod tests {
     #[tokio::test]
     async fn what_keeps_us_from_connecting_is_named() {
         let Some(server) = server() else { return };
-        let open = async |conninfo: &str| Warehouse::open(server.database(conninfo), 1).await.err().unwrap();
+        let open = async |conninfo: &str| Warehouse::open(database(conninfo), 1).await.err().unwrap();
         let (host, port) = (server.folder.display(), server.port);
         let error = open(&format!("host={host} port={port} user=postgres dbname=nope")).await;
         assert_eq!(error.message, format!("there is no such database: {host}:{port}/nope"));

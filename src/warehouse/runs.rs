@@ -248,6 +248,13 @@ pub(super) async fn commit(
     Ok(!transaction.query_typed(sql, &parameters).await?.is_empty())
 }
 
+/// Whether a run may still swap, as far as one can see from outside of its transaction.
+pub(super) async fn is_running(client: &Client, run_id: i64) -> Result<bool, tokio_postgres::Error> {
+    let sql = "SELECT status = 'running' FROM pipeline.runs WHERE run_id = $1";
+    let row = client.query_typed_opt(sql, &[(&run_id, Type::INT8)]).await?;
+    row.map_or(Ok(false), |row| row.try_get(0))
+}
+
 /// A run's status once no transaction is working on it any more: the row's lock is waited for.
 pub(super) async fn settled_status(client: &Client, run_id: i64) -> Result<Option<String>, tokio_postgres::Error> {
     let sql = "SELECT status FROM pipeline.runs WHERE run_id = $1 FOR UPDATE";

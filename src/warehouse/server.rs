@@ -2,7 +2,6 @@
 //! nothing.
 
 use std::fmt::Write as _;
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -11,14 +10,11 @@ use tokio_postgres::config::{ChannelBinding, TargetSessionAttrs};
 
 use super::conninfo::{Environment, Params, home};
 use super::passfile::{PassFile, Secret, default_path};
+use super::target::{Host, Target, targets};
 use crate::error::{Error, Result};
 
-const DEFAULT_PORT: u16 = 5432;
 /// libpq waits without end; a pipeline in a scheduler should say in time that its server is gone.
 const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Where servers of the common distributions put their sockets.
-const SOCKET_FOLDERS: &[&str] = &["/var/run/postgresql", "/tmp"];
-
 /// libpq's `sslmode` (PostgreSQL manual, "SSL Support"), weakest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SslMode {
@@ -57,22 +53,6 @@ pub(super) struct TlsSettings {
     pub client: Option<(PathBuf, PathBuf)>,
     /// The handshake comes first, without asking (PostgreSQL 17's `sslnegotiation=direct`).
     pub direct: bool,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Host {
-    /// The name is what the certificate is checked for; the address, where given, is what is dialled.
-    Tcp { name: String, address: Option<IpAddr> },
-    /// The folder of the socket.
-    Socket(PathBuf),
-}
-
-/// One host of the list that is tried in turn.
-#[derive(Debug, Clone)]
-pub(super) struct Target {
-    pub host: Host,
-    pub port: u16,
-    pub password: Option<Secret>,
 }
 
 /// A PostgreSQL server and how to reach it.
@@ -198,32 +178,11 @@ impl Server {
             _ => None,
         };
         for target in &mut self.targets {
-            let host = match &target.host {
-                Host::Tcp { name, .. } => name.clone(),
-                Host::Socket(folder) if SOCKET_FOLDERS.iter().any(|usual| folder.as_os_str() == *usual) => {
-                    "localhost".to_owned()
-                }
-                Host::Socket(folder) => folder.display().to_string(),
-            };
+            let host = target.host.in_passfile();
             target.password = given.clone().or_else(|| {
                 file.as_ref()
                     .and_then(|file| file.find(&host, target.port, &self.database, &self.user))
             });
-        }
-    }
-}
-
-impl Host {
-    /// Whether the way to it leaves this machine.
-    pub(super) fn is_local(&self) -> bool {
-        match self {
-            Self::Socket(_) => true,
-            Self::Tcp {
-                address: Some(address), ..
-            } => address.is_loopback(),
-            Self::Tcp { name, address: None } => {
-                name == "localhost" || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
-            }
         }
     }
 }
@@ -278,7 +237,7 @@ fn keepalives(params: &Params) -> Result<Keepalives> {
     Ok(Keepalives {
         on: number::<u32>(params, "keepalives")?.unwrap_or(1) != 0,
         // The system's two hours would leave a run waiting half a day for a server that is gone.
-        idle: positive(seconds(params, "keepalives_idle")?, Duration::from_secs(60)),
+        idle: positive(seconds(params, "keepalives_idle")?, Duration::from_mins(1)),
         interval: positive(seconds(params, "keepalives_interval")?, Duration::from_secs(10)),
         count: number(params, "keepalives_count")?
             .filter(|count| *count > 0)
@@ -287,87 +246,6 @@ fn keepalives(params: &Params) -> Result<Keepalives> {
             .filter(|ms| *ms > 0)
             .map(Duration::from_millis),
     })
-}
-
-fn targets(params: &Params) -> Result<Vec<Target>> {
-    let list = |keyword: &str| -> Vec<String> {
-        params
-            .get(keyword)
-            .map(|text| text.split(',').map(|part| part.trim().to_owned()).collect())
-            .unwrap_or_default()
-    };
-    let (names, addresses, ports) = (list("host"), list("hostaddr"), list("port"));
-    let count = names.len().max(addresses.len()).max(1);
-    let fits = |length: usize| length == 0 || length == count;
-    if !fits(names.len()) || !fits(addresses.len()) || !(fits(ports.len()) || ports.len() == 1) {
-        return Err(
-            Error::project("the database connection names different numbers of hosts, addresses and ports")
-                .hint("give one port, or as many ports as hosts"),
-        );
-    }
-    (0..count)
-        .map(|index| {
-            let port = match ports
-                .get(index)
-                .or_else(|| ports.first())
-                .filter(|port| !port.is_empty())
-            {
-                None => DEFAULT_PORT,
-                Some(port) => port.parse().ok().filter(|port| *port > 0).ok_or_else(|| {
-                    Error::project("the port of the database connection is no number from 1 to 65535")
-                })?,
-            };
-            let name = names.get(index).map_or("", String::as_str);
-            let address = addresses.get(index).map_or("", String::as_str);
-            Ok(Target {
-                host: host(name, address, port)?,
-                port,
-                password: None,
-            })
-        })
-        .collect()
-}
-
-fn host(name: &str, address: &str, port: u16) -> Result<Host> {
-    let parsed = if address.is_empty() {
-        None
-    } else {
-        Some(address.parse::<IpAddr>().map_err(|_| {
-            Error::project("hostaddr of the database connection is no IP address").hint("a name goes into host")
-        })?)
-    };
-    Ok(match (name, parsed) {
-        ("", Some(address)) => Host::Tcp {
-            name: address.to_string(),
-            address: Some(address),
-        },
-        ("", None) => default_host(port),
-        (name, address) if !name.starts_with('/') => Host::Tcp {
-            name: name.to_owned(),
-            address,
-        },
-        (_, _) if cfg!(not(unix)) => {
-            return Err(Error::project(
-                "the database's host is a socket, which this platform has not",
-            ));
-        }
-        (folder, _) => Host::Socket(PathBuf::from(folder)),
-    })
-}
-
-/// As libpq: the local socket; where there is none, the loopback address.
-fn default_host(port: u16) -> Host {
-    let socket = SOCKET_FOLDERS
-        .iter()
-        .map(PathBuf::from)
-        .find(|dir| dir.join(format!(".s.PGSQL.{port}")).exists());
-    match socket {
-        Some(folder) if cfg!(unix) => Host::Socket(folder),
-        _ => Host::Tcp {
-            name: "localhost".to_owned(),
-            address: None,
-        },
-    }
 }
 
 fn tls(params: &Params, environment: Environment<'_>) -> Result<TlsSettings> {

@@ -22,14 +22,6 @@ use crate::project::{Batch, Entity};
 /// Bytes per message: large enough to forget its overhead, small enough to stay in a processor's cache.
 const CHUNK: usize = 256 * 1024;
 
-/// The server's log shall show least: no DETAIL, which quotes keys, and no statement. Only a superuser, or who was
-/// granted these parameters, may say so; others are not stopped.
-const QUIET: &str = "DO $$ BEGIN PERFORM set_config('log_error_verbosity', 'terse', true), \
-                     set_config('log_min_error_statement', 'panic', true); \
-                     EXCEPTION WHEN insufficient_privilege THEN NULL; END $$;\n";
-/// A load may take longer than a role's limits for interactive work.
-const PATIENT: &str = "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0;\n";
-
 /// How far one entity's stage is; read by whoever shows progress.
 #[derive(Debug, Default)]
 pub struct StageCounter {
@@ -112,7 +104,7 @@ impl Claim {
             .build_transaction()
             .isolation_level(IsolationLevel::ReadCommitted);
         let transaction = transaction.start().await.map_err(failed)?;
-        let create = format!("{QUIET}{PATIENT}{}", leaf::create_staging(entity, &name));
+        let create = leaf::create_staging(entity, &name);
         transaction.batch_execute(&create).await.map_err(failed)?;
 
         counter.enter(Phase::Copying);
@@ -154,7 +146,8 @@ impl Claim {
     }
 }
 
-/// A duplicate key is told by its columns; the server's DETAIL would quote it.
+/// A duplicate key is told by its columns: the server's DETAIL would quote it (and is kept out of its log by the
+/// sessions' `log_error_verbosity`).
 fn refused(entity: &Entity, batch: &Batch, error: &tokio_postgres::Error) -> Error {
     if error.code() != Some(&SqlState::UNIQUE_VIOLATION) {
         return db_error(format!("{} can't be indexed", entity.name), error);

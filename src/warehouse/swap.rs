@@ -15,9 +15,9 @@ use crate::error::{Error, Result};
 use crate::project::Entity;
 
 /// How long readers are given way to before a swap is given up.
-pub const PATIENCE: Duration = Duration::from_secs(600);
+pub const PATIENCE: Duration = Duration::from_mins(10);
 /// How long the database is asked whether a COMMIT took effect whose answer was lost.
-const DOUBT: Duration = Duration::from_secs(60);
+const DOUBT: Duration = Duration::from_mins(1);
 
 /// A batch whose new content is live.
 #[derive(Debug, Clone, PartialEq, Eq)]

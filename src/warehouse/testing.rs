@@ -23,7 +23,7 @@ static NAMES: AtomicUsize = AtomicUsize::new(0);
 pub fn server() -> Option<&'static TestServer> {
     SERVER
         .get_or_init(|| {
-            let server = binaries().map(|binaries| start(&binaries));
+            let server = binaries().map(|binaries| start(&binaries, "", |_| String::new()));
             if server.is_none() {
                 eprintln!("no PostgreSQL is installed: tests against a server are skipped");
             }
@@ -45,6 +45,16 @@ pub async fn both() -> Vec<Warehouse> {
     all
 }
 
+/// Another server, set up by `prepare`: it gets the data folder, may write there, and gives options of `postgres`.
+pub fn server_with(name: &str, prepare: impl FnOnce(&Path) -> String) -> Option<TestServer> {
+    Some(start(&binaries()?, name, prepare))
+}
+
+/// A server by its connection string alone, without the environment.
+pub fn database(conninfo: &str) -> Database {
+    Database::choose_from(Some(conninfo), Path::new("/"), &|_| None).unwrap()
+}
+
 impl TestServer {
     pub async fn create(&self) -> String {
         let name = format!("t{}", NAMES.fetch_add(1, Ordering::Relaxed));
@@ -59,14 +69,10 @@ impl TestServer {
         name
     }
 
-    pub fn database(&self, conninfo: &str) -> Database {
-        Database::choose_from(Some(conninfo), Path::new("/"), &|_| None).unwrap()
-    }
-
-    pub async fn open(&self, database: &str, connections: usize) -> Warehouse {
+    pub async fn open(&self, name: &str, connections: usize) -> Warehouse {
         let (folder, port) = (self.folder.display(), self.port);
-        let conninfo = format!("host={folder} port={port} user=postgres dbname={database}");
-        Warehouse::open(self.database(&conninfo), connections).await.unwrap()
+        let conninfo = format!("host={folder} port={port} user=postgres dbname={name}");
+        Warehouse::open(database(&conninfo), connections).await.unwrap()
     }
 }
 
@@ -88,8 +94,8 @@ fn command(binary: &Path) -> Command {
     command
 }
 
-fn start(binaries: &Path) -> TestServer {
-    let folder = PathBuf::from(format!("/tmp/pipeline-test-{}", std::process::id()));
+fn start(binaries: &Path, name: &str, prepare: impl FnOnce(&Path) -> String) -> TestServer {
+    let folder = PathBuf::from(format!("/tmp/pipeline-test-{}{name}", std::process::id()));
     std::fs::create_dir(&folder).unwrap();
     std::fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
     let data = folder.join("data");
@@ -105,8 +111,9 @@ fn start(binaries: &Path) -> TestServer {
         .unwrap()
         .port();
     let options = format!(
-        "-p {port} -k {} -c listen_addresses=127.0.0.1 -c fsync=off",
-        folder.display()
+        "-p {port} -k {} -c listen_addresses=127.0.0.1 -c fsync=off {}",
+        folder.display(),
+        prepare(&data)
     );
     let mut pg_ctl = command(&binaries.join("pg_ctl"));
     pg_ctl
@@ -128,19 +135,21 @@ fn stop_with_us(binaries: &Path, folder: &Path, data: &Path) {
         .map(|w| w.to_string_lossy().into_owned())
         .collect();
     let script = format!(
-        "while kill -0 {} 2>/dev/null; do sleep 0.5; done; {} -s -m immediate -D {} stop; rm -rf {}",
+        "(while kill -0 {} 2>/dev/null; do sleep 0.5; done; {} -s -m immediate -D {} stop; rm -rf {}) &",
         std::process::id(),
         words.join(" "),
         data.display(),
         folder.display()
     );
-    Command::new("sh")
+    // The shell leaves a child of its own behind, so that there is nothing to wait for.
+    let started = Command::new("sh")
         .args(["-c", &script])
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
-        .spawn()
+        .status()
         .unwrap();
+    assert!(started.success());
 }
 
 /// A column without a description.

@@ -11,6 +11,7 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
 use super::passfile::is_private;
@@ -25,7 +26,7 @@ pub(super) fn client_config(mode: SslMode, settings: &TlsSettings) -> Result<Cli
     } else {
         Arc::new(Unverified(provider.clone()))
     };
-    let builder = ClientConfig::builder_with_provider(provider)
+    let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
         .map_err(|error| Error::project("TLS can't be set up").cause(error))?
         .dangerous()
@@ -34,15 +35,14 @@ pub(super) fn client_config(mode: SslMode, settings: &TlsSettings) -> Result<Cli
         None => builder.with_no_client_auth(),
         Some((certificate, key)) => {
             let chain = certificates(certificate, "sslcert")?;
-            builder
-                .with_client_auth_cert(chain, private_key(key)?)
+            let key = provider
+                .key_provider
+                .load_private_key(private_key(key)?)
                 .map_err(|error| {
-                    Error::project(format!(
-                        "the client certificate {} can't be used",
-                        certificate.display()
-                    ))
-                    .cause(error)
-                })?
+                    Error::project(format!("the private key {} can't be used", key.display())).cause(error)
+                })?;
+            // rustls' own way in refuses certificates of X.509 version 1, which many a server takes.
+            builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(CertifiedKey::new(chain, key))))
         }
     };
     if settings.direct {
@@ -51,7 +51,8 @@ pub(super) fn client_config(mode: SslMode, settings: &TlsSettings) -> Result<Cli
     Ok(config)
 }
 
-/// `require`: encrypted, and the peer owns the key of the certificate it shows; who it is, nobody checked.
+/// `require`: encrypted, and the peer owns the key of the certificate it shows (which channel binding rests on); who it
+/// is, nobody checked.
 #[derive(Debug)]
 struct Unverified(Arc<CryptoProvider>);
 
@@ -202,4 +203,157 @@ fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>> {
             .cause(error)
             .hint("it must be a PEM key without a passphrase")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::super::Warehouse;
+    use super::super::testing::{TestServer, database, server_with};
+    use super::*;
+
+    /// Makes authorities, a server's and a client's certificate, and a pg_hba.conf that wants TLS of some users.
+    const CERTIFICATES: &str = r#"
+set -e
+cd "$1"
+new() { openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout $1.key -subj "/CN=$2" "${@:3}" 2>/dev/null; }
+new ca "test authority" -x509 -days 2 -out ca.crt
+new other "another authority" -x509 -days 2 -out other.crt
+new server db.test -out server.csr
+openssl x509 -req -in server.csr -CA ca.crt -CAkey ca.key -days 2 -out server.crt -extfile <(echo subjectAltName=DNS:db.test) 2>/dev/null
+new client certified -out client.csr
+openssl x509 -req -in client.csr -CA ca.crt -CAkey ca.key -days 2 -out client.crt 2>/dev/null
+new self db.test -x509 -days 2 -out self.crt -addext subjectAltName=DNS:db.test
+cat >pg_hba.conf <<END
+local all all trust
+hostssl all certified all cert
+hostssl all tls_only all trust
+hostnossl all plain_only all trust
+host all postgres all trust
+END
+chmod 600 *.key
+chown --reference=PG_VERSION *.key *.crt pg_hba.conf
+"#;
+
+    fn tls_server(name: &str, certificate: &str) -> Option<TestServer> {
+        server_with(name, |data| {
+            let made = Command::new("bash")
+                .args(["-c", CERTIFICATES, "bash"])
+                .arg(data)
+                .status()
+                .unwrap();
+            assert!(made.success(), "certificates");
+            format!(
+                "-c ssl=on -c ssl_ca_file=ca.crt -c ssl_cert_file={certificate}.crt -c ssl_key_file={certificate}.key"
+            )
+        })
+    }
+
+    /// Whether a connection is encrypted, or why there is none.
+    async fn encrypted(server: &TestServer, rest: &str) -> Result<bool, String> {
+        let conninfo = format!("hostaddr=127.0.0.1 port={} dbname=postgres {rest}", server.port);
+        let opened = Warehouse::open(database(&conninfo), 1).await;
+        let warehouse = opened.map_err(|error| error.cause.unwrap_or(error.message))?;
+        let connection = warehouse.acquire().await.map_err(|error| error.to_string())?;
+        let row = connection
+            .query_one("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()", &[])
+            .await
+            .unwrap();
+        Ok(row.get(0))
+    }
+
+    #[tokio::test]
+    async fn each_sslmode_checks_what_libpq_checks() {
+        let Some(server) = tls_server("-tls", "server") else {
+            return;
+        };
+        let data = server.folder.join("data");
+        let data = data.display();
+        let try_ = async |rest: &str| encrypted(&server, rest).await;
+        let (ca, other) = (
+            format!("sslrootcert={data}/ca.crt"),
+            format!("sslrootcert={data}/other.crt"),
+        );
+        assert_eq!(
+            try_(&format!("host=db.test user=postgres sslmode=verify-full {ca}")).await,
+            Ok(true)
+        );
+        assert_eq!(
+            try_(&format!("host=db.other user=postgres sslmode=verify-ca {ca}")).await,
+            Ok(true)
+        );
+        let wrong = try_(&format!("host=db.other user=postgres sslmode=verify-full {ca}"))
+            .await
+            .unwrap_err();
+        assert!(wrong.contains("not valid for name"), "{wrong}");
+        for mode in ["verify-ca", "verify-full", "require"] {
+            let wrong = try_(&format!("host=db.test user=postgres sslmode={mode} {other}"))
+                .await
+                .unwrap_err();
+            assert!(wrong.contains("UnknownIssuer"), "{mode}: {wrong}");
+        }
+        let wrong = try_("host=db.test user=postgres sslmode=verify-full")
+            .await
+            .unwrap_err();
+        assert!(
+            wrong.contains("UnknownIssuer") || wrong.contains("authorities"),
+            "{wrong}"
+        );
+        for (mode, expected) in [
+            ("require", true),
+            ("prefer", true),
+            ("allow", false),
+            ("disable", false),
+        ] {
+            assert_eq!(
+                try_(&format!("host=db.test user=postgres sslmode={mode}")).await,
+                Ok(expected),
+                "{mode}"
+            );
+        }
+        let superuser = format!(
+            "host={} port={} user=postgres dbname=postgres",
+            server.folder.display(),
+            server.port
+        );
+        let admin = Warehouse::open(database(&superuser), 1).await.unwrap();
+        let roles = "CREATE ROLE tls_only LOGIN; CREATE ROLE plain_only LOGIN; CREATE ROLE certified LOGIN";
+        admin.acquire().await.unwrap().batch_execute(roles).await.unwrap();
+        assert_eq!(try_("host=db.test user=tls_only sslmode=allow").await, Ok(true));
+        assert_eq!(try_("host=db.test user=plain_only sslmode=prefer").await, Ok(false));
+        assert!(
+            try_("host=db.test user=plain_only sslmode=require")
+                .await
+                .unwrap_err()
+                .contains("28000")
+        );
+        assert!(try_("host=db.test user=certified sslmode=require").await.is_err());
+        // libpq's rule: nobody but the user may read the key. The test's own copy is the user's.
+        let key = tempfile::NamedTempFile::new().unwrap();
+        std::fs::copy(server.folder.join("data/client.key"), key.path()).unwrap();
+        let client = format!("sslcert={data}/client.crt sslkey={}", key.path().display());
+        assert_eq!(
+            try_(&format!(
+                "host=db.test user=certified sslmode=verify-full {ca} {client}"
+            ))
+            .await,
+            Ok(true)
+        );
+    }
+
+    #[tokio::test]
+    async fn a_self_signed_certificate_that_is_the_root_is_trusted() {
+        let Some(server) = tls_server("-self", "self") else {
+            return;
+        };
+        let root = format!("sslrootcert={}/data/self.crt", server.folder.display());
+        let try_ = async |rest: &str| encrypted(&server, &format!("user=postgres {rest}")).await;
+        assert_eq!(
+            try_(&format!("host=db.test sslmode=verify-full {root}")).await,
+            Ok(true)
+        );
+        assert_eq!(try_(&format!("host=other sslmode=verify-ca {root}")).await, Ok(true));
+        assert!(try_(&format!("host=other sslmode=verify-full {root}")).await.is_err());
+    }
 }

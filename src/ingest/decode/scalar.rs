@@ -164,7 +164,7 @@ fn micros(seconds: i64, nanos: u32) -> Result<i64, Reason> {
     if i64::from(nanos) >= 1000 * MICROS_PER_SECOND {
         return Err("a leap second, which PostgreSQL can't hold".into());
     }
-    if nanos % 1000 != 0 {
+    if !nanos.is_multiple_of(1000) {
         return Err("a timestamp finer than a microsecond".into());
     }
     let micros = seconds

@@ -59,11 +59,12 @@ fn convert(array: &ArrayRef, node: &Node, target: &DataType) -> Result<ArrayRef,
         }
         (Shape::List(item), DataType::List(field)) => {
             // The items keep their type here; they are converted next.
-            let same_items = match array.data_type() {
-                DataType::List(found) | DataType::LargeList(found) | DataType::FixedSizeList(found, _) => found,
-                _ => return Err(unfit(node)),
+            let (DataType::List(same) | DataType::LargeList(same) | DataType::FixedSizeList(same, _)) =
+                array.data_type()
+            else {
+                return Err(unfit(node));
             };
-            let lists = as_type(array, &DataType::List(Arc::clone(same_items)), node)?;
+            let lists = as_type(array, &DataType::List(Arc::clone(same)), node)?;
             let lists: &ListArray = lists.as_list();
             let row_of = |element: usize| {
                 let after = |offset: &i32| usize::try_from(*offset).is_ok_and(|offset| offset <= element);

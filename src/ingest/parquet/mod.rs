@@ -137,7 +137,11 @@ impl RowGroup {
     }
 
     async fn run(self, sender: &mpsc::Sender<Result<Decoded>>) {
-        if let Err(error) = self.decode(sender).await {
+        let end = tokio::select! {
+            () = sender.closed() => return,
+            end = self.decode(sender) => end,
+        };
+        if let Err(error) = end {
             // A failed send means that nobody listens any more.
             let _ = sender.send(Err(error)).await;
         }

@@ -13,12 +13,11 @@ use ::parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use object_store::{GetOptions, GetRange};
 
+use super::super::fetch::fetch_range;
 use super::super::files::{InputFile, Place, local_etag};
 use super::super::open::{Carried, changed};
 use super::super::stats::ReadStats;
-use super::super::store::PATIENCE;
 use crate::error::{Error, Result};
 
 /// Bytes of the end of a file that are read at first: most often they hold all of its metadata.
@@ -49,25 +48,7 @@ impl RangeReader {
                 let failed = |error| Error::batch(format!("{} can't be read", self.file.path)).cause(error);
                 read().map_err(failed)?.ok_or_else(|| changed(&self.file.path))?
             }
-            Place::Remote(remote, path) => {
-                let strong = self.file.etag.clone().filter(|etag| !etag.starts_with("W/"));
-                let options = GetOptions::default()
-                    .with_if_match(strong)
-                    .with_range(Some(GetRange::Bounded(range)));
-                let get = async {
-                    let result = remote.store.get_opts(path, options).await?;
-                    let etag = result.meta.e_tag.clone();
-                    Ok((etag, result.bytes().await?))
-                };
-                let got = tokio::time::timeout(PATIENCE * 6, get)
-                    .await
-                    .map_err(|_| remote.silent())?;
-                let (etag, bytes) = got.map_err(|error| remote.explain(&error))?;
-                if etag != self.file.etag {
-                    return Err(changed(&self.file.path));
-                }
-                bytes
-            }
+            Place::Remote(remote, path) => fetch_range(remote, path, &self.file, range).await?,
         };
         if bytes.len() as u64 != length {
             return Err(changed(&self.file.path));

@@ -100,10 +100,8 @@ async fn read_all(url: &str, format: Format) -> Result<(usize, u64)> {
 }
 
 fn people(count: usize) -> Vec<u8> {
-    (0..count)
-        .map(|index| format!("{{\"id\":\"{index}\"}}"))
-        .collect::<String>()
-        .into_bytes()
+    let person = |index| format!("{{\"id\":\"{index}\"}}");
+    (0..count).map(person).collect::<Vec<_>>().concat().into_bytes()
 }
 
 #[tokio::test]
@@ -141,7 +139,9 @@ async fn parquet_is_read_in_ranges() {
     let batches = super::super::testing::read(folder.path(), &source, 1).await.unwrap();
     let mut bytes = Vec::new();
     let mut writer = ::parquet::arrow::ArrowWriter::try_new(&mut bytes, batches[0].schema(), None).unwrap();
-    batches.iter().for_each(|batch| writer.write(batch).unwrap());
+    for batch in &batches {
+        writer.write(batch).unwrap();
+    }
     writer.close().unwrap();
     let server = serve(bytes, Mood::Good).await;
     assert_eq!(

@@ -2,18 +2,18 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::atomic::AtomicUsize;
 
-use arrow::array::{AsArray, RecordBatchWriter};
+use arrow::array::AsArray;
 use arrow::compute::concat_batches;
 use arrow::datatypes::UInt64Type;
 use futures::TryStreamExt;
 
-use super::super::testing::{day, field, from, list_of, patients, read, read_with, required, source};
+use super::super::testing::{day, field, patients, read, read_with, required, source};
 use super::super::{RECORD_COLUMN, list};
 use super::*;
 use crate::error::Kind;
 use crate::project::{FieldType, OnMissing, RecordPath, RecordStep};
 
-fn write(root: &Path, name: &str, bytes: impl AsRef<[u8]>) {
+pub(super) fn write(root: &Path, name: &str, bytes: impl AsRef<[u8]>) {
     let path = root.join(name);
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(path, bytes).unwrap();
@@ -35,7 +35,7 @@ fn zstd(bytes: &[u8]) -> Vec<u8> {
     zstd::encode_all(bytes, 1).unwrap()
 }
 
-fn people(count: usize) -> Vec<String> {
+pub(super) fn people(count: usize) -> Vec<String> {
     let person = |index| {
         format!(
             r#"{{"id":"p{index}","age":{index},"visits":[{{"visit_id":"v{index}","date":"2023-05-01","codes":["é{index}",null]}}]}}"#
@@ -44,11 +44,11 @@ fn people(count: usize) -> Vec<String> {
     (0..count).map(person).collect()
 }
 
-fn whole(batches: &[RecordBatch]) -> RecordBatch {
+pub(super) fn whole(batches: &[RecordBatch]) -> RecordBatch {
     concat_batches(&batches[0].schema(), batches).unwrap()
 }
 
-async fn error(root: &Path, source: &Source) -> Error {
+pub(super) async fn error(root: &Path, source: &Source) -> Error {
     match read(root, source, 2).await {
         Ok(batches) => panic!(
             "{} rows and no error",
@@ -163,10 +163,13 @@ async fn a_missing_input_is_an_error_or_none() {
         source.input.on_missing = OnMissing::Skip;
         assert!(list(folder.path(), &source, day()).await.unwrap().is_none());
     }
-    let source = source("https://example.org/*.json", Format::Json, patients());
-    let error = list(folder.path(), &source, day()).await.unwrap_err();
-    assert_eq!(error.kind, Kind::Project);
-    assert!(error.message.contains("nothing can be listed"), "{error}");
+    for url in ["https://example.org/*.json", "https://example.org/a.json?token=CANARY"] {
+        let source = source(url, Format::Json, patients());
+        let error = list(folder.path(), &source, day()).await.unwrap_err();
+        assert_eq!(error.kind, Kind::Project);
+        assert!(error.message.contains("nothing can be listed"), "{error}");
+        assert!(!format!("{error:?}").contains("CANARY"));
+    }
 }
 
 #[tokio::test]
@@ -300,7 +303,7 @@ async fn a_bad_record_fails_the_batch_with_its_place_and_no_value() {
             format!("in/a.ndjson, record 17 at byte {offset} can't be decoded")
         );
         let at = offset + people[16].find("\"CANARY").unwrap();
-        let cause = format!("$.visits[].date: not a date (yyyy-mm-dd) (at byte {at})");
+        let cause = format!("$.visits[].date: not a date (yyyy-mm-dd) at byte {at}");
         assert_eq!(error.cause.as_deref(), Some(cause.as_str()));
         assert!(!format!("{error:?}").contains("CANARY"));
     }
@@ -426,148 +429,4 @@ async fn undeclared_fields_are_warned_of_once_per_batch() {
         assert_eq!(counts, [("$".to_owned(), 10), ("$.visits[]".to_owned(), 10)]);
     }
     assert_eq!(WARNINGS.load(Ordering::Relaxed), 2);
-}
-
-fn parquet(root: &Path, name: &str, batch: &RecordBatch) {
-    let file = std::fs::File::create(root.join(name)).unwrap();
-    let properties = ::parquet::file::properties::WriterProperties::builder()
-        .set_max_row_group_row_count(Some(20))
-        .build();
-    let mut writer = ::parquet::arrow::ArrowWriter::try_new(file, batch.schema(), Some(properties)).unwrap();
-    RecordBatchWriter::write(&mut writer, batch).unwrap();
-    RecordBatchWriter::close(writer).unwrap();
-}
-
-#[tokio::test]
-async fn parquet_gives_the_same_as_json() {
-    let folder = tempfile::tempdir().unwrap();
-    write(folder.path(), "a.json", people(100).concat());
-    let json = whole(
-        &read(folder.path(), &source("a.json", Format::Json, patients()), 1)
-            .await
-            .unwrap(),
-    );
-    parquet(folder.path(), "a.parquet", &json);
-    for parallelism in [1, 2] {
-        let stats = Arc::new(ReadStats::default());
-        let source = source("a.parquet", Format::Parquet, patients());
-        let batches = read_with(folder.path(), &source, parallelism, &stats).await.unwrap();
-        assert_eq!(batches.len(), 5, "one per row group");
-        assert_eq!(whole(&batches), json);
-        assert_eq!(
-            stats.unknown_fields().into_iter().collect::<Vec<_>>(),
-            [("$".to_owned(), 100)]
-        );
-        assert!(stats.bytes.load(Ordering::Relaxed) > 0);
-    }
-}
-
-#[tokio::test]
-async fn parquet_widens_without_loss_or_says_where_not() {
-    use arrow::array::{
-        ArrayRef, DictionaryArray, Float32Array, Int16Array, Int32Array, LargeStringArray, StringArray,
-        TimestampMillisecondArray, TimestampNanosecondArray,
-    };
-    use arrow::datatypes::Int8Type;
-    let folder = tempfile::tempdir().unwrap();
-    let dictionary: DictionaryArray<Int8Type> = vec![Some("x"), None, Some("x")].into_iter().collect();
-    let columns: Vec<(&str, ArrayRef)> = vec![
-        ("dictionary", Arc::new(dictionary)),
-        (
-            "large",
-            Arc::new(LargeStringArray::from(vec![Some("a"), None, Some("b")])),
-        ),
-        ("narrow", Arc::new(Int16Array::from(vec![1, 2, 3]))),
-        ("int", Arc::new(Int32Array::from(vec![Some(1), None, Some(3)]))),
-        ("float", Arc::new(Float32Array::from(vec![0.5, 1.5, f32::NAN]))),
-        ("millis", Arc::new(TimestampMillisecondArray::from(vec![1, 2, 3]))),
-        (
-            "nanos",
-            Arc::new(TimestampNanosecondArray::from(vec![1000, 2000, 3001])),
-        ),
-        ("text", Arc::new(StringArray::from(vec!["1", "2", "x"]))),
-        ("nul", Arc::new(StringArray::from(vec!["1", "2", "\0"]))),
-    ];
-    parquet(
-        folder.path(),
-        "a.parquet",
-        &RecordBatch::try_from_iter(columns).unwrap(),
-    );
-    let with = |field| source("a.parquet", Format::Parquet, vec![field]);
-    for good in [
-        field("dictionary", FieldType::String),
-        field("large", FieldType::String),
-        field("narrow", FieldType::Int),
-        field("narrow", FieldType::Bigint),
-        field("int", FieldType::Bigint),
-        field("millis", FieldType::Timestamp(vec![])),
-        from(field("narrow", FieldType::String), crate::project::From::Number),
-    ] {
-        let batch = whole(&read(folder.path(), &with(good.clone()), 1).await.unwrap());
-        assert_eq!(batch.schema(), arrow_schema(&with(good)));
-    }
-    for (bad, record, cause) in [
-        (field("float", FieldType::Double), 3, "$.float: not a finite number"),
-        (
-            field("nanos", FieldType::Timestamp(vec![])),
-            3,
-            "$.nanos: a timestamp finer than a microsecond",
-        ),
-        (
-            from(field("text", FieldType::Int), crate::project::From::String),
-            3,
-            "$.text: not a whole number",
-        ),
-        (field("nul", FieldType::String), 3, "$.nul: a NUL character"),
-        (
-            required(field("int", FieldType::Bigint)),
-            2,
-            "$.int: required, but null",
-        ),
-    ] {
-        let error = error(folder.path(), &with(bad)).await;
-        assert_eq!(error.message, format!("a.parquet, record {record} can't be decoded"));
-        assert_eq!(error.cause.as_deref(), Some(cause));
-    }
-    for (misfit, cause) in [
-        (field("absent", FieldType::String), "$.absent: the column is missing"),
-        (
-            field("text", FieldType::Int),
-            "$.text: the column is Utf8, which is not int",
-        ),
-        (
-            field("int", FieldType::Double),
-            "$.int: the column is Int32, which is not double",
-        ),
-        (
-            field("millis", FieldType::TimestampTz(vec![])),
-            "$.millis: the column is Timestamp(ms), which is not timestamptz",
-        ),
-        (
-            field("int", list_of(field("item", FieldType::Int))),
-            "$.int: the column is Int32, which is not a list",
-        ),
-    ] {
-        let error = error(folder.path(), &with(misfit)).await;
-        assert_eq!(error.message, "a.parquet does not fit the schema of the source");
-        assert_eq!(error.cause.as_deref(), Some(cause));
-    }
-}
-
-#[tokio::test]
-async fn a_damaged_parquet_file_is_an_error() {
-    let folder = tempfile::tempdir().unwrap();
-    write(folder.path(), "a.json", people(10).concat());
-    let json = whole(
-        &read(folder.path(), &source("a.json", Format::Json, patients()), 1)
-            .await
-            .unwrap(),
-    );
-    parquet(folder.path(), "whole.parquet", &json);
-    let bytes = std::fs::read(folder.path().join("whole.parquet")).unwrap();
-    for length in [0, 4, 100, bytes.len() - 1] {
-        write(folder.path(), "a.parquet", &bytes[..length]);
-        let error = error(folder.path(), &source("a.parquet", Format::Parquet, patients())).await;
-        assert_eq!(error.message, "a.parquet is no valid parquet file", "{length}");
-    }
 }

@@ -80,11 +80,7 @@ impl Scanner for CsvScanner {
                         at += skip + 1;
                     }
                 },
-                State::Quote if buffer[at] == quote => {
-                    self.state = State::Quoted;
-                    at += 1;
-                }
-                State::CellStart if buffer[at] == quote => {
+                State::Quote | State::CellStart if buffer[at] == quote => {
                     self.state = State::Quoted;
                     at += 1;
                 }

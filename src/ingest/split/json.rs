@@ -1,13 +1,13 @@
 //! JSON documents: an array, one document, or several one after the other, with the path to the records in them.
 //! A structural scan (strings, escapes, brackets) that never decodes a value, can stop at any byte and go on there.
 
-use std::borrow::Cow;
 use std::ops::Range;
 
 use memchr::memchr2;
 
-use super::super::failure::{Reason, SplitFault};
+use super::super::failure::SplitFault;
 use super::Scanner;
+use super::token::{key_is, shown, string_end};
 use crate::project::{RecordPath, RecordStep};
 
 /// Keys of the path are compared up to this length, as written with escapes.
@@ -329,14 +329,13 @@ impl JsonScanner {
         if self.key.len() < MAX_KEY {
             self.key.extend_from_slice(&buffer[at..end]);
         }
-        match state {
-            Some(escaped) => self.state = State::KeyText { escaped },
-            None => {
-                // Without the quote that ends it.
-                self.key.pop();
-                self.state = State::Colon;
-            }
-        }
+        self.state = if let Some(escaped) = state {
+            State::KeyText { escaped }
+        } else {
+            // Without the quote that ends it.
+            self.key.pop();
+            State::Colon
+        };
         end
     }
 
@@ -418,45 +417,4 @@ impl Scanner for JsonScanner {
         // error wraps it back.
         self.start = self.start.wrapping_sub(count);
     }
-}
-
-/// Where a string ends (after its quote), or the buffer with whether an escape is open.
-fn string_end(buffer: &[u8], mut at: usize, escaped: bool) -> (usize, Option<bool>) {
-    if escaped {
-        at += 1;
-    }
-    loop {
-        match memchr2(b'"', b'\\', buffer.get(at..).unwrap_or_default()) {
-            None => return (buffer.len(), Some(false)),
-            Some(skip) if buffer[at + skip] == b'"' => return (at + skip + 1, None),
-            Some(skip) if at + skip + 1 == buffer.len() => return (buffer.len(), Some(true)),
-            Some(skip) => at += skip + 2,
-        }
-    }
-}
-
-/// Whether a key as written (with escapes) is `wanted`.
-fn key_is(raw: &[u8], wanted: &str) -> bool {
-    if !raw.contains(&b'\\') {
-        return raw == wanted.as_bytes();
-    }
-    let mut quoted = Vec::with_capacity(raw.len() + 2);
-    quoted.push(b'"');
-    quoted.extend_from_slice(raw);
-    quoted.push(b'"');
-    serde_json::from_slice::<Cow<'_, str>>(&quoted).is_ok_and(|key| key == wanted)
-}
-
-fn shown(steps: &[RecordStep]) -> Reason {
-    let mut path = "$".to_owned();
-    for step in steps {
-        match step {
-            RecordStep::Key(key) => {
-                path.push('.');
-                path.push_str(key);
-            }
-            RecordStep::Each => path.push_str("[*]"),
-        }
-    }
-    path.into()
 }

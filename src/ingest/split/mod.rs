@@ -4,6 +4,7 @@
 mod csv;
 mod json;
 mod ndjson;
+mod token;
 
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
@@ -101,10 +102,10 @@ pub(super) fn split(
         next: 1,
     };
     let mut ended = window.skip_bom(source)?;
-    let mut scanned = 0;
+    let mut seen = 0;
     loop {
-        let scan = scanner.scan(&window.buffer, scanned, &mut window.found);
-        scan.map_err(|fault| Stopped::Split(window.place(fault)))?;
+        let looked = scanner.scan(&window.buffer, seen, &mut window.found);
+        looked.map_err(|fault| Stopped::Split(window.place(fault)))?;
         let end = window.buffer.len();
         if ended {
             let finished = scanner.finish(&window.buffer, &mut window.found);
@@ -121,7 +122,7 @@ pub(super) fn split(
             window.cut(open, scanner.header().as_ref(), emit)?;
             scanner.shift(open);
         }
-        scanned = window.buffer.len();
+        seen = window.buffer.len();
         ended = source.append(&mut window.buffer).map_err(Stopped::Source)? == 0;
     }
 }

@@ -133,11 +133,6 @@ impl Cells {
         }
         Ok(())
     }
-
-    /// Roughly how many bytes all cells take, for one reservation instead of many.
-    pub(super) fn size_hint(&self, array: &ArrayRef) -> usize {
-        4 * array.len() + array.get_buffer_memory_size()
-    }
 }
 
 impl Whole {
@@ -266,6 +261,8 @@ fn put_4(out: &mut BytesMut, [a, b, c, d]: [u8; 4]) {
     out.extend_from_slice(&[0, 0, 0, 4, a, b, c, d]);
 }
 
-fn put_8(out: &mut BytesMut, [a, b, c, d, e, f, g, h]: [u8; 8]) {
-    out.extend_from_slice(&[0, 0, 0, 8, a, b, c, d, e, f, g, h]);
+fn put_8(out: &mut BytesMut, value: [u8; 8]) {
+    let mut field = [0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0];
+    field[4..].copy_from_slice(&value);
+    out.extend_from_slice(&field);
 }

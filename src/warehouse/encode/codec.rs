@@ -6,6 +6,7 @@ use arrow::datatypes::DataType;
 use super::numeric::Numeric;
 use super::texts::Texts;
 use crate::project::PgType;
+use crate::warehouse::ddl::type_name;
 
 /// The encoding of one column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,13 +32,13 @@ pub(super) enum Codec {
 /// Says when a plan is made whether a column of this Arrow type fits a column of this PostgreSQL type without loss. What
 /// depends on the single value (a text's length, a decimal's digits, whether a text is JSON) is checked by row.
 ///
-/// The error continues a sentence that names the column: "is Int64, the contract says int4: CAST(... AS INT)".
+/// The error continues a sentence that names the column: "is Int64, the contract says integer: CAST(... AS INT)".
 pub fn accepts(arrow: &DataType, pg: &PgType) -> Result<(), String> {
     match Codec::choose(arrow, *pg) {
         Some(codec) if !narrows(arrow, codec) => Ok(()),
         _ => Err(format!(
             "is {arrow}, the contract says {}: {}",
-            sql_type(*pg),
+            type_name(*pg),
             remedy(arrow, *pg)
         )),
     }
@@ -60,8 +61,9 @@ impl Codec {
             PgType::Float8 if arrow.is_floating() || bits(arrow) <= 32 => Self::Float8,
             PgType::Numeric(declared) if whole => Self::Numeric(Numeric::new(0, declared)),
             PgType::Numeric(declared) => match arrow {
-                A::Decimal32(_, scale) | A::Decimal64(_, scale) => Self::Numeric(Numeric::new(*scale, declared)),
-                A::Decimal128(_, scale) | A::Decimal256(_, scale) => Self::Numeric(Numeric::new(*scale, declared)),
+                A::Decimal32(_, scale) | A::Decimal64(_, scale) | A::Decimal128(_, scale) | A::Decimal256(_, scale) => {
+                    Self::Numeric(Numeric::new(*scale, declared))
+                }
                 _ => return None,
             },
             PgType::Date if matches!(arrow, A::Date32 | A::Date64) => Self::Date,
@@ -110,7 +112,7 @@ fn narrows(arrow: &DataType, codec: Codec) -> bool {
 fn remedy(arrow: &DataType, pg: PgType) -> String {
     use DataType as A;
     match (arrow, pg) {
-        (A::Struct(_), PgType::Jsonb) | (A::List(_) | A::LargeList(_) | A::Map(..), PgType::Jsonb) => {
+        (A::Struct(_) | A::List(_) | A::LargeList(_) | A::Map(..), PgType::Jsonb) => {
             "jsonb takes a text that is JSON; declare the field as `type: json`".to_owned()
         }
         (A::Struct(_), _) => "select one of its fields: column['field']".to_owned(),
@@ -138,29 +140,6 @@ fn datafusion_type(pg: PgType) -> String {
         PgType::Date => "DATE".to_owned(),
         PgType::Timestamp => "TIMESTAMP".to_owned(),
         PgType::TimestampTz => "TIMESTAMPTZ".to_owned(),
-    }
-}
-
-/// The type's name in PostgreSQL's SQL.
-pub(in crate::warehouse) fn sql_type(pg: PgType) -> String {
-    match pg {
-        PgType::Text => "text".to_owned(),
-        PgType::Varchar(None) => "varchar".to_owned(),
-        PgType::Varchar(Some(limit)) => format!("varchar({limit})"),
-        PgType::Bool => "bool".to_owned(),
-        PgType::Int2 => "int2".to_owned(),
-        PgType::Int4 => "int4".to_owned(),
-        PgType::Int8 => "int8".to_owned(),
-        PgType::Float4 => "float4".to_owned(),
-        PgType::Float8 => "float8".to_owned(),
-        PgType::Numeric(None) => "numeric".to_owned(),
-        PgType::Numeric(Some((precision, scale))) => format!("numeric({precision},{scale})"),
-        PgType::Date => "date".to_owned(),
-        PgType::Timestamp => "timestamp".to_owned(),
-        PgType::TimestampTz => "timestamptz".to_owned(),
-        PgType::Jsonb => "jsonb".to_owned(),
-        PgType::Uuid => "uuid".to_owned(),
-        PgType::TextArray => "text[]".to_owned(),
     }
 }
 
@@ -207,7 +186,7 @@ mod tests {
         let says = |arrow: &DataType, pg| accepts(arrow, &pg).unwrap_err();
         assert_eq!(
             says(&DataType::Int64, PgType::Int4),
-            "is Int64, the contract says int4: CAST(... AS INT)"
+            "is Int64, the contract says integer: CAST(... AS INT)"
         );
         assert_eq!(
             says(&DataType::Float64, PgType::Numeric(Some((10, 2)))),

@@ -27,12 +27,12 @@ use arrow::array::{Array, AsArray, RecordBatch, UInt64Array};
 use arrow::datatypes::{DataType, Schema, UInt64Type};
 use bytes::{BufMut, BytesMut};
 
+use super::ddl::type_name;
 use crate::project::{Batch, Entity};
 
 use cells::Cells;
 use codec::Codec;
 pub use codec::accepts;
-pub(in crate::warehouse) use codec::sql_type;
 
 /// What a binary COPY starts with: the signature, no flags, no extension.
 pub const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
@@ -80,9 +80,10 @@ pub struct Rows<'a> {
     encoder: &'a Encoder,
     cells: Vec<Cells>,
     records: Option<UInt64Array>,
-    rows: usize,
+    count: usize,
     next: usize,
-    size_hint: usize,
+    /// How many bytes the rows may take, for one reservation instead of many.
+    room: usize,
 }
 
 impl Encoder {
@@ -97,7 +98,7 @@ impl Encoder {
                     "column {} is {}, the contract says {}",
                     column.name,
                     field.data_type(),
-                    sql_type(column.pg_type)
+                    type_name(column.pg_type)
                 )
             })?;
             let arrow = field.data_type().clone();
@@ -122,7 +123,7 @@ impl Encoder {
                 self.columns.len()
             ));
         }
-        let mut size_hint = batch.num_rows() * (2 + self.tail.len());
+        let mut room = batch.num_rows() * (2 + self.tail.len());
         let mut cells = Vec::with_capacity(self.columns.len());
         for (column, array) in self.columns.iter().zip(batch.columns()) {
             if array.data_type() != &column.arrow {
@@ -134,7 +135,8 @@ impl Encoder {
                 ));
             }
             let bound = Cells::bind(column.codec, array).map_err(|error| format!("column {}: {error}", column.name))?;
-            size_hint += bound.size_hint(array);
+            // Roughly: a length per cell, and its values.
+            room += 4 * array.len() + array.get_buffer_memory_size();
             cells.push(bound);
         }
         let records = batch.columns().get(self.columns.len());
@@ -145,9 +147,9 @@ impl Encoder {
             encoder: self,
             cells,
             records,
-            rows: batch.num_rows(),
+            count: batch.num_rows(),
             next: 0,
-            size_hint,
+            room,
         })
     }
 
@@ -161,9 +163,9 @@ impl Rows<'_> {
     /// Appends rows until `out` holds `enough` bytes or the batch ends; true where there is more to come. On an error
     /// `out` ends with the last good row.
     pub fn write(&mut self, out: &mut BytesMut, enough: usize) -> Result<bool, EncodeError> {
-        out.reserve(self.size_hint.min(enough));
+        out.reserve(self.room.min(enough));
         let count = self.encoder.column_count().to_be_bytes();
-        while self.next < self.rows {
+        while self.next < self.count {
             if out.len() >= enough {
                 return Ok(true);
             }

@@ -109,7 +109,7 @@ impl Declared {
 
     fn holds(&self, magnitude: u128) -> bool {
         let below = self.limit.is_none_or(|limit| magnitude < limit);
-        let even = self.zeros == 0 || self.unit.is_some_and(|unit| magnitude % unit == 0);
+        let even = self.zeros == 0 || self.unit.is_some_and(|unit| magnitude.is_multiple_of(unit));
         magnitude == 0 || (below && even)
     }
 
@@ -206,6 +206,12 @@ impl Groups {
 }
 
 #[cfg(test)]
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    reason = "small numbers"
+)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
@@ -243,17 +249,15 @@ mod tests {
                 0
             }
         };
-        let mut whole: String = (0..=weight.max(0))
-            .rev()
-            .map(|place| format!("{:04}", digit(place)))
-            .collect();
-        whole = whole.trim_start_matches('0').to_owned();
-        let decimals: String = (1..=20).map(|place| format!("{:04}", digit(-place))).collect();
+        let join = |text: String, place: i32| text + &format!("{:04}", digit(place));
+        let whole = (0..=weight.max(0)).rev().fold(String::new(), join);
+        let whole = whole.trim_start_matches('0');
+        let decimals = (1..=20).map(|place: i32| -place).fold(String::new(), join);
         assert!(
             decimals[shown as usize..].bytes().all(|c| c == b'0'),
             "digits beyond the scale"
         );
-        let mut text = if whole.is_empty() { "0".to_owned() } else { whole };
+        let mut text = if whole.is_empty() { "0" } else { whole }.to_owned();
         if shown > 0 {
             text = format!("{text}.{}", &decimals[..shown as usize]);
         }

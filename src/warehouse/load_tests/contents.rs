@@ -132,7 +132,7 @@ async fn a_dropped_batch_is_gone_and_said() {
             )
             .await
             .unwrap();
-        let counts = count_batch(&*world.warehouse.acquire().await.unwrap(), &world.entities, &day(2))
+        let counts = count_batch(&world.warehouse.acquire().await.unwrap(), &world.entities, &day(2))
             .await
             .unwrap();
         let dropped = drop_batch(&lease, &world.entities, &day(2), &record(), false)

@@ -151,10 +151,7 @@ async fn a_lost_lease_session_hands_the_batch_to_another_run() {
         .swap(&mut client, &world.entities, staged, Summary::default())
         .await
         .unwrap_err();
-    assert!(
-        error.message.contains("can't be swapped in") || error.message.contains("superseded"),
-        "{error}"
-    );
+    assert_eq!(error.message, "run 2 of source_b 2023-05-02 was superseded");
     drop(client);
     assert_eq!(world.rows("patients").await, ["(a,new,source_b,2023-05-02)"]);
 }
@@ -323,4 +320,32 @@ async fn a_failure_at_any_point_leaves_the_old_and_a_lost_answer_is_found_out() 
             assert_eq!(world.state().await.1, Vec::<String>::new(), "{point}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_breaks_at_commit_has_not_committed() {
+    let Some(world) = World::server().await else { return };
+    old(&world).await;
+    let world = Arc::new(world);
+    let child = {
+        let world = world.clone();
+        tokio::task::spawn_blocking(move || run_child(&world, "swap.before_commit=sleep(1500)"))
+    };
+    let kill = "SELECT pg_terminate_backend(pid)::text FROM pg_stat_activity \
+                WHERE datname = current_database() AND state = 'idle in transaction' AND EXISTS \
+                (SELECT FROM pg_locks l WHERE l.pid = pg_stat_activity.pid AND l.mode = 'AccessExclusiveLock') \
+                AND query LIKE '%ATTACH%'";
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while world.texts(kill).await.is_empty() {
+        assert!(Instant::now() < deadline, "the swap was never seen");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(child.await.unwrap().code(), Some(7));
+    assert_old(&world).await;
+    assert_eq!(
+        world.state().await,
+        (vec!["committed".to_owned(), "failed".to_owned()], vec![])
+    );
+    let said = world.texts("SELECT error FROM pipeline.runs WHERE run_id = 2").await;
+    assert!(said[0].contains("broke off before the COMMIT took effect"), "{said:?}");
 }

@@ -5,6 +5,7 @@ mod contents;
 mod failures;
 mod readers;
 mod roundtrip;
+mod speed;
 
 use std::sync::Arc;
 
@@ -17,9 +18,10 @@ use uuid::Uuid;
 use super::claim::{Claim, Lease};
 use super::encode::testing::entity;
 use super::runs::{Action, RunRecord, Summary};
+use super::sql::ident;
 use super::stage::{StageCounter, Staged};
 use super::swap::Committed;
-use super::{Warehouse, leaf, testing};
+use super::{Warehouse, ddl, testing};
 use crate::error::Result;
 use crate::project::{Batch, Entity, Index, PgType};
 
@@ -54,7 +56,7 @@ impl World {
             .await
             .unwrap();
         for entity in &entities {
-            client.batch_execute(&root(entity)).await.unwrap();
+            client.batch_execute(&ddl::create_table(entity)).await.unwrap();
         }
         drop(client);
         Self {
@@ -114,15 +116,11 @@ impl World {
     /// Every row that a reader sees of an entity, as text.
     async fn rows(&self, entity: &str) -> Vec<String> {
         let client = self.warehouse.acquire().await.unwrap();
-        texts(
-            &client,
-            &format!("SELECT t::text FROM {} t ORDER BY 1", leaf::ident(entity)),
-        )
-        .await
+        texts(&client, &format!("SELECT t::text FROM {} t ORDER BY 1", ident(entity))).await
     }
 
     async fn texts(&self, sql: &str) -> Vec<String> {
-        texts(&*self.warehouse.acquire().await.unwrap(), sql).await
+        texts(&self.warehouse.acquire().await.unwrap(), sql).await
     }
 
     /// Status of all runs, and the tables that no reader sees.
@@ -157,20 +155,6 @@ fn contract() -> Vec<Entity> {
             ..entity(&columns)
         })
         .into()
-}
-
-/// The table of an entity, as a migration makes it.
-fn root(entity: &Entity) -> String {
-    let table = leaf::qualified("public", &entity.name);
-    let create = leaf::create_staging(entity, "x").replace(&leaf::qualified(leaf::SCHEMA, "x"), &table);
-    let keys = leaf::finish_staging(entity, "x", &day(1)).replace(&leaf::qualified(leaf::SCHEMA, "x"), &table);
-    let keys = keys
-        .lines()
-        .filter(|line| !line.contains("_bound") && !line.starts_with("ANALYZE"));
-    format!(
-        "{create} PARTITION BY LIST (source);\n{}",
-        keys.collect::<String>().replace("x_", &format!("{}_", entity.name))
-    )
 }
 
 fn day(day: u32) -> Batch {

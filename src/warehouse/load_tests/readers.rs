@@ -9,6 +9,8 @@ use super::*;
 const BOTH: &str =
     "SELECT (SELECT string_agg(value, ',') FROM patients) || '/' || (SELECT string_agg(value, ',') FROM visits)";
 
+const BEGIN: [&str; 2] = ["BEGIN", "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1"];
+
 fn contents(value: &str) -> [(&'static str, Vec<(&'static str, &str)>); 2] {
     [("patients", vec![("a", value)]), ("visits", vec![("v", value)])]
 }
@@ -52,21 +54,15 @@ async fn readers_see_one_state_while_a_batch_is_rerun() {
             let client = warehouse.acquire().await.unwrap();
             let mut seen = 0;
             while !done.load(Ordering::Relaxed) {
-                let states = match kind {
-                    0 => texts(&client, BOTH).await,
-                    _ => {
-                        let begin = if kind == 1 {
-                            "BEGIN"
-                        } else {
-                            "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1"
-                        };
-                        client.batch_execute(begin).await.unwrap();
-                        let patients = texts(&client, "SELECT value FROM patients").await.concat();
-                        tokio::time::sleep(Duration::from_millis(5)).await;
-                        let visits = texts(&client, "SELECT value FROM visits").await.concat();
-                        client.batch_execute("COMMIT").await.unwrap();
-                        vec![format!("{patients}/{visits}")]
-                    }
+                let states = if kind == 0 {
+                    texts(&client, BOTH).await
+                } else {
+                    client.batch_execute(BEGIN[kind - 1]).await.unwrap();
+                    let patients = texts(&client, "SELECT value FROM patients").await.concat();
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                    let visits = texts(&client, "SELECT value FROM visits").await.concat();
+                    client.batch_execute("COMMIT").await.unwrap();
+                    vec![format!("{patients}/{visits}")]
                 };
                 assert!(
                     states == ["x/x"] || states == ["y/y"],

@@ -8,6 +8,7 @@ mod file;
 mod keep;
 mod refresh;
 mod registry;
+mod remove;
 #[cfg(test)]
 mod tests;
 
