@@ -50,7 +50,7 @@ fn globs_list_a_bucket() {
 fn a_large_object_arrives_whole() {
     let bucket = Bucket::serve();
     let records: Vec<String> = (0..100_000)
-        .map(|number| format!(r#"{{"id": "{number}", "n": {number}, "pad": "{:0>80}"}}"#, number))
+        .map(|number| format!(r#"{{"id": "{number}", "n": {number}, "pad": "{number:0>80}"}}"#))
         .collect();
     bucket.put("big-20230501.json", format!("[{}]", records.join(",")));
     let (database, project) = small("s3://bucket/big-{date:%Y%m%d}.json");
