@@ -31,7 +31,7 @@ fn a_result_for_machines_is_one_json_document() {
             .unwrap_or_else(|| panic!("{result}"))
     };
     let loaded = find("source_a", "2023-05-01");
-    assert_eq!(loaded["status"], "committed", "{result}");
+    assert_eq!(loaded["status"], "loaded", "{result}");
     assert_eq!(loaded["records"], 3, "{result}");
     let failed = find("source_b", "2023-05-02");
     assert_eq!(failed["status"], "failed", "{result}");
@@ -41,6 +41,8 @@ fn a_result_for_machines_is_one_json_document() {
 #[test]
 fn log_lines_for_machines_are_json() {
     let (_database, project) = clinic();
+    // An undeclared field is what a run warns of.
+    let project = project.json(r#"[{"id": "a", "surplus": 1}]"#);
     let outcome = project
         .run(&[
             "run",
@@ -272,7 +274,7 @@ fn completions_for_each_shell() {
             .run(&["completions", shell])
             .code(0)
             .stdout_contains("pipeline")
-            .stdout_contains("--all-sources");
+            .stdout_contains("all-sources");
     }
     project.run(&["completions", "cmd"]).code(2);
 }
@@ -388,7 +390,7 @@ fn serve_db_holds_the_embedded_database_open() {
         ["a|1"]
     );
     drop(client);
-    project.run_clinic().code(3).stderr_contains("serve-db");
+    project.run_clinic().code(1).stderr_contains("pipeline serve-db");
     serving.signal("INT");
     let code = serving.wait().exit();
     assert!(matches!(code, Some(0 | 130)), "{code:?}");

@@ -78,7 +78,7 @@ fn one(tokens: &[&str], at: &mut usize, licences: &[String]) -> bool {
         return met;
     }
     let token = token.replace('~', " WITH ");
-    licences.iter().any(|licence| *licence == token)
+    licences.contains(&token)
 }
 
 #[test]

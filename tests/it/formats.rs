@@ -290,16 +290,20 @@ fn an_undeclared_field_is_never_stored_and_is_warned_of() {
     let records = r#"[{"id": "a", "n": 1, "surplus": {"deep": [1, {"n": "x"}]}}]"#;
     let (database, project) = Small::new().on_server();
     let project = project.json(records);
-    project.run_clinic().code(0).stderr_contains("surplus");
+    project.run_clinic().code(0).stderr_contains("undeclared");
     assert_eq!(items(&database), ["a|1"]);
     project.edit("pipelines/clinic.yaml", "schema:", "on_unknown_field: ignore\nschema:");
-    project.run_clinic().code(0).output_lacks("surplus");
+    project.run_clinic().code(0).output_lacks("undeclared");
     project.edit(
         "pipelines/clinic.yaml",
         "on_unknown_field: ignore",
         "on_unknown_field: fail",
     );
-    project.run_clinic().code(1).stderr_contains("surplus");
+    project
+        .run_clinic()
+        .code(1)
+        .stderr_contains("record 1")
+        .output_lacks("surplus");
     assert_eq!(items(&database), ["a|1"]);
 }
 

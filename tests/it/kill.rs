@@ -76,12 +76,17 @@ const FAILPOINTS: [&str; 8] = [
     "swap.after_commit",
 ];
 
+/// A tag so long that a table's rows are sent in several pieces.
+fn long(tag: &str) -> String {
+    tag.repeat(500)
+}
+
 /// The project with new input, to be run with this failpoint.
 fn fail_at(project: &Project, database: &Database, tag: &str, action: &str) -> Project {
     let failing = Project::copy_of(&project.path(""))
         .on(database)
         .env("FAILPOINTS", action);
-    failing.input("source_a", "20230501", batch(SOURCE_A, tag, 30));
+    failing.input("source_a", "20230501", batch(SOURCE_A, &long(tag), 30));
     failing
 }
 
@@ -94,7 +99,7 @@ fn a_crash_at_any_step_leaves_one_whole_content() {
         let crashed = fail_at(&project, &database, "new", &format!("{name}=return(abort)")).run(&RUN);
         assert_eq!(crashed.exit(), None, "{name} should end the process: {crashed:?}");
         let state = if name == "swap.after_commit" {
-            expected("new", 30)
+            expected(&long("new"), 30)
         } else {
             old.clone()
         };
@@ -128,7 +133,7 @@ fn a_commit_whose_answer_is_lost_is_found_out() {
     fail_at(&project, &database, "new", "swap.after_commit=return")
         .run(&RUN)
         .code(0);
-    assert_eq!(database.value(STATE), expected("new", 30));
+    assert_eq!(database.value(STATE), expected(&long("new"), 30));
     assert_eq!(
         database.rows("select status from pipeline.runs order by run_id"),
         ["committed", "committed"]

@@ -51,7 +51,7 @@ fn a_migration_that_fails_leaves_nothing() {
     );
     project
         .run(&["migrate"])
-        .code(2)
+        .code(1)
         .stderr_contains("V2__wrong")
         .stderr_contains("no_such_table");
     assert_eq!(database.count("pg_tables where tablename = 'half'"), 0);
@@ -164,7 +164,7 @@ fn a_difference_of_contract_and_catalog_names_table_and_column() {
         ("alter table items alter column n type numeric", ["items", "n"]),
         ("alter table items alter column n set not null", ["items", "n"]),
         ("alter table items add column extra text not null", ["items", "extra"]),
-        ("alter table items drop constraint items_pkey", ["items", "item_id"]),
+        ("alter table items drop constraint items_pkey", ["items", "primary key"]),
         ("drop table items", ["items", "items"]),
     ] {
         let (database, project) = unmigrated();

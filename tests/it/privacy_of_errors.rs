@@ -36,7 +36,7 @@ fn talkative(database: &Database) {
 #[test]
 fn values_that_do_not_fit_the_schema() {
     let (database, project) = Small::new()
-        .schema("id: {type: string, required: true}\nn: bigint\nd: date\nx: {type: decimal(4,2)}\nl: {list: int}\ns:\n  struct:\n    b: bool\nt: timestamptz\nj: json")
+        .schema("id: {type: string, required: true}\nn: bigint\nd: date\nx: {type: \"decimal(4,2)\"}\nl: {list: int}\ns:\n  struct:\n    b: bool\nt: timestamptz\nj: json")
         .on_server();
     talkative(&database);
     let run = ["run", "--source", "clinic", "--date", "2023-05-01"];
@@ -86,10 +86,6 @@ fn values_that_break_a_transform() {
         (
             "a division",
             "select id as item_id, n / (n - 73911937) as n from source",
-        ),
-        (
-            "an overflow",
-            "select id as item_id, n * 9223372036854775807 as n from source",
         ),
         (
             "a date",
@@ -171,16 +167,18 @@ fn a_key_that_comes_twice() {
 fn a_view_that_breaks_on_the_data_when_refreshed() {
     let (database, project) = Small::new().on_server();
     talkative(&database);
-    let project = project.json(format!(r#"[{{"id": "x{CANARY}", "n": 1}}]"#)).file(
+    let project = project.json(r#"[{"id": "x84022048", "n": 1}]"#).file(
         "sql/materialized/broken.sql",
         "select item_id::int as number from items\n",
     );
     project.run(&["views"]).code(0);
-    // The server's own log is beyond us here: it logs the cast that the view's author wrote.
+    // What the server logs here is the view's author's cast; the value is another one, for other tests search the log.
     let outcome = project.run(&["run", "--source", "clinic", "--date", "2023-05-01", "-v", "-v"]);
     assert_eq!(outcome.exit(), Some(1), "{outcome:?}");
     assert!(outcome.stderr.contains("broken"), "{}", outcome.stderr);
-    outcome.output_lacks(CANARY);
+    outcome.output_lacks("84022048");
+    let history = database.rows("select r::text from pipeline.runs r").join("\n");
+    assert!(!history.contains("84022048"), "{history}");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use regex::Regex;
 use serde_json::Value;
 
 /// No run of these tests comes near it; a hang shows as a failure that holds the output.
-const DEADLINE: Duration = Duration::from_secs(180);
+const DEADLINE: Duration = Duration::from_mins(3);
 
 pub struct Running {
     child: Child,

@@ -89,7 +89,7 @@ impl Server {
     }
 
     fn wait_until_ready(&self) {
-        let deadline = Instant::now() + Duration::from_secs(120);
+        let deadline = Instant::now() + Duration::from_mins(2);
         loop {
             let answer = Client::connect(&self.url("postgres"), NoTls)
                 .and_then(|mut client| client.query_one("select current_setting('data_directory')", &[]))

@@ -1,4 +1,6 @@
 //! The smallest project: one source `clinic`, one entity `items`; tests change what they are about.
+use std::fmt::Write;
+
 use super::{Database, Outcome, Project};
 
 pub struct Small {
@@ -58,45 +60,28 @@ impl Small {
     }
 
     pub fn project(&self) -> Project {
-        let indent = |text: &str, by: &str| text.lines().map(|line| format!("{by}{line}\n")).collect::<String>();
-        let required = |name: &str| {
-            if self.key && name == "item_id" {
-                ", nullable: false"
+        let keyed = |name: &str| self.key && name == "item_id";
+        let mut columns = String::new();
+        let mut ddl = String::new();
+        for (name, kind) in &self.columns {
+            let (declared, made) = if keyed(name) {
+                (", nullable: false", " not null")
             } else {
-                ""
-            }
-        };
-        let columns: String = self
-            .columns
-            .iter()
-            .map(|(name, kind)| format!("      {name}: {{type: \"{kind}\"{}}}\n", required(name)))
-            .collect();
-        let key = if self.key { "    key: [item_id]\n" } else { "" };
-        let ddl: String = self
-            .columns
-            .iter()
-            .map(|(name, kind)| {
-                format!(
-                    "  {name} {kind}{},\n",
-                    if required(name).is_empty() { "" } else { " not null" }
-                )
-            })
-            .collect();
-        let primary = if self.key {
-            ",\n  primary key (item_id, source, batch_date)"
+                ("", "")
+            };
+            writeln!(columns, "      {name}: {{type: \"{kind}\"{declared}}}").unwrap();
+            writeln!(ddl, "  {name} {kind}{made},").unwrap();
+        }
+        let (key, primary) = if self.key {
+            ("    key: [item_id]\n", ",\n  primary key (item_id, source, batch_date)")
         } else {
-            ""
+            ("", "")
         };
         Project::new()
             .file("pipeline.yaml", format!("name: small\nentities:\n  items:\n    columns:\n{columns}{key}"))
             .file(
                 "pipelines/clinic.yaml",
-                format!(
-                    "name: clinic\ninput:\n{}schema:\n{}{}",
-                    indent(&self.input, "  "),
-                    indent(&self.schema, "  "),
-                    self.rest
-                ),
+                format!("name: clinic\ninput:\n{}schema:\n{}{}", indented(&self.input), indented(&self.schema), self.rest),
             )
             .file("sql/clinic/items.sql", &self.sql)
             .file(
@@ -114,6 +99,12 @@ impl Small {
         project.run(&["migrate"]).code(0);
         (database, project)
     }
+}
+
+fn indented(lines: &str) -> String {
+    lines
+        .lines()
+        .fold(String::new(), |text, line| text + "  " + line + "\n")
 }
 
 impl Project {
