@@ -98,7 +98,7 @@ impl Remote {
         match tokio::time::timeout(PATIENCE, self.store.head(&path)).await {
             Err(_) => Err(self.silent()),
             Ok(Err(StoreError::NotFound { .. })) => Ok(None),
-            Ok(Err(error)) => Err(self.explain(&error)),
+            Ok(Err(error)) => Err(self.explain_at(key, &error)),
             Ok(Ok(meta)) => Ok(Some(meta)),
         }
     }
@@ -108,7 +108,11 @@ impl Remote {
         let prefix = prefix.join("/");
         let prefix = Path::parse(&prefix)
             .map_err(|_| Error::project(format!("`{}/{prefix}` is no valid path of an object", self.base)))?;
-        let mut objects = self.store.list(Some(&prefix)).map_err(|error| self.explain(&error));
+        let named = prefix.to_string();
+        let mut objects = self
+            .store
+            .list(Some(&prefix))
+            .map_err(|error| self.explain_at(&named, &error));
         let mut found = Vec::new();
         loop {
             match tokio::time::timeout(PATIENCE, objects.next()).await {
@@ -117,6 +121,13 @@ impl Remote {
                 Ok(Some(meta)) => found.push(meta?),
             }
         }
+    }
+
+    /// [`Self::explain`], with what was looked for in front.
+    fn explain_at(&self, key: &str, error: &StoreError) -> Error {
+        let explained = self.explain(error);
+        let message = format!("{}/{key} can't be looked for: {}", self.base, explained.message);
+        Error { message, ..explained }
     }
 
     /// What a store's error means for the user. The text of an answer is not repeated: it may quote credentials.

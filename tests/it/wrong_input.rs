@@ -156,7 +156,7 @@ fn a_malformed_record() {
     clinic 2023-05-01: failed in [time]
 
     error: clinic 2023-05-01: in/2023-05-01.json, record 2 at byte 14 can't be decoded
-    caused by: $.id: required, but null at byte 21
+    caused by: $.id: not valid JSON: an unknown word at byte 21
     hint: mend the file, or the schema of the source if the record is right
     ");
 }

@@ -93,7 +93,10 @@ impl Walk<'_, '_> {
         let kind = self.cursor.kind().map_err(in_(path))?;
         if kind == Kind::Null {
             if node.required {
-                return Err(self.fault(path, "required, but null"));
+                let missing = self.fault(path, "required, but null");
+                // `nul` is no null but no JSON at all.
+                self.cursor.null().map_err(in_(path))?;
+                return Err(missing);
             }
             self.cursor.null().map_err(in_(path))?;
             column.push_null();
