@@ -89,6 +89,11 @@ impl Error {
         Self::new(Kind::Unreachable, message)
     }
 
+    /// A signal came before the batch was swapped in; which one, the invocation knows.
+    pub fn interrupted() -> Self {
+        Self::new(Kind::Interrupted(2), "stopped; the old content stands")
+    }
+
     #[must_use]
     pub fn cause(mut self, cause: impl fmt::Display) -> Self {
         self.cause = Some(cause.to_string());

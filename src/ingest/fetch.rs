@@ -121,7 +121,9 @@ async fn open(remote: &Remote, path: &Path, file: &InputFile, range: Option<GetR
         Err(object_store::Error::Precondition { .. }) => return Err(changed(&file.path)),
         result => result.map_err(|error| named(&remote.explain(&error), file))?,
     };
-    if result.meta.size != file.size || result.meta.e_tag != file.etag {
+    // Not every server tells tags in its listings.
+    let other = file.etag.is_some() && result.meta.e_tag != file.etag;
+    if result.meta.size != file.size || other {
         return Err(changed(&file.path));
     }
     Ok(result)

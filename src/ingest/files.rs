@@ -17,7 +17,7 @@ use super::pattern::{Pattern, Step, is_glob};
 use super::schema::RECORD_BITS;
 use super::store::{Remote, scheme};
 use crate::error::{Error, Result};
-use crate::project::{OnMissing, Source};
+use crate::project::{OnMissing, Source, expand_date};
 
 /// A file of a batch's input, as it was when it was listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -267,17 +267,4 @@ fn parse(path: &str) -> Result<Pattern> {
             .cause(reason)
             .hint("`[[]` stands for a literal `[`")
     })
-}
-
-/// STAND-IN, replaced by `project::expand_date` at the merge.
-fn expand_date(template: &str, date: NaiveDate) -> String {
-    let mut parts = template.split("{date");
-    let mut path = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let (format, rest) = part.split_once('}').unwrap_or((part, ""));
-        let format = format.strip_prefix(':').unwrap_or("%Y-%m-%d");
-        path.push_str(&date.format(format).to_string());
-        path.push_str(rest);
-    }
-    path
 }

@@ -228,7 +228,7 @@ impl Worker {
         };
         let mut connection = self.warehouse.acquire().await?;
         let committed = claim
-            .swap(&mut connection, &self.project.entities, staged, summary)
+            .swap(&mut connection, &self.project.entities, staged, summary, &self.stop)
             .await?;
         clock.lap("swap");
         if committed.retries > 0 {
@@ -247,11 +247,7 @@ impl Worker {
 
     /// Ends the run in the history; what can't be written there, the next run finds out.
     async fn give_up(&self, claim: Claim, error: &Error) {
-        let failure = match error.kind {
-            Kind::Interrupted(_) => Failure::Interrupted,
-            _ => Failure::Failed,
-        };
-        if let Err(unmarked) = claim.fail(failure, &error.to_string()).await {
+        if let Err(unmarked) = claim.fail(Failure::of(error), &error.to_string()).await {
             tracing::warn!(error = %unmarked, "the run could not be marked as ended; the next run will");
         }
     }
@@ -296,7 +292,7 @@ impl Worker {
         };
         tokio::select! {
             staged = work => staged,
-            () = self.stop.cancelled() => Err(Error::new(Kind::Interrupted(2), "stopped; the old content stands")),
+            () = self.stop.cancelled() => Err(Error::interrupted()),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use tokio_postgres::Client;
+use tokio_util::sync::CancellationToken;
 
 use super::claim::Lease;
 use super::error::db_error;
@@ -69,6 +70,7 @@ pub async fn drop_batch(
         summary: &Summary::default(),
         counts: &counts,
         patience: PATIENCE,
+        stop: &CancellationToken::new(),
     };
     let outcome = match counted {
         Ok(_) => exchange.make(&mut client).await,

@@ -10,6 +10,7 @@ use rand::Rng;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, IsolationLevel, Transaction};
+use tokio_util::sync::CancellationToken;
 
 use super::error::{db_error, describe};
 use super::runs::{self, Count, Summary};
@@ -39,6 +40,8 @@ pub(super) struct Exchange<'a> {
     pub counts: &'a BTreeMap<String, Count>,
     /// How long readers are given way to in all.
     pub patience: Duration,
+    /// Heard while readers are given way to; never between COMMIT and its answer.
+    pub stop: &'a CancellationToken,
 }
 
 /// How an exchange ended.
@@ -100,7 +103,10 @@ impl Exchange<'_> {
                     retries += 1;
                     pause = (pause * 2).min(LONGEST_PAUSE);
                     let jittered = pause.mul_f64(rand::rng().random_range(0.75..1.25));
-                    tokio::time::sleep(jittered).await;
+                    tokio::select! {
+                        () = tokio::time::sleep(jittered) => {}
+                        () = self.stop.cancelled() => return Err(Error::interrupted()),
+                    }
                 }
             }
             if !runs::is_running(client, self.run_id)
@@ -151,10 +157,14 @@ impl Exchange<'_> {
         {
             return Err(self.superseded());
         }
-        transaction
-            .batch_execute(&self.statements(places))
-            .await
-            .map_err(failed)?;
+        match transaction.batch_execute(&self.statements(places)).await {
+            // A first load beside another one: locks that the exchange takes on the way up may cross.
+            Err(error) if gives_way(&error) => {
+                transaction.rollback().await.map_err(failed)?;
+                return Ok(Attempt::Busy);
+            }
+            exchanged => exchanged.map_err(failed)?,
+        }
         failpoint::hit(failpoint::BEFORE_COMMIT)?;
         commit(transaction, self.batch).await
     }

@@ -11,7 +11,7 @@ use tokio_postgres::{Client, Row, Transaction};
 use uuid::Uuid;
 
 use super::error::db_error;
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::project::Batch;
 
 /// What a run does to its batch.
@@ -39,6 +39,14 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// What an error makes of a run.
+    pub fn of(error: &Error) -> Self {
+        match error.kind {
+            Kind::Interrupted(_) => Self::Interrupted,
+            _ => Self::Failed,
+        }
+    }
+
     fn name(self) -> &'static str {
         match self {
             Self::Failed => "failed",

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use tokio_postgres::Client;
+use tokio_util::sync::CancellationToken;
 
 use super::claim::Claim;
 use super::error::describe;
@@ -35,15 +36,16 @@ pub struct Committed {
 impl Claim {
     /// Puts the staging tables in place of the batch's leaves. `entities` are all of the contract: one that is not
     /// staged loses its leaf. On an error the old content stands and the run is ended (marked, its tables removed),
-    /// except where the error says that the outcome is unknown.
+    /// except where the error says that the outcome is unknown. `stop` is heard while readers are given way to.
     pub async fn swap(
         self,
         client: &mut Client,
         entities: &[Entity],
         staged: Vec<Staged>,
         summary: Summary,
+        stop: &CancellationToken,
     ) -> Result<Committed> {
-        self.swap_within(PATIENCE, client, entities, staged, summary).await
+        self.swap_within(PATIENCE, client, entities, staged, summary, stop).await
     }
 
     pub(super) async fn swap_within(
@@ -53,6 +55,7 @@ impl Claim {
         entities: &[Entity],
         staged: Vec<Staged>,
         mut summary: Summary,
+        stop: &CancellationToken,
     ) -> Result<Committed> {
         let started = Instant::now();
         let longest = |of: fn(&Staged) -> Duration| staged.iter().map(of).max().unwrap_or_default();
@@ -74,6 +77,7 @@ impl Claim {
             summary: &summary,
             counts: &counts,
             patience,
+            stop,
         };
         let outcome = match self.check(entities, &staged) {
             Ok(()) => exchange.make(client).await,
@@ -122,10 +126,11 @@ impl Claim {
             Err(error) => error,
         };
         let said = error.to_string();
+        let failure = Failure::of(&error);
         let ended = if self.lease.warehouse().is_embedded() {
-            self.fail_on(client, Failure::Failed, &said).await
+            self.fail_on(client, failure, &said).await
         } else {
-            self.fail(Failure::Failed, &said).await
+            self.fail(failure, &said).await
         };
         if let Err(error) = ended {
             tracing::warn!(%error, "the failed run is left to the next one");

@@ -183,6 +183,7 @@ pub fn project(root: &Path, entities: Vec<Entity>) -> Project {
         entities,
         sources: Vec::new(),
         views: Vec::new(),
+        text: String::new(),
     }
 }
 
