@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use tokio_postgres::Config;
 use tokio_postgres::config::Host;
 
-use super::holder::Holder;
+use super::holder::{Holder, is_running};
 use super::serve::Stream;
 use crate::error::{Error, Result};
 
@@ -164,13 +164,42 @@ impl PrivateFolder {
     #[cfg(unix)]
     fn new() -> Result<Self> {
         use std::os::unix::fs::DirBuilderExt;
-        let path = std::env::temp_dir().join(format!("pipeline-{:016x}", rand::random::<u64>()));
+        let parent = std::env::temp_dir();
+        Self::sweep(&parent);
+        let path = parent.join(format!(
+            "pipeline-{}-{:016x}",
+            std::process::id(),
+            rand::random::<u64>()
+        ));
         // Fails where the name exists, so that nobody can lay it out for us.
         std::fs::DirBuilder::new()
             .mode(0o700)
             .create(&path)
             .map_err(|error| Error::batch(format!("no folder can be made at {}", path.display())).cause(error))?;
         Ok(Self(path))
+    }
+
+    /// Removes what processes that were killed have left; another user's can't be.
+    #[cfg(unix)]
+    fn sweep(parent: &Path) {
+        let is_left = |name: &str| {
+            let (process, random) = name.strip_prefix("pipeline-")?.split_once('-')?;
+            let process: u32 = process.parse().ok()?;
+            Some(random.len() == 16 && !is_running(process))
+        };
+        // A process in another container may share the folder and not be seen.
+        let is_old = |entry: &std::fs::DirEntry| {
+            let age = entry
+                .metadata()
+                .and_then(|metadata| metadata.modified())
+                .map(|time| time.elapsed());
+            age.is_ok_and(|age| age.is_ok_and(|age| age > std::time::Duration::from_hours(24)))
+        };
+        for entry in std::fs::read_dir(parent).into_iter().flatten().flatten() {
+            if entry.file_name().to_str().and_then(is_left) == Some(true) && is_old(&entry) {
+                let _ = std::fs::remove_dir_all(entry.path());
+            }
+        }
     }
 }
 

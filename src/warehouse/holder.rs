@@ -9,6 +9,8 @@ use crate::error::{Error, Result};
 
 /// How long a lock without a living holder is waited for: a killed process may keep it for a moment.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long one with a living holder is: a process may be on its way out, and a killed one is not gone at once.
+const GRACE: Duration = Duration::from_millis(300);
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// The lock; freed on drop.
@@ -35,7 +37,7 @@ impl Holder {
                 ))
                 .cause(error)
             })?;
-        let deadline = Instant::now() + PATIENCE;
+        let started = Instant::now();
         loop {
             match lock.try_lock() {
                 Ok(()) => break,
@@ -45,8 +47,10 @@ impl Holder {
                 }
             }
             let holder = std::fs::read_to_string(&note).ok().and_then(|text| Note::parse(&text));
-            if holder.as_ref().is_some_and(Note::is_alive) || Instant::now() > deadline {
-                return Err(held_by(holder.filter(Note::is_alive).as_ref()));
+            let alive = holder.filter(Note::is_alive);
+            let patience = if alive.is_some() { GRACE } else { PATIENCE };
+            if started.elapsed() > patience {
+                return Err(held_by(alive.as_ref()));
             }
             std::thread::sleep(PAUSE);
         }
@@ -97,18 +101,22 @@ impl Note {
         })
     }
 
-    /// Where the system does not tell, a holder counts as alive; one that ended and was not waited for does not.
     fn is_alive(&self) -> bool {
-        let processes = Path::new("/proc");
-        if !processes.join("self").exists() {
-            return true;
-        }
-        let stat = std::fs::read_to_string(processes.join(self.process.to_string()).join("stat"));
-        stat.is_ok_and(|stat| {
-            stat.rsplit_once(") ")
-                .is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
-        })
+        is_running(self.process)
     }
+}
+
+/// Whether a process runs; one that ended and was not waited for does not. Where the system does not tell, it does.
+pub(super) fn is_running(process: u32) -> bool {
+    let processes = Path::new("/proc");
+    if !processes.join("self").exists() {
+        return true;
+    }
+    let stat = std::fs::read_to_string(processes.join(process.to_string()).join("stat"));
+    stat.is_ok_and(|stat| {
+        stat.rsplit_once(") ")
+            .is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
+    })
 }
 
 fn held_by(note: Option<&Note>) -> Error {
