@@ -283,15 +283,11 @@ impl Worker {
             plans,
             counters: &counters,
         };
-        let work = async {
-            if plans.len() <= self.warehouse.connections() {
-                stage.together().await
-            } else {
-                stage.one_by_one().await
-            }
-        };
+        if plans.len() <= self.warehouse.connections() {
+            return stage.together().await;
+        }
         tokio::select! {
-            staged = work => staged,
+            staged = stage.one_by_one() => staged,
             () = self.stop.cancelled() => Err(Error::interrupted()),
         }
     }
@@ -329,13 +325,18 @@ impl Stage<'_> {
         tasks.spawn(async move { reading.run().await.map(|()| None) });
         let mut staged = Vec::with_capacity(self.plans.len());
         let mut failed = None;
-        while let Some(done) = tasks.join_next().await {
-            match done.unwrap_or_else(|_| Err(internal())) {
-                Ok(one) => staged.extend(one),
-                Err(error) => {
+        loop {
+            let done = tokio::select! {
+                done = tasks.join_next() => done,
+                () = self.worker.stop.cancelled() => Some(Ok(Err(Error::interrupted()))),
+            };
+            match done.map(|task| task.unwrap_or_else(|_| Err(internal()))) {
+                Some(Ok(one)) => staged.extend(one),
+                Some(Err(error)) => {
                     failed = Some(error);
                     break;
                 }
+                None => break,
             }
         }
         if let Some(error) = failed {
@@ -355,11 +356,13 @@ impl Stage<'_> {
             };
             // Records are counted once, in the first parse.
             let stats = if i == 0 { Arc::clone(self.stats) } else { Arc::default() };
-            let (feed, reading) = broadcast(ingest::arrow_schema(self.source), self.read(&stats), 1);
-            let feed = if plan.scans == 1 { feed } else { self.own_feed() };
-            let (one, read) = futures::join!(self.entity(i, plan, connection, feed), reading.run());
-            read?;
-            staged.extend(one?.map(|(_, staged)| staged));
+            let shared = plan.scans == 1;
+            let schema = ingest::arrow_schema(self.source);
+            let (feed, reading) = broadcast(schema, self.read(&stats), usize::from(shared));
+            let feed = if shared { feed } else { self.own_feed() };
+            let counted = async { if shared || i == 0 { reading.run().await } else { Ok(()) } };
+            let (one, ()) = futures::try_join!(self.entity(i, plan, connection, feed), counted)?;
+            staged.extend(one.map(|(_, staged)| staged));
         }
         Ok(staged)
     }

@@ -45,7 +45,8 @@ impl Claim {
         summary: Summary,
         stop: &CancellationToken,
     ) -> Result<Committed> {
-        self.swap_within(PATIENCE, client, entities, staged, summary, stop).await
+        self.swap_within(PATIENCE, client, entities, staged, summary, stop)
+            .await
     }
 
     pub(super) async fn swap_within(

@@ -1,10 +1,10 @@
 //! What a batch holds after loads, repeats and drops; on a server and on the embedded database alike.
 
-use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::warehouse::drop::{count_batch, drop_batch};
 use crate::warehouse::orphans;
 use crate::warehouse::runs::{self, Filter};
+use tokio_util::sync::CancellationToken;
 
 async fn worlds() -> Vec<World> {
     let mut worlds = vec![World::embedded().await];
@@ -219,7 +219,13 @@ async fn attach_neither_scans_nor_builds() {
     let before = (read().await, world.texts(indexes).await);
     let mut client = world.warehouse.acquire().await.unwrap();
     claim
-        .swap(&mut client, &world.entities, staged, Summary::default(), &CancellationToken::new())
+        .swap(
+            &mut client,
+            &world.entities,
+            staged,
+            Summary::default(),
+            &CancellationToken::new(),
+        )
         .await
         .unwrap();
     client.batch_execute("SELECT pg_stat_force_next_flush()").await.unwrap();

@@ -1,8 +1,8 @@
 //! What is left behind by errors, dead processes and lost connections: the old content, and nothing else.
 
-use tokio_util::sync::CancellationToken;
 use std::process::Command;
 use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
 
 use futures::StreamExt;
 
@@ -117,7 +117,13 @@ async fn a_run_that_lost_its_lease_is_refused_at_the_fence() {
         .unwrap();
     let mut client = world.warehouse.acquire().await.unwrap();
     let error = claim
-        .swap(&mut client, &world.entities, staged, Summary::default(), &CancellationToken::new())
+        .swap(
+            &mut client,
+            &world.entities,
+            staged,
+            Summary::default(),
+            &CancellationToken::new(),
+        )
         .await
         .unwrap_err();
     assert_eq!(error.message, "run 2 of source_b 2023-05-02 was superseded");
@@ -149,7 +155,13 @@ async fn a_lost_lease_session_hands_the_batch_to_another_run() {
     );
     let mut client = world.warehouse.acquire().await.unwrap();
     let error = claim
-        .swap(&mut client, &world.entities, staged, Summary::default(), &CancellationToken::new())
+        .swap(
+            &mut client,
+            &world.entities,
+            staged,
+            Summary::default(),
+            &CancellationToken::new(),
+        )
         .await
         .unwrap_err();
     assert_eq!(error.message, "run 2 of source_b 2023-05-02 was superseded");
@@ -296,7 +308,13 @@ async fn a_process_killed_at_any_point_is_healed_by_the_next_run() {
         let staged = world.stage(&claim, OLD).await.unwrap();
         let mut client = world.warehouse.acquire().await.unwrap();
         claim
-            .swap(&mut client, &world.entities, staged, Summary::default(), &CancellationToken::new())
+            .swap(
+                &mut client,
+                &world.entities,
+                staged,
+                Summary::default(),
+                &CancellationToken::new(),
+            )
             .await
             .unwrap();
         drop(client);

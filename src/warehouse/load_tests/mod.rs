@@ -8,6 +8,7 @@ mod roundtrip;
 mod speed;
 
 use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray, UInt64Array};
 use chrono::NaiveDate;
@@ -91,6 +92,7 @@ impl World {
                     records: 2,
                     ..Summary::default()
                 },
+                &CancellationToken::new(),
             )
             .await
     }

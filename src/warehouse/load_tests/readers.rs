@@ -1,9 +1,9 @@
 //! What readers see while batches are exchanged, and how long they wait.
 
-use tokio_util::sync::CancellationToken;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
 
 use super::*;
 
@@ -157,7 +157,14 @@ async fn patience_ends_with_the_names_of_the_holders() {
     let mut client = world.warehouse.acquire().await.unwrap();
     let patience = Duration::from_millis(300);
     let error = claim
-        .swap_within(patience, &mut client, &world.entities, staged, Summary::default(), &CancellationToken::new())
+        .swap_within(
+            patience,
+            &mut client,
+            &world.entities,
+            staged,
+            Summary::default(),
+            &CancellationToken::new(),
+        )
         .await
         .unwrap_err();
     assert_eq!(
