@@ -10,14 +10,12 @@ use crate::warehouse::{Database, Warehouse};
 impl Global {
     /// The project's folder: the one named, or the nearest upward.
     pub(super) fn root(&self) -> Result<PathBuf> {
-        match &self.project {
-            Some(root) => Ok(root.clone()),
-            None => {
-                let here = std::env::current_dir()
-                    .map_err(|e| Error::project("the working directory can't be read").cause(e))?;
-                project::find_root(&here)
-            }
+        if let Some(root) = &self.project {
+            return Ok(root.clone());
         }
+        let here =
+            std::env::current_dir().map_err(|e| Error::project("the working directory can't be read").cause(e))?;
+        project::find_root(&here)
     }
 
     pub(super) fn project(&self) -> Result<Project> {

@@ -1,5 +1,7 @@
 //! What a run was made of, as one hash: the same fingerprint means the same YAML, SQL and input.
 
+use std::fmt::Write;
+
 use sha2::{Digest, Sha256};
 
 use crate::ingest::InputFile;
@@ -20,5 +22,8 @@ pub(super) fn fingerprint(project: &Project, source: &Source, files: &[InputFile
         part(&file.size.to_string());
         part(file.etag.as_deref().unwrap_or(""));
     }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hash.finalize().iter().fold(String::with_capacity(64), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
 }

@@ -26,9 +26,9 @@ pub fn resolve(project: &Project, selection: &Selection) -> Result<Vec<Batch>> {
     }
     let names: Vec<&str> = match &selection.sources {
         None => project.sources.iter().map(|s| s.name.as_str()).collect(),
-        Some(named) => {
+        Some(wanted) => {
             let mut names = Vec::new();
-            for name in named {
+            for name in wanted {
                 let source = project.source(name)?;
                 if !names.contains(&source.name.as_str()) {
                     names.push(source.name.as_str());

@@ -76,13 +76,11 @@ pub(super) fn locate(transform: &Transform, span: Option<Span>) -> Location {
 
 /// A transform that can't be planned; its text quotes the analyst's SQL, never data.
 pub(super) fn planning(transform: &Transform, error: &DataFusionError, unnests_sideways: bool) -> Diagnostic {
-    let (message, span) = match error.diagnostic() {
-        Some(d) => (d.message.clone(), d.span.map(Span::from)),
-        None => {
-            let text = error.find_root().strip_backtrace();
-            let span = parser_position(&text);
-            (without_position(&text), span)
-        }
+    let (message, span) = if let Some(d) = error.diagnostic() {
+        (d.message.clone(), d.span.map(Span::from))
+    } else {
+        let text = error.find_root().strip_backtrace();
+        (without_position(&text), parser_position(&text))
     };
     let hint = if unnests_sideways {
         Some(CTE_FORM.to_owned())

@@ -57,7 +57,7 @@ pub async fn drop_batch(
     let mut client = lease.warehouse().acquire().await?;
     // Only the holder of the claim changes the batch: the count holds until the exchange.
     let counted = count_batch(&client, entities, batch).await;
-    let rows = counted.as_ref().map(Clone::clone).unwrap_or_default();
+    let rows = counted.clone().unwrap_or_default();
     let counts = rows
         .iter()
         .map(|(entity, rows)| (entity.clone(), Count { rows: *rows, bytes: 0 }))

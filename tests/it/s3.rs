@@ -101,10 +101,7 @@ fn a_wrong_secret_is_said_and_not_shown() {
     let project = project
         .with_bucket(&bucket)
         .env("AWS_SECRET_ACCESS_KEY", "another-secret-another");
-    let outcome = project
-        .run_clinic()
-        .code(3)
-        .stderr_contains("refuses access");
+    let outcome = project.run_clinic().code(3).stderr_contains("refuses access");
     outcome.output_lacks("another-secret-another");
 }
 
