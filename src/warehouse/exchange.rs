@@ -139,15 +139,22 @@ impl Exchange<'_> {
         }
         failpoint::hit(failpoint::AFTER_LOCK)?;
         let new_level = |place: &Place| place.partition.is_none() && self.staged_of(place).is_some();
-        if places.iter().any(new_level)
-            && find(&transaction, self.entities, self.batch).await.map_err(failed)? != places
-        {
-            transaction.rollback().await.map_err(failed)?;
-            let error = Error::batch(format!(
-                "the partitions that {} belongs to change all the time",
-                self.batch
-            ));
-            return Ok(Attempt::Stale(error));
+        if places.iter().any(new_level) {
+            let found = match find(&transaction, self.entities, self.batch).await {
+                Err(error) if gives_way(&error) => {
+                    transaction.rollback().await.map_err(failed)?;
+                    return Ok(Attempt::Busy);
+                }
+                found => found.map_err(failed)?,
+            };
+            if found != places {
+                transaction.rollback().await.map_err(failed)?;
+                let error = Error::batch(format!(
+                    "the partitions that {} belongs to change all the time",
+                    self.batch
+                ));
+                return Ok(Attempt::Stale(error));
+            }
         }
         let mut summary = self.summary.clone();
         summary.time("swap", started.elapsed());
@@ -193,8 +200,7 @@ impl Exchange<'_> {
     /// All locks in one statement, so that one limit counts for all: roots whose next level is missing, source-level
     /// partitions, and the leaves, which an ANALYZE or a dump may hold. None where nothing is to be done.
     fn lock_statement(&self, places: &[Place]) -> Result<Option<String>> {
-        let mut upper = Vec::new();
-        let mut leaves = Vec::new();
+        let (mut roots, mut new_levels, mut upper, mut leaves) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for place in places {
             let staged = self.staged_of(place);
             if staged.is_some() && !place.root {
@@ -204,27 +210,37 @@ impl Exchange<'_> {
             if staged.is_none() && place.leaf.is_none() {
                 continue;
             }
-            upper.push(
-                place
-                    .partition
-                    .clone()
-                    .unwrap_or_else(|| leaf::qualified(leaf::ROOTS, &place.entity)),
-            );
+            let root = leaf::qualified(leaf::ROOTS, &place.entity);
+            match &place.partition {
+                Some(partition) => {
+                    roots.push(root);
+                    upper.push(partition.clone());
+                }
+                None => new_levels.push(root),
+            }
             leaves.extend(place.leaf.clone());
             leaves.extend(staged.map(|staged| leaf::qualified(leaf::SCHEMA, &staged.name)));
         }
-        if upper.is_empty() {
+        if upper.is_empty() && new_levels.is_empty() {
             return Ok(None);
         }
         // One order for all, whatever the order of their contracts: two swaps never wait for each other in a circle.
+        roots.sort();
+        new_levels.sort();
         upper.sort();
-        upper.append(&mut leaves);
+        let exclusive: Vec<String> = new_levels.into_iter().chain(upper).chain(leaves).collect();
+        // ATTACH opens the roots to build the partition constraint. A swap that makes a new level holds them: whoever
+        // only attaches waits for it before it holds anything. No reader minds this lock.
+        let shared = match roots.is_empty() {
+            true => String::new(),
+            false => format!("LOCK TABLE ONLY {} IN ACCESS SHARE MODE; ", roots.join(", ONLY ")),
+        };
         Ok(Some(format!(
             "SET LOCAL idle_in_transaction_session_timeout = '{IDLE_LIMIT}'; SET LOCAL lock_timeout = 0; \
-             SET LOCAL statement_timeout = {}; LOCK TABLE ONLY {} IN ACCESS EXCLUSIVE MODE; \
+             SET LOCAL statement_timeout = {}; {shared}LOCK TABLE ONLY {} IN ACCESS EXCLUSIVE MODE; \
              SET LOCAL statement_timeout = 0",
             LOCK_WAIT.as_millis(),
-            upper.join(", ONLY "),
+            exclusive.join(", ONLY "),
         )))
     }
 

@@ -263,6 +263,14 @@ pub(super) async fn is_running(client: &Client, run_id: i64) -> Result<bool, tok
     row.map_or(Ok(false), |row| row.try_get(0))
 }
 
+/// Whether a run is still `running`; if so it stays that until the transaction ends. Whoever ends the run then waits for
+/// a staging table that is just being committed, and finds it.
+pub(super) async fn hold_running(transaction: &Client, run_id: i64) -> Result<bool, tokio_postgres::Error> {
+    let sql = "SELECT FROM pipeline.runs WHERE run_id = $1 AND status = 'running' FOR SHARE";
+    let rows = transaction.query_typed(sql, &[(&run_id, Type::INT8)]).await?;
+    Ok(!rows.is_empty())
+}
+
 /// A run's status once no transaction is working on it any more: the row's lock is waited for.
 pub(super) async fn settled_status(client: &Client, run_id: i64) -> Result<Option<String>, tokio_postgres::Error> {
     let sql = "SELECT status FROM pipeline.runs WHERE run_id = $1 FOR UPDATE";

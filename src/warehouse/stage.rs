@@ -15,7 +15,7 @@ use tokio_postgres::{Client, CopyInSink, IsolationLevel};
 use super::claim::Claim;
 use super::encode::{EncodeError, Encoder, HEADER, Rows, TRAILER};
 use super::error::db_error;
-use super::{failpoint, leaf};
+use super::{failpoint, leaf, runs};
 use crate::error::{Error, Result};
 use crate::project::{Batch, Entity};
 
@@ -130,6 +130,15 @@ impl Claim {
             .batch_execute(&finish)
             .await
             .map_err(|error| refused(entity, &self.batch, &error))?;
+        if !runs::hold_running(transaction.client(), self.run_id)
+            .await
+            .map_err(failed)?
+        {
+            return Err(Error::batch(format!(
+                "run {} of {} has ended already",
+                self.run_id, self.batch
+            )));
+        }
         transaction.commit().await.map_err(failed)?;
         failpoint::hit(failpoint::AFTER_INDEX)?;
         counter.enter(Phase::Staged);
