@@ -160,6 +160,9 @@ async fn a_store_that_dies_is_unreachable() {
     drop(listener);
     let error = read_all(&format!("{url}/a.json"), Format::Json).await.unwrap_err();
     assert_eq!(error.kind, Kind::Unreachable);
-    assert_eq!(error.message, format!("the storage at {url} can't be reached"));
+    assert_eq!(
+        error.message,
+        format!("{url}/a.json can't be looked for: the storage at {url} can't be reached")
+    );
     assert!(error.cause.unwrap().contains("refused"));
 }
