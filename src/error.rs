@@ -20,6 +20,18 @@ pub enum Kind {
     Interrupted(i32),
 }
 
+impl Kind {
+    /// The exit code of a process that ends with this.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::Batch => 1,
+            Self::Project => 2,
+            Self::Unreachable => 3,
+            Self::Interrupted(signal) => u8::try_from(128 + signal).unwrap_or(130),
+        }
+    }
+}
+
 /// A place in one of the user's files; lines and columns count from 1, in characters.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Location {
@@ -42,7 +54,7 @@ pub struct Diagnostic {
 }
 
 /// What went wrong, in the user's words.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Error {
     pub kind: Kind,
     pub message: String,

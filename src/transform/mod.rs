@@ -1,1 +1,19 @@
-//! transform
+//! Runs the analysts' SQL on DataFusion: plans each transform once, checks its output against the
+//! entity's contract before a byte is read, and feeds all transforms of a batch from one parse of
+//! its input. It owns the only session builder and the only list of functions; it never opens a
+//! file and knows no database.
+
+mod ast;
+mod failure;
+mod feed;
+mod functions;
+mod plan;
+mod record;
+mod session;
+
+pub use feed::{Broadcast, Feed, broadcast};
+pub use plan::{Accepts, Prepared};
+pub use session::{Engine, Limits};
+
+#[cfg(test)]
+mod tests;

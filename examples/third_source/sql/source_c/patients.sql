@@ -1,0 +1,4 @@
+select
+    number as patient_id,
+    "fullName" as name
+from source

@@ -1,0 +1,2 @@
+select patient_id, name
+from source

@@ -1,0 +1,159 @@
+//! Turns DataFusion's errors into the project's: planning errors get the place in the SQL file;
+//! errors while running lose their text, because it may quote a value of the data.
+
+use std::path::Path;
+
+use datafusion::arrow::error::ArrowError;
+use datafusion::common::{SchemaError, Span as DfSpan};
+use datafusion::error::DataFusionError;
+
+use crate::error::{Diagnostic, Error, Location};
+use crate::project::Transform;
+
+/// The form that DataFusion plans where a FROM unnests sideways.
+const CTE_FORM: &str = "DataFusion unnests in the SELECT list: WITH v AS (SELECT patient_id, unnest(visits) AS item FROM \
+                        source) SELECT patient_id, item['date'] FROM v";
+
+/// A span in a SQL file: line and column of its start, and of its end where known; from 1, 0 is unknown.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Span {
+    pub line: u64,
+    pub column: u64,
+    pub end_line: u64,
+    pub end_column: u64,
+}
+
+impl From<datafusion::sql::sqlparser::tokenizer::Span> for Span {
+    fn from(s: datafusion::sql::sqlparser::tokenizer::Span) -> Self {
+        Self { line: s.start.line, column: s.start.column, end_line: s.end.line, end_column: s.end.column }
+    }
+}
+
+impl From<DfSpan> for Span {
+    fn from(s: DfSpan) -> Self {
+        Self { line: s.start.line, column: s.start.column, end_line: s.end.line, end_column: s.end.column }
+    }
+}
+
+/// The place in a transform's file; without a span, its first line that is no comment.
+pub(super) fn locate(transform: &Transform, span: Option<Span>) -> Location {
+    let lines: Vec<&str> = transform.sql.lines().collect();
+    let first = lines.iter().position(|l| !l.trim().is_empty() && !l.trim_start().starts_with("--")).unwrap_or(0);
+    let span = span.filter(|s| s.line > 0);
+    let line = span.map_or(first + 1, |s| usize::try_from(s.line).unwrap_or(1));
+    let text = (*lines.get(line - 1).unwrap_or(&"")).to_owned();
+    let column = span.map_or(1, |s| usize::try_from(s.column).unwrap_or(1).max(1));
+    let rest = text.chars().count().saturating_sub(column - 1).max(1);
+    let length = match span {
+        Some(s) if s.end_line == s.line && s.end_column > s.column => {
+            usize::try_from(s.end_column - s.column).unwrap_or(1).min(rest)
+        }
+        Some(s) if s.end_line > s.line => rest,
+        Some(_) => 1,
+        None => rest,
+    };
+    Location { file: transform.path.clone(), line, column, length, text }
+}
+
+/// A transform that can't be planned; its text quotes the analyst's SQL, never data.
+pub(super) fn planning(transform: &Transform, error: &DataFusionError, unnests_sideways: bool) -> Diagnostic {
+    let (message, span) = match error.diagnostic() {
+        Some(d) => (d.message.clone(), d.span.map(Span::from)),
+        None => {
+            let text = error.find_root().strip_backtrace();
+            let span = parser_position(&text);
+            (without_position(&text), span)
+        }
+    };
+    let hint = if unnests_sideways { Some(CTE_FORM.to_owned()) } else { plan_hint(error) };
+    Diagnostic { message, location: Some(locate(transform, span)), hint }
+}
+
+fn plan_hint(error: &DataFusionError) -> Option<String> {
+    if let Some(help) = error.diagnostic().and_then(|d| d.helps.first()) {
+        return Some(help.message.clone());
+    }
+    if let DataFusionError::SchemaError(schema, _) = error.find_root()
+        && let SchemaError::FieldNotFound { field, valid_fields } = schema.as_ref()
+    {
+        let names: Vec<&str> = valid_fields.iter().map(|c| c.name.as_str()).collect();
+        return crate::project::did_you_mean(&field.name, names.iter().copied());
+    }
+    None
+}
+
+/// `... at Line: 3, Column: 7` of the SQL parser's messages.
+fn parser_position(message: &str) -> Option<Span> {
+    let (_, at) = message.rsplit_once("Line: ")?;
+    let (line, rest) = at.split_once(", Column: ")?;
+    let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    Some(Span { line: line.parse().ok()?, column: digits.parse().ok()?, end_line: 0, end_column: 0 })
+}
+
+fn without_position(message: &str) -> String {
+    let message = message.trim_start_matches("SQL error: ");
+    let text = match message.find(" at Line: ") {
+        Some(at) => &message[..at],
+        None => message,
+    };
+    text.trim_start_matches("ParserError(\"").trim_end_matches("\")").to_owned()
+}
+
+/// A transform that failed while it ran.
+pub(super) fn running(path: &Path, error: DataFusionError) -> Error {
+    let error = match unwrap(error) {
+        Ok(own) => return own,
+        Err(error) => error,
+    };
+    let path = path.display();
+    match error.find_root() {
+        DataFusionError::ResourcesExhausted(_) => Error::batch(format!("{path} needs more memory than it may use"))
+            .cause("a sort, join or aggregate could not be spilled further")
+            .hint("raise --memory, or let the transform carry fewer columns through its joins and aggregates"),
+        DataFusionError::IoError(e) => Error::batch(format!("{path} could not spill to disk"))
+            .cause(e.kind())
+            .hint("free space in .pipeline/spill of the project"),
+        DataFusionError::ArrowError(e, _) => data_error(&path, arrow_reason(e)),
+        DataFusionError::Execution(_) => data_error(&path, "a function refused a value"),
+        DataFusionError::NotImplemented(_) => data_error(&path, "an expression met a type that it does not support"),
+        _ => data_error(&path, "the engine could not evaluate it"),
+    }
+}
+
+fn data_error(path: &impl std::fmt::Display, reason: &str) -> Error {
+    Error::batch(format!("{path} failed while it ran"))
+        .cause(format!("{reason} (which one is not shown: it is data)"))
+        .hint("use try_cast, try_parse_date or a CASE for values that may not fit; `pipeline check` plans without data")
+}
+
+fn arrow_reason(error: &ArrowError) -> &'static str {
+    match error {
+        ArrowError::CastError(_) => "a value could not be cast to the type asked for",
+        ArrowError::ParseError(_) => "a text could not be parsed as the type asked for",
+        ArrowError::DivideByZero => "a division by zero",
+        ArrowError::ArithmeticOverflow(_) => "a number ran over the range of its type",
+        _ => "a value did not fit an expression",
+    }
+}
+
+/// The crate's own error that travelled through DataFusion, if that is what this is.
+fn unwrap(error: DataFusionError) -> std::result::Result<Error, DataFusionError> {
+    match error {
+        DataFusionError::External(inner) => match inner.downcast::<Error>() {
+            Ok(own) => Ok(*own),
+            Err(inner) => match inner.downcast::<DataFusionError>() {
+                Ok(nested) => unwrap(*nested),
+                Err(inner) => Err(DataFusionError::External(inner)),
+            },
+        },
+        DataFusionError::ArrowError(inner, trace) => match *inner {
+            ArrowError::ExternalError(source) => match source.downcast::<DataFusionError>() {
+                Ok(nested) => unwrap(*nested),
+                Err(source) => unwrap(DataFusionError::External(source)),
+            },
+            other => Err(DataFusionError::ArrowError(Box::new(other), trace)),
+        },
+        DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => unwrap(*inner),
+        other => Err(other),
+    }
+}

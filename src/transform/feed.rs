@@ -1,0 +1,149 @@
+//! Brings decoded records to the transforms: one parse of a batch's input handed to several of
+//! them through bounded channels, or a parse of its own for one that reads its input more than once.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::error::DataFusionError;
+use datafusion::execution::TaskContext;
+use datafusion::physical_plan::SendableRecordBatchStream;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::streaming::PartitionStream;
+use futures::StreamExt;
+use futures::stream::{self, BoxStream};
+use tokio::sync::mpsc;
+
+use crate::error::{Error, Result};
+
+/// How many decoded batches may wait for one transform; with batches of about 1 MiB of input this
+/// bounds what a slow table holds back.
+const WAITING: usize = 2;
+
+type Records = BoxStream<'static, Result<RecordBatch>>;
+
+/// Where a transform's scan of `source` gets its records from.
+pub struct Feed {
+    schema: SchemaRef,
+    supply: Supply,
+}
+
+enum Supply {
+    /// Each scan takes one of these; there are as many as transforms that share the parse.
+    Shared(Mutex<VecDeque<mpsc::Receiver<Shared>>>),
+    /// Each scan reads the input anew.
+    Own(Box<dyn Fn() -> Records + Send + Sync>),
+}
+
+/// What travels to a transform that shares the parse.
+#[derive(Clone)]
+enum Shared {
+    Records(RecordBatch),
+    /// Reading failed; every transform fails with the same error.
+    Failed(Error),
+    /// The input was read to its end. A channel that closes without it was cut off.
+    End,
+}
+
+impl Feed {
+    /// A feed whose every scan reads the input anew through `open`.
+    pub fn own(schema: SchemaRef, open: impl Fn() -> Records + Send + Sync + 'static) -> Arc<Self> {
+        Arc::new(Self { schema, supply: Supply::Own(Box::new(open)) })
+    }
+
+    /// A feed without records, for planning.
+    pub fn empty(schema: SchemaRef) -> Arc<Self> {
+        Self::own(schema, || stream::empty().boxed())
+    }
+}
+
+impl fmt::Debug for Feed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.supply {
+            Supply::Shared(_) => "shared",
+            Supply::Own(_) => "own",
+        };
+        write!(f, "Feed({kind})")
+    }
+}
+
+impl PartitionStream for Feed {
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    fn execute(&self, _context: Arc<TaskContext>) -> SendableRecordBatchStream {
+        let records = match &self.supply {
+            Supply::Own(open) => open().map(|r| r.map_err(|e| DataFusionError::External(Box::new(e)))).boxed(),
+            Supply::Shared(receivers) => {
+                match receivers.lock().unwrap_or_else(PoisonError::into_inner).pop_front() {
+                    Some(receiver) => received(receiver).boxed(),
+                    None => stream::once(async {
+                        Err(DataFusionError::Internal("more scans of source than were planned".into()))
+                    })
+                    .boxed(),
+                }
+            }
+        };
+        Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), records))
+    }
+}
+
+/// The records that arrive on a channel; an error where it closes before the input's end.
+fn received(
+    receiver: mpsc::Receiver<Shared>,
+) -> impl futures::Stream<Item = std::result::Result<RecordBatch, DataFusionError>> {
+    stream::unfold(Some(receiver), |receiver| async move {
+        let mut receiver = receiver?;
+        let error = match receiver.recv().await {
+            Some(Shared::Records(batch)) => return Some((Ok(batch), Some(receiver))),
+            Some(Shared::End) => return None,
+            Some(Shared::Failed(error)) => error,
+            None => Error::batch("reading the input was cut off"),
+        };
+        Some((Err(DataFusionError::External(Box::new(error))), None))
+    })
+}
+
+/// One parse of the input on its way to several transforms.
+pub struct Broadcast {
+    input: Records,
+    senders: Vec<mpsc::Sender<Shared>>,
+}
+
+/// Splits one reading of the input into a feed for `transforms` scans and the broadcast that drives it.
+pub fn broadcast(schema: SchemaRef, input: Records, transforms: usize) -> (Arc<Feed>, Broadcast) {
+    let (senders, receivers) = (0..transforms).map(|_| mpsc::channel(WAITING)).unzip();
+    let feed = Arc::new(Feed { schema, supply: Supply::Shared(Mutex::new(receivers)) });
+    (feed, Broadcast { input, senders })
+}
+
+impl Broadcast {
+    /// Reads the input to its end, also where no transform wants more of it: every record counts in
+    /// the account of the batch.
+    ///
+    /// # Errors
+    /// What reading the input fails with; every transform fails with the same.
+    pub async fn run(mut self) -> Result<()> {
+        while let Some(next) = self.input.next().await {
+            match next {
+                Ok(batch) => self.send(&Shared::Records(batch)).await,
+                Err(error) => {
+                    self.send(&Shared::Failed(error.clone())).await;
+                    return Err(error);
+                }
+            }
+        }
+        self.send(&Shared::End).await;
+        Ok(())
+    }
+
+    async fn send(&self, item: &Shared) {
+        for sender in &self.senders {
+            // A closed channel is a transform that has all it wants (LIMIT) or that failed and said so itself.
+            let _ = sender.send(item.clone()).await;
+        }
+    }
+}

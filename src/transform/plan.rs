@@ -1,0 +1,263 @@
+//! From a SQL file to a plan that is known to fit its entity: parsed, planned, checked against the
+//! contract, and carrying `_record`. Planned once per source; bound to each batch's date and input.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::{DataType, Schema, SchemaRef};
+use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::catalog::streaming::StreamingTable;
+use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
+use datafusion::common::{Column as DfColumn, ScalarValue};
+use datafusion::datasource::provider_as_source;
+use datafusion::error::DataFusionError;
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::logical_plan::{Projection, TableScanBuilder};
+use datafusion::logical_expr::{Expr, LogicalPlan, lit};
+use datafusion::physical_plan::execute_stream;
+use datafusion::sql::sqlparser::ast::Query;
+use futures::StreamExt;
+use futures::stream::BoxStream;
+
+use super::failure::{Span, locate, planning, running};
+use super::feed::Feed;
+use super::session::Engine;
+use super::{ast, record};
+use crate::error::{Diagnostic, Error, Result};
+use crate::ingest::{self, RECORD_COLUMN};
+use crate::project::{Batch, Column, Entity, PgType, Project, Source, Transform, did_you_mean};
+
+/// Tells whether a column of this Arrow type can be stored in this PostgreSQL type without loss; why not, otherwise.
+pub type Accepts = fn(&DataType, PgType) -> std::result::Result<(), String>;
+
+/// A transform that was planned and fits its entity.
+#[derive(Debug, Clone)]
+pub struct Prepared {
+    pub entity: String,
+    /// The SQL file, relative to the project.
+    pub path: PathBuf,
+    /// How often it scans `source`; more than once wants a feed of its own.
+    pub scans: usize,
+    /// The entity's columns in the contract's order, then `_record`; `$date` and `$source` still open.
+    plan: LogicalPlan,
+}
+
+impl Engine {
+    /// Plans all transforms of a source and checks them against their entities; every problem at once.
+    pub async fn prepare(
+        &self,
+        project: &Project,
+        source: &Source,
+        accepts: Accepts,
+    ) -> std::result::Result<Vec<Prepared>, Vec<Diagnostic>> {
+        let full = ingest::arrow_schema(source);
+        let visible = without_record(&full);
+        let session = self.session(visible).map_err(|e| vec![plain(e.to_string())])?;
+        let (mut prepared, mut problems) = (Vec::new(), Vec::new());
+        for transform in &source.transforms {
+            let Some(entity) = project.entity(&transform.entity) else { continue };
+            let planner = Planner { session: &session, full: &full, source, transform, entity, accepts };
+            match planner.plan().await {
+                Ok(one) => prepared.push(one),
+                Err(found) => problems.extend(found),
+            }
+        }
+        if problems.is_empty() { Ok(prepared) } else { Err(problems) }
+    }
+
+    /// Runs a prepared transform over a batch's input.
+    ///
+    /// Yields batches with exactly the entity's columns in the contract's order, then `_record` (nullable `UInt64`).
+    pub async fn execute(
+        &self,
+        prepared: &Prepared,
+        batch: &Batch,
+        feed: Arc<Feed>,
+    ) -> Result<BoxStream<'static, Result<RecordBatch>>> {
+        let path = prepared.path.clone();
+        let stream = self.stream(prepared, batch, feed).await.map_err(|e| running(&path, e))?;
+        Ok(stream.map(move |next| next.map_err(|e| running(&path, e))).boxed())
+    }
+
+    async fn stream(
+        &self,
+        prepared: &Prepared,
+        batch: &Batch,
+        feed: Arc<Feed>,
+    ) -> std::result::Result<datafusion::physical_plan::SendableRecordBatchStream, DataFusionError> {
+        let plan = bind_parameters(prepared.plan.clone(), batch)?;
+        let plan = bind_feed(plan, feed)?;
+        let physical = self.state().create_physical_plan(&plan).await?;
+        execute_stream(physical, self.state().task_ctx())
+    }
+}
+
+/// What planning one transform needs.
+struct Planner<'a> {
+    session: &'a SessionState,
+    full: &'a SchemaRef,
+    source: &'a Source,
+    transform: &'a Transform,
+    entity: &'a Entity,
+    accepts: Accepts,
+}
+
+impl Planner<'_> {
+    async fn plan(&self) -> std::result::Result<Prepared, Vec<Diagnostic>> {
+        let dialect = self.session.config_options().sql_parser.dialect;
+        let statement = self
+            .session
+            .sql_to_statement(&self.transform.sql, &dialect)
+            .map_err(|e| vec![planning(self.transform, &e, false)])?;
+        let Some(query) = ast::query(&statement).cloned() else {
+            return Err(vec![self.problem("a transform is one SELECT", None::<Span>, "return the entity's rows with a SELECT")]);
+        };
+        let sideways = ast::unnests_sideways(&query);
+        let fail = |e: DataFusionError| vec![planning(self.transform, &e, sideways)];
+        let plan = self.session.statement_to_plan(statement).await.map_err(fail)?;
+        let (plan, record) = record::thread(plan, self.full).map_err(fail)?;
+
+        // A sample batch settles the parameters' types; analysis finds what planning let pass.
+        let sample = Batch { source: self.source.name.clone(), date: chrono::NaiveDate::default() };
+        let bound = bind_parameters(plan.clone(), &sample).map_err(fail)?;
+        let analyzed = self.session.optimize(&bound).map_err(fail)?;
+        self.check(&query, analyzed.schema().as_arrow())?;
+
+        // Some forms are refused by the physical planner alone.
+        self.session.query_planner().create_physical_plan(&analyzed, self.session).await.map_err(fail)?;
+        let scans = count_scans(&analyzed).map_err(fail)?;
+        let plan = self.shape(plan, record).map_err(fail)?;
+        Ok(Prepared { entity: self.entity.name.clone(), path: self.transform.path.clone(), scans, plan })
+    }
+
+    /// The contract against the query's output.
+    fn check(&self, query: &Query, output: &Schema) -> std::result::Result<(), Vec<Diagnostic>> {
+        let mut problems = Vec::new();
+        let names: Vec<&str> = output.fields().iter().map(|f| f.name().as_str()).filter(|n| *n != RECORD_COLUMN).collect();
+        for (i, name) in names.iter().enumerate() {
+            if self.entity.columns.iter().all(|c| c.name != *name) {
+                problems.push(self.extra_column(query, name));
+            } else if names[..i].contains(name) {
+                let message = format!("column `{name}` is returned twice");
+                problems.push(self.problem(&message, ast::output_span(query, name), "keep one of them"));
+            }
+        }
+        for column in &self.entity.columns {
+            match output.fields().iter().find(|f| *f.name() == column.name) {
+                Some(field) => problems.extend(self.check_type(query, column, field.data_type())),
+                None => problems.push(self.missing_column(query, column)),
+            }
+        }
+        if problems.is_empty() { Ok(()) } else { Err(problems) }
+    }
+
+    fn check_type(&self, query: &Query, column: &Column, arrow: &DataType) -> Option<Diagnostic> {
+        if *arrow == DataType::Null && column.nullable {
+            return None;
+        }
+        let reason = (self.accepts)(arrow, column.pg_type).err()?;
+        let message = format!(
+            "column `{}` of {} is {} but the transform returns {arrow}",
+            column.name, self.entity.name, column.pg_type
+        );
+        Some(self.problem(&message, ast::output_span(query, &column.name), &reason))
+    }
+
+    fn extra_column(&self, query: &Query, name: &str) -> Diagnostic {
+        let declared = self.entity.columns.iter().map(|c| c.name.as_str());
+        let hint = did_you_mean(name, declared)
+            .unwrap_or_else(|| format!("drop it, or declare it under {} in pipeline.yaml", self.entity.name));
+        let message = format!("column `{name}` is not one of {}", self.entity.name);
+        self.problem(&message, ast::output_span(query, name), &hint)
+    }
+
+    fn missing_column(&self, query: &Query, column: &Column) -> Diagnostic {
+        let message = format!("column `{}` ({}) of {} is missing", column.name, column.pg_type, self.entity.name);
+        let hint = if column.nullable {
+            format!("return it, or `NULL AS {}` where this source has none", column.name)
+        } else {
+            format!("return it: {} needs a value in every row", self.entity.name)
+        };
+        self.problem(&message, ast::select_span(query), &hint)
+    }
+
+    fn problem(&self, message: &str, span: Option<impl Into<Span>>, hint: &str) -> Diagnostic {
+        Diagnostic {
+            message: message.to_owned(),
+            location: Some(locate(self.transform, span.map(Into::into))),
+            hint: Some(hint.to_owned()),
+        }
+    }
+
+    /// The entity's columns in the contract's order, then `_record`.
+    fn shape(&self, plan: LogicalPlan, record: Option<DfColumn>) -> std::result::Result<LogicalPlan, DataFusionError> {
+        let mut columns = Vec::with_capacity(self.entity.columns.len() + 1);
+        for column in &self.entity.columns {
+            let found = plan.schema().iter().find(|(_, field)| *field.name() == column.name).ok_or_else(|| {
+                DataFusionError::Internal(format!("column {} was checked and is gone", column.name))
+            })?;
+            columns.push(Expr::Column(DfColumn::from(found)).alias(&column.name));
+        }
+        columns.push(match record {
+            Some(record) => Expr::Column(record).alias(RECORD_COLUMN),
+            None => lit(ScalarValue::UInt64(None)).alias(RECORD_COLUMN),
+        });
+        Ok(LogicalPlan::Projection(Projection::try_new(columns, Arc::new(plan))?))
+    }
+}
+
+fn bind_parameters(plan: LogicalPlan, batch: &Batch) -> std::result::Result<LogicalPlan, DataFusionError> {
+    let epoch = chrono::NaiveDate::default();
+    let days = i32::try_from((batch.date - epoch).num_days())
+        .map_err(|_| DataFusionError::Plan("the batch's date is out of range".into()))?;
+    plan.with_param_values(vec![
+        ("date", ScalarValue::Date32(Some(days))),
+        ("source", ScalarValue::Utf8(Some(batch.source.clone()))),
+    ])
+}
+
+/// Puts the batch's input in the place of the empty table that the plan was made with.
+fn bind_feed(plan: LogicalPlan, feed: Arc<Feed>) -> std::result::Result<LogicalPlan, DataFusionError> {
+    use datafusion::physical_plan::streaming::PartitionStream;
+    let full = Arc::clone(feed.schema());
+    let declared: Vec<usize> = (0..full.fields().len() - 1).collect();
+    let table = provider_as_source(Arc::new(StreamingTable::try_new(full, vec![feed])?));
+    let bound = plan.transform_up_with_subqueries(|node| match node {
+        LogicalPlan::TableScan(scan) if record::is_source(&scan) => {
+            let threaded = scan.projected_schema.fields().iter().any(|f| f.name() == RECORD_COLUMN);
+            let projection = (!threaded).then(|| declared.clone());
+            let scan =
+                TableScanBuilder::new(scan.table_name, Arc::clone(&table)).with_projection(projection).build()?;
+            Ok(Transformed::yes(LogicalPlan::TableScan(scan)))
+        }
+        other => Ok(Transformed::no(other)),
+    })?;
+    Ok(bound.data)
+}
+
+fn count_scans(plan: &LogicalPlan) -> std::result::Result<usize, DataFusionError> {
+    let mut scans = 0;
+    plan.apply_with_subqueries(|node| {
+        if matches!(node, LogicalPlan::TableScan(scan) if record::is_source(scan)) {
+            scans += 1;
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(scans)
+}
+
+fn without_record(full: &SchemaRef) -> SchemaRef {
+    let fields: Vec<_> = full.fields().iter().filter(|f| f.name() != RECORD_COLUMN).cloned().collect();
+    Arc::new(Schema::new(fields))
+}
+
+fn plain(message: String) -> Diagnostic {
+    Diagnostic { message, location: None, hint: None }
+}
+
+impl Prepared {
+    /// All problems of preparing as one error.
+    pub fn problems(diagnostics: Vec<Diagnostic>) -> Error {
+        Error::project("the transforms do not fit the project").diagnostics(diagnostics)
+    }
+}

@@ -1,0 +1,82 @@
+//! The one place that builds a DataFusion session, so that functions, limits and options are the
+//! same wherever a transform is planned or run.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::catalog::{
+    CatalogProvider, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList, MemorySchemaProvider,
+    SchemaProvider,
+};
+use datafusion::datasource::empty::EmptyTable;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use datafusion::prelude::{SessionConfig, SessionContext};
+
+use super::functions;
+use crate::error::{Error, Result};
+
+/// The table that a transform reads.
+pub(super) const SOURCE_TABLE: &str = "source";
+
+/// What all transforms of a process may use together.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Bytes that sorts, joins and aggregates may hold before they spill.
+    pub memory: usize,
+    /// Where they spill to; made on first need.
+    pub spill: PathBuf,
+}
+
+/// DataFusion, set up for transforms.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    state: SessionState,
+}
+
+impl Engine {
+    /// Builds the engine; no file is touched until something spills.
+    pub fn new(limits: &Limits) -> Result<Self> {
+        let runtime = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::new(FairSpillPool::new(limits.memory)))
+            .with_disk_manager_builder(
+                DiskManagerBuilder::default().with_mode(DiskManagerMode::Directories(vec![limits.spill.clone()])),
+            )
+            .build_arc()
+            .map_err(|e| Error::project("the SQL engine can't be set up").cause(e.strip_backtrace()))?;
+        // One partition: a batch's entities already run side by side, and so do batches.
+        let mut config = SessionConfig::new().with_target_partitions(1).with_information_schema(false);
+        let options = config.options_mut();
+        options.sql_parser.collect_spans = true;
+        options.sql_parser.enable_options_value_normalization = false;
+        let state = SessionStateBuilder::new()
+            .with_config(config)
+            .with_runtime_env(runtime)
+            .with_default_features()
+            .build();
+        let mut context = SessionContext::new_with_state(state);
+        functions::register_all(&mut context)?;
+        Ok(Self { state: context.state() })
+    }
+
+    /// A session in which `source` has the given columns, and nothing else exists.
+    pub(super) fn session(&self, source: SchemaRef) -> Result<SessionState> {
+        let names = &self.state.config_options().catalog;
+        let (schema, catalog) = (MemorySchemaProvider::new(), MemoryCatalogProvider::new());
+        let catalogs = MemoryCatalogProviderList::new();
+        schema
+            .register_table(SOURCE_TABLE.to_owned(), Arc::new(EmptyTable::new(source)))
+            .and_then(|_| catalog.register_schema(&names.default_schema, Arc::new(schema)))
+            .map_err(|e| Error::project("the SQL engine can't be set up").cause(e.strip_backtrace()))?;
+        catalogs.register_catalog(names.default_catalog.clone(), Arc::new(catalog));
+        Ok(SessionStateBuilder::new_from_existing(self.state.clone()).with_catalog_list(Arc::new(catalogs)).build())
+    }
+
+    /// The session for planning and running prepared plans.
+    pub(super) fn state(&self) -> &SessionState {
+        &self.state
+    }
+}
