@@ -1,20 +1,28 @@
 //! stub
-use datafusion::arrow::datatypes::*;
+use crate::project::{Field, FieldType, Source};
+use arrow::datatypes::{DataType, Field as ArrowField, Schema, SchemaRef, TimeUnit};
 use std::sync::Arc;
 pub const RECORD_COLUMN: &str = "_record";
-pub fn arrow_schema(source: &crate::project::Source) -> SchemaRef {
-    let mut f: Vec<Field> = source.schema.iter().map(field).collect();
-    f.push(Field::new(RECORD_COLUMN, DataType::UInt64, false));
-    Arc::new(Schema::new(f))
+pub fn arrow_schema(source: &Source) -> SchemaRef {
+    let mut fields: Vec<ArrowField> = source.schema.iter().map(arrow_field).collect();
+    fields.push(ArrowField::new(RECORD_COLUMN, DataType::UInt64, false));
+    Arc::new(Schema::new(fields))
 }
-fn field(f: &crate::project::Field) -> Field {
-    use crate::project::FieldType as T;
-    let t = match &f.field_type {
-        T::String | T::Json => DataType::Utf8,
-        T::Date(_) => DataType::Date32,
-        T::Struct(fs) => DataType::Struct(fs.iter().map(field).collect()),
-        T::List(i) => DataType::List(Arc::new(Field::new("item", field(i).data_type().clone(), true))),
-        _ => DataType::Int64,
-    };
-    Field::new(&f.name, t, true)
+fn arrow_field(field: &Field) -> ArrowField {
+    ArrowField::new(&field.name, arrow_type(&field.field_type), true)
+}
+pub fn arrow_type(field_type: &FieldType) -> DataType {
+    match field_type {
+        FieldType::String | FieldType::Json => DataType::Utf8,
+        FieldType::Bool => DataType::Boolean,
+        FieldType::Int => DataType::Int32,
+        FieldType::Bigint => DataType::Int64,
+        FieldType::Double => DataType::Float64,
+        FieldType::Decimal(precision, scale) => DataType::Decimal128(*precision, *scale),
+        FieldType::Date(_) => DataType::Date32,
+        FieldType::Timestamp(_) => DataType::Timestamp(TimeUnit::Microsecond, None),
+        FieldType::TimestampTz(_) => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+        FieldType::Struct(fields) => DataType::Struct(fields.iter().map(arrow_field).collect()),
+        FieldType::List(item) => DataType::List(Arc::new(ArrowField::new("item", arrow_type(&item.field_type), true))),
+    }
 }

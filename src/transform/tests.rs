@@ -14,24 +14,49 @@ use crate::ingest;
 use crate::project::*;
 
 fn here() -> Location {
-    Location { file: PathBuf::from("x"), line: 1, column: 1, length: 1, text: String::new() }
+    Location {
+        file: PathBuf::from("x"),
+        line: 1,
+        column: 1,
+        length: 1,
+        text: String::new(),
+    }
 }
 
 fn column(name: &str, pg_type: PgType, nullable: bool) -> Column {
-    Column { name: name.into(), pg_type, nullable, description: None, location: here() }
+    Column {
+        name: name.into(),
+        pg_type,
+        nullable,
+        description: None,
+        location: here(),
+    }
 }
 
 fn field(name: &str, field_type: FieldType) -> Field {
-    Field { name: name.into(), field_type, required: false, from: None, location: here() }
+    Field {
+        name: name.into(),
+        field_type,
+        required: false,
+        from: None,
+        privacy: Privacy::default(),
+        location: here(),
+    }
 }
 
 /// One entity (patient_id text, code text) and a source with `patient_id` and a list of `{code}`.
 fn project(sql: &str) -> Project {
-    let codes = FieldType::List(Box::new(field("item", FieldType::Struct(vec![field("code", FieldType::String)]))));
+    let codes = FieldType::List(Box::new(field(
+        "item",
+        FieldType::Struct(vec![field("code", FieldType::String)]),
+    )));
     let entity = Entity {
         name: "codes".into(),
         description: None,
-        columns: vec![column("patient_id", PgType::Text, false), column("code", PgType::Text, true)],
+        columns: vec![
+            column("patient_id", PgType::Text, false),
+            column("code", PgType::Text, true),
+        ],
         key: vec![],
         parent: None,
         indexes: vec![],
@@ -53,16 +78,31 @@ fn project(sql: &str) -> Project {
             storage: vec![],
         },
         schema: vec![field("patient_id", FieldType::String), field("codes", codes)],
+        subject: None,
         on_unknown_field: OnUnknownField::Warn,
-        transforms: vec![Transform { entity: "codes".into(), path: "sql/a/codes.sql".into(), sql: sql.into() }],
+        transforms: vec![Transform {
+            entity: "codes".into(),
+            path: "sql/a/codes.sql".into(),
+            sql: sql.into(),
+        }],
         location: here(),
         text: String::new(),
     };
-    Project { root: PathBuf::new(), entities: vec![entity], sources: vec![source], views: vec![] }
+    Project {
+        root: PathBuf::new(),
+        entities: vec![entity],
+        sources: vec![source],
+        views: vec![],
+        profile: Profile::Custom,
+    }
 }
 
 fn text_only(arrow: &DataType, _: PgType) -> std::result::Result<(), String> {
-    if matches!(arrow, DataType::Utf8 | DataType::Utf8View) { Ok(()) } else { Err("CAST it to text".into()) }
+    if matches!(arrow, DataType::Utf8 | DataType::Utf8View) {
+        Ok(())
+    } else {
+        Err("CAST it to text".into())
+    }
 }
 
 /// Patient `P<record>` with codes `<record>-1 ..`, as many as given; `None` is a null list.
@@ -82,24 +122,42 @@ fn records(schema: &SchemaRef, codes: &[Option<usize>]) -> RecordBatch {
         Some(NullBuffer::from(codes.iter().map(Option::is_some).collect::<Vec<_>>())),
     );
     let record = UInt64Array::from_iter_values(1..=codes.len() as u64);
-    RecordBatch::try_new(Arc::clone(schema), vec![Arc::new(ids), Arc::new(list), Arc::new(record)]).unwrap()
+    RecordBatch::try_new(
+        Arc::clone(schema),
+        vec![Arc::new(ids), Arc::new(list), Arc::new(record)],
+    )
+    .unwrap()
 }
 
 fn engine() -> Engine {
-    Engine::new(&Limits { memory: 64 << 20, spill: std::env::temp_dir() }).unwrap()
+    Engine::new(&Limits {
+        memory: 64 << 20,
+        spill: std::env::temp_dir(),
+    })
+    .unwrap()
 }
 
 async fn prepare(sql: &str) -> std::result::Result<Prepared, Vec<Diagnostic>> {
     let project = project(sql);
-    engine().prepare(&project, &project.sources[0], text_only).await.map(|mut all| all.remove(0))
+    engine()
+        .prepare(&project, &project.sources[0], text_only)
+        .await
+        .map(|mut all| all.remove(0))
 }
 
 async fn problems(sql: &str) -> Vec<String> {
     let shown = |d: Diagnostic| {
-        let at = d.location.map_or(String::new(), |l| format!("{}:{}+{}", l.line, l.column, l.length));
+        let at = d
+            .location
+            .map_or(String::new(), |l| format!("{}:{}+{}", l.line, l.column, l.length));
         format!("{at} {} | {}", d.message, d.hint.unwrap_or_default())
     };
-    prepare(sql).await.expect_err("the transform is refused").into_iter().map(shown).collect()
+    prepare(sql)
+        .await
+        .expect_err("the transform is refused")
+        .into_iter()
+        .map(shown)
+        .collect()
 }
 
 /// The rows as `patient code record`, from a shared feed of two batches.
@@ -107,7 +165,10 @@ async fn run(sql: &str) -> Result<Vec<String>> {
     let prepared = prepare(sql).await.map_err(Prepared::problems)?;
     let source = project(sql).sources.remove(0);
     let schema = ingest::arrow_schema(&source);
-    let batch = Batch { source: "a".into(), date: "2023-05-02".parse().unwrap() };
+    let batch = Batch {
+        source: "a".into(),
+        date: "2023-05-02".parse().unwrap(),
+    };
     let input = records(&schema, &[Some(2), None, Some(0), Some(1)]);
     let open = move |schema: &SchemaRef| {
         let _ = schema;
@@ -122,26 +183,42 @@ async fn run(sql: &str) -> Result<Vec<String>> {
     } else {
         let s = Arc::clone(&schema);
         let feed = Feed::own(schema, move || open(&s));
-        engine().execute(&prepared, &batch, feed).await?.try_collect::<Vec<_>>().await?
+        engine()
+            .execute(&prepared, &batch, feed)
+            .await?
+            .try_collect::<Vec<_>>()
+            .await?
     };
     Ok(rows.iter().flat_map(shown_rows).collect())
 }
 
 fn shown_rows(batch: &RecordBatch) -> Vec<String> {
-    assert_eq!(batch.schema().fields().iter().map(|f| f.name().as_str()).collect::<Vec<_>>(), [
-        "patient_id",
-        "code",
-        "_record"
-    ]);
+    assert_eq!(
+        batch
+            .schema()
+            .fields()
+            .iter()
+            .map(|f| f.name().as_str())
+            .collect::<Vec<_>>(),
+        ["patient_id", "code", "_record"]
+    );
     let text = |i: usize, row: usize| {
         let column = datafusion::arrow::compute::cast(batch.column(i), &DataType::Utf8).unwrap();
         let column = column.as_string::<i32>();
-        if column.is_null(row) { "null".to_owned() } else { column.value(row).to_owned() }
+        if column.is_null(row) {
+            "null".to_owned()
+        } else {
+            column.value(row).to_owned()
+        }
     };
     let record = batch.column(2).as_primitive::<UInt64Type>();
     (0..batch.num_rows())
         .map(|row| {
-            let record = if record.is_null(row) { "?".to_owned() } else { record.value(row).to_string() };
+            let record = if record.is_null(row) {
+                "?".to_owned()
+            } else {
+                record.value(row).to_string()
+            };
             format!("{} {} {record}", text(0, row), text(1, row))
         })
         .collect()
@@ -158,8 +235,14 @@ async fn unnests_and_keeps_the_record() {
 #[tokio::test]
 async fn the_record_survives_what_keeps_rows_apart() {
     for (sql, rows) in [
-        ("SELECT patient_id, NULL AS code FROM source WHERE patient_id = 'P3'", vec!["P3 null 3"]),
-        ("SELECT * FROM (SELECT patient_id, 'x' AS code FROM source ORDER BY patient_id DESC LIMIT 1)", vec!["P4 x 4"]),
+        (
+            "SELECT patient_id, NULL AS code FROM source WHERE patient_id = 'P3'",
+            vec!["P3 null 3"],
+        ),
+        (
+            "SELECT * FROM (SELECT patient_id, 'x' AS code FROM source ORDER BY patient_id DESC LIMIT 1)",
+            vec!["P4 x 4"],
+        ),
         (
             "SELECT patient_id, CAST(row_number() OVER (ORDER BY patient_id) AS VARCHAR) AS code FROM source LIMIT 2",
             vec!["P1 1 1", "P2 2 2"],
@@ -174,7 +257,10 @@ async fn the_record_survives_what_keeps_rows_apart() {
              UNION ALL SELECT patient_id, 'v' FROM source WHERE patient_id = 'P2'",
             vec!["P1 u 1", "P2 v 2"],
         ),
-        ("SELECT patient_id, $source AS code FROM source WHERE $date = DATE '2023-05-02' LIMIT 1", vec!["P1 a 1"]),
+        (
+            "SELECT patient_id, $source AS code FROM source WHERE $date = DATE '2023-05-02' LIMIT 1",
+            vec!["P1 a 1"],
+        ),
     ] {
         assert_eq!(run(sql).await.unwrap(), rows, "{sql}");
     }
@@ -186,7 +272,8 @@ async fn the_record_ends_where_rows_are_merged() {
     assert_eq!(run(distinct).await.unwrap(), ["p null ?"]);
     let aggregate = "SELECT max(patient_id) AS patient_id, CAST(count(*) AS VARCHAR) AS code FROM source";
     assert_eq!(run(aggregate).await.unwrap(), ["P4 4 ?"]);
-    let subquery = "SELECT patient_id, (SELECT max(patient_id) FROM source) AS code FROM source WHERE patient_id = 'P1'";
+    let subquery =
+        "SELECT patient_id, (SELECT max(patient_id) FROM source) AS code FROM source WHERE patient_id = 'P1'";
     assert_eq!(run(subquery).await.unwrap(), ["P1 P4 1"]);
 }
 
@@ -216,19 +303,27 @@ async fn planning_errors_name_the_place() {
     assert!(unknown[0].starts_with("2:3+4 column 'cods' not found"), "{unknown:?}");
     let syntax = problems("SELECT patient_id\nFORM source").await;
     assert!(syntax[0].starts_with("2:6+"), "{syntax:?}");
-    for from in ["source s CROSS JOIN UNNEST(s.codes) AS c(i)", "source s, LATERAL (SELECT unnest(s.codes) AS i) c"] {
+    for from in [
+        "source s CROSS JOIN UNNEST(s.codes) AS c(i)",
+        "source s, LATERAL (SELECT unnest(s.codes) AS i) c",
+    ] {
         let lateral = problems(&format!("SELECT s.patient_id, c.i['code'] AS code FROM {from}")).await;
         assert!(lateral[0].contains("unnests in the SELECT list"), "{lateral:?}");
     }
     let ddl = problems("DROP TABLE source").await;
-    assert_eq!(ddl, ["1:1+17 a transform is one SELECT | return the entity's rows with a SELECT"]);
+    assert_eq!(
+        ddl,
+        ["1:1+17 a transform is one SELECT | return the entity's rows with a SELECT"]
+    );
     let two = problems("SELECT 1; SELECT 2").await;
     assert_eq!(two.len(), 1, "{two:?}");
 }
 
 #[tokio::test]
 async fn a_failing_value_is_not_shown() {
-    let error = run("SELECT patient_id, CAST(CAST(patient_id AS INT) AS VARCHAR) AS code FROM source").await.unwrap_err();
+    let error = run("SELECT patient_id, CAST(CAST(patient_id AS INT) AS VARCHAR) AS code FROM source")
+        .await
+        .unwrap_err();
     let shown = format!("{error} {error:?}");
     assert!(shown.contains("sql/a/codes.sql failed while it ran"), "{shown}");
     assert!(!shown.contains("P1"), "{shown}");
@@ -242,8 +337,15 @@ async fn an_input_that_fails_ends_every_transform() {
     let input = stream::iter([Err(crate::Error::batch("file x: damaged"))]).boxed();
     let (feed, broadcast) = broadcast(Arc::clone(&schema), input, 1);
     let prepared = prepare(UNNEST).await.unwrap();
-    let batch = Batch { source: "a".into(), date: "2023-05-02".parse().unwrap() };
-    let rows = engine().execute(&prepared, &batch, feed).await.unwrap().try_collect::<Vec<_>>();
+    let batch = Batch {
+        source: "a".into(),
+        date: "2023-05-02".parse().unwrap(),
+    };
+    let rows = engine()
+        .execute(&prepared, &batch, feed)
+        .await
+        .unwrap()
+        .try_collect::<Vec<_>>();
     let (rows, read) = futures::join!(rows, broadcast.run());
     assert_eq!(read.unwrap_err().to_string(), "file x: damaged");
     assert_eq!(rows.unwrap_err().to_string(), "file x: damaged");
@@ -255,8 +357,16 @@ async fn an_input_that_is_cut_off_is_no_end() {
     let (feed, broadcast) = broadcast(Arc::clone(&schema), stream::empty().boxed(), 1);
     drop(broadcast);
     let prepared = prepare(UNNEST).await.unwrap();
-    let batch = Batch { source: "a".into(), date: "2023-05-02".parse().unwrap() };
-    let rows = engine().execute(&prepared, &batch, feed).await.unwrap().try_collect::<Vec<_>>().await;
+    let batch = Batch {
+        source: "a".into(),
+        date: "2023-05-02".parse().unwrap(),
+    };
+    let rows = engine()
+        .execute(&prepared, &batch, feed)
+        .await
+        .unwrap()
+        .try_collect::<Vec<_>>()
+        .await;
     assert_eq!(rows.unwrap_err().to_string(), "reading the input was cut off");
 }
 
