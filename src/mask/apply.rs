@@ -101,12 +101,8 @@ fn masked_list(item: &Arc<Field>, node: &Node, array: &ArrayRef, rows: &Rows) ->
     let elements = array.values().slice(first, count);
     let elements = match array.nulls() {
         Some(nulls) if nulls.null_count() > 0 => {
-            let valid = NullBuffer::from_iter(
-                lengths
-                    .iter()
-                    .zip(nulls.iter())
-                    .flat_map(|(length, valid)| std::iter::repeat_n(valid, *length)),
-            );
+            let of_each = |(length, valid): (&usize, bool)| std::iter::repeat_n(valid, *length);
+            let valid: NullBuffer = lengths.iter().zip(nulls.iter()).flat_map(of_each).collect();
             under(&elements, Some(&valid))?
         }
         _ => elements,

@@ -138,7 +138,8 @@ fn refuse_if_shared(path: &Path, metadata: &fs::Metadata) -> Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
 
     let mode = metadata.permissions().mode() & 0o777;
-    if mode & 0o077 == 0 {
+    let of_others = mode & 0o077;
+    if of_others == 0 {
         return Ok(());
     }
     Err(Error::project(format!(
@@ -227,8 +228,8 @@ mod tests {
 
     const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
-    fn variable(text: &str) -> Option<OsString> {
-        Some(text.into())
+    fn with_variable(text: &str, root: &Path) -> Result<LoadedKey> {
+        load(Some(text.into()), true, root)
     }
 
     fn mode(path: &Path) -> u32 {
@@ -238,7 +239,7 @@ mod tests {
     #[test]
     fn a_server_needs_a_key() {
         let root = tempfile::tempdir().unwrap();
-        for value in [None, variable("")] {
+        for value in [None, Some(OsString::new())] {
             let error = load(value, false, root.path()).unwrap_err();
             assert_eq!(error.message, "no key for the masks: PIPELINE_MASK_KEY is not set");
             assert_eq!(error.hint.as_deref(), Some(MAKE_ONE));
@@ -252,7 +253,7 @@ mod tests {
                 .unwrap()
                 .contains("as the embedded database did")
         );
-        assert!(load(variable(KEY), false, root.path()).unwrap().made.is_none());
+        assert!(load(Some(KEY.into()), false, root.path()).unwrap().made.is_none());
     }
 
     #[test]
@@ -320,7 +321,7 @@ mod tests {
         for secret in secrets {
             fs::write(&path, secret).unwrap();
             fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-            let mut errors = vec![load(variable(secret), true, root.path()).unwrap_err()];
+            let mut errors = vec![with_variable(secret, root.path()).unwrap_err()];
             // The last one is a key that could be a path: in a file it is a key.
             errors.extend(load(Some(path.clone().into_os_string()), true, root.path()).err());
             for error in errors {
@@ -331,7 +332,7 @@ mod tests {
         }
         let zeros = "A".repeat(43) + "=";
         assert!(
-            load(variable(&zeros), true, root.path())
+            with_variable(&zeros, root.path())
                 .unwrap_err()
                 .message
                 .contains("placeholder")

@@ -120,10 +120,7 @@ impl Masks {
             source: &source.name,
             key,
         };
-        let (mut nodes, mut fields) = (
-            Vec::with_capacity(source.schema.len()),
-            Vec::from_iter(input.fields().iter().cloned()),
-        );
+        let (mut nodes, mut fields) = (Vec::with_capacity(source.schema.len()), input.fields().to_vec());
         for (i, field) in source.schema.iter().enumerate() {
             let (node, output) = planner.field(field, &field.name, &fields[i], &NOTHING)?;
             nodes.push(node);

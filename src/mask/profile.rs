@@ -82,56 +82,56 @@ const ANYTHING: Rule = Rule {
 };
 
 impl Rule {
-    fn refuse(&self, mask: MaskKind) -> Option<Refusal> {
+    fn refuse(&self, mask: MaskKind) -> Refusal {
         let left = match mask {
             MaskKind::Keep => "is kept".to_owned(),
             mask => format!("is masked with `{}`", mask.name()),
         };
         let Self { letters, removes, hint } = *self;
         let why = format!("{left}, but Safe Harbor, 45 CFR 164.514(b)(2)(i){letters}, removes {removes}");
-        Some(Refusal { why, hint })
+        Refusal { why, hint }
     }
 }
 
 fn safe_harbor(leaf: &Leaf) -> Option<Refusal> {
-    let mask = effective_mask(leaf.privacy);
-    let kept = mask == MaskKind::Keep;
-    let class = leaf.privacy.phi;
-    match (class, mask) {
-        (_, MaskKind::Null | MaskKind::Redact) => None,
-        (_, MaskKind::Hash | MaskKind::Pseudonym) => derived_code(mask),
-        (_, MaskKind::DateShift) => DATES.refuse(mask),
-        (Some(PhiClass::Identifier), _) => IDENTIFIERS.refuse(mask),
-        (Some(PhiClass::Name), _) => NAMES.refuse(mask),
-        (Some(PhiClass::Contact), _) => CONTACTS.refuse(mask),
-        (Some(PhiClass::FreeText), _) => ANYTHING.refuse(mask),
-        (Some(PhiClass::Geo), MaskKind::Zip3) => None,
-        (Some(PhiClass::Geo), _) => PLACES.refuse(mask),
-        (Some(PhiClass::Date), MaskKind::Year | MaskKind::AgeCap) => None,
-        (Some(PhiClass::Date), _) => DATES.refuse(mask),
-        (Some(PhiClass::None), _) => None,
-        // What its type gives away, unless the class says outright that it is not sensitive.
-        (Some(PhiClass::Quasi) | None, _) if kept && is_date(leaf.field_type) => DATES.refuse(mask),
-        (Some(PhiClass::Quasi) | None, _) if kept && matches!(leaf.field_type, FieldType::Json) => {
-            ANYTHING.refuse(mask)
-        }
-        (Some(PhiClass::Quasi), _) if kept && is_whole_number(leaf.field_type) => AGES.refuse(mask),
-        (Some(PhiClass::Quasi) | None, _) => None,
+    match effective_mask(leaf.privacy) {
+        MaskKind::Null | MaskKind::Redact => None,
+        mask @ (MaskKind::Hash | MaskKind::Pseudonym) => Some(derived_code(mask)),
+        mask => broken_rule(leaf, mask).map(|rule| rule.refuse(mask)),
     }
+}
+
+/// What a mask that leaves a part of the value, or all of it, breaks.
+fn broken_rule(leaf: &Leaf, mask: MaskKind) -> Option<&'static Rule> {
+    let kept = mask == MaskKind::Keep;
+    Some(match leaf.privacy.phi {
+        _ if mask == MaskKind::DateShift => &DATES,
+        Some(PhiClass::Identifier) => &IDENTIFIERS,
+        Some(PhiClass::Name) => &NAMES,
+        Some(PhiClass::Contact) => &CONTACTS,
+        Some(PhiClass::FreeText) => &ANYTHING,
+        Some(PhiClass::Geo) if mask != MaskKind::Zip3 => &PLACES,
+        Some(PhiClass::Date) if !matches!(mask, MaskKind::Year | MaskKind::AgeCap) => &DATES,
+        // What its type gives away, unless the class says outright that it is not sensitive.
+        Some(PhiClass::Quasi) | None if kept && is_date(leaf.field_type) => &DATES,
+        Some(PhiClass::Quasi) | None if kept && matches!(leaf.field_type, FieldType::Json) => &ANYTHING,
+        Some(PhiClass::Quasi) if kept && is_whole_number(leaf.field_type) => &AGES,
+        _ => return None,
+    })
 }
 
 /// A keyed hash is no way around the rule: paragraph (c) lets a code stay only if it is not derived from information
 /// about the individual.
-fn derived_code(mask: MaskKind) -> Option<Refusal> {
+fn derived_code(mask: MaskKind) -> Refusal {
     let why = format!(
         "is masked with `{}`, a code that is derived from the value: 45 CFR 164.514(b)(2)(i)(R) removes it, and (c)(1) \
          exempts none that is derived from information about the individual",
         mask.name()
     );
-    Some(Refusal {
+    Refusal {
         why,
         hint: "`mask: null` or `mask: redact`; to tell people apart use `privacy: pseudonymised`",
-    })
+    }
 }
 
 fn pseudonymised(leaf: &Leaf) -> Option<Refusal> {

@@ -44,7 +44,7 @@ pub(in crate::mask) fn apply(array: &ArrayRef, shifts: &[Shift]) -> Result<Array
     match array.data_type() {
         DataType::Date32 => {
             let array = array.as_primitive::<Date32Type>();
-            Ok(Arc::new(moved(array, shifts, |date, days| date.checked_add(days))))
+            Ok(Arc::new(moved(array, shifts, i32::checked_add)))
         }
         DataType::Timestamp(TimeUnit::Microsecond, zone) => {
             let array = array.as_primitive::<TimestampMicrosecondType>();

@@ -87,7 +87,8 @@ mod tests {
 
     use super::*;
 
-    fn spellings(array: ArrayRef) -> Vec<Option<String>> {
+    fn spellings(array: impl Array + 'static) -> Vec<Option<String>> {
+        let array: ArrayRef = Arc::new(array);
         let mut all = vec![];
         for_each(&array, |spelled| {
             all.push(spelled.map(|spelled| match spelled {
@@ -101,28 +102,19 @@ mod tests {
     #[test]
     fn spells_every_type_as_text_would() {
         let expected = [Some("-7".to_owned()), None, Some("1234".to_owned())];
+        assert_eq!(spellings(Int32Array::from(vec![Some(-7), None, Some(1234)])), expected);
+        assert_eq!(spellings(Int64Array::from(vec![Some(-7), None, Some(1234)])), expected);
         assert_eq!(
-            spellings(Arc::new(Int32Array::from(vec![Some(-7), None, Some(1234)]))),
-            expected
-        );
-        assert_eq!(
-            spellings(Arc::new(Int64Array::from(vec![Some(-7), None, Some(1234)]))),
-            expected
-        );
-        assert_eq!(
-            spellings(Arc::new(StringArray::from(vec![Some("-7"), None, Some("1234")]))),
+            spellings(StringArray::from(vec![Some("-7"), None, Some("1234")])),
             expected
         );
         let decimals = Decimal128Array::from(vec![5, 1250])
             .with_precision_and_scale(6, 2)
             .unwrap();
-        assert_eq!(
-            spellings(Arc::new(decimals)),
-            [Some("0.05".to_owned()), Some("12.50".to_owned())]
-        );
+        assert_eq!(spellings(decimals), [Some("0.05".to_owned()), Some("12.50".to_owned())]);
         let dates = Date32Array::from(vec![0, -1, 19_478, i32::MAX]);
         let expected = ["1970-01-01", "1969-12-31", "2023-05-01"].map(|text| Some(text.to_owned()));
-        assert_eq!(spellings(Arc::new(dates)), [expected.as_slice(), &[None]].concat());
+        assert_eq!(spellings(dates), [expected.as_slice(), &[None]].concat());
         let doubles: ArrayRef = Arc::new(Float64Array::from(vec![1.0]));
         assert!(for_each(&doubles, |_| ()).is_err());
     }

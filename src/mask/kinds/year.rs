@@ -42,12 +42,13 @@ pub(in crate::mask) fn apply(array: &ArrayRef, oldest: Option<i32>) -> Result<Ar
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::{Date32Array, TimestampMicrosecondArray};
+    use arrow::array::{Array, Date32Array, TimestampMicrosecondArray};
     use arrow::datatypes::Int32Type;
 
     use super::*;
 
-    fn years(array: ArrayRef, oldest: Option<i32>) -> Vec<Option<i32>> {
+    fn years(array: impl Array + 'static, oldest: Option<i32>) -> Vec<Option<i32>> {
+        let array: ArrayRef = Arc::new(array);
         apply(&array, oldest)
             .unwrap()
             .as_primitive::<Int32Type>()
@@ -57,24 +58,18 @@ mod tests {
 
     #[test]
     fn takes_the_year_on_both_sides_of_1970() {
-        let dates = Arc::new(Date32Array::from(vec![
-            Some(0),
-            Some(-1),
-            None,
-            Some(19_478),
-            Some(i32::MIN),
-        ]));
+        let dates = Date32Array::from(vec![Some(0), Some(-1), None, Some(19_478), Some(i32::MIN)]);
         assert_eq!(years(dates, None), [Some(1970), Some(1969), None, Some(2023), None]);
         let times = TimestampMicrosecondArray::from(vec![Some(0), Some(-1), None, Some(i64::MAX)]);
         assert_eq!(
-            years(Arc::new(times.with_timezone("UTC")), None),
+            years(times.with_timezone("UTC"), None),
             [Some(1970), Some(1969), None, None]
         );
     }
 
     #[test]
     fn years_of_the_oldest_become_one() {
-        let dates = Arc::new(Date32Array::from(vec![-14_000, -10_000, 19_478]));
+        let dates = Date32Array::from(vec![-14_000, -10_000, 19_478]);
         assert_eq!(years(dates.clone(), None), [Some(1931), Some(1942), Some(2023)]);
         assert_eq!(years(dates, Some(1933)), [Some(1933), Some(1942), Some(2023)]);
     }
