@@ -100,4 +100,11 @@ mod tests {
         assert_eq!(zip3("00036"), Some("000"));
         assert_eq!(zip3("03701"), Some("037"));
     }
+
+    #[test]
+    fn the_documentation_lists_them() {
+        let docs = include_str!("../../../docs/security.md");
+        assert!(docs.contains(ZIP3_LISTS));
+        assert!(CENSUS_2000.iter().chain(&CENSUS_2010).all(|prefix| docs.contains(prefix)));
+    }
 }
