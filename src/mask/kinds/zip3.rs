@@ -105,6 +105,11 @@ mod tests {
     fn the_documentation_lists_them() {
         let docs = include_str!("../../../docs/security.md");
         assert!(docs.contains(ZIP3_LISTS));
-        assert!(CENSUS_2000.iter().chain(&CENSUS_2010).all(|prefix| docs.contains(prefix)));
+        assert!(
+            CENSUS_2000
+                .iter()
+                .chain(&CENSUS_2010)
+                .all(|prefix| docs.contains(prefix))
+        );
     }
 }
