@@ -187,12 +187,7 @@ pub struct CsvOptions {
 
 impl Default for CsvOptions {
     fn default() -> Self {
-        Self {
-            delimiter: b',',
-            quote: b'"',
-            header: true,
-            nulls: vec![String::new()],
-        }
+        Self { delimiter: b',', quote: b'"', header: true, nulls: vec![String::new()] }
     }
 }
 

@@ -18,11 +18,7 @@ pub(super) fn query(statement: &DfStatement) -> Option<&Query> {
 
 /// The place of the output column `name` in the outermost SELECT list, if it can be told.
 pub(super) fn output_span(query: &Query, name: &str) -> Option<Span> {
-    select(query)?
-        .projection
-        .iter()
-        .find(|item| item_name(item).as_deref() == Some(name))
-        .map(Spanned::span)
+    select(query)?.projection.iter().find(|item| item_name(item).as_deref() == Some(name)).map(Spanned::span)
 }
 
 /// The place of the outermost SELECT.
@@ -73,6 +69,7 @@ fn select(query: &Query) -> Option<&Select> {
     }
 }
 
+
 fn item_name(item: &SelectItem) -> Option<String> {
     use datafusion::sql::sqlparser::ast::Expr;
     match item {
@@ -85,9 +82,5 @@ fn item_name(item: &SelectItem) -> Option<String> {
 
 /// As DataFusion folds identifiers: to lower case unless quoted.
 fn normal(ident: &datafusion::sql::sqlparser::ast::Ident) -> String {
-    if ident.quote_style.is_some() {
-        ident.value.clone()
-    } else {
-        ident.value.to_lowercase()
-    }
+    if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_lowercase() }
 }

@@ -25,33 +25,20 @@ pub(super) struct Span {
 
 impl From<datafusion::sql::sqlparser::tokenizer::Span> for Span {
     fn from(s: datafusion::sql::sqlparser::tokenizer::Span) -> Self {
-        Self {
-            line: s.start.line,
-            column: s.start.column,
-            end_line: s.end.line,
-            end_column: s.end.column,
-        }
+        Self { line: s.start.line, column: s.start.column, end_line: s.end.line, end_column: s.end.column }
     }
 }
 
 impl From<DfSpan> for Span {
     fn from(s: DfSpan) -> Self {
-        Self {
-            line: s.start.line,
-            column: s.start.column,
-            end_line: s.end.line,
-            end_column: s.end.column,
-        }
+        Self { line: s.start.line, column: s.start.column, end_line: s.end.line, end_column: s.end.column }
     }
 }
 
 /// The place in a transform's file; without a span, its first line that is no comment.
 pub(super) fn locate(transform: &Transform, span: Option<Span>) -> Location {
     let lines: Vec<&str> = transform.sql.lines().collect();
-    let first = lines
-        .iter()
-        .position(|l| !l.trim().is_empty() && !l.trim_start().starts_with("--"))
-        .unwrap_or(0);
+    let first = lines.iter().position(|l| !l.trim().is_empty() && !l.trim_start().starts_with("--")).unwrap_or(0);
     let span = span.filter(|s| s.line > 0);
     let line = span.map_or(first + 1, |s| usize::try_from(s.line).unwrap_or(1));
     let text = (*lines.get(line - 1).unwrap_or(&"")).to_owned();
@@ -65,13 +52,7 @@ pub(super) fn locate(transform: &Transform, span: Option<Span>) -> Location {
         Some(_) => 1,
         None => rest,
     };
-    Location {
-        file: transform.path.clone(),
-        line,
-        column,
-        length,
-        text,
-    }
+    Location { file: transform.path.clone(), line, column, length, text }
 }
 
 /// A transform that can't be planned; its text quotes the analyst's SQL, never data.
@@ -84,16 +65,8 @@ pub(super) fn planning(transform: &Transform, error: &DataFusionError, unnests_s
             (without_position(&text), span)
         }
     };
-    let hint = if unnests_sideways {
-        Some(CTE_FORM.to_owned())
-    } else {
-        plan_hint(error)
-    };
-    Diagnostic {
-        message,
-        location: Some(locate(transform, span)),
-        hint,
-    }
+    let hint = if unnests_sideways { Some(CTE_FORM.to_owned()) } else { plan_hint(error) };
+    Diagnostic { message, location: Some(locate(transform, span)), hint }
 }
 
 fn plan_hint(error: &DataFusionError) -> Option<String> {
@@ -114,12 +87,7 @@ fn parser_position(message: &str) -> Option<Span> {
     let (_, at) = message.rsplit_once("Line: ")?;
     let (line, rest) = at.split_once(", Column: ")?;
     let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
-    Some(Span {
-        line: line.parse().ok()?,
-        column: digits.parse().ok()?,
-        end_line: 0,
-        end_column: 0,
-    })
+    Some(Span { line: line.parse().ok()?, column: digits.parse().ok()?, end_line: 0, end_column: 0 })
 }
 
 fn without_position(message: &str) -> String {
@@ -128,9 +96,7 @@ fn without_position(message: &str) -> String {
         Some(at) => &message[..at],
         None => message,
     };
-    text.trim_start_matches("ParserError(\"")
-        .trim_end_matches("\")")
-        .to_owned()
+    text.trim_start_matches("ParserError(\"").trim_end_matches("\")").to_owned()
 }
 
 /// A transform that failed while it ran.

@@ -50,10 +50,7 @@ enum Shared {
 impl Feed {
     /// A feed whose every scan reads the input anew through `open`.
     pub fn own(schema: SchemaRef, open: impl Fn() -> Records + Send + Sync + 'static) -> Arc<Self> {
-        Arc::new(Self {
-            schema,
-            supply: Supply::Own(Box::new(open)),
-        })
+        Arc::new(Self { schema, supply: Supply::Own(Box::new(open)) })
     }
 
     /// A feed without records, for planning.
@@ -79,18 +76,16 @@ impl PartitionStream for Feed {
 
     fn execute(&self, _context: Arc<TaskContext>) -> SendableRecordBatchStream {
         let records = match &self.supply {
-            Supply::Own(open) => open()
-                .map(|r| r.map_err(|e| DataFusionError::External(Box::new(e))))
-                .boxed(),
-            Supply::Shared(receivers) => match receivers.lock().unwrap_or_else(PoisonError::into_inner).pop_front() {
-                Some(receiver) => received(receiver).boxed(),
-                None => stream::once(async {
-                    Err(DataFusionError::Internal(
-                        "more scans of source than were planned".into(),
-                    ))
-                })
-                .boxed(),
-            },
+            Supply::Own(open) => open().map(|r| r.map_err(|e| DataFusionError::External(Box::new(e)))).boxed(),
+            Supply::Shared(receivers) => {
+                match receivers.lock().unwrap_or_else(PoisonError::into_inner).pop_front() {
+                    Some(receiver) => received(receiver).boxed(),
+                    None => stream::once(async {
+                        Err(DataFusionError::Internal("more scans of source than were planned".into()))
+                    })
+                    .boxed(),
+                }
+            }
         };
         Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), records))
     }
@@ -121,10 +116,7 @@ pub struct Broadcast {
 /// Splits one reading of the input into a feed for `transforms` scans and the broadcast that drives it.
 pub fn broadcast(schema: SchemaRef, input: Records, transforms: usize) -> (Arc<Feed>, Broadcast) {
     let (senders, receivers) = (0..transforms).map(|_| mpsc::channel(WAITING)).unzip();
-    let feed = Arc::new(Feed {
-        schema,
-        supply: Supply::Shared(Mutex::new(receivers)),
-    });
+    let feed = Arc::new(Feed { schema, supply: Supply::Shared(Mutex::new(receivers)) });
     (feed, Broadcast { input, senders })
 }
 

@@ -55,27 +55,14 @@ impl Engine {
         let session = self.session(visible).map_err(|e| vec![plain(e.to_string())])?;
         let (mut prepared, mut problems) = (Vec::new(), Vec::new());
         for transform in &source.transforms {
-            let Some(entity) = project.entity(&transform.entity) else {
-                continue;
-            };
-            let planner = Planner {
-                session: &session,
-                full: &full,
-                source,
-                transform,
-                entity,
-                accepts,
-            };
+            let Some(entity) = project.entity(&transform.entity) else { continue };
+            let planner = Planner { session: &session, full: &full, source, transform, entity, accepts };
             match planner.plan().await {
                 Ok(one) => prepared.push(one),
                 Err(found) => problems.extend(found),
             }
         }
-        if problems.is_empty() {
-            Ok(prepared)
-        } else {
-            Err(problems)
-        }
+        if problems.is_empty() { Ok(prepared) } else { Err(problems) }
     }
 
     /// Runs a prepared transform over a batch's input.
@@ -88,10 +75,7 @@ impl Engine {
         feed: Arc<Feed>,
     ) -> Result<BoxStream<'static, Result<RecordBatch>>> {
         let path = prepared.path.clone();
-        let stream = self
-            .stream(prepared, batch, feed)
-            .await
-            .map_err(|e| running(&path, e))?;
+        let stream = self.stream(prepared, batch, feed).await.map_err(|e| running(&path, e))?;
         Ok(stream.map(move |next| next.map_err(|e| running(&path, e))).boxed())
     }
 
@@ -126,11 +110,7 @@ impl Planner<'_> {
             .sql_to_statement(&self.transform.sql, &dialect)
             .map_err(|e| vec![planning(self.transform, &e, false)])?;
         let Some(query) = ast::query(&statement).cloned() else {
-            return Err(vec![self.problem(
-                "a transform is one SELECT",
-                None::<Span>,
-                "return the entity's rows with a SELECT",
-            )]);
+            return Err(vec![self.problem("a transform is one SELECT", None::<Span>, "return the entity's rows with a SELECT")]);
         };
         let sideways = ast::unnests_sideways(&query);
         let fail = |e: DataFusionError| vec![planning(self.transform, &e, sideways)];
@@ -138,39 +118,22 @@ impl Planner<'_> {
         let (plan, record) = record::thread(plan, self.full).map_err(fail)?;
 
         // A sample batch settles the parameters' types; analysis finds what planning let pass.
-        let sample = Batch {
-            source: self.source.name.clone(),
-            date: chrono::NaiveDate::default(),
-        };
+        let sample = Batch { source: self.source.name.clone(), date: chrono::NaiveDate::default() };
         let bound = bind_parameters(plan.clone(), &sample).map_err(fail)?;
         let analyzed = self.session.optimize(&bound).map_err(fail)?;
         self.check(&query, analyzed.schema().as_arrow())?;
 
         // Some forms are refused by the physical planner alone.
-        self.session
-            .query_planner()
-            .create_physical_plan(&analyzed, self.session)
-            .await
-            .map_err(fail)?;
+        self.session.query_planner().create_physical_plan(&analyzed, self.session).await.map_err(fail)?;
         let scans = count_scans(&analyzed).map_err(fail)?;
         let plan = self.shape(plan, record).map_err(fail)?;
-        Ok(Prepared {
-            entity: self.entity.name.clone(),
-            path: self.transform.path.clone(),
-            scans,
-            plan,
-        })
+        Ok(Prepared { entity: self.entity.name.clone(), path: self.transform.path.clone(), scans, plan })
     }
 
     /// The contract against the query's output.
     fn check(&self, query: &Query, output: &Schema) -> std::result::Result<(), Vec<Diagnostic>> {
         let mut problems = Vec::new();
-        let names: Vec<&str> = output
-            .fields()
-            .iter()
-            .map(|f| f.name().as_str())
-            .filter(|n| *n != RECORD_COLUMN)
-            .collect();
+        let names: Vec<&str> = output.fields().iter().map(|f| f.name().as_str()).filter(|n| *n != RECORD_COLUMN).collect();
         for (i, name) in names.iter().enumerate() {
             if self.entity.columns.iter().all(|c| c.name != *name) {
                 problems.push(self.extra_column(query, name));
@@ -209,10 +172,7 @@ impl Planner<'_> {
     }
 
     fn missing_column(&self, query: &Query, column: &Column) -> Diagnostic {
-        let message = format!(
-            "column `{}` ({}) of {} is missing",
-            column.name, column.pg_type, self.entity.name
-        );
+        let message = format!("column `{}` ({}) of {} is missing", column.name, column.pg_type, self.entity.name);
         let hint = if column.nullable {
             format!("return it, or `NULL AS {}` where this source has none", column.name)
         } else {
@@ -233,11 +193,9 @@ impl Planner<'_> {
     fn shape(&self, plan: LogicalPlan, record: Option<DfColumn>) -> std::result::Result<LogicalPlan, DataFusionError> {
         let mut columns = Vec::with_capacity(self.entity.columns.len() + 1);
         for column in &self.entity.columns {
-            let found = plan
-                .schema()
-                .iter()
-                .find(|(_, field)| *field.name() == column.name)
-                .ok_or_else(|| DataFusionError::Internal(format!("column {} was checked and is gone", column.name)))?;
+            let found = plan.schema().iter().find(|(_, field)| *field.name() == column.name).ok_or_else(|| {
+                DataFusionError::Internal(format!("column {} was checked and is gone", column.name))
+            })?;
             columns.push(Expr::Column(DfColumn::from(found)).alias(&column.name));
         }
         columns.push(match record {
@@ -268,9 +226,8 @@ fn bind_feed(plan: LogicalPlan, feed: Arc<Feed>) -> std::result::Result<LogicalP
         LogicalPlan::TableScan(scan) if record::is_source(&scan) => {
             let threaded = scan.projected_schema.fields().iter().any(|f| f.name() == RECORD_COLUMN);
             let projection = (!threaded).then(|| declared.clone());
-            let scan = TableScanBuilder::new(scan.table_name, Arc::clone(&table))
-                .with_projection(projection)
-                .build()?;
+            let scan =
+                TableScanBuilder::new(scan.table_name, Arc::clone(&table)).with_projection(projection).build()?;
             Ok(Transformed::yes(LogicalPlan::TableScan(scan)))
         }
         other => Ok(Transformed::no(other)),
@@ -290,21 +247,12 @@ fn count_scans(plan: &LogicalPlan) -> std::result::Result<usize, DataFusionError
 }
 
 fn without_record(full: &SchemaRef) -> SchemaRef {
-    let fields: Vec<_> = full
-        .fields()
-        .iter()
-        .filter(|f| f.name() != RECORD_COLUMN)
-        .cloned()
-        .collect();
+    let fields: Vec<_> = full.fields().iter().filter(|f| f.name() != RECORD_COLUMN).cloned().collect();
     Arc::new(Schema::new(fields))
 }
 
 fn plain(message: String) -> Diagnostic {
-    Diagnostic {
-        message,
-        location: None,
-        hint: None,
-    }
+    Diagnostic { message, location: None, hint: None }
 }
 
 impl Prepared {

@@ -30,10 +30,7 @@ pub(super) fn thread(plan: LogicalPlan, full: &SchemaRef) -> Result<Threaded> {
             let relation = scan.table_name.clone();
             let source = provider_as_source(Arc::new(EmptyTable::new(Arc::clone(full))));
             let scan = TableScanBuilder::new(relation.clone(), source).build()?;
-            Ok((
-                LogicalPlan::TableScan(scan),
-                Some(Column::new(Some(relation), RECORD_COLUMN)),
-            ))
+            Ok((LogicalPlan::TableScan(scan), Some(Column::new(Some(relation), RECORD_COLUMN))))
         }
         LogicalPlan::SubqueryAlias(node) => {
             let (input, record) = thread(Arc::unwrap_or_clone(node.input), full)?;
@@ -45,10 +42,7 @@ pub(super) fn thread(plan: LogicalPlan, full: &SchemaRef) -> Result<Threaded> {
             let (input, record) = thread(Arc::unwrap_or_clone(node.input), full)?;
             let mut expressions = node.expr;
             expressions.extend(record.clone().map(Expr::Column));
-            Ok((
-                LogicalPlan::Projection(Projection::try_new(expressions, Arc::new(input))?),
-                record,
-            ))
+            Ok((LogicalPlan::Projection(Projection::try_new(expressions, Arc::new(input))?), record))
         }
         LogicalPlan::Filter(_)
         | LogicalPlan::Sort(_)
@@ -102,10 +96,7 @@ fn union(node: Union, full: &SchemaRef) -> Result<Threaded> {
             return Ok((LogicalPlan::Union(node), None));
         };
         let columns = columns.into_iter().chain([Expr::Column(record)]).collect();
-        branches.push(Arc::new(LogicalPlan::Projection(Projection::try_new(
-            columns,
-            Arc::new(branch),
-        )?)));
+        branches.push(Arc::new(LogicalPlan::Projection(Projection::try_new(columns, Arc::new(branch))?)));
     }
     let union = LogicalPlan::Union(Union::try_new_with_loose_types(branches)?);
     let record = union.schema().columns().pop();

@@ -48,9 +48,7 @@ impl Engine {
             .build_arc()
             .map_err(|e| Error::project("the SQL engine can't be set up").cause(e.strip_backtrace()))?;
         // One partition: a batch's entities already run side by side, and so do batches.
-        let mut config = SessionConfig::new()
-            .with_target_partitions(1)
-            .with_information_schema(false);
+        let mut config = SessionConfig::new().with_target_partitions(1).with_information_schema(false);
         let options = config.options_mut();
         options.sql_parser.collect_spans = true;
         options.sql_parser.enable_options_value_normalization = false;
@@ -74,9 +72,7 @@ impl Engine {
             .and_then(|_| catalog.register_schema(&names.default_schema, Arc::new(schema)))
             .map_err(|e| Error::project("the SQL engine can't be set up").cause(e.strip_backtrace()))?;
         catalogs.register_catalog(names.default_catalog.clone(), Arc::new(catalog));
-        Ok(SessionStateBuilder::new_from_existing(self.state.clone())
-            .with_catalog_list(Arc::new(catalogs))
-            .build())
+        Ok(SessionStateBuilder::new_from_existing(self.state.clone()).with_catalog_list(Arc::new(catalogs)).build())
     }
 
     /// The session for planning and running prepared plans.

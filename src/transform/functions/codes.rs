@@ -8,24 +8,18 @@ use datafusion::arrow::array::{ArrayRef, AsArray, StringArray};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::Result;
-use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
+use datafusion::logical_expr::{
+    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+};
 
 /// `code_system(text)`: what stands before the separator; null where there is none.
 pub(super) fn code_system() -> ScalarUDF {
-    ScalarUDF::from(CodePart {
-        name: "code_system",
-        part: Part::System,
-        signature: signature(),
-    })
+    ScalarUDF::from(CodePart { name: "code_system", part: Part::System, signature: signature() })
 }
 
 /// `code_value(text)`: what stands after the separator; the whole text where there is none.
 pub(super) fn code_value() -> ScalarUDF {
-    ScalarUDF::from(CodePart {
-        name: "code_value",
-        part: Part::Value,
-        signature: signature(),
-    })
+    ScalarUDF::from(CodePart { name: "code_value", part: Part::Value, signature: signature() })
 }
 
 fn signature() -> Signature {
@@ -60,11 +54,7 @@ impl ScalarUDFImpl for CodePart {
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let texts = cast(&args.args[0].to_array(args.number_rows)?, &DataType::Utf8)?;
-        let parts: StringArray = texts
-            .as_string::<i32>()
-            .iter()
-            .map(|t| t.and_then(|t| self.part.of(t)))
-            .collect();
+        let parts: StringArray = texts.as_string::<i32>().iter().map(|t| t.and_then(|t| self.part.of(t))).collect();
         Ok(ColumnarValue::Array(Arc::new(parts) as ArrayRef))
     }
 }
@@ -96,11 +86,7 @@ mod tests {
     fn splits_system_and_code() {
         for (text, system, value) in [
             ("ICD-10:E11.9", Some("ICD-10"), Some("E11.9")),
-            (
-                "http://hl7.org/fhir/sid/icd-10|E11.9",
-                Some("http://hl7.org/fhir/sid/icd-10"),
-                Some("E11.9"),
-            ),
+            ("http://hl7.org/fhir/sid/icd-10|E11.9", Some("http://hl7.org/fhir/sid/icd-10"), Some("E11.9")),
             (" SNOMED : 44054006 ", Some("SNOMED"), Some("44054006")),
             ("E11.9", None, Some("E11.9")),
             ("|E11.9", None, Some("E11.9")),

@@ -9,7 +9,9 @@ use datafusion::arrow::array::{Array, ArrayRef, AsArray, Date32Array, StringArra
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::{Result, exec_err};
-use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
+use datafusion::logical_expr::{
+    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+};
 
 /// `parse_date(text, format, ...)`: a date in the first format that fits; an error where none does.
 pub(super) fn parse_date() -> ScalarUDF {
@@ -48,12 +50,7 @@ struct ParseTime {
 impl ParseTime {
     fn udf(name: &'static str, target: Target, strict: bool) -> ScalarUDF {
         let signature = Signature::variadic(vec![DataType::Utf8], Volatility::Immutable);
-        ScalarUDF::from(Self {
-            name,
-            target,
-            strict,
-            signature,
-        })
+        ScalarUDF::from(Self { name, target, strict, signature })
     }
 
     /// Parses each row with the formats of that row; `None` for null, an error for a text that fits none when strict.
@@ -61,26 +58,16 @@ impl ParseTime {
         let Some((texts, formats)) = columns.split_first() else {
             return exec_err!("{} needs a text", self.name);
         };
-        let defaults = if formats.is_empty() {
-            self.target.defaults()
-        } else {
-            &[]
-        };
+        let defaults = if formats.is_empty() { self.target.defaults() } else { &[] };
         let mut parsed = Vec::with_capacity(texts.len());
         for row in 0..texts.len() {
-            let text = if texts.is_null(row) {
-                ""
-            } else {
-                texts.value(row).trim()
-            };
+            let text = if texts.is_null(row) { "" } else { texts.value(row).trim() };
             if text.is_empty() {
                 parsed.push(None);
                 continue;
             }
             let given = formats.iter().filter(|f| f.is_valid(row)).map(|f| f.value(row));
-            let value = given
-                .chain(defaults.iter().copied())
-                .find_map(|format| parse(text, format));
+            let value = given.chain(defaults.iter().copied()).find_map(|format| parse(text, format));
             if value.is_none() && self.strict {
                 return exec_err!("{}: a text fits none of the formats", self.name);
             }
@@ -110,11 +97,7 @@ impl ScalarUDFImpl for ParseTime {
         let columns = args
             .args
             .iter()
-            .map(|arg| {
-                Ok(cast(&arg.to_array(args.number_rows)?, &DataType::Utf8)?
-                    .as_string::<i32>()
-                    .clone())
-            })
+            .map(|arg| Ok(cast(&arg.to_array(args.number_rows)?, &DataType::Utf8)?.as_string::<i32>().clone()))
             .collect::<Result<Vec<_>>>()?;
         let array: ArrayRef = match self.target {
             Target::Date => Arc::new(Date32Array::from(self.parse(&columns, date)?)),
