@@ -11,10 +11,16 @@ fn field(f: &crate::project::Field) -> Field {
     use crate::project::FieldType as T;
     let t = match &f.field_type {
         T::String | T::Json => DataType::Utf8,
+        T::Bool => DataType::Boolean,
+        T::Int => DataType::Int32,
+        T::Double => DataType::Float64,
+        T::Decimal(p, s) => DataType::Decimal128(*p, *s),
+        T::Timestamp(_) => DataType::Timestamp(TimeUnit::Microsecond, None),
+        T::TimestampTz(_) => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
         T::Date(_) => DataType::Date32,
         T::Struct(fs) => DataType::Struct(fs.iter().map(field).collect()),
         T::List(i) => DataType::List(Arc::new(Field::new("item", field(i).data_type().clone(), true))),
-        _ => DataType::Int64,
+        T::Bigint => DataType::Int64,
     };
     Field::new(&f.name, t, true)
 }
