@@ -30,6 +30,16 @@ pub struct Project {
     pub sources: Vec<Source>,
     /// `sql/functions`, `sql/views`, `sql/materialized`, each sorted by file name.
     pub views: Vec<View>,
+    pub profile: Profile,
+}
+
+/// What the project promises about the data that readers see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Profile {
+    SafeHarbor,
+    Pseudonymised,
+    #[default]
+    Custom,
 }
 
 /// A target table that all sources share.
@@ -97,6 +107,8 @@ pub struct Source {
     pub aliases: Vec<String>,
     pub description: Option<String>,
     pub input: Input,
+    /// The top-level field that says whose record it is.
+    pub subject: Option<String>,
     /// The declared fields of a record.
     pub schema: Vec<Field>,
     pub on_unknown_field: OnUnknownField,
@@ -196,7 +208,46 @@ pub struct Field {
     pub required: bool,
     /// The JSON type that the value comes in, where it is not the natural one of its type.
     pub from: Option<From>,
+    pub privacy: Privacy,
     pub location: Location,
+}
+
+/// How sensitive a field is and what is done about it; of scalars and the elements of scalar lists.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Privacy {
+    pub phi: Option<PhiClass>,
+    pub mask: Option<MaskKind>,
+    /// Equal values of one domain have equal masks in every source.
+    pub domain: Option<String>,
+    /// Why a sensitive field is kept.
+    pub reason: Option<String>,
+}
+
+/// What kind of sensitive value a field holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum PhiClass {
+    Identifier,
+    Name,
+    Date,
+    Geo,
+    Contact,
+    FreeText,
+    Quasi,
+    None,
+}
+
+/// What replaces a value at first touch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum MaskKind {
+    Keep,
+    Redact,
+    Null,
+    Hash,
+    Pseudonym,
+    DateShift,
+    Year,
+    Zip3,
+    AgeCap,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Copy)]

@@ -22,7 +22,7 @@ fn column(name: &str, pg_type: PgType, nullable: bool) -> Column {
 }
 
 fn field(name: &str, field_type: FieldType) -> Field {
-    Field { name: name.into(), field_type, required: false, from: None, location: here() }
+    Field { name: name.into(), field_type, required: false, from: None, privacy: Privacy::default(), location: here() }
 }
 
 /// One entity (patient_id text, code text) and a source with `patient_id` and a list of `{code}`.
@@ -52,13 +52,14 @@ fn project(sql: &str) -> Project {
             csv: CsvOptions::default(),
             storage: vec![],
         },
+        subject: None,
         schema: vec![field("patient_id", FieldType::String), field("codes", codes)],
         on_unknown_field: OnUnknownField::Warn,
         transforms: vec![Transform { entity: "codes".into(), path: "sql/a/codes.sql".into(), sql: sql.into() }],
         location: here(),
         text: String::new(),
     };
-    Project { root: PathBuf::new(), entities: vec![entity], sources: vec![source], views: vec![] }
+    Project { root: PathBuf::new(), entities: vec![entity], sources: vec![source], views: vec![], profile: Profile::Custom }
 }
 
 fn text_only(arrow: &DataType, _: PgType) -> std::result::Result<(), String> {
