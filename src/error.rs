@@ -68,7 +68,13 @@ pub struct Error {
 
 impl Error {
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), diagnostics: Vec::new(), cause: None, hint: None }
+        Self {
+            kind,
+            message: message.into(),
+            diagnostics: Vec::new(),
+            cause: None,
+            hint: None,
+        }
     }
 
     pub fn batch(message: impl Into<String>) -> Self {
