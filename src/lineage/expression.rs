@@ -16,6 +16,8 @@ use super::shape::{Atom, Deps, Relation, Shape};
 pub(super) struct Scope<'a> {
     pub schema: &'a DFSchema,
     pub columns: &'a [Shape],
+    /// What decides on the rows' order.
+    pub order: &'a Deps,
     pub outer: Option<&'a Scope<'a>>,
 }
 
@@ -93,7 +95,7 @@ impl Analysis<'_> {
                 self.over_rows(function.fun.name(), args, every_row, &chosen.indirect(), scope)?
             }
             Expr::ScalarSubquery(subquery) => {
-                let Relation { columns, rows } = self.subquery(subquery, scope)?;
+                let Relation { columns, rows, .. } = self.subquery(subquery, scope)?;
                 columns.into_iter().next().unwrap_or_else(Shape::constant).with(&rows)
             }
             Expr::Exists(exists) => Shape::Leaf(self.subquery(&exists.subquery, scope)?.rows),
@@ -166,9 +168,10 @@ impl Analysis<'_> {
         chosen: &Deps,
         scope: &Scope<'_>,
     ) -> Result<Shape> {
+        let chosen = chosen.clone().and(&scope.order.indirect());
         let rest = self.all_of(arguments.iter().skip(1), scope)?;
         let Some(first) = arguments.first() else {
-            return Ok(Shape::Leaf(chosen.clone()));
+            return Ok(Shape::Leaf(chosen));
         };
         let first = self.expression(first, scope)?;
         let value = match name {
@@ -179,7 +182,7 @@ impl Analysis<'_> {
             },
             _ => Shape::Leaf(first.all()),
         };
-        Ok(value.with(&rest).with(chosen))
+        Ok(value.with(&rest).with(&chosen))
     }
 }
 

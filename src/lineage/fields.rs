@@ -27,7 +27,7 @@ impl Fields {
             fields,
             Table {
                 columns,
-                rows: Deps::default(),
+                ..Table::default()
             },
         )
     }

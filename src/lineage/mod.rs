@@ -19,6 +19,7 @@ mod tests;
 pub use model::{Dependence, Lineage, Origin, ProjectLineage, SourceField, TableOrigin, ViewLineage};
 pub use privacy::{BatchDate, Exposure, PrivacyReport, Reach, privacy_report};
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use crate::error::{Error, Result};
@@ -96,7 +97,7 @@ fn origins(deps: &Deps, fields: &Fields) -> Vec<Origin> {
         Atom::Field(path) => Some((path, dependence)),
         Atom::Rows(_) | Atom::Date | Atom::Source => None,
     });
-    paths
+    let mut origins: Vec<Origin> = paths
         .map(|(path, dependence)| {
             let privacy = fields.privacy(path);
             Origin {
@@ -106,7 +107,9 @@ fn origins(deps: &Deps, fields: &Fields) -> Vec<Origin> {
                 mask: privacy.mask,
             }
         })
-        .collect()
+        .collect();
+    origins.sort_by_key(|origin| Reverse(origin.dependence));
+    origins
 }
 
 fn of_date(deps: &Deps) -> Option<Dependence> {

@@ -49,7 +49,7 @@ pub struct Lineage {
     pub source: String,
     /// The transform's SQL file, relative to the project.
     pub transform: PathBuf,
-    /// Sorted by path; empty for a constant.
+    /// Direct ones first, then by path; empty for a constant.
     pub origins: Vec<Origin>,
     /// How it derives from the batch's date (`$date`, and the column `batch_date`), if it does.
     pub batch_date: Option<Dependence>,
@@ -73,7 +73,7 @@ pub struct ViewLineage {
     pub column: String,
     /// The SQL file, relative to the project.
     pub path: PathBuf,
-    /// Columns of entities, other views followed through.
+    /// Columns of entities, other views followed through; direct ones first, then by name.
     pub origins: Vec<TableOrigin>,
     /// The SQL could not be planned: every column of whatever it names is listed.
     pub approximate: bool,

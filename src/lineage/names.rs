@@ -33,7 +33,8 @@ fn parts(text: &str) -> impl Iterator<Item = String> {
 
 /// The names of the columns that a query returns; `None` where they depend on the tables (`*`).
 pub(super) fn output(query: &Query) -> Option<Vec<String>> {
-    select(&query.body)?.projection.iter().map(item).collect()
+    let names: Option<Vec<String>> = select(&query.body)?.projection.iter().map(item).collect();
+    names.filter(|names| !names.is_empty())
 }
 
 fn select(body: &SetExpr) -> Option<&Select> {

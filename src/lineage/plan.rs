@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, JoinType};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::logical_plan::{
@@ -20,6 +21,8 @@ pub(super) struct Table {
     pub columns: Vec<(String, Shape)>,
     /// What decides which rows it has.
     pub rows: Deps,
+    /// What decides on their order alone.
+    pub order: Deps,
 }
 
 /// The tables of a query by name.
@@ -49,10 +52,8 @@ impl Analysis<'_> {
             LogicalPlan::Projection(node) => {
                 let input = self.relation(&node.input, outer)?;
                 let scope = scope(node.input.schema(), &input, outer);
-                Ok(Relation {
-                    columns: self.each(&node.expr, &scope)?,
-                    rows: input.rows,
-                })
+                let columns = self.each(&node.expr, &scope)?;
+                Ok(input.with_columns(columns))
             }
             LogicalPlan::SubqueryAlias(node) => self.relation(&node.input, outer),
             LogicalPlan::Subquery(node) => self.relation(&node.subquery, outer),
@@ -69,7 +70,7 @@ impl Analysis<'_> {
             LogicalPlan::Limit(node) => {
                 let input = self.relation(&node.input, outer)?;
                 let bounds = node.skip.as_deref().into_iter().chain(node.fetch.as_deref());
-                let deps = self.all_of(bounds, &scope(node.input.schema(), &input, outer))?;
+                let deps = self.all_of(bounds, &scope(node.input.schema(), &input, outer))?.and(&input.order);
                 Ok(input.rows_by(&deps))
             }
             LogicalPlan::Repartition(node) => self.relation(&node.input, outer),
@@ -92,10 +93,7 @@ impl Analysis<'_> {
                 Ok(input.rows_by(&all))
             }
             LogicalPlan::Distinct(Distinct::On(node)) => self.distinct_on(node, outer),
-            LogicalPlan::EmptyRelation(node) => Ok(Relation {
-                columns: vec![Shape::constant(); node.schema.fields().len()],
-                rows: Deps::default(),
-            }),
+            LogicalPlan::EmptyRelation(node) => Ok(Relation::default().with_columns(vec![Shape::constant(); node.schema.fields().len()])),
             LogicalPlan::Values(node) => self.values(node, outer),
             LogicalPlan::RecursiveQuery(node) => self.recursive(node, outer),
             other => self.unknown(other, outer),
@@ -132,18 +130,28 @@ impl Analysis<'_> {
             .iter()
             .map(|field| column(field.name()))
             .collect();
-        let relation = Relation {
-            columns,
-            rows: table.rows.indirect(),
-        };
+        let relation = Relation { columns, rows: table.rows.indirect(), order: table.order.clone() };
         let deps = self.all_of(&scan.filters, &scope(&scan.projected_schema, &relation, outer))?;
         Ok(relation.rows_by(&deps))
     }
 
     fn windows(&self, node: &Window, outer: Option<&Scope<'_>>) -> Result<Relation> {
         let mut input = self.relation(&node.input, outer)?;
-        let added = self.each(&node.window_expr, &scope(node.input.schema(), &input, outer))?;
+        let scope = scope(node.input.schema(), &input, outer);
+        let added = self.each(&node.window_expr, &scope)?;
+        // Rows are sorted for a window, and are not sorted back.
+        let mut order = Deps::default();
+        for expression in &node.window_expr {
+            expression.apply(|part| {
+                if let Expr::WindowFunction(function) = part {
+                    order.add(&self.all_of(&function.params.partition_by, &scope)?);
+                    order.add(&self.all_of_sorts(&function.params.order_by, &scope)?);
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })?;
+        }
         input.columns.extend(added);
+        input.order.add(&order);
         Ok(input)
     }
 
@@ -158,24 +166,16 @@ impl Analysis<'_> {
             columns.push(Shape::Leaf(groups.indirect()));
         }
         columns.extend(aggregates);
-        Ok(Relation {
-            columns,
-            rows: input.rows,
-        }
-        .rows_by(&groups))
+        Ok(input.with_columns(columns).rows_by(&groups))
     }
 
     fn distinct_on(&self, node: &DistinctOn, outer: Option<&Scope<'_>>) -> Result<Relation> {
         let input = self.relation(&node.input, outer)?;
         let scope = scope(node.input.schema(), &input, outer);
-        let mut chosen = self.all_of(&node.on_expr, &scope)?;
+        let mut chosen = self.all_of(&node.on_expr, &scope)?.and(&input.order);
         chosen.add(&self.all_of_sorts(node.sort_expr.as_deref().unwrap_or_default(), &scope)?);
         let columns = self.each(&node.select_expr, &scope)?;
-        Ok(Relation {
-            columns,
-            rows: input.rows,
-        }
-        .rows_by(&chosen))
+        Ok(input.with_columns(columns).rows_by(&chosen))
     }
 
     fn join(&self, node: &Join, outer: Option<&Scope<'_>>) -> Result<Relation> {
@@ -189,6 +189,7 @@ impl Analysis<'_> {
         condition.add(&self.all_of(node.on.iter().map(|(left, _)| left), &left_scope)?);
         condition.add(&self.all_of(node.on.iter().map(|(_, right)| right), &right_scope)?);
         if let Some(filter) = &node.filter {
+            let nothing = Deps::default();
             let columns: Vec<Shape> = left.columns.iter().chain(&right.columns).cloned().collect();
             let deps = match node.left.schema().join(node.right.schema()) {
                 Ok(schema) => self.all_of(
@@ -196,6 +197,7 @@ impl Analysis<'_> {
                     &Scope {
                         schema: &schema,
                         columns: &columns,
+                        order: &nothing,
                         outer,
                     },
                 )?,
@@ -214,11 +216,8 @@ impl Analysis<'_> {
                 [left.columns, right.columns].concat()
             }
         };
-        Ok(Relation {
-            columns,
-            rows: Deps::default(),
-        }
-        .rows_by(&condition))
+        let order = left.order.and(&right.order);
+        Ok(Relation { columns, rows: Deps::default(), order }.rows_by(&condition))
     }
 
     fn values(&self, node: &Values, outer: Option<&Scope<'_>>) -> Result<Relation> {
@@ -226,6 +225,7 @@ impl Analysis<'_> {
         let scope = Scope {
             schema: &nothing,
             columns: &[],
+            order: &Deps::default(),
             outer,
         };
         let mut columns = vec![Shape::constant(); node.schema.fields().len()];
@@ -234,10 +234,7 @@ impl Analysis<'_> {
                 *column = std::mem::replace(column, Shape::constant()).or(value);
             }
         }
-        Ok(Relation {
-            columns,
-            rows: Deps::default(),
-        })
+        Ok(Relation::default().with_columns(columns))
     }
 
     /// Reads the recursive term again until it adds nothing; nested values count as a whole, so that this ends.
@@ -272,10 +269,7 @@ impl Analysis<'_> {
             all.add(&self.all_of(&plan.expressions(), &scope(input.schema(), &relation, outer))?);
         }
         let columns = vec![Shape::Leaf(all.clone()); plan.schema().fields().len()];
-        Ok(Relation {
-            columns,
-            rows: all.indirect(),
-        })
+        Ok(Relation { columns, rows: all.indirect(), order: Deps::default() })
     }
 }
 
@@ -283,18 +277,17 @@ fn scope<'a>(schema: &'a DFSchema, relation: &'a Relation, outer: Option<&'a Sco
     Scope {
         schema,
         columns: &relation.columns,
+        order: &relation.order,
         outer,
     }
 }
 
 /// Rows that come from any of the inputs, column by column.
 fn either(inputs: Vec<Relation>, width: usize) -> Relation {
-    let mut result = Relation {
-        columns: vec![Shape::constant(); width],
-        rows: Deps::default(),
-    };
+    let mut result = Relation::default().with_columns(vec![Shape::constant(); width]);
     for input in inputs {
         result.rows.add(&input.rows);
+        result.order.add(&input.order);
         if input.columns.len() == width {
             let columns = result.columns.into_iter().zip(input.columns);
             result.columns = columns.map(|(a, b)| a.or(b)).collect();
@@ -312,10 +305,7 @@ fn flat(relation: Relation) -> Relation {
         .iter()
         .map(|column| Shape::Leaf(column.all()))
         .collect();
-    Relation {
-        columns,
-        rows: relation.rows,
-    }
+    relation.with_columns(columns)
 }
 
 /// Each output column is an input column as it was, an element of it at some depth, or one of its fields in their order.
@@ -346,5 +336,5 @@ fn unnested(node: &Unnest, input: &Relation) -> Relation {
         });
         *nth += 1;
     }
-    Relation { columns, rows }
+    Relation { columns, rows, order: input.order.clone() }
 }

@@ -41,7 +41,13 @@ impl ProjectLineage {
     fn tree(&self, name: &str) -> Tree {
         match self.view(name) {
             Some(view) => self.view_tree(name, view),
-            None => Tree::new(name, self.sources(name).into_iter().map(source_tree).collect()),
+            None => {
+                let mut sources: Vec<Tree> = self.sources(name).into_iter().map(source_tree).collect();
+                if sources.is_empty() {
+                    sources.push(Tree::new("no source serves it", vec![]));
+                }
+                Tree::new(name, sources)
+            }
         }
     }
 

@@ -157,8 +157,10 @@ impl Shape {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Relation {
     pub columns: Vec<Shape>,
-    /// What decides which rows there are, how often and in which order; indirect throughout. It holds for every column.
+    /// What decides which rows there are and how often; indirect throughout. It holds for every column.
     pub rows: Deps,
+    /// What decides on their order alone, which matters only to what picks rows by it.
+    pub order: Deps,
 }
 
 impl Relation {
@@ -175,6 +177,12 @@ impl Relation {
             .get(index)
             .map_or_else(|| self.all(), Shape::all)
             .and(&self.rows)
+    }
+
+    /// Other columns of the same rows.
+    #[must_use]
+    pub fn with_columns(self, columns: Vec<Shape>) -> Self {
+        Self { columns, ..self }
     }
 
     /// Lets rows depend on `deps`.

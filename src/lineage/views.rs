@@ -2,6 +2,7 @@
 //! PostgreSQL's: it is planned over empty tables where DataFusion can, and where it can't, whatever
 //! its text names counts with all columns.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -78,7 +79,7 @@ impl Known {
             .map(|field| (field.name().clone(), shape(field.name())))
             .collect();
         let rows = Deps::one(Atom::Rows(entity.name.clone()), Dependence::Indirect);
-        self.tables.insert(entity.name.clone(), Table { columns, rows });
+        self.tables.insert(entity.name.clone(), Table { columns, rows, order: Deps::default() });
         self.schemas.insert(entity.name.clone(), Arc::new(Schema::new(fields)));
     }
 
@@ -144,6 +145,7 @@ impl Known {
             Table {
                 columns,
                 rows: relation.rows,
+                order: relation.order,
             },
             Some(Arc::new(Schema::new(fields))),
         )))
@@ -187,6 +189,7 @@ impl Known {
             Table {
                 columns,
                 rows: all.indirect(),
+                order: Deps::default(),
             },
             schema,
         )
@@ -229,7 +232,9 @@ fn origins(deps: &Deps) -> Vec<TableOrigin> {
         }),
         Atom::Date | Atom::Source => None,
     };
-    deps.iter().filter_map(origin).collect()
+    let mut origins: Vec<TableOrigin> = deps.iter().filter_map(origin).collect();
+    origins.sort_by_key(|origin| Reverse(origin.dependence));
+    origins
 }
 
 /// A type to plan with; no value is ever made of it.
