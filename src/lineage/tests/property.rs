@@ -32,6 +32,7 @@ fn cases() -> u64 {
 
 #[tokio::test]
 async fn a_field_outside_the_lineage_changes_nothing() {
+    let engine = engine();
     let (mut ran, mut fixed, mut moved) = (0, 0, 0);
     for seed in 0..cases() {
         let mut random = StdRng::seed_from_u64(seed);
@@ -42,11 +43,13 @@ async fn a_field_outside_the_lineage_changes_nothing() {
             vec![],
         );
         // Not all that is made up here can be planned and run.
-        let Ok(lineage) = of_project(&engine(), &project).await else {
+        let source = &project.sources[0];
+        let Ok(lineage) = of_project(&engine, &project).await else {
             continue;
         };
+        let prepared = engine.prepare(&project, source, |_, _| Ok(())).await.unwrap().remove(0);
         let records: Vec<Value> = (0..6).map(|_| record(&mut random)).collect();
-        let Some(before) = run(&project, &records).await else {
+        let Some(before) = run(&engine, source, &prepared, &records).await else {
             continue;
         };
         ran += 1;
@@ -54,9 +57,9 @@ async fn a_field_outside_the_lineage_changes_nothing() {
             let lineage = lineage.of("t", column).next().unwrap();
             let inside = |path: &str| lineage.origins.iter().any(|origin| origin.path == path);
             let outside = |path: &str| !inside(path);
-            let changed = changed(&records, &project.sources[0].schema, &outside, seed);
+            let changed = changed(&records, &source.schema, &outside, seed);
             fixed += usize::from(changed != records);
-            let Some(after) = run(&project, &changed).await else {
+            let Some(after) = run(&engine, source, &prepared, &changed).await else {
                 panic!("seed {seed}: the same query fails on other records\n{sql}")
             };
             assert_eq!(
@@ -65,9 +68,9 @@ async fn a_field_outside_the_lineage_changes_nothing() {
                 "seed {seed}: {column} derives from more than {}\n{sql}",
                 shown(lineage)
             );
-            let changed = self::changed(&records, &project.sources[0].schema, &inside, seed);
+            let changed = self::changed(&records, &source.schema, &inside, seed);
             moved += usize::from(
-                run(&project, &changed)
+                run(&engine, source, &prepared, &changed)
                     .await
                     .is_some_and(|after| before[index] != after[index]),
             );
@@ -90,9 +93,12 @@ async fn a_field_outside_the_lineage_changes_nothing() {
 }
 
 /// The values of both columns, sorted: SQL promises no order; `None` where running fails.
-async fn run(project: &Project, records: &[Value]) -> Option<[Vec<Option<String>>; 2]> {
-    let source = &project.sources[0];
-    let prepared = engine().prepare(project, source, |_, _| Ok(())).await.ok()?.remove(0);
+async fn run(
+    engine: &Engine,
+    source: &Source,
+    prepared: &Prepared,
+    records: &[Value],
+) -> Option<[Vec<Option<String>>; 2]> {
     let schema = ingest::arrow_schema(source);
     let input = batch(&schema, source, records);
     let feed = Feed::own(schema, move || {
@@ -102,8 +108,8 @@ async fn run(project: &Project, records: &[Value]) -> Option<[Vec<Option<String>
         source: "s".into(),
         date: "2023-05-02".parse().unwrap(),
     };
-    let rows: Vec<RecordBatch> = engine()
-        .execute(&prepared, &day, feed)
+    let rows: Vec<RecordBatch> = engine
+        .execute(prepared, &day, feed)
         .await
         .ok()?
         .try_collect()
