@@ -24,7 +24,7 @@ pub(super) fn location() -> Location {
 }
 
 pub(super) fn field(name: &str, field_type: FieldType) -> Field {
-    Field {
+    Field { privacy: crate::project::Privacy::default(),
         name: name.to_owned(),
         field_type,
         required: false,
@@ -48,7 +48,7 @@ pub(super) fn list_of(item: Field) -> FieldType {
 }
 
 pub(super) fn source(path: &str, format: Format, schema: Vec<Field>) -> Source {
-    Source {
+    Source { subject: None,
         name: "test".to_owned(),
         aliases: Vec::new(),
         description: None,

@@ -71,7 +71,7 @@ pub(super) fn load_with(root: &Path, lookup: Lookup<'_>) -> Result<Project> {
     let (entities, text) = contract
         .map(|contract| (contract.entities, contract.text))
         .unwrap_or_default();
-    Ok(Project {
+    Ok(Project { profile: crate::project::Profile::Custom,
         root: root.to_owned(),
         entities,
         sources,

@@ -68,7 +68,7 @@ fn read_fields(ctx: &mut Context<'_>, what: &str, at: Span, node: &Node) -> Vec<
 }
 
 fn read_field(ctx: &mut Context<'_>, entry: &Entry) -> Field {
-    let mut field = Field {
+    let mut field = Field { privacy: crate::project::Privacy::default(),
         name: entry.key.text.clone(),
         field_type: FieldType::Json,
         required: false,
@@ -144,7 +144,7 @@ fn read_list(ctx: &mut Context<'_>, entry: &Entry) -> Field {
             .unwrap_or(FieldType::Json)
     };
     let location = ctx.location(entry.place());
-    Field {
+    Field { privacy: crate::project::Privacy::default(),
         name: "item".to_owned(),
         field_type,
         required: false,

@@ -83,7 +83,7 @@ pub(super) fn read(ctx: &mut Context<'_>, root: &Node) -> Option<SourceDraft> {
             .iter()
             .map(|alias| (alias.value.clone(), ctx.location(alias.span))),
     );
-    let source = Source {
+    let source = Source { subject: None,
         name,
         aliases: aliases.into_iter().map(|alias| alias.value).collect(),
         description,

@@ -34,7 +34,7 @@ fn column(name: &str, pg_type: PgType, nullable: bool) -> Column {
 }
 
 fn field(name: &str, field_type: FieldType) -> Field {
-    Field {
+    Field { privacy: crate::project::Privacy::default(),
         name: name.into(),
         field_type,
         required: false,
@@ -61,7 +61,7 @@ fn project(sql: &str) -> Project {
         indexes: vec![],
         location: here(),
     };
-    let source = Source {
+    let source = Source { subject: None,
         name: "a".into(),
         aliases: vec![],
         description: None,
@@ -86,7 +86,7 @@ fn project(sql: &str) -> Project {
         location: here(),
         text: String::new(),
     };
-    Project {
+    Project { profile: crate::project::Profile::Custom,
         root: PathBuf::new(),
         entities: vec![entity],
         sources: vec![source],
