@@ -231,9 +231,10 @@ impl Exchange<'_> {
         let exclusive: Vec<String> = new_levels.into_iter().chain(upper).chain(leaves).collect();
         // ATTACH opens the roots to build the partition constraint. A swap that makes a new level holds them: whoever
         // only attaches waits for it before it holds anything. No reader minds this lock.
-        let shared = match roots.is_empty() {
-            true => String::new(),
-            false => format!("LOCK TABLE ONLY {} IN ACCESS SHARE MODE; ", roots.join(", ONLY ")),
+        let shared = if roots.is_empty() {
+            String::new()
+        } else {
+            format!("LOCK TABLE ONLY {} IN ACCESS SHARE MODE; ", roots.join(", ONLY "))
         };
         Ok(Some(format!(
             "SET LOCAL idle_in_transaction_session_timeout = '{IDLE_LIMIT}'; SET LOCAL lock_timeout = 0; \
