@@ -5,13 +5,14 @@
 //! arrow diagram in code:
 //!
 //! ```text
-//! project ──> ingest ──> transform ──> warehouse ──> report
+//! project ──> ingest ──> mask ──> transform ──> warehouse ──> report
 //! ```
 #![forbid(unsafe_code)]
 
 pub mod cli;
 pub mod error;
 pub mod ingest;
+pub mod mask;
 pub mod project;
 pub mod report;
 pub mod run;

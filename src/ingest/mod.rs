@@ -22,5 +22,5 @@ mod testing;
 
 pub use failure::RecordError;
 pub use files::{InputFile, Listing, list};
-pub use schema::{RECORD_COLUMN, arrow_schema};
+pub use schema::{RECORD_COLUMN, arrow_schema, arrow_type};
 pub use stats::ReadStats;

@@ -22,6 +22,7 @@ use super::split::{Chunk, CsvScanner, JsonScanner, NdjsonScanner, Scanner, Stopp
 use super::stats::ReadStats;
 use super::{RecordError, parquet};
 use crate::error::{Error, Result};
+use crate::mask::Unmasked;
 use crate::project::{Compression, Format, Input, OnEmpty, OnUnknownField, Source};
 
 /// Chunks that wait between the reading thread and the decoding tasks.
@@ -37,9 +38,12 @@ impl Listing {
         source: &Source,
         parallelism: usize,
         stats: Arc<ReadStats>,
-    ) -> BoxStream<'static, Result<RecordBatch>> {
+    ) -> BoxStream<'static, Result<Unmasked>> {
         match Reading::new(self, source, stats) {
-            Ok(reading) => Arc::new(reading).stream(parallelism.max(1)),
+            Ok(reading) => Arc::new(reading)
+                .stream(parallelism.max(1))
+                .map(|batch| batch.map(Unmasked::new))
+                .boxed(),
             Err(error) => stream::once(ready(Err(error))).boxed(),
         }
     }

@@ -23,7 +23,8 @@ pub(super) fn arrow_field(field: &Field) -> ArrowField {
     ArrowField::new(&field.name, arrow_type(&field.field_type), true)
 }
 
-pub(super) fn arrow_type(field_type: &FieldType) -> DataType {
+/// The Arrow type that a declared type is decoded into.
+pub fn arrow_type(field_type: &FieldType) -> DataType {
     match field_type {
         FieldType::String | FieldType::Json => DataType::Utf8,
         FieldType::Bool => DataType::Boolean,

@@ -25,6 +25,7 @@ pub(super) fn location() -> Location {
 
 pub(super) fn field(name: &str, field_type: FieldType) -> Field {
     Field {
+        privacy: crate::project::Privacy::default(),
         name: name.to_owned(),
         field_type,
         required: false,
@@ -49,6 +50,7 @@ pub(super) fn list_of(item: Field) -> FieldType {
 
 pub(super) fn source(path: &str, format: Format, schema: Vec<Field>) -> Source {
     Source {
+        subject: None,
         name: "test".to_owned(),
         aliases: Vec::new(),
         description: None,
@@ -105,5 +107,9 @@ pub(super) async fn read_with(
     stats: &Arc<ReadStats>,
 ) -> Result<Vec<RecordBatch>> {
     let listing = list(root, source, day()).await?.expect("an input");
-    listing.read(source, parallelism, Arc::clone(stats)).try_collect().await
+    listing
+        .read(source, parallelism, Arc::clone(stats))
+        .map_ok(crate::mask::Unmasked::into_inner)
+        .try_collect()
+        .await
 }

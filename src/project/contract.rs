@@ -1,15 +1,15 @@
 //! Reads `pipeline.yaml`: the contracts of the entities. What entities say of each other is checked in `relations`.
 
 use super::mapping::{Context, Keys, Mapping, Text, entry_text, entry_texts, list_texts, node_text};
-use super::model::{Column, Entity, Index, PgType};
+use super::model::{Column, Entity, Index, PgType, Profile};
 use super::names::{self, BadName};
 use super::relations::{self, Draft, Named, ParentDraft};
 use super::types::parse_pg_type;
 use super::yaml::{Entry, Node, Span, Value};
 
 const PROJECT_KEYS: Keys = Keys {
-    known: &["name", "description", "entities"],
-    later: &["privacy", "defaults", "checks"],
+    known: &["name", "description", "privacy", "entities"],
+    later: &["defaults", "checks"],
 };
 const ENTITY_KEYS: Keys = Keys {
     known: &["description", "columns", "key", "parent", "indexes"],
@@ -35,6 +35,8 @@ pub(super) struct Contract {
     pub entities: Vec<Entity>,
     /// Every name that was declared, also of an entity with problems.
     pub names: Vec<String>,
+    /// What the reader role may see at most.
+    pub profile: Profile,
     /// As read.
     pub text: String,
 }
@@ -55,6 +57,12 @@ pub(super) fn read(ctx: &mut Context<'_>, root: &Node) -> Contract {
     };
     project.text(ctx, "name");
     project.text(ctx, "description");
+    let profiles = [
+        ("custom", Profile::Custom),
+        ("pseudonymised", Profile::Pseudonymised),
+        ("safe_harbor", Profile::SafeHarbor),
+    ];
+    let profile = project.choice(ctx, "privacy", &profiles);
     let Some(entry) = project.required(ctx, "entities", example) else {
         return Contract::default();
     };
@@ -73,6 +81,7 @@ pub(super) fn read(ctx: &mut Context<'_>, root: &Node) -> Contract {
     Contract {
         entities: relations::check(ctx, drafts),
         names,
+        profile,
         text: ctx.document.text.clone(),
     }
 }

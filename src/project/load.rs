@@ -8,12 +8,13 @@ use super::contract::{self, Contract};
 use super::document::Document;
 use super::environment::Lookup;
 use super::mapping::{Context, check_urls, mend_cut_types};
-use super::model::{Entity, Project, Source};
+use super::model::{Entity, Profile, Project, Source};
 use super::problems::{Problems, all_of, did_you_mean};
 use super::source::{self, SourceDraft};
 use super::sql;
 use super::yaml::Node;
 use crate::error::{Error, Result};
+use crate::mask;
 
 const PROJECT_FILE: &str = "pipeline.yaml";
 const SOURCES_FOLDER: &str = "pipelines";
@@ -59,6 +60,10 @@ pub(super) fn load_with(root: &Path, lookup: Lookup<'_>) -> Result<Project> {
         .map(|draft| with_transforms(root, draft, contract.as_ref(), &mut problems))
         .collect();
     sources.sort_by(|a, b| a.name.cmp(&b.name));
+    let profile = contract
+        .as_ref()
+        .map_or_else(Profile::default, |contract| contract.profile);
+    check_privacy(profile, &sources, &mut problems);
 
     let diagnostics = problems.into_diagnostics();
     if !diagnostics.is_empty() {
@@ -76,8 +81,22 @@ pub(super) fn load_with(root: &Path, lookup: Lookup<'_>) -> Result<Project> {
         entities,
         sources,
         views,
+        profile,
         text,
     })
+}
+
+/// Classes and masks that make no sense, and those that the profile does not allow. A source without fields has said
+/// what is wrong with it.
+fn check_privacy(profile: Profile, sources: &[Source], problems: &mut Problems) {
+    let found = sources
+        .iter()
+        .filter(|source| !source.schema.is_empty())
+        .flat_map(mask::check_fields)
+        .chain(mask::check_profile(profile, sources));
+    for problem in found {
+        problems.add(problem.location, problem.message, problem.hint);
+    }
 }
 
 fn read_contract(root: &Path, lookup: Lookup<'_>, problems: &mut Problems) -> Option<Contract> {

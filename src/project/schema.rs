@@ -2,24 +2,26 @@
 
 use super::formats;
 use super::mapping::{Context, Keys, Mapping, Text, entry_text, list_texts, node_text};
-use super::model::{Field, FieldType, From};
+use super::model::{Field, FieldType, From, MaskKind, PhiClass, Privacy};
+use super::problems::{did_you_mean, one_of};
 use super::types::parse_field_type;
 use super::yaml::{Entry, Node, Span, Value};
 
 const FIELD_KEYS: Keys = Keys {
-    known: &["type", "list", "struct", "required", "from", "format", "description"],
-    later: &[
+    known: &[
+        "type",
+        "list",
+        "struct",
+        "required",
+        "from",
+        "format",
+        "description",
         "phi",
         "mask",
         "domain",
         "reason",
-        "matches",
-        "range",
-        "length",
-        "accepted_values",
-        "normalize",
-        "checks",
     ],
+    later: &["matches", "range", "length", "accepted_values", "normalize", "checks"],
 };
 
 /// The column that ingest adds to every record.
@@ -73,6 +75,7 @@ fn read_field(ctx: &mut Context<'_>, entry: &Entry) -> Field {
         field_type: FieldType::Json,
         required: false,
         from: None,
+        privacy: Privacy::default(),
         location: ctx.location(entry.key.span),
     };
     let what = format!("the field `{}`", entry.key.text);
@@ -126,6 +129,8 @@ fn read_attributes(ctx: &mut Context<'_>, options: &Mapping<'_>, what: &str, ent
     // Without a type, nothing can be said about what depends on it.
     let Some(read) = read else { return };
     field.field_type = read;
+    // Of a list of scalars, they speak of its elements; what may stand where is checked with the masks.
+    field.privacy = read_privacy(ctx, options);
     // Of a list of scalars, both speak of its elements.
     let scalar = match &mut field.field_type {
         FieldType::List(element) => element.as_mut(),
@@ -133,6 +138,45 @@ fn read_attributes(ctx: &mut Context<'_>, options: &Mapping<'_>, what: &str, ent
     };
     read_from(ctx, options, scalar);
     read_format(ctx, options, scalar);
+}
+
+/// The class, the mask and what belongs to them, as written.
+fn read_privacy(ctx: &mut Context<'_>, options: &Mapping<'_>) -> Privacy {
+    let read = Privacy {
+        phi: named(ctx, options, "phi", &PhiClass::ALL.map(|class| (class.name(), class))),
+        mask: named(ctx, options, "mask", &MaskKind::ALL.map(|mask| (mask.name(), mask))),
+        domain: options.text(ctx, "domain").map(|text| text.value),
+        reason: options.text(ctx, "reason").map(|text| text.value),
+    };
+    // Of a mask that can't be read nothing more can be said.
+    if read.mask.is_none() && options.get("mask").is_some() {
+        Privacy::default()
+    } else {
+        read
+    }
+}
+
+/// What a key names, where it is given. A bare `null` is the mask of that name: to YAML it is none.
+fn named<T: Copy>(ctx: &mut Context<'_>, options: &Mapping<'_>, key: &str, choices: &[(&'static str, T)]) -> Option<T> {
+    let entry = options.get(key)?;
+    let is_written = matches!(entry.value.value, Value::Null) && entry.value.span.length == "null".len();
+    let choice = |value: &str| {
+        choices
+            .iter()
+            .find(|(name, _)| *name == value)
+            .map(|(_, choice)| *choice)
+    };
+    if is_written && let Some(null) = choice("null") {
+        return Some(null);
+    }
+    let text = entry_text(ctx, entry)?;
+    let found = choice(&text.value);
+    if found.is_none() {
+        let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+        let hint = did_you_mean(text.raw, names.iter().copied()).unwrap_or_else(|| format!("write {}", one_of(&names)));
+        ctx.problem(text.span, format!("`{key}` can't be `{}`", text.raw), hint);
+    }
+    found
 }
 
 fn read_list(ctx: &mut Context<'_>, entry: &Entry) -> Field {
@@ -149,6 +193,7 @@ fn read_list(ctx: &mut Context<'_>, entry: &Entry) -> Field {
         field_type,
         required: false,
         from: None,
+        privacy: Privacy::default(),
         location,
     }
 }

@@ -17,10 +17,11 @@ const SOURCE_KEYS: Keys = Keys {
         "description",
         "input",
         "schema",
+        "subject",
         "on_unknown_field",
         "transforms",
     ],
-    later: &["subject", "max_quarantined", "checks", "conserves"],
+    later: &["max_quarantined", "checks", "conserves"],
 };
 /// Folders below `sql/` that are not a source's.
 const TAKEN: [&str; 4] = ["views", "materialized", "functions", "checks"];
@@ -64,6 +65,7 @@ pub(super) fn read(ctx: &mut Context<'_>, root: &Node) -> Option<SourceDraft> {
     let flat = (input.format == Format::Csv).then_some("csv");
     let schema = options.required(ctx, "schema", "schema: {patient_id: string}");
     let schema = schema.map(|entry| schema::read(ctx, entry, flat)).unwrap_or_default();
+    let subject = options.text(ctx, "subject").map(|text| text.value);
     let unknown_fields = [
         ("warn", OnUnknownField::Warn),
         ("ignore", OnUnknownField::Ignore),
@@ -89,6 +91,7 @@ pub(super) fn read(ctx: &mut Context<'_>, root: &Node) -> Option<SourceDraft> {
         description,
         input,
         schema,
+        subject,
         on_unknown_field,
         transforms: Vec::new(),
         location,

@@ -26,6 +26,10 @@ pub fn progress() -> Arc<dyn Observer> {
     }
 }
 
+fn key_made(file: &str) -> String {
+    format!("made a key for the masks, {file}: keep a copy apart from the data")
+}
+
 /// A line per batch as it ends.
 struct Lines;
 
@@ -34,6 +38,10 @@ impl Observer for Lines {
 
     fn finished(&self, outcome: &BatchOutcome) {
         message(&summary_line(outcome));
+    }
+
+    fn key_made(&self, file: &str) {
+        message(&key_made(file));
     }
 
     fn refreshing(&self) {}
@@ -150,6 +158,10 @@ impl Observer for Bars {
             bars.clear();
         }
         self.all.suspend(|| message(&summary_line(outcome)));
+    }
+
+    fn key_made(&self, file: &str) {
+        message(&key_made(file));
     }
 
     fn refreshing(&self) {

@@ -5,17 +5,18 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use futures::StreamExt;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::fingerprint::fingerprint;
+use super::masking::{AllMasks, masked};
 use super::observer::{Activity, Observer};
 use super::prepare::Plans;
 use super::schedule::internal;
 use crate::error::{Error, Kind, Result};
 use crate::ingest::{self, InputFile, Listing, ReadStats};
+use crate::mask::{Masked, Masks};
 use crate::project::{Batch, Project, Source};
 use crate::transform::{Feed, Prepared, broadcast};
 use crate::warehouse::runs::{Action, Failure, RunRecord, Summary};
@@ -113,6 +114,7 @@ pub(super) struct Worker {
     project: Project,
     warehouse: Warehouse,
     plans: Plans,
+    masks: AllMasks,
     lease: Lease,
     invocation: Uuid,
     wait: bool,
@@ -126,6 +128,7 @@ impl Worker {
         project: Project,
         warehouse: Warehouse,
         plans: Plans,
+        masks: AllMasks,
         wait: bool,
         observer: Arc<dyn Observer>,
         stop: CancellationToken,
@@ -141,6 +144,7 @@ impl Worker {
             project,
             warehouse,
             plans,
+            masks,
             lease,
             invocation,
             wait,
@@ -179,10 +183,14 @@ impl Worker {
         let mut clock = Clock::start();
         let listing = ingest::list(&self.project.root, source, batch.date).await?;
         clock.lap("list");
+        let key_id = self.masks.key_id(source);
         let record = RunRecord {
+            mask_key_id: key_id.map(str::to_owned),
             invocation: self.invocation,
             action: Action::Load,
-            fingerprint: listing.as_ref().map(|l| fingerprint(&self.project, source, l.files())),
+            fingerprint: listing
+                .as_ref()
+                .map(|l| fingerprint(&self.project, source, l.files(), key_id)),
             files: files_value(listing.as_ref().map_or(&[], |l| l.files())),
         };
         let Some(listing) = listing else {
@@ -281,6 +289,7 @@ impl Worker {
             claim,
             stats,
             plans,
+            masks: self.masks.of(source, batch)?,
             counters: &counters,
         };
         if plans.len() <= self.warehouse.connections() {
@@ -302,6 +311,7 @@ struct Stage<'a> {
     claim: &'a Arc<Claim>,
     stats: &'a Arc<ReadStats>,
     plans: &'a [Prepared],
+    masks: Arc<Masks>,
     counters: &'a [Arc<StageCounter>],
 }
 
@@ -310,7 +320,7 @@ impl Stage<'_> {
     async fn together(&self) -> Result<Vec<Staged>> {
         let connections = self.worker.warehouse.reserve(self.plans.len()).await?;
         let shared = self.plans.iter().filter(|p| p.scans == 1).count();
-        let schema = ingest::arrow_schema(self.source);
+        let schema = self.masks.output_schema();
         let (feed, reading) = broadcast(schema, self.read(self.stats), shared);
         let mut tasks = JoinSet::new();
         for (i, (plan, connection)) in self.plans.iter().zip(connections).enumerate() {
@@ -357,7 +367,7 @@ impl Stage<'_> {
             // Records are counted once, in the first parse.
             let stats = if i == 0 { Arc::clone(self.stats) } else { Arc::default() };
             let shared = plan.scans == 1;
-            let schema = ingest::arrow_schema(self.source);
+            let schema = self.masks.output_schema();
             let (feed, reading) = broadcast(schema, self.read(&stats), usize::from(shared));
             let feed = if shared { feed } else { self.own_feed() };
             let counted = async { if shared || i == 0 { reading.run().await } else { Ok(()) } };
@@ -388,16 +398,17 @@ impl Stage<'_> {
         }
     }
 
-    fn read(&self, stats: &Arc<ReadStats>) -> futures::stream::BoxStream<'static, Result<arrow::array::RecordBatch>> {
-        self.listing
-            .read(self.source, self.worker.cores, Arc::clone(stats))
-            .boxed()
+    fn read(&self, stats: &Arc<ReadStats>) -> futures::stream::BoxStream<'static, Result<Masked>> {
+        let cores = self.worker.cores;
+        let records = self.listing.read(self.source, cores, Arc::clone(stats));
+        masked(records, Arc::clone(&self.masks), cores)
     }
 
     fn own_feed(&self) -> Arc<Feed> {
         let (listing, source, cores) = (self.listing.clone(), self.source.clone(), self.worker.cores);
-        Feed::own(ingest::arrow_schema(self.source), move || {
-            listing.read(&source, cores, Arc::default()).boxed()
+        let masks = Arc::clone(&self.masks);
+        Feed::own(masks.output_schema(), move || {
+            masked(listing.read(&source, cores, Arc::default()), Arc::clone(&masks), cores)
         })
     }
 }

@@ -16,6 +16,7 @@ pub async fn drop_batch(project: &Project, warehouse: Warehouse, batch: &Batch, 
         invocation: Uuid::now_v7(),
         action: Action::Drop,
         fingerprint: None,
+        mask_key_id: None,
         files: serde_json::Value::Array(Vec::new()),
     };
     let dropped = warehouse::drop::drop_batch(&lease, &project.entities, batch, &record, wait).await?;

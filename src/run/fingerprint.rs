@@ -7,8 +7,9 @@ use sha2::{Digest, Sha256};
 use crate::ingest::InputFile;
 use crate::project::{Project, Source};
 
-/// SHA-256, in hex, over the contracts, the source's YAML and SQL, and its files' paths, sizes and etags.
-pub(super) fn fingerprint(project: &Project, source: &Source, files: &[InputFile]) -> String {
+/// SHA-256, in hex, over the contracts, the source's YAML and SQL, its files' paths, sizes and etags, and the id of the
+/// key of its masks, where they need one.
+pub(super) fn fingerprint(project: &Project, source: &Source, files: &[InputFile], key_id: Option<&str>) -> String {
     let mut hash = Sha256::new();
     let mut part = |text: &str| {
         // Lengths keep two neighbours from looking like one other.
@@ -21,6 +22,10 @@ pub(super) fn fingerprint(project: &Project, source: &Source, files: &[InputFile
         part(&file.path);
         part(&file.size.to_string());
         part(file.etag.as_deref().unwrap_or(""));
+    }
+    if let Some(id) = key_id {
+        part("mask key");
+        part(id);
     }
     hash.finalize().iter().fold(String::with_capacity(64), |mut hex, byte| {
         let _ = write!(hex, "{byte:02x}");

@@ -5,6 +5,7 @@
 mod batch;
 mod drop;
 mod fingerprint;
+mod masking;
 mod observer;
 mod prepare;
 mod schedule;

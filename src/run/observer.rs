@@ -22,6 +22,8 @@ pub struct Activity {
 pub trait Observer: Send + Sync {
     fn started(&self, activity: Activity);
     fn finished(&self, outcome: &BatchOutcome);
+    /// A key for the masks was made, and lies in this file, relative to the project.
+    fn key_made(&self, file: &str);
     /// Materialized views are being refreshed.
     fn refreshing(&self);
 }

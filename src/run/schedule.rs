@@ -9,6 +9,7 @@ use futures::{FutureExt, StreamExt, stream};
 use tokio_util::sync::CancellationToken;
 
 use super::batch::{BatchOutcome, Status, Worker};
+use super::masking::AllMasks;
 use super::observer::Observer;
 use super::{prepare, stop};
 use crate::error::{Error, Kind, Result};
@@ -121,6 +122,13 @@ pub async fn run(
         spill: Some(spill.folder().to_owned()),
     };
     let plans = prepare::plans(&project, &limits, batches.iter().map(|b| b.source.as_str())).await?;
+    let embedded = !matches!(database, Database::Server(_));
+    let masks = AllMasks::plan(
+        &project,
+        batches.iter().map(|b| b.source.as_str()),
+        embedded,
+        &*observer,
+    )?;
     // One connection is the lease's.
     let warehouse = Warehouse::open(database, options.connections.saturating_sub(1).max(1)).await?;
     prepare::database(&warehouse, &project).await?;
@@ -129,6 +137,7 @@ pub async fn run(
         project,
         warehouse,
         plans,
+        masks,
         options.wait,
         Arc::clone(&observer),
         stop.token.clone(),

@@ -17,12 +17,13 @@ use futures::stream::{self, BoxStream};
 use tokio::sync::mpsc;
 
 use crate::error::{Error, Result};
+use crate::mask::Masked;
 
 /// How many decoded batches may wait for one transform; with batches of about 1 MiB of input this
 /// bounds what a slow table holds back.
 const WAITING: usize = 2;
 
-type Records = BoxStream<'static, Result<RecordBatch>>;
+type Records = BoxStream<'static, Result<Masked>>;
 
 /// Where a transform's scan of `source` gets its records from.
 pub struct Feed {
@@ -40,7 +41,7 @@ enum Supply {
 /// What travels to a transform that shares the parse.
 #[derive(Clone)]
 enum Shared {
-    Records(RecordBatch),
+    Records(Masked),
     /// Reading failed; every transform fails with the same error.
     Failed(Error),
     /// The input was read to its end. A channel that closes without it was cut off.
@@ -80,7 +81,10 @@ impl PartitionStream for Feed {
     fn execute(&self, _context: Arc<TaskContext>) -> SendableRecordBatchStream {
         let records = match &self.supply {
             Supply::Own(open) => open()
-                .map(|r| r.map_err(|e| DataFusionError::External(Box::new(e))))
+                .map(|r| match r {
+                    Ok(batch) => Ok(batch.into_inner()),
+                    Err(e) => Err(DataFusionError::External(Box::new(e))),
+                })
                 .boxed(),
             Supply::Shared(receivers) => match receivers.lock().unwrap_or_else(PoisonError::into_inner).pop_front() {
                 Some(receiver) => received(receiver).boxed(),
@@ -103,7 +107,7 @@ fn received(
     stream::unfold(Some(receiver), |receiver| async move {
         let mut receiver = receiver?;
         let error = match receiver.recv().await {
-            Some(Shared::Records(batch)) => return Some((Ok(batch), Some(receiver))),
+            Some(Shared::Records(batch)) => return Some((Ok(batch.into_inner()), Some(receiver))),
             Some(Shared::End) => return None,
             Some(Shared::Failed(error)) => error,
             None => Error::batch("reading the input was cut off"),

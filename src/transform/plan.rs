@@ -24,7 +24,8 @@ use super::feed::Feed;
 use super::session::Engine;
 use super::{ast, record};
 use crate::error::{Diagnostic, Error, Result};
-use crate::ingest::{self, RECORD_COLUMN};
+use crate::ingest::RECORD_COLUMN;
+use crate::mask;
 use crate::project::{Batch, Column, Entity, PgType, Project, Source, Transform, did_you_mean};
 
 /// Tells whether a column of this Arrow type can be stored in this PostgreSQL type without loss; why not, otherwise.
@@ -50,7 +51,7 @@ impl Engine {
         source: &Source,
         accepts: Accepts,
     ) -> std::result::Result<Vec<Prepared>, Vec<Diagnostic>> {
-        let full = ingest::arrow_schema(source);
+        let full = mask::visible_schema(source).map_err(|error| error.diagnostics)?;
         let visible = without_record(&full);
         let session = self.session(visible).map_err(|e| vec![plain(e.to_string())])?;
         let (mut prepared, mut problems) = (Vec::new(), Vec::new());

@@ -11,6 +11,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use super::*;
 use crate::error::{Diagnostic, Location, Result};
 use crate::ingest;
+use crate::mask::Masked;
 use crate::project::*;
 
 fn here() -> Location {
@@ -35,6 +36,7 @@ fn column(name: &str, pg_type: PgType, nullable: bool) -> Column {
 
 fn field(name: &str, field_type: FieldType) -> Field {
     Field {
+        privacy: crate::project::Privacy::default(),
         name: name.into(),
         field_type,
         required: false,
@@ -62,6 +64,7 @@ fn project(sql: &str) -> Project {
         location: here(),
     };
     let source = Source {
+        subject: None,
         name: "a".into(),
         aliases: vec![],
         description: None,
@@ -87,6 +90,7 @@ fn project(sql: &str) -> Project {
         text: String::new(),
     };
     Project {
+        profile: crate::project::Profile::Custom,
         root: PathBuf::new(),
         entities: vec![entity],
         sources: vec![source],
@@ -170,7 +174,7 @@ async fn run(sql: &str) -> Result<Vec<String>> {
     let input = records(&schema, &[Some(2), None, Some(0), Some(1)]);
     let open = move |schema: &SchemaRef| {
         let _ = schema;
-        stream::iter([Ok(input.slice(0, 1)), Ok(input.slice(1, 3))]).boxed()
+        stream::iter([input.slice(0, 1), input.slice(1, 3)].map(|batch| Ok(Masked::assumed(batch)))).boxed()
     };
     let rows = if prepared.scans == 1 {
         let (feed, broadcast) = broadcast(Arc::clone(&schema), open(&schema), 1);

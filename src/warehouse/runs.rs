@@ -65,6 +65,8 @@ pub struct RunRecord {
     pub fingerprint: Option<String>,
     /// `[{path, size, etag}]`
     pub files: Value,
+    /// Of the key that masks its source; `None` where no mask needs one.
+    pub mask_key_id: Option<String>,
 }
 
 /// What is known of a load when it ends.
@@ -112,6 +114,7 @@ pub struct RunRow {
     pub counts: Option<Value>,
     pub error: Option<String>,
     pub program_version: String,
+    pub mask_key_id: Option<String>,
 }
 
 fn as_text<S: serde::Serializer>(invocation: &Uuid, serializer: S) -> Result<S::Ok, S::Error> {
@@ -140,7 +143,7 @@ type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 pub async fn list(client: &Client, filter: &Filter) -> Result<Vec<RunRow>> {
     let limit = filter.limit.map_or(i64::MAX, i64::from);
     let sql = "SELECT run_id, invocation, source, batch_date, epoch, action, status, started_at, finished_at, timings, \
-               files, fingerprint, records, counts, error, program_version FROM pipeline.runs \
+               files, fingerprint, records, counts, error, program_version, mask_key_id FROM pipeline.runs \
                WHERE ($1 IS NULL OR source = $1) AND ($2 IS NULL OR batch_date = $2) ORDER BY run_id DESC LIMIT $3";
     let parameters: [Parameter<'_>; 3] = [
         (&filter.source, Type::TEXT),
@@ -173,6 +176,7 @@ fn run_row(row: &Row) -> Result<RunRow, tokio_postgres::Error> {
         counts: row.try_get(13)?,
         error: row.try_get(14)?,
         program_version: row.try_get(15)?,
+        mask_key_id: row.try_get(16)?,
     })
 }
 
@@ -183,7 +187,7 @@ pub(super) async fn start(client: &Client, batch: &Batch, record: &RunRecord) ->
                error = 'its process ended before the swap' \
                WHERE source = $1 AND batch_date = $2 AND status = 'running' RETURNING run_id) \
                INSERT INTO pipeline.runs (source, batch_date, invocation, action, files, fingerprint, program_version, \
-               status, epoch) SELECT $1, $2, $3, $4, $5, $6, $7, 'running', \
+               mask_key_id, status, epoch) SELECT $1, $2, $3, $4, $5, $6, $7, $8, 'running', \
                coalesce((SELECT max(epoch) FROM pipeline.runs WHERE source = $1 AND batch_date = $2), 0) + 1 \
                RETURNING run_id, epoch, array(SELECT run_id FROM lost)";
     let row = insert(client, sql, batch, record).await?;
@@ -200,7 +204,7 @@ pub(super) async fn start(client: &Client, batch: &Batch, record: &RunRecord) ->
 /// Records that a batch's input is missing and that its source says to skip it.
 pub(super) async fn skip(client: &Client, batch: &Batch, record: &RunRecord) -> Result<i64> {
     let sql = "INSERT INTO pipeline.runs (source, batch_date, invocation, action, files, fingerprint, program_version, \
-               status, finished_at, epoch) SELECT $1, $2, $3, $4, $5, $6, $7, 'skipped', clock_timestamp(), \
+               mask_key_id, status, finished_at, epoch) SELECT $1, $2, $3, $4, $5, $6, $7, $8, 'skipped', clock_timestamp(), \
                coalesce((SELECT max(epoch) FROM pipeline.runs WHERE source = $1 AND batch_date = $2), 0) + 1 \
                RETURNING run_id";
     let row = insert(client, sql, batch, record).await?;
@@ -211,7 +215,7 @@ pub(super) async fn skip(client: &Client, batch: &Batch, record: &RunRecord) -> 
 async fn insert(client: &Client, sql: &str, batch: &Batch, record: &RunRecord) -> Result<Row> {
     let version = env!("CARGO_PKG_VERSION");
     let action = record.action.name();
-    let parameters: [Parameter<'_>; 7] = [
+    let parameters: [Parameter<'_>; 8] = [
         (&batch.source, Type::TEXT),
         (&batch.date, Type::DATE),
         (&record.invocation, Type::UUID),
@@ -219,6 +223,7 @@ async fn insert(client: &Client, sql: &str, batch: &Batch, record: &RunRecord) -
         (&record.files, Type::JSONB),
         (&record.fingerprint, Type::TEXT),
         (&version, Type::TEXT),
+        (&record.mask_key_id, Type::TEXT),
     ];
     let row = client.query_typed_one(sql, &parameters).await;
     row.map_err(|error| db_error(format!("the run of {batch} can't be recorded"), &error))

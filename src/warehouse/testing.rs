@@ -179,6 +179,7 @@ pub fn entity(name: &str, columns: Vec<Column>) -> Entity {
 /// A project of entities alone.
 pub fn project(root: &Path, entities: Vec<Entity>) -> Project {
     Project {
+        profile: crate::project::Profile::Custom,
         root: root.to_owned(),
         entities,
         sources: Vec::new(),

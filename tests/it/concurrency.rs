@@ -2,7 +2,7 @@
 use crate::harness::{Database, Project, SOURCE_A, SOURCE_B, batch, until};
 
 fn project(database: &Database) -> Project {
-    let project = Project::of_repository().on(database);
+    let project = Project::of_repository().in_clear().on(database);
     for date in ["20230501", "20230502"] {
         project.input("source_a", date, batch(SOURCE_A, "a", 50));
         project.input("source_b", date, batch(SOURCE_B, "b", 50));

@@ -13,7 +13,7 @@ fn expected(tag: &str, patients: usize) -> String {
 
 fn loaded(patients: usize) -> (Database, Project, String) {
     let database = Database::migrated();
-    let project = Project::of_repository().on(&database);
+    let project = Project::of_repository().in_clear().on(&database);
     project.input("source_a", "20230501", batch(SOURCE_A, "old", patients));
     project.run(&RUN).code(0);
     (database, project, expected("old", patients))

@@ -13,6 +13,7 @@ mod fifth_entity;
 mod first_run;
 mod formats;
 mod kill;
+mod masks;
 mod migrate;
 mod original_data;
 mod privacy_of_errors;

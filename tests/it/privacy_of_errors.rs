@@ -189,7 +189,18 @@ fn values_of_a_batch_that_loads() {
     project.input("source_a", "20230501", batch(SOURCE_A, CANARY, 20));
     let run = ["run", "--source", "a", "--date", "2023-05-01"];
     assert_eq!(run_and_search(&database, &project, &run, "a batch that loads"), 0);
-    assert_eq!(database.count(&format!("patients where name = '{CANARY}'")), 20);
+    assert_eq!(
+        database.count(&format!("treatments where treatments_drug = '{CANARY}'")),
+        160
+    );
+    // Nobody may read it in a masked column.
+    for masked in [
+        "patients where name",
+        "visits where provider_notes_text",
+        "visits where provider_notes_author",
+    ] {
+        assert_eq!(database.count(&format!("{masked} like '%{CANARY}%'")), 0, "{masked}");
+    }
 }
 
 #[test]

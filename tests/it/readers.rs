@@ -49,7 +49,7 @@ fn four_statements(client: &mut Client) -> String {
 
 fn started() -> (Database, Project) {
     let database = Database::migrated();
-    let project = Project::of_repository().on(&database);
+    let project = Project::of_repository().in_clear().on(&database);
     project.input("source_a", "20230501", batch(SOURCE_A, "old", OLD));
     // The materialized views are another promise's; without them a rerun takes less.
     project.remove("sql/materialized");

@@ -3,7 +3,7 @@ use crate::harness::{DATE, Database, Project, SOURCE_A, Small, batch};
 
 fn loaded() -> (Database, Project) {
     let database = Database::migrated();
-    let project = Project::of_repository().on(&database);
+    let project = Project::of_repository().in_clear().on(&database);
     project.input("source_a", "20230501", batch(SOURCE_A, "a", 5));
     project.input("source_a", "20230502", batch(SOURCE_A, "b", 3));
     project.load("source_a", "2023-05-01");

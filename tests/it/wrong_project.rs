@@ -784,32 +784,47 @@ fn a_secret_from_the_environment_among_the_storage_options() {
 }
 
 #[test]
-fn a_mask_which_nothing_acts_on_yet() {
-    insta::assert_snapshot!(source("required: true", "required: true, mask: hash"), @r"
+fn a_mask_that_its_type_can_t_have() {
+    insta::assert_snapshot!(source("required: true", "required: true, mask: year"), @r"
     error: the project has a problem
 
-    error: nothing acts on `mask` yet
-     --> pipelines/clinic.yaml:5:38
+    error: `id`: `year` does not mask a string; it takes date, timestamp and timestamptz
+     --> pipelines/clinic.yaml:5:3
       |
-    5 |   id: {type: string, required: true, mask: hash}
-      |                                      ^^^^
+    5 |   id: {type: string, required: true, mask: year}
+      |   ^^
       |
-      = hint: take `mask` out: a later version will act on it
+      = hint: masks for this type: `keep`, `null`, `redact`, `hash`, `pseudonym`, `zip3`
     ");
 }
 
 #[test]
-fn a_subject_which_nothing_acts_on_yet() {
-    insta::assert_snapshot!(source("schema:", "subject: id\nschema:"), @r"
+fn a_sensitive_field_without_a_mask() {
+    insta::assert_snapshot!(source("required: true", "required: true, phi: name"), @r"
     error: the project has a problem
 
-    error: nothing acts on `subject` yet
-     --> pipelines/clinic.yaml:4:1
+    error: `id` is classed as name and has no mask
+     --> pipelines/clinic.yaml:5:3
       |
-    4 | subject: id
-      | ^^^^^^^
+    5 |   id: {type: string, required: true, phi: name}
+      |   ^^
       |
-      = hint: take `subject` out: a later version will act on it
+      = hint: masks for this type: `keep`, `null`, `redact`, `hash`, `pseudonym`, `zip3`; `keep` needs a `reason`
+    ");
+}
+
+#[test]
+fn a_subject_that_is_no_field() {
+    insta::assert_snapshot!(source("schema:", "subject: idd\nschema:"), @r"
+    error: the project has a problem
+
+    error: the subject `idd` is no top-level field of clinic
+     --> pipelines/clinic.yaml:1:7
+      |
+    1 | name: clinic
+      |       ^^^^^^
+      |
+      = hint: did you mean `id`?
     ");
 }
 
@@ -1000,7 +1015,7 @@ fn every_problem_at_once() {
     4 | skema: {}
       | ^^^^^
       |
-      = hint: it may be name, aliases, description, input, schema, on_unknown_field or transforms
+      = hint: it may be name, aliases, description, input, schema, subject, on_unknown_field or transforms
 
     error: `bigit` is no type of a field
      --> pipelines/clinic.yaml:7:6

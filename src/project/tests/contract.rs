@@ -65,19 +65,16 @@ fn no_entity_is_known_by_another_name() {
 
 #[test]
 fn keys() {
-    let files = Files::good().contract(
-        "name: test",
-        "nam: test\nprivacy: safe_harbor\npassword: hunter2\nzzz: 1",
-    );
+    let files = Files::good().contract("name: test", "nam: test\nprivacy: safe\npassword: hunter2\nzzz: 1");
     assert_snapshot!(files.problems(), @r#"
     pipeline.yaml:1:1+3: unknown key `nam`
         did you mean `name`?
-    pipeline.yaml:2:1+7: nothing acts on `privacy` yet
-        take `privacy` out: a later version will act on it
+    pipeline.yaml:2:10+4: `privacy` can't be `safe`
+        did you mean `safe_harbor`?
     pipeline.yaml:3:1+8: a secret may not stand in a project file: `password`
         take it out: secrets come from the environment alone (AWS_SECRET_ACCESS_KEY, GOOGLE_SERVICE_ACCOUNT, AZURE_STORAGE_ACCOUNT_KEY)
     pipeline.yaml:4:1+3: unknown key `zzz`
-        it may be name, description or entities
+        it may be name, description, privacy or entities
     "#);
     let files = Files::good().contract(
         "    key: [visit_id]",

@@ -209,7 +209,7 @@ fn ten_problems_of_three_files_come_in_order() {
         .with("sql/a/visits.sql", "SELECT 1")
         .with(
             "pipelines/clinic.yaml",
-            "name: clinc\naliases: c\ninput: {path: \"{date}\"}\nschema: {x: {type: int, mask: hash}}\n",
+            "name: clinc\naliases: c\ninput: {path: \"{date}\"}\nschema: {x: {type: int, domain: d}}\n",
         )
         .with(
             "pipeline.yaml",
@@ -293,13 +293,13 @@ fn ten_problems_of_three_files_come_in_order() {
       |
       = hint: write it in brackets: [c]
 
-    error: nothing acts on `mask` yet
-     --> pipelines/clinic.yaml:4:25
+    error: `x` has a domain, but its mask uses none
+     --> pipelines/clinic.yaml:4:10
       |
-    4 | schema: {x: {type: int, mask: hash}}
-      |                         ^^^^
+    4 | schema: {x: {type: int, domain: d}}
+      |          ^
       |
-      = hint: take `mask` out: a later version will act on it
+      = hint: `domain` goes with `mask: hash` and `mask: pseudonym`
     "#);
 }
 

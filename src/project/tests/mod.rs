@@ -3,6 +3,7 @@
 mod contract;
 mod files;
 mod input;
+mod privacy;
 mod schema;
 mod source;
 

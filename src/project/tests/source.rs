@@ -92,19 +92,19 @@ fn storage_and_records_are_read() {
 fn keys() {
     let files = Files::good().source(
         "aliases: [c]",
-        "alias: [c]\nsubject: patient_id\nmax_quarantined: 1%\nname: clinic\nzzz: 1",
+        "alias: [c]\nsubjct: patient_id\nmax_quarantined: 1%\nname: clinic\nzzz: 1",
     );
     assert_snapshot!(files.problems(), @r#"
     pipelines/clinic.yaml:2:1+5: unknown key `alias`
         did you mean `aliases`?
-    pipelines/clinic.yaml:3:1+7: nothing acts on `subject` yet
-        take `subject` out: a later version will act on it
+    pipelines/clinic.yaml:3:1+6: unknown key `subjct`
+        did you mean `subject`?
     pipelines/clinic.yaml:4:1+15: nothing acts on `max_quarantined` yet
         take `max_quarantined` out: a later version will act on it
     pipelines/clinic.yaml:5:1+4: the key `name` is given twice
         it stands in line 1 already: keep one of them
     pipelines/clinic.yaml:6:1+3: unknown key `zzz`
-        it may be name, aliases, description, input, schema, on_unknown_field or transforms
+        it may be name, aliases, description, input, schema, subject, on_unknown_field or transforms
     "#);
     let files = Files::good().source("input:\n", "input:\n  formt: json\n  token: hunter2\n");
     assert_snapshot!(files.problems(), @r#"

@@ -52,10 +52,12 @@ impl World {
     async fn prepare(warehouse: Warehouse, database: Option<String>) -> Self {
         let entities = contract();
         let client = warehouse.acquire().await.unwrap();
-        client
-            .batch_execute(include_str!("../state/V1__state.sql"))
-            .await
-            .unwrap();
+        for state in [
+            include_str!("../state/V1__state.sql"),
+            include_str!("../state/V3__masks.sql"),
+        ] {
+            client.batch_execute(state).await.unwrap();
+        }
         for entity in &entities {
             client.batch_execute(&ddl::create_table(entity)).await.unwrap();
         }
@@ -171,6 +173,7 @@ fn record() -> RunRecord {
         invocation: Uuid::now_v7(),
         action: Action::Load,
         fingerprint: Some("f".to_owned()),
+        mask_key_id: None,
         files: serde_json::json!([{"path": "file.json", "size": 2, "etag": null}]),
     }
 }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 pub use clinic::{SOURCE_A, SOURCE_B, batch, sample_batches};
 pub use database::{Database, rows};
 pub use outcome::{Outcome, Running};
-pub use project::{Project, repository};
+pub use project::{MASK_KEY, Project, hashed, repository};
 pub use query::{CONTENT, counts_by_batch};
 pub use s3::{Bucket, KEY, SECRET};
 pub use server::server;

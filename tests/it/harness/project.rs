@@ -3,9 +3,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use hmac::{Hmac, Mac};
+use regex::Regex;
+use sha2::Sha256;
 use tempfile::TempDir;
 
 use super::{Database, Outcome, Running};
+
+/// The key of the tests' masks; its hash of a value of the domain `patient` is [`hashed`].
+pub const MASK_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
 pub struct Project {
     dir: TempDir,
@@ -28,6 +34,17 @@ impl Project {
             copy(&repository().join(part), &project.dir.path().join(part));
         }
         project
+    }
+
+    /// Without masks, for tests that tell contents apart by what the tables say.
+    #[must_use]
+    pub fn in_clear(self) -> Self {
+        for source in ["source_a", "source_b"] {
+            let path = format!("pipelines/{source}.yaml");
+            let text = Regex::new(", phi: [^}]*").unwrap();
+            self.write(&path, text.replace_all(&self.read(&path), "").as_bytes());
+        }
+        self
     }
 
     /// The same with the sample data.
@@ -82,10 +99,11 @@ impl Project {
         self.dir.path().join(path)
     }
 
-    /// Runs go to this server database instead of the embedded one.
+    /// Runs go to this server database instead of the embedded one, which makes a key for its masks by itself.
     #[must_use]
     pub fn on(self, database: &Database) -> Self {
         self.env("DATABASE_URL", &database.url())
+            .env("PIPELINE_MASK_KEY", MASK_KEY)
     }
 
     #[must_use]
@@ -139,6 +157,19 @@ impl Project {
         self.run(&["migrate"]).code(0);
         self
     }
+}
+
+/// What the mask `hash` makes of a text of the domain `patient` under [`MASK_KEY`]; written anew from the documentation.
+pub fn hashed(value: &str) -> String {
+    let key: Vec<u8> = (0..32).collect();
+    let mut mac = Hmac::<Sha256>::new_from_slice(&key).unwrap();
+    let domain = "patient";
+    mac.update(b"hash\0");
+    mac.update(&(domain.len() as u64).to_le_bytes());
+    mac.update(domain.as_bytes());
+    mac.update(value.as_bytes());
+    let bytes = mac.finalize().into_bytes();
+    bytes[..16].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 pub fn repository() -> &'static Path {

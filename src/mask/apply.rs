@@ -1,0 +1,148 @@
+//! A batch through its masks: walks the arrays beside the plan's tree, rebuilds only what has a mask below it, and
+//! takes care that neither a null parent's children nor what lies outside of a slice gets past a mask.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, ListArray, RecordBatch, RecordBatchOptions, StructArray, new_null_array,
+};
+use arrow::buffer::{NullBuffer, OffsetBuffer};
+use arrow::compute::nullif;
+use arrow::datatypes::{DataType, Field, Fields};
+use arrow::error::ArrowError;
+
+use super::kinds::date_shift::Shift;
+use super::kinds::{age_cap, date_shift, hash, pseudonym, redact, year, zip3};
+use super::plan::{Masked, Masks, Node, Unmasked};
+use crate::error::{Error, Result};
+
+impl Masks {
+    /// Masks a batch. An error if it is not of the planned schema, and for more than 2 GiB of masked text in one
+    /// column; neither holds a value.
+    pub fn apply(&self, batch: Unmasked) -> Result<Masked> {
+        let batch = batch.0;
+        if !Arc::ptr_eq(batch.schema_ref(), &self.input) && batch.schema_ref() != &self.input {
+            return Err(Error::batch(
+                "decoded records have other fields than those that the masks were planned for",
+            ));
+        }
+        self.masked(&batch)
+            .map(Masked)
+            .map_err(|e| Error::batch("can't mask the decoded records").cause(e))
+    }
+
+    fn masked(&self, batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+        let shifts = match &self.subject {
+            Some(subject) => date_shift::shifts(&subject.keyed, batch.column(subject.column))?,
+            None => vec![],
+        };
+        let rows = Rows {
+            shifts,
+            oldest_year: self.oldest_year,
+        };
+        let mut columns = batch.columns().to_vec();
+        for (column, node) in columns.iter_mut().zip(&self.nodes) {
+            if !matches!(node, Node::Keep) {
+                *column = masked(node, column, &rows)?;
+            }
+        }
+        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        RecordBatch::try_new_with_options(Arc::clone(&self.output), columns, &options)
+    }
+}
+
+/// What a mask needs to know of the rows of the arrays at its depth.
+struct Rows {
+    /// Of each row's record; empty where no mask below asks for it.
+    shifts: Vec<Shift>,
+    oldest_year: Option<i32>,
+}
+
+/// `array` counts as null already where anything above it is.
+fn masked(node: &Node, array: &ArrayRef, rows: &Rows) -> Result<ArrayRef, ArrowError> {
+    match node {
+        Node::Keep => Ok(Arc::clone(array)),
+        Node::Null(data_type) => Ok(new_null_array(data_type, array.len())),
+        Node::Redact => redact::apply(array),
+        Node::Hash(keyed) => hash::apply(keyed, array),
+        Node::Pseudonym(keyed) => pseudonym::apply(keyed, array),
+        Node::DateShift => date_shift::apply(array, &rows.shifts),
+        Node::Year => year::apply(array, rows.oldest_year),
+        Node::Zip3 => zip3::apply(array),
+        Node::AgeCap => age_cap::apply(array),
+        Node::Struct { fields, nodes } => masked_struct(fields, nodes, array, rows),
+        Node::List { item, node } => masked_list(item, node, array, rows),
+    }
+}
+
+fn masked_struct(fields: &Fields, nodes: &[Node], array: &ArrayRef, rows: &Rows) -> Result<ArrayRef, ArrowError> {
+    let array = array
+        .as_struct_opt()
+        .ok_or_else(|| not_planned("struct", array.data_type()))?;
+    let mut children = Vec::with_capacity(nodes.len());
+    for (child, node) in array.columns().iter().zip(nodes) {
+        let child = match node {
+            Node::Keep => Arc::clone(child),
+            node => masked(node, &under(child, array.nulls())?, rows)?,
+        };
+        children.push(child);
+    }
+    let masked = StructArray::try_new_with_length(fields.clone(), children, array.nulls().cloned(), array.len())?;
+    Ok(Arc::new(masked))
+}
+
+/// Only the elements that the array's rows reach are taken over, and of those none that a null row hides.
+fn masked_list(item: &Arc<Field>, node: &Node, array: &ArrayRef, rows: &Rows) -> Result<ArrayRef, ArrowError> {
+    let array = array
+        .as_list_opt::<i32>()
+        .ok_or_else(|| not_planned("list", array.data_type()))?;
+    let lengths: Vec<usize> = array.offsets().lengths().collect();
+    let (first, count) = (index(array.value_offsets().first())?, lengths.iter().sum());
+    let elements = array.values().slice(first, count);
+    let elements = match array.nulls() {
+        Some(nulls) if nulls.null_count() > 0 => {
+            let of_each = |(length, valid): (&usize, bool)| std::iter::repeat_n(valid, *length);
+            let valid: NullBuffer = lengths.iter().zip(nulls.iter()).flat_map(of_each).collect();
+            under(&elements, Some(&valid))?
+        }
+        _ => elements,
+    };
+    let shifts = if node.shifts() {
+        let repeated = rows
+            .shifts
+            .iter()
+            .zip(&lengths)
+            .flat_map(|(shift, length)| std::iter::repeat_n(*shift, *length));
+        repeated.collect()
+    } else {
+        vec![]
+    };
+    let rows = Rows {
+        shifts,
+        oldest_year: rows.oldest_year,
+    };
+    let elements = masked(node, &elements, &rows)?;
+    let offsets = OffsetBuffer::from_lengths(lengths);
+    Ok(Arc::new(ListArray::try_new(
+        Arc::clone(item),
+        offsets,
+        elements,
+        array.nulls().cloned(),
+    )?))
+}
+
+/// `child`, null also where `parent` is: whatever a null parent's child holds is no value.
+fn under(child: &ArrayRef, parent: Option<&NullBuffer>) -> Result<ArrayRef, ArrowError> {
+    match parent {
+        Some(parent) if parent.null_count() > 0 => nullif(child, &BooleanArray::new(!parent.inner(), None)),
+        _ => Ok(Arc::clone(child)),
+    }
+}
+
+fn index(offset: Option<&i32>) -> Result<usize, ArrowError> {
+    usize::try_from(offset.copied().unwrap_or(0)).map_err(|e| ArrowError::InvalidArgumentError(e.to_string()))
+}
+
+fn not_planned(expected: &str, found: &DataType) -> ArrowError {
+    ArrowError::SchemaError(format!("expected a {expected}, found {found}"))
+}

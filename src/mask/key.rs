@@ -1,0 +1,201 @@
+//! The key of a project's masks and what is derived from it, always by HMAC-SHA-256 and always for one stated use.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::alphabet::{STANDARD, URL_SAFE};
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
+
+use super::kinds::hash;
+
+/// Length of a key in bytes: 256 bits, the strength of the hash that it keys.
+pub(super) const KEY_BYTES: usize = 32;
+
+/// The secret of a project's masks. Whoever has it can tell which mask belongs to a value that he guesses.
+pub struct MaskKey(Box<[u8; KEY_BYTES]>);
+
+impl MaskKey {
+    /// Reads base64 (standard or URL-safe, with padding or without) of 32 bytes; `None` where it is anything else.
+    /// White space around it does not count.
+    pub(super) fn decode(text: &str) -> Option<Self> {
+        let config = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+        [STANDARD, URL_SAFE].iter().find_map(|alphabet| {
+            let mut bytes = GeneralPurpose::new(alphabet, config).decode(text.trim()).ok()?;
+            let key = <[u8; KEY_BYTES]>::try_from(bytes.as_slice()).ok();
+            wipe(&mut bytes);
+            key.map(|key| Self(Box::new(key)))
+        })
+    }
+
+    pub(super) fn from_bytes(bytes: [u8; KEY_BYTES]) -> Self {
+        Self(Box::new(bytes))
+    }
+
+    /// Base64 with padding, for the key's file.
+    pub(super) fn encode(&self) -> String {
+        base64::engine::general_purpose::STANDARD.encode(self.0.as_slice())
+    }
+
+    /// Whether all bytes are alike: a placeholder, no random key.
+    pub(super) fn is_placeholder(&self) -> bool {
+        self.0.iter().all(|byte| *byte == self.0[0])
+    }
+
+    /// Tells keys apart without revealing them: 16 hex digits, the first 8 bytes of HMAC(key, "key id").
+    pub fn key_id(&self) -> String {
+        let mut mac = self.mac();
+        mac.update(b"key id");
+        hash::hex(&mac.finalize().into_bytes()[..8])
+    }
+
+    /// The mask `hash` of a single value: 32 hex digits. For names that may not be shown, and for finding the rows of
+    /// one person.
+    pub fn hash(&self, domain: &str, value: &str) -> String {
+        hash::hex(&self.keyed(Use::Hash, domain).token(value.as_bytes()))
+    }
+
+    /// What masks one kind of value for one use; made once, used for every value.
+    pub(super) fn keyed(&self, usage: Use, domain: &str) -> Keyed {
+        let mut mac = self.mac();
+        mac.update(usage.tag());
+        // The length keeps a domain's end apart from a value's start.
+        mac.update(&(domain.len() as u64).to_le_bytes());
+        mac.update(domain.as_bytes());
+        Keyed(mac)
+    }
+
+    fn mac(&self) -> Hmac<Sha256> {
+        Hmac::new_from_slice(self.0.as_slice()).expect("HMAC takes keys of any length")
+    }
+}
+
+impl fmt::Debug for MaskKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MaskKey(..)")
+    }
+}
+
+impl Drop for MaskKey {
+    fn drop(&mut self) {
+        wipe(self.0.as_mut_slice());
+    }
+}
+
+/// Overwrites secret bytes. A best effort: without unsafe code nothing forbids the compiler to skip it, `black_box`
+/// only gives it no reason to.
+pub(super) fn wipe(bytes: &mut [u8]) {
+    bytes.fill(0);
+    std::hint::black_box(bytes);
+}
+
+/// What an HMAC is computed for; two uses never give the same one.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Use {
+    Hash,
+    Pseudonym,
+    DateShift,
+}
+
+impl Use {
+    /// No tag is the beginning of another, nor of `key id`.
+    fn tag(self) -> &'static [u8] {
+        match self {
+            Self::Hash => b"hash\0",
+            Self::Pseudonym => b"pseudonym\0",
+            Self::DateShift => b"date shift\0",
+        }
+    }
+}
+
+/// 128 bits of an HMAC: among 2^32 values (more than there are records in any hospital) two are alike with a
+/// probability of 2^-65.
+pub(super) type Token = [u8; 16];
+
+/// HMAC-SHA-256 with key, use and domain already taken in.
+#[derive(Clone)]
+pub(super) struct Keyed(Hmac<Sha256>);
+
+impl Keyed {
+    pub(super) fn token(&self, value: &[u8]) -> Token {
+        let mut mac = self.0.clone();
+        mac.update(value);
+        let digest = mac.finalize().into_bytes();
+        let mut token = Token::default();
+        token.copy_from_slice(&digest[..16]);
+        token
+    }
+}
+
+impl fmt::Debug for Keyed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Keyed(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
+    #[test]
+    fn reads_both_alphabets_with_and_without_padding() {
+        let bytes: [u8; 32] = [0xfb; 32];
+        let standard = MaskKey::from_bytes(bytes).encode();
+        let url_safe = standard.replace('+', "-").replace('/', "_");
+        assert_ne!(standard, url_safe);
+        for text in [
+            &standard,
+            &url_safe,
+            standard.trim_end_matches('='),
+            &format!(" {standard}\n"),
+        ] {
+            assert_eq!(MaskKey::decode(text).map(|key| *key.0), Some(bytes));
+        }
+        let short = base64::engine::general_purpose::STANDARD.encode([1; 31]);
+        let long = base64::engine::general_purpose::STANDARD.encode([1; 33]);
+        for text in [
+            "",
+            "secret",
+            &short,
+            &long,
+            "AAECAwQF*gcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
+        ] {
+            assert!(MaskKey::decode(text).is_none());
+        }
+    }
+
+    #[test]
+    fn derives_as_documented() {
+        // Computed apart, with Python's hmac: the stored hashes of every user rest on these bytes.
+        let key = MaskKey::decode(ONE).unwrap();
+        assert_eq!(key.key_id(), "865174565c84e8db");
+        assert_eq!(key.hash("patient", "P-001"), "5d34db090970429accbae8507ae0b60c");
+    }
+
+    #[test]
+    fn uses_and_domains_are_apart() {
+        let key = MaskKey::decode(ONE).unwrap();
+        let tokens = [
+            key.keyed(Use::Hash, "ab").token(b"c"),
+            key.keyed(Use::Hash, "a").token(b"bc"),
+            key.keyed(Use::Pseudonym, "ab").token(b"c"),
+            key.keyed(Use::DateShift, "ab").token(b"c"),
+            key.keyed(Use::Hash, "").token(b"abc"),
+        ];
+        for (i, one) in tokens.iter().enumerate() {
+            assert!(tokens[i + 1..].iter().all(|other| one != other));
+        }
+    }
+
+    #[test]
+    fn debug_shows_nothing() {
+        let key = MaskKey::from_bytes([7; 32]);
+        assert_eq!(
+            format!("{key:?} {:?}", key.keyed(Use::Hash, "patient")),
+            "MaskKey(..) Keyed(..)"
+        );
+    }
+}

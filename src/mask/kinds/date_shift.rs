@@ -1,0 +1,136 @@
+//! `date_shift`: all dates of one subject move by the same number of days, 1 to 183 forward or back, never 0. Times
+//! of day and the distances between one subject's dates stay; without a subject there is no date.
+//!
+//! Half a year to either side hides the season and keeps ages within a year; a shift of 0 would be no mask.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, PrimitiveArray};
+use arrow::datatypes::{ArrowPrimitiveType, DataType, Date32Type, TimeUnit, TimestampMicrosecondType};
+use arrow::error::ArrowError;
+
+use super::spelling::{self, Spelled};
+use crate::mask::key::Keyed;
+
+/// The most days that a date moves.
+pub(in crate::mask) const MOST_DAYS: i32 = 183;
+
+const MICROSECONDS_PER_DAY: i64 = 86_400_000_000;
+
+/// Days by which the dates of a record move; 0 where the record has no subject, so that its dates become null.
+pub(in crate::mask) type Shift = i32;
+
+/// A shift per subject.
+pub(in crate::mask) fn shifts(keyed: &Keyed, subjects: &ArrayRef) -> Result<Vec<Shift>, ArrowError> {
+    let mut known: HashMap<String, Shift> = HashMap::new();
+    let mut shifts = Vec::with_capacity(subjects.len());
+    spelling::for_each(subjects, |subject| {
+        let Some(Spelled::Kept(subject) | Spelled::Passing(subject)) = subject else {
+            return shifts.push(0);
+        };
+        shifts.push(known.get(subject).copied().unwrap_or_else(|| {
+            let shift = shift(keyed, subject);
+            known.insert(subject.to_owned(), shift);
+            shift
+        }));
+    })?;
+    Ok(shifts)
+}
+
+/// `array` and `shifts` are of one length. A date that would leave its type's range becomes null, too: JSON can't
+/// write such a date and PostgreSQL can't hold it.
+pub(in crate::mask) fn apply(array: &ArrayRef, shifts: &[Shift]) -> Result<ArrayRef, ArrowError> {
+    match array.data_type() {
+        DataType::Date32 => {
+            let array = array.as_primitive::<Date32Type>();
+            Ok(Arc::new(moved(array, shifts, i32::checked_add)))
+        }
+        DataType::Timestamp(TimeUnit::Microsecond, zone) => {
+            let array = array.as_primitive::<TimestampMicrosecondType>();
+            let add = |time: i64, days| time.checked_add(i64::from(days) * MICROSECONDS_PER_DAY);
+            Ok(Arc::new(moved(array, shifts, add).with_timezone_opt(zone.clone())))
+        }
+        other => Err(super::unexpected("date_shift", other)),
+    }
+}
+
+fn shift(keyed: &Keyed, subject: &str) -> Shift {
+    let token = keyed.token(subject.as_bytes());
+    let number = u64::from_le_bytes([
+        token[0], token[1], token[2], token[3], token[4], token[5], token[6], token[7],
+    ]);
+    let nth = i32::try_from(number % 366).expect("less than 366");
+    if nth < MOST_DAYS {
+        nth - MOST_DAYS
+    } else {
+        nth - MOST_DAYS + 1
+    }
+}
+
+fn moved<T: ArrowPrimitiveType>(
+    array: &PrimitiveArray<T>,
+    shifts: &[Shift],
+    add: impl Fn(T::Native, Shift) -> Option<T::Native>,
+) -> PrimitiveArray<T> {
+    let value = |(value, days): (Option<T::Native>, &Shift)| if *days == 0 { None } else { add(value?, *days) };
+    array.iter().zip(shifts).map(value).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{Date32Array, StringArray, TimestampMicrosecondArray};
+
+    use super::*;
+    use crate::mask::key::{MaskKey, Use};
+
+    fn keyed() -> Keyed {
+        MaskKey::from_bytes([3; 32]).keyed(Use::DateShift, "patient")
+    }
+
+    #[test]
+    fn shifts_are_spread_over_all_days_but_none() {
+        let subjects: ArrayRef = Arc::new(StringArray::from_iter_values((0..20_000).map(|i| format!("P{i}"))));
+        let mut shifts = shifts(&keyed(), &subjects).unwrap();
+        shifts.sort_unstable();
+        shifts.dedup();
+        let all: Vec<Shift> = (-183..=183).filter(|days| *days != 0).collect();
+        assert_eq!(shifts, all);
+    }
+
+    #[test]
+    fn one_subject_has_one_shift_and_none_has_none() {
+        let subjects: ArrayRef = Arc::new(StringArray::from(vec![Some("P1"), Some("P2"), None, Some("P1")]));
+        let shifts = shifts(&keyed(), &subjects).unwrap();
+        assert_eq!(shifts[0], shifts[3]);
+        assert_ne!(shifts[0], shifts[1]);
+        assert_eq!(shifts[2], 0);
+        let dates: ArrayRef = Arc::new(Date32Array::from(vec![Some(100), None, Some(100), Some(130)]));
+        let masked = apply(&dates, &shifts).unwrap();
+        let masked = masked.as_primitive::<Date32Type>();
+        assert_eq!(masked.value(3) - masked.value(0), 30);
+        assert!(masked.is_null(1) && masked.is_null(2) && masked.value(0) != 100);
+    }
+
+    #[test]
+    fn keeps_the_time_of_day_and_the_zone() {
+        let time = -5 * MICROSECONDS_PER_DAY + 1_234_567;
+        let times: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![time]).with_timezone("UTC"));
+        let masked = apply(&times, &[-3]).unwrap();
+        assert_eq!(masked.data_type(), times.data_type());
+        assert_eq!(
+            masked.as_primitive::<TimestampMicrosecondType>().value(0),
+            -8 * MICROSECONDS_PER_DAY + 1_234_567
+        );
+    }
+
+    #[test]
+    fn a_date_at_the_end_of_the_range_becomes_null() {
+        let dates: ArrayRef = Arc::new(Date32Array::from(vec![i32::MAX, i32::MIN, i32::MAX, i32::MIN]));
+        let masked = apply(&dates, &[1, -1, -1, 1]).unwrap();
+        assert_eq!((masked.is_null(0), masked.is_null(1)), (true, true));
+        assert_eq!(masked.as_primitive::<Date32Type>().value(2), i32::MAX - 1);
+        let times: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![i64::MAX, i64::MIN]));
+        assert_eq!(apply(&times, &[183, -183]).unwrap().null_count(), 2);
+    }
+}

@@ -1,0 +1,67 @@
+//! `hash`: 32 lower-case hex digits, the first 128 bits of an HMAC. Hex, because every database and spreadsheet
+//! compares and sorts it alike; 128 bits, because shorter ones would make two of many people one (see [`Token`]).
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, StringBuilder};
+use arrow::error::ArrowError;
+
+use super::spelling::{self, Spelled};
+use crate::mask::key::{Keyed, Token};
+
+const DIGITS: usize = 32;
+
+pub(in crate::mask) fn apply(keyed: &Keyed, array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+    tokens(keyed, array, "hash", DIGITS, hex_into)
+}
+
+/// Lower-case hex.
+pub(in crate::mask) fn hex(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len() * 2);
+    hex_into(bytes, &mut text);
+    text
+}
+
+fn hex_into(bytes: &[u8], text: &mut String) {
+    for byte in bytes {
+        for digit in [byte >> 4, byte & 15] {
+            text.push(char::from(b"0123456789abcdef"[usize::from(digit)]));
+        }
+    }
+}
+
+/// A string for every value, at most `width` bytes long, which `render` appends from the value's token. Values repeat
+/// within a batch, so that an HMAC is computed once per distinct one.
+pub(super) fn tokens(
+    keyed: &Keyed,
+    array: &ArrayRef,
+    mask: &str,
+    width: usize,
+    render: impl Fn(&[u8], &mut String),
+) -> Result<ArrayRef, ArrowError> {
+    super::fits(mask, array.len(), width)?;
+    let mut known: HashMap<Cow<'_, str>, Token> = HashMap::new();
+    let mut builder = StringBuilder::with_capacity(array.len(), (array.len() - array.null_count()) * width);
+    let mut text = String::with_capacity(width);
+    spelling::for_each(array, |spelled| {
+        let Some(spelled) = spelled else {
+            return builder.append_null();
+        };
+        let (Spelled::Kept(value) | Spelled::Passing(value)) = spelled;
+        let token = known.get(value).copied().unwrap_or_else(|| {
+            let token = keyed.token(value.as_bytes());
+            let value = match spelled {
+                Spelled::Kept(value) => Cow::Borrowed(value),
+                Spelled::Passing(value) => Cow::Owned(value.to_owned()),
+            };
+            known.insert(value, token);
+            token
+        });
+        text.clear();
+        render(&token, &mut text);
+        builder.append_value(&text);
+    })?;
+    Ok(Arc::new(builder.finish()))
+}

@@ -1,0 +1,76 @@
+//! `year`: the year of a date (of an instant: in UTC), as an int.
+//!
+//! A year can itself reveal an age over 89, which 45 CFR 164.514(b)(2)(i)(C) counts as an identifier: a birth in 1931
+//! does, seen in 2024. Given the year in which those were born who turn 90, it stands for all years before it, too, as the
+//! category "90 or older". That holds for every date of a person, not for births alone, and does not harm others.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray, Int32Array};
+use arrow::datatypes::{DataType, Date32Type, TimeUnit, TimestampMicrosecondType};
+use arrow::error::ArrowError;
+use chrono::Datelike as _;
+
+use super::spelling::date;
+
+const MICROSECONDS_PER_DAY: i64 = 86_400_000_000;
+
+/// A date outside of chrono's years (±262,142) becomes null.
+pub(in crate::mask) fn apply(array: &ArrayRef, oldest: Option<i32>) -> Result<ArrayRef, ArrowError> {
+    let year = |days: i32| {
+        let year = date(days)?.year();
+        Some(oldest.map_or(year, |oldest| year.max(oldest)))
+    };
+    let years: Int32Array = match array.data_type() {
+        DataType::Date32 => array
+            .as_primitive::<Date32Type>()
+            .iter()
+            .map(|days| year(days?))
+            .collect(),
+        DataType::Timestamp(TimeUnit::Microsecond, _) => {
+            let days = |time: i64| i32::try_from(time.div_euclid(MICROSECONDS_PER_DAY)).ok();
+            array
+                .as_primitive::<TimestampMicrosecondType>()
+                .iter()
+                .map(|time| year(days(time?)?))
+                .collect()
+        }
+        other => return Err(super::unexpected("year", other)),
+    };
+    Ok(Arc::new(years))
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{Array, Date32Array, TimestampMicrosecondArray};
+    use arrow::datatypes::Int32Type;
+
+    use super::*;
+
+    fn years(array: impl Array + 'static, oldest: Option<i32>) -> Vec<Option<i32>> {
+        let array: ArrayRef = Arc::new(array);
+        apply(&array, oldest)
+            .unwrap()
+            .as_primitive::<Int32Type>()
+            .iter()
+            .collect()
+    }
+
+    #[test]
+    fn takes_the_year_on_both_sides_of_1970() {
+        let dates = Date32Array::from(vec![Some(0), Some(-1), None, Some(19_478), Some(i32::MIN)]);
+        assert_eq!(years(dates, None), [Some(1970), Some(1969), None, Some(2023), None]);
+        let times = TimestampMicrosecondArray::from(vec![Some(0), Some(-1), None, Some(i64::MAX)]);
+        assert_eq!(
+            years(times.with_timezone("UTC"), None),
+            [Some(1970), Some(1969), None, None]
+        );
+    }
+
+    #[test]
+    fn years_of_the_oldest_become_one() {
+        let dates = Date32Array::from(vec![-14_000, -10_000, 19_478]);
+        assert_eq!(years(dates.clone(), None), [Some(1931), Some(1942), Some(2023)]);
+        assert_eq!(years(dates, Some(1933)), [Some(1933), Some(1942), Some(2023)]);
+    }
+}

@@ -1,0 +1,302 @@
+//! Every kind of mask on every type that it takes: flat, sliced, and at any depth of lists and structs.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Date32Array, Decimal128Array, Float64Array, Int32Array, Int64Array,
+    StringArray, StructArray, TimestampMicrosecondArray,
+};
+use arrow::buffer::NullBuffer;
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Int32Type};
+
+use super::{key, list_of, mask_one, masked_as, run, strings};
+use crate::ingest::{RECORD_COLUMN, arrow_schema};
+use crate::mask::output_type;
+use crate::mask::samples::{field, list, source};
+use crate::project::{FieldType, MaskKind, Privacy, Source};
+
+/// Six rows of every scalar type, a null among them, made to be sliced.
+fn scalars() -> Vec<(FieldType, ArrayRef)> {
+    let times = vec![
+        Some(1),
+        Some(-1),
+        None,
+        Some(86_400_000_000),
+        Some(1_600_000_000_000_000),
+        Some(7),
+    ];
+    vec![
+        (
+            FieldType::String,
+            Arc::new(StringArray::from(vec![
+                Some("02139"),
+                Some("x"),
+                None,
+                Some("03601"),
+                Some(""),
+                Some("é"),
+            ])) as ArrayRef,
+        ),
+        (
+            FieldType::Json,
+            Arc::new(StringArray::from(vec![
+                Some("{}"),
+                Some("1"),
+                None,
+                Some("[1]"),
+                Some("null"),
+                Some("2"),
+            ])),
+        ),
+        (
+            FieldType::Bool,
+            Arc::new(BooleanArray::from(vec![
+                Some(true),
+                Some(false),
+                None,
+                Some(true),
+                None,
+                Some(true),
+            ])),
+        ),
+        (
+            FieldType::Int,
+            Arc::new(Int32Array::from(vec![
+                Some(89),
+                Some(90),
+                None,
+                Some(104),
+                Some(-1),
+                Some(0),
+            ])),
+        ),
+        (
+            FieldType::Bigint,
+            Arc::new(Int64Array::from(vec![
+                Some(89),
+                Some(90),
+                None,
+                Some(104),
+                Some(-1),
+                Some(0),
+            ])),
+        ),
+        (
+            FieldType::Double,
+            Arc::new(Float64Array::from(vec![
+                Some(0.5),
+                Some(1.5),
+                None,
+                Some(2.5),
+                Some(3.5),
+                Some(4.5),
+            ])),
+        ),
+        (
+            FieldType::Decimal(6, 2),
+            Arc::new(
+                Decimal128Array::from(vec![Some(1), Some(2), None, Some(3), Some(4), Some(5)])
+                    .with_precision_and_scale(6, 2)
+                    .unwrap(),
+            ),
+        ),
+        (
+            FieldType::Date(vec![]),
+            Arc::new(Date32Array::from(vec![
+                Some(0),
+                Some(-1),
+                None,
+                Some(19_478),
+                Some(5),
+                Some(6),
+            ])),
+        ),
+        (
+            FieldType::Timestamp(vec![]),
+            Arc::new(TimestampMicrosecondArray::from(times.clone())),
+        ),
+        (
+            FieldType::TimestampTz(vec![]),
+            Arc::new(TimestampMicrosecondArray::from(times).with_timezone("UTC")),
+        ),
+    ]
+}
+
+#[test]
+fn every_pair_of_the_matrix_masks_and_keeps_its_nulls() {
+    for (field_type, array) in scalars() {
+        for mask in MaskKind::ALL {
+            let Ok(expected) = output_type(&field_type, mask) else {
+                continue;
+            };
+            let case = format!("{field_type:?} {}", mask.name());
+            let masked = mask_one(&field_type, mask, Arc::clone(&array));
+            assert_eq!(masked.data_type(), &expected, "{case}");
+            assert!(masked.is_null(2), "{case}");
+            match mask {
+                MaskKind::Keep => assert_eq!(&masked, &array),
+                MaskKind::Null => assert_eq!(masked.null_count(), 6),
+                MaskKind::Zip3 => assert_eq!(strings(&masked), [Some("021"), None, None, Some("000"), None, None]),
+                MaskKind::AgeCap => {
+                    let ages = cast(&masked, &DataType::Int32).unwrap();
+                    let ages: Vec<_> = ages.as_primitive::<Int32Type>().iter().collect();
+                    assert_eq!(ages, [Some(89), Some(90), None, Some(90), Some(-1), Some(0)]);
+                }
+                _ => {
+                    assert_eq!(masked.null_count(), array.null_count(), "{case}");
+                    let [before, after] = [&array, &masked].map(|a| cast(a, &DataType::Utf8).unwrap());
+                    for (before, after) in strings(&before).into_iter().zip(strings(&after)) {
+                        assert!(before.is_none() || before != after, "{case}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_slice_is_masked_like_its_rows() {
+    for (field_type, array) in scalars() {
+        for mask in MaskKind::ALL
+            .into_iter()
+            .filter(|mask| output_type(&field_type, *mask).is_ok())
+        {
+            // Rows 2 to 5, so that P0 and P1 still take turns from P0.
+            let whole = mask_one(&field_type, mask, Arc::clone(&array));
+            assert_eq!(
+                &mask_one(&field_type, mask, array.slice(2, 3)),
+                &whole.slice(2, 3),
+                "{}",
+                mask.name()
+            );
+        }
+    }
+}
+
+/// `array` as the only field of a struct, in a list, in a struct, in a list, beside a field that is kept: five rows,
+/// the second a null list over elements, the fourth empty.
+fn nest(array: &ArrayRef, inner: &FieldType, privacy: &Privacy) -> (FieldType, ArrayRef) {
+    let deep = |array: &ArrayRef, kept: ArrayRef, nulls: Option<NullBuffer>, schema: &FieldType| -> ArrayRef {
+        let DataType::Struct(fields) = crate::ingest::arrow_type(schema) else {
+            unreachable!()
+        };
+        Arc::new(StructArray::new(fields, vec![Arc::clone(array), kept], nulls))
+    };
+    let kept: ArrayRef = Arc::new(StringArray::from_iter_values(
+        (0..array.len()).map(|i| format!("kept {i}")),
+    ));
+    let low = FieldType::Struct(vec![
+        field("x", inner.clone(), privacy.clone()),
+        field("kept", FieldType::String, Privacy::default()),
+    ]);
+    let structs = deep(array, kept, None, &low);
+    let lists_type = list(low);
+    let lists = list_of(&lists_type, structs, &[2, 1, 3, 0], Some(vec![true, true, true, false]));
+    let kept: ArrayRef = Arc::new(StringArray::from(vec!["a", "b", "c", "d"]));
+    let high = FieldType::Struct(vec![
+        field("l", lists_type, Privacy::default()),
+        field("kept", FieldType::String, Privacy::default()),
+    ]);
+    let structs = deep(&lists, kept, None, &high);
+    let top = list(high);
+    let array = list_of(
+        &top,
+        structs,
+        &[1, 1, 2, 0, 0],
+        Some(vec![true, false, true, true, true]),
+    );
+    (top, array)
+}
+
+fn leaf_of(nested: &ArrayRef) -> ArrayRef {
+    let top = nested.as_list::<i32>().values().as_struct();
+    let low = top.column(0).as_list::<i32>().values().as_struct();
+    assert_eq!(low.column(1).null_count(), 0);
+    Arc::clone(low.column(0))
+}
+
+#[test]
+fn every_pair_masks_in_structs_in_lists_in_structs_in_lists() {
+    for (inner, array) in scalars() {
+        for mask in MaskKind::ALL
+            .into_iter()
+            .filter(|mask| output_type(&inner, *mask).is_ok())
+        {
+            let case = format!("{inner:?} {}", mask.name());
+            let (field_type, nested) = nest(&array, &inner, &masked_as(mask));
+            let fields = vec![
+                field("id", FieldType::String, Privacy::default()),
+                field("n", field_type, Privacy::default()),
+            ];
+            let mut source = source("a", fields);
+            source.subject = Some("id".into());
+            let ids: ArrayRef = Arc::new(StringArray::from(vec!["P0", "P1", "P0", "P1", "P1"]));
+            let masked = run(&source, &key(), vec![ids, Arc::clone(&nested)]);
+            if mask == MaskKind::Keep {
+                assert!(Arc::ptr_eq(masked.column(1), &nested));
+                continue;
+            }
+            // Elements 0 and 1 are of row 0, element 2 of the null list, elements 3 to 5 of row 2's first.
+            let flat = match mask {
+                MaskKind::DateShift => {
+                    let mut source = source_of_one(&inner, mask);
+                    source.subject = Some("id".into());
+                    let ids: ArrayRef = Arc::new(StringArray::from(vec!["P0"; 6]));
+                    Arc::clone(run(&source, &key(), vec![ids, Arc::clone(&array)]).column(1))
+                }
+                MaskKind::Hash | MaskKind::Pseudonym => {
+                    // The default domain is the field's path.
+                    let keyed = if mask == MaskKind::Hash {
+                        crate::mask::key::Use::Hash
+                    } else {
+                        crate::mask::key::Use::Pseudonym
+                    };
+                    let keyed = key().keyed(keyed, "a.n[].l[].x");
+                    let apply = if mask == MaskKind::Hash {
+                        crate::mask::kinds::hash::apply
+                    } else {
+                        crate::mask::kinds::pseudonym::apply
+                    };
+                    apply(&keyed, &array).unwrap()
+                }
+                mask => mask_one(&inner, mask, Arc::clone(&array)),
+            };
+            let leaf = leaf_of(masked.column(1));
+            assert_eq!(leaf.data_type(), &output_type(&inner, mask).unwrap(), "{case}");
+            assert_eq!(&leaf.slice(0, 2), &flat.slice(0, 2), "{case}");
+            assert!(leaf.is_null(2), "{case}");
+            assert_eq!(&leaf.slice(3, 3), &flat.slice(3, 3), "{case}");
+
+            // Rows 2 to 4 alone: elements 3 to 5, and nothing of the others in the buffers.
+            let ids: ArrayRef = Arc::new(StringArray::from(vec!["P0", "P1", "P1"]));
+            let sliced = run(&source, &key(), vec![ids, nested.slice(2, 3)]);
+            assert_eq!(sliced.column(1), &masked.column(1).slice(2, 3), "{case}");
+            assert_eq!(leaf_of(sliced.column(1)).len(), 3, "{case}");
+        }
+    }
+}
+
+fn source_of_one(field_type: &FieldType, mask: MaskKind) -> Source {
+    source(
+        "a",
+        vec![
+            field("id", FieldType::String, Privacy::default()),
+            field("x", field_type.clone(), masked_as(mask)),
+        ],
+    )
+}
+
+#[test]
+fn an_unmasked_source_costs_nothing() {
+    let (field_type, array) = nest(
+        &(Arc::new(Int32Array::from(vec![1; 6])) as ArrayRef),
+        &FieldType::Int,
+        &Privacy::default(),
+    );
+    let source = source("a", vec![field("n", field_type, Privacy::default())]);
+    let masked = run(&source, &key(), vec![Arc::clone(&array)]);
+    assert!(Arc::ptr_eq(masked.column(0), &array));
+    assert_eq!(masked.schema(), arrow_schema(&source));
+    assert_eq!(masked.schema().field(1).name(), RECORD_COLUMN);
+}

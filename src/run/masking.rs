@@ -1,0 +1,112 @@
+//! The way of decoded records through the masks of their source. What comes out is all that any SQL can see; the types
+//! leave no other way.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
+use std::sync::Arc;
+
+use futures::StreamExt;
+use futures::future::ready;
+use futures::stream::BoxStream;
+
+use super::observer::Observer;
+use super::schedule::internal;
+use crate::error::Result;
+use crate::mask::{self, KEY_FILE, MaskKey, Masked, Masks, Unmasked};
+use crate::project::{Batch, Profile, Project, Source};
+
+/// The masks of the sources that an invocation reads.
+pub(super) struct AllMasks {
+    profile: Profile,
+    by_source: HashMap<String, SourceMasks>,
+}
+
+struct SourceMasks {
+    masks: Masks,
+    /// Where one of them is keyed.
+    key_id: Option<String>,
+}
+
+impl AllMasks {
+    /// Plans the masks of the named sources. The key is only asked for where one of them needs it.
+    ///
+    /// # Errors
+    /// No key, or one that can't be used.
+    pub(super) fn plan<'a>(
+        project: &Project,
+        sources: impl Iterator<Item = &'a str>,
+        embedded: bool,
+        observer: &dyn Observer,
+    ) -> Result<Self> {
+        let names: BTreeSet<&str> = sources.collect();
+        let sources: Vec<&Source> = names.iter().map(|name| project.source(name)).collect::<Result<_>>()?;
+        let key = if sources.iter().any(|source| mask::needs_key(source)) {
+            Some(load_key(embedded, &project.root, observer)?)
+        } else {
+            None
+        };
+        let mut by_source = HashMap::new();
+        for source in sources {
+            let key = key.as_ref().filter(|_| mask::needs_key(source));
+            let planned = SourceMasks {
+                masks: Masks::plan(source, key)?,
+                key_id: key.map(MaskKey::key_id),
+            };
+            by_source.insert(source.name.clone(), planned);
+        }
+        Ok(Self {
+            profile: project.profile,
+            by_source,
+        })
+    }
+
+    /// The id of the key that masks this source; `None` where no mask needs one.
+    pub(super) fn key_id(&self, source: &Source) -> Option<&str> {
+        self.by_source.get(&source.name)?.key_id.as_deref()
+    }
+
+    /// The masks of a batch.
+    pub(super) fn of(&self, source: &Source, batch: &Batch) -> Result<Arc<Masks>> {
+        let masks = self.by_source.get(&source.name).ok_or_else(internal)?.masks.clone();
+        Ok(Arc::new(match self.profile {
+            Profile::SafeHarbor => masks.aggregate_ages(batch.date),
+            Profile::Pseudonymised | Profile::Custom => masks,
+        }))
+    }
+}
+
+fn load_key(embedded: bool, root: &Path, observer: &dyn Observer) -> Result<MaskKey> {
+    let loaded = MaskKey::load_or_create(embedded, root)?;
+    if loaded.made.is_some() {
+        observer.key_made(KEY_FILE);
+    }
+    Ok(loaded.key)
+}
+
+/// Masks a stream of records, in order, on up to `parallelism` cores.
+pub(super) fn masked(
+    records: BoxStream<'static, Result<Unmasked>>,
+    masks: Arc<Masks>,
+    parallelism: usize,
+) -> BoxStream<'static, Result<Masked>> {
+    if masks.is_idle() {
+        return records.map(move |batch| masks.apply(batch?)).boxed();
+    }
+    records
+        .map(move |batch| {
+            let masks = Arc::clone(&masks);
+            async move {
+                let batch = batch?;
+                // A panic's message may hold a value, so it is not repeated.
+                tokio::task::spawn_blocking(move || masks.apply(batch))
+                    .await
+                    .unwrap_or_else(|_| Err(internal()))
+            }
+        })
+        .buffered(parallelism.max(1))
+        .scan(false, |failed, item| {
+            let over = std::mem::replace(failed, item.is_err());
+            ready((!over).then_some(item))
+        })
+        .boxed()
+}
