@@ -13,6 +13,7 @@ mod session;
 
 pub use feed::{Broadcast, Feed, broadcast};
 pub use plan::{Accepts, Prepared};
+pub(crate) use session::SOURCE_TABLE;
 pub use session::{Engine, Limits};
 
 #[cfg(test)]

@@ -309,6 +309,11 @@ fn plain(message: String) -> Diagnostic {
 }
 
 impl Prepared {
+    /// The plan, not optimized: the entity's columns in the contract's order, then `_record`.
+    pub(crate) fn plan(&self) -> &LogicalPlan {
+        &self.plan
+    }
+
     /// All problems of preparing as one error.
     pub fn problems(diagnostics: Vec<Diagnostic>) -> Error {
         Error::project("the transforms do not fit the project").diagnostics(diagnostics)

@@ -10,6 +10,7 @@ use datafusion::catalog::{
     SchemaProvider,
 };
 use datafusion::datasource::empty::EmptyTable;
+use datafusion::error::DataFusionError;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
@@ -20,7 +21,7 @@ use super::functions;
 use crate::error::{Error, Result};
 
 /// The table that a transform reads.
-pub(super) const SOURCE_TABLE: &str = "source";
+pub(crate) const SOURCE_TABLE: &str = "source";
 
 /// What all transforms of a process may use together.
 #[derive(Debug, Clone)]
@@ -68,13 +69,23 @@ impl Engine {
 
     /// A session in which `source` has the given columns, and nothing else exists.
     pub(super) fn session(&self, source: SchemaRef) -> Result<SessionState> {
+        self.session_over([(SOURCE_TABLE.to_owned(), source)])
+    }
+
+    /// A session in which exactly these tables exist, all empty: for planning, nothing is run in it.
+    pub(crate) fn session_over(&self, tables: impl IntoIterator<Item = (String, SchemaRef)>) -> Result<SessionState> {
+        let failed = |e: DataFusionError| Error::project("the SQL engine can't be set up").cause(e.strip_backtrace());
         let names = &self.state.config_options().catalog;
         let (schema, catalog) = (MemorySchemaProvider::new(), MemoryCatalogProvider::new());
         let catalogs = MemoryCatalogProviderList::new();
-        schema
-            .register_table(SOURCE_TABLE.to_owned(), Arc::new(EmptyTable::new(source)))
-            .and_then(|_| catalog.register_schema(&names.default_schema, Arc::new(schema)))
-            .map_err(|e| Error::project("the SQL engine can't be set up").cause(e.strip_backtrace()))?;
+        for (name, columns) in tables {
+            schema
+                .register_table(name, Arc::new(EmptyTable::new(columns)))
+                .map_err(failed)?;
+        }
+        catalog
+            .register_schema(&names.default_schema, Arc::new(schema))
+            .map_err(failed)?;
         catalogs.register_catalog(names.default_catalog.clone(), Arc::new(catalog));
         Ok(SessionStateBuilder::new_from_existing(self.state.clone())
             .with_catalog_list(Arc::new(catalogs))
