@@ -12,6 +12,7 @@
 pub mod cli;
 pub mod error;
 pub mod ingest;
+pub mod lineage;
 pub mod mask;
 pub mod project;
 pub mod report;

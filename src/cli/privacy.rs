@@ -1,0 +1,27 @@
+//! `pipeline privacy report`.
+
+use clap::Subcommand;
+
+use super::Global;
+use crate::error::Result;
+use crate::{lineage, report};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Privacy {
+    /// What of which class ends in which table and view, under which mask
+    Report,
+}
+
+pub(super) async fn execute(global: &Global, privacy: Privacy) -> Result<u8> {
+    let json = global.json()?;
+    let project = global.project()?;
+    let Privacy::Report = privacy;
+    let lineage = lineage::of_project(&lineage::engine()?, &project).await?;
+    let found = lineage::privacy_report(&lineage, &project);
+    report::data(&if json {
+        found.to_json().to_string()
+    } else {
+        found.to_text()
+    });
+    Ok(0)
+}

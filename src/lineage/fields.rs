@@ -1,0 +1,114 @@
+//! The declared fields of a source by their paths, such as `visits[].diagnoses[].code`.
+
+use std::collections::BTreeMap;
+
+use super::Dependence;
+use super::plan::Table;
+use super::shape::{Atom, Deps, Shape};
+use crate::project::{Field, FieldType, MaskKind, PhiClass, Privacy, Source};
+
+/// A source's fields and how sensitive they are.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Fields {
+    /// Scalars and elements of scalar lists, by path.
+    leaves: BTreeMap<String, Privacy>,
+}
+
+impl Fields {
+    /// The fields of a source, and the table that its transforms read.
+    pub fn of(source: &Source) -> (Self, Table) {
+        let mut fields = Self::default();
+        let columns = source
+            .schema
+            .iter()
+            .map(|field| (field.name.clone(), fields.shape(field, &step("", &field.name))));
+        let columns = columns.collect();
+        (
+            fields,
+            Table {
+                columns,
+                ..Table::default()
+            },
+        )
+    }
+
+    /// Class, mask and reason of a leaf; nothing for a list's own path.
+    pub fn privacy(&self, path: &str) -> Privacy {
+        self.leaves.get(path).cloned().unwrap_or_default()
+    }
+
+    pub fn leaves(&self) -> impl Iterator<Item = (&str, &Privacy)> {
+        self.leaves.iter().map(|(path, privacy)| (path.as_str(), privacy))
+    }
+
+    fn shape(&mut self, field: &Field, path: &str) -> Shape {
+        match &field.field_type {
+            FieldType::Struct(children) => Shape::Struct(
+                children
+                    .iter()
+                    .map(|child| (child.name.clone(), self.shape(child, &step(path, &child.name))))
+                    .collect(),
+            ),
+            FieldType::List(item) => {
+                let path = format!("{path}[]");
+                let own = itself(&path);
+                let shape = self.shape(item, &path);
+                // Privacy keys of a scalar list may stand at the list or at its element.
+                if let Some(privacy) = self
+                    .leaves
+                    .get_mut(&path)
+                    .filter(|privacy| **privacy == Privacy::default())
+                {
+                    *privacy = effective(&field.privacy);
+                }
+                Shape::List {
+                    item: Box::new(shape),
+                    own,
+                }
+            }
+            _ => {
+                self.leaves.insert(path.to_owned(), effective(&field.privacy));
+                Shape::Leaf(itself(path))
+            }
+        }
+    }
+}
+
+fn itself(path: &str) -> Deps {
+    Deps::one(Atom::Field(path.to_owned()), Dependence::Direct)
+}
+
+/// Free text without a mask is nulled.
+fn effective(privacy: &Privacy) -> Privacy {
+    let mut privacy = privacy.clone();
+    if privacy.phi == Some(PhiClass::FreeText) && privacy.mask.is_none() {
+        privacy.mask = Some(MaskKind::Null);
+    }
+    privacy
+}
+
+/// One step down a path; names that would make it unclear are quoted.
+fn step(path: &str, name: &str) -> String {
+    let plain = !name.is_empty()
+        && name
+            .chars()
+            .all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '$' | '@' | ':'));
+    match (path, plain) {
+        (path, false) => format!("{path}['{}']", name.replace('\'', "\\'")),
+        ("", true) => name.to_owned(),
+        (path, true) => format!("{path}.{name}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::step;
+
+    #[test]
+    fn odd_names_are_quoted() {
+        assert_eq!(step("", "visits"), "visits");
+        assert_eq!(step("visits[]", "code"), "visits[].code");
+        assert_eq!(step("a", "b.c"), "a['b.c']");
+        assert_eq!(step("", "it's"), "['it\\'s']");
+    }
+}

@@ -1,0 +1,137 @@
+//! Where every column comes from: which declared fields of which source, and by which way, read off
+//! the plans of the transforms and the views. It may name a field too many, never one too few; it
+//! runs no query, reads no data and knows no database.
+
+mod body;
+mod expression;
+mod fields;
+mod model;
+mod names;
+mod plan;
+mod privacy;
+mod render;
+mod shape;
+mod views;
+
+#[cfg(test)]
+mod tests;
+
+pub use model::{Dependence, Lineage, Origin, ProjectLineage, SourceField, TableOrigin, ViewLineage};
+pub use privacy::{BatchDate, Exposure, PrivacyReport, Reach, privacy_report};
+
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
+
+use crate::error::{Error, Result};
+use crate::project::{Project, Source};
+use crate::transform::{Engine, Limits, Prepared, SOURCE_TABLE};
+use fields::Fields;
+use plan::Tables;
+use shape::{Atom, Deps};
+
+/// An engine that is good for planning alone.
+pub fn engine() -> Result<Engine> {
+    Engine::new(&Limits {
+        memory: 64 << 20,
+        spill: None,
+    })
+}
+
+/// The lineage of all columns of all entities and views.
+///
+/// # Errors
+/// A transform that can't be planned, with its place. A view that can't be planned is no error but `approximate`.
+pub async fn of_project(engine: &Engine, project: &Project) -> Result<ProjectLineage> {
+    let mut lineage = ProjectLineage::default();
+    let mut problems = Vec::new();
+    for source in &project.sources {
+        // Whether a type fits its column is the project check's matter; here any does.
+        match engine.prepare(project, source, |_, _| Ok(())).await {
+            Ok(prepared) => of_source(project, source, &prepared, &mut lineage)?,
+            Err(found) => problems.extend(found),
+        }
+    }
+    if !problems.is_empty() {
+        return Err(Prepared::problems(problems));
+    }
+    let position = |name: &str| project.entities.iter().position(|entity| entity.name == name);
+    lineage.entities.sort_by_key(|l| position(&l.entity));
+    lineage.views = views::of_views(engine, project).await?;
+    lineage.asked = asked(project, &lineage.views);
+    Ok(lineage)
+}
+
+fn of_source(project: &Project, source: &Source, prepared: &[Prepared], lineage: &mut ProjectLineage) -> Result<()> {
+    let (fields, table) = Fields::of(source);
+    let tables = Tables::from([(SOURCE_TABLE.to_owned(), table)]);
+    for (path, privacy) in fields.leaves() {
+        lineage.fields.push(SourceField {
+            source: source.name.clone(),
+            path: path.to_owned(),
+            class: privacy.phi,
+            mask: privacy.mask,
+            reason: privacy.reason.clone(),
+        });
+    }
+    for transform in prepared {
+        let entity = project.entity(&transform.entity)?;
+        let relation = plan::analyze(transform.plan(), &tables).map_err(|e| {
+            Error::project(format!("{}: its lineage can't be told", transform.path.display()))
+                .cause(e.strip_backtrace())
+        })?;
+        let mut push = |column: &str, deps: &Deps, batch_date: Option<Dependence>| {
+            lineage.entities.push(Lineage {
+                entity: entity.name.clone(),
+                column: column.to_owned(),
+                source: source.name.clone(),
+                transform: transform.path.clone(),
+                origins: origins(deps, &fields),
+                batch_date: batch_date.or_else(|| of_date(deps)),
+            });
+        };
+        for (index, column) in entity.columns.iter().enumerate() {
+            push(&column.name, &relation.column(index), None);
+        }
+        push("source", &relation.rows, None);
+        push("batch_date", &relation.rows, Some(Dependence::Direct));
+    }
+    Ok(())
+}
+
+fn origins(deps: &Deps, fields: &Fields) -> Vec<Origin> {
+    let paths = deps.iter().filter_map(|(atom, dependence)| match atom {
+        Atom::Field(path) => Some((path, dependence)),
+        Atom::Rows(_) | Atom::Date | Atom::Source => None,
+    });
+    let mut origins: Vec<Origin> = paths
+        .map(|(path, dependence)| {
+            let privacy = fields.privacy(path);
+            Origin {
+                path: path.clone(),
+                dependence,
+                class: privacy.phi,
+                mask: privacy.mask,
+            }
+        })
+        .collect();
+    origins.sort_by_key(|origin| Reverse(origin.dependence));
+    origins
+}
+
+fn of_date(deps: &Deps) -> Option<Dependence> {
+    deps.iter()
+        .find(|(atom, _)| **atom == Atom::Date)
+        .map(|(_, dependence)| dependence)
+}
+
+/// Every column by name, entities first, those that no source serves included.
+fn asked(project: &Project, views: &[ViewLineage]) -> Vec<String> {
+    let engine = ["source", "batch_date"];
+    let entities = project.entities.iter().flat_map(|entity| {
+        let columns = entity.columns.iter().map(|column| column.name.as_str()).chain(engine);
+        columns.map(|column| format!("{}.{column}", entity.name))
+    });
+    let views = views.iter().map(|view| format!("{}.{}", view.view, view.column));
+    let mut seen = BTreeSet::new();
+    entities.chain(views).filter(|name| seen.insert(name.clone())).collect()
+}

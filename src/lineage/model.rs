@@ -1,0 +1,172 @@
+//! What lineage tells, in the words of a user.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use crate::error::{Error, Result};
+use crate::project::{MaskKind, PhiClass, ViewKind, did_you_mean};
+
+/// How something derives from a field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Dependence {
+    /// The field decides whether, how often or in which order rows are there: a filter, a join or group key, a sort,
+    /// the length of an unnested list.
+    Indirect,
+    /// The value is computed from the field, conditions of a CASE included.
+    Direct,
+}
+
+impl Dependence {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Indirect => "indirect",
+            Self::Direct => "direct",
+        }
+    }
+
+    /// What `self` is by way of something that itself is `next`.
+    #[must_use]
+    pub fn through(self, next: Self) -> Self {
+        self.min(next)
+    }
+}
+
+/// A field of a source that something derives from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// Such as `visits[].date`; `visits[]` is the list's length and order.
+    pub path: String,
+    pub dependence: Dependence,
+    pub class: Option<PhiClass>,
+    pub mask: Option<MaskKind>,
+}
+
+/// What one source puts into a column of an entity.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lineage {
+    pub entity: String,
+    pub column: String,
+    pub source: String,
+    /// The transform's SQL file, relative to the project.
+    pub transform: PathBuf,
+    /// Direct ones first, then by path; empty for a constant.
+    pub origins: Vec<Origin>,
+    /// How it derives from the batch's date (`$date`, and the column `batch_date`), if it does.
+    pub batch_date: Option<Dependence>,
+}
+
+/// A column of a table of the project that a view's column derives from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableOrigin {
+    pub entity: String,
+    /// `None`: only which rows the table has.
+    pub column: Option<String>,
+    pub dependence: Dependence,
+}
+
+/// What a column of a view, materialized view or function derives from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ViewLineage {
+    pub view: String,
+    pub kind: ViewKind,
+    /// `*` where the columns can't be told.
+    pub column: String,
+    /// The SQL file, relative to the project.
+    pub path: PathBuf,
+    /// Columns of entities, other views followed through; direct ones first, then by name.
+    pub origins: Vec<TableOrigin>,
+    /// The SQL could not be planned: every column of whatever it names is listed.
+    pub approximate: bool,
+}
+
+/// A declared leaf of a source's schema.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceField {
+    pub source: String,
+    pub path: String,
+    pub class: Option<PhiClass>,
+    pub mask: Option<MaskKind>,
+    pub reason: Option<String>,
+}
+
+/// The lineage of a project, or of the columns of it that were asked for.
+#[derive(Debug, Clone, Default)]
+pub struct ProjectLineage {
+    /// Per entity column and source, `source` and `batch_date` included, which hold what decides on the rows.
+    pub entities: Vec<Lineage>,
+    pub views: Vec<ViewLineage>,
+    /// Every leaf of every source.
+    pub fields: Vec<SourceField>,
+    /// The columns asked for, as `table.column`, in order; all of them where nothing was.
+    pub asked: Vec<String>,
+}
+
+impl ProjectLineage {
+    /// Narrows to `table.column` or to all columns of `table`.
+    ///
+    /// # Errors
+    /// Nothing is called so; the hint names what is.
+    pub fn column(&self, name: &str) -> Result<Self> {
+        let asked: Vec<String> = self
+            .asked
+            .iter()
+            .filter(|known| *known == name || table_of(known) == name)
+            .cloned()
+            .collect();
+        if asked.is_empty() {
+            Err(self.unknown(name))
+        } else {
+            Ok(Self { asked, ..self.clone() })
+        }
+    }
+
+    /// What each source puts into a column of an entity.
+    pub fn of<'a>(&'a self, entity: &'a str, column: &'a str) -> impl Iterator<Item = &'a Lineage> {
+        self.entities
+            .iter()
+            .filter(move |l| l.entity == entity && l.column == column)
+    }
+
+    /// A view's column followed through the entities to the sources' fields: per source and path the stronger way.
+    pub fn fields_of<'a>(&'a self, view: &'a ViewLineage) -> BTreeMap<(&'a str, &'a str), Dependence> {
+        let mut fields = BTreeMap::new();
+        for origin in &view.origins {
+            // `source` holds what decides on an entity's rows, and nothing else.
+            for lineage in self.of(&origin.entity, origin.column.as_deref().unwrap_or("source")) {
+                for field in &lineage.origins {
+                    let dependence = origin.dependence.through(field.dependence);
+                    let known = fields
+                        .entry((lineage.source.as_str(), field.path.as_str()))
+                        .or_insert(dependence);
+                    *known = (*known).max(dependence);
+                }
+            }
+        }
+        fields
+    }
+
+    fn unknown(&self, name: &str) -> Error {
+        let error = Error::project(format!("there is no column `{name}`"));
+        let table = table_of(name);
+        let known = || self.asked.iter().map(String::as_str);
+        let columns: Vec<&str> = known().filter(|known| table_of(known) == table).collect();
+        let hint = match name.split_once('.') {
+            Some((_, column)) if !columns.is_empty() => did_you_mean(
+                column,
+                columns.iter().filter_map(|known| Some(known.split_once('.')?.1)),
+            ),
+            _ => did_you_mean(name, known()).or_else(|| did_you_mean(table, known().map(table_of))),
+        };
+        let hint = match hint {
+            Some(hint) => hint,
+            None if columns.is_empty() => "name a column of an entity or a view, as table.column".to_owned(),
+            None => format!("there are {}", columns.join(", ")),
+        };
+        error.hint(hint)
+    }
+}
+
+/// `table` of `table.column` or of `table`.
+fn table_of(name: &str) -> &str {
+    name.split_once('.').map_or(name, |(table, _)| table)
+}

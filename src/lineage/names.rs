@@ -1,0 +1,156 @@
+//! What PostgreSQL's SQL names: the words in it, for SQL that can't be planned, and the columns that
+//! a query returns, called as PostgreSQL calls them.
+
+use std::collections::BTreeSet;
+
+use datafusion::sql::sqlparser::ast::{CastKind, DataType, Expr, Ident, Query, Select, SelectItem, SetExpr};
+use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
+
+/// Every word of the SQL that might name something, also within strings, but not in comments.
+pub(super) fn words(sql: &str) -> BTreeSet<String> {
+    let Ok(tokens) = Tokenizer::new(&PostgreSqlDialect {}, sql).tokenize() else {
+        return parts(sql).collect();
+    };
+    let mut words = BTreeSet::new();
+    for token in tokens {
+        match token {
+            Token::Whitespace(_) => {}
+            Token::Word(word) if word.quote_style.is_some() => {
+                words.insert(word.value);
+            }
+            Token::DollarQuotedString(text) => words.extend(self::words(&text.value)),
+            other => words.extend(parts(&other.to_string())),
+        }
+    }
+    words
+}
+
+fn parts(text: &str) -> impl Iterator<Item = String> {
+    let parts = text.split(|c: char| !c.is_alphanumeric() && c != '_' && c != '$');
+    parts.filter(|part| !part.is_empty()).map(str::to_lowercase)
+}
+
+/// The names of the columns that a query returns; `None` where they depend on the tables (`*`).
+pub(super) fn output(query: &Query) -> Option<Vec<String>> {
+    let names: Option<Vec<String>> = select(&query.body)?.projection.iter().map(item).collect();
+    names.filter(|names| !names.is_empty())
+}
+
+fn select(body: &SetExpr) -> Option<&Select> {
+    match body {
+        SetExpr::Select(select) => Some(select),
+        SetExpr::Query(query) => select(&query.body),
+        SetExpr::SetOperation { left, .. } => select(left),
+        _ => None,
+    }
+}
+
+fn item(item: &SelectItem) -> Option<String> {
+    match item {
+        SelectItem::ExprWithAlias { alias, .. } => Some(identifier(alias)),
+        SelectItem::UnnamedExpr(expression) => Some(column(expression).unwrap_or_else(|| "?column?".to_owned())),
+        SelectItem::ExprWithAliases { .. } | SelectItem::QualifiedWildcard(..) | SelectItem::Wildcard(_) => None,
+    }
+}
+
+/// How PostgreSQL calls a column without alias (its `FigureColname`, src/backend/parser/parse_target.c).
+fn column(expression: &Expr) -> Option<String> {
+    match expression {
+        Expr::Identifier(ident) => Some(identifier(ident)),
+        Expr::CompoundIdentifier(parts) => parts.last().map(identifier),
+        Expr::Function(function) => function.name.0.last()?.as_ident().map(identifier),
+        Expr::Cast {
+            expr,
+            data_type,
+            kind: CastKind::Cast | CastKind::DoubleColon,
+            ..
+        } => column(expr).or_else(|| Some(type_name(data_type))),
+        Expr::Nested(inner) | Expr::Collate { expr: inner, .. } | Expr::AtTimeZone { timestamp: inner, .. } => {
+            column(inner)
+        }
+        Expr::CompoundFieldAccess { root, .. } => column(root),
+        Expr::Case { else_result, .. } => else_result
+            .as_deref()
+            .and_then(column)
+            .or_else(|| Some("case".to_owned())),
+        Expr::Subquery(query) => output(query)?.into_iter().next(),
+        Expr::Exists { .. } => Some("exists".to_owned()),
+        Expr::Extract { .. } => Some("extract".to_owned()),
+        Expr::Substring { .. } => Some("substring".to_owned()),
+        Expr::Position { .. } => Some("position".to_owned()),
+        Expr::Overlay { .. } => Some("overlay".to_owned()),
+        Expr::Ceil { .. } => Some("ceil".to_owned()),
+        Expr::Floor { .. } => Some("floor".to_owned()),
+        Expr::Array(_) => Some("array".to_owned()),
+        _ => None,
+    }
+}
+
+fn type_name(data_type: &DataType) -> String {
+    let text = data_type.to_string().to_lowercase();
+    let base = text.split('(').next().unwrap_or_default().trim();
+    match base {
+        "int" | "integer" => "int4",
+        "bigint" => "int8",
+        "smallint" => "int2",
+        "boolean" => "bool",
+        "double precision" => "float8",
+        "real" => "float4",
+        "decimal" => "numeric",
+        "character varying" => "varchar",
+        other => other,
+    }
+    .to_owned()
+}
+
+/// As PostgreSQL folds identifiers: to lower case unless quoted.
+pub(super) fn identifier(ident: &Ident) -> String {
+    if ident.quote_style.is_some() {
+        ident.value.clone()
+    } else {
+        ident.value.to_lowercase()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use datafusion::sql::sqlparser::ast::Statement;
+    use datafusion::sql::sqlparser::parser::Parser;
+
+    use super::*;
+
+    #[test]
+    fn words_stand_in_code_and_strings_but_not_in_comments() {
+        let sql = "-- visits\nselect \"Odd name\", x.y from Patients /* treatments */ \
+                   where f('select 1 from diagnoses') = $body$ update labs $body$";
+        let words = words(sql);
+        for word in ["Odd name", "x", "y", "patients", "diagnoses", "labs"] {
+            assert!(words.contains(word), "{word} of {words:?}");
+        }
+        assert!(!words.contains("visits") && !words.contains("treatments"), "{words:?}");
+    }
+
+    #[test]
+    fn broken_sql_still_has_words() {
+        assert!(words("select 'open from patients").contains("patients"));
+    }
+
+    #[test]
+    fn columns_are_called_as_postgresql_calls_them() {
+        let sql = "select a, t.b, C, count(*), x::date, null::int, (d), case when a then b end, case 1 when 2 then 3 else e end,
+                   1 + 1, extract(year from f), (select g from h), coalesce(i, 1) as \"J\" from t";
+        let Ok([Statement::Query(query)]) =
+            <[Statement; 1]>::try_from(Parser::parse_sql(&PostgreSqlDialect {}, sql).unwrap())
+        else {
+            panic!("one query")
+        };
+        let names = output(&query).unwrap();
+        assert_eq!(
+            names,
+            [
+                "a", "b", "c", "count", "x", "int4", "d", "case", "e", "?column?", "extract", "g", "J"
+            ]
+        );
+    }
+}

@@ -1,0 +1,361 @@
+//! What the rows and columns of a query derive from, from its logical plan as the SQL planner made
+//! it. A node that is not known here derives, in every column, from all that it reads.
+
+use std::collections::BTreeMap;
+
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::{DFSchema, JoinType};
+use datafusion::error::{DataFusionError, Result};
+use datafusion::logical_expr::logical_plan::{
+    Aggregate, Distinct, DistinctOn, Join, RecursiveQuery, TableScan, Unnest, Values, Window,
+};
+use datafusion::logical_expr::utils::grouping_set_to_exprlist;
+use datafusion::logical_expr::{Expr, LogicalPlan};
+
+use super::expression::Scope;
+use super::shape::{Deps, Relation, Shape};
+
+/// A table that a query may read.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Table {
+    pub columns: Vec<(String, Shape)>,
+    /// What decides which rows it has.
+    pub rows: Deps,
+    /// What decides on their order alone.
+    pub order: Deps,
+}
+
+/// The tables of a query by name.
+pub(super) type Tables = BTreeMap<String, Table>;
+
+/// What the columns of a plan derive from, in the order of its schema.
+pub(super) fn analyze(plan: &LogicalPlan, tables: &Tables) -> Result<Relation> {
+    Analysis {
+        tables,
+        working: Vec::new(),
+    }
+    .relation(plan, None)
+}
+
+/// One reading of a plan.
+pub(super) struct Analysis<'a> {
+    tables: &'a Tables,
+    /// The recursive queries around, by name, with what is known of them so far.
+    working: Vec<(String, Relation)>,
+}
+
+impl Analysis<'_> {
+    /// `outer` are the rows around a subquery.
+    pub fn relation(&self, plan: &LogicalPlan, outer: Option<&Scope<'_>>) -> Result<Relation> {
+        match plan {
+            LogicalPlan::TableScan(scan) => self.scan(scan, outer),
+            LogicalPlan::Projection(node) => {
+                let input = self.relation(&node.input, outer)?;
+                let scope = scope(node.input.schema(), &input, outer);
+                let columns = self.each(&node.expr, &scope)?;
+                Ok(input.with_columns(columns))
+            }
+            LogicalPlan::SubqueryAlias(node) => self.relation(&node.input, outer),
+            LogicalPlan::Subquery(node) => self.relation(&node.subquery, outer),
+            LogicalPlan::Filter(node) => {
+                let input = self.relation(&node.input, outer)?;
+                let deps = self.all_of([&node.predicate], &scope(node.input.schema(), &input, outer))?;
+                Ok(input.rows_by(&deps))
+            }
+            LogicalPlan::Sort(node) => {
+                let input = self.relation(&node.input, outer)?;
+                let deps = self.all_of_sorts(&node.expr, &scope(node.input.schema(), &input, outer))?;
+                Ok(input.rows_by(&deps))
+            }
+            LogicalPlan::Limit(node) => {
+                let input = self.relation(&node.input, outer)?;
+                let bounds = node.skip.as_deref().into_iter().chain(node.fetch.as_deref());
+                let deps = self
+                    .all_of(bounds, &scope(node.input.schema(), &input, outer))?
+                    .and(&input.order);
+                Ok(input.rows_by(&deps))
+            }
+            LogicalPlan::Repartition(node) => self.relation(&node.input, outer),
+            LogicalPlan::Window(node) => self.windows(node, outer),
+            LogicalPlan::Aggregate(node) => self.aggregates(node, outer),
+            LogicalPlan::Unnest(node) => Ok(unnested(node, &self.relation(&node.input, outer)?)),
+            LogicalPlan::Join(node) => self.join(node, outer),
+            LogicalPlan::Union(node) => {
+                let width = node.schema.fields().len();
+                let inputs = node
+                    .inputs
+                    .iter()
+                    .map(|input| self.relation(input, outer))
+                    .collect::<Result<Vec<_>>>()?;
+                Ok(either(inputs, width))
+            }
+            LogicalPlan::Distinct(Distinct::All(input)) => {
+                let input = self.relation(input, outer)?;
+                let all = input.all();
+                Ok(input.rows_by(&all))
+            }
+            LogicalPlan::Distinct(Distinct::On(node)) => self.distinct_on(node, outer),
+            LogicalPlan::EmptyRelation(node) => {
+                Ok(Relation::default().with_columns(vec![Shape::constant(); node.schema.fields().len()]))
+            }
+            LogicalPlan::Values(node) => self.values(node, outer),
+            LogicalPlan::RecursiveQuery(node) => self.recursive(node, outer),
+            other => self.unknown(other, outer),
+        }
+    }
+
+    fn each<'e>(&self, expressions: impl IntoIterator<Item = &'e Expr>, scope: &Scope<'_>) -> Result<Vec<Shape>> {
+        expressions
+            .into_iter()
+            .map(|expression| self.expression(expression, scope))
+            .collect()
+    }
+
+    fn scan(&self, scan: &TableScan, outer: Option<&Scope<'_>>) -> Result<Relation> {
+        let name = scan.table_name.table();
+        if let Some((_, relation)) = self.working.iter().rev().find(|(working, _)| working == name) {
+            return Ok(relation.clone());
+        }
+        let table = self
+            .tables
+            .get(name)
+            .ok_or_else(|| DataFusionError::Plan(format!("lineage knows no table {name}")))?;
+        let column = |name: &str| {
+            // What the engine adds (`_record`) holds nothing of the data.
+            table
+                .columns
+                .iter()
+                .find(|(n, _)| n == name)
+                .map_or_else(Shape::constant, |(_, shape)| shape.clone())
+        };
+        let columns = scan
+            .projected_schema
+            .fields()
+            .iter()
+            .map(|field| column(field.name()))
+            .collect();
+        let relation = Relation {
+            columns,
+            rows: table.rows.indirect(),
+            order: table.order.clone(),
+        };
+        let deps = self.all_of(&scan.filters, &scope(&scan.projected_schema, &relation, outer))?;
+        Ok(relation.rows_by(&deps))
+    }
+
+    fn windows(&self, node: &Window, outer: Option<&Scope<'_>>) -> Result<Relation> {
+        let mut input = self.relation(&node.input, outer)?;
+        let scope = scope(node.input.schema(), &input, outer);
+        let added = self.each(&node.window_expr, &scope)?;
+        // Rows are sorted for a window, and are not sorted back.
+        let mut order = Deps::default();
+        for expression in &node.window_expr {
+            expression.apply(|part| {
+                if let Expr::WindowFunction(function) = part {
+                    order.add(&self.all_of(&function.params.partition_by, &scope)?);
+                    order.add(&self.all_of_sorts(&function.params.order_by, &scope)?);
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })?;
+        }
+        input.columns.extend(added);
+        input.order.add(&order);
+        Ok(input)
+    }
+
+    fn aggregates(&self, node: &Aggregate, outer: Option<&Scope<'_>>) -> Result<Relation> {
+        let input = self.relation(&node.input, outer)?;
+        let scope = scope(node.input.schema(), &input, outer);
+        let groups = self.all_of(&node.group_expr, &scope)?;
+        let mut columns = self.each(grouping_set_to_exprlist(&node.group_expr)?, &scope)?;
+        let aggregates = self.each(&node.aggr_expr, &scope)?;
+        // Grouping sets have a column of their own that says which set a row is of.
+        while columns.len() + aggregates.len() < node.schema.fields().len() {
+            columns.push(Shape::Leaf(groups.indirect()));
+        }
+        columns.extend(aggregates);
+        Ok(input.with_columns(columns).rows_by(&groups))
+    }
+
+    fn distinct_on(&self, node: &DistinctOn, outer: Option<&Scope<'_>>) -> Result<Relation> {
+        let input = self.relation(&node.input, outer)?;
+        let scope = scope(node.input.schema(), &input, outer);
+        let mut chosen = self.all_of(&node.on_expr, &scope)?.and(&input.order);
+        chosen.add(&self.all_of_sorts(node.sort_expr.as_deref().unwrap_or_default(), &scope)?);
+        let columns = self.each(&node.select_expr, &scope)?;
+        Ok(input.with_columns(columns).rows_by(&chosen))
+    }
+
+    fn join(&self, node: &Join, outer: Option<&Scope<'_>>) -> Result<Relation> {
+        let left = self.relation(&node.left, outer)?;
+        let left_scope = scope(node.left.schema(), &left, outer);
+        // A lateral right side sees the rows of the left one.
+        let right = self.relation(&node.right, Some(&left_scope))?;
+        let right_scope = scope(node.right.schema(), &right, outer);
+
+        let mut condition = left.rows.clone().and(&right.rows);
+        condition.add(&self.all_of(node.on.iter().map(|(left, _)| left), &left_scope)?);
+        condition.add(&self.all_of(node.on.iter().map(|(_, right)| right), &right_scope)?);
+        if let Some(filter) = &node.filter {
+            let nothing = Deps::default();
+            let columns: Vec<Shape> = left.columns.iter().chain(&right.columns).cloned().collect();
+            let deps = match node.left.schema().join(node.right.schema()) {
+                Ok(schema) => self.all_of(
+                    [filter],
+                    &Scope {
+                        schema: &schema,
+                        columns: &columns,
+                        order: &nothing,
+                        outer,
+                    },
+                )?,
+                Err(_) => left.all().and(&right.all()),
+            };
+            condition.add(&deps);
+        }
+
+        let mark = || vec![Shape::Leaf(condition.indirect())];
+        let columns = match node.join_type {
+            JoinType::LeftSemi | JoinType::LeftAnti => left.columns,
+            JoinType::RightSemi | JoinType::RightAnti => right.columns,
+            JoinType::LeftMark => [left.columns, mark()].concat(),
+            JoinType::RightMark => [right.columns, mark()].concat(),
+            JoinType::Inner | JoinType::Left | JoinType::Right | JoinType::Full => {
+                [left.columns, right.columns].concat()
+            }
+        };
+        let order = left.order.and(&right.order);
+        Ok(Relation {
+            columns,
+            rows: Deps::default(),
+            order,
+        }
+        .rows_by(&condition))
+    }
+
+    fn values(&self, node: &Values, outer: Option<&Scope<'_>>) -> Result<Relation> {
+        let nothing = DFSchema::empty();
+        let scope = Scope {
+            schema: &nothing,
+            columns: &[],
+            order: &Deps::default(),
+            outer,
+        };
+        let mut columns = vec![Shape::constant(); node.schema.fields().len()];
+        for row in &node.values {
+            for (column, value) in columns.iter_mut().zip(self.each(row, &scope)?) {
+                *column = std::mem::replace(column, Shape::constant()).or(value);
+            }
+        }
+        Ok(Relation::default().with_columns(columns))
+    }
+
+    /// Reads the recursive term again until it adds nothing; nested values count as a whole, so that this ends.
+    fn recursive(&self, node: &RecursiveQuery, outer: Option<&Scope<'_>>) -> Result<Relation> {
+        let width = node.schema.fields().len();
+        let mut known = flat(self.relation(&node.static_term, outer)?);
+        loop {
+            let mut working = self.working.clone();
+            working.push((node.name.clone(), known.clone()));
+            let inner = Analysis {
+                tables: self.tables,
+                working,
+            };
+            let step = flat(inner.relation(&node.recursive_term, outer)?);
+            let mut next = either(vec![known.clone(), step], width);
+            if node.is_distinct {
+                let all = next.all();
+                next = next.rows_by(&all);
+            }
+            if next == known {
+                return Ok(known);
+            }
+            known = next;
+        }
+    }
+
+    fn unknown(&self, plan: &LogicalPlan, outer: Option<&Scope<'_>>) -> Result<Relation> {
+        let mut all = Deps::default();
+        for input in plan.inputs() {
+            let relation = self.relation(input, outer)?;
+            all.add(&relation.all());
+            all.add(&self.all_of(&plan.expressions(), &scope(input.schema(), &relation, outer))?);
+        }
+        let columns = vec![Shape::Leaf(all.clone()); plan.schema().fields().len()];
+        Ok(Relation {
+            columns,
+            rows: all.indirect(),
+            order: Deps::default(),
+        })
+    }
+}
+
+fn scope<'a>(schema: &'a DFSchema, relation: &'a Relation, outer: Option<&'a Scope<'a>>) -> Scope<'a> {
+    Scope {
+        schema,
+        columns: &relation.columns,
+        order: &relation.order,
+        outer,
+    }
+}
+
+/// Rows that come from any of the inputs, column by column.
+fn either(inputs: Vec<Relation>, width: usize) -> Relation {
+    let mut result = Relation::default().with_columns(vec![Shape::constant(); width]);
+    for input in inputs {
+        result.rows.add(&input.rows);
+        result.order.add(&input.order);
+        if input.columns.len() == width {
+            let columns = result.columns.into_iter().zip(input.columns);
+            result.columns = columns.map(|(a, b)| a.or(b)).collect();
+        } else {
+            let all = input.all();
+            result.columns = result.columns.into_iter().map(|column| column.with(&all)).collect();
+        }
+    }
+    result
+}
+
+fn flat(relation: Relation) -> Relation {
+    let columns = relation
+        .columns
+        .iter()
+        .map(|column| Shape::Leaf(column.all()))
+        .collect();
+    relation.with_columns(columns)
+}
+
+/// Each output column is an input column as it was, an element of it at some depth, or one of its fields in their order.
+fn unnested(node: &Unnest, input: &Relation) -> Relation {
+    let mut rows = input.rows.clone();
+    let mut columns = Vec::with_capacity(node.dependency_indices.len());
+    let mut seen: BTreeMap<usize, usize> = BTreeMap::new();
+    for &index in &node.dependency_indices {
+        let nth = seen.entry(index).or_default();
+        let shape = input
+            .columns
+            .get(index)
+            .cloned()
+            .unwrap_or_else(|| Shape::Leaf(input.all()));
+        let mut lists = node.list_type_columns.iter().filter(|(i, _)| *i == index);
+        columns.push(if let Some((_, list)) = lists.nth(*nth) {
+            let mut shape = shape;
+            for _ in 0..list.depth {
+                let (element, own) = shape.element();
+                rows.add(&own.indirect());
+                shape = element;
+            }
+            shape
+        } else if node.struct_type_columns.contains(&index) {
+            shape.nth_field(*nth)
+        } else {
+            shape
+        });
+        *nth += 1;
+    }
+    Relation {
+        columns,
+        rows,
+        order: input.order.clone(),
+    }
+}

@@ -1,0 +1,222 @@
+//! The report of what ends where, over the shipped project with classes and masks.
+
+use super::*;
+
+fn class(fields: &mut [Field], path: &[&str], phi: PhiClass, mask: Option<MaskKind>, reason: Option<&str>) {
+    let field = fields.iter_mut().find(|field| field.name == path[0]).unwrap();
+    let privacy = Privacy {
+        phi: Some(phi),
+        mask,
+        domain: None,
+        reason: reason.map(str::to_owned),
+    };
+    match (&mut field.field_type, &path[1..]) {
+        (_, []) => field.privacy = privacy,
+        (FieldType::Struct(inner), rest) => class(inner, rest, phi, mask, reason),
+        (FieldType::List(item), rest) => match &mut item.field_type {
+            FieldType::Struct(inner) => class(inner, rest, phi, mask, reason),
+            _ => unreachable!(),
+        },
+        _ => unreachable!(),
+    }
+}
+
+fn masked() -> Project {
+    let mut project = super::shipped::shipped();
+    for source in &mut project.sources {
+        let fields = &mut source.schema;
+        class(
+            fields,
+            &["patient_id"],
+            PhiClass::Identifier,
+            Some(MaskKind::Hash),
+            None,
+        );
+        class(
+            fields,
+            &["visits", "date"],
+            PhiClass::Date,
+            Some(MaskKind::DateShift),
+            None,
+        );
+        class(
+            fields,
+            &["visits", "provider_notes", "text"],
+            PhiClass::FreeText,
+            None,
+            None,
+        );
+        class(fields, &["visits", "diagnoses", "code"], PhiClass::None, None, None);
+    }
+    class(
+        &mut project.sources[0].schema,
+        &["name"],
+        PhiClass::Name,
+        Some(MaskKind::Keep),
+        Some("published anyway"),
+    );
+    project
+}
+
+fn found<'a>(list: &'a [Exposure], source: &str, path: &str) -> &'a Exposure {
+    list.iter()
+        .find(|e| e.field.source == source && e.field.path == path)
+        .expect(path)
+}
+
+fn columns(reached: &[Reach], dependence: Dependence) -> Vec<&str> {
+    reached
+        .iter()
+        .filter(|r| r.dependence == dependence)
+        .map(|r| r.column.as_str())
+        .collect()
+}
+
+#[tokio::test]
+async fn what_of_which_class_ends_where() {
+    let project = masked();
+    let report = privacy_report(&lineage(&project).await, &project);
+
+    let id = found(&report.classed, "source_b", "patient_id");
+    assert_eq!(
+        columns(&id.entities, Dependence::Direct),
+        ["patients.patient_id", "visits.patient_id"]
+    );
+    assert!(columns(&id.views, Dependence::Direct).contains(&"readmissions_within_30_days.patient_id"));
+    assert!(columns(&id.views, Dependence::Indirect).contains(&"patient_treatment_summary.name"));
+
+    let text = found(&report.classed, "source_a", "visits[].provider_notes.text");
+    assert_eq!(
+        text.field.mask,
+        Some(MaskKind::Null),
+        "free text is nulled unless told otherwise"
+    );
+    assert_eq!(
+        columns(&text.views, Dependence::Direct),
+        ["visits_current.provider_notes_text"]
+    );
+
+    let kept: Vec<_> = report
+        .kept()
+        .map(|e| (e.field.path.as_str(), e.field.reason.as_deref()))
+        .collect();
+    assert_eq!(kept, [("name", Some("published anyway"))]);
+
+    let unclassed: Vec<String> = report
+        .unclassed
+        .iter()
+        .map(|e| format!("{}: {}", e.field.source, e.field.path))
+        .collect();
+    assert!(unclassed.contains(&"source_b: name".to_owned()), "{unclassed:?}");
+    assert!(
+        !unclassed.iter().any(|f| f.ends_with("code") || f == "source_a: name"),
+        "{unclassed:?}"
+    );
+    assert_eq!(
+        report.classes().into_iter().collect::<Vec<_>>(),
+        [
+            PhiClass::Identifier,
+            PhiClass::Name,
+            PhiClass::Date,
+            PhiClass::FreeText,
+            PhiClass::None
+        ]
+    );
+}
+
+#[tokio::test]
+async fn the_batch_date_counts_as_a_date_where_dates_are_shifted() {
+    let mut project = masked();
+    let report = privacy_report(&lineage(&project).await, &project);
+    let date = report.batch_date.as_ref().unwrap();
+    assert_eq!(date.shifted, ["source_a: visits[].date", "source_b: visits[].date"]);
+    let tables = [
+        "diagnoses.batch_date",
+        "patients.batch_date",
+        "treatments.batch_date",
+        "visits.batch_date",
+    ];
+    assert_eq!(columns(&date.entities, Dependence::Direct), tables);
+    let shown = columns(&date.views, Dependence::Direct);
+    for column in [
+        "visits_current.batch_date",
+        "patients_current.created_date",
+        "patients_as_of.updated_date",
+    ] {
+        assert!(shown.contains(&column), "{column} of {shown:?}");
+    }
+    assert!(!shown.contains(&"patient_treatment_summary.name"));
+    assert!(
+        report.to_text().contains("a date that no mask covers"),
+        "{}",
+        report.to_text()
+    );
+
+    for source in &mut project.sources {
+        class(
+            &mut source.schema,
+            &["visits", "date"],
+            PhiClass::Date,
+            Some(MaskKind::Year),
+            None,
+        );
+    }
+    assert!(privacy_report(&lineage(&project).await, &project).batch_date.is_none());
+}
+
+#[tokio::test]
+async fn a_filter_on_a_sensitive_field_shows_and_an_unused_field_too() {
+    let mut source = source(
+        "s",
+        "id, hiv, ssn, tags[:string]",
+        &[("t", "SELECT id AS out FROM source WHERE hiv = 'pos'")],
+    );
+    class(
+        &mut source.schema,
+        &["hiv"],
+        PhiClass::Quasi,
+        Some(MaskKind::Redact),
+        None,
+    );
+    class(
+        &mut source.schema,
+        &["ssn"],
+        PhiClass::Identifier,
+        Some(MaskKind::Hash),
+        None,
+    );
+    class(
+        &mut source.schema,
+        &["tags"],
+        PhiClass::Quasi,
+        Some(MaskKind::Redact),
+        None,
+    );
+    let project = project(vec![entity("t", "out")], vec![source], vec![]);
+    let report = privacy_report(&lineage(&project).await, &project);
+    assert_eq!(
+        columns(&found(&report.classed, "s", "hiv").entities, Dependence::Indirect),
+        ["t.out"]
+    );
+    assert!(!found(&report.classed, "s", "ssn").reaches());
+    assert_eq!(found(&report.classed, "s", "tags[]").field.mask, Some(MaskKind::Redact));
+    assert_eq!(
+        report.to_text(),
+        "privacy profile: custom\n\n\
+         identifier\n\
+         └─ s: ssn (mask hash)\n   \
+            └─ reaches no table\n\n\
+         quasi\n\
+         ├─ s: hiv (mask redact)\n\
+         │  └─ tables, indirect: t\n\
+         └─ s: tags[] (mask redact)\n   \
+            └─ reaches no table\n\n\
+         without a class, and in a table\n\
+         └─ s: id (no mask)\n   \
+            └─ tables, direct: t.out"
+    );
+    let json = report.to_json();
+    assert_eq!(json["classed"][1]["path"], "hiv");
+    assert_eq!(json["classed"][1]["entities"][0]["dependence"], "indirect");
+    assert_eq!(json["batch_date"], serde_json::Value::Null);
+}

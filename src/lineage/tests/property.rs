@@ -1,0 +1,122 @@
+//! What lineage is for: a field that is not in a column's lineage can change as it likes, and the
+//! column stays the same. Random SQL is run twice, on records that differ in all those fields at once.
+
+use datafusion::arrow::array::{ArrayRef, AsArray, RecordBatch};
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::DataType;
+use futures::{StreamExt, TryStreamExt, stream};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use serde_json::Value;
+
+use super::random_sql::Sql;
+use super::records::{batch, changed, record};
+use super::*;
+use crate::ingest;
+use crate::transform::Feed;
+
+const FIELDS: &str = "id, city, hiv, age:int, codes[:string], home{street, zip}, \
+                      visits[code, day:int, tags[:string], note{text, author}]";
+
+/// Seeds tried: `LINEAGE_CASES` of them, from `LINEAGE_SEED` on.
+fn seeds() -> std::ops::Range<u64> {
+    let number = |name: &str| std::env::var(name).ok().and_then(|n| n.parse::<u64>().ok());
+    let first = number("LINEAGE_SEED").unwrap_or(0);
+    first..first + number("LINEAGE_CASES").unwrap_or(100)
+}
+
+#[tokio::test]
+async fn a_field_outside_the_lineage_changes_nothing() {
+    let engine = engine().unwrap();
+    let (mut ran, mut fixed, mut moved) = (0_u64, 0_u64, 0_u64);
+    let cases = seeds().end - seeds().start;
+    for seed in seeds() {
+        let mut random = StdRng::seed_from_u64(seed);
+        let sql = Sql(&mut random).query();
+        let project = project(
+            vec![entity("t", "out, out2")],
+            vec![source("s", FIELDS, &[("t", &sql)])],
+            vec![],
+        );
+        // Not all that is made up here can be planned and run.
+        let source = &project.sources[0];
+        let Ok(lineage) = of_project(&engine, &project).await else {
+            continue;
+        };
+        let prepared = engine.prepare(&project, source, |_, _| Ok(())).await.unwrap().remove(0);
+        let records: Vec<Value> = (0..6).map(|_| record(&mut random)).collect();
+        let Some(before) = run(&engine, source, &prepared, &records).await else {
+            continue;
+        };
+        ran += 1;
+        for (index, column) in ["out", "out2"].into_iter().enumerate() {
+            let lineage = lineage.of("t", column).next().unwrap();
+            let inside = |path: &str| lineage.origins.iter().any(|origin| origin.path == path);
+            let outside = |path: &str| !inside(path);
+            let changed = changed(&records, &source.schema, &outside, seed);
+            fixed += u64::from(changed != records);
+            let Some(after) = run(&engine, source, &prepared, &changed).await else {
+                panic!("seed {seed}: the same query fails on other records\n{sql}")
+            };
+            assert_eq!(
+                before[index],
+                after[index],
+                "seed {seed}: {column} derives from more than {}\n{sql}",
+                shown(lineage)
+            );
+            let changed = self::changed(&records, &source.schema, &inside, seed);
+            moved += u64::from(
+                run(&engine, source, &prepared, &changed)
+                    .await
+                    .is_some_and(|after| before[index] != after[index]),
+            );
+        }
+    }
+    // Else this proves nothing.
+    println!("{ran} of {cases} queries, {fixed} outside changes moved nothing, {moved} inside changes moved a column");
+    assert!(ran * 2 > cases, "only {ran} of {cases} queries ran");
+    assert!(fixed > ran, "only {fixed} changes outside the lineage in {ran} queries");
+    assert!(
+        moved > ran / 2,
+        "only {moved} changes inside the lineage were seen in {ran} queries"
+    );
+}
+
+/// The values of both columns, sorted: SQL promises no order; `None` where running fails.
+async fn run(
+    engine: &Engine,
+    source: &Source,
+    prepared: &Prepared,
+    records: &[Value],
+) -> Option<[Vec<Option<String>>; 2]> {
+    let schema = ingest::arrow_schema(source);
+    let input = batch(&schema, source, records);
+    let feed = Feed::own(schema, move || {
+        stream::iter([Ok(input.slice(0, 2)), Ok(input.slice(2, 4))]).boxed()
+    });
+    let day = Batch {
+        source: "s".into(),
+        date: "2023-05-02".parse().unwrap(),
+    };
+    let rows: Vec<RecordBatch> = engine
+        .execute(prepared, &day, feed)
+        .await
+        .ok()?
+        .try_collect()
+        .await
+        .ok()?;
+    Some([0, 1].map(|column| {
+        let mut values: Vec<_> = rows.iter().flat_map(|batch| texts(batch.column(column))).collect();
+        values.sort();
+        values
+    }))
+}
+
+fn texts(column: &ArrayRef) -> Vec<Option<String>> {
+    cast(column, &DataType::Utf8)
+        .unwrap()
+        .as_string::<i32>()
+        .iter()
+        .map(|text| text.map(str::to_owned))
+        .collect()
+}

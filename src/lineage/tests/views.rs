@@ -1,0 +1,130 @@
+//! Views over views, and SQL that DataFusion can't plan.
+
+use super::*;
+
+async fn of(views: Vec<View>) -> ProjectLineage {
+    let sql = "SELECT id, city, hiv FROM source";
+    let tables = vec![entity("people", "id, city, hiv"), entity("labs", "id, code, day:date")];
+    let source = source("s", "id, city, hiv", &[("people", sql)]);
+    lineage(&project(tables, vec![source], views)).await
+}
+
+fn a_view(name: &str, sql: &str) -> View {
+    view(ViewKind::View, name, sql)
+}
+
+#[tokio::test]
+async fn a_view_over_a_view_is_followed_through() {
+    let lineage = of(vec![
+        a_view("above", "select c as d, count(*) from below where c <> '' group by 1;"),
+        a_view("below", "select city as c, hiv from people where hiv = 'pos'"),
+    ])
+    .await;
+    assert_eq!(
+        shown_view(&lineage, "above.d"),
+        "people.city | people.hiv people.(rows)"
+    );
+    assert_eq!(
+        shown_view(&lineage, "above.count"),
+        "| people.city people.hiv people.(rows)"
+    );
+    assert_eq!(shown_view(&lineage, "below.hiv"), "people.hiv | people.(rows)");
+}
+
+#[tokio::test]
+async fn what_can_not_be_planned_counts_whole() {
+    let people = "people.batch_date people.city people.hiv people.id people.source | people.(rows)";
+    let both = "labs.batch_date labs.code labs.day labs.id labs.source \
+                people.batch_date people.city people.hiv people.id people.source | labs.(rows) people.(rows)";
+    let lineage = of(vec![
+        a_view("whole_row", "select p as row_of, id from people p"),
+        a_view("sideways", "select x.id, string_agg(pg_typeof(x)::text, ',') as t from people, lateral (select * from labs where labs.id = people.id) x group by 1"),
+        a_view("above", "select id as same from sideways"),
+        a_view("broken", "select from where people"),
+        a_view("aside", "select * from whole_row, generate_subscripts(array[1], 1)"),
+    ])
+    .await;
+    assert_eq!(shown_view(&lineage, "whole_row.id"), format!("{people} approximate"));
+    assert_eq!(shown_view(&lineage, "sideways.t"), format!("{both} approximate"));
+    // Planned itself, but over a view that is not.
+    assert_eq!(shown_view(&lineage, "above.same"), format!("{both} approximate"));
+    assert_eq!(shown_view(&lineage, "broken.*"), format!("{people} approximate"));
+    assert_eq!(shown_view(&lineage, "aside.*"), format!("{people} approximate"));
+}
+
+#[tokio::test]
+async fn views_that_name_each_other_end() {
+    let lineage = of(vec![
+        a_view("one", "select pg_typeof(two) from two"),
+        a_view("two", "select pg_typeof(one), id from people, one"),
+    ])
+    .await;
+    let people = "people.batch_date people.city people.hiv people.id people.source | people.(rows)";
+    assert_eq!(shown_view(&lineage, "one.pg_typeof"), format!("{people} approximate"));
+    assert_eq!(shown_view(&lineage, "two.id"), format!("{people} approximate"));
+}
+
+#[tokio::test]
+async fn functions() {
+    let function = |name: &str, sql: &str| view(ViewKind::Function, name, sql);
+    let lineage = of(vec![
+        function(
+            "by_city",
+            "create function by_city(wanted text, n int) returns table (who text, rows bigint) language sql as $$
+            select id, count(*) from people where city = wanted group by id limit n $$",
+        ),
+        // The column wins over the parameter of the same name, as in PostgreSQL.
+        function(
+            "shadowed",
+            "create or replace function shadowed(hiv text) returns setof text language sql as $$
+            select id from people where hiv = 'pos' $$",
+        ),
+        function(
+            "scalar",
+            "create function scalar() returns text language sql as 'select max(city) from people'",
+        ),
+        function(
+            "procedural",
+            "create function procedural() returns setof people language plpgsql as $$
+            begin return query execute 'select * from labs'; end $$",
+        ),
+        a_view("uses", "select f.who from by_city('x', 1) f"),
+    ])
+    .await;
+    assert_eq!(
+        shown_view(&lineage, "by_city.who"),
+        "people.id | people.city people.(rows)"
+    );
+    assert_eq!(
+        shown_view(&lineage, "by_city.rows"),
+        "| people.city people.id people.(rows)"
+    );
+    assert_eq!(
+        shown_view(&lineage, "shadowed.shadowed"),
+        "people.id | people.hiv people.(rows)"
+    );
+    assert_eq!(shown_view(&lineage, "scalar.scalar"), "people.city | people.(rows)");
+    let both = "labs.batch_date labs.code labs.day labs.id labs.source \
+                people.batch_date people.city people.hiv people.id people.source | labs.(rows) people.(rows) approximate";
+    assert_eq!(shown_view(&lineage, "procedural.*"), both);
+    assert_eq!(
+        shown_view(&lineage, "uses.who"),
+        "people.id | people.city people.(rows) approximate"
+    );
+}
+
+#[tokio::test]
+async fn rows_of_a_table_lead_to_what_decides_on_them() {
+    let transform = "SELECT city AS id, 'x' AS city, 'y' AS hiv FROM source WHERE hiv = 'pos'";
+    let tables = vec![entity("people", "id, city, hiv")];
+    let views = vec![a_view("counted", "select count(*) as n from people")];
+    let lineage = lineage(&project(
+        tables,
+        vec![source("s", "id, city, hiv", &[("people", transform)])],
+        views,
+    ))
+    .await;
+    assert_eq!(shown_view(&lineage, "counted.n"), "| people.(rows)");
+    let fields: Vec<_> = lineage.fields_of(&lineage.views[0]).into_iter().collect();
+    assert_eq!(fields, [(("s", "hiv"), Dependence::Indirect)]);
+}

@@ -1,0 +1,263 @@
+//! Views and functions of a project, followed to the columns of its entities. Their SQL is
+//! PostgreSQL's: it is planned over empty tables where DataFusion can, and where it can't, whatever
+//! its text names counts with all columns.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::sql::parser::Statement as DfStatement;
+use datafusion::sql::sqlparser::ast::Statement;
+
+use super::body::{self, Body};
+use super::plan::{self, Table, Tables};
+use super::shape::{Atom, Deps, Shape};
+use super::{Dependence, TableOrigin, ViewLineage, names};
+use crate::error::Result;
+use crate::project::{Entity, PgType, Project, View};
+use crate::transform::Engine;
+
+/// The lineage of every view and function, in the project's order.
+pub(super) async fn of_views(engine: &Engine, project: &Project) -> Result<Vec<ViewLineage>> {
+    let mut known = Known::default();
+    for entity in &project.entities {
+        known.add_entity(entity);
+    }
+    let mut pending: Vec<(&View, BTreeSet<String>)> = project
+        .views
+        .iter()
+        .map(|view| (view, names::words(&view.sql)))
+        .collect();
+    let mut done: BTreeMap<&str, Vec<ViewLineage>> = BTreeMap::new();
+    while !pending.is_empty() {
+        // A view after those that it names; of views that name each other any one first.
+        let waits = |(view, words): &(&View, BTreeSet<String>)| {
+            pending
+                .iter()
+                .any(|(other, _)| other.name != view.name && words.contains(&other.name))
+        };
+        let next = pending.iter().position(|one| !waits(one)).unwrap_or(0);
+        let (view, words) = pending.remove(next);
+        done.insert(&view.name, known.view(engine, project, view, &words).await?);
+    }
+    Ok(project
+        .views
+        .iter()
+        .filter_map(|view| done.remove(view.name.as_str()))
+        .flatten()
+        .collect())
+}
+
+/// What is known of tables, views and functions so far.
+#[derive(Default)]
+struct Known {
+    tables: Tables,
+    /// Those that can stand in a plan.
+    schemas: BTreeMap<String, SchemaRef>,
+    approximate: BTreeSet<String>,
+}
+
+impl Known {
+    fn add_entity(&mut self, entity: &Entity) {
+        let mut fields: Vec<Field> = entity
+            .columns
+            .iter()
+            .map(|c| Field::new(&c.name, arrow_type(c.pg_type), c.nullable))
+            .collect();
+        fields.push(Field::new("source", DataType::Utf8, false));
+        fields.push(Field::new("batch_date", DataType::Date32, false));
+        let shape = |column: &str| {
+            Shape::Leaf(Deps::one(
+                Atom::Field(format!("{}.{column}", entity.name)),
+                Dependence::Direct,
+            ))
+        };
+        let columns = fields
+            .iter()
+            .map(|field| (field.name().clone(), shape(field.name())))
+            .collect();
+        let rows = Deps::one(Atom::Rows(entity.name.clone()), Dependence::Indirect);
+        self.tables.insert(
+            entity.name.clone(),
+            Table {
+                columns,
+                rows,
+                order: Deps::default(),
+            },
+        );
+        self.schemas.insert(entity.name.clone(), Arc::new(Schema::new(fields)));
+    }
+
+    async fn view(
+        &mut self,
+        engine: &Engine,
+        project: &Project,
+        view: &View,
+        words: &BTreeSet<String>,
+    ) -> Result<Vec<ViewLineage>> {
+        let body = body::of(view);
+        let planned = match &body {
+            Some(body) => self.planned(engine, view, body).await?,
+            None => None,
+        };
+        let (table, schema) = planned.unwrap_or_else(|| {
+            self.approximate.insert(view.name.clone());
+            self.guessed(project, view, body.as_ref(), words)
+        });
+        if self.approximate.iter().any(|name| words.contains(name)) {
+            self.approximate.insert(view.name.clone());
+        }
+        let lineage = self.lineage(view, &table);
+        self.tables.insert(view.name.clone(), table);
+        if let Some(schema) = schema {
+            self.schemas.insert(view.name.clone(), schema);
+        }
+        Ok(lineage)
+    }
+
+    fn lineage(&self, view: &View, table: &Table) -> Vec<ViewLineage> {
+        let one = |(column, shape): &(String, Shape)| ViewLineage {
+            view: view.name.clone(),
+            kind: view.kind,
+            column: column.clone(),
+            path: view.path.clone(),
+            origins: origins(&shape.all().and(&table.rows.indirect())),
+            approximate: self.approximate.contains(&view.name),
+        };
+        table.columns.iter().map(one).collect()
+    }
+
+    /// From the plan; `None` where DataFusion can't plan it.
+    async fn planned(&self, engine: &Engine, view: &View, body: &Body) -> Result<Option<(Table, Option<SchemaRef>)>> {
+        let Some(plan) = self.plan(engine, &body.query).await? else {
+            return Ok(None);
+        };
+        let Ok(relation) = plan::analyze(&plan, &self.tables) else {
+            return Ok(None);
+        };
+        let fields = plan.schema().fields();
+        let names = match body.names(view) {
+            Some(names) if names.len() == fields.len() => names,
+            _ => fields.iter().map(|field| field.name().clone()).collect(),
+        };
+        let fields: Vec<Field> = names
+            .iter()
+            .zip(fields)
+            .map(|(name, field)| field.as_ref().clone().with_name(name))
+            .collect();
+        let columns = names.into_iter().zip(relation.columns).collect();
+        Ok(Some((
+            Table {
+                columns,
+                rows: relation.rows,
+                order: relation.order,
+            },
+            Some(Arc::new(Schema::new(fields))),
+        )))
+    }
+
+    async fn plan(&self, engine: &Engine, query: &Statement) -> Result<Option<LogicalPlan>> {
+        let tables = self
+            .schemas
+            .iter()
+            .map(|(name, schema)| (name.clone(), Arc::clone(schema)));
+        let session = engine.session_over(tables)?;
+        Ok(session
+            .statement_to_plan(DfStatement::Statement(Box::new(query.clone())))
+            .await
+            .ok())
+    }
+
+    /// Every column derives from every column of everything that the text names.
+    fn guessed(
+        &self,
+        project: &Project,
+        view: &View,
+        body: Option<&Body>,
+        words: &BTreeSet<String>,
+    ) -> (Table, Option<SchemaRef>) {
+        let mut seen = BTreeSet::from([view.name.as_str()]);
+        let all = self.named(project, words, &mut seen);
+        let names = body.and_then(|body| body.names(view));
+        // Of which type a column is can't be told; text stands for it.
+        let schema = names.as_ref().map(|names| {
+            Arc::new(Schema::new(
+                names
+                    .iter()
+                    .map(|name| Field::new(name, DataType::Utf8, true))
+                    .collect::<Vec<_>>(),
+            ))
+        });
+        let names = names.unwrap_or_else(|| vec!["*".to_owned()]);
+        let columns = names.into_iter().map(|name| (name, Shape::Leaf(all.clone()))).collect();
+        (
+            Table {
+                columns,
+                rows: all.indirect(),
+                order: Deps::default(),
+            },
+            schema,
+        )
+    }
+
+    /// All of the tables, views and functions that the words name; those not yet known by their own words.
+    fn named<'p>(&self, project: &'p Project, words: &BTreeSet<String>, seen: &mut BTreeSet<&'p str>) -> Deps {
+        let mut all = Deps::default();
+        for word in words {
+            if let Some(table) = self.tables.get(word) {
+                all = table
+                    .columns
+                    .iter()
+                    .fold(all, |all, (_, shape)| all.and(&shape.all()))
+                    .and(&table.rows.indirect());
+            } else if let Some(view) = project.views.iter().find(|view| view.name == *word)
+                && seen.insert(&view.name)
+            {
+                all.add(&self.named(project, &names::words(&view.sql), seen));
+            }
+        }
+        all
+    }
+}
+
+fn origins(deps: &Deps) -> Vec<TableOrigin> {
+    let origin = |(atom, dependence): (&Atom, Dependence)| match atom {
+        Atom::Field(path) => {
+            let (entity, column) = path.split_once('.')?;
+            Some(TableOrigin {
+                entity: entity.to_owned(),
+                column: Some(column.to_owned()),
+                dependence,
+            })
+        }
+        Atom::Rows(entity) => Some(TableOrigin {
+            entity: entity.clone(),
+            column: None,
+            dependence,
+        }),
+        Atom::Date | Atom::Source => None,
+    };
+    let mut origins: Vec<TableOrigin> = deps.iter().filter_map(origin).collect();
+    origins.sort_by_key(|origin| Reverse(origin.dependence));
+    origins
+}
+
+/// A type to plan with; no value is ever made of it.
+fn arrow_type(pg_type: PgType) -> DataType {
+    match pg_type {
+        PgType::Text | PgType::Varchar(_) | PgType::Jsonb | PgType::Uuid => DataType::Utf8,
+        PgType::Bool => DataType::Boolean,
+        PgType::Int2 => DataType::Int16,
+        PgType::Int4 => DataType::Int32,
+        PgType::Int8 => DataType::Int64,
+        PgType::Float4 => DataType::Float32,
+        PgType::Float8 => DataType::Float64,
+        PgType::Numeric(_) => DataType::Decimal128(38, 10),
+        PgType::Date => DataType::Date32,
+        PgType::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, None),
+        PgType::TimestampTz => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+        PgType::TextArray => DataType::List(Arc::new(Field::new("item", DataType::Utf8, true))),
+    }
+}
