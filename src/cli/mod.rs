@@ -5,7 +5,9 @@ mod check;
 mod completions;
 mod context;
 mod drop;
+mod lineage;
 mod migrate;
+mod privacy;
 mod query;
 mod run;
 mod serve_db;
@@ -78,6 +80,11 @@ enum Command {
     Status(status::Arguments),
     /// Check the whole project without a server
     Check,
+    /// Where columns of tables and views come from
+    Lineage(lineage::Arguments),
+    /// What is known of sensitive fields
+    #[command(subcommand)]
+    Privacy(privacy::Privacy),
     /// Print a completion script for a shell
     Completions(completions::Arguments),
 }
@@ -107,6 +114,8 @@ impl Cli {
             Command::ServeDb(arguments) => serve_db::execute(&global, arguments).await,
             Command::Status(arguments) => status::execute(&global, arguments).await,
             Command::Check => check::execute(&global).await,
+            Command::Lineage(arguments) => lineage::execute(&global, arguments).await,
+            Command::Privacy(privacy) => privacy::execute(&global, privacy).await,
             Command::Completions(arguments) => Ok(completions::execute(&arguments)),
         }
     }
