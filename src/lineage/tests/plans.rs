@@ -178,6 +178,20 @@ async fn aggregates_and_windows() {
     .await;
 }
 
+/// A window leaves the rows in its own order, which matters only to what picks rows by it.
+#[tokio::test]
+async fn the_order_that_a_window_leaves() {
+    let windowed = "(SELECT city, row_number() OVER (PARTITION BY hiv ORDER BY born) AS n FROM source)";
+    for (sql, expected) in [
+        ("SELECT city AS out FROM w", "city |"),
+        ("SELECT city AS out FROM w LIMIT 1", "city | born hiv"),
+        ("SELECT first_value(city) AS out FROM w", "city | born hiv"),
+        ("SELECT DISTINCT ON (city) city AS out FROM w", "city | born hiv"),
+    ] {
+        all(&[(&sql.replace(" w", &format!(" {windowed}")), expected)]).await;
+    }
+}
+
 #[tokio::test]
 async fn joins_and_unions() {
     all(&[
