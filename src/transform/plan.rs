@@ -51,7 +51,10 @@ impl Engine {
         source: &Source,
         accepts: Accepts,
     ) -> std::result::Result<Vec<Prepared>, Vec<Diagnostic>> {
-        let full = mask::visible_schema(source).map_err(|error| error.diagnostics)?;
+        let full = mask::visible_schema(source).map_err(|error| match error.diagnostics {
+            found if found.is_empty() => vec![plain(error.message)],
+            found => found,
+        })?;
         let visible = without_record(&full);
         let session = self.session(visible).map_err(|e| vec![plain(e.to_string())])?;
         let (mut prepared, mut problems) = (Vec::new(), Vec::new());

@@ -24,6 +24,7 @@ fn class(fields: &mut [Field], path: &[&str], phi: PhiClass, mask: Option<MaskKi
 fn masked() -> Project {
     let mut project = super::shipped::shipped();
     for source in &mut project.sources {
+        source.subject = Some("patient_id".into());
         let fields = &mut source.schema;
         class(
             fields,

@@ -1,4 +1,5 @@
 //! A project in a folder of its own, and the binary run in it.
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -39,9 +40,9 @@ impl Project {
     /// Without masks, for tests that tell contents apart by what the tables say.
     #[must_use]
     pub fn in_clear(self) -> Self {
+        let text = Regex::new(", phi: [^}]*").unwrap();
         for source in ["source_a", "source_b"] {
             let path = format!("pipelines/{source}.yaml");
-            let text = Regex::new(", phi: [^}]*").unwrap();
             self.write(&path, text.replace_all(&self.read(&path), "").as_bytes());
         }
         self
@@ -169,7 +170,10 @@ pub fn hashed(value: &str) -> String {
     mac.update(domain.as_bytes());
     mac.update(value.as_bytes());
     let bytes = mac.finalize().into_bytes();
-    bytes[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes[..16].iter().fold(String::new(), |mut hex, byte| {
+        write!(hex, "{byte:02x}").unwrap();
+        hex
+    })
 }
 
 pub fn repository() -> &'static Path {
