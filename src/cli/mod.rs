@@ -6,6 +6,7 @@ mod completions;
 mod context;
 mod drop;
 mod migrate;
+mod quarantine;
 mod query;
 mod run;
 mod serve_db;
@@ -76,6 +77,9 @@ enum Command {
     ServeDb(serve_db::Arguments),
     /// The runs of the last batches
     Status(status::Arguments),
+    /// What was not loaded, and why
+    #[command(subcommand)]
+    Quarantine(quarantine::Quarantine),
     /// Check the whole project without a server
     Check,
     /// Print a completion script for a shell
@@ -106,6 +110,7 @@ impl Cli {
             Command::Query(arguments) => query::execute(&global, arguments).await,
             Command::ServeDb(arguments) => serve_db::execute(&global, arguments).await,
             Command::Status(arguments) => status::execute(&global, arguments).await,
+            Command::Quarantine(quarantine) => quarantine::execute(&global, quarantine).await,
             Command::Check => check::execute(&global).await,
             Command::Completions(arguments) => Ok(completions::execute(&arguments)),
         }

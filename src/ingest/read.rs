@@ -22,10 +22,12 @@ use super::split::{Chunk, CsvScanner, JsonScanner, NdjsonScanner, Scanner, Stopp
 use super::stats::ReadStats;
 use super::{RecordError, parquet};
 use crate::error::{Error, Result};
-use crate::project::{Compression, Format, Input, OnEmpty, OnUnknownField, Source};
+use crate::project::{Compression, Format, Input, OnEmpty, OnMalformed, OnUnknownField, Source};
 
 /// Chunks that wait between the reading thread and the decoding tasks.
 const WAITING: usize = 2;
+/// Refused records that one batch may hold in memory; past it the batch fails, for then its schema is wrong.
+const MOST_REFUSED: usize = 1_000_000;
 
 impl Listing {
     /// Reads the files one after the other and yields their records, in order, as batches of
@@ -53,6 +55,7 @@ pub(super) struct Reading {
     pub stats: Arc<ReadStats>,
     source: Source,
     records: AtomicU64,
+    refused: AtomicU64,
     /// Undeclared fields, per object of the plan.
     unknown: Mutex<Vec<u64>>,
 }
@@ -85,6 +88,7 @@ impl Reading {
             stats,
             source,
             records: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
             unknown,
         })
     }
@@ -106,10 +110,10 @@ impl Reading {
             .boxed()
     }
 
-    /// What a bad record does: it fails the batch.
+    /// What a bad record does: it is refused, or it fails the batch.
     fn accept(&self, decoded: Decoded) -> Result<RecordBatch> {
-        if let Some(error) = decoded.errors.into_iter().next() {
-            return Err(RecordError::into(error));
+        if !decoded.errors.is_empty() {
+            self.refuse(decoded.errors)?;
         }
         let records = decoded.batch.num_rows() as u64;
         self.records.fetch_add(records, Ordering::Relaxed);
@@ -119,6 +123,21 @@ impl Reading {
             *sum += count;
         }
         Ok(decoded.batch)
+    }
+
+    fn refuse(&self, errors: Vec<RecordError>) -> Result<()> {
+        if self.input.on_malformed == OnMalformed::Fail {
+            return errors.into_iter().next().map_or(Ok(()), |error| Err(error.into()));
+        }
+        self.refused.fetch_add(errors.len() as u64, Ordering::Relaxed);
+        if self.stats.refuse(errors) > MOST_REFUSED {
+            let message = format!(
+                "more than {MOST_REFUSED} records of {} can't be decoded",
+                self.source.name
+            );
+            return Err(Error::batch(message).hint("the schema does not fit this input"));
+        }
+        Ok(())
     }
 
     /// All files were read to their ends.
@@ -139,7 +158,8 @@ impl Reading {
                 tracing::warn!(source = %self.source.name, path = %path, count, "undeclared fields were left out");
             }
         }
-        if self.records.load(Ordering::Relaxed) > 0 || self.input.on_empty == OnEmpty::Replace {
+        let read = self.records.load(Ordering::Relaxed) + self.refused.load(Ordering::Relaxed);
+        if read > 0 || self.input.on_empty == OnEmpty::Replace {
             return Ok(());
         }
         let files = self.listing.files();

@@ -30,7 +30,12 @@ pub(super) async fn plans<'a>(
             Ok(prepared) => {
                 by_source.insert(name.to_owned(), prepared);
             }
-            Err(found) => problems.extend(found),
+            // What is wrong with a contract's check is so for every source.
+            Err(found) => found.into_iter().for_each(|problem| {
+                if !problems.contains(&problem) {
+                    problems.push(problem);
+                }
+            }),
         }
     }
     if problems.is_empty() {

@@ -59,6 +59,7 @@ fn project(sql: &str) -> Project {
         key: vec![],
         parent: None,
         indexes: vec![],
+        checks: vec![],
         location: here(),
     };
     let source = Source {
@@ -73,6 +74,7 @@ fn project(sql: &str) -> Project {
             records: RecordPath::default(),
             on_missing: OnMissing::Fail,
             on_empty: OnEmpty::Fail,
+            on_malformed: OnMalformed::Fail,
             csv: CsvOptions::default(),
             storage: vec![],
         },
@@ -84,6 +86,8 @@ fn project(sql: &str) -> Project {
             sql: sql.into(),
         }],
         location: here(),
+        max_quarantined: Tolerance::default(),
+        checks: vec![],
         text: String::new(),
     };
     Project {
@@ -197,6 +201,7 @@ fn shown_rows(batch: &RecordBatch) -> Vec<String> {
             .fields()
             .iter()
             .map(|f| f.name().as_str())
+            .filter(|name| !name.starts_with("_check_"))
             .collect::<Vec<_>>(),
         ["patient_id", "code", "_record"]
     );

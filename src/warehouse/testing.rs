@@ -172,6 +172,7 @@ pub fn entity(name: &str, columns: Vec<Column>) -> Entity {
         key: Vec::new(),
         parent: None,
         indexes: Vec::new(),
+        checks: vec![],
         location: place(),
     }
 }
