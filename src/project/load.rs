@@ -109,7 +109,9 @@ fn resolve_checks(contract: Option<&mut Contract>, drafts: &mut [SourceDraft], p
     }
     for (entity, check) in shared {
         let owner = contract.entities.iter_mut().find(|known| known.name == entity);
-        owner.into_iter().for_each(|owner| owner.checks.push(check.clone()));
+        if let Some(owner) = owner {
+            owner.checks.push(check);
+        }
     }
 }
 

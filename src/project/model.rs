@@ -161,6 +161,7 @@ pub enum PgType {
 
 impl PgType {
     /// The widest of the types whose values are compared with each other as they are.
+    #[must_use]
     pub fn family(self) -> Self {
         match self {
             Self::Varchar(_) => Self::Text,

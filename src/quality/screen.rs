@@ -45,10 +45,16 @@ pub struct Screen {
 /// The rows with one key, as far as they were seen.
 struct Group {
     row: RecordBatch,
-    /// The record of the row that stays, if one does.
-    kept: Option<Option<u64>>,
+    /// The row that stays, if one does.
+    kept: Option<Stays>,
     /// The records of those that are refused and take along what belongs to them.
     refused: Vec<Option<u64>>,
+}
+
+/// A row that stays.
+#[derive(Clone, Copy)]
+struct Stays {
+    record: Option<u64>,
 }
 
 /// What came of the rows.
@@ -213,7 +219,9 @@ impl Screen {
                 self.close(&group)?;
             }
             let last = rows - 1;
-            let kept = pass.kept[last].then(|| pass.record(last));
+            let kept = pass.kept[last].then(|| Stays {
+                record: pass.record(last),
+            });
             self.group = Some(Group { kept, ..start(last) });
             return Ok(());
         }
@@ -235,7 +243,7 @@ impl Screen {
             if pass.kept[row] && group.kept.is_some() {
                 self.refuse(pass, row, &check, path.as_ref(), &reason, true);
             } else if pass.kept[row] {
-                group.kept = Some(record);
+                group.kept = Some(Stays { record });
             }
             if pass.cascading.contains(&row) {
                 group.refused.push(record);
@@ -259,7 +267,7 @@ impl Screen {
                     keys.keys.insert(key);
                 }
                 Some(kept) => {
-                    let others = group.refused.iter().filter(|record| **record != kept);
+                    let others = group.refused.iter().filter(|record| **record != kept.record);
                     keys.of_records
                         .extend(others.filter_map(|record| Some(((*record)?, key.clone()))));
                 }

@@ -164,7 +164,6 @@ impl Builder<'_> {
     }
 
     /// The column, what it is about, and why a row is refused; nothing for a check of the whole batch.
-    #[expect(clippy::type_complexity, reason = "taken apart at once")]
     fn column(
         &self,
         check: &Check,

@@ -183,8 +183,8 @@ fn more_than_is_tolerated_fails_the_batch_and_is_noted() {
     ");
     insta::assert_snapshot!(project.run(&["quarantine", "show", "--source", "clinic", "--date", "20230501"]).code(0).stdout, @r"
     batch              run  entity  check      file                record  byte  path  reason
-    clinic 2023-05-01    2  record  malformed  in/2023-05-01.json       3    28  $.id  a number where string is declared
-    clinic 2023-05-01    2  record  malformed  in/2023-05-01.json       4    39  $.id  a number where string is declared
+    clinic 2023-05-01    2  record  malformed  in/2023-05-01.json       3    27  $.id  a number where string is declared
+    clinic 2023-05-01    2  record  malformed  in/2023-05-01.json       4    38  $.id  a number where string is declared
     ");
     let shown = project
         .run(&["quarantine", "show", "--output", "json", "--check", "malformed"])
@@ -415,7 +415,7 @@ fn checks_of_the_whole_batch() {
     let checks = "      - row_count: {min: 2, change: 50%}\n      - freshness: {column: visit_date, days: 3}\n";
     let project = checked(&database, "visits", checks);
     let old = patient("P-1", "Ann", "2023-04-01");
-    run(&project, &[old.clone()])
+    run(&project, std::slice::from_ref(&old))
         .code(1)
         .stderr_contains("1 rows, at least 2 are expected");
     run(&project, &[old, patient("P-2", "Bob", "2023-04-01")])
