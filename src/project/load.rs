@@ -56,6 +56,7 @@ pub(super) fn load_with(root: &Path, lookup: Lookup<'_>) -> Result<Project> {
     resolve_checks(contract.as_mut(), &mut drafts, &mut problems);
     let known = contract.as_ref().map(|contract| contract.names.as_slice());
     let views = sql::read_views(root, known.unwrap_or_default(), &mut problems);
+    let checks = sql::read_checks(root, &mut problems);
     let mut sources: Vec<Source> = drafts
         .into_iter()
         .map(|draft| with_transforms(root, draft, contract.as_ref(), &mut problems))
@@ -78,6 +79,7 @@ pub(super) fn load_with(root: &Path, lookup: Lookup<'_>) -> Result<Project> {
         entities,
         sources,
         views,
+        checks,
         text,
     })
 }

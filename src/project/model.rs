@@ -30,6 +30,8 @@ pub struct Project {
     pub sources: Vec<Source>,
     /// `sql/functions`, `sql/views`, `sql/materialized`, each sorted by file name.
     pub views: Vec<View>,
+    /// `sql/checks`, sorted by file name.
+    pub checks: Vec<SqlCheck>,
     /// `pipeline.yaml` as read, for the fingerprint of a run.
     pub text: String,
 }
@@ -383,6 +385,17 @@ pub enum FieldType {
 #[derive(Debug, Clone)]
 pub struct Transform {
     pub entity: String,
+    /// Relative to the project's root.
+    pub path: PathBuf,
+    pub sql: String,
+}
+
+/// A SQL file that selects, in PostgreSQL's SQL, what may not be in a batch.
+#[derive(Debug, Clone)]
+pub struct SqlCheck {
+    pub name: String,
+    /// `Fail` or `Warn`: its rows need not be rows of an entity, so they can't be refused one by one.
+    pub severity: Severity,
     /// Relative to the project's root.
     pub path: PathBuf,
     pub sql: String,

@@ -12,7 +12,7 @@ use crate::ingest::{Listing, RecordError};
 use crate::project::{Batch, Check, Project, Rule, Severity, Source};
 use crate::quality::Refusal;
 use crate::warehouse::quarantine::Entry;
-use crate::warehouse::{Claim, Connection, runs};
+use crate::warehouse::{Claim, Connection, Staged, checks, runs};
 
 /// The name under which a record that can't be decoded stands in the quarantine.
 const MALFORMED: &str = "malformed";
@@ -137,10 +137,26 @@ pub(super) async fn whole(
     project: &Project,
     source: &Source,
     claim: &Claim,
-    connection: &Connection,
+    connection: &mut Connection,
     passed: &[Passed],
 ) -> Result<Vec<String>> {
     let mut warnings = Vec::new();
+    let staged: Vec<&Staged> = passed.iter().map(|one| &one.staged).collect();
+    for check in &project.checks {
+        let rows = checks::violations(connection, &project.entities, &staged, check).await?;
+        if rows == 0 {
+            continue;
+        }
+        let message = format!("the check {} failed", check.path.display());
+        let problem = format!("it selects {rows} rows of the batch");
+        if check.severity == Severity::Warn {
+            warnings.push(format!("{message}: {problem}"));
+        } else {
+            return Err(Error::batch(message)
+                .cause(problem)
+                .hint("mend the input or the SQL, or let the check only warn: `-- severity: warn`"));
+        }
+    }
     for one in passed {
         let entity = project.entity(one.staged.entity())?;
         for check in source.checks_of(entity) {

@@ -254,7 +254,7 @@ impl Worker {
         let checked = async {
             claim.quarantine(&connection, &refused).await?;
             account::verdict(source, batch, records, &entities, &refused)?;
-            account::whole(&self.project, source, &claim, &connection, &passed).await
+            account::whole(&self.project, source, &claim, &mut connection, &passed).await
         };
         let warnings = match checked.await {
             Ok(warnings) => warnings,

@@ -95,6 +95,7 @@ fn project(sql: &str) -> Project {
         entities: vec![entity],
         sources: vec![source],
         views: vec![],
+        checks: vec![],
         text: String::new(),
     }
 }

@@ -184,6 +184,7 @@ pub fn project(root: &Path, entities: Vec<Entity>) -> Project {
         entities,
         sources: Vec::new(),
         views: Vec::new(),
+        checks: Vec::new(),
         text: String::new(),
     }
 }

@@ -473,3 +473,42 @@ fn a_check_that_can_not_be_planned_is_shown_in_its_file() {
        |         ^^^^^^^^^^
     ");
 }
+
+#[test]
+fn a_check_in_sql_sees_the_batch_alone() {
+    let database = Database::migrated();
+    let project = checked(&database, "patients", "      - not_null: name\n");
+    let one = |id: &str| patient(id, "Ann", "2023-05-01");
+    run(&project, &[one("P-1"), one("P-2"), one("P-3")]).code(0);
+    let check =
+        "with counted as (select count(*) as n from patients)\nselect n from counted where n > 2 -- too many\n;\n";
+    project.write("sql/checks/few.sql", check);
+    project.input("source_a", "20230502", json!([one("P-1"), one("P-2")]).to_string());
+    project
+        .run(&["run", "--source", "source_a", "--date", "20230502"])
+        .code(0);
+    run(&project, &[one("P-1"), one("P-2"), one("P-3"), one("P-4")])
+        .code(1)
+        .stderr_contains("the check sql/checks/few.sql failed\ncaused by: it selects 1 rows of the batch");
+    assert_eq!(counts(&database)[0], 5, "the old content stands");
+    project.write("sql/checks/few.sql", format!("-- severity: warn\n{check}"));
+    run(&project, &[one("P-1"), one("P-2"), one("P-3"), one("P-4")])
+        .code(0)
+        .stderr_contains(
+            "warning: source_a 2023-05-01: the check sql/checks/few.sql failed: it selects 1 rows of the batch",
+        );
+    assert_eq!(counts(&database)[0], 6);
+    project.write("sql/checks/few.sql", "select nme from patients");
+    run(&project, &[])
+        .code(2)
+        .stderr_contains("the check sql/checks/few.sql can't be made");
+    project
+        .run(&["check"])
+        .code(2)
+        .stderr_contains("the check sql/checks/few.sql can't be made");
+    project.write("sql/checks/few.sql", "-- severity: hide\nselect 1");
+    project
+        .run(&["check"])
+        .code(2)
+        .stderr_contains("the severity of a check in SQL can't be `hide`");
+}
