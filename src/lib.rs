@@ -5,7 +5,7 @@
 //! arrow diagram in code:
 //!
 //! ```text
-//! project ──> ingest ──> transform ──> warehouse ──> report
+//! project ──> ingest ──> transform ──> quality ──> warehouse ──> report
 //! ```
 #![forbid(unsafe_code)]
 
@@ -13,6 +13,7 @@ pub mod cli;
 pub mod error;
 pub mod ingest;
 pub mod project;
+pub mod quality;
 pub mod report;
 pub mod run;
 pub mod transform;
