@@ -6,6 +6,7 @@ mod completions;
 mod context;
 mod drop;
 mod migrate;
+mod quarantine;
 mod query;
 mod run;
 mod serve_db;
@@ -53,7 +54,7 @@ struct Global {
 enum Output {
     Text,
     Json,
-    /// Only `query`.
+    /// Only `query` and `quarantine`.
     Csv,
 }
 
@@ -72,6 +73,9 @@ enum Command {
     Views,
     /// Run a SELECT and print its rows
     Query(query::Arguments),
+    /// What was refused, and why; running a batch again is the replay
+    #[command(subcommand)]
+    Quarantine(quarantine::Quarantine),
     /// Hold the embedded database open for psql or a BI tool
     ServeDb(serve_db::Arguments),
     /// The runs of the last batches
@@ -104,6 +108,7 @@ impl Cli {
             Command::Migration(migration) => migrate::new(&global, migration).await,
             Command::Views => views::execute(&global).await,
             Command::Query(arguments) => query::execute(&global, arguments).await,
+            Command::Quarantine(command) => quarantine::execute(&global, command).await,
             Command::ServeDb(arguments) => serve_db::execute(&global, arguments).await,
             Command::Status(arguments) => status::execute(&global, arguments).await,
             Command::Check => check::execute(&global).await,

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::error::Error;
+use crate::quality::Refusal;
 
 /// Why, in the user's words; free of values.
 pub(super) type Reason = Cow<'static, str>;
@@ -16,14 +17,27 @@ pub struct RecordError {
     pub file: String,
     /// Within its file, from 1.
     pub record: u64,
+    /// As in the column `_record`.
+    pub id: u64,
     /// Where the record starts in the decompressed file, in bytes; `None` for parquet, which has no such place.
     pub offset: Option<u64>,
     /// Where the fault lies in the decompressed file, in bytes.
     pub fault_offset: Option<u64>,
     /// The declared JSON path, such as `$.visits[].date`; `$` is the record itself.
     pub path: Arc<str>,
+    /// Which rule: [`JSON`], [`SCHEMA`] or [`UNKNOWN_FIELD`].
+    pub check: &'static str,
     pub reason: Cow<'static, str>,
 }
+
+/// What is not JSON (or a row of csv) as it must be.
+pub(super) const JSON: &str = "malformed";
+/// What does not fit its declaration.
+pub(super) const SCHEMA: &str = "schema";
+/// An undeclared field where the source says that there are none.
+pub(super) const UNKNOWN_FIELD: &str = "unknown_field";
+/// The rest of a file in which no next record can be found.
+pub(super) const UNREADABLE: &str = "unreadable";
 
 impl From<RecordError> for Error {
     fn from(error: RecordError) -> Self {
@@ -38,6 +52,24 @@ impl From<RecordError> for Error {
     }
 }
 
+impl From<RecordError> for Refusal {
+    fn from(error: RecordError) -> Self {
+        // The entry tells where the record starts; where in it the fault lies is said with the reason.
+        let within = match (error.offset, error.fault_offset) {
+            (Some(start), Some(fault)) if fault > start => format!(" at byte {fault}"),
+            _ => String::new(),
+        };
+        Self {
+            entity: None,
+            check: error.check.into(),
+            record: Some(error.id),
+            byte_offset: error.offset,
+            path: Some(error.path.to_string()),
+            reason: format!("{}{within}", error.reason),
+        }
+    }
+}
+
 /// Why a record can't be decoded, before its place in the file is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Fault {
@@ -45,6 +77,7 @@ pub(super) struct Fault {
     pub path: Arc<str>,
     /// Bytes from the start of the record.
     pub at: usize,
+    pub check: &'static str,
     pub reason: Reason,
 }
 

@@ -15,14 +15,16 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::decode::{Decoded, Decoding, Plan};
+use super::failure::{UNKNOWN_FIELD, UNREADABLE};
 use super::files::Listing;
 use super::open::ByteSource;
-use super::schema::arrow_schema;
-use super::split::{Chunk, CsvScanner, JsonScanner, NdjsonScanner, Scanner, Stopped, split};
+use super::parquet;
+use super::schema::{RECORD_BITS, arrow_schema};
+use super::split::{Chunk, CsvScanner, JsonScanner, NdjsonScanner, Scanner, Stopped, Unreadable, split};
 use super::stats::ReadStats;
-use super::{RecordError, parquet};
 use crate::error::{Error, Result};
-use crate::project::{Compression, Format, Input, OnEmpty, OnUnknownField, Source};
+use crate::project::{Compression, Format, Input, OnEmpty, OnMalformed, OnUnknownField, Source};
+use crate::quality::Refusal;
 
 /// Chunks that wait between the reading thread and the decoding tasks.
 const WAITING: usize = 2;
@@ -52,6 +54,7 @@ pub(super) struct Reading {
     pub decoding: Decoding,
     pub stats: Arc<ReadStats>,
     source: Source,
+    /// Records read, the refused ones included.
     records: AtomicU64,
     /// Undeclared fields, per object of the plan.
     unknown: Mutex<Vec<u64>>,
@@ -106,13 +109,17 @@ impl Reading {
             .boxed()
     }
 
-    /// What a bad record does: it fails the batch.
+    /// What a bad record does: it goes to the quarantine and its neighbours load, or it fails the batch.
     fn accept(&self, decoded: Decoded) -> Result<RecordBatch> {
-        if let Some(error) = decoded.errors.into_iter().next() {
-            return Err(RecordError::into(error));
+        let refused = decoded.errors.len() as u64;
+        for error in decoded.errors {
+            if self.input.on_malformed == OnMalformed::Fail || error.check == UNKNOWN_FIELD {
+                return Err(error.into());
+            }
+            self.stats.quarantine.add(error.into());
         }
         let records = decoded.batch.num_rows() as u64;
-        self.records.fetch_add(records, Ordering::Relaxed);
+        self.records.fetch_add(records + refused, Ordering::Relaxed);
         self.stats.records.fetch_add(records, Ordering::Relaxed);
         let mut unknown = self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
         for (sum, count) in unknown.iter_mut().zip(decoded.unknown) {
@@ -169,6 +176,7 @@ impl Reading {
             let opened = ByteSource::open(file, place, self.input.compression, runtime, stop.clone(), &self.stats);
             let split = opened.map_err(Stopped::Source).and_then(|mut source| {
                 split(index, &mut source, self.scanner().as_mut(), &mut |chunk| {
+                    self.stats.read.fetch_add(chunk.records.len() as u64, Ordering::Relaxed);
                     if chunks.blocking_send(Ok(chunk)).is_ok() {
                         ControlFlow::Continue(())
                     } else {
@@ -180,12 +188,39 @@ impl Reading {
                 Ok(_) => continue,
                 Err(Stopped::Unwanted) => return,
                 Err(Stopped::Source(error)) => error,
-                Err(Stopped::Split(fault)) => fault.into_error(&file.path),
+                Err(Stopped::Split(unreadable)) => {
+                    self.refuse_rest(index, &unreadable);
+                    unreadable.fault.into_error(&file.path)
+                }
             };
             // A failed send means that nobody listens any more.
             let _ = chunks.blocking_send(Err(error));
             return;
         }
+    }
+}
+
+impl Reading {
+    /// The rest of a file is one entry of the account, although the batch fails with it.
+    fn refuse_rest(&self, file: usize, unreadable: &Unreadable) {
+        let Unreadable {
+            fault,
+            record,
+            from,
+            bytes,
+        } = unreadable;
+        self.stats.read.fetch_add(1, Ordering::Relaxed);
+        self.stats.quarantine.add(Refusal {
+            entity: None,
+            check: UNREADABLE.into(),
+            record: Some((file as u64) << RECORD_BITS | record),
+            byte_offset: Some(*from),
+            path: None,
+            reason: format!(
+                "an unreadable stretch of {bytes} bytes to the end of the file: {} at byte {}",
+                fault.reason, fault.offset
+            ),
+        });
     }
 }
 
@@ -243,6 +278,8 @@ pub(super) fn stopped(error: &tokio::task::JoinError) -> Error {
 
 #[cfg(test)]
 mod parquet_tests;
+#[cfg(test)]
+mod quarantine_tests;
 #[cfg(test)]
 mod remote_tests;
 #[cfg(test)]

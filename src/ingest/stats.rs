@@ -2,19 +2,33 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::quality::Quarantine;
 
 /// Counters of one read; shared with whoever shows progress while it goes on.
 #[derive(Debug, Default)]
 pub struct ReadStats {
+    /// Records found in the files, good and bad; an unreadable stretch counts as one.
+    pub read: AtomicU64,
     /// Records decoded and handed on.
     pub records: AtomicU64,
+    /// Records that were not, each with its place and reason.
+    pub quarantine: Arc<Quarantine>,
     /// Bytes of input read, as they lie in the files (compressed where those are).
     pub bytes: AtomicU64,
     unknown: Mutex<BTreeMap<String, u64>>,
 }
 
 impl ReadStats {
+    /// For a read whose refused records go to a collector that others use, too.
+    pub fn with(quarantine: Arc<Quarantine>) -> Self {
+        Self {
+            quarantine,
+            ..Self::default()
+        }
+    }
+
     /// How many undeclared fields were met, per declared path of the object that held them (`$`, `$.visits[]`).
     pub fn unknown_fields(&self) -> BTreeMap<String, u64> {
         self.unknown.lock().unwrap_or_else(PoisonError::into_inner).clone()

@@ -10,7 +10,8 @@ use futures::TryStreamExt;
 use super::{ReadStats, list};
 use crate::error::{Location, Result};
 use crate::project::{
-    CsvOptions, Field, FieldType, Format, From, Input, OnEmpty, OnMissing, OnUnknownField, RecordPath, Source,
+    CsvOptions, Field, FieldType, Format, From, Input, OnEmpty, OnMalformed, OnMissing, OnUnknownField, RecordPath,
+    Source,
 };
 
 pub(super) fn location() -> Location {
@@ -60,11 +61,13 @@ pub(super) fn source(path: &str, format: Format, schema: Vec<Field>) -> Source {
             records: RecordPath::default(),
             on_missing: OnMissing::Fail,
             on_empty: OnEmpty::Fail,
+            on_malformed: OnMalformed::Fail,
             csv: CsvOptions::default(),
             storage: Vec::new(),
         },
         schema,
         on_unknown_field: OnUnknownField::Warn,
+        max_quarantined: crate::project::MaxQuarantined::default(),
         transforms: Vec::new(),
         location: location(),
         text: String::new(),

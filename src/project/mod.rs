@@ -6,6 +6,7 @@ mod document;
 mod environment;
 mod formats;
 mod input;
+mod limit;
 mod load;
 mod mapping;
 mod model;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use chrono::NaiveDate;
 
+pub use super::limit::MaxQuarantined;
 use crate::error::Location;
 
 /// One batch: the unit of work, of replacement, of retry and of parallelism.
@@ -102,6 +103,7 @@ pub struct Source {
     /// The declared fields of a record.
     pub schema: Vec<Field>,
     pub on_unknown_field: OnUnknownField,
+    pub max_quarantined: MaxQuarantined,
     /// One per entity that the source serves, in the order of the entities.
     pub transforms: Vec<Transform>,
     pub location: Location,
@@ -121,6 +123,7 @@ pub struct Input {
     pub records: RecordPath,
     pub on_missing: OnMissing,
     pub on_empty: OnEmpty,
+    pub on_malformed: OnMalformed,
     pub csv: CsvOptions,
     /// Object-store settings that are no secrets (`endpoint`, `region`, ...), named as object_store names them.
     pub storage: Vec<(String, String)>,
@@ -165,6 +168,15 @@ pub enum OnMissing {
 pub enum OnEmpty {
     Fail,
     Replace,
+}
+
+/// What becomes of a record that can't be read or breaks the schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnMalformed {
+    /// It is refused, and its neighbours load.
+    Quarantine,
+    /// It fails the batch.
+    Fail,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use super::model::{Format, OnUnknownField, Source};
 use super::names::{self, MAX_IDENTIFIER};
 use super::problems::Problems;
 use super::yaml::{Entry, Node, Span, Value};
-use super::{input, schema};
+use super::{input, limit, schema};
 use crate::error::Location;
 
 const SOURCE_KEYS: Keys = Keys {
@@ -18,9 +18,10 @@ const SOURCE_KEYS: Keys = Keys {
         "input",
         "schema",
         "on_unknown_field",
+        "max_quarantined",
         "transforms",
     ],
-    later: &["subject", "max_quarantined", "checks", "conserves"],
+    later: &["subject", "checks", "conserves"],
 };
 /// Folders below `sql/` that are not a source's.
 const TAKEN: [&str; 4] = ["views", "materialized", "functions", "checks"];
@@ -70,6 +71,7 @@ pub(super) fn read(ctx: &mut Context<'_>, root: &Node) -> Option<SourceDraft> {
         ("fail", OnUnknownField::Fail),
     ];
     let on_unknown_field = options.choice(ctx, "on_unknown_field", &unknown_fields);
+    let max_quarantined = limit::read(ctx, &options);
 
     let name = name.map_or(stem, |text| text.value);
     let transforms = match options.get("transforms") {
@@ -90,6 +92,7 @@ pub(super) fn read(ctx: &mut Context<'_>, root: &Node) -> Option<SourceDraft> {
         input,
         schema,
         on_unknown_field,
+        max_quarantined,
         transforms: Vec::new(),
         location,
         text: ctx.document.text.clone(),

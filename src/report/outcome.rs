@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::{colored, data, diagnostics, lines, message, table, thousands};
 use crate::error::Error;
 use crate::project::Batch;
+use crate::quality::Account;
 use crate::run::{BatchOutcome, Outcome, Status};
 
 /// How many batches are named one by one before a run.
@@ -68,13 +69,17 @@ pub(super) fn summary_line(outcome: &BatchOutcome) -> String {
             .map(|e| format!("{} {}", thousands(e.rows), e.entity))
             .collect();
         let _ = write!(line, " {} from {} records", rows.join(", "), thousands(outcome.records));
+        let refused = outcome.account.as_ref().map_or(0, Account::quarantined);
+        if refused > 0 {
+            let _ = write!(line, ", {} quarantined", thousands(refused));
+        }
     }
     let _ = write!(line, " in {seconds:.2} s");
     line
 }
 
 fn as_table(outcome: &Outcome) -> String {
-    let mut header = vec!["batch", "status", "records"];
+    let mut header = vec!["batch", "status", "records", "quarantined"];
     header.extend(outcome.entities.iter().map(String::as_str));
     header.push("seconds");
     let numbers: Vec<usize> = (2..header.len()).collect();
@@ -83,6 +88,12 @@ fn as_table(outcome: &Outcome) -> String {
         let mut row = vec![batch.batch.to_string(), batch.status.to_string()];
         let loaded = batch.status == Status::Committed;
         row.push(if loaded { thousands(batch.records) } else { "-".into() });
+        row.push(
+            batch
+                .account
+                .as_ref()
+                .map_or_else(|| "-".into(), |a| thousands(a.quarantined())),
+        );
         row.extend(
             outcome
                 .entities
@@ -102,6 +113,8 @@ fn as_table(outcome: &Outcome) -> String {
                 .map(|b| b.records)
                 .sum(),
         ));
+        let refused = outcome.batches.iter().filter_map(|b| b.account.as_ref());
+        row.push(thousands(refused.map(Account::quarantined).sum()));
         let total = |entity: &String| outcome.batches.iter().filter_map(|b| b.rows(entity)).sum();
         row.extend(outcome.entities.iter().map(|e| thousands(total(e))));
         row.push(format!("{:.2}", outcome.elapsed.as_secs_f64()));
@@ -135,6 +148,7 @@ fn batch_value(batch: &BatchOutcome) -> Value {
         "run_id": batch.run_id,
         "status": batch.status.to_string(),
         "records": batch.records,
+        "account": batch.account,
         "entities": entities.collect::<serde_json::Map<_, _>>(),
         "files": batch.files.iter().map(|f| json!({"path": f.path, "size": f.size})).collect::<Vec<_>>(),
         "timings_ms": batch.timings.iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),

@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::account::{RowCounts, entries, settle};
 use super::fingerprint::fingerprint;
 use super::observer::{Activity, Observer};
 use super::prepare::Plans;
@@ -17,6 +18,7 @@ use super::schedule::internal;
 use crate::error::{Error, Kind, Result};
 use crate::ingest::{self, InputFile, Listing, ReadStats};
 use crate::project::{Batch, Project, Source};
+use crate::quality::Account;
 use crate::transform::{Feed, Prepared, broadcast};
 use crate::warehouse::runs::{Action, Failure, RunRecord, Summary};
 use crate::warehouse::{Claim, Connection, Lease, StageCounter, Staged, Warehouse, orphans};
@@ -61,7 +63,10 @@ pub struct BatchOutcome {
     pub batch: Batch,
     pub status: Status,
     pub run_id: Option<i64>,
+    /// Records accepted.
     pub records: u64,
+    /// What was read and produced and where it went; `None` where reading did not begin.
+    pub account: Option<Account>,
     pub files: Vec<InputFile>,
     pub entities: Vec<EntityOutcome>,
     /// Stage and milliseconds, in the order of the way.
@@ -77,6 +82,7 @@ impl BatchOutcome {
             status: Status::NotStarted,
             run_id: None,
             records: 0,
+            account: None,
             files: Vec::new(),
             entities: Vec::new(),
             timings: Vec::new(),
@@ -200,17 +206,29 @@ impl Worker {
         clock.lap("claim");
         let run_id = claim.run_id();
 
-        let stats = Arc::new(ReadStats::default());
-        let staged = Arc::clone(&self).stage(source, batch, &listing, &claim, &stats).await;
+        let counts = Arc::new(RowCounts::new(source));
+        let stats = Arc::new(ReadStats::with(Arc::clone(&counts.quarantine)));
+        let staged = Arc::clone(&self)
+            .stage(source, batch, &listing, &claim, &stats, &counts)
+            .await;
         clock.lap("stage");
         // All tasks have ended, so this is the only holder left.
         let claim = Arc::into_inner(claim).ok_or_else(internal)?;
-        let staged = match staged {
+        let account = counts.account(&stats, staged.as_deref().unwrap_or_default());
+        let entries = entries(&listing, counts.quarantine.take());
+        let staged = staged.and_then(|staged| match settle(&account, source, batch, &entries) {
+            Ok(()) => Ok(staged),
+            Err(error) => Err(error),
+        });
+        // Before the swap, and under the run's id: they count when the run does.
+        let kept = claim.keep(&entries, &serde_json::json!(account)).await;
+        let staged = match staged.and_then(|staged| kept.map(|()| staged)) {
             Ok(staged) => staged,
             Err(error) => {
                 self.give_up(claim, &error).await;
                 return Ok(BatchOutcome {
                     run_id: Some(run_id),
+                    account: Some(account),
                     ..BatchOutcome::failed(batch.clone(), error)
                 });
             }
@@ -238,6 +256,7 @@ impl Worker {
             status: Status::Committed,
             run_id: Some(run_id),
             records,
+            account: Some(account),
             files: listing.files().to_vec(),
             entities,
             timings: clock.laps,
@@ -260,6 +279,7 @@ impl Worker {
         listing: &Listing,
         claim: &Arc<Claim>,
         stats: &Arc<ReadStats>,
+        counts: &Arc<RowCounts>,
     ) -> Result<Vec<Staged>> {
         let plans = self.plans.by_source.get(&source.name).map_or(&[][..], Vec::as_slice);
         let counters: Vec<Arc<StageCounter>> = plans.iter().map(|_| Arc::default()).collect();
@@ -280,6 +300,7 @@ impl Worker {
             listing,
             claim,
             stats,
+            counts,
             plans,
             counters: &counters,
         };
@@ -301,6 +322,7 @@ struct Stage<'a> {
     listing: &'a Listing,
     claim: &'a Arc<Claim>,
     stats: &'a Arc<ReadStats>,
+    counts: &'a Arc<RowCounts>,
     plans: &'a [Prepared],
     counters: &'a [Arc<StageCounter>],
 }
@@ -378,8 +400,14 @@ impl Stage<'_> {
         let (worker, claim) = (Arc::clone(self.worker), Arc::clone(self.claim));
         let (plan, batch, listing) = (plan.clone(), self.batch.clone(), self.listing.clone());
         let counter = Arc::clone(&self.counters[index]);
+        let counts = Arc::clone(self.counts);
         async move {
             let rows = worker.plans.engine.execute(&plan, &batch, feed).await?;
+            let rows = rows.inspect(|rows| {
+                if let Ok(rows) = rows {
+                    counts.produced(&plan.entity, rows.num_rows());
+                }
+            });
             let entity = worker.project.entity(&plan.entity)?;
             let staged = claim
                 .stage(&mut connection, entity, rows, &|record| listing.place(record), &counter)

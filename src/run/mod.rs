@@ -2,6 +2,7 @@
 //! database once, runs the batches side by side, refreshes what reads them. It knows the order of
 //! the stages and nothing of how any of them works.
 
+mod account;
 mod batch;
 mod drop;
 mod fingerprint;

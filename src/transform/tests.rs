@@ -73,11 +73,13 @@ fn project(sql: &str) -> Project {
             records: RecordPath::default(),
             on_missing: OnMissing::Fail,
             on_empty: OnEmpty::Fail,
+            on_malformed: OnMalformed::Fail,
             csv: CsvOptions::default(),
             storage: vec![],
         },
         schema: vec![field("patient_id", FieldType::String), field("codes", codes)],
         on_unknown_field: OnUnknownField::Warn,
+        max_quarantined: crate::project::MaxQuarantined::default(),
         transforms: vec![Transform {
             entity: "codes".into(),
             path: "sql/a/codes.sql".into(),

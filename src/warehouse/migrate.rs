@@ -13,7 +13,10 @@ use super::pool::Warehouse;
 use crate::error::{Error, Result};
 
 /// The engine's migrations, by name without `.sql`; they live in this crate.
-const STATE: &[(&str, &str)] = &[("V1__state", include_str!("state/V1__state.sql"))];
+const STATE: &[(&str, &str)] = &[
+    ("V1__state", include_str!("state/V1__state.sql")),
+    ("V2__quarantine", include_str!("state/V2__quarantine.sql")),
+];
 const STATE_HISTORY: &str = "pipeline.migrations";
 const USER_HISTORY: &str = "pipeline.user_migrations";
 /// Whoever migrates holds this advisory lock; any fixed number would do ("pipeline" in ASCII).

@@ -14,6 +14,7 @@ pub mod leaf;
 pub mod migrate;
 pub mod orphans;
 pub mod pool;
+pub mod quarantine;
 pub mod query;
 pub mod runs;
 pub mod sql;

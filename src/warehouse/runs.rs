@@ -110,6 +110,8 @@ pub struct RunRow {
     pub fingerprint: Option<String>,
     pub records: Option<i64>,
     pub counts: Option<Value>,
+    /// What was read, produced, loaded and quarantined.
+    pub account: Option<Value>,
     pub error: Option<String>,
     pub program_version: String,
 }
@@ -140,7 +142,7 @@ type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 pub async fn list(client: &Client, filter: &Filter) -> Result<Vec<RunRow>> {
     let limit = filter.limit.map_or(i64::MAX, i64::from);
     let sql = "SELECT run_id, invocation, source, batch_date, epoch, action, status, started_at, finished_at, timings, \
-               files, fingerprint, records, counts, error, program_version FROM pipeline.runs \
+               files, fingerprint, records, counts, error, program_version, account FROM pipeline.runs \
                WHERE ($1 IS NULL OR source = $1) AND ($2 IS NULL OR batch_date = $2) ORDER BY run_id DESC LIMIT $3";
     let parameters: [Parameter<'_>; 3] = [
         (&filter.source, Type::TEXT),
@@ -173,6 +175,7 @@ fn run_row(row: &Row) -> Result<RunRow, tokio_postgres::Error> {
         counts: row.try_get(13)?,
         error: row.try_get(14)?,
         program_version: row.try_get(15)?,
+        account: row.try_get(16)?,
     })
 }
 

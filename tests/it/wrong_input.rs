@@ -7,6 +7,12 @@ use crate::harness::{Database, Small};
 /// What a failing run of these files says.
 fn run(small: &Small, files: &[(&str, &[u8])]) -> String {
     let (_database, project) = small.on_server();
+    // What of it is quarantined by default is in `quarantine`.
+    let source = project.read("pipelines/clinic.yaml");
+    project.write(
+        "pipelines/clinic.yaml",
+        source.replacen("input:\n", "input:\n  on_malformed: fail\n", 1),
+    );
     for (path, bytes) in files {
         project.write(path, bytes);
     }
@@ -119,9 +125,9 @@ fn a_comma_too_many() {
     1 batch: clinic 2023-05-01
     clinic 2023-05-01: failed in [time]
 
-    error: clinic 2023-05-01: in/2023-05-01.json can't be split into records at byte 14
-    caused by: a bracket closes that is not open, or a value is missing
-    hint: look at the file around that byte (counted in its decompressed form)
+    error: clinic 2023-05-01: in/2023-05-01.json, record 2 at byte 14 can't be decoded
+    caused by: $: not valid JSON: a comma with no record beside it at byte 14
+    hint: mend the file, or the schema of the source if the record is right
     ");
 }
 
@@ -131,9 +137,9 @@ fn a_comma_that_is_missing() {
     1 batch: clinic 2023-05-01
     clinic 2023-05-01: failed in [time]
 
-    error: clinic 2023-05-01: in/2023-05-01.json can't be split into records at byte 13
-    caused by: text between records, where a comma or the end should be
-    hint: look at the file around that byte (counted in its decompressed form)
+    error: clinic 2023-05-01: in/2023-05-01.json, record 2 at byte 13 can't be decoded
+    caused by: $: not valid JSON: a comma is missing before this record at byte 13
+    hint: mend the file, or the schema of the source if the record is right
     ");
 }
 
@@ -664,7 +670,7 @@ fn pending_migrations() {
     Small::new().project().on(&database).json("[]").run_clinic().code(2).message()
 }, @r"
     1 batch: clinic 2023-05-01
-    error: the database lacks 2 migrations: pipeline V1__state, migrations/V1__items.sql
+    error: the database lacks 3 migrations: pipeline V1__state, pipeline V2__quarantine, migrations/V1__items.sql
     hint: run `pipeline migrate`, then `pipeline views`
     ");
 }

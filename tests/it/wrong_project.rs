@@ -814,21 +814,6 @@ fn a_subject_which_nothing_acts_on_yet() {
 }
 
 #[test]
-fn quarantine_which_nothing_acts_on_yet() {
-    insta::assert_snapshot!(source("  path:", "  on_malformed: quarantine\n  path:"), @r"
-    error: the project has a problem
-
-    error: nothing acts on `on_malformed: quarantine` yet
-     --> pipelines/clinic.yaml:3:17
-      |
-    3 |   on_malformed: quarantine
-      |                 ^^^^^^^^^^
-      |
-      = hint: write `on_malformed: fail`: a later version will act on it
-    ");
-}
-
-#[test]
 fn two_sources_with_one_alias() {
     insta::assert_snapshot!(refused(&{
         let project = with("pipelines/clinic.yaml", "input:", "aliases: [c]\ninput:");
@@ -1000,7 +985,7 @@ fn every_problem_at_once() {
     4 | skema: {}
       | ^^^^^
       |
-      = hint: it may be name, aliases, description, input, schema, on_unknown_field or transforms
+      = hint: it may be name, aliases, description, input, schema, on_unknown_field, max_quarantined or transforms
 
     error: `bigit` is no type of a field
      --> pipelines/clinic.yaml:7:6
