@@ -54,7 +54,7 @@ struct Global {
 enum Output {
     Text,
     Json,
-    /// Only `query` and `quarantine`.
+    /// Only `query`.
     Csv,
 }
 
@@ -73,13 +73,13 @@ enum Command {
     Views,
     /// Run a SELECT and print its rows
     Query(query::Arguments),
-    /// What was refused, and why; running a batch again is the replay
-    #[command(subcommand)]
-    Quarantine(quarantine::Quarantine),
     /// Hold the embedded database open for psql or a BI tool
     ServeDb(serve_db::Arguments),
     /// The runs of the last batches
     Status(status::Arguments),
+    /// What was not loaded, and why
+    #[command(subcommand)]
+    Quarantine(quarantine::Quarantine),
     /// Check the whole project without a server
     Check,
     /// Print a completion script for a shell
@@ -108,9 +108,9 @@ impl Cli {
             Command::Migration(migration) => migrate::new(&global, migration).await,
             Command::Views => views::execute(&global).await,
             Command::Query(arguments) => query::execute(&global, arguments).await,
-            Command::Quarantine(command) => quarantine::execute(&global, command).await,
             Command::ServeDb(arguments) => serve_db::execute(&global, arguments).await,
             Command::Status(arguments) => status::execute(&global, arguments).await,
+            Command::Quarantine(quarantine) => quarantine::execute(&global, quarantine).await,
             Command::Check => check::execute(&global).await,
             Command::Completions(arguments) => Ok(completions::execute(&arguments)),
         }

@@ -3,21 +3,18 @@
 use chrono::NaiveDate;
 use clap::{Args, Subcommand};
 
-use super::{Global, Output, date};
+use super::{Global, date};
 use crate::error::Result;
-use crate::report::{self, Rows};
-use crate::warehouse::quarantine::Filter;
-use crate::warehouse::query;
+use crate::report;
+use crate::warehouse::quarantine::{self, Filter};
 
-/// What was refused by each batch's last committed run, and by the runs that failed since.
-///
-/// To replay: mend the file, or the source's YAML or SQL, and run the batch again. There is no other
-/// way back in: a refused record is read anew from its file, and its old entries then no longer count.
+/// What was not loaded, and why. Of each batch its last run counts. To load it after all, mend the input, the YAML or
+/// the SQL and run the batch again: that replaces the whole batch.
 #[derive(Debug, Subcommand)]
 pub(super) enum Quarantine {
-    /// How many were refused, per batch, entity, check and path
+    /// Counted by batch, entity and check
     List(Arguments),
-    /// Each refused record and row: file, record number, byte offset, path and reason
+    /// One by one, with file, record and reason
     Show(Arguments),
 }
 
@@ -29,45 +26,39 @@ pub(super) struct Arguments {
     /// Only this batch date
     #[arg(long, value_parser = date)]
     date: Option<NaiveDate>,
-    /// Only this check, such as `malformed`, `schema` or one of the contract
+    /// Only this check
     #[arg(long, value_name = "NAME")]
     check: Option<String>,
-    /// At most so many lines
-    #[arg(long, value_name = "N")]
-    limit: Option<usize>,
+    /// Only this entity; `record` for records that can't be decoded
+    #[arg(long, value_name = "NAME")]
+    entity: Option<String>,
+    /// Of this run instead of the last one
+    #[arg(long, value_name = "RUN_ID")]
+    run: Option<i64>,
+    /// How many lines
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    limit: u32,
 }
 
-pub(super) async fn execute(global: &Global, command: Quarantine) -> Result<u8> {
+pub(super) async fn execute(global: &Global, quarantine: Quarantine) -> Result<u8> {
+    let json = global.json()?;
     let project = global.project()?;
-    let (arguments, one_by_one) = match command {
-        Quarantine::List(arguments) => (arguments, false),
-        Quarantine::Show(arguments) => (arguments, true),
-    };
-    let source = arguments
-        .source
-        .map(|name| project.source(&name).map(|s| s.name.clone()))
-        .transpose()?;
+    let (Quarantine::List(arguments) | Quarantine::Show(arguments)) = &quarantine;
+    let source = arguments.source.as_deref();
+    let source = source.map(|name| project.source(name).map(|source| source.name.clone()));
     let filter = Filter {
-        source,
+        source: source.transpose()?,
         date: arguments.date,
-        check: arguments.check,
-    };
-    let sql = if one_by_one {
-        filter.show_sql()
-    } else {
-        filter.list_sql()
-    };
-    let rows = match global.output {
-        Output::Text => Rows::Table,
-        Output::Json => Rows::Json,
-        Output::Csv => Rows::Csv,
+        check: arguments.check.clone(),
+        entity: arguments.entity.clone(),
+        run: arguments.run,
+        limit: Some(arguments.limit),
     };
     let warehouse = global.warehouse(&project.root).await?;
-    let result = query::query(&warehouse, &sql, arguments.limit).await?;
-    let any = !result.rows.is_empty();
-    report::query(&result, rows);
-    if any {
-        report::message("to replay: mend the file, or the source's YAML or SQL, and run the batch again");
+    let connection = warehouse.acquire().await?;
+    match quarantine {
+        Quarantine::List(_) => report::quarantine_list(&quarantine::list(&connection, &filter).await?, json),
+        Quarantine::Show(_) => report::quarantine_show(&quarantine::show(&connection, &filter).await?, json),
     }
     Ok(0)
 }

@@ -5,7 +5,6 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::error::Error;
-use crate::quality::Refusal;
 
 /// Why, in the user's words; free of values.
 pub(super) type Reason = Cow<'static, str>;
@@ -17,23 +16,19 @@ pub struct RecordError {
     pub file: String,
     /// Within its file, from 1.
     pub record: u64,
-    /// As in the column `_record`.
-    pub id: u64,
     /// Where the record starts in the decompressed file, in bytes; `None` for parquet, which has no such place.
     pub offset: Option<u64>,
     /// Where the fault lies in the decompressed file, in bytes.
     pub fault_offset: Option<u64>,
     /// The declared JSON path, such as `$.visits[].date`; `$` is the record itself.
     pub path: Arc<str>,
-    /// Which rule: [`JSON`], [`SCHEMA`] or [`UNKNOWN_FIELD`].
+    /// Which rule: [`MALFORMED`], [`UNKNOWN_FIELD`] or [`UNREADABLE`].
     pub check: &'static str,
     pub reason: Cow<'static, str>,
 }
 
-/// What is not JSON (or a row of csv) as it must be.
-pub(super) const JSON: &str = "malformed";
-/// What does not fit its declaration.
-pub(super) const SCHEMA: &str = "schema";
+/// What is not JSON as it must be, or does not fit its declaration.
+pub(super) const MALFORMED: &str = "malformed";
 /// An undeclared field where the source says that there are none.
 pub(super) const UNKNOWN_FIELD: &str = "unknown_field";
 /// The rest of a file in which no next record can be found.
@@ -49,24 +44,6 @@ impl From<RecordError> for Error {
         ))
         .cause(format!("{}: {}{fault}", error.path, error.reason))
         .hint("mend the file, or the schema of the source if the record is right")
-    }
-}
-
-impl From<RecordError> for Refusal {
-    fn from(error: RecordError) -> Self {
-        // The entry tells where the record starts; where in it the fault lies is said with the reason.
-        let within = match (error.offset, error.fault_offset) {
-            (Some(start), Some(fault)) if fault > start => format!(" at byte {fault}"),
-            _ => String::new(),
-        };
-        Self {
-            entity: None,
-            check: error.check.into(),
-            record: Some(error.id),
-            byte_offset: error.offset,
-            path: Some(error.path.to_string()),
-            reason: format!("{}{within}", error.reason),
-        }
     }
 }
 

@@ -18,16 +18,17 @@ use super::decode::{Decoded, Decoding, Plan};
 use super::failure::{UNKNOWN_FIELD, UNREADABLE};
 use super::files::Listing;
 use super::open::ByteSource;
-use super::parquet;
-use super::schema::{RECORD_BITS, arrow_schema};
+use super::schema::arrow_schema;
 use super::split::{Chunk, CsvScanner, JsonScanner, NdjsonScanner, Scanner, Stopped, Unreadable, split};
 use super::stats::ReadStats;
+use super::{RecordError, parquet};
 use crate::error::{Error, Result};
 use crate::project::{Compression, Format, Input, OnEmpty, OnMalformed, OnUnknownField, Source};
-use crate::quality::Refusal;
 
 /// Chunks that wait between the reading thread and the decoding tasks.
 const WAITING: usize = 2;
+/// Refused records that one batch may hold in memory; past it the batch fails, for then its schema is wrong.
+const MOST_REFUSED: usize = 1_000_000;
 
 impl Listing {
     /// Reads the files one after the other and yields their records, in order, as batches of
@@ -54,8 +55,8 @@ pub(super) struct Reading {
     pub decoding: Decoding,
     pub stats: Arc<ReadStats>,
     source: Source,
-    /// Records read, the refused ones included.
     records: AtomicU64,
+    refused: AtomicU64,
     /// Undeclared fields, per object of the plan.
     unknown: Mutex<Vec<u64>>,
 }
@@ -88,6 +89,7 @@ impl Reading {
             stats,
             source,
             records: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
             unknown,
         })
     }
@@ -109,23 +111,35 @@ impl Reading {
             .boxed()
     }
 
-    /// What a bad record does: it goes to the quarantine and its neighbours load, or it fails the batch.
+    /// What a bad record does: it is refused, or it fails the batch.
     fn accept(&self, decoded: Decoded) -> Result<RecordBatch> {
-        let refused = decoded.errors.len() as u64;
-        for error in decoded.errors {
-            if self.input.on_malformed == OnMalformed::Fail || error.check == UNKNOWN_FIELD {
-                return Err(error.into());
-            }
-            self.stats.quarantine.add(error.into());
+        if !decoded.errors.is_empty() {
+            self.refuse(decoded.errors)?;
         }
         let records = decoded.batch.num_rows() as u64;
-        self.records.fetch_add(records + refused, Ordering::Relaxed);
+        self.records.fetch_add(records, Ordering::Relaxed);
         self.stats.records.fetch_add(records, Ordering::Relaxed);
         let mut unknown = self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
         for (sum, count) in unknown.iter_mut().zip(decoded.unknown) {
             *sum += count;
         }
         Ok(decoded.batch)
+    }
+
+    fn refuse(&self, errors: Vec<RecordError>) -> Result<()> {
+        let fatal = |error: &RecordError| self.input.on_malformed == OnMalformed::Fail || error.check == UNKNOWN_FIELD;
+        if let Some(error) = errors.iter().find(|error| fatal(error)) {
+            return Err(error.clone().into());
+        }
+        self.refused.fetch_add(errors.len() as u64, Ordering::Relaxed);
+        if self.stats.refuse(errors) > MOST_REFUSED {
+            let message = format!(
+                "more than {MOST_REFUSED} records of {} can't be decoded",
+                self.source.name
+            );
+            return Err(Error::batch(message).hint("the schema does not fit this input"));
+        }
+        Ok(())
     }
 
     /// All files were read to their ends.
@@ -146,7 +160,8 @@ impl Reading {
                 tracing::warn!(source = %self.source.name, path = %path, count, "undeclared fields were left out");
             }
         }
-        if self.records.load(Ordering::Relaxed) > 0 || self.input.on_empty == OnEmpty::Replace {
+        let read = self.records.load(Ordering::Relaxed) + self.refused.load(Ordering::Relaxed);
+        if read > 0 || self.input.on_empty == OnEmpty::Replace {
             return Ok(());
         }
         let files = self.listing.files();
@@ -189,7 +204,7 @@ impl Reading {
                 Err(Stopped::Unwanted) => return,
                 Err(Stopped::Source(error)) => error,
                 Err(Stopped::Split(unreadable)) => {
-                    self.refuse_rest(index, &unreadable);
+                    self.refuse_rest(&file.path, &unreadable);
                     unreadable.fault.into_error(&file.path)
                 }
             };
@@ -202,7 +217,7 @@ impl Reading {
 
 impl Reading {
     /// The rest of a file is one entry of the account, although the batch fails with it.
-    fn refuse_rest(&self, file: usize, unreadable: &Unreadable) {
+    fn refuse_rest(&self, file: &str, unreadable: &Unreadable) {
         let Unreadable {
             fault,
             record,
@@ -210,17 +225,19 @@ impl Reading {
             bytes,
         } = unreadable;
         self.stats.read.fetch_add(1, Ordering::Relaxed);
-        self.stats.quarantine.add(Refusal {
-            entity: None,
-            check: UNREADABLE.into(),
-            record: Some((file as u64) << RECORD_BITS | record),
-            byte_offset: Some(*from),
-            path: None,
+        self.stats.refuse(vec![RecordError {
+            file: file.to_owned(),
+            record: *record,
+            offset: Some(*from),
+            fault_offset: Some(fault.offset),
+            path: Arc::clone(&self.decoding.plan.root.path),
+            check: UNREADABLE,
             reason: format!(
                 "an unreadable stretch of {bytes} bytes to the end of the file: {} at byte {}",
                 fault.reason, fault.offset
-            ),
-        });
+            )
+            .into(),
+        }]);
     }
 }
 

@@ -11,7 +11,7 @@ use super::{ReadStats, list};
 use crate::error::{Location, Result};
 use crate::project::{
     CsvOptions, Field, FieldType, Format, From, Input, OnEmpty, OnMalformed, OnMissing, OnUnknownField, RecordPath,
-    Source,
+    Source, Tolerance,
 };
 
 pub(super) fn location() -> Location {
@@ -67,9 +67,10 @@ pub(super) fn source(path: &str, format: Format, schema: Vec<Field>) -> Source {
         },
         schema,
         on_unknown_field: OnUnknownField::Warn,
-        max_quarantined: crate::project::MaxQuarantined::default(),
         transforms: Vec::new(),
         location: location(),
+        max_quarantined: Tolerance::default(),
+        checks: vec![],
         text: String::new(),
     }
 }

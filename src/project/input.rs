@@ -31,6 +31,7 @@ const FORMATS: [(&str, Format); 4] = [
     ("csv", Format::Csv),
     ("parquet", Format::Parquet),
 ];
+const MALFORMED: [(&str, OnMalformed); 2] = [("quarantine", OnMalformed::Quarantine), ("fail", OnMalformed::Fail)];
 const COMPRESSIONS: [(&str, Option<Compression>); 5] = [
     ("auto", None),
     ("none", Some(Compression::None)),
@@ -57,6 +58,7 @@ pub(super) fn read(ctx: &mut Context<'_>, entry: &Entry) -> Input {
     if let (Some(path), Some(entry)) = (&path, options.get("storage")) {
         storage::check(ctx, entry, path::scheme(path).map(|(scheme, _)| scheme));
     }
+    let on_malformed = options.choice(ctx, "on_malformed", &MALFORMED);
     Input {
         path: path.unwrap_or_default(),
         location: ctx.location(place),
@@ -73,11 +75,7 @@ pub(super) fn read(ctx: &mut Context<'_>, entry: &Entry) -> Input {
             "on_empty",
             &[("fail", OnEmpty::Fail), ("replace", OnEmpty::Replace)],
         ),
-        on_malformed: options.choice(
-            ctx,
-            "on_malformed",
-            &[("quarantine", OnMalformed::Quarantine), ("fail", OnMalformed::Fail)],
-        ),
+        on_malformed,
         csv: read_csv(ctx, &options, format),
         storage,
     }
@@ -152,6 +150,7 @@ fn read_records(ctx: &mut Context<'_>, options: &Mapping<'_>, format: Format) ->
     })
 }
 
+/// `quarantine` is known, but nothing acts on it yet.
 fn read_csv(ctx: &mut Context<'_>, options: &Mapping<'_>, format: Format) -> CsvOptions {
     let mut csv = CsvOptions::default();
     let Some(entry) = options.get("csv") else { return csv };

@@ -1,12 +1,12 @@
 //! The user's project: reads `pipeline.yaml`, `pipelines/*.yaml` and the SQL files into checked
 //! types, reporting every problem at once. Pure: it never touches a network or a database.
 
+mod checks;
 mod contract;
 mod document;
 mod environment;
 mod formats;
 mod input;
-mod limit;
 mod load;
 mod mapping;
 mod model;

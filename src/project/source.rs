@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use super::checks::{self, CheckDraft};
 use super::mapping::{Context, Keys, Mapping, Text, entry_text, entry_texts};
 use super::model::{Format, OnUnknownField, Source};
 use super::names::{self, MAX_IDENTIFIER};
 use super::problems::Problems;
 use super::yaml::{Entry, Node, Span, Value};
-use super::{input, limit, schema};
+use super::{input, schema};
 use crate::error::Location;
 
 const SOURCE_KEYS: Keys = Keys {
@@ -18,10 +19,11 @@ const SOURCE_KEYS: Keys = Keys {
         "input",
         "schema",
         "on_unknown_field",
-        "max_quarantined",
         "transforms",
+        "checks",
+        "max_quarantined",
     ],
-    later: &["subject", "checks", "conserves"],
+    later: &["subject", "conserves"],
 };
 /// Folders below `sql/` that are not a source's.
 const TAKEN: [&str; 4] = ["views", "materialized", "functions", "checks"];
@@ -32,6 +34,7 @@ pub(super) struct SourceDraft {
     /// The folder of its transforms, relative to the root, and where the file names it; `None` where it can't be told
     /// because the name is wrong.
     pub transforms: Option<(PathBuf, Location)>,
+    pub checks: Vec<CheckDraft>,
     /// Each name and alias with its place.
     pub names: Vec<(String, Location)>,
 }
@@ -71,7 +74,11 @@ pub(super) fn read(ctx: &mut Context<'_>, root: &Node) -> Option<SourceDraft> {
         ("fail", OnUnknownField::Fail),
     ];
     let on_unknown_field = options.choice(ctx, "on_unknown_field", &unknown_fields);
-    let max_quarantined = limit::read(ctx, &options);
+
+    let max_quarantined = options.get("max_quarantined");
+    let max_quarantined = max_quarantined.and_then(|entry| checks::tolerance(ctx, entry));
+    let checks = options.get("checks");
+    let checks = checks.map_or_else(Vec::new, |entry| checks::read_of_source(ctx, entry));
 
     let name = name.map_or(stem, |text| text.value);
     let transforms = match options.get("transforms") {
@@ -92,14 +99,16 @@ pub(super) fn read(ctx: &mut Context<'_>, root: &Node) -> Option<SourceDraft> {
         input,
         schema,
         on_unknown_field,
-        max_quarantined,
         transforms: Vec::new(),
+        max_quarantined: max_quarantined.unwrap_or_default(),
+        checks: Vec::new(),
         location,
         text: ctx.document.text.clone(),
     };
     Some(SourceDraft {
         source,
         transforms,
+        checks,
         names,
     })
 }

@@ -124,11 +124,10 @@ pub fn status(runs: &[RunRow], as_json: bool) {
         "started (UTC)",
         "seconds",
         "records",
-        "quarantined",
         "rows",
         "error",
     ];
-    let mut table = table(&header, &[0, 5, 6, 7, 8]);
+    let mut table = table(&header, &[0, 5, 6, 7]);
     for run in runs {
         let or_dash = |n: Option<u64>| n.map_or_else(|| "-".to_owned(), thousands);
         table.add_row([
@@ -139,7 +138,6 @@ pub fn status(runs: &[RunRow], as_json: bool) {
             run.started_at.format("%Y-%m-%d %H:%M:%S").to_string(),
             seconds(run).map_or_else(|| "-".to_owned(), |s| format!("{s:.2}")),
             or_dash(run.records.and_then(|n| u64::try_from(n).ok())),
-            or_dash(quarantined(run)),
             or_dash(rows(run)),
             run.error.clone().unwrap_or_default(),
         ]);
@@ -149,15 +147,6 @@ pub fn status(runs: &[RunRow], as_json: bool) {
 
 fn seconds(run: &RunRow) -> Option<f64> {
     Some((run.finished_at? - run.started_at).as_seconds_f64())
-}
-
-/// Refused records and rows together.
-fn quarantined(run: &RunRow) -> Option<u64> {
-    let account = run.account.as_ref()?;
-    let of = |line: &Value| line.get("quarantined").and_then(Value::as_u64).unwrap_or(0);
-    let entities = account.get("entities").and_then(Value::as_object);
-    let rows: u64 = entities.map_or(0, |entities| entities.values().map(of).sum());
-    Some(of(account.get("records")?) + rows)
 }
 
 /// Rows of all entities together.

@@ -11,8 +11,10 @@ mod prepare;
 mod schedule;
 mod selection;
 mod serve;
+mod stage;
 mod stop;
 
+pub use account::Records;
 pub use batch::{BatchOutcome, EntityOutcome, Status};
 pub use drop::drop_batch;
 pub use observer::{Activity, Observer};

@@ -59,6 +59,7 @@ fn project(sql: &str) -> Project {
         key: vec![],
         parent: None,
         indexes: vec![],
+        checks: vec![],
         location: here(),
     };
     let source = Source {
@@ -79,13 +80,14 @@ fn project(sql: &str) -> Project {
         },
         schema: vec![field("patient_id", FieldType::String), field("codes", codes)],
         on_unknown_field: OnUnknownField::Warn,
-        max_quarantined: crate::project::MaxQuarantined::default(),
         transforms: vec![Transform {
             entity: "codes".into(),
             path: "sql/a/codes.sql".into(),
             sql: sql.into(),
         }],
         location: here(),
+        max_quarantined: Tolerance::default(),
+        checks: vec![],
         text: String::new(),
     };
     Project {
@@ -93,6 +95,7 @@ fn project(sql: &str) -> Project {
         entities: vec![entity],
         sources: vec![source],
         views: vec![],
+        checks: vec![],
         text: String::new(),
     }
 }
@@ -199,6 +202,7 @@ fn shown_rows(batch: &RecordBatch) -> Vec<String> {
             .fields()
             .iter()
             .map(|f| f.name().as_str())
+            .filter(|name| !name.starts_with("_check_"))
             .collect::<Vec<_>>(),
         ["patient_id", "code", "_record"]
     );

@@ -72,6 +72,8 @@ pub struct RunRecord {
 pub struct Summary {
     /// Records read.
     pub records: u64,
+    /// `{records: {read, accepted, quarantined}, entities: {name: {produced, loaded, quarantined}}}`
+    pub account: Value,
     /// Stage to milliseconds; the warehouse adds its own (`copy`, `index`, `swap`).
     pub timings: BTreeMap<String, u64>,
 }
@@ -110,7 +112,6 @@ pub struct RunRow {
     pub fingerprint: Option<String>,
     pub records: Option<i64>,
     pub counts: Option<Value>,
-    /// What was read, produced, loaded and quarantined.
     pub account: Option<Value>,
     pub error: Option<String>,
     pub program_version: String,
@@ -246,17 +247,33 @@ pub(super) async fn commit(
     counts: &BTreeMap<String, Count>,
 ) -> Result<bool, tokio_postgres::Error> {
     let sql = "UPDATE pipeline.runs SET status = 'committed', finished_at = clock_timestamp(), records = $2, \
-               timings = $3, counts = $4 WHERE run_id = $1 AND status = 'running' RETURNING run_id";
+               timings = $3, counts = $4, account = $5 WHERE run_id = $1 AND status = 'running' RETURNING run_id";
     let records = i64::try_from(summary.records).unwrap_or(i64::MAX);
     let timings = serde_json::json!(summary.timings);
     let counts = serde_json::json!(counts);
-    let parameters: [Parameter<'_>; 4] = [
+    let parameters: [Parameter<'_>; 5] = [
         (&run_id, Type::INT8),
         (&records, Type::INT8),
         (&timings, Type::JSONB),
         (&counts, Type::JSONB),
+        (&summary.account, Type::JSONB),
     ];
     Ok(!transaction.query_typed(sql, &parameters).await?.is_empty())
+}
+
+/// The rows that the source's batch before this one, by date, has of an entity; `None` for the first.
+pub async fn rows_before(client: &Client, batch: &Batch, entity: &str) -> Result<Option<u64>> {
+    let sql = "SELECT (counts -> $3 ->> 'rows')::int8 FROM pipeline.runs WHERE source = $1 AND batch_date < $2 \
+               AND status = 'committed' AND action = 'load' ORDER BY batch_date DESC, run_id DESC LIMIT 1";
+    let parameters: [Parameter<'_>; 3] = [
+        (&batch.source, Type::TEXT),
+        (&batch.date, Type::DATE),
+        (&entity, Type::TEXT),
+    ];
+    let failed = |error| db_error("the history of runs can't be read", &error);
+    let row = client.query_typed_opt(sql, &parameters).await.map_err(failed)?;
+    let rows: Option<i64> = row.map(|row| row.try_get(0)).transpose().map_err(failed)?.flatten();
+    Ok(rows.and_then(|rows| u64::try_from(rows).ok()))
 }
 
 /// Whether a run may still swap, as far as one can see from outside of its transaction.

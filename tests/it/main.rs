@@ -16,6 +16,7 @@ mod kill;
 mod migrate;
 mod original_data;
 mod privacy_of_errors;
+mod quality;
 mod quarantine;
 mod readers;
 mod replace;

@@ -7,12 +7,6 @@ use crate::harness::{Database, Small};
 /// What a failing run of these files says.
 fn run(small: &Small, files: &[(&str, &[u8])]) -> String {
     let (_database, project) = small.on_server();
-    // What of it is quarantined by default is in `quarantine`.
-    let source = project.read("pipelines/clinic.yaml");
-    project.write(
-        "pipelines/clinic.yaml",
-        source.replacen("input:\n", "input:\n  on_malformed: fail\n", 1),
-    );
     for (path, bytes) in files {
         project.write(path, bytes);
     }
@@ -563,9 +557,9 @@ fn a_key_that_comes_twice() {
     1 batch: clinic 2023-05-01
     clinic 2023-05-01: failed in [time]
 
-    error: clinic 2023-05-01: duplicate key in items
-    caused by: several rows of clinic 2023-05-01 have the same item_id
-    hint: let the transform return one row per item_id: SELECT DISTINCT, or GROUP BY
+    error: clinic 2023-05-01: too much is refused: 1 of 2 rows of items
+    caused by: unique(item_id): an earlier row has the same key at in/2023-05-01.json, record 2; max_quarantined is 1%
+    hint: `pipeline quarantine show --source clinic --date 2023-05-01` names each; mend the input, the schema or the SQL and run the batch again, or raise max_quarantined
     ");
 }
 
@@ -575,8 +569,9 @@ fn a_null_key() {
     1 batch: clinic 2023-05-01
     clinic 2023-05-01: failed in [time]
 
-    error: clinic 2023-05-01: items: column item_id holds null, which the contract forbids
-    caused by: in/2023-05-01.json, record 1
+    error: clinic 2023-05-01: too much is refused: 1 of 1 rows of items
+    caused by: not_null(item_id): the column is null at in/2023-05-01.json, record 1; max_quarantined is 1%
+    hint: `pipeline quarantine show --source clinic --date 2023-05-01` names each; mend the input, the schema or the SQL and run the batch again, or raise max_quarantined
     ");
 }
 

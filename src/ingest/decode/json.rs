@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::super::failure::{Fault, JSON, SCHEMA, UNKNOWN_FIELD};
+use super::super::failure::{Fault, MALFORMED, UNKNOWN_FIELD};
 use super::column::{Column, Values};
 use super::cursor::{Bad, Cursor, Kind};
 use super::plan::{Group, Node, Scalar, ScalarKind, Shape};
@@ -42,7 +42,7 @@ impl Walk<'_, '_> {
         Fault {
             path: Arc::clone(path),
             at: self.cursor.at(),
-            check: SCHEMA,
+            check: MALFORMED,
             reason: reason.into(),
         }
     }
@@ -72,7 +72,7 @@ impl Walk<'_, '_> {
             let (node, column) = (&group.fields[index], &mut columns[index]);
             if column.len() > row {
                 return Err(Fault {
-                    check: JSON,
+                    check: MALFORMED,
                     ..self.fault(&node.path, "the key stands twice in one object")
                 });
             }
@@ -86,7 +86,7 @@ impl Walk<'_, '_> {
                     return Err(Fault {
                         path: Arc::clone(&node.path),
                         at: start,
-                        check: SCHEMA,
+                        check: MALFORMED,
                         reason: "required, but missing".into(),
                     });
                 }
@@ -169,7 +169,7 @@ impl Walk<'_, '_> {
         result.map_err(|reason| Fault {
             path: Arc::clone(path),
             at: start,
-            check: SCHEMA,
+            check: MALFORMED,
             reason,
         })
     }
@@ -196,7 +196,7 @@ fn in_(path: &Arc<str>) -> impl Fn(Bad) -> Fault {
     |bad| Fault {
         path: Arc::clone(path),
         at: bad.at,
-        check: JSON,
+        check: MALFORMED,
         reason: bad.reason,
     }
 }

@@ -20,7 +20,7 @@ pub(super) use plan::{Group, Node, Plan, Scalar, ScalarKind, Shape};
 pub(super) use text::push_text;
 
 use self::cursor::Cursor;
-use super::failure::{Fault, JSON, Reason, RecordError};
+use super::failure::{Fault, MALFORMED, Reason, RecordError};
 use super::files::InputFile;
 use super::schema::RECORD_BITS;
 use super::split::{Chunk, CsvHeader};
@@ -70,7 +70,6 @@ impl Decoding {
                 errors.push(RecordError {
                     file: file.path.clone(),
                     record,
-                    id,
                     offset: Some(span.offset),
                     fault_offset: Some(span.offset + fault.at as u64),
                     path: fault.path,
@@ -150,7 +149,7 @@ impl<'a> Decoder<'a> {
         Fault {
             path: Arc::clone(&self.decoding.plan.root.path),
             at,
-            check: JSON,
+            check: MALFORMED,
             reason: reason.into(),
         }
     }

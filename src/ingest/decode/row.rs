@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::super::failure::{Fault, JSON, Reason, SCHEMA, UNKNOWN_FIELD};
+use super::super::failure::{Fault, MALFORMED, Reason, UNKNOWN_FIELD};
 use super::super::split::{Cells, CsvHeader};
 use super::{Column, Decoding, Node, ScalarKind, Shape, check_json, push_text};
 use crate::project::OnUnknownField;
@@ -18,7 +18,7 @@ pub(super) fn record(
     let whole = |reason: Reason| Fault {
         path: Arc::clone(&root.path),
         at: 0,
-        check: JSON,
+        check: MALFORMED,
         reason,
     };
     let mut count = 0;
@@ -39,7 +39,7 @@ pub(super) fn record(
                 result.map_err(|reason| Fault {
                     path: Arc::clone(&node.path),
                     at: 0,
-                    check: SCHEMA,
+                    check: MALFORMED,
                     reason,
                 })?;
             }

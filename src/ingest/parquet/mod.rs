@@ -25,7 +25,7 @@ use self::reader::RangeReader;
 use self::types::check_group;
 use super::RecordError;
 use super::decode::Decoded;
-use super::failure::SCHEMA;
+use super::failure::MALFORMED;
 use super::open::Carried;
 use super::read::{Reading, received, stopped};
 use super::schema::RECORD_BITS;
@@ -252,11 +252,10 @@ impl RowGroup {
         RecordError {
             file: self.file.path().to_owned(),
             record: first + fault.row as u64,
-            id: (self.file.index as u64) << RECORD_BITS | (first + fault.row as u64),
             offset: None,
             fault_offset: None,
             path: fault.path,
-            check: SCHEMA,
+            check: MALFORMED,
             reason: fault.reason,
         }
     }

@@ -180,12 +180,7 @@ async fn every_bad_row_is_refused_and_the_others_load() {
         .filter(|row| row % 50 == 7 || row % 90 == 3)
         .map(|row| row + 1)
         .collect();
-    let refused: Vec<u64> = stats
-        .quarantine
-        .take()
-        .iter()
-        .filter_map(|entry| entry.record)
-        .collect();
+    let refused: Vec<u64> = stats.take_refused().iter().map(|entry| entry.record).collect();
     assert_eq!(refused, bad);
     let numbers = all.column(2).as_primitive::<arrow::datatypes::UInt64Type>();
     let good: Vec<u64> = (1..=500).filter(|row| !bad.contains(row)).collect();

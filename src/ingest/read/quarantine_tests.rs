@@ -94,24 +94,27 @@ async fn a_thousand_good_and_forty_damaged() {
             let all = whole(&batches);
             assert_eq!(all.num_rows(), GOOD + 1, "{name}");
             assert_eq!(stats.records.load(Ordering::Relaxed), GOOD as u64 + 1);
-            assert_eq!(stats.quarantine.records(), BAD as u64);
-            let entries = stats.quarantine.take();
+            assert_eq!(stats.read.load(Ordering::Relaxed), (GOOD + BAD) as u64 + 1);
+            let entries = stats.take_refused();
             let found: Vec<_> = entries
                 .iter()
-                .map(|entry| (entry.record.unwrap(), entry.byte_offset.unwrap()))
+                .map(|entry| (entry.record, entry.offset.unwrap()))
                 .collect();
-            let wanted: Vec<_> = places
-                .iter()
-                .map(|(record, offset)| (1 << RECORD_BITS | record, *offset))
-                .collect();
+            assert!(entries.iter().all(|entry| entry.file == name));
+            let wanted = places.clone();
             assert_eq!(found, wanted, "{name} on {parallelism}");
             assert!(!format!("{entries:?}").contains("CANARY"));
-            assert_eq!(entries[15].path.as_deref(), Some("$.id"));
+            assert_eq!(&*entries[15].path, "$.id");
             assert_eq!(entries[15].reason, "required, but missing");
             // The good ones keep their numbers.
             let numbers = all.column_by_name(RECORD_COLUMN).unwrap().as_primitive::<UInt64Type>();
             let numbers: BTreeSet<u64> = numbers.values().iter().copied().collect();
-            assert!(numbers.len() == GOOD + 1 && wanted.iter().all(|(record, _)| !numbers.contains(record)));
+            assert!(
+                numbers.len() == GOOD + 1
+                    && wanted
+                        .iter()
+                        .all(|(record, _)| !numbers.contains(&(1 << super::super::schema::RECORD_BITS | record)))
+            );
         }
     }
 }
@@ -146,10 +149,10 @@ async fn damage_without_an_end_fails_with_its_bytes_and_what_came_before() {
             };
             assert_eq!(rows, 9, "{tail}");
             assert!(error.to_string().contains("can't be split"), "{error}");
-            let entries = stats.quarantine.take();
+            let entries = stats.take_refused();
             let [entry] = &entries[..] else { panic!("{entries:?}") };
-            assert_eq!((entry.check.as_ref(), entry.record), ("unreadable", Some(10)));
-            let from = usize::try_from(entry.byte_offset.unwrap()).unwrap();
+            assert_eq!((entry.check, entry.record), ("unreadable", 10));
+            let from = usize::try_from(entry.offset.unwrap()).unwrap();
             assert!(
                 entry
                     .reason
@@ -184,7 +187,7 @@ async fn an_input_of_damaged_records_alone_is_not_an_empty_one() {
     let stats = Arc::new(ReadStats::default());
     let batches = read_with(folder.path(), &source, 1, &stats).await.unwrap();
     assert_eq!(batches.iter().map(RecordBatch::num_rows).sum::<usize>(), 0);
-    assert_eq!(stats.quarantine.records(), 2);
+    assert_eq!(stats.take_refused().len(), 2);
 }
 
 proptest! {
@@ -210,7 +213,7 @@ proptest! {
             source.input.on_malformed = OnMalformed::Quarantine;
             let stats = Arc::new(ReadStats::default());
             let read = runtime.block_on(read_with(folder.path(), &source, 2, &stats));
-            let entries = stats.quarantine.take();
+            let entries = stats.take_refused();
             let Ok(batches) = read else {
                 // In an array, a quote or a bracket that is gone; never in lines.
                 prop_assert_eq!(format, Format::Json);
@@ -220,7 +223,7 @@ proptest! {
             let all = whole(&batches);
             let numbers = all.column_by_name(RECORD_COLUMN).unwrap().as_primitive::<UInt64Type>();
             let loaded: BTreeSet<u64> = numbers.values().iter().copied().collect();
-            let refused: BTreeSet<u64> = entries.iter().filter_map(|entry| entry.record).collect();
+            let refused: BTreeSet<u64> = entries.iter().map(|entry| entry.record).collect();
             prop_assert_eq!(loaded.len() as u64, stats.records.load(Ordering::Relaxed));
             prop_assert_eq!(refused.len(), entries.len());
             prop_assert!(loaded.is_disjoint(&refused));

@@ -59,8 +59,9 @@ fn paths() {
 
 #[test]
 fn choices() {
-    let files =
-        with_input("  format: jsn\n  compression: lzma\n  on_missing: skp\n  on_empty: drop\n  on_malformed: keep\n");
+    let files = with_input(
+        "  format: jsn\n  compression: lzma\n  on_missing: skp\n  on_empty: drop\n  on_malformed: quarantin\n",
+    );
     assert_snapshot!(files.problems(), @r#"
     pipelines/clinic.yaml:5:11+3: `format` can't be `jsn`
         did you mean `json`?
@@ -70,8 +71,8 @@ fn choices() {
         did you mean `skip`?
     pipelines/clinic.yaml:8:13+4: `on_empty` can't be `drop`
         write fail or replace
-    pipelines/clinic.yaml:9:17+4: `on_malformed` can't be `keep`
-        write quarantine or fail
+    pipelines/clinic.yaml:9:17+9: `on_malformed` can't be `quarantin`
+        did you mean `quarantine`?
     "#);
     assert_snapshot!(with_input("  format: true\n  on_malformed: ${env:BAD}\n").problems(), @r#"
     pipelines/clinic.yaml:5:11+4: `format` must be text, not true

@@ -47,7 +47,6 @@ input:
   csv: {delimiter: \";\", quote: \"'\", header: false, nulls: [NA, \"\"]}
 schema: {id: string}
 on_unknown_field: fail
-max_quarantined: 12
 transforms: sql/shared
 ";
     let files = Files::good()
@@ -71,7 +70,6 @@ transforms: sql/shared
         (b';', b'\'', false, 2)
     );
     assert_eq!(source.on_unknown_field, OnUnknownField::Fail);
-    assert_eq!(source.max_quarantined, crate::project::MaxQuarantined::Count(12));
     assert_eq!(source.transforms[0].sql, "SELECT 1");
 }
 
@@ -94,7 +92,7 @@ fn storage_and_records_are_read() {
 fn keys() {
     let files = Files::good().source(
         "aliases: [c]",
-        "alias: [c]\nsubject: patient_id\nmax_quarantined: all\nname: clinic\nzzz: 1",
+        "alias: [c]\nsubject: patient_id\nmax_quarantined: 1%\nname: clinic\nzzz: 1",
     );
     assert_snapshot!(files.problems(), @r#"
     pipelines/clinic.yaml:2:1+5: unknown key `alias`
@@ -104,9 +102,7 @@ fn keys() {
     pipelines/clinic.yaml:5:1+4: the key `name` is given twice
         it stands in line 1 already: keep one of them
     pipelines/clinic.yaml:6:1+3: unknown key `zzz`
-        it may be name, aliases, description, input, schema, on_unknown_field, max_quarantined or transforms
-    pipelines/clinic.yaml:4:18+3: `max_quarantined` is neither a number nor a share
-        write a number of records (`max_quarantined: 10`) or a share of them (`max_quarantined: 1%`)
+        it may be name, aliases, description, input, schema, on_unknown_field, transforms, checks or max_quarantined
     "#);
     let files = Files::good().source("input:\n", "input:\n  formt: json\n  token: hunter2\n");
     assert_snapshot!(files.problems(), @r#"

@@ -53,7 +53,10 @@ impl World {
         let entities = contract();
         let client = warehouse.acquire().await.unwrap();
         client
-            .batch_execute(include_str!("../state/V1__state.sql"))
+            .batch_execute(concat!(
+                include_str!("../state/V1__state.sql"),
+                include_str!("../state/V2__quarantine.sql")
+            ))
             .await
             .unwrap();
         for entity in &entities {
@@ -151,6 +154,7 @@ fn contract() -> Vec<Entity> {
         .map(|name| Entity {
             name: name.to_owned(),
             key: vec!["id".to_owned()],
+            checks: vec![],
             indexes: vec![Index {
                 columns: vec!["value".to_owned()],
             }],
