@@ -15,10 +15,11 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::decode::{Decoded, Decoding, Plan};
+use super::failure::{UNKNOWN_FIELD, UNREADABLE};
 use super::files::Listing;
 use super::open::ByteSource;
 use super::schema::arrow_schema;
-use super::split::{Chunk, CsvScanner, JsonScanner, NdjsonScanner, Scanner, Stopped, split};
+use super::split::{Chunk, CsvScanner, JsonScanner, NdjsonScanner, Scanner, Stopped, Unreadable, split};
 use super::stats::ReadStats;
 use super::{RecordError, parquet};
 use crate::error::{Error, Result};
@@ -126,8 +127,9 @@ impl Reading {
     }
 
     fn refuse(&self, errors: Vec<RecordError>) -> Result<()> {
-        if self.input.on_malformed == OnMalformed::Fail {
-            return errors.into_iter().next().map_or(Ok(()), |error| Err(error.into()));
+        let fatal = |error: &RecordError| self.input.on_malformed == OnMalformed::Fail || error.check == UNKNOWN_FIELD;
+        if let Some(error) = errors.iter().find(|error| fatal(error)) {
+            return Err(error.clone().into());
         }
         self.refused.fetch_add(errors.len() as u64, Ordering::Relaxed);
         if self.stats.refuse(errors) > MOST_REFUSED {
@@ -189,6 +191,7 @@ impl Reading {
             let opened = ByteSource::open(file, place, self.input.compression, runtime, stop.clone(), &self.stats);
             let split = opened.map_err(Stopped::Source).and_then(|mut source| {
                 split(index, &mut source, self.scanner().as_mut(), &mut |chunk| {
+                    self.stats.read.fetch_add(chunk.records.len() as u64, Ordering::Relaxed);
                     if chunks.blocking_send(Ok(chunk)).is_ok() {
                         ControlFlow::Continue(())
                     } else {
@@ -200,12 +203,41 @@ impl Reading {
                 Ok(_) => continue,
                 Err(Stopped::Unwanted) => return,
                 Err(Stopped::Source(error)) => error,
-                Err(Stopped::Split(fault)) => fault.into_error(&file.path),
+                Err(Stopped::Split(unreadable)) => {
+                    self.refuse_rest(&file.path, &unreadable);
+                    unreadable.fault.into_error(&file.path)
+                }
             };
             // A failed send means that nobody listens any more.
             let _ = chunks.blocking_send(Err(error));
             return;
         }
+    }
+}
+
+impl Reading {
+    /// The rest of a file is one entry of the account, although the batch fails with it.
+    fn refuse_rest(&self, file: &str, unreadable: &Unreadable) {
+        let Unreadable {
+            fault,
+            record,
+            from,
+            bytes,
+        } = unreadable;
+        self.stats.read.fetch_add(1, Ordering::Relaxed);
+        self.stats.refuse(vec![RecordError {
+            file: file.to_owned(),
+            record: *record,
+            offset: Some(*from),
+            fault_offset: Some(fault.offset),
+            path: Arc::clone(&self.decoding.plan.root.path),
+            check: UNREADABLE,
+            reason: format!(
+                "an unreadable stretch of {bytes} bytes to the end of the file: {} at byte {}",
+                fault.reason, fault.offset
+            )
+            .into(),
+        }]);
     }
 }
 
@@ -263,6 +295,8 @@ pub(super) fn stopped(error: &tokio::task::JoinError) -> Error {
 
 #[cfg(test)]
 mod parquet_tests;
+#[cfg(test)]
+mod quarantine_tests;
 #[cfg(test)]
 mod remote_tests;
 #[cfg(test)]

@@ -9,6 +9,8 @@ use super::RecordError;
 /// Counters of one read; shared with whoever shows progress while it goes on.
 #[derive(Debug, Default)]
 pub struct ReadStats {
+    /// Records found in the files, good and bad; an unreadable stretch counts as one.
+    pub read: AtomicU64,
     /// Records decoded and handed on.
     pub records: AtomicU64,
     /// Bytes of input read, as they lie in the files (compressed where those are).

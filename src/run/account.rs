@@ -30,6 +30,22 @@ impl Records {
     }
 }
 
+/// Whether the records that were found in the files are those accepted and refused: they are counted where a file is
+/// split, where records are decoded, and as entries.
+pub(super) fn balance(found: u64, records: Records) -> Result<()> {
+    if found == records.read() {
+        return Ok(());
+    }
+    let Records { accepted, refused } = records;
+    Err(
+        Error::batch("the account of the batch does not add up; the old content stands")
+            .cause(format!(
+                "{found} records read, {accepted} accepted and {refused} refused"
+            ))
+            .hint("this is a defect of the program; run again with RUST_LOG=debug and report what it says"),
+    )
+}
+
 /// As it stands in `pipeline.runs.account`.
 pub(super) fn value(records: Records, entities: &[EntityOutcome]) -> Value {
     let entities = entities.iter().map(|entity| {
@@ -52,7 +68,7 @@ pub(super) fn entries(listing: &Listing, records: &[RecordError], rows: &[Refusa
     let number = |number: u64| i64::try_from(number).ok();
     let records = records.iter().map(|refused| Entry {
         entity: None,
-        check: MALFORMED.to_owned(),
+        check: refused.check.to_owned(),
         file: Some(refused.file.clone()),
         record: number(refused.record),
         byte_offset: refused.offset.and_then(number),

@@ -253,6 +253,7 @@ impl Worker {
         let refused = account::entries(&listing, &refused, &refusals);
         let checked = async {
             claim.quarantine(&connection, &refused).await?;
+            account::balance(stats.read.load(Ordering::Relaxed), records)?;
             account::verdict(source, batch, records, &entities, &refused)?;
             account::whole(&self.project, source, &claim, &mut connection, &passed).await
         };

@@ -119,9 +119,9 @@ fn a_comma_too_many() {
     1 batch: clinic 2023-05-01
     clinic 2023-05-01: failed in [time]
 
-    error: clinic 2023-05-01: in/2023-05-01.json can't be split into records at byte 14
-    caused by: a bracket closes that is not open, or a value is missing
-    hint: look at the file around that byte (counted in its decompressed form)
+    error: clinic 2023-05-01: in/2023-05-01.json, record 2 at byte 14 can't be decoded
+    caused by: $: not valid JSON: a comma with no record beside it at byte 14
+    hint: mend the file, or the schema of the source if the record is right
     ");
 }
 
@@ -131,9 +131,9 @@ fn a_comma_that_is_missing() {
     1 batch: clinic 2023-05-01
     clinic 2023-05-01: failed in [time]
 
-    error: clinic 2023-05-01: in/2023-05-01.json can't be split into records at byte 13
-    caused by: text between records, where a comma or the end should be
-    hint: look at the file around that byte (counted in its decompressed form)
+    error: clinic 2023-05-01: in/2023-05-01.json, record 2 at byte 13 can't be decoded
+    caused by: $: not valid JSON: a comma is missing before this record at byte 13
+    hint: mend the file, or the schema of the source if the record is right
     ");
 }
 
