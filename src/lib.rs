@@ -5,7 +5,7 @@
 //! arrow diagram in code:
 //!
 //! ```text
-//! project ──> ingest ──> mask ──> transform ──> warehouse ──> report
+//! project ──> ingest ──> mask ──> transform ──> quality ──> warehouse ──> report
 //! ```
 #![forbid(unsafe_code)]
 
@@ -15,6 +15,7 @@ pub mod ingest;
 pub mod lineage;
 pub mod mask;
 pub mod project;
+pub mod quality;
 pub mod report;
 pub mod run;
 pub mod transform;

@@ -8,6 +8,7 @@ mod drop;
 mod lineage;
 mod migrate;
 mod privacy;
+mod quarantine;
 mod query;
 mod run;
 mod serve_db;
@@ -78,6 +79,9 @@ enum Command {
     ServeDb(serve_db::Arguments),
     /// The runs of the last batches
     Status(status::Arguments),
+    /// What was not loaded, and why
+    #[command(subcommand)]
+    Quarantine(quarantine::Quarantine),
     /// Check the whole project without a server
     Check,
     /// Where columns of tables and views come from
@@ -113,6 +117,7 @@ impl Cli {
             Command::Query(arguments) => query::execute(&global, arguments).await,
             Command::ServeDb(arguments) => serve_db::execute(&global, arguments).await,
             Command::Status(arguments) => status::execute(&global, arguments).await,
+            Command::Quarantine(quarantine) => quarantine::execute(&global, quarantine).await,
             Command::Check => check::execute(&global).await,
             Command::Lineage(arguments) => lineage::execute(&global, arguments).await,
             Command::Privacy(privacy) => privacy::execute(&global, privacy).await,

@@ -22,8 +22,17 @@ pub struct RecordError {
     pub fault_offset: Option<u64>,
     /// The declared JSON path, such as `$.visits[].date`; `$` is the record itself.
     pub path: Arc<str>,
+    /// Which rule: [`MALFORMED`], [`UNKNOWN_FIELD`] or [`UNREADABLE`].
+    pub check: &'static str,
     pub reason: Cow<'static, str>,
 }
+
+/// What is not JSON as it must be, or does not fit its declaration.
+pub(super) const MALFORMED: &str = "malformed";
+/// An undeclared field where the source says that there are none.
+pub(super) const UNKNOWN_FIELD: &str = "unknown_field";
+/// The rest of a file in which no next record can be found.
+pub(super) const UNREADABLE: &str = "unreadable";
 
 impl From<RecordError> for Error {
     fn from(error: RecordError) -> Self {
@@ -45,6 +54,7 @@ pub(super) struct Fault {
     pub path: Arc<str>,
     /// Bytes from the start of the record.
     pub at: usize,
+    pub check: &'static str,
     pub reason: Reason,
 }
 

@@ -50,16 +50,19 @@ impl Listing {
         &self.files
     }
 
+    /// The file and the record's number in it, from a value of [`super::RECORD_COLUMN`].
+    pub fn locate(&self, record: u64) -> (Option<&str>, u64) {
+        let file = usize::try_from(record >> RECORD_BITS).ok();
+        let file = file.and_then(|index| self.files.get(index));
+        (file.map(|file| file.path.as_str()), record & ((1 << RECORD_BITS) - 1))
+    }
+
     /// "path/file.json, record 17", from a value of [`super::RECORD_COLUMN`].
     pub fn place(&self, record: u64) -> String {
-        let number = record & ((1 << RECORD_BITS) - 1);
-        let file = usize::try_from(record >> RECORD_BITS)
-            .ok()
-            .and_then(|index| self.files.get(index));
-        file.map_or_else(
-            || format!("record {number}"),
-            |file| format!("{}, record {number}", file.path),
-        )
+        match self.locate(record) {
+            (Some(file), number) => format!("{file}, record {number}"),
+            (None, number) => format!("record {number}"),
+        }
     }
 }
 

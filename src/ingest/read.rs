@@ -15,18 +15,21 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::decode::{Decoded, Decoding, Plan};
+use super::failure::{UNKNOWN_FIELD, UNREADABLE};
 use super::files::Listing;
 use super::open::ByteSource;
 use super::schema::arrow_schema;
-use super::split::{Chunk, CsvScanner, JsonScanner, NdjsonScanner, Scanner, Stopped, split};
+use super::split::{Chunk, CsvScanner, JsonScanner, NdjsonScanner, Scanner, Stopped, Unreadable, split};
 use super::stats::ReadStats;
 use super::{RecordError, parquet};
 use crate::error::{Error, Result};
 use crate::mask::Unmasked;
-use crate::project::{Compression, Format, Input, OnEmpty, OnUnknownField, Source};
+use crate::project::{Compression, Format, Input, OnEmpty, OnMalformed, OnUnknownField, Source};
 
 /// Chunks that wait between the reading thread and the decoding tasks.
 const WAITING: usize = 2;
+/// Refused records that one batch may hold in memory; past it the batch fails, for then its schema is wrong.
+const MOST_REFUSED: usize = 1_000_000;
 
 impl Listing {
     /// Reads the files one after the other and yields their records, in order, as batches of
@@ -57,6 +60,7 @@ pub(super) struct Reading {
     pub stats: Arc<ReadStats>,
     source: Source,
     records: AtomicU64,
+    refused: AtomicU64,
     /// Undeclared fields, per object of the plan.
     unknown: Mutex<Vec<u64>>,
 }
@@ -89,6 +93,7 @@ impl Reading {
             stats,
             source,
             records: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
             unknown,
         })
     }
@@ -110,10 +115,10 @@ impl Reading {
             .boxed()
     }
 
-    /// What a bad record does: it fails the batch.
+    /// What a bad record does: it is refused, or it fails the batch.
     fn accept(&self, decoded: Decoded) -> Result<RecordBatch> {
-        if let Some(error) = decoded.errors.into_iter().next() {
-            return Err(RecordError::into(error));
+        if !decoded.errors.is_empty() {
+            self.refuse(decoded.errors)?;
         }
         let records = decoded.batch.num_rows() as u64;
         self.records.fetch_add(records, Ordering::Relaxed);
@@ -123,6 +128,22 @@ impl Reading {
             *sum += count;
         }
         Ok(decoded.batch)
+    }
+
+    fn refuse(&self, errors: Vec<RecordError>) -> Result<()> {
+        let fatal = |error: &RecordError| self.input.on_malformed == OnMalformed::Fail || error.check == UNKNOWN_FIELD;
+        if let Some(error) = errors.iter().find(|error| fatal(error)) {
+            return Err(error.clone().into());
+        }
+        self.refused.fetch_add(errors.len() as u64, Ordering::Relaxed);
+        if self.stats.refuse(errors) > MOST_REFUSED {
+            let message = format!(
+                "more than {MOST_REFUSED} records of {} can't be decoded",
+                self.source.name
+            );
+            return Err(Error::batch(message).hint("the schema does not fit this input"));
+        }
+        Ok(())
     }
 
     /// All files were read to their ends.
@@ -143,7 +164,8 @@ impl Reading {
                 tracing::warn!(source = %self.source.name, path = %path, count, "undeclared fields were left out");
             }
         }
-        if self.records.load(Ordering::Relaxed) > 0 || self.input.on_empty == OnEmpty::Replace {
+        let read = self.records.load(Ordering::Relaxed) + self.refused.load(Ordering::Relaxed);
+        if read > 0 || self.input.on_empty == OnEmpty::Replace {
             return Ok(());
         }
         let files = self.listing.files();
@@ -173,6 +195,7 @@ impl Reading {
             let opened = ByteSource::open(file, place, self.input.compression, runtime, stop.clone(), &self.stats);
             let split = opened.map_err(Stopped::Source).and_then(|mut source| {
                 split(index, &mut source, self.scanner().as_mut(), &mut |chunk| {
+                    self.stats.read.fetch_add(chunk.records.len() as u64, Ordering::Relaxed);
                     if chunks.blocking_send(Ok(chunk)).is_ok() {
                         ControlFlow::Continue(())
                     } else {
@@ -184,12 +207,41 @@ impl Reading {
                 Ok(_) => continue,
                 Err(Stopped::Unwanted) => return,
                 Err(Stopped::Source(error)) => error,
-                Err(Stopped::Split(fault)) => fault.into_error(&file.path),
+                Err(Stopped::Split(unreadable)) => {
+                    self.refuse_rest(&file.path, &unreadable);
+                    unreadable.fault.into_error(&file.path)
+                }
             };
             // A failed send means that nobody listens any more.
             let _ = chunks.blocking_send(Err(error));
             return;
         }
+    }
+}
+
+impl Reading {
+    /// The rest of a file is one entry of the account, although the batch fails with it.
+    fn refuse_rest(&self, file: &str, unreadable: &Unreadable) {
+        let Unreadable {
+            fault,
+            record,
+            from,
+            bytes,
+        } = unreadable;
+        self.stats.read.fetch_add(1, Ordering::Relaxed);
+        self.stats.refuse(vec![RecordError {
+            file: file.to_owned(),
+            record: *record,
+            offset: Some(*from),
+            fault_offset: Some(fault.offset),
+            path: Arc::clone(&self.decoding.plan.root.path),
+            check: UNREADABLE,
+            reason: format!(
+                "an unreadable stretch of {bytes} bytes to the end of the file: {} at byte {}",
+                fault.reason, fault.offset
+            )
+            .into(),
+        }]);
     }
 }
 
@@ -247,6 +299,8 @@ pub(super) fn stopped(error: &tokio::task::JoinError) -> Error {
 
 #[cfg(test)]
 mod parquet_tests;
+#[cfg(test)]
+mod quarantine_tests;
 #[cfg(test)]
 mod remote_tests;
 #[cfg(test)]

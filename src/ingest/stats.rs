@@ -4,20 +4,37 @@ use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, PoisonError};
 
+use super::RecordError;
+
 /// Counters of one read; shared with whoever shows progress while it goes on.
 #[derive(Debug, Default)]
 pub struct ReadStats {
+    /// Records found in the files, good and bad; an unreadable stretch counts as one.
+    pub read: AtomicU64,
     /// Records decoded and handed on.
     pub records: AtomicU64,
     /// Bytes of input read, as they lie in the files (compressed where those are).
     pub bytes: AtomicU64,
     unknown: Mutex<BTreeMap<String, u64>>,
+    refused: Mutex<Vec<RecordError>>,
 }
 
 impl ReadStats {
     /// How many undeclared fields were met, per declared path of the object that held them (`$`, `$.visits[]`).
     pub fn unknown_fields(&self) -> BTreeMap<String, u64> {
         self.unknown.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The records that were refused so far, taken out.
+    pub fn take_refused(&self) -> Vec<RecordError> {
+        std::mem::take(&mut *self.refused.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// How many are held now.
+    pub(super) fn refuse(&self, records: Vec<RecordError>) -> usize {
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        refused.extend(records);
+        refused.len()
     }
 
     pub(super) fn add_unknown(&self, path: &str, count: u64) {

@@ -10,7 +10,8 @@ use futures::TryStreamExt;
 use super::{ReadStats, list};
 use crate::error::{Location, Result};
 use crate::project::{
-    CsvOptions, Field, FieldType, Format, From, Input, OnEmpty, OnMissing, OnUnknownField, RecordPath, Source,
+    CsvOptions, Field, FieldType, Format, From, Input, OnEmpty, OnMalformed, OnMissing, OnUnknownField, RecordPath,
+    Source, Tolerance,
 };
 
 pub(super) fn location() -> Location {
@@ -62,6 +63,7 @@ pub(super) fn source(path: &str, format: Format, schema: Vec<Field>) -> Source {
             records: RecordPath::default(),
             on_missing: OnMissing::Fail,
             on_empty: OnEmpty::Fail,
+            on_malformed: OnMalformed::Fail,
             csv: CsvOptions::default(),
             storage: Vec::new(),
         },
@@ -69,6 +71,8 @@ pub(super) fn source(path: &str, format: Format, schema: Vec<Field>) -> Source {
         on_unknown_field: OnUnknownField::Warn,
         transforms: Vec::new(),
         location: location(),
+        max_quarantined: Tolerance::default(),
+        checks: vec![],
         text: String::new(),
     }
 }

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use crate::error::Location;
 use crate::project::{
-    CsvOptions, Field, FieldType, Format, Input, MaskKind, OnEmpty, OnMissing, OnUnknownField, PhiClass, Privacy,
-    RecordPath, Source,
+    CsvOptions, Field, FieldType, Format, Input, MaskKind, OnEmpty, OnMalformed, OnMissing, OnUnknownField, PhiClass,
+    Privacy, RecordPath, Source, Tolerance,
 };
 
 pub(super) fn here() -> Location {
@@ -55,6 +55,7 @@ pub(super) fn source(name: &str, schema: Vec<Field>) -> Source {
             records: RecordPath::default(),
             on_missing: OnMissing::Fail,
             on_empty: OnEmpty::Fail,
+            on_malformed: OnMalformed::Fail,
             csv: CsvOptions::default(),
             storage: vec![],
         },
@@ -62,6 +63,8 @@ pub(super) fn source(name: &str, schema: Vec<Field>) -> Source {
         subject: None,
         on_unknown_field: OnUnknownField::Warn,
         transforms: vec![],
+        max_quarantined: Tolerance::default(),
+        checks: vec![],
         location: here(),
         text: String::new(),
     }

@@ -1,5 +1,6 @@
 //! Reads `pipeline.yaml`: the contracts of the entities. What entities say of each other is checked in `relations`.
 
+use super::checks::{self, CheckDraft};
 use super::mapping::{Context, Keys, Mapping, Text, entry_text, entry_texts, list_texts, node_text};
 use super::model::{Column, Entity, Index, PgType, Profile};
 use super::names::{self, BadName};
@@ -9,11 +10,11 @@ use super::yaml::{Entry, Node, Span, Value};
 
 const PROJECT_KEYS: Keys = Keys {
     known: &["name", "description", "privacy", "entities"],
-    later: &["defaults", "checks"],
+    later: &["defaults"],
 };
 const ENTITY_KEYS: Keys = Keys {
-    known: &["description", "columns", "key", "parent", "indexes"],
-    later: &["checks", "conserves"],
+    known: &["description", "columns", "key", "parent", "indexes", "checks"],
+    later: &["conserves"],
 };
 const COLUMN_KEYS: Keys = Keys {
     known: &["type", "nullable", "description"],
@@ -37,6 +38,7 @@ pub(super) struct Contract {
     pub names: Vec<String>,
     /// What the reader role may see at most.
     pub profile: Profile,
+    pub checks: Vec<CheckDraft>,
     /// As read.
     pub text: String,
 }
@@ -69,7 +71,9 @@ pub(super) fn read(ctx: &mut Context<'_>, root: &Node) -> Contract {
     let Some(entities) = Mapping::of_names(ctx, "`entities`", entry.key.span, &entry.value) else {
         return Contract::default();
     };
-    let drafts: Vec<Draft> = entities.entries().iter().map(|entry| entity(ctx, entry)).collect();
+    let mut checks = Vec::new();
+    let drafts = entities.entries().iter().map(|entry| entity(ctx, entry, &mut checks));
+    let drafts: Vec<Draft> = drafts.collect();
     if drafts.is_empty() {
         ctx.problem(
             entry.key.span,
@@ -82,11 +86,12 @@ pub(super) fn read(ctx: &mut Context<'_>, root: &Node) -> Contract {
         entities: relations::check(ctx, drafts),
         names,
         profile,
+        checks,
         text: ctx.document.text.clone(),
     }
 }
 
-fn entity(ctx: &mut Context<'_>, entry: &Entry) -> Draft {
+fn entity(ctx: &mut Context<'_>, entry: &Entry, found: &mut Vec<CheckDraft>) -> Draft {
     let name = entry.key.text.clone();
     bad_name(
         ctx,
@@ -100,6 +105,7 @@ fn entity(ctx: &mut Context<'_>, entry: &Entry) -> Draft {
         key: Vec::new(),
         parent: None,
         indexes: Vec::new(),
+        checks: Vec::new(),
         location: ctx.location(entry.key.span),
     });
     let what = format!("the entity `{name}`");
@@ -123,6 +129,9 @@ fn entity(ctx: &mut Context<'_>, entry: &Entry) -> Draft {
     draft.parent = options.get("parent").and_then(|entry| read_parent(ctx, entry));
     if let Some(indexes) = options.get("indexes") {
         read_indexes(ctx, indexes, &mut draft);
+    }
+    if let Some(entry) = options.get("checks") {
+        found.extend(checks::read(ctx, &name, entry));
     }
     draft
 }

@@ -68,6 +68,15 @@ impl Document {
     }
 }
 
+impl Document {
+    /// What stands at a place within one line, as written.
+    pub fn written(&self, span: Span) -> String {
+        let line = self.text.lines().nth(span.line.saturating_sub(1)).unwrap_or_default();
+        let from = line.chars().skip(span.column.saturating_sub(1));
+        from.take(span.length).collect()
+    }
+}
+
 /// The text of a file of the project without a byte order mark.
 pub(super) fn read_text(root: &Path, path: &Path, problems: &mut Problems) -> Option<String> {
     let full = root.join(path);

@@ -1,8 +1,8 @@
 //! Reads the `input` of a source: where its data lies and how it is written.
 
 use super::mapping::{Context, Keys, Mapping, entry_text, entry_texts};
-use super::model::{Compression, CsvOptions, Format, Input, OnEmpty, OnMissing, RecordPath};
-use super::yaml::{Entry, Value};
+use super::model::{Compression, CsvOptions, Format, Input, OnEmpty, OnMalformed, OnMissing, RecordPath};
+use super::yaml::Entry;
 use super::{path, record_path, secrets, storage};
 use crate::error::Location;
 
@@ -31,6 +31,7 @@ const FORMATS: [(&str, Format); 4] = [
     ("csv", Format::Csv),
     ("parquet", Format::Parquet),
 ];
+const MALFORMED: [(&str, OnMalformed); 2] = [("quarantine", OnMalformed::Quarantine), ("fail", OnMalformed::Fail)];
 const COMPRESSIONS: [(&str, Option<Compression>); 5] = [
     ("auto", None),
     ("none", Some(Compression::None)),
@@ -57,7 +58,7 @@ pub(super) fn read(ctx: &mut Context<'_>, entry: &Entry) -> Input {
     if let (Some(path), Some(entry)) = (&path, options.get("storage")) {
         storage::check(ctx, entry, path::scheme(path).map(|(scheme, _)| scheme));
     }
-    check_on_malformed(ctx, &options);
+    let on_malformed = options.choice(ctx, "on_malformed", &MALFORMED);
     Input {
         path: path.unwrap_or_default(),
         location: ctx.location(place),
@@ -74,6 +75,7 @@ pub(super) fn read(ctx: &mut Context<'_>, entry: &Entry) -> Input {
             "on_empty",
             &[("fail", OnEmpty::Fail), ("replace", OnEmpty::Replace)],
         ),
+        on_malformed,
         csv: read_csv(ctx, &options, format),
         storage,
     }
@@ -89,6 +91,7 @@ pub(super) fn stand_in(location: Location) -> Input {
         records: RecordPath::default(),
         on_missing: OnMissing::Fail,
         on_empty: OnEmpty::Fail,
+        on_malformed: OnMalformed::Quarantine,
         csv: CsvOptions::default(),
         storage: Vec::new(),
     }
@@ -148,18 +151,6 @@ fn read_records(ctx: &mut Context<'_>, options: &Mapping<'_>, format: Format) ->
 }
 
 /// `quarantine` is known, but nothing acts on it yet.
-fn check_on_malformed(ctx: &mut Context<'_>, options: &Mapping<'_>) {
-    let Some(entry) = options.get("on_malformed") else {
-        return;
-    };
-    if matches!(&entry.value.value, Value::Text(text) if text == "quarantine") {
-        let hint = "write `on_malformed: fail`: a later version will act on it".to_owned();
-        ctx.problem(entry.place(), "nothing acts on `on_malformed: quarantine` yet", hint);
-        return;
-    }
-    options.choice(ctx, "on_malformed", &[("fail", ())]);
-}
-
 fn read_csv(ctx: &mut Context<'_>, options: &Mapping<'_>, format: Format) -> CsvOptions {
     let mut csv = CsvOptions::default();
     let Some(entry) = options.get("csv") else { return csv };

@@ -4,11 +4,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::checks;
 use super::contract::{self, Contract};
 use super::document::Document;
 use super::environment::Lookup;
 use super::mapping::{Context, check_urls, mend_cut_types};
-use super::model::{Entity, Profile, Project, Source};
+use super::model::{Check, Entity, Profile, Project, Source};
 use super::problems::{Problems, all_of, did_you_mean};
 use super::source::{self, SourceDraft};
 use super::sql;
@@ -50,11 +51,13 @@ pub(super) fn load_with(root: &Path, lookup: Lookup<'_>) -> Result<Project> {
         );
     }
     let mut problems = Problems::default();
-    let contract = read_contract(root, lookup, &mut problems);
-    let drafts = read_sources(root, lookup, &mut problems);
+    let mut contract = read_contract(root, lookup, &mut problems);
+    let mut drafts = read_sources(root, lookup, &mut problems);
     source::check_names(&drafts, &mut problems);
+    resolve_checks(contract.as_mut(), &mut drafts, &mut problems);
     let known = contract.as_ref().map(|contract| contract.names.as_slice());
     let views = sql::read_views(root, known.unwrap_or_default(), &mut problems);
+    let checks = sql::read_checks(root, &mut problems);
     let mut sources: Vec<Source> = drafts
         .into_iter()
         .map(|draft| with_transforms(root, draft, contract.as_ref(), &mut problems))
@@ -82,6 +85,7 @@ pub(super) fn load_with(root: &Path, lookup: Lookup<'_>) -> Result<Project> {
         sources,
         views,
         profile,
+        checks,
         text,
     })
 }
@@ -96,6 +100,39 @@ fn check_privacy(profile: Profile, sources: &[Source], problems: &mut Problems) 
         .chain(mask::check_profile(profile, sources));
     for problem in found {
         problems.add(problem.location, problem.message, problem.hint);
+    }
+}
+
+/// A source's check may not repeat one of the contract's, so both are looked up together.
+fn resolve_checks(contract: Option<&mut Contract>, drafts: &mut [SourceDraft], problems: &mut Problems) {
+    // Without a contract no column is known, and that is the problem.
+    let Some(contract) = contract.filter(|contract| !contract.entities.is_empty()) else {
+        return;
+    };
+    let shared = checks::resolve(std::mem::take(&mut contract.checks), &contract.entities, problems);
+    for draft in drafts {
+        let own = std::mem::take(&mut draft.checks);
+        draft.source.checks = checks::resolve(own, &contract.entities, problems);
+        for (entity, check) in &draft.source.checks {
+            let same = |(other, known): &&(String, Check)| other == entity && known.name == check.name;
+            if let Some((_, known)) = shared.iter().find(same) {
+                let place = &known.location;
+                let message = format!("`{entity}` has two checks called `{}`", check.name);
+                let hint = format!(
+                    "{}:{}:{} has it already for every source: give this one a `name`, or take it out",
+                    place.file.display(),
+                    place.line,
+                    place.column
+                );
+                problems.add(Some(check.location.clone()), message, Some(hint));
+            }
+        }
+    }
+    for (entity, check) in shared {
+        let owner = contract.entities.iter_mut().find(|known| known.name == entity);
+        if let Some(owner) = owner {
+            owner.checks.push(check);
+        }
     }
 }
 
@@ -216,6 +253,12 @@ impl Project {
 }
 
 impl Source {
+    /// The checks of an entity's rows in this source: the contract's, then its own.
+    pub fn checks_of<'a>(&'a self, entity: &'a Entity) -> impl Iterator<Item = &'a Check> {
+        let own = self.checks.iter().filter(|(name, _)| *name == entity.name);
+        entity.checks.iter().chain(own.map(|(_, check)| check))
+    }
+
     /// What a batch of this source is made by, as text: its YAML, then each transform's entity and SQL. Equal texts mean
     /// equal processing, up to the contract and the input.
     pub fn fingerprint_text(&self) -> String {

@@ -30,6 +30,8 @@ pub struct Project {
     pub sources: Vec<Source>,
     /// `sql/functions`, `sql/views`, `sql/materialized`, each sorted by file name.
     pub views: Vec<View>,
+    /// `sql/checks`, sorted by file name.
+    pub checks: Vec<SqlCheck>,
     /// `pipeline.yaml` as read, for the fingerprint of a run.
     pub text: String,
     /// What the reader role may see at most.
@@ -47,7 +49,87 @@ pub struct Entity {
     pub key: Vec<String>,
     pub parent: Option<Parent>,
     pub indexes: Vec<Index>,
+    /// What the rows of every source must hold, besides the key's uniqueness and the columns' `nullable: false`.
+    pub checks: Vec<Check>,
     pub location: Location,
+}
+
+/// What the rows of an entity must hold, within a batch.
+#[derive(Debug, Clone)]
+pub struct Check {
+    /// Unique within its entity: as given, else the rule and its columns.
+    pub name: String,
+    pub rule: Rule,
+    pub severity: Severity,
+    /// Whether the rows that belong to a refused row stay.
+    pub keep_orphans: bool,
+    pub location: Location,
+}
+
+/// A check holds where its rule is true or unknown (null), as for CHECK in SQL; `not_null` alone refuses nulls.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Rule {
+    NotNull(String),
+    /// Of rows with the same values the first stays; rows with a null in them are never the same.
+    Unique(Vec<String>),
+    AcceptedValues {
+        column: String,
+        values: Vec<String>,
+    },
+    /// Both bounds belong to it.
+    Range {
+        column: String,
+        min: Option<String>,
+        max: Option<String>,
+    },
+    /// A predicate over the entity's columns, in DataFusion's SQL.
+    Expression(String),
+    /// The batch holds a row of the other entity with the same values in these columns.
+    Relationships {
+        entity: String,
+        columns: Vec<String>,
+    },
+    /// Rows loaded; `change` is the most that they may differ from the batch before, in percent of that.
+    RowCount {
+        min: Option<u64>,
+        max: Option<u64>,
+        change: Option<f64>,
+    },
+    /// The newest value is no older than this, counted from the batch's date.
+    Freshness {
+        column: String,
+        days: u64,
+    },
+}
+
+impl std::fmt::Display for Rule {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NotNull(column) => write!(f, "not_null({column})"),
+            Self::Unique(columns) => write!(f, "unique({})", columns.join(", ")),
+            Self::AcceptedValues { column, .. } => write!(f, "accepted_values({column})"),
+            Self::Range { column, .. } => write!(f, "range({column})"),
+            Self::Expression(sql) => write!(
+                f,
+                "expression({})",
+                sql.split_whitespace().collect::<Vec<_>>().join(" ")
+            ),
+            Self::Relationships { entity, columns } => write!(f, "relationships({entity}: {})", columns.join(", ")),
+            Self::RowCount { .. } => f.write_str("row_count"),
+            Self::Freshness { column, .. } => write!(f, "freshness({column})"),
+        }
+    }
+}
+
+/// What a check does with what breaks it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Severity {
+    /// The row is refused and noted; the rest of the batch loads.
+    Quarantine,
+    /// Counted and told; the rows load.
+    Warn,
+    /// The batch fails and the old content stays.
+    Fail,
 }
 
 #[derive(Debug, Clone)]
@@ -81,6 +163,20 @@ pub enum PgType {
     TextArray,
 }
 
+impl PgType {
+    /// The widest of the types whose values are compared with each other as they are.
+    #[must_use]
+    pub fn family(self) -> Self {
+        match self {
+            Self::Varchar(_) => Self::Text,
+            Self::Int2 | Self::Int4 => Self::Int8,
+            Self::Float4 => Self::Float8,
+            Self::Numeric(_) => Self::Numeric(None),
+            other => other,
+        }
+    }
+}
+
 /// The entity whose row a row belongs to, joined by columns of the same names.
 #[derive(Debug, Clone)]
 pub struct Parent {
@@ -108,6 +204,9 @@ pub struct Source {
     pub on_unknown_field: OnUnknownField,
     /// One per entity that the source serves, in the order of the entities.
     pub transforms: Vec<Transform>,
+    pub max_quarantined: Tolerance,
+    /// What its rows must hold beyond the contracts, each with its entity.
+    pub checks: Vec<(String, Check)>,
     pub location: Location,
     /// The YAML as read, for the fingerprint of a run.
     pub text: String,
@@ -125,6 +224,7 @@ pub struct Input {
     pub records: RecordPath,
     pub on_missing: OnMissing,
     pub on_empty: OnEmpty,
+    pub on_malformed: OnMalformed,
     pub csv: CsvOptions,
     /// Object-store settings that are no secrets (`endpoint`, `region`, ...), named as object_store names them.
     pub storage: Vec<(String, String)>,
@@ -169,6 +269,49 @@ pub enum OnMissing {
 pub enum OnEmpty {
     Fail,
     Replace,
+}
+
+/// What a record does that can't be read or breaks the schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnMalformed {
+    /// It is refused and noted; its neighbours load.
+    Quarantine,
+    Fail,
+}
+
+/// How much of a batch may be refused before it fails.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Tolerance {
+    /// Records, and rows of each entity.
+    Count(u64),
+    /// Of the records read, and of the rows that a transform returned.
+    Percent(f64),
+}
+
+impl Tolerance {
+    pub fn allows(self, refused: u64, of: u64) -> bool {
+        match self {
+            Self::Count(most) => refused <= most,
+            // Exact up to 2^53 of either.
+            #[expect(clippy::cast_precision_loss, reason = "a share needs no more digits")]
+            Self::Percent(most) => refused as f64 * 100.0 <= most * of as f64,
+        }
+    }
+}
+
+impl Default for Tolerance {
+    fn default() -> Self {
+        Self::Percent(1.0)
+    }
+}
+
+impl std::fmt::Display for Tolerance {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Count(most) => write!(f, "{most}"),
+            Self::Percent(most) => write!(f, "{most}%"),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -248,6 +391,17 @@ pub enum FieldType {
 #[derive(Debug, Clone)]
 pub struct Transform {
     pub entity: String,
+    /// Relative to the project's root.
+    pub path: PathBuf,
+    pub sql: String,
+}
+
+/// A SQL file that selects, in PostgreSQL's SQL, what may not be in a batch.
+#[derive(Debug, Clone)]
+pub struct SqlCheck {
+    pub name: String,
+    /// `Fail` or `Warn`: its rows need not be rows of an entity, so they can't be refused one by one.
+    pub severity: Severity,
     /// Relative to the project's root.
     pub path: PathBuf,
     pub sql: String,

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use super::mapping::{Context, Text};
-use super::model::{Entity, Index, Parent, PgType};
+use super::model::{Entity, Index, Parent};
 use super::problems::{all_of, did_you_mean};
 use super::yaml::Span;
 
@@ -192,22 +192,11 @@ fn check_types(ctx: &mut Context<'_>, draft: &Draft, target: &Draft, name: &str,
         (!draft.untyped.contains(name)).then_some(column.pg_type)
     };
     if let (Some(child), Some(parent)) = (of(draft), of(target))
-        && kind(child) != kind(parent)
+        && child.family() != parent.family()
     {
         let (child_name, parent_name) = (&draft.entity.name, &target.entity.name);
         let message = format!("`{child_name}.{name}` is {child}, `{parent_name}.{name}` is {parent}");
         ctx.problem(span, message, "give both the same type".to_owned());
-    }
-}
-
-/// Types that are compared with each other as they are.
-fn kind(pg_type: PgType) -> PgType {
-    match pg_type {
-        PgType::Varchar(_) => PgType::Text,
-        PgType::Int2 | PgType::Int4 => PgType::Int8,
-        PgType::Float4 => PgType::Float8,
-        PgType::Numeric(_) => PgType::Numeric(None),
-        other => other,
     }
 }
 

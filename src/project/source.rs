@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::checks::{self, CheckDraft};
 use super::mapping::{Context, Keys, Mapping, Text, entry_text, entry_texts};
 use super::model::{Format, OnUnknownField, Source};
 use super::names::{self, MAX_IDENTIFIER};
@@ -20,8 +21,10 @@ const SOURCE_KEYS: Keys = Keys {
         "subject",
         "on_unknown_field",
         "transforms",
+        "checks",
+        "max_quarantined",
     ],
-    later: &["max_quarantined", "checks", "conserves"],
+    later: &["conserves"],
 };
 /// Folders below `sql/` that are not a source's.
 const TAKEN: [&str; 4] = ["views", "materialized", "functions", "checks"];
@@ -32,6 +35,7 @@ pub(super) struct SourceDraft {
     /// The folder of its transforms, relative to the root, and where the file names it; `None` where it can't be told
     /// because the name is wrong.
     pub transforms: Option<(PathBuf, Location)>,
+    pub checks: Vec<CheckDraft>,
     /// Each name and alias with its place.
     pub names: Vec<(String, Location)>,
 }
@@ -73,6 +77,11 @@ pub(super) fn read(ctx: &mut Context<'_>, root: &Node) -> Option<SourceDraft> {
     ];
     let on_unknown_field = options.choice(ctx, "on_unknown_field", &unknown_fields);
 
+    let max_quarantined = options.get("max_quarantined");
+    let max_quarantined = max_quarantined.and_then(|entry| checks::tolerance(ctx, entry));
+    let checks = options.get("checks");
+    let checks = checks.map_or_else(Vec::new, |entry| checks::read_of_source(ctx, entry));
+
     let name = name.map_or(stem, |text| text.value);
     let transforms = match options.get("transforms") {
         Some(entry) => entry_text(ctx, entry).map(|text| (PathBuf::from(text.value), ctx.location(text.span))),
@@ -94,12 +103,15 @@ pub(super) fn read(ctx: &mut Context<'_>, root: &Node) -> Option<SourceDraft> {
         subject,
         on_unknown_field,
         transforms: Vec::new(),
+        max_quarantined: max_quarantined.unwrap_or_default(),
+        checks: Vec::new(),
         location,
         text: ctx.document.text.clone(),
     };
     Some(SourceDraft {
         source,
         transforms,
+        checks,
         names,
     })
 }

@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::document::read_text;
-use super::model::{Transform, View, ViewKind};
+use super::model::{Severity, SqlCheck, Transform, View, ViewKind};
 use super::names::{self, MAX_IDENTIFIER};
 use super::problems::{Problems, nearest, one_of};
 use super::source::SourceDraft;
@@ -111,6 +111,46 @@ pub(super) fn read_views(root: &Path, entities: &[String], problems: &mut Proble
         }
     }
     views
+}
+
+/// All files of `sql/checks`, which need not exist. A comment line `-- severity: warn` says that one only warns.
+pub(super) fn read_checks(root: &Path, problems: &mut Problems) -> Vec<SqlCheck> {
+    let folder = Path::new("sql/checks");
+    let files = match sql_files(root, folder) {
+        Ok(files) => files,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Vec::new(),
+        Err(error) => {
+            let message = format!("the folder can't be read: {error}");
+            problems.of_file(folder, message, "check the path and its permissions");
+            return Vec::new();
+        }
+    };
+    let mut checks = Vec::new();
+    for (name, path) in files {
+        let Some(sql) = read_sql(root, &path, problems) else {
+            continue;
+        };
+        let said = sql.lines().find_map(|line| {
+            let comment = line.trim_start().strip_prefix("--")?;
+            comment.trim_start().strip_prefix("severity:").map(str::trim)
+        });
+        let severity = match said {
+            None | Some("fail") => Severity::Fail,
+            Some("warn") => Severity::Warn,
+            Some(other) => {
+                let message = format!("the severity of a check in SQL can't be `{other}`");
+                problems.of_file(&path, message, "write `-- severity: fail` or `-- severity: warn`");
+                continue;
+            }
+        };
+        checks.push(SqlCheck {
+            name,
+            severity,
+            path,
+            sql,
+        });
+    }
+    checks
 }
 
 /// Stems and relative paths of the .sql files right in the folder, sorted by name; hidden files are not the project's.

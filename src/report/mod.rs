@@ -5,6 +5,7 @@ pub mod diagnostics;
 mod logs;
 mod outcome;
 mod progress;
+mod quarantine;
 mod rows;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ use serde_json::json;
 pub use logs::{LogFormat, quiet_panics, start_logs};
 pub use outcome::{outcome, resolved};
 pub use progress::progress;
+pub use quarantine::{quarantine_list, quarantine_show};
 pub use rows::{Rows, query, status};
 
 use crate::error::Error;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{colored, data, diagnostics, lines, message, table, thousands};
 use crate::error::Error;
 use crate::project::Batch;
-use crate::run::{BatchOutcome, Outcome, Status};
+use crate::run::{BatchOutcome, EntityOutcome, Outcome, Status};
 
 /// How many batches are named one by one before a run.
 const NAMED: usize = 10;
@@ -38,6 +38,9 @@ pub fn outcome(outcome: &Outcome, as_json: bool) -> u8 {
             ));
         }
     }
+    for batch in &outcome.batches {
+        warnings(batch);
+    }
     if let Some(error) = &outcome.refresh_error {
         message(&format!("\n{}", diagnostics::render(error, colored())));
     }
@@ -47,6 +50,22 @@ pub fn outcome(outcome: &Outcome, as_json: bool) -> u8 {
         as_table(outcome)
     });
     outcome.exit_code()
+}
+
+/// What checks warn of.
+fn warnings(batch: &BatchOutcome) {
+    for warning in &batch.warnings {
+        message(&format!("warning: {}: {warning}", batch.batch));
+    }
+    for entity in &batch.entities {
+        for (check, rows) in &entity.warnings {
+            let rows = thousands(*rows);
+            message(&format!(
+                "warning: {}: {rows} rows of {} break {check}",
+                batch.batch, entity.entity
+            ));
+        }
+    }
 }
 
 /// The error with its batch in front.
@@ -67,7 +86,15 @@ pub(super) fn summary_line(outcome: &BatchOutcome) -> String {
             .iter()
             .map(|e| format!("{} {}", thousands(e.rows), e.entity))
             .collect();
-        let _ = write!(line, " {} from {} records", rows.join(", "), thousands(outcome.records));
+        let _ = write!(
+            line,
+            " {} from {} records",
+            rows.join(", "),
+            thousands(outcome.records.read())
+        );
+        if outcome.quarantined() > 0 {
+            let _ = write!(line, ", {} quarantined", thousands(outcome.quarantined()));
+        }
     }
     let _ = write!(line, " in {seconds:.2} s");
     line
@@ -76,19 +103,35 @@ pub(super) fn summary_line(outcome: &BatchOutcome) -> String {
 fn as_table(outcome: &Outcome) -> String {
     let mut header = vec!["batch", "status", "records"];
     header.extend(outcome.entities.iter().map(String::as_str));
+    let quarantined: u64 = outcome.batches.iter().map(BatchOutcome::quarantined).sum();
+    // A clean run says nothing of it.
+    if quarantined > 0 {
+        header.push("quarantined");
+    }
     header.push("seconds");
     let numbers: Vec<usize> = (2..header.len()).collect();
     let mut table = table(&header, &numbers);
     for batch in &outcome.batches {
         let mut row = vec![batch.batch.to_string(), batch.status.to_string()];
         let loaded = batch.status == Status::Committed;
-        row.push(if loaded { thousands(batch.records) } else { "-".into() });
+        row.push(if loaded {
+            thousands(batch.records.read())
+        } else {
+            "-".into()
+        });
         row.extend(
             outcome
                 .entities
                 .iter()
                 .map(|e| batch.rows(e).map_or_else(|| "-".into(), thousands)),
         );
+        if quarantined > 0 {
+            row.push(if loaded {
+                thousands(batch.quarantined())
+            } else {
+                "-".into()
+            });
+        }
         row.push(format!("{:.2}", batch.elapsed.as_secs_f64()));
         table.add_row(row);
     }
@@ -99,17 +142,23 @@ fn as_table(outcome: &Outcome) -> String {
                 .batches
                 .iter()
                 .filter(|b| b.status == Status::Committed)
-                .map(|b| b.records)
+                .map(|b| b.records.read())
                 .sum(),
         ));
         let total = |entity: &String| outcome.batches.iter().filter_map(|b| b.rows(entity)).sum();
         row.extend(outcome.entities.iter().map(|e| thousands(total(e))));
+        if quarantined > 0 {
+            row.push(thousands(quarantined));
+        }
         row.push(format!("{:.2}", outcome.elapsed.as_secs_f64()));
         table.add_row(row);
     }
     let mut text = lines(&table);
     if !outcome.refreshed.is_empty() {
         let _ = write!(text, "\nrefreshed {}", outcome.refreshed.join(", "));
+    }
+    if quarantined > 0 {
+        text.push_str("\nwhat was quarantined, and why: pipeline quarantine list");
     }
     text
 }
@@ -125,21 +174,30 @@ fn as_value(outcome: &Outcome) -> Value {
 }
 
 fn batch_value(batch: &BatchOutcome) -> Value {
-    let entities = batch
-        .entities
-        .iter()
-        .map(|e| (e.entity.clone(), json!({"rows": e.rows, "bytes": e.bytes})));
+    let entities = batch.entities.iter().map(|e| (e.entity.clone(), entity_value(e)));
     json!({
         "source": batch.batch.source,
         "date": batch.batch.date.to_string(),
         "run_id": batch.run_id,
         "status": batch.status.to_string(),
-        "records": batch.records,
+        "records": batch.records.read(),
+        "records_quarantined": batch.records.refused,
+        "warnings": batch.warnings,
         "entities": entities.collect::<serde_json::Map<_, _>>(),
         "files": batch.files.iter().map(|f| json!({"path": f.path, "size": f.size})).collect::<Vec<_>>(),
         "timings_ms": batch.timings.iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),
         "seconds": batch.elapsed.as_secs_f64(),
         "error": batch.error.as_ref().map(error_value),
+    })
+}
+
+fn entity_value(entity: &EntityOutcome) -> Value {
+    json!({
+        "rows": entity.rows,
+        "bytes": entity.bytes,
+        "produced": entity.produced,
+        "quarantined": entity.refused(),
+        "warnings": entity.warnings,
     })
 }
 

@@ -1,26 +1,27 @@
 //! One batch from its files to its swap.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::account::{self, Records};
 use super::fingerprint::fingerprint;
-use super::masking::{AllMasks, masked};
+use super::masking::AllMasks;
 use super::observer::{Activity, Observer};
 use super::prepare::Plans;
 use super::schedule::internal;
+use super::stage::{Passed, Stage};
 use crate::error::{Error, Kind, Result};
 use crate::ingest::{self, InputFile, Listing, ReadStats};
-use crate::mask::{Masked, Masks};
 use crate::project::{Batch, Project, Source};
-use crate::transform::{Feed, Prepared, broadcast};
+use crate::warehouse::quarantine::Entry;
 use crate::warehouse::runs::{Action, Failure, RunRecord, Summary};
-use crate::warehouse::{Claim, Connection, Lease, StageCounter, Staged, Warehouse, orphans};
+use crate::warehouse::{Claim, Lease, StageCounter, Warehouse, orphans};
 
 /// How a batch ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +55,17 @@ pub struct EntityOutcome {
     pub rows: u64,
     /// As sent to PostgreSQL.
     pub bytes: u64,
+    /// Rows that the transform returned: those loaded and those refused.
+    pub produced: u64,
+    /// Rows that break a check which only warns, by check.
+    pub warnings: BTreeMap<String, u64>,
+}
+
+impl EntityOutcome {
+    /// Rows that a check refused.
+    pub fn refused(&self) -> u64 {
+        self.produced - self.rows
+    }
 }
 
 /// What one batch came to.
@@ -62,9 +74,11 @@ pub struct BatchOutcome {
     pub batch: Batch,
     pub status: Status,
     pub run_id: Option<i64>,
-    pub records: u64,
+    pub records: Records,
     pub files: Vec<InputFile>,
     pub entities: Vec<EntityOutcome>,
+    /// What checks of the whole batch only warn of.
+    pub warnings: Vec<String>,
     /// Stage and milliseconds, in the order of the way.
     pub timings: Vec<(String, u64)>,
     pub elapsed: Duration,
@@ -77,9 +91,10 @@ impl BatchOutcome {
             batch,
             status: Status::NotStarted,
             run_id: None,
-            records: 0,
+            records: Records::default(),
             files: Vec::new(),
             entities: Vec::new(),
+            warnings: Vec::new(),
             timings: Vec::new(),
             elapsed: Duration::ZERO,
             error: None,
@@ -103,6 +118,11 @@ impl BatchOutcome {
         self.entities.iter().find(|e| e.entity == entity).map(|e| e.rows)
     }
 
+    /// Records and rows that were not loaded.
+    pub fn quarantined(&self) -> u64 {
+        self.records.refused + self.entities.iter().map(EntityOutcome::refused).sum::<u64>()
+    }
+
     /// The entities whose content the batch changed.
     pub(super) fn changed(&self) -> Vec<String> {
         self.entities.iter().map(|e| e.entity.clone()).collect()
@@ -111,16 +131,16 @@ impl BatchOutcome {
 
 /// What all batches of an invocation share.
 pub(super) struct Worker {
-    project: Project,
-    warehouse: Warehouse,
-    plans: Plans,
+    pub(super) project: Project,
+    pub(super) warehouse: Warehouse,
+    pub(super) plans: Plans,
     masks: AllMasks,
     lease: Lease,
     invocation: Uuid,
     wait: bool,
     observer: Arc<dyn Observer>,
-    stop: CancellationToken,
-    cores: usize,
+    pub(super) stop: CancellationToken,
+    pub(super) cores: usize,
 }
 
 impl Worker {
@@ -209,32 +229,56 @@ impl Worker {
         let run_id = claim.run_id();
 
         let stats = Arc::new(ReadStats::default());
-        let staged = Arc::clone(&self).stage(source, batch, &listing, &claim, &stats).await;
+        let passed = Arc::clone(&self).stage(source, batch, &listing, &claim, &stats).await;
         clock.lap("stage");
         // All tasks have ended, so this is the only holder left.
         let claim = Arc::into_inner(claim).ok_or_else(internal)?;
-        let staged = match staged {
-            Ok(staged) => staged,
+        let mut passed = match passed {
+            Ok(passed) => passed,
             Err(error) => {
-                self.give_up(claim, &error).await;
-                return Ok(BatchOutcome {
-                    run_id: Some(run_id),
-                    ..BatchOutcome::failed(batch.clone(), error)
-                });
+                self.note(&claim, &account::entries(&listing, &stats.take_refused(), &[]))
+                    .await;
+                return Ok(self.failed(claim, error).await);
             }
         };
-        let records = stats.records.load(Ordering::Relaxed);
-        let entities = staged.iter().map(|s| EntityOutcome {
-            entity: s.entity().to_owned(),
-            rows: s.rows(),
-            bytes: s.bytes(),
-        });
-        let entities: Vec<EntityOutcome> = entities.collect();
+        let refused = stats.take_refused();
+        let records = Records {
+            accepted: stats.records.load(Ordering::Relaxed),
+            refused: refused.len() as u64,
+        };
+        let (mut entities, mut refusals) = (Vec::new(), Vec::new());
+        for one in &mut passed {
+            entities.push(EntityOutcome {
+                entity: one.staged.entity().to_owned(),
+                rows: one.staged.rows(),
+                bytes: one.staged.bytes(),
+                produced: one.screened.produced,
+                warnings: one.screened.warnings.clone(),
+            });
+            refusals.extend(std::mem::take(&mut one.screened.refusals));
+        }
+        let mut connection = self.warehouse.acquire().await?;
+        let refused = account::entries(&listing, &refused, &refusals);
+        let checked = async {
+            claim.quarantine(&connection, &refused).await?;
+            account::balance(stats.read.load(Ordering::Relaxed), records)?;
+            account::verdict(source, batch, records, &entities, &refused)?;
+            account::whole(&self.project, source, &claim, &mut connection, &passed).await
+        };
+        let warnings = match checked.await {
+            Ok(warnings) => warnings,
+            Err(error) => {
+                drop(connection);
+                return Ok(self.failed(claim, error).await);
+            }
+        };
+        clock.lap("check");
         let summary = Summary {
-            records,
+            records: records.read(),
+            account: account::value(records, &entities),
             timings: clock.laps.iter().cloned().collect(),
         };
-        let mut connection = self.warehouse.acquire().await?;
+        let staged = passed.into_iter().map(|one| one.staged).collect();
         let committed = claim
             .swap(&mut connection, &self.project.entities, staged, summary, &self.stop)
             .await?;
@@ -248,9 +292,31 @@ impl Worker {
             records,
             files: listing.files().to_vec(),
             entities,
+            warnings,
             timings: clock.laps,
             ..BatchOutcome::not_started(batch.clone())
         })
+    }
+
+    /// Ends the run as failed; what it refused so far is noted.
+    async fn failed(&self, claim: Claim, error: Error) -> BatchOutcome {
+        let (run_id, batch) = (claim.run_id(), claim.batch().clone());
+        self.give_up(claim, &error).await;
+        BatchOutcome {
+            run_id: Some(run_id),
+            ..BatchOutcome::failed(batch, error)
+        }
+    }
+
+    /// For a run that fails anyway: its own error is the one to tell.
+    async fn note(&self, claim: &Claim, refused: &[Entry]) {
+        if refused.is_empty() {
+            return;
+        }
+        let noted = async { claim.quarantine(&*self.warehouse.acquire().await?, refused).await };
+        if let Err(error) = noted.await {
+            tracing::warn!(%error, "what the run refused could not be noted");
+        }
     }
 
     /// Ends the run in the history; what can't be written there, the next run finds out.
@@ -268,7 +334,7 @@ impl Worker {
         listing: &Listing,
         claim: &Arc<Claim>,
         stats: &Arc<ReadStats>,
-    ) -> Result<Vec<Staged>> {
+    ) -> Result<Vec<Passed>> {
         let plans = self.plans.by_source.get(&source.name).map_or(&[][..], Vec::as_slice);
         let counters: Vec<Arc<StageCounter>> = plans.iter().map(|_| Arc::default()).collect();
         self.observer.started(Activity {
@@ -292,124 +358,7 @@ impl Worker {
             masks: self.masks.of(source, batch)?,
             counters: &counters,
         };
-        if plans.len() <= self.warehouse.connections() {
-            return stage.together().await;
-        }
-        tokio::select! {
-            staged = stage.one_by_one() => staged,
-            () = self.stop.cancelled() => Err(Error::interrupted()),
-        }
-    }
-}
-
-/// The staging of one batch.
-struct Stage<'a> {
-    worker: &'a Arc<Worker>,
-    source: &'a Source,
-    batch: &'a Batch,
-    listing: &'a Listing,
-    claim: &'a Arc<Claim>,
-    stats: &'a Arc<ReadStats>,
-    plans: &'a [Prepared],
-    masks: Arc<Masks>,
-    counters: &'a [Arc<StageCounter>],
-}
-
-impl Stage<'_> {
-    /// All entities side by side from one parse; a transform that scans more than once reads for itself.
-    async fn together(&self) -> Result<Vec<Staged>> {
-        let connections = self.worker.warehouse.reserve(self.plans.len()).await?;
-        let shared = self.plans.iter().filter(|p| p.scans == 1).count();
-        let schema = self.masks.output_schema();
-        let (feed, reading) = broadcast(schema, self.read(self.stats), shared);
-        let mut tasks = JoinSet::new();
-        for (i, (plan, connection)) in self.plans.iter().zip(connections).enumerate() {
-            let feed = if plan.scans == 1 {
-                Arc::clone(&feed)
-            } else {
-                self.own_feed()
-            };
-            tasks.spawn(self.entity(i, plan, connection, feed));
-        }
-        // Also where no transform shares it: every record counts in the account of the batch.
-        tasks.spawn(async move { reading.run().await.map(|()| None) });
-        let mut staged = Vec::with_capacity(self.plans.len());
-        let mut failed = None;
-        loop {
-            let done = tokio::select! {
-                done = tasks.join_next() => done,
-                () = self.worker.stop.cancelled() => Some(Ok(Err(Error::interrupted()))),
-            };
-            match done.map(|task| task.unwrap_or_else(|_| Err(internal()))) {
-                Some(Ok(one)) => staged.extend(one),
-                Some(Err(error)) => {
-                    failed = Some(error);
-                    break;
-                }
-                None => break,
-            }
-        }
-        if let Some(error) = failed {
-            tasks.shutdown().await;
-            return Err(error);
-        }
-        staged.sort_by_key(|(i, _)| *i);
-        Ok(staged.into_iter().map(|(_, staged)| staged).collect())
-    }
-
-    /// One entity after another over one connection, each with a parse of its own.
-    async fn one_by_one(&self) -> Result<Vec<Staged>> {
-        let mut staged = Vec::with_capacity(self.plans.len());
-        for (i, plan) in self.plans.iter().enumerate() {
-            let Some(connection) = self.worker.warehouse.reserve(1).await?.pop() else {
-                return Err(internal());
-            };
-            // Records are counted once, in the first parse.
-            let stats = if i == 0 { Arc::clone(self.stats) } else { Arc::default() };
-            let shared = plan.scans == 1;
-            let schema = self.masks.output_schema();
-            let (feed, reading) = broadcast(schema, self.read(&stats), usize::from(shared));
-            let feed = if shared { feed } else { self.own_feed() };
-            let counted = async { if shared || i == 0 { reading.run().await } else { Ok(()) } };
-            let (one, ()) = futures::try_join!(self.entity(i, plan, connection, feed), counted)?;
-            staged.extend(one.map(|(_, staged)| staged));
-        }
-        Ok(staged)
-    }
-
-    /// Runs one transform into its staging table.
-    fn entity(
-        &self,
-        index: usize,
-        plan: &Prepared,
-        mut connection: Connection,
-        feed: Arc<Feed>,
-    ) -> impl Future<Output = Result<Option<(usize, Staged)>>> + Send + 'static {
-        let (worker, claim) = (Arc::clone(self.worker), Arc::clone(self.claim));
-        let (plan, batch, listing) = (plan.clone(), self.batch.clone(), self.listing.clone());
-        let counter = Arc::clone(&self.counters[index]);
-        async move {
-            let rows = worker.plans.engine.execute(&plan, &batch, feed).await?;
-            let entity = worker.project.entity(&plan.entity)?;
-            let staged = claim
-                .stage(&mut connection, entity, rows, &|record| listing.place(record), &counter)
-                .await?;
-            Ok(Some((index, staged)))
-        }
-    }
-
-    fn read(&self, stats: &Arc<ReadStats>) -> futures::stream::BoxStream<'static, Result<Masked>> {
-        let cores = self.worker.cores;
-        let records = self.listing.read(self.source, cores, Arc::clone(stats));
-        masked(records, Arc::clone(&self.masks), cores)
-    }
-
-    fn own_feed(&self) -> Arc<Feed> {
-        let (listing, source, cores) = (self.listing.clone(), self.source.clone(), self.worker.cores);
-        let masks = Arc::clone(&self.masks);
-        Feed::own(masks.output_schema(), move || {
-            masked(listing.read(&source, cores, Arc::default()), Arc::clone(&masks), cores)
-        })
+        stage.run().await
     }
 }
 

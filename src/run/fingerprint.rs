@@ -18,6 +18,10 @@ pub(super) fn fingerprint(project: &Project, source: &Source, files: &[InputFile
     };
     part(&project.text);
     part(&source.fingerprint_text());
+    for check in &project.checks {
+        part(&check.name);
+        part(&check.sql);
+    }
     for file in files {
         part(&file.path);
         part(&file.size.to_string());

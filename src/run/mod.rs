@@ -2,6 +2,7 @@
 //! database once, runs the batches side by side, refreshes what reads them. It knows the order of
 //! the stages and nothing of how any of them works.
 
+mod account;
 mod batch;
 mod drop;
 mod fingerprint;
@@ -11,8 +12,10 @@ mod prepare;
 mod schedule;
 mod selection;
 mod serve;
+mod stage;
 mod stop;
 
+pub use account::Records;
 pub use batch::{BatchOutcome, EntityOutcome, Status};
 pub use drop::drop_batch;
 pub use observer::{Activity, Observer};

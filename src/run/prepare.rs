@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 use crate::error::{Error, Result};
 use crate::project::Project;
 use crate::transform::{Engine, Limits, Prepared};
-use crate::warehouse::{self, Database, Warehouse, contract, migrate, views};
+use crate::warehouse::{self, Database, Warehouse, checks, contract, migrate, views};
 
 /// The engine and each source's planned transforms.
 pub(super) struct Plans {
@@ -30,7 +30,12 @@ pub(super) async fn plans<'a>(
             Ok(prepared) => {
                 by_source.insert(name.to_owned(), prepared);
             }
-            Err(found) => problems.extend(found),
+            // What is wrong with a contract's check is so for every source.
+            Err(found) => found.into_iter().for_each(|problem| {
+                if !problems.contains(&problem) {
+                    problems.push(problem);
+                }
+            }),
         }
     }
     if problems.is_empty() {
@@ -49,7 +54,7 @@ pub(super) async fn database(warehouse: &Warehouse, project: &Project) -> Result
         migrate::apply(warehouse, &project.root).await?;
         contract::check(warehouse, project).await?;
         views::apply(warehouse, project).await?;
-        return Ok(());
+        return checks::plan(&*warehouse.acquire().await?, &project.entities, &project.checks).await;
     }
     let pending = migrate::pending(warehouse, &project.root).await?;
     if !pending.is_empty() {
@@ -60,7 +65,11 @@ pub(super) async fn database(warehouse: &Warehouse, project: &Project) -> Result
         ))
         .hint("run `pipeline migrate`, then `pipeline views`"));
     }
-    contract::check(warehouse, project).await
+    contract::check(warehouse, project).await?;
+    if project.checks.is_empty() {
+        return Ok(());
+    }
+    checks::plan(&*warehouse.acquire().await?, &project.entities, &project.checks).await
 }
 
 /// What `check` looked at.
@@ -86,6 +95,7 @@ pub async fn check(project: &Project) -> Result<Checked> {
     let migrations = migrate::apply(&warehouse, &project.root).await?.len();
     contract::check(&warehouse, project).await?;
     views::apply(&warehouse, project).await?;
+    checks::plan(&*warehouse.acquire().await?, &project.entities, &project.checks).await?;
     Ok(Checked {
         sources: project.sources.len(),
         entities: project.entities.len(),

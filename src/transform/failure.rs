@@ -8,7 +8,7 @@ use datafusion::common::{SchemaError, Span as DfSpan};
 use datafusion::error::DataFusionError;
 
 use crate::error::{Diagnostic, Error, Location};
-use crate::project::Transform;
+use crate::project::{Check, Transform};
 
 /// The form that DataFusion plans where a FROM unnests sideways.
 const CTE_FORM: &str = "DataFusion unnests in the SELECT list: WITH v AS (SELECT patient_id, unnest(visits) AS item FROM \
@@ -91,6 +91,23 @@ pub(super) fn planning(transform: &Transform, error: &DataFusionError, unnests_s
         message,
         location: Some(locate(transform, span)),
         hint,
+    }
+}
+
+/// A check that can't be planned, at its place in the YAML.
+pub(super) fn check(check: Option<&Check>, entity: &str, error: &DataFusionError) -> Diagnostic {
+    let text = match error.diagnostic() {
+        Some(diagnostic) => diagnostic.message.clone(),
+        None => without_position(&error.find_root().strip_backtrace()),
+    };
+    let text = text.trim_start_matches("Error during planning: ").to_owned();
+    Diagnostic {
+        message: match check {
+            Some(check) => format!("the check `{}` of {entity} can't be planned: {text}", check.name),
+            None => format!("the checks of {entity} can't be planned: {text}"),
+        },
+        location: check.map(|check| check.location.clone()),
+        hint: plan_hint(error),
     }
 }
 

@@ -7,11 +7,13 @@ mod ast;
 mod failure;
 mod feed;
 mod functions;
+mod guards;
 mod plan;
 mod record;
 mod session;
 
 pub use feed::{Broadcast, Feed, broadcast};
+pub use guards::Guard;
 pub use plan::{Accepts, Prepared};
 pub(crate) use session::SOURCE_TABLE;
 pub use session::{Engine, Limits};

@@ -19,8 +19,9 @@ use datafusion::sql::sqlparser::ast::Query;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 
-use super::failure::{Span, locate, planning, running};
+use super::failure::{self, Span, locate, planning, running};
 use super::feed::Feed;
+use super::guards::{self, Guard};
 use super::session::Engine;
 use super::{ast, record};
 use crate::error::{Diagnostic, Error, Result};
@@ -39,7 +40,12 @@ pub struct Prepared {
     pub path: PathBuf,
     /// How often it scans `source`; more than once wants a feed of its own.
     pub scans: usize,
-    /// The entity's columns in the contract's order, then `_record`; `$date` and `$source` still open.
+    /// The checks that the rows carry the result of, in the order of their columns.
+    pub guards: Vec<Guard>,
+    /// Without guards and their order.
+    transform: LogicalPlan,
+    /// The entity's columns in the contract's order, then `_record`, then a Boolean per guard; sorted by the key;
+    /// `$date` and `$source` still open.
     plan: LogicalPlan,
 }
 
@@ -84,7 +90,9 @@ impl Engine {
 
     /// Runs a prepared transform over a batch's input.
     ///
-    /// Yields batches with exactly the entity's columns in the contract's order, then `_record` (nullable `UInt64`).
+    /// Yields batches with exactly the entity's columns in the contract's order, then `_record` (nullable `UInt64`), then
+    /// a Boolean column per guard; rows sorted by the entity's key, and of those with the same key the input's first
+    /// comes first.
     pub async fn execute(
         &self,
         prepared: &Prepared,
@@ -157,13 +165,33 @@ impl Planner<'_> {
             .await
             .map_err(fail)?;
         let scans = count_scans(&analyzed).map_err(fail)?;
-        let plan = self.shape(plan, record).map_err(fail)?;
+        let transform = self.shape(plan, record).map_err(fail)?;
+        let checks = self.source.checks_of(self.entity);
+        let (plan, guards) = guards::add(self.session, transform.clone(), self.entity, checks)?;
+        if !guards.is_empty() {
+            self.plans_physically(&plan, &sample).await?;
+        }
         Ok(Prepared {
             entity: self.entity.name.clone(),
             path: self.transform.path.clone(),
             scans,
+            guards,
+            transform,
             plan,
         })
+    }
+
+    /// What only shows once the checks' expressions are analyzed.
+    async fn plans_physically(&self, plan: &LogicalPlan, sample: &Batch) -> std::result::Result<(), Vec<Diagnostic>> {
+        let fail = |error: DataFusionError| vec![failure::check(None, &self.entity.name, &error)];
+        let bound = bind_parameters(plan.clone(), sample).map_err(fail)?;
+        let analyzed = self.session.optimize(&bound).map_err(fail)?;
+        let planner = self.session.query_planner();
+        planner
+            .create_physical_plan(&analyzed, self.session)
+            .await
+            .map_err(fail)?;
+        Ok(())
     }
 
     /// The contract against the query's output.
@@ -312,9 +340,9 @@ fn plain(message: String) -> Diagnostic {
 }
 
 impl Prepared {
-    /// The plan, not optimized: the entity's columns in the contract's order, then `_record`.
+    /// The transform alone, not optimized: the entity's columns in the contract's order, then `_record`.
     pub(crate) fn plan(&self) -> &LogicalPlan {
-        &self.plan
+        &self.transform
     }
 
     /// All problems of preparing as one error.

@@ -61,6 +61,7 @@ fn project(sql: &str) -> Project {
         key: vec![],
         parent: None,
         indexes: vec![],
+        checks: vec![],
         location: here(),
     };
     let source = Source {
@@ -76,6 +77,7 @@ fn project(sql: &str) -> Project {
             records: RecordPath::default(),
             on_missing: OnMissing::Fail,
             on_empty: OnEmpty::Fail,
+            on_malformed: OnMalformed::Fail,
             csv: CsvOptions::default(),
             storage: vec![],
         },
@@ -87,6 +89,8 @@ fn project(sql: &str) -> Project {
             sql: sql.into(),
         }],
         location: here(),
+        max_quarantined: Tolerance::default(),
+        checks: vec![],
         text: String::new(),
     };
     Project {
@@ -95,6 +99,7 @@ fn project(sql: &str) -> Project {
         entities: vec![entity],
         sources: vec![source],
         views: vec![],
+        checks: vec![],
         text: String::new(),
     }
 }
@@ -201,6 +206,7 @@ fn shown_rows(batch: &RecordBatch) -> Vec<String> {
             .fields()
             .iter()
             .map(|f| f.name().as_str())
+            .filter(|name| !name.starts_with("_check_"))
             .collect::<Vec<_>>(),
         ["patient_id", "code", "_record"]
     );

@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 /// The engine's migrations, by name without `.sql`; they live in this crate.
 const STATE: &[(&str, &str)] = &[
     ("V1__state", include_str!("state/V1__state.sql")),
+    ("V2__quarantine", include_str!("state/V2__quarantine.sql")),
     ("V3__masks", include_str!("state/V3__masks.sql")),
 ];
 const STATE_HISTORY: &str = "pipeline.migrations";
@@ -330,6 +331,7 @@ mod tests {
             ]);
             let all = [
                 "pipeline V1__state",
+                "pipeline V2__quarantine",
                 "pipeline V3__masks",
                 "migrations/V1__one.sql",
                 "migrations/V2__two.sql",
@@ -403,7 +405,7 @@ mod tests {
         let (first, second) = tokio::join!(apply(&warehouse, root.path()), apply(&warehouse, root.path()));
         let mut counts = [first.unwrap().len(), second.unwrap().len()];
         counts.sort_unstable();
-        assert_eq!(counts, [0, 3]);
+        assert_eq!(counts, [0, STATE.len() + 1]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! views and queries. It never reads a project's files itself (save `migrations/`, which it runs) and never prints;
 //! no value from the data and no password leaves it in an error, a log line or a Debug output.
 
+pub mod checks;
 pub mod claim;
 pub mod contract;
 pub mod database;
@@ -14,6 +15,7 @@ pub mod leaf;
 pub mod migrate;
 pub mod orphans;
 pub mod pool;
+pub mod quarantine;
 pub mod query;
 pub mod runs;
 pub mod sql;
@@ -31,6 +33,7 @@ mod holder;
 mod load_tests;
 mod passfile;
 mod place;
+mod relations;
 mod serve;
 mod server;
 mod target;

@@ -74,6 +74,8 @@ pub struct RunRecord {
 pub struct Summary {
     /// Records read.
     pub records: u64,
+    /// `{records: {read, accepted, quarantined}, entities: {name: {produced, loaded, quarantined}}}`
+    pub account: Value,
     /// Stage to milliseconds; the warehouse adds its own (`copy`, `index`, `swap`).
     pub timings: BTreeMap<String, u64>,
 }
@@ -112,6 +114,7 @@ pub struct RunRow {
     pub fingerprint: Option<String>,
     pub records: Option<i64>,
     pub counts: Option<Value>,
+    pub account: Option<Value>,
     pub error: Option<String>,
     pub program_version: String,
     pub mask_key_id: Option<String>,
@@ -143,7 +146,7 @@ type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 pub async fn list(client: &Client, filter: &Filter) -> Result<Vec<RunRow>> {
     let limit = filter.limit.map_or(i64::MAX, i64::from);
     let sql = "SELECT run_id, invocation, source, batch_date, epoch, action, status, started_at, finished_at, timings, \
-               files, fingerprint, records, counts, error, program_version, mask_key_id FROM pipeline.runs \
+               files, fingerprint, records, counts, error, program_version, account, mask_key_id FROM pipeline.runs \
                WHERE ($1 IS NULL OR source = $1) AND ($2 IS NULL OR batch_date = $2) ORDER BY run_id DESC LIMIT $3";
     let parameters: [Parameter<'_>; 3] = [
         (&filter.source, Type::TEXT),
@@ -176,7 +179,8 @@ fn run_row(row: &Row) -> Result<RunRow, tokio_postgres::Error> {
         counts: row.try_get(13)?,
         error: row.try_get(14)?,
         program_version: row.try_get(15)?,
-        mask_key_id: row.try_get(16)?,
+        account: row.try_get(16)?,
+        mask_key_id: row.try_get(17)?,
     })
 }
 
@@ -248,17 +252,33 @@ pub(super) async fn commit(
     counts: &BTreeMap<String, Count>,
 ) -> Result<bool, tokio_postgres::Error> {
     let sql = "UPDATE pipeline.runs SET status = 'committed', finished_at = clock_timestamp(), records = $2, \
-               timings = $3, counts = $4 WHERE run_id = $1 AND status = 'running' RETURNING run_id";
+               timings = $3, counts = $4, account = $5 WHERE run_id = $1 AND status = 'running' RETURNING run_id";
     let records = i64::try_from(summary.records).unwrap_or(i64::MAX);
     let timings = serde_json::json!(summary.timings);
     let counts = serde_json::json!(counts);
-    let parameters: [Parameter<'_>; 4] = [
+    let parameters: [Parameter<'_>; 5] = [
         (&run_id, Type::INT8),
         (&records, Type::INT8),
         (&timings, Type::JSONB),
         (&counts, Type::JSONB),
+        (&summary.account, Type::JSONB),
     ];
     Ok(!transaction.query_typed(sql, &parameters).await?.is_empty())
+}
+
+/// The rows that the source's batch before this one, by date, has of an entity; `None` for the first.
+pub async fn rows_before(client: &Client, batch: &Batch, entity: &str) -> Result<Option<u64>> {
+    let sql = "SELECT (counts -> $3 ->> 'rows')::int8 FROM pipeline.runs WHERE source = $1 AND batch_date < $2 \
+               AND status = 'committed' AND action = 'load' ORDER BY batch_date DESC, run_id DESC LIMIT 1";
+    let parameters: [Parameter<'_>; 3] = [
+        (&batch.source, Type::TEXT),
+        (&batch.date, Type::DATE),
+        (&entity, Type::TEXT),
+    ];
+    let failed = |error| db_error("the history of runs can't be read", &error);
+    let row = client.query_typed_opt(sql, &parameters).await.map_err(failed)?;
+    let rows: Option<i64> = row.map(|row| row.try_get(0)).transpose().map_err(failed)?.flatten();
+    Ok(rows.and_then(|rows| u64::try_from(rows).ok()))
 }
 
 /// Whether a run may still swap, as far as one can see from outside of its transaction.

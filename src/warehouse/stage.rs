@@ -50,6 +50,13 @@ impl StageCounter {
         }
     }
 
+    /// For an entity that is staged anew.
+    pub fn restart(&self) {
+        self.rows.store(0, Ordering::Relaxed);
+        self.bytes.store(0, Ordering::Relaxed);
+        self.enter(Phase::Waiting);
+    }
+
     fn enter(&self, phase: Phase) {
         self.phase.store(phase as u8, Ordering::Relaxed);
     }

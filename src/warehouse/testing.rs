@@ -172,6 +172,7 @@ pub fn entity(name: &str, columns: Vec<Column>) -> Entity {
         key: Vec::new(),
         parent: None,
         indexes: Vec::new(),
+        checks: vec![],
         location: place(),
     }
 }
@@ -184,6 +185,7 @@ pub fn project(root: &Path, entities: Vec<Entity>) -> Project {
         entities,
         sources: Vec::new(),
         views: Vec::new(),
+        checks: Vec::new(),
         text: String::new(),
     }
 }

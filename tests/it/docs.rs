@@ -83,6 +83,8 @@ fn every_command_and_option_that_is_named_exists() {
             let mut sub = vec![command.as_str()];
             if command == "migration" {
                 sub.push("new");
+            } else if command == "quarantine" {
+                sub.push("show");
             }
             let help = help(&sub);
             for option in words.iter().filter(|word| word.starts_with("--") && word.len() > 2) {

@@ -17,6 +17,8 @@ mod masks;
 mod migrate;
 mod original_data;
 mod privacy_of_errors;
+mod quality;
+mod quarantine;
 mod readers;
 mod replace;
 mod s3;

@@ -33,11 +33,11 @@ fn a_batch_that_fails_anywhere_leaves_the_old_content() {
     let before = database.content();
     let good = batch(SOURCE_A, "c", 200);
     let cut = &good[..good.len() - 40];
-    let bad_date = good.replacen("\"2023-05-01\"", "\"2023-05-32\"", 1);
+    let bad_date = good.replacen("\"2023-05-01\"", "\"2023-05-32\"", 10);
     let duplicate = format!("{}, {}", &good[..good.len() - 1], &good[1..]);
     for (what, text) in [
         ("cut short", cut),
-        ("a bad date", &bad_date),
+        ("more bad dates than are tolerated", &bad_date),
         ("each key twice", &duplicate),
         ("empty", "[]"),
     ] {

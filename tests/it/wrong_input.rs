@@ -119,9 +119,9 @@ fn a_comma_too_many() {
     1 batch: clinic 2023-05-01
     clinic 2023-05-01: failed in [time]
 
-    error: clinic 2023-05-01: in/2023-05-01.json can't be split into records at byte 14
-    caused by: a bracket closes that is not open, or a value is missing
-    hint: look at the file around that byte (counted in its decompressed form)
+    error: clinic 2023-05-01: in/2023-05-01.json, record 2 at byte 14 can't be decoded
+    caused by: $: not valid JSON: a comma with no record beside it at byte 14
+    hint: mend the file, or the schema of the source if the record is right
     ");
 }
 
@@ -131,9 +131,9 @@ fn a_comma_that_is_missing() {
     1 batch: clinic 2023-05-01
     clinic 2023-05-01: failed in [time]
 
-    error: clinic 2023-05-01: in/2023-05-01.json can't be split into records at byte 13
-    caused by: text between records, where a comma or the end should be
-    hint: look at the file around that byte (counted in its decompressed form)
+    error: clinic 2023-05-01: in/2023-05-01.json, record 2 at byte 13 can't be decoded
+    caused by: $: not valid JSON: a comma is missing before this record at byte 13
+    hint: mend the file, or the schema of the source if the record is right
     ");
 }
 
@@ -557,9 +557,9 @@ fn a_key_that_comes_twice() {
     1 batch: clinic 2023-05-01
     clinic 2023-05-01: failed in [time]
 
-    error: clinic 2023-05-01: duplicate key in items
-    caused by: several rows of clinic 2023-05-01 have the same item_id
-    hint: let the transform return one row per item_id: SELECT DISTINCT, or GROUP BY
+    error: clinic 2023-05-01: too much is refused: 1 of 2 rows of items
+    caused by: unique(item_id): an earlier row has the same key at in/2023-05-01.json, record 2; max_quarantined is 1%
+    hint: `pipeline quarantine show --source clinic --date 2023-05-01` names each; mend the input, the schema or the SQL and run the batch again, or raise max_quarantined
     ");
 }
 
@@ -569,8 +569,9 @@ fn a_null_key() {
     1 batch: clinic 2023-05-01
     clinic 2023-05-01: failed in [time]
 
-    error: clinic 2023-05-01: items: column item_id holds null, which the contract forbids
-    caused by: in/2023-05-01.json, record 1
+    error: clinic 2023-05-01: too much is refused: 1 of 1 rows of items
+    caused by: not_null(item_id): the column is null at in/2023-05-01.json, record 1; max_quarantined is 1%
+    hint: `pipeline quarantine show --source clinic --date 2023-05-01` names each; mend the input, the schema or the SQL and run the batch again, or raise max_quarantined
     ");
 }
 
@@ -664,7 +665,7 @@ fn pending_migrations() {
     Small::new().project().on(&database).json("[]").run_clinic().code(2).message()
 }, @r"
     1 batch: clinic 2023-05-01
-    error: the database lacks 3 migrations: pipeline V1__state, pipeline V3__masks, migrations/V1__items.sql
+    error: the database lacks 4 migrations: pipeline V1__state, pipeline V2__quarantine, pipeline V3__masks, migrations/V1__items.sql
     hint: run `pipeline migrate`, then `pipeline views`
     ");
 }

@@ -179,7 +179,7 @@ fn columns_that_are_a_list() {
     5 |     x:
       |     ^
       |
-      = hint: it may be description, columns, key, parent or indexes
+      = hint: it may be description, columns, key, parent, indexes or checks
     ");
 }
 
@@ -305,16 +305,16 @@ fn an_entity_that_is_its_own_parent() {
 
 #[test]
 fn a_key_that_nothing_acts_on_yet_in_a_contract() {
-    insta::assert_snapshot!(contract("    key: [item_id]", "    key: [item_id]\n    checks: []"), @r"
+    insta::assert_snapshot!(contract("    key: [item_id]", "    key: [item_id]\n    conserves: []"), @r"
     error: the project has a problem
 
-    error: nothing acts on `checks` yet
+    error: nothing acts on `conserves` yet
      --> pipeline.yaml:8:5
       |
-    8 |     checks: []
-      |     ^^^^^^
+    8 |     conserves: []
+      |     ^^^^^^^^^
       |
-      = hint: take `checks` out: a later version will act on it
+      = hint: take `conserves` out: a later version will act on it
     ");
 }
 
@@ -829,21 +829,6 @@ fn a_subject_that_is_no_field() {
 }
 
 #[test]
-fn quarantine_which_nothing_acts_on_yet() {
-    insta::assert_snapshot!(source("  path:", "  on_malformed: quarantine\n  path:"), @r"
-    error: the project has a problem
-
-    error: nothing acts on `on_malformed: quarantine` yet
-     --> pipelines/clinic.yaml:3:17
-      |
-    3 |   on_malformed: quarantine
-      |                 ^^^^^^^^^^
-      |
-      = hint: write `on_malformed: fail`: a later version will act on it
-    ");
-}
-
-#[test]
 fn two_sources_with_one_alias() {
     insta::assert_snapshot!(refused(&{
         let project = with("pipelines/clinic.yaml", "input:", "aliases: [c]\ninput:");
@@ -1015,7 +1000,7 @@ fn every_problem_at_once() {
     4 | skema: {}
       | ^^^^^
       |
-      = hint: it may be name, aliases, description, input, schema, subject, on_unknown_field or transforms
+      = hint: it may be name, aliases, description, input, schema, subject, on_unknown_field, transforms, checks or max_quarantined
 
     error: `bigit` is no type of a field
      --> pipelines/clinic.yaml:7:6

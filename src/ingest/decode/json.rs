@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::super::failure::Fault;
+use super::super::failure::{Fault, MALFORMED, UNKNOWN_FIELD};
 use super::column::{Column, Values};
 use super::cursor::{Bad, Cursor, Kind};
 use super::plan::{Group, Node, Scalar, ScalarKind, Shape};
@@ -42,6 +42,7 @@ impl Walk<'_, '_> {
         Fault {
             path: Arc::clone(path),
             at: self.cursor.at(),
+            check: MALFORMED,
             reason: reason.into(),
         }
     }
@@ -58,7 +59,10 @@ impl Walk<'_, '_> {
             first = false;
             let Some(index) = group.find(&key, expected) else {
                 if self.strict {
-                    return Err(self.fault(path, "a field that is not declared"));
+                    return Err(Fault {
+                        check: UNKNOWN_FIELD,
+                        ..self.fault(path, "a field that is not declared")
+                    });
                 }
                 self.unknown[group.id] += 1;
                 self.cursor.remember(key);
@@ -67,7 +71,10 @@ impl Walk<'_, '_> {
             };
             let (node, column) = (&group.fields[index], &mut columns[index]);
             if column.len() > row {
-                return Err(self.fault(&node.path, "the key stands twice in one object"));
+                return Err(Fault {
+                    check: MALFORMED,
+                    ..self.fault(&node.path, "the key stands twice in one object")
+                });
             }
             self.value(node, column)?;
             expected = index + 1;
@@ -79,6 +86,7 @@ impl Walk<'_, '_> {
                     return Err(Fault {
                         path: Arc::clone(&node.path),
                         at: start,
+                        check: MALFORMED,
                         reason: "required, but missing".into(),
                     });
                 }
@@ -161,6 +169,7 @@ impl Walk<'_, '_> {
         result.map_err(|reason| Fault {
             path: Arc::clone(path),
             at: start,
+            check: MALFORMED,
             reason,
         })
     }
@@ -187,6 +196,7 @@ fn in_(path: &Arc<str>) -> impl Fn(Bad) -> Fault {
     |bad| Fault {
         path: Arc::clone(path),
         at: bad.at,
+        check: MALFORMED,
         reason: bad.reason,
     }
 }

@@ -20,7 +20,7 @@ pub(super) use plan::{Group, Node, Plan, Scalar, ScalarKind, Shape};
 pub(super) use text::push_text;
 
 use self::cursor::Cursor;
-use super::failure::{Fault, Reason, RecordError};
+use super::failure::{Fault, MALFORMED, Reason, RecordError};
 use super::files::InputFile;
 use super::schema::RECORD_BITS;
 use super::split::{Chunk, CsvHeader};
@@ -62,13 +62,18 @@ impl Decoding {
             let record = chunk.first + index as u64;
             let text = &chunk.bytes[span.range.clone()];
             let id = (chunk.file as u64) << RECORD_BITS | record;
-            if let Err(fault) = decoder.push(text, chunk.header.as_deref(), id) {
+            let pushed = match &span.fault {
+                Some(reason) => Err(decoder.fault(0, reason.clone())),
+                None => decoder.push(text, chunk.header.as_deref(), id),
+            };
+            if let Err(fault) = pushed {
                 errors.push(RecordError {
                     file: file.path.clone(),
                     record,
                     offset: Some(span.offset),
                     fault_offset: Some(span.offset + fault.at as u64),
                     path: fault.path,
+                    check: fault.check,
                     reason: fault.reason,
                 });
             }
@@ -140,10 +145,11 @@ impl<'a> Decoder<'a> {
         row::record(text, header, self.decoding, &mut self.columns, &mut self.pending)
     }
 
-    fn fault(&self, at: usize, reason: &'static str) -> Fault {
+    fn fault(&self, at: usize, reason: impl Into<Reason>) -> Fault {
         Fault {
             path: Arc::clone(&self.decoding.plan.root.path),
             at,
+            check: MALFORMED,
             reason: reason.into(),
         }
     }

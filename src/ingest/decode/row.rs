@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::super::failure::{Fault, Reason};
+use super::super::failure::{Fault, MALFORMED, Reason, UNKNOWN_FIELD};
 use super::super::split::{Cells, CsvHeader};
 use super::{Column, Decoding, Node, ScalarKind, Shape, check_json, push_text};
 use crate::project::OnUnknownField;
@@ -18,6 +18,7 @@ pub(super) fn record(
     let whole = |reason: Reason| Fault {
         path: Arc::clone(&root.path),
         at: 0,
+        check: MALFORMED,
         reason,
     };
     let mut count = 0;
@@ -26,7 +27,10 @@ pub(super) fn record(
         match header.columns.get(count) {
             None => {}
             Some(None) if decoding.on_unknown_field == OnUnknownField::Fail => {
-                return Err(whole("a column that is not declared".into()));
+                return Err(Fault {
+                    check: UNKNOWN_FIELD,
+                    ..whole("a column that is not declared".into())
+                });
             }
             Some(None) => unknown[root.id] += 1,
             Some(Some(index)) => {
@@ -35,6 +39,7 @@ pub(super) fn record(
                 result.map_err(|reason| Fault {
                     path: Arc::clone(&node.path),
                     at: 0,
+                    check: MALFORMED,
                     reason,
                 })?;
             }

@@ -6,12 +6,15 @@ mod reader;
 mod types;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use ::parquet::arrow::ParquetRecordBatchStreamBuilder;
 use ::parquet::arrow::ProjectionMask;
 use ::parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use ::parquet::errors::ParquetError;
-use arrow::array::{ArrayRef, RecordBatch, StructArray, UInt64Array};
+use arrow::array::{AsArray, RecordBatch, StructArray, UInt64Array};
+use arrow::compute::{concat_batches, take_record_batch};
+use arrow::datatypes::UInt64Type;
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
 use tokio::runtime::Handle;
@@ -22,6 +25,7 @@ use self::reader::RangeReader;
 use self::types::check_group;
 use super::RecordError;
 use super::decode::Decoded;
+use super::failure::MALFORMED;
 use super::open::Carried;
 use super::read::{Reading, received, stopped};
 use super::schema::RECORD_BITS;
@@ -166,7 +170,8 @@ impl RowGroup {
         while let Some(batch) = batches.next().await {
             let batch = batch.map_err(|error| damaged(file.path(), error))?;
             let rows = batch.num_rows() as u64;
-            if sender.send(self.convert(batch, first)).await.is_err() {
+            file.reading.stats.read.fetch_add(rows, Ordering::Relaxed);
+            if sender.send(self.decoded(&batch, first)).await.is_err() {
                 return Ok(());
             }
             first += rows;
@@ -178,32 +183,69 @@ impl RowGroup {
         Ok(())
     }
 
-    fn convert(&self, batch: RecordBatch, first: u64) -> Result<Decoded> {
-        let Reading { decoding, .. } = &*self.file.reading;
-        let rows = batch.num_rows();
-        let records = StructArray::from(batch);
-        let fields = decoding.schema.fields();
-        let internal = |error| Error::batch(format!("{} can't be converted", self.file.path())).cause(error);
-        let (mut arrays, errors): (Vec<ArrayRef>, Vec<RecordError>) =
-            match convert_group(&records, &decoding.plan.root, fields) {
-                Ok(arrays) => (arrays, Vec::new()),
-                Err(fault) => {
-                    let error = self.record_error(fault, first);
-                    let batch = RecordBatch::new_empty(Arc::clone(&decoding.schema));
-                    return Ok(Decoded {
-                        batch,
-                        errors: vec![error],
-                        unknown: Vec::new(),
-                    });
-                }
-            };
+    fn decoded(&self, batch: &RecordBatch, first: u64) -> Result<Decoded> {
+        let (mut parts, mut faults) = (Vec::new(), Vec::new());
+        self.convert(batch, 0, &mut parts, &mut faults)?;
+        let schema = &self.file.reading.decoding.schema;
+        let batch = match parts.len() {
+            1 => parts.remove(0),
+            _ => concat_batches(schema, &parts).map_err(|error| self.internal(error))?,
+        };
         let file = (self.file.index as u64) << RECORD_BITS;
-        arrays.push(Arc::new(UInt64Array::from_iter_values(
-            (first..first + rows as u64).map(|number| file | number),
-        )));
-        let batch = RecordBatch::try_new(Arc::clone(&decoding.schema), arrays).map_err(internal)?;
-        let unknown = self.file.undeclared.iter().map(|count| count * rows as u64).collect();
+        // So far the record column counts in the batch.
+        let numbers = batch.column(batch.num_columns() - 1).as_primitive::<UInt64Type>();
+        let numbers: UInt64Array = numbers.unary(|row| file | (first + row));
+        let mut columns = batch.columns().to_vec();
+        columns.pop();
+        columns.push(Arc::new(numbers));
+        let rows = batch.num_rows() as u64;
+        let batch = RecordBatch::try_new(Arc::clone(schema), columns).map_err(|error| self.internal(error))?;
+        let errors = faults
+            .into_iter()
+            .map(|fault| self.record_error(fault, first))
+            .collect();
+        let unknown = self.file.undeclared.iter().map(|count| count * rows).collect();
         Ok(Decoded { batch, errors, unknown })
+    }
+
+    /// Converts the rows that can be, and gives the others' faults, both in order. A conversion stops at its first
+    /// fault, which may be any column's: so the rows are halved until the bad ones are alone.
+    fn convert(
+        &self,
+        batch: &RecordBatch,
+        start: usize,
+        parts: &mut Vec<RecordBatch>,
+        faults: &mut Vec<RowFault>,
+    ) -> Result<()> {
+        let decoding = &self.file.reading.decoding;
+        let rows = batch.num_rows();
+        let records = StructArray::from(batch.clone());
+        let fault = match convert_group(&records, &decoding.plan.root, decoding.schema.fields()) {
+            Ok(mut arrays) => {
+                let numbers = start as u64..(start + rows) as u64;
+                arrays.push(Arc::new(UInt64Array::from_iter_values(numbers)));
+                let part = RecordBatch::try_new(Arc::clone(&decoding.schema), arrays);
+                parts.push(part.map_err(|error| self.internal(error))?);
+                return Ok(());
+            }
+            Err(fault) => fault,
+        };
+        if rows <= 1 {
+            faults.push(RowFault { row: start, ..fault });
+            return Ok(());
+        }
+        let half = rows / 2;
+        for (from, to) in [(0, half), (half, rows)] {
+            // Taken, not sliced: a slice of lists keeps all of their elements, also those of the other half.
+            let indices = UInt64Array::from_iter_values(from as u64..to as u64);
+            let taken = take_record_batch(batch, &indices).map_err(|error| self.internal(error))?;
+            self.convert(&taken, start + from, parts, faults)?;
+        }
+        Ok(())
+    }
+
+    fn internal(&self, error: impl std::fmt::Display) -> Error {
+        Error::batch(format!("{} can't be converted", self.file.path())).cause(error)
     }
 
     fn record_error(&self, fault: RowFault, first: u64) -> RecordError {
@@ -213,6 +255,7 @@ impl RowGroup {
             offset: None,
             fault_offset: None,
             path: fault.path,
+            check: MALFORMED,
             reason: fault.reason,
         }
     }

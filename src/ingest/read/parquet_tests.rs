@@ -151,3 +151,46 @@ async fn a_damaged_parquet_file_is_an_error() {
         assert_eq!(error.message, "a.parquet is no valid parquet file", "{length}");
     }
 }
+
+#[tokio::test]
+async fn every_bad_row_is_refused_and_the_others_load() {
+    use arrow::array::{ArrayRef, AsArray, Int32Array, StringArray};
+    let folder = tempfile::tempdir().unwrap();
+    let numbers: Vec<Option<i32>> = (0..500).map(|row| (row % 50 != 7).then_some(row)).collect();
+    let texts: Vec<&str> = (0..500).map(|row| if row % 90 == 3 { "x" } else { "5" }).collect();
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("int", Arc::new(Int32Array::from(numbers))),
+        ("text", Arc::new(StringArray::from(texts))),
+    ];
+    parquet(
+        folder.path(),
+        "a.parquet",
+        &RecordBatch::try_from_iter(columns).unwrap(),
+    );
+    let text = from(field("text", FieldType::Int), crate::project::From::String);
+    let mut source = source(
+        "a.parquet",
+        Format::Parquet,
+        vec![required(field("int", FieldType::Int)), text],
+    );
+    source.input.on_malformed = OnMalformed::Quarantine;
+    let stats = Arc::new(ReadStats::default());
+    let all = whole(&read_with(folder.path(), &source, 2, &stats).await.unwrap());
+    let bad: Vec<u64> = (0..500)
+        .filter(|row| row % 50 == 7 || row % 90 == 3)
+        .map(|row| row + 1)
+        .collect();
+    let refused: Vec<u64> = stats.take_refused().iter().map(|entry| entry.record).collect();
+    assert_eq!(refused, bad);
+    let numbers = all.column(2).as_primitive::<arrow::datatypes::UInt64Type>();
+    let good: Vec<u64> = (1..=500).filter(|row| !bad.contains(row)).collect();
+    assert_eq!(numbers.values().to_vec(), good);
+    let values = all.column(0).as_primitive::<arrow::datatypes::Int32Type>();
+    assert!(
+        values
+            .values()
+            .iter()
+            .zip(&good)
+            .all(|(value, row)| i64::from(*value) + 1 == i64::try_from(*row).unwrap())
+    );
+}

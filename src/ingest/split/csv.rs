@@ -2,13 +2,12 @@
 //! into cells; it never interprets a cell.
 
 use std::borrow::Cow;
-use std::ops::Range;
 use std::sync::Arc;
 
 use memchr::{memchr, memchr2};
 
 use super::super::failure::{Reason, SplitFault};
-use super::Scanner;
+use super::{Found, Scanner};
 use crate::project::{CsvOptions, Field};
 
 /// Which declared field each column of a file holds.
@@ -51,14 +50,14 @@ impl CsvScanner {
         }
     }
 
-    fn row_done(&mut self, buffer: &[u8], end: usize, rows: &mut Vec<Range<usize>>) -> Result<(), SplitFault> {
+    fn row_done(&mut self, buffer: &[u8], end: usize, rows: &mut Vec<Found>) -> Result<(), SplitFault> {
         let row = self.row..end - usize::from(buffer[self.row..end].ends_with(b"\r"));
         self.state = State::CellStart;
         if row.is_empty() {
             return Ok(());
         }
         if self.header.is_some() {
-            rows.push(row);
+            rows.push(row.into());
             return Ok(());
         }
         let header = read_header(&buffer[row.clone()], &self.options, &self.names);
@@ -68,7 +67,7 @@ impl CsvScanner {
 }
 
 impl Scanner for CsvScanner {
-    fn scan(&mut self, buffer: &[u8], from: usize, rows: &mut Vec<Range<usize>>) -> Result<(), SplitFault> {
+    fn scan(&mut self, buffer: &[u8], from: usize, rows: &mut Vec<Found>) -> Result<(), SplitFault> {
         let CsvOptions { delimiter, quote, .. } = self.options;
         let mut at = from;
         while at < buffer.len() {
@@ -103,7 +102,7 @@ impl Scanner for CsvScanner {
         Ok(())
     }
 
-    fn finish(&mut self, buffer: &[u8], rows: &mut Vec<Range<usize>>) -> Result<(), SplitFault> {
+    fn finish(&mut self, buffer: &[u8], rows: &mut Vec<Found>) -> Result<(), SplitFault> {
         if self.state == State::Quoted {
             return Err(SplitFault::new(
                 self.row,

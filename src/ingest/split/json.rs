@@ -1,13 +1,11 @@
 //! JSON documents: an array, one document, or several one after the other, with the path to the records in them.
 //! A structural scan (strings, escapes, brackets) that never decodes a value, can stop at any byte and go on there.
 
-use std::ops::Range;
-
 use memchr::memchr2;
 
-use super::super::failure::SplitFault;
-use super::Scanner;
+use super::super::failure::{Reason, SplitFault};
 use super::token::{key_is, shown, string_end};
+use super::{Found, Scanner};
 use crate::project::{RecordPath, RecordStep};
 
 /// Keys of the path are compared up to this length, as written with escapes.
@@ -85,6 +83,8 @@ pub(crate) struct JsonScanner {
     closers: Vec<u8>,
     /// The key that is being read, as written.
     key: Vec<u8>,
+    /// What is wrong with the record being read although it may be whole.
+    fault: Option<Reason>,
 }
 
 impl JsonScanner {
@@ -99,16 +99,29 @@ impl JsonScanner {
             start: 0,
             closers: Vec::new(),
             key: Vec::new(),
+            fault: None,
         }
     }
 
     /// One structural byte on the way to the records.
-    fn step(&mut self, buffer: &[u8], at: usize) -> Result<(), SplitFault> {
+    fn step(&mut self, buffer: &[u8], at: usize, records: &mut Vec<Found>) -> Result<(), SplitFault> {
         let byte = buffer[at];
         match (self.state, byte) {
             (_, b' ' | b'\n' | b'\r' | b'\t') => Ok(()),
             (State::Value { may_close: true }, b']') | (State::Key { may_close: true }, b'}') => {
                 self.close();
+                Ok(())
+            }
+            (State::Value { .. }, b',' | b']') if self.among_records() => {
+                records.push(Found {
+                    range: at..at,
+                    fault: Some("not valid JSON: a comma with no record beside it".into()),
+                });
+                if byte == b']' {
+                    self.close();
+                } else {
+                    self.state = State::Value { may_close: false };
+                }
                 Ok(())
             }
             (State::Value { .. }, _) => self.open(byte, at),
@@ -127,6 +140,11 @@ impl JsonScanner {
             }
             (State::Colon, b':') => self.key_done(at),
             (State::Comma, b']' | b'}') => Err(SplitFault::new(at, "a bracket closes that is not the one open")),
+            (State::Comma, _) if self.among_records() && byte != b':' => {
+                self.role = Role::Record;
+                self.fault = Some("not valid JSON: a comma is missing before this record".into());
+                self.begin_value(byte, at)
+            }
             (State::Comma, _) => Err(SplitFault::new(
                 at,
                 "text between records, where a comma or the end should be",
@@ -161,8 +179,11 @@ impl JsonScanner {
                     return Ok(());
                 }
                 (_, b'n') => self.role = Role::Other,
-                (RecordStep::Key(_), _) => return Err(self.off_path(step, at, "an object")),
-                (RecordStep::Each, _) => return Err(self.off_path(step, at, "an array")),
+                // Among its like it is one bad record; alone, it says that the path or the file is another.
+                (RecordStep::Key(_), _) if self.in_list() => self.off_path(step, "an object"),
+                (RecordStep::Each, _) if self.in_list() => self.off_path(step, "an array"),
+                (RecordStep::Key(_), _) => return Err(self.leaves_path(step, at, "an object")),
+                (RecordStep::Each, _) => return Err(self.leaves_path(step, at, "an array")),
             },
             Role::Record | Role::Other => {}
         }
@@ -183,13 +204,13 @@ impl JsonScanner {
             b'"' => State::Text { escaped: false },
             // In an array commas tell where a word ends, so that a bad one is a bad record and no more.
             b'-' | b'0'..=b'9' | b't' | b'f' | b'n' => State::Word,
-            b'+' | b'.' | b'A'..=b'Z' | b'a'..=b'z' if !self.frames.is_empty() => State::Word,
             b']' | b'}' => {
                 return Err(SplitFault::new(
                     at,
                     "a bracket closes that is not open, or a value is missing",
                 ));
             }
+            _ if !self.frames.is_empty() && byte != b',' && byte != b':' => State::Word,
             _ => {
                 return Err(SplitFault::new(
                     at,
@@ -200,9 +221,32 @@ impl JsonScanner {
         Ok(())
     }
 
-    fn off_path(&self, step: usize, at: usize, wanted: &str) -> SplitFault {
+    /// Whether the innermost open container is a list of records.
+    fn among_records(&self) -> bool {
+        let role = |frame: &Frame| match frame.inner {
+            Role::Record => true,
+            Role::Way(step) => step == self.steps.len(),
+            Role::Other => false,
+        };
+        self.frames.last().is_some_and(|frame| !frame.object && role(frame))
+    }
+
+    fn in_list(&self) -> bool {
+        self.frames.last().is_some_and(|frame| !frame.object)
+    }
+
+    fn off_path(&mut self, step: usize, wanted: &str) {
+        self.fault = Some(self.misses(step, wanted));
+        self.role = Role::Record;
+    }
+
+    fn leaves_path(&self, step: usize, at: usize, wanted: &str) -> SplitFault {
+        SplitFault::new(at, self.misses(step, wanted))
+    }
+
+    fn misses(&self, step: usize, wanted: &str) -> Reason {
         let path = shown(&self.steps[..step]);
-        SplitFault::new(at, format!("`records` wants {wanted} at `{path}`, and this is none"))
+        format!("`records` wants {wanted} at `{path}`, and this is none").into()
     }
 
     fn enter(&mut self, object: bool, inner: Role) {
@@ -258,7 +302,7 @@ impl JsonScanner {
     }
 
     /// Within an object or array that is taken as a whole; gives where to go on.
-    fn nested(&mut self, buffer: &[u8], mut at: usize, records: &mut Vec<Range<usize>>) -> Result<usize, SplitFault> {
+    fn nested(&mut self, buffer: &[u8], mut at: usize, records: &mut Vec<Found>) -> Result<usize, SplitFault> {
         let State::Nested { mut quoted, escaped } = self.state else {
             return Ok(at);
         };
@@ -308,14 +352,17 @@ impl JsonScanner {
     }
 
     /// The value ends before `end`.
-    fn take(&mut self, end: usize, records: &mut Vec<Range<usize>>) {
+    fn take(&mut self, end: usize, records: &mut Vec<Found>) {
         if self.role == Role::Record {
-            records.push(self.start..end);
+            records.push(Found {
+                range: self.start..end,
+                fault: self.fault.take(),
+            });
         }
         self.value_done();
     }
 
-    fn text(&mut self, buffer: &[u8], at: usize, escaped: bool, records: &mut Vec<Range<usize>>) -> usize {
+    fn text(&mut self, buffer: &[u8], at: usize, escaped: bool, records: &mut Vec<Found>) -> usize {
         let (end, state) = string_end(buffer, at, escaped);
         match state {
             Some(escaped) => self.state = State::Text { escaped },
@@ -339,7 +386,7 @@ impl JsonScanner {
         end
     }
 
-    fn word(&mut self, buffer: &[u8], at: usize, records: &mut Vec<Range<usize>>) -> Result<usize, SplitFault> {
+    fn word(&mut self, buffer: &[u8], at: usize, records: &mut Vec<Found>) -> Result<usize, SplitFault> {
         let ends = |byte: &u8| byte.is_ascii_whitespace() || b",:{}[]\"".contains(byte);
         Ok(match buffer[at..].iter().position(ends) {
             None => buffer.len(),
@@ -351,7 +398,7 @@ impl JsonScanner {
     }
 
     /// A word beside the way is checked here, since nobody decodes it.
-    fn word_done(&mut self, buffer: &[u8], end: usize, records: &mut Vec<Range<usize>>) -> Result<(), SplitFault> {
+    fn word_done(&mut self, buffer: &[u8], end: usize, records: &mut Vec<Found>) -> Result<(), SplitFault> {
         let word = &buffer[self.start..end];
         if self.role == Role::Other && serde_json::from_slice::<serde::de::IgnoredAny>(word).is_err() {
             return Err(SplitFault::new(self.start, "this is no JSON value"));
@@ -362,7 +409,7 @@ impl JsonScanner {
 }
 
 impl Scanner for JsonScanner {
-    fn scan(&mut self, buffer: &[u8], from: usize, records: &mut Vec<Range<usize>>) -> Result<(), SplitFault> {
+    fn scan(&mut self, buffer: &[u8], from: usize, records: &mut Vec<Found>) -> Result<(), SplitFault> {
         let mut at = from;
         while at < buffer.len() {
             at = match self.state {
@@ -371,7 +418,7 @@ impl Scanner for JsonScanner {
                 State::KeyText { escaped } => self.key_text(buffer, at, escaped),
                 State::Word => self.word(buffer, at, records)?,
                 _ => {
-                    self.step(buffer, at)?;
+                    self.step(buffer, at, records)?;
                     // The first byte of a container or string belongs to the state that it opens.
                     at + 1
                 }
@@ -380,7 +427,7 @@ impl Scanner for JsonScanner {
         Ok(())
     }
 
-    fn finish(&mut self, buffer: &[u8], records: &mut Vec<Range<usize>>) -> Result<(), SplitFault> {
+    fn finish(&mut self, buffer: &[u8], records: &mut Vec<Found>) -> Result<(), SplitFault> {
         if self.state == State::Word && self.frames.is_empty() {
             self.word_done(buffer, buffer.len(), records)?;
         }

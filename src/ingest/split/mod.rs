@@ -1,5 +1,6 @@
 //! Splits a file's decompressed bytes into records without decoding them, so that they can be decoded on all cores and
-//! each knows its place. What can't be split any further is an error with its byte offset, never a shorter read.
+//! each knows its place. Damage after which the next record can be found is one bad record; what can't be split any
+//! further is an error with its place and length, never a shorter read.
 
 mod csv;
 mod json;
@@ -15,7 +16,7 @@ pub(super) use csv::{Cells, CsvHeader, CsvScanner};
 pub(super) use json::JsonScanner;
 pub(super) use ndjson::NdjsonScanner;
 
-use super::failure::SplitFault;
+use super::failure::{Reason, SplitFault};
 use super::open::PIECE;
 use crate::error::Result;
 
@@ -50,6 +51,23 @@ pub(super) struct Span {
     pub range: Range<usize>,
     /// Of the record's first byte, in the decompressed file.
     pub offset: u64,
+    /// Why it is no record, where that lies around it and not in it.
+    pub fault: Option<Reason>,
+}
+
+/// A record that a scanner has found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Found {
+    /// In the buffer.
+    pub range: Range<usize>,
+    /// As in [`Span::fault`]
+    pub fault: Option<Reason>,
+}
+
+impl From<Range<usize>> for Found {
+    fn from(range: Range<usize>) -> Self {
+        Self { range, fault: None }
+    }
 }
 
 /// Where bytes come from.
@@ -62,10 +80,10 @@ pub(super) trait Pieces {
 /// [`Scanner::keep_from`] on between calls.
 pub(super) trait Scanner: Send {
     /// Looks at all of `buffer[from..]`, seen for the first time, and adds the records that end there.
-    fn scan(&mut self, buffer: &[u8], from: usize, records: &mut Vec<Range<usize>>) -> Result<(), SplitFault>;
+    fn scan(&mut self, buffer: &[u8], from: usize, records: &mut Vec<Found>) -> Result<(), SplitFault>;
 
     /// The input ends with `buffer`, which has been scanned: adds the record that the end completes.
-    fn finish(&mut self, buffer: &[u8], records: &mut Vec<Range<usize>>) -> Result<(), SplitFault>;
+    fn finish(&mut self, buffer: &[u8], records: &mut Vec<Found>) -> Result<(), SplitFault>;
 
     /// Where the record starts that has not ended yet; `end` (the buffer's) if there is none.
     fn keep_from(&self, end: usize) -> usize;
@@ -84,7 +102,19 @@ pub(super) enum Stopped {
     /// Whoever took the chunks wants no more.
     Unwanted,
     Source(crate::error::Error),
-    Split(SplitFault),
+    Split(Unreadable),
+}
+
+/// The rest of a file in which no next record can be found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Unreadable {
+    pub fault: SplitFault,
+    /// The number that its first record would have.
+    pub record: u64,
+    /// Where it starts, in the decompressed file.
+    pub from: u64,
+    /// How long it is: to the file's end, or to where reading on failed.
+    pub bytes: u64,
 }
 
 /// Splits a whole file; gives the number of its records.
@@ -104,19 +134,21 @@ pub(super) fn split(
     let mut ended = window.skip_bom(source)?;
     let mut seen = 0;
     loop {
-        let looked = scanner.scan(&window.buffer, seen, &mut window.found);
-        looked.map_err(|fault| Stopped::Split(window.place(fault)))?;
+        if let Err(fault) = scanner.scan(&window.buffer, seen, &mut window.found) {
+            return Err(window.give_up(fault, scanner, source, emit));
+        }
         let end = window.buffer.len();
         if ended {
-            let finished = scanner.finish(&window.buffer, &mut window.found);
-            finished.map_err(|fault| Stopped::Split(window.place(fault)))?;
+            if let Err(fault) = scanner.finish(&window.buffer, &mut window.found) {
+                return Err(window.give_up(fault, scanner, source, emit));
+            }
             window.cut(end, scanner.header().as_ref(), emit)?;
             return Ok(window.next - 1);
         }
         let open = scanner.keep_from(end);
         if end - open > MAX_RECORD {
             let reason = format!("a record of more than {} MiB starts here", MAX_RECORD >> 20);
-            return Err(Stopped::Split(window.place(SplitFault::new(open, reason))));
+            return Err(window.give_up(SplitFault::new(open, reason), scanner, source, emit));
         }
         if end >= CHUNK && (open > 0 || !window.found.is_empty()) {
             window.cut(open, scanner.header().as_ref(), emit)?;
@@ -133,7 +165,7 @@ struct Window {
     buffer: Vec<u8>,
     /// Offset of the buffer's first byte in the file.
     base: u64,
-    found: Vec<Range<usize>>,
+    found: Vec<Found>,
     /// Number of the next record to hand on.
     next: u64,
 }
@@ -153,11 +185,41 @@ impl Window {
         Ok(false)
     }
 
-    fn place(&self, fault: SplitFault) -> SplitFault {
-        SplitFault {
+    /// No next record can be found: hands on those found before, and measures what is left.
+    fn give_up(
+        mut self,
+        fault: SplitFault,
+        scanner: &dyn Scanner,
+        source: &mut dyn Pieces,
+        emit: &mut dyn FnMut(Chunk) -> ControlFlow<()>,
+    ) -> Stopped {
+        let end = self.buffer.len();
+        let last = self.found.last().map_or(0, |found| found.range.end);
+        let at = usize::try_from(fault.offset).map_or(end, |offset| offset.min(end));
+        let from = scanner.keep_from(end).min(at).max(last);
+        let fault = SplitFault {
             offset: self.base.wrapping_add(fault.offset),
             ..fault
+        };
+        if let Err(stopped) = self.cut(from, scanner.header().as_ref(), emit) {
+            return stopped;
         }
+        let from = self.base;
+        let mut bytes = self.buffer.len() as u64;
+        loop {
+            self.buffer.clear();
+            match source.append(&mut self.buffer) {
+                // The damage that was found first is the one to tell of.
+                Ok(0) | Err(_) => break,
+                Ok(more) => bytes += more as u64,
+            }
+        }
+        Stopped::Split(Unreadable {
+            fault,
+            record: self.next,
+            from,
+            bytes,
+        })
     }
 
     /// Hands on the records found and forgets the bytes before `keep`.
@@ -171,11 +233,12 @@ impl Window {
         rest.extend_from_slice(&self.buffer[keep..]);
         let bytes = Bytes::from(std::mem::replace(&mut self.buffer, rest));
         for ranges in self.found.chunks(CHUNK_RECORDS) {
-            let start = ranges[0].start;
-            let end = ranges[ranges.len() - 1].end;
-            let span = |range: &Range<usize>| Span {
+            let start = ranges[0].range.start;
+            let end = ranges[ranges.len() - 1].range.end;
+            let span = |Found { range, fault }: &Found| Span {
                 range: range.start - start..range.end - start,
                 offset: self.base + range.start as u64,
+                fault: fault.clone(),
             };
             let chunk = Chunk {
                 file: self.file,

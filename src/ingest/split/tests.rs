@@ -44,7 +44,17 @@ fn split_pieces(mut scanner: Box<dyn Scanner>, bytes: &[u8], sizes: Vec<usize>) 
             assert_eq!(count, records.len() as u64);
             Ok(records)
         }
-        Err(Stopped::Split(fault)) => Err(fault),
+        Err(Stopped::Split(unreadable)) => {
+            // Not a byte is unaccounted for: what comes before was found, the rest is the stretch.
+            assert_eq!(unreadable.from + unreadable.bytes, bytes.len() as u64, "{unreadable:?}");
+            assert_eq!(unreadable.record, records.len() as u64 + 1);
+            assert!(
+                records
+                    .last()
+                    .is_none_or(|(offset, text)| offset + text.len() as u64 <= unreadable.from)
+            );
+            Err(unreadable.fault)
+        }
         Err(other) => panic!("{other:?}"),
     }
 }
@@ -185,10 +195,6 @@ fn what_can_not_be_split_is_an_error_with_its_offset() {
         (r#"[{"a":1},"x"#, 9, "a quote is not closed"),
         (r#"[{"a":1}"#, 8, "not closed"),
         (r#"[{"a":1},"#, 9, "not closed"),
-        (r#"[{"a":1} {"b":2}]"#, 9, "text between records"),
-        (r#"[{"a":1} x]"#, 9, "text between records"),
-        (r#"[{"a":1},]"#, 9, "a value is missing"),
-        (r#"[,{"a":1}]"#, 1, "text between records"),
         (r#"[{"a":[1}]"#, 8, "a bracket closes that is not the one open"),
         (r#"{"a":1}]"#, 7, "a bracket closes that is not open"),
         (r#"[{"a":1}}"#, 8, "a bracket closes that is not the one open"),
@@ -203,6 +209,57 @@ fn what_can_not_be_split_is_an_error_with_its_offset() {
     // Beside the way to the records the offset holds, although the bytes are gone.
     let long = format!(r#"{{"skip":["{}"#, "x".repeat(500));
     assert_eq!(fault(&["entry"], &long).0, 8);
+}
+
+/// Text and fault of each record of an array, however it comes in pieces.
+fn marked(steps: &[&str], text: &str) -> Vec<(String, Option<String>)> {
+    let run = |sizes| {
+        let mut records = Vec::new();
+        let mut parts = Parts {
+            bytes: text.as_bytes(),
+            sizes,
+        };
+        let ended = split(0, &mut parts, json(steps).as_mut(), &mut |chunk| {
+            records.extend(chunk.records.iter().map(|span| {
+                let text = String::from_utf8_lossy(&chunk.bytes[span.range.clone()]).into_owned();
+                (text, span.fault.as_ref().map(ToString::to_string))
+            }));
+            ControlFlow::Continue(())
+        });
+        assert!(ended.is_ok(), "{text}: {ended:?}");
+        records
+    };
+    let whole = run(Vec::new());
+    assert_eq!(run(vec![1; text.len()]), whole);
+    whole
+}
+
+#[test]
+fn damage_between_the_elements_of_an_array_is_one_bad_record() {
+    for (text, expected) in [
+        (
+            r#"[{"a":1} {"b":2},{}]"#,
+            [("{\"a\":1}", false), ("{\"b\":2}", true), ("{}", false)],
+        ),
+        (r#"[{"a":1} x,{}]"#, [("{\"a\":1}", false), ("x", true), ("{}", false)]),
+        (r#"[{"a":1},,{}]"#, [("{\"a\":1}", false), ("", true), ("{}", false)]),
+        (r#"[{"a":1},{},]"#, [("{\"a\":1}", false), ("{}", false), ("", true)]),
+        (r#"[,{"a":1},{}]"#, [("", true), ("{\"a\":1}", false), ("{}", false)]),
+        (r#"[{"a":1},@,{}]"#, [("{\"a\":1}", false), ("@", false), ("{}", false)]),
+    ] {
+        let found = marked(&[], text);
+        let found: Vec<_> = found
+            .iter()
+            .map(|(text, fault)| (text.as_str(), fault.is_some()))
+            .collect();
+        assert_eq!(found, expected, "{text}");
+    }
+    let found = marked(&["*", "r"], r#"[{"r":1},5,{"r":2}]"#);
+    assert_eq!(
+        found[1].1.as_deref(),
+        Some("`records` wants an object at `$[*]`, and this is none")
+    );
+    assert_eq!(found.len(), 3);
 }
 
 #[test]
@@ -256,8 +313,10 @@ fn lines() {
         records,
         [(6, "1".to_owned()), (8, "2".to_owned()), (27, "3".to_owned())]
     );
-    let fault = scan(&["e", "*"], "{\"e\":[1]}\n {\"e\":[1}\n").unwrap_err();
-    assert_eq!(fault.offset, 18);
+    // A line that leaves the path, or is damaged, is one bad record more.
+    let records = scan(&["e", "*"], "{\"e\":[1]}\n {\"e\":[2}\n{\"e\":[3]}").unwrap();
+    let offsets: Vec<u64> = records.iter().map(|(offset, _)| *offset).collect();
+    assert_eq!(offsets, [6, 17, 18, 26]);
 }
 
 fn csv(text: &str) -> Result<Records, SplitFault> {

@@ -115,6 +115,7 @@ fn entity(name: &str, columns: &str) -> Entity {
         key: vec![],
         parent: None,
         indexes: vec![],
+        checks: vec![],
         location: here(),
     }
 }
@@ -137,6 +138,7 @@ fn source(name: &str, fields: &str, transforms: &[(&str, &str)]) -> Source {
             records: RecordPath::default(),
             on_missing: OnMissing::Fail,
             on_empty: OnEmpty::Fail,
+            on_malformed: OnMalformed::Fail,
             csv: CsvOptions::default(),
             storage: vec![],
         },
@@ -144,6 +146,8 @@ fn source(name: &str, fields: &str, transforms: &[(&str, &str)]) -> Source {
         schema: schema(fields),
         on_unknown_field: OnUnknownField::Warn,
         transforms: transforms.iter().map(transform).collect(),
+        max_quarantined: Tolerance::default(),
+        checks: vec![],
         location: here(),
         text: String::new(),
     }
@@ -155,6 +159,7 @@ fn project(entities: Vec<Entity>, sources: Vec<Source>, views: Vec<View>) -> Pro
         entities,
         sources,
         views,
+        checks: vec![],
         text: String::new(),
         profile: Profile::Custom,
     }

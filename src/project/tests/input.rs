@@ -60,7 +60,7 @@ fn paths() {
 #[test]
 fn choices() {
     let files = with_input(
-        "  format: jsn\n  compression: lzma\n  on_missing: skp\n  on_empty: drop\n  on_malformed: quarantine\n",
+        "  format: jsn\n  compression: lzma\n  on_missing: skp\n  on_empty: drop\n  on_malformed: quarantin\n",
     );
     assert_snapshot!(files.problems(), @r#"
     pipelines/clinic.yaml:5:11+3: `format` can't be `jsn`
@@ -71,14 +71,14 @@ fn choices() {
         did you mean `skip`?
     pipelines/clinic.yaml:8:13+4: `on_empty` can't be `drop`
         write fail or replace
-    pipelines/clinic.yaml:9:17+10: nothing acts on `on_malformed: quarantine` yet
-        write `on_malformed: fail`: a later version will act on it
+    pipelines/clinic.yaml:9:17+9: `on_malformed` can't be `quarantin`
+        did you mean `quarantine`?
     "#);
     assert_snapshot!(with_input("  format: true\n  on_malformed: ${env:BAD}\n").problems(), @r#"
     pipelines/clinic.yaml:5:11+4: `format` must be text, not true
         put it in quotes
     pipelines/clinic.yaml:6:17+10: `on_malformed` can't be `${env:BAD}`
-        write fail
+        write quarantine or fail
     "#);
 }
 

@@ -1,5 +1,6 @@
 //! Whole projects in temporary folders, each wrong in its own way; what is said of them is asserted word by word.
 
+mod checks;
 mod contract;
 mod files;
 mod input;

@@ -99,12 +99,10 @@ fn keys() {
         did you mean `aliases`?
     pipelines/clinic.yaml:3:1+6: unknown key `subjct`
         did you mean `subject`?
-    pipelines/clinic.yaml:4:1+15: nothing acts on `max_quarantined` yet
-        take `max_quarantined` out: a later version will act on it
     pipelines/clinic.yaml:5:1+4: the key `name` is given twice
         it stands in line 1 already: keep one of them
     pipelines/clinic.yaml:6:1+3: unknown key `zzz`
-        it may be name, aliases, description, input, schema, subject, on_unknown_field or transforms
+        it may be name, aliases, description, input, schema, subject, on_unknown_field, transforms, checks or max_quarantined
     "#);
     let files = Files::good().source("input:\n", "input:\n  formt: json\n  token: hunter2\n");
     assert_snapshot!(files.problems(), @r#"

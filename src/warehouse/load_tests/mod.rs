@@ -54,6 +54,7 @@ impl World {
         let client = warehouse.acquire().await.unwrap();
         for state in [
             include_str!("../state/V1__state.sql"),
+            include_str!("../state/V2__quarantine.sql"),
             include_str!("../state/V3__masks.sql"),
         ] {
             client.batch_execute(state).await.unwrap();
@@ -153,6 +154,7 @@ fn contract() -> Vec<Entity> {
         .map(|name| Entity {
             name: name.to_owned(),
             key: vec!["id".to_owned()],
+            checks: vec![],
             indexes: vec![Index {
                 columns: vec!["value".to_owned()],
             }],

@@ -10,6 +10,7 @@ pub struct Small {
     key: bool,
     sql: String,
     rest: String,
+    malformed: Option<&'static str>,
 }
 
 pub const DATE: &str = "2023-05-01";
@@ -23,7 +24,14 @@ impl Small {
             key: true,
             sql: "select id as item_id, n from source\n".into(),
             rest: String::new(),
+            malformed: None,
         }
+    }
+
+    /// Bad records are refused instead of failing their batch, as the default has it.
+    pub fn quarantine(mut self) -> Self {
+        self.malformed = Some("quarantine");
+        self
     }
 
     /// The lines below `input:`.
@@ -60,6 +68,11 @@ impl Small {
     }
 
     pub fn project(&self) -> Project {
+        self.written(self.malformed)
+    }
+
+    fn written(&self, malformed: Option<&str>) -> Project {
+        let malformed = malformed.map_or_else(String::new, |choice| format!("  on_malformed: {choice}\n"));
         let keyed = |name: &str| self.key && name == "item_id";
         let mut columns = String::new();
         let mut ddl = String::new();
@@ -81,7 +94,12 @@ impl Small {
             .file("pipeline.yaml", format!("name: small\nentities:\n  items:\n    columns:\n{columns}{key}"))
             .file(
                 "pipelines/clinic.yaml",
-                format!("name: clinic\ninput:\n{}schema:\n{}{}", indented(&self.input), indented(&self.schema), self.rest),
+                format!(
+                    "name: clinic\ninput:\n{}{malformed}schema:\n{}{}",
+                    indented(&self.input),
+                    indented(&self.schema),
+                    self.rest
+                ),
             )
             .file("sql/clinic/items.sql", &self.sql)
             .file(
@@ -92,10 +110,10 @@ impl Small {
             )
     }
 
-    /// The project on a migrated database of its own.
+    /// The project on a migrated database of its own; a bad record fails its batch unless `quarantine` was said.
     pub fn on_server(&self) -> (Database, Project) {
         let database = Database::fresh();
-        let project = self.project().on(&database);
+        let project = self.written(self.malformed.or(Some("fail"))).on(&database);
         project.run(&["migrate"]).code(0);
         (database, project)
     }

@@ -1,0 +1,64 @@
+//! `pipeline quarantine`.
+
+use chrono::NaiveDate;
+use clap::{Args, Subcommand};
+
+use super::{Global, date};
+use crate::error::Result;
+use crate::report;
+use crate::warehouse::quarantine::{self, Filter};
+
+/// What was not loaded, and why. Of each batch its last run counts. To load it after all, mend the input, the YAML or
+/// the SQL and run the batch again: that replaces the whole batch.
+#[derive(Debug, Subcommand)]
+pub(super) enum Quarantine {
+    /// Counted by batch, entity and check
+    List(Arguments),
+    /// One by one, with file, record and reason
+    Show(Arguments),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Only this source, by name or alias
+    #[arg(long, value_name = "NAME")]
+    source: Option<String>,
+    /// Only this batch date
+    #[arg(long, value_parser = date)]
+    date: Option<NaiveDate>,
+    /// Only this check
+    #[arg(long, value_name = "NAME")]
+    check: Option<String>,
+    /// Only this entity; `record` for records that can't be decoded
+    #[arg(long, value_name = "NAME")]
+    entity: Option<String>,
+    /// Of this run instead of the last one
+    #[arg(long, value_name = "RUN_ID")]
+    run: Option<i64>,
+    /// How many lines
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    limit: u32,
+}
+
+pub(super) async fn execute(global: &Global, quarantine: Quarantine) -> Result<u8> {
+    let json = global.json()?;
+    let project = global.project()?;
+    let (Quarantine::List(arguments) | Quarantine::Show(arguments)) = &quarantine;
+    let source = arguments.source.as_deref();
+    let source = source.map(|name| project.source(name).map(|source| source.name.clone()));
+    let filter = Filter {
+        source: source.transpose()?,
+        date: arguments.date,
+        check: arguments.check.clone(),
+        entity: arguments.entity.clone(),
+        run: arguments.run,
+        limit: Some(arguments.limit),
+    };
+    let warehouse = global.warehouse(&project.root).await?;
+    let connection = warehouse.acquire().await?;
+    match quarantine {
+        Quarantine::List(_) => report::quarantine_list(&quarantine::list(&connection, &filter).await?, json),
+        Quarantine::Show(_) => report::quarantine_show(&quarantine::show(&connection, &filter).await?, json),
+    }
+    Ok(0)
+}

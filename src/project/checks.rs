@@ -1,0 +1,446 @@
+//! Reads `checks:`, what the rows of an entity must hold: in the contract for every source, in a source for its own
+//! rows. The columns they name are looked up once all files are read.
+
+use std::collections::HashSet;
+
+use super::environment;
+use super::mapping::{Context, Keys, Mapping, entry_text, entry_texts};
+use super::model::{Check, Entity, PgType, Rule, Severity, Tolerance};
+use super::problems::{Problems, all_of, did_you_mean, one_of};
+use super::yaml::{Entry, Node, Span, Value};
+use crate::error::Location;
+
+const RULES: [&str; 8] = [
+    "not_null",
+    "unique",
+    "accepted_values",
+    "range",
+    "relationships",
+    "expression",
+    "row_count",
+    "freshness",
+];
+const CHECK_KEYS: Keys = Keys {
+    known: &[
+        "not_null",
+        "unique",
+        "accepted_values",
+        "range",
+        "relationships",
+        "expression",
+        "row_count",
+        "freshness",
+        "name",
+        "severity",
+        "orphans",
+    ],
+    later: &[],
+};
+const VALUES_KEYS: Keys = Keys {
+    known: &["column", "values"],
+    later: &[],
+};
+const RANGE_KEYS: Keys = Keys {
+    known: &["column", "min", "max"],
+    later: &[],
+};
+const RELATIONSHIP_KEYS: Keys = Keys {
+    known: &["entity", "columns"],
+    later: &[],
+};
+const COUNT_KEYS: Keys = Keys {
+    known: &["min", "max", "change"],
+    later: &[],
+};
+const FRESHNESS_KEYS: Keys = Keys {
+    known: &["column", "days"],
+    later: &[],
+};
+
+/// A check whose columns are not looked up yet.
+pub(super) struct CheckDraft {
+    pub entity: String,
+    /// Whether the file gives the check a name.
+    named: bool,
+    check: Check,
+    columns: Vec<(String, Location)>,
+    /// The entity that a relationship names.
+    target: Option<(String, Location)>,
+}
+
+/// `checks: [{not_null: name}, {range: {column: dose, min: 0}, severity: warn}]` of one entity.
+pub(super) fn read(ctx: &mut Context<'_>, entity: &str, entry: &Entry) -> Vec<CheckDraft> {
+    let Value::List(nodes) = &entry.value.value else {
+        let message = format!("`{}` must be a list, not {}", entry.key.text, entry.value.value.kind());
+        let hint = "write one check per line: - not_null: name".to_owned();
+        ctx.problem(entry.place(), message, hint);
+        return Vec::new();
+    };
+    nodes
+        .iter()
+        .filter_map(|node| one(ctx, entity, entry.key.span, node))
+        .collect()
+}
+
+/// `checks: {visits: [...]}` of a source.
+pub(super) fn read_of_source(ctx: &mut Context<'_>, entry: &Entry) -> Vec<CheckDraft> {
+    let Some(entities) = Mapping::of_names(ctx, "`checks`", entry.key.span, &entry.value) else {
+        return Vec::new();
+    };
+    let mut drafts = Vec::new();
+    for entry in entities.entries() {
+        drafts.extend(read(ctx, &entry.key.text, entry));
+    }
+    drafts
+}
+
+/// `max_quarantined: 1%` or `max_quarantined: 20`.
+pub(super) fn tolerance(ctx: &mut Context<'_>, entry: &Entry) -> Option<Tolerance> {
+    let mut reader = Reader {
+        ctx,
+        columns: Vec::new(),
+        target: None,
+    };
+    let written = reader.scalar(entry)?;
+    if written.ends_with('%') {
+        return reader.percent(entry).map(Tolerance::Percent);
+    }
+    let count = written.replace('_', "").parse().ok().map(Tolerance::Count);
+    if count.is_none() {
+        let hint = "write a share, `max_quarantined: 1%`, or a number, `max_quarantined: 20`".to_owned();
+        let message = "`max_quarantined` must be a percentage or a whole number";
+        reader.ctx.problem(entry.place(), message, hint);
+    }
+    count
+}
+
+fn one(ctx: &mut Context<'_>, entity: &str, list: Span, node: &Node) -> Option<CheckDraft> {
+    let place = match &node.value {
+        Value::Map(entries) => entries.first().map_or(list, |entry| entry.key.span),
+        _ if node.span.length > 0 => node.span,
+        _ => list,
+    };
+    let options = Mapping::of_options(ctx, "a check", place, node, &CHECK_KEYS)?;
+    let given: Vec<&Entry> = options
+        .entries()
+        .iter()
+        .filter(|entry| RULES.contains(&entry.key.text.as_str()))
+        .copied()
+        .collect();
+    let [entry] = given[..] else {
+        let known = |entry: &&Entry| CHECK_KEYS.known.contains(&entry.key.text.as_str());
+        if given.is_empty() && !options.entries().iter().all(known) {
+            // Its rule is what was misspelt, and that is said.
+            return None;
+        }
+        let (message, hint) = match given[..] {
+            [] => ("a check without a rule", format!("give it one: {}", one_of(&RULES))),
+            _ => ("a check with two rules", "make two checks of them".to_owned()),
+        };
+        ctx.problem(place, message, hint);
+        return None;
+    };
+    let mut read = Reader {
+        ctx,
+        columns: Vec::new(),
+        target: None,
+    };
+    let rule = read.rule(entry)?;
+    let Reader { columns, target, .. } = read;
+    let choices = [
+        ("quarantine", Severity::Quarantine),
+        ("fail", Severity::Fail),
+        ("warn", Severity::Warn),
+    ];
+    let whole = matches!(rule, Rule::RowCount { .. } | Rule::Freshness { .. });
+    let choices = if whole { &choices[1..] } else { &choices[..] };
+    let severity = options.choice(ctx, "severity", choices);
+    let keep_orphans = options.choice(ctx, "orphans", &[("refuse", false), ("keep", true)]);
+    let name = options.text(ctx, "name").map(|text| text.value);
+    Some(CheckDraft {
+        entity: entity.to_owned(),
+        named: name.is_some(),
+        check: Check {
+            name: name.unwrap_or_else(|| rule.to_string()),
+            rule,
+            severity,
+            keep_orphans,
+            location: ctx.location(entry.key.span),
+        },
+        columns,
+        target,
+    })
+}
+
+/// Reads one rule and collects the names in it.
+struct Reader<'a, 'c> {
+    ctx: &'a mut Context<'c>,
+    columns: Vec<(String, Location)>,
+    target: Option<(String, Location)>,
+}
+
+impl Reader<'_, '_> {
+    fn rule(&mut self, entry: &Entry) -> Option<Rule> {
+        match entry.key.text.as_str() {
+            "not_null" => Some(Rule::NotNull(self.column(entry)?)),
+            "unique" => Some(Rule::Unique(self.columns(entry)?)),
+            "expression" => Some(Rule::Expression(entry_text(self.ctx, entry)?.value)),
+            "accepted_values" => {
+                let options = self.options(entry, &VALUES_KEYS)?;
+                let column = options.required(self.ctx, "column", "column: name")?;
+                let column = self.column(column)?;
+                let values = options.required(self.ctx, "values", "values: [a, b]")?;
+                let values = self.values(values)?;
+                Some(Rule::AcceptedValues { column, values })
+            }
+            "range" => {
+                let options = self.options(entry, &RANGE_KEYS)?;
+                let column = options.required(self.ctx, "column", "column: name")?;
+                let column = self.column(column)?;
+                let min = options.get("min").and_then(|entry| self.scalar(entry));
+                let max = options.get("max").and_then(|entry| self.scalar(entry));
+                if options.get("min").is_none() && options.get("max").is_none() {
+                    let hint = "give `min`, `max` or both; both belong to the range".to_owned();
+                    self.ctx.problem(entry.key.span, "a range without bounds", hint);
+                    return None;
+                }
+                Some(Rule::Range { column, min, max })
+            }
+            "relationships" => {
+                let options = self.options(entry, &RELATIONSHIP_KEYS)?;
+                let target = options.required(self.ctx, "entity", "entity: patients")?;
+                let target = entry_text(self.ctx, target)?;
+                self.target = Some((target.value.clone(), self.ctx.location(target.span)));
+                let columns = match options.get("columns") {
+                    Some(entry) => self.columns(entry)?,
+                    None => Vec::new(),
+                };
+                Some(Rule::Relationships {
+                    entity: target.value,
+                    columns,
+                })
+            }
+            "row_count" => {
+                let options = self.options(entry, &COUNT_KEYS)?;
+                let min = options.get("min").and_then(|entry| self.number(entry));
+                let max = options.get("max").and_then(|entry| self.number(entry));
+                let change = options.get("change").and_then(|entry| self.percent(entry));
+                if options.entries().is_empty() {
+                    let hint = "give `min`, `max` or `change: 50%`".to_owned();
+                    self.ctx.problem(entry.key.span, "a row_count without bounds", hint);
+                    return None;
+                }
+                Some(Rule::RowCount { min, max, change })
+            }
+            _ => {
+                let options = self.options(entry, &FRESHNESS_KEYS)?;
+                let column = options.required(self.ctx, "column", "column: visit_date")?;
+                let column = self.column(column)?;
+                let days = options.required(self.ctx, "days", "days: 30")?;
+                let days = self.number(days)?;
+                Some(Rule::Freshness { column, days })
+            }
+        }
+    }
+
+    fn options<'n>(&mut self, entry: &'n Entry, keys: &Keys) -> Option<Mapping<'n>> {
+        let what = format!("`{}`", entry.key.text);
+        Mapping::of_options(self.ctx, &what, entry.key.span, &entry.value, keys)
+    }
+
+    fn column(&mut self, entry: &Entry) -> Option<String> {
+        let text = entry_text(self.ctx, entry)?;
+        self.columns.push((text.value.clone(), self.ctx.location(text.span)));
+        Some(text.value)
+    }
+
+    fn columns(&mut self, entry: &Entry) -> Option<Vec<String>> {
+        let texts = entry_texts(self.ctx, entry);
+        if texts.is_empty() {
+            if matches!(&entry.value.value, Value::List(list) if list.is_empty()) {
+                let message = format!("`{}` names no column", entry.key.text);
+                self.ctx.problem(entry.key.span, message, "name its columns".to_owned());
+            }
+            return None;
+        }
+        for text in &texts {
+            self.columns.push((text.value.clone(), self.ctx.location(text.span)));
+        }
+        Some(texts.into_iter().map(|text| text.value).collect())
+    }
+
+    fn values(&mut self, entry: &Entry) -> Option<Vec<String>> {
+        let Value::List(nodes) = &entry.value.value else {
+            let message = format!("`values` must be a list, not {}", entry.value.value.kind());
+            self.ctx
+                .problem(entry.place(), message, "write it in brackets: [a, b]".to_owned());
+            return None;
+        };
+        if nodes.is_empty() {
+            let hint = "list at least one".to_owned();
+            self.ctx.problem(entry.key.span, "`values` accepts nothing", hint);
+        }
+        let values = nodes.iter().map(|node| self.node_scalar(entry.key.span, node));
+        values.collect()
+    }
+
+    fn scalar(&mut self, entry: &Entry) -> Option<String> {
+        self.node_scalar(entry.key.span, &entry.value)
+    }
+
+    /// A text, number or boolean, as written.
+    fn node_scalar(&mut self, at: Span, node: &Node) -> Option<String> {
+        match &node.value {
+            Value::Text(raw) => match environment::expand(raw, self.ctx.lookup) {
+                Ok(value) => Some(value),
+                Err(error) => {
+                    self.ctx.problem(node.span, error.message(), error.hint());
+                    None
+                }
+            },
+            Value::Bool(value) => Some(value.to_string()),
+            Value::Number => Some(self.ctx.document.written(node.span)),
+            other => {
+                let message = format!("a value must be text, a number, true or false, not {}", other.kind());
+                self.ctx.problem(at, message, "write one value".to_owned());
+                None
+            }
+        }
+    }
+
+    fn number(&mut self, entry: &Entry) -> Option<u64> {
+        let written = self.scalar(entry)?;
+        let number = written.replace('_', "").parse();
+        if number.is_err() {
+            let message = format!("`{}` must be a whole number, 0 or above", entry.key.text);
+            self.ctx.problem(entry.place(), message, None);
+        }
+        number.ok()
+    }
+
+    /// `50%`, as 50.
+    fn percent(&mut self, entry: &Entry) -> Option<f64> {
+        let written = self.scalar(entry)?;
+        let number = written.strip_suffix('%').and_then(|digits| digits.trim().parse().ok());
+        let number = number.filter(|number: &f64| number.is_finite() && *number >= 0.0);
+        if number.is_none() {
+            let message = format!("`{}` must be a percentage", entry.key.text);
+            self.ctx
+                .problem(entry.place(), message, format!("write `{}: 50%`", entry.key.text));
+        }
+        number
+    }
+}
+
+/// Looks up what the checks name; those that are whole, with their entities.
+pub(super) fn resolve(drafts: Vec<CheckDraft>, entities: &[Entity], problems: &mut Problems) -> Vec<(String, Check)> {
+    let mut names = HashSet::new();
+    let mut checks = Vec::new();
+    for draft in drafts {
+        let CheckDraft {
+            entity,
+            named,
+            mut check,
+            columns,
+            target,
+        } = draft;
+        let Some(owner) = entities.iter().find(|known| known.name == entity) else {
+            unknown_entity(&entity, check.location, entities, problems);
+            continue;
+        };
+        let mut whole = true;
+        for (column, location) in columns {
+            whole &= has_column(owner, &column, location, problems);
+        }
+        if let Some((name, location)) = target
+            && let Rule::Relationships { columns, .. } = &mut check.rule
+        {
+            if let Some(target) = entities.iter().find(|known| known.name == name) {
+                if columns.is_empty() {
+                    columns.clone_from(&target.key);
+                }
+                if columns.is_empty() {
+                    let message = format!("`{name}` has no key to join by");
+                    problems.add(Some(location.clone()), message, Some("name the columns".into()));
+                    whole = false;
+                }
+                for column in columns.iter() {
+                    whole &= has_column(target, column, location.clone(), problems)
+                        && has_column(owner, column, location.clone(), problems)
+                        && comparable(owner, target, column, &location, problems);
+                }
+            } else {
+                unknown_entity(&name, location, entities, problems);
+                whole = false;
+            }
+        }
+        if !named {
+            check.name = check.rule.to_string();
+        }
+        if let Rule::Freshness { column, .. } = &check.rule
+            && let Some(found) = owner.columns.iter().find(|known| known.name == *column)
+            && !matches!(found.pg_type, PgType::Date | PgType::Timestamp | PgType::TimestampTz)
+        {
+            let message = format!("freshness needs a date, `{column}` is {}", found.pg_type);
+            problems.add(Some(check.location.clone()), message, None);
+            whole = false;
+        }
+        if !names.insert((entity.clone(), check.name.clone())) {
+            let message = format!("`{entity}` has two checks called `{}`", check.name);
+            let hint = Some("give one of them a `name`, or take it out".to_owned());
+            problems.add(Some(check.location.clone()), message, hint);
+            whole = false;
+        }
+        if whole {
+            checks.push((entity, check));
+        }
+    }
+    checks
+}
+
+fn unknown_entity(name: &str, location: Location, entities: &[Entity], problems: &mut Problems) {
+    let known: Vec<&str> = entities.iter().map(|entity| entity.name.as_str()).collect();
+    let hint =
+        did_you_mean(name, known.iter().copied()).unwrap_or_else(|| format!("the entities are {}", all_of(&known)));
+    problems.add(Some(location), format!("`{name}` is no entity"), Some(hint));
+}
+
+fn has_column(entity: &Entity, name: &str, location: Location, problems: &mut Problems) -> bool {
+    let found = entity.columns.is_empty() || entity.columns.iter().any(|column| column.name == name);
+    if !found {
+        let known: Vec<&str> = entity.columns.iter().map(|column| column.name.as_str()).collect();
+        let hint =
+            did_you_mean(name, known.iter().copied()).unwrap_or_else(|| format!("its columns are {}", all_of(&known)));
+        let message = format!("`{}` has no column `{name}`", entity.name);
+        problems.add(Some(location), message, Some(hint));
+    }
+    found
+}
+
+/// Rows are joined by the text of their columns, which must be exact.
+fn comparable(owner: &Entity, target: &Entity, name: &str, location: &Location, problems: &mut Problems) -> bool {
+    let of = |entity: &Entity| {
+        entity
+            .columns
+            .iter()
+            .find(|column| column.name == name)
+            .map(|c| c.pg_type)
+    };
+    let (Some(one), Some(other)) = (of(owner), of(target)) else {
+        return true;
+    };
+    let good = joinable(one) && joinable(other) && one.family() == other.family();
+    if !good {
+        let message = format!("`{}.{name}` is {one}, `{}.{name}` is {other}", owner.name, target.name);
+        let hint = "a relationship joins text, whole numbers, dates or uuids, both sides of one type".to_owned();
+        problems.add(Some(location.clone()), message, Some(hint));
+    }
+    good
+}
+
+fn joinable(pg_type: PgType) -> bool {
+    matches!(
+        pg_type.family(),
+        PgType::Text | PgType::Int8 | PgType::Date | PgType::Uuid | PgType::Bool
+    )
+}

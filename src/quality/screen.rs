@@ -1,0 +1,344 @@
+//! One entity's rows on their way from the transform to the staging table.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, BooleanArray, RecordBatch, UInt64Array};
+use arrow::compute::kernels::cmp::not_distinct;
+use arrow::compute::{and, filter_record_batch};
+use arrow::datatypes::UInt64Type;
+
+use super::Refusal;
+use super::keys::{Key, Keys, Texts};
+use crate::error::{Error, Result};
+use crate::project::{Entity, Severity};
+use crate::transform::Guard;
+
+/// Refused rows that one batch may hold in memory; past it the batch fails, for something is wrong with all of it.
+const MOST_REFUSALS: usize = 1_000_000;
+
+/// Rows that may not be loaded because of what they belong to.
+#[derive(Debug, Clone)]
+pub struct Deny {
+    pub keys: Keys,
+    /// The check that refuses them.
+    pub check: Arc<str>,
+    pub reason: Arc<str>,
+    /// Whether what belongs to them stays.
+    pub keep_orphans: bool,
+}
+
+/// Refuses rows of one entity; made for one pass over its rows.
+pub struct Screen {
+    entity: Arc<str>,
+    guards: Vec<Guard>,
+    /// The entity's columns; `_record` follows them.
+    width: usize,
+    key: Vec<usize>,
+    deny: Vec<(Vec<usize>, Deny)>,
+    /// Per set of columns by which another entity belongs to this one.
+    children: Vec<(Vec<usize>, Keys)>,
+    group: Option<Group>,
+    screened: Screened,
+}
+
+/// The rows with one key, as far as they were seen.
+struct Group {
+    row: RecordBatch,
+    /// The row that stays, if one does.
+    kept: Option<Stays>,
+    /// The records of those that are refused and take along what belongs to them.
+    refused: Vec<Option<u64>>,
+}
+
+/// A row that stays.
+#[derive(Clone, Copy)]
+struct Stays {
+    record: Option<u64>,
+}
+
+/// What came of the rows.
+#[derive(Debug, Default)]
+pub struct Screened {
+    /// Rows that the transform returned.
+    pub produced: u64,
+    pub refusals: Vec<Refusal>,
+    /// Rows per check that only warns.
+    pub warnings: BTreeMap<String, u64>,
+    /// The keys of refused rows whose dependants may not be loaded, per columns of a child's `parent`.
+    pub refused: Vec<Keys>,
+}
+
+impl Screened {
+    /// Rows that may be loaded.
+    pub fn accepted(&self) -> u64 {
+        self.produced - self.refusals.len() as u64
+    }
+}
+
+impl Screen {
+    /// `children` are the columns by which other entities belong to this one; `deny` are rows to refuse.
+    pub fn new(entity: &Entity, guards: &[Guard], children: Vec<Vec<String>>, deny: Vec<Deny>) -> Self {
+        let position = |name: &String| entity.columns.iter().position(|column| column.name == *name);
+        let positions = |names: &[String]| names.iter().filter_map(position).collect::<Vec<_>>();
+        let deny = deny.into_iter().map(|deny| (positions(&deny.keys.columns), deny));
+        let children = children
+            .into_iter()
+            .map(|columns| (positions(&columns), Keys::new(columns)));
+        Self {
+            entity: entity.name.as_str().into(),
+            guards: guards.to_vec(),
+            width: entity.columns.len(),
+            key: positions(&entity.key),
+            deny: deny.collect(),
+            children: children.collect(),
+            group: None,
+            screened: Screened::default(),
+        }
+    }
+
+    /// The rows of a batch that may be loaded: the entity's columns, then `_record`. The error is that of a check whose
+    /// severity is `fail`; `place` says in the user's words where a record is.
+    pub fn pass(&mut self, batch: &RecordBatch, place: &(dyn Fn(u64) -> String + Sync)) -> Result<RecordBatch> {
+        let rows = batch.num_rows();
+        self.screened.produced += rows as u64;
+        let record = batch.column(self.width).as_primitive_opt::<UInt64Type>().cloned();
+        let mut pass = Pass {
+            kept: vec![true; rows],
+            record,
+            cascading: BTreeSet::new(),
+        };
+        self.guards(batch, &mut pass, place)?;
+        self.denied(batch, &mut pass)?;
+        self.duplicates(batch, &mut pass)?;
+        if self.screened.refusals.len() > MOST_REFUSALS {
+            return Err(
+                Error::batch(format!("more than {MOST_REFUSALS} rows of {} are refused", self.entity))
+                    .hint("the checks or the transform do not fit this input"),
+            );
+        }
+        let columns: Vec<usize> = (0..=self.width).collect();
+        let batch = batch.project(&columns).map_err(|_| self.broken())?;
+        if pass.kept.iter().all(|kept| *kept) {
+            return Ok(batch);
+        }
+        filter_record_batch(&batch, &BooleanArray::from(pass.kept)).map_err(|_| self.broken())
+    }
+
+    /// What came of all rows.
+    pub fn finish(mut self) -> Result<Screened> {
+        if let Some(group) = self.group.take() {
+            self.close(&group)?;
+        }
+        let refused = self.children.into_iter().map(|(_, keys)| keys).collect();
+        Ok(Screened {
+            refused,
+            ..self.screened
+        })
+    }
+
+    fn guards(&mut self, batch: &RecordBatch, pass: &mut Pass, place: &(dyn Fn(u64) -> String + Sync)) -> Result<()> {
+        for at in 0..self.guards.len() {
+            let column = batch.column(self.width + 1 + at);
+            let holds = column.as_boolean_opt().ok_or_else(|| self.broken())?;
+            if holds.null_count() == 0 && holds.true_count() == holds.len() {
+                continue;
+            }
+            let guard = self.guards[at].clone();
+            let (check, reason): (Arc<str>, Arc<str>) = (guard.check.as_str().into(), guard.reason.as_str().into());
+            let path: Option<Arc<str>> = guard.column.as_deref().map(Into::into);
+            // A null here would be a fault of ours: then nothing is let pass.
+            for row in (0..holds.len()).filter(|row| holds.is_null(*row) || !holds.value(*row)) {
+                match guard.severity {
+                    Severity::Quarantine => {
+                        if pass.kept[row] {
+                            self.refuse(pass, row, &check, path.as_ref(), &reason, !guard.keep_orphans);
+                        }
+                    }
+                    Severity::Warn => *self.screened.warnings.entry(guard.check.clone()).or_default() += 1,
+                    Severity::Fail => return Err(self.failed(&guard, pass.record(row), place)),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn failed(&self, guard: &Guard, record: Option<u64>, place: &(dyn Fn(u64) -> String + Sync)) -> Error {
+        let error = Error::batch(format!("the check {} of {} failed", guard.check, self.entity));
+        let at = record.map_or_else(String::new, |record| format!(", first at {}", place(record)));
+        error
+            .cause(format!("{}{at}", guard.reason))
+            .hint("mend the input or the SQL, or let the check refuse rows: severity: quarantine")
+    }
+
+    fn denied(&mut self, batch: &RecordBatch, pass: &mut Pass) -> Result<()> {
+        for at in 0..self.deny.len() {
+            let texts = Texts::of(batch, &self.deny[at].0)?;
+            for row in 0..batch.num_rows() {
+                let denied = |key: Key| self.deny[at].1.keys.contain(key, pass.record(row));
+                if pass.kept[row] && texts.key(row).is_some_and(denied) {
+                    let Deny {
+                        check,
+                        reason,
+                        keep_orphans,
+                        ..
+                    } = &self.deny[at].1;
+                    let (check, reason, cascades) = (check.clone(), reason.clone(), !keep_orphans);
+                    self.refuse(pass, row, &check, None, &reason, cascades);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Rows come sorted by the key, so those with the same are neighbours. Of the rows that nothing else refuses the
+    /// first stays.
+    fn duplicates(&mut self, batch: &RecordBatch, pass: &mut Pass) -> Result<()> {
+        let rows = batch.num_rows();
+        if self.key.is_empty() || rows == 0 {
+            return self.remember_refused(batch, pass);
+        }
+        let key = batch.project(&self.key).map_err(|_| self.broken())?;
+        let within = same(&key.slice(0, rows - 1), &key.slice(1, rows - 1));
+        let within = within.ok_or_else(|| self.broken())?;
+        let group = self.group.take();
+        let continues = match &group {
+            Some(group) => {
+                let before = group.row.project(&self.key).map_err(|_| self.broken())?;
+                same(&before, &key.slice(0, 1)).ok_or_else(|| self.broken())?.value(0)
+            }
+            None => false,
+        };
+        let start = |row: usize| Group {
+            row: batch.slice(row, 1),
+            kept: None,
+            refused: Vec::new(),
+        };
+        if !continues && within.true_count() == 0 && pass.cascading.is_empty() {
+            if let Some(group) = group {
+                self.close(&group)?;
+            }
+            let last = rows - 1;
+            let kept = pass.kept[last].then(|| Stays {
+                record: pass.record(last),
+            });
+            self.group = Some(Group { kept, ..start(last) });
+            return Ok(());
+        }
+        let columns = self.key.iter().map(|at| batch.schema_ref().field(*at).name().clone());
+        let columns = columns.collect::<Vec<_>>().join(", ");
+        let (check, reason) = (
+            format!("unique({columns})").into(),
+            "an earlier row has the same key".into(),
+        );
+        let path = Some(columns.into());
+        let mut group = group.unwrap_or_else(|| start(0));
+        for row in 0..rows {
+            let same = if row == 0 { continues } else { within.value(row - 1) };
+            if !same {
+                self.close(&group)?;
+                group = start(row);
+            }
+            let record = pass.record(row);
+            if pass.kept[row] && group.kept.is_some() {
+                self.refuse(pass, row, &check, path.as_ref(), &reason, true);
+            } else if pass.kept[row] {
+                group.kept = Some(Stays { record });
+            }
+            if pass.cascading.contains(&row) {
+                group.refused.push(record);
+            }
+        }
+        self.group = Some(group);
+        Ok(())
+    }
+
+    /// What belongs to refused rows belongs to the row that stays, if one does, but for what came with them.
+    fn close(&mut self, group: &Group) -> Result<()> {
+        if group.refused.is_empty() {
+            return Ok(());
+        }
+        for (columns, keys) in &mut self.children {
+            let Some(key) = Texts::of(&group.row, columns)?.key(0) else {
+                continue;
+            };
+            match group.kept {
+                None => {
+                    keys.keys.insert(key);
+                }
+                Some(kept) => {
+                    let others = group.refused.iter().filter(|record| **record != kept.record);
+                    keys.of_records
+                        .extend(others.filter_map(|record| Some(((*record)?, key.clone()))));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Without a key each row stands for itself.
+    fn remember_refused(&mut self, batch: &RecordBatch, pass: &Pass) -> Result<()> {
+        if pass.cascading.is_empty() {
+            return Ok(());
+        }
+        for (columns, keys) in &mut self.children {
+            let texts = Texts::of(batch, columns)?;
+            keys.keys
+                .extend(pass.cascading.iter().filter_map(|row| texts.key(*row)));
+        }
+        Ok(())
+    }
+
+    fn refuse(
+        &mut self,
+        pass: &mut Pass,
+        row: usize,
+        check: &Arc<str>,
+        path: Option<&Arc<str>>,
+        reason: &Arc<str>,
+        cascades: bool,
+    ) {
+        pass.kept[row] = false;
+        if cascades {
+            pass.cascading.insert(row);
+        }
+        self.screened.refusals.push(Refusal {
+            entity: Some(self.entity.clone()),
+            check: check.clone(),
+            record: pass.record(row),
+            byte_offset: None,
+            path: path.cloned(),
+            reason: reason.clone(),
+        });
+    }
+
+    fn broken(&self) -> Error {
+        Error::batch(format!("the rows of {} can't be checked", self.entity))
+    }
+}
+
+/// One batch on its way through.
+struct Pass {
+    kept: Vec<bool>,
+    record: Option<UInt64Array>,
+    /// Rows whose dependants are refused, too.
+    cascading: BTreeSet<usize>,
+}
+
+impl Pass {
+    fn record(&self, row: usize) -> Option<u64> {
+        let record = self.record.as_ref()?;
+        record.is_valid(row).then(|| record.value(row))
+    }
+}
+
+/// Per row whether all columns are the same; `None` where they can't be compared.
+fn same(left: &RecordBatch, right: &RecordBatch) -> Option<BooleanArray> {
+    let mut columns = left.columns().iter().zip(right.columns());
+    let (left, right) = columns.next()?;
+    let mut same = not_distinct(left, right).ok()?;
+    for (left, right) in columns {
+        same = and(&same, &not_distinct(left, right).ok()?).ok()?;
+    }
+    Some(same)
+}

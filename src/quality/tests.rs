@@ -1,0 +1,216 @@
+//! Rows as a transform returns them, sorted by key, with a guard's column each.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BooleanArray, RecordBatch, StringArray, UInt64Array};
+
+use super::*;
+use crate::error::{Error, Location};
+use crate::project::{Column, Entity, PgType, Severity};
+use crate::transform::Guard;
+
+fn entity() -> Entity {
+    let location = Location {
+        file: PathBuf::from("pipeline.yaml"),
+        line: 1,
+        column: 1,
+        length: 1,
+        text: String::new(),
+    };
+    let column = |name: &str| Column {
+        name: name.to_owned(),
+        pg_type: PgType::Text,
+        nullable: true,
+        description: None,
+        location: location.clone(),
+    };
+    Entity {
+        name: "patients".to_owned(),
+        description: None,
+        columns: vec![column("id"), column("name")],
+        key: vec!["id".to_owned()],
+        parent: None,
+        indexes: Vec::new(),
+        checks: Vec::new(),
+        location: location.clone(),
+    }
+}
+
+fn guard(severity: Severity) -> Guard {
+    Guard {
+        check: "range(name)".to_owned(),
+        column: Some("name".to_owned()),
+        reason: "the value is not at least 1".to_owned(),
+        severity,
+        keep_orphans: false,
+    }
+}
+
+/// Rows of (id, record, whether the guard holds).
+fn rows(rows: &[(&str, u64, bool)]) -> RecordBatch {
+    let ids: StringArray = rows.iter().map(|(id, ..)| Some(*id)).collect();
+    let records: UInt64Array = rows.iter().map(|(_, record, _)| Some(*record)).collect();
+    let holds: BooleanArray = rows.iter().map(|(.., holds)| Some(*holds)).collect();
+    let columns: [(&str, ArrayRef); 4] = [
+        ("id", Arc::new(ids.clone())),
+        ("name", Arc::new(ids)),
+        ("_record", Arc::new(records)),
+        ("_check_0", Arc::new(holds)),
+    ];
+    RecordBatch::try_from_iter(columns).expect("a batch")
+}
+
+fn place(record: u64) -> String {
+    format!("a.json, record {record}")
+}
+
+/// The records that stay, and what came of the rest.
+fn screened(severity: Severity, deny: Vec<Deny>, batches: &[RecordBatch]) -> Result<(Vec<u64>, Screened), Error> {
+    let mut screen = Screen::new(&entity(), &[guard(severity)], vec![vec!["id".to_owned()]], deny);
+    let mut kept = Vec::new();
+    for batch in batches {
+        let passed = screen.pass(batch, &place)?;
+        assert_eq!(passed.num_columns(), 3, "the guards' columns end here");
+        let records = passed
+            .column(2)
+            .as_any()
+            .downcast_ref::<UInt64Array>()
+            .expect("records");
+        kept.extend(records.values());
+    }
+    Ok((kept, screen.finish()?))
+}
+
+fn key(id: &str) -> Key {
+    Key::new([Some(id)]).expect("no null")
+}
+
+fn refused(screened: &Screened) -> Vec<(String, Option<u64>)> {
+    let of = |refusal: &Refusal| (refusal.check.to_string(), refusal.record);
+    screened.refusals.iter().map(of).collect()
+}
+
+#[test]
+fn clean_rows_pass_untouched() {
+    let batch = rows(&[("a", 1, true), ("b", 2, true)]);
+    let (kept, screened) = screened(Severity::Quarantine, vec![], &[batch.clone(), batch.slice(0, 0)]).unwrap();
+    assert_eq!(kept, [1, 2]);
+    assert_eq!((screened.produced, screened.accepted()), (2, 2));
+    assert!(screened.refused[0].is_empty());
+}
+
+#[test]
+fn of_rows_with_one_key_the_first_stays_also_over_batches() {
+    let batches = [
+        rows(&[("a", 1, true), ("b", 2, true), ("b", 3, true)]),
+        rows(&[("b", 4, true)]),
+        rows(&[("b", 5, true), ("c", 6, true), ("c", 6, true)]),
+    ];
+    let (kept, screened) = screened(Severity::Quarantine, vec![], &batches).unwrap();
+    assert_eq!(kept, [1, 2, 6]);
+    let unique = "unique(id)".to_owned();
+    let expected = [3, 4, 5, 6].map(|record| (unique.clone(), Some(record)));
+    assert_eq!(refused(&screened), expected);
+    // The key has a row; what came with the others belongs to nothing. Within one record it can't be told apart.
+    assert!(screened.refused[0].keys.is_empty());
+    let mut of: Vec<u64> = screened.refused[0]
+        .of_records
+        .iter()
+        .map(|(record, _)| *record)
+        .collect();
+    of.sort_unstable();
+    assert_eq!(of, [3, 4, 5]);
+}
+
+#[test]
+fn a_refused_row_does_not_stand_for_its_key() {
+    for batches in [
+        vec![rows(&[("a", 1, false), ("a", 2, true), ("a", 3, true)])],
+        vec![rows(&[("a", 1, false)]), rows(&[("a", 2, true), ("a", 3, true)])],
+    ] {
+        let (kept, screened) = screened(Severity::Quarantine, vec![], &batches).unwrap();
+        assert_eq!(kept, [2]);
+        let expected = [("range(name)".to_owned(), Some(1)), ("unique(id)".to_owned(), Some(3))];
+        assert_eq!(refused(&screened), expected);
+        assert!(screened.refused[0].keys.is_empty(), "a row has the key");
+        let of: HashSet<u64> = screened.refused[0]
+            .of_records
+            .iter()
+            .map(|(record, _)| *record)
+            .collect();
+        assert_eq!(of, HashSet::from([1, 3]));
+    }
+}
+
+#[test]
+fn a_refused_row_takes_its_dependants_along() {
+    let batch = rows(&[("a", 1, false), ("b", 2, true)]);
+    let (_, parents) = screened(Severity::Quarantine, vec![], &[batch]).unwrap();
+    assert_eq!(parents.refused[0].keys, HashSet::from([key("a")]));
+    let deny = Deny {
+        keys: parents.refused[0].clone(),
+        check: "parent".into(),
+        reason: "its row of patients was refused".into(),
+        keep_orphans: false,
+    };
+    let children = rows(&[("a", 1, true), ("b", 2, true)]);
+    let (kept, screened) = screened(Severity::Quarantine, vec![deny], &[children]).unwrap();
+    assert_eq!(kept, [2]);
+    assert_eq!(refused(&screened), [("parent".to_owned(), Some(1))]);
+    assert_eq!(screened.refused[0].keys, HashSet::from([key("a")]), "and theirs along");
+}
+
+#[test]
+fn a_duplicate_takes_along_only_what_came_with_it() {
+    let mut keys = Keys::new(vec!["id".to_owned()]);
+    keys.of_records.insert((2, key("a")));
+    let deny = Deny {
+        keys,
+        check: "parent".into(),
+        reason: "its row of patients was refused".into(),
+        keep_orphans: false,
+    };
+    let mut children = entity();
+    children.key.clear();
+    let mut screen = Screen::new(&children, &[guard(Severity::Quarantine)], vec![], vec![deny]);
+    let passed = screen
+        .pass(&rows(&[("a", 1, true), ("a", 2, true), ("b", 2, true)]), &place)
+        .unwrap();
+    assert_eq!(passed.num_rows(), 2);
+    assert_eq!(refused(&screen.finish().unwrap()), [("parent".to_owned(), Some(2))]);
+}
+
+#[test]
+fn a_row_refused_after_its_twin_does_not_take_the_twins_dependants() {
+    let (kept, screened) = screened(
+        Severity::Quarantine,
+        vec![],
+        &[rows(&[("a", 1, true), ("a", 2, false), ("b", 3, false)])],
+    )
+    .unwrap();
+    assert_eq!(kept, [1]);
+    assert_eq!(screened.refused[0].keys, HashSet::from([key("b")]));
+    assert_eq!(screened.refused[0].of_records, HashSet::from([(2, key("a"))]));
+}
+
+#[test]
+fn a_warning_counts_and_a_failure_fails() {
+    let batch = rows(&[("a", 1, true), ("b", 2, false)]);
+    let (kept, warned) = screened(Severity::Warn, vec![], std::slice::from_ref(&batch)).unwrap();
+    assert_eq!((kept.len(), warned.warnings.get("range(name)")), (2, Some(&1)));
+    assert!(warned.refusals.is_empty());
+    let error = screened(Severity::Fail, vec![], &[batch]).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the check range(name) of patients failed: the value is not at least 1, first at a.json, record 2"
+    );
+}
+
+#[test]
+fn a_key_shows_no_value() {
+    assert_eq!(format!("{:?}", key("P-1")), "Key(..)");
+    assert_ne!(Key::new([Some("a"), Some("bc")]), Key::new([Some("ab"), Some("c")]));
+    assert_eq!(Key::new([Some("a"), None]), None);
+}

@@ -1,0 +1,67 @@
+//! What runs did not load.
+
+use super::{data, lines, table, thousands};
+use crate::warehouse::quarantine::{Counted, Found};
+
+const EMPTY: &str = "nothing is quarantined";
+
+/// Prints the counts.
+pub fn quarantine_list(counted: &[Counted], as_json: bool) {
+    if as_json {
+        data(&serde_json::json!(counted).to_string());
+        return;
+    }
+    if counted.is_empty() {
+        data(EMPTY);
+        return;
+    }
+    let mut table = table(
+        &["batch", "run", "status", "entity", "check", "entries", "reason"],
+        &[1, 5],
+    );
+    for one in counted {
+        table.add_row([
+            format!("{} {}", one.source, one.batch_date),
+            one.run_id.to_string(),
+            one.status.clone(),
+            one.entity.clone().unwrap_or_else(|| "record".to_owned()),
+            one.check.clone(),
+            thousands(one.entries.unsigned_abs()),
+            one.reason.clone(),
+        ]);
+    }
+    data(&lines(&table));
+}
+
+/// Prints the entries.
+pub fn quarantine_show(found: &[Found], as_json: bool) {
+    if as_json {
+        data(&serde_json::json!(found).to_string());
+        return;
+    }
+    if found.is_empty() {
+        data(EMPTY);
+        return;
+    }
+    let header = [
+        "batch", "run", "entity", "check", "file", "record", "byte", "path", "reason",
+    ];
+    let mut table = table(&header, &[1, 5, 6]);
+    let number = |number: Option<i64>| number.map_or_else(|| "-".to_owned(), |number| number.to_string());
+    let text = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+    for one in found {
+        let entry = &one.entry;
+        table.add_row([
+            format!("{} {}", one.source, one.batch_date),
+            one.run_id.to_string(),
+            entry.entity.clone().unwrap_or_else(|| "record".to_owned()),
+            entry.check.clone(),
+            text(&entry.file),
+            number(entry.record),
+            number(entry.byte_offset),
+            text(&entry.path),
+            entry.reason.clone(),
+        ]);
+    }
+    data(&lines(&table));
+}

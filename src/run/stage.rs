@@ -1,0 +1,296 @@
+//! A batch's staging tables: all entities side by side from one parse of the input, or one after the other, each row
+//! through its entity's checks. Where a refused row has dependants in another entity, that one is staged again.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use tokio::task::JoinSet;
+
+use super::batch::Worker;
+use super::masking::masked;
+use super::schedule::internal;
+use crate::error::{Error, Result};
+use crate::ingest::{Listing, ReadStats};
+use crate::mask::{Masked, Masks};
+use crate::project::{Batch, Rule, Severity, Source};
+use crate::quality::{Deny, Key, Keys, Screen, Screened};
+use crate::transform::{Feed, Prepared, broadcast};
+use crate::warehouse::{Claim, Connection, StageCounter, Staged};
+
+/// One entity's rows, staged.
+pub(super) struct Passed {
+    /// Of its plan.
+    index: usize,
+    pub staged: Staged,
+    pub screened: Screened,
+}
+
+/// The staging of one batch.
+pub(super) struct Stage<'a> {
+    pub worker: &'a Arc<Worker>,
+    pub source: &'a Source,
+    pub batch: &'a Batch,
+    pub listing: &'a Listing,
+    pub claim: &'a Arc<Claim>,
+    pub stats: &'a Arc<ReadStats>,
+    pub plans: &'a [Prepared],
+    pub masks: Arc<Masks>,
+    pub counters: &'a [Arc<StageCounter>],
+}
+
+impl Stage<'_> {
+    /// Fills the staging tables of all entities.
+    pub async fn run(&self) -> Result<Vec<Passed>> {
+        // Its tasks hear the signal themselves, for they must have ended when this returns.
+        let passed = if self.plans.len() <= self.worker.warehouse.connections() {
+            self.together().await
+        } else {
+            self.unless_stopped(self.one_by_one()).await
+        };
+        self.unless_stopped(self.settle(passed?)).await
+    }
+
+    async fn unless_stopped<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::select! {
+            done = work => done,
+            () = self.worker.stop.cancelled() => Err(Error::interrupted()),
+        }
+    }
+
+    /// All entities side by side from one parse; a transform that scans more than once reads for itself.
+    async fn together(&self) -> Result<Vec<Passed>> {
+        let connections = self.worker.warehouse.reserve(self.plans.len()).await?;
+        let shared = self.plans.iter().filter(|p| p.scans == 1).count();
+        let schema = self.masks.output_schema();
+        let (feed, reading) = broadcast(schema, self.read(self.stats), shared);
+        let mut tasks = JoinSet::new();
+        for (i, (plan, connection)) in self.plans.iter().zip(connections).enumerate() {
+            let feed = if plan.scans == 1 {
+                Arc::clone(&feed)
+            } else {
+                self.own_feed()
+            };
+            tasks.spawn(self.entity(i, connection, feed, Vec::new()));
+        }
+        // Also where no transform shares it: every record counts in the account of the batch.
+        tasks.spawn(async move { reading.run().await.map(|()| None) });
+        let mut passed = Vec::with_capacity(self.plans.len());
+        let mut failed = None;
+        loop {
+            let done = tokio::select! {
+                done = tasks.join_next() => done,
+                () = self.worker.stop.cancelled() => Some(Ok(Err(Error::interrupted()))),
+            };
+            match done.map(|task| task.unwrap_or_else(|_| Err(internal()))) {
+                Some(Ok(one)) => passed.extend(one),
+                Some(Err(error)) => {
+                    failed = Some(error);
+                    break;
+                }
+                None => break,
+            }
+        }
+        if let Some(error) = failed {
+            tasks.shutdown().await;
+            return Err(error);
+        }
+        passed.sort_by_key(|passed: &Passed| passed.index);
+        Ok(passed)
+    }
+
+    /// One entity after another over one connection, each with a parse of its own.
+    async fn one_by_one(&self) -> Result<Vec<Passed>> {
+        let mut passed = Vec::with_capacity(self.plans.len());
+        for (i, plan) in self.plans.iter().enumerate() {
+            let connection = self.one_connection().await?;
+            // Records are counted once, in the first parse.
+            let stats = if i == 0 { Arc::clone(self.stats) } else { Arc::default() };
+            let shared = plan.scans == 1;
+            let schema = self.masks.output_schema();
+            let (feed, reading) = broadcast(schema, self.read(&stats), usize::from(shared));
+            let feed = if shared { feed } else { self.own_feed() };
+            let counted = async { if shared || i == 0 { reading.run().await } else { Ok(()) } };
+            let (one, ()) = futures::try_join!(self.entity(i, connection, feed, Vec::new()), counted)?;
+            passed.extend(one);
+        }
+        Ok(passed)
+    }
+
+    /// Runs one transform through its checks into its staging table.
+    fn entity(
+        &self,
+        index: usize,
+        mut connection: Connection,
+        feed: Arc<Feed>,
+        deny: Vec<Deny>,
+    ) -> impl Future<Output = Result<Option<Passed>>> + Send + use<> {
+        let (worker, claim) = (Arc::clone(self.worker), Arc::clone(self.claim));
+        let (plan, batch, listing) = (self.plans[index].clone(), self.batch.clone(), self.listing.clone());
+        let counter = Arc::clone(&self.counters[index]);
+        let children = self.children(&plan.entity);
+        async move {
+            let rows = worker.plans.engine.execute(&plan, &batch, feed).await?;
+            let entity = worker.project.entity(&plan.entity)?;
+            let place = |record: u64| listing.place(record);
+            let screen = Mutex::new(Screen::new(entity, &plan.guards, children, deny));
+            let accepted = rows.map(|rows| {
+                let mut screen = screen.lock().unwrap_or_else(PoisonError::into_inner);
+                screen.pass(&rows?, &place)
+            });
+            let staged = claim.stage(&mut connection, entity, accepted, &place, &counter).await?;
+            let screened = screen.into_inner().unwrap_or_else(PoisonError::into_inner).finish()?;
+            if staged.rows() != screened.accepted() {
+                let counts = format!("{} accepted, {} staged", screened.accepted(), staged.rows());
+                return Err(Error::batch(format!("the account of {} does not add up", entity.name)).cause(counts));
+            }
+            Ok(Some(Passed {
+                index,
+                staged,
+                screened,
+            }))
+        }
+    }
+
+    /// The columns by which other entities belong to this one.
+    fn children(&self, entity: &str) -> Vec<Vec<String>> {
+        let parents = self
+            .worker
+            .project
+            .entities
+            .iter()
+            .filter_map(|child| child.parent.as_ref());
+        let mut children: Vec<Vec<String>> = Vec::new();
+        for parent in parents.filter(|parent| parent.entity == entity) {
+            if !children.contains(&parent.columns) {
+                children.push(parent.columns.clone());
+            }
+        }
+        children
+    }
+
+    /// Refuses what belongs to refused rows, parents first. Where nothing was refused this costs a look at each
+    /// relationship that a check asks for; else the entities concerned are staged again.
+    async fn settle(&self, mut passed: Vec<Passed>) -> Result<Vec<Passed>> {
+        for at in 0..passed.len() {
+            let deny = self.denied(&mut passed, at).await?;
+            if deny.is_empty() {
+                continue;
+            }
+            let warnings = std::mem::take(&mut passed[at].screened.warnings);
+            let Passed { index, staged, .. } = passed.remove(at);
+            let mut connection = self.one_connection().await?;
+            self.claim.unstage(&mut connection, staged).await?;
+            self.counters[index].restart();
+            let again = self.entity(index, connection, self.own_feed(), deny).await?;
+            let mut again = again.ok_or_else(internal)?;
+            again.screened.warnings.extend(warnings);
+            passed.insert(at, again);
+            if !self.denied_by_checks(&mut passed, at).await?.is_empty() {
+                let name = &self.plans[index].entity;
+                return Err(Error::batch(format!(
+                    "rows of {name} that belong to no row can't be told apart"
+                )));
+            }
+        }
+        Ok(passed)
+    }
+
+    /// What the entity at this position may not hold.
+    async fn denied(&self, passed: &mut [Passed], at: usize) -> Result<Vec<Deny>> {
+        let entity = self.worker.project.entity(passed[at].staged.entity())?;
+        let mut deny = Vec::new();
+        if let Some(parent) = &entity.parent
+            && let Some(above) = passed.iter().find(|passed| passed.staged.entity() == parent.entity)
+        {
+            let refused = above
+                .screened
+                .refused
+                .iter()
+                .find(|keys| keys.columns == parent.columns);
+            deny.extend(refused.filter(|keys| !keys.is_empty()).map(|keys| Deny {
+                keys: keys.clone(),
+                check: "parent".into(),
+                reason: format!("its row of {} was refused", parent.entity).into(),
+                keep_orphans: false,
+            }));
+        }
+        deny.extend(self.denied_by_checks(passed, at).await?);
+        Ok(deny)
+    }
+
+    /// What checks of relationships refuse.
+    async fn denied_by_checks(&self, passed: &mut [Passed], at: usize) -> Result<Vec<Deny>> {
+        let entity = self.worker.project.entity(passed[at].staged.entity())?;
+        let mut deny = Vec::new();
+        for check in self.source.checks_of(entity) {
+            let Rule::Relationships {
+                entity: target,
+                columns,
+            } = &check.rule
+            else {
+                continue;
+            };
+            let Some(other) = passed.iter().find(|passed| passed.staged.entity() == target) else {
+                return Err(
+                    Error::project(format!("the check {} of {} can't be made", check.name, entity.name))
+                        .cause(format!("{} brings no rows to {target}", self.source.name)),
+                );
+            };
+            let connection = self.one_connection().await?;
+            let missing = self
+                .claim
+                .missing(&connection, &passed[at].staged, &other.staged, columns)
+                .await?;
+            if missing.is_empty() {
+                continue;
+            }
+            let reason = format!("{target} has no row with the same {}", columns.join(", "));
+            match check.severity {
+                Severity::Fail => {
+                    let message = format!("the check {} of {} failed", check.name, entity.name);
+                    return Err(Error::batch(message)
+                        .cause(reason)
+                        .hint("mend the input or the SQL, or let the check refuse rows: severity: quarantine"));
+                }
+                Severity::Warn => {
+                    let warned = passed[at].screened.warnings.entry(check.name.clone()).or_default();
+                    *warned = missing.len() as u64;
+                }
+                Severity::Quarantine => {
+                    let keys = missing
+                        .iter()
+                        .map(|key| Key::new(key.iter().map(|part| Some(part.as_str()))));
+                    deny.push(Deny {
+                        keys: Keys {
+                            keys: keys.flatten().collect(),
+                            ..Keys::new(columns.clone())
+                        },
+                        check: check.name.as_str().into(),
+                        reason: reason.into(),
+                        keep_orphans: check.keep_orphans,
+                    });
+                }
+            }
+        }
+        Ok(deny)
+    }
+
+    async fn one_connection(&self) -> Result<Connection> {
+        self.worker.warehouse.reserve(1).await?.pop().ok_or_else(internal)
+    }
+
+    fn read(&self, stats: &Arc<ReadStats>) -> BoxStream<'static, Result<Masked>> {
+        let cores = self.worker.cores;
+        let records = self.listing.read(self.source, cores, Arc::clone(stats));
+        masked(records, Arc::clone(&self.masks), cores)
+    }
+
+    fn own_feed(&self) -> Arc<Feed> {
+        let (listing, source, cores) = (self.listing.clone(), self.source.clone(), self.worker.cores);
+        let masks = Arc::clone(&self.masks);
+        Feed::own(masks.output_schema(), move || {
+            masked(listing.read(&source, cores, Arc::default()), Arc::clone(&masks), cores)
+        })
+    }
+}

@@ -1,0 +1,514 @@
+//! Records and rows that may not be loaded are refused and noted, what belongs to them goes with them, and the account
+//! adds up.
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use crate::harness::{Database, Project, Small};
+
+const GOOD: usize = 1000;
+
+/// Records that can't be read, each from which the next can be found.
+fn damaged() -> Vec<Vec<u8>> {
+    let record = |rest: &str| format!("{{\"id\": \"bad-SECRET\", {rest}}}").into_bytes();
+    let deep = format!("\"x\": {}{}", "[".repeat(10_000), "]".repeat(10_000));
+    let mut records: Vec<Vec<u8>> = [
+        r#""n": "\q""#,
+        r#""x": "\ud800""#,
+        r#""x": "\udc00 tail""#,
+        r#""x": "\u12""#,
+        r#""n": 1e999"#,
+        r#""n": NaN"#,
+        r#""n": Infinity"#,
+        r#""n": 1."#,
+        r#""n": 01"#,
+        r#""n": 1.5"#,
+        r#""n": 9223372036854775808"#,
+        r#""n": "1""#,
+        r#""n": true"#,
+        r#""n": [1]"#,
+        r#""n": {"a": 1}"#,
+        r#""n": 1,"#,
+        r#""n": 1,, "m": 2"#,
+        r#""n" 1"#,
+        r#""n": nul"#,
+        r#""n": 1, "n": 2"#,
+        r#""id": "twice""#,
+        r#""tags": "a""#,
+        r#""tags": [1]"#,
+        r#""tags": {"a": "b"}"#,
+        r#""tags": ["a",]"#,
+        r#""tags": ["a" "b"]"#,
+        r#""inner": []"#,
+        r#""inner": "a""#,
+        r#""inner": {"k": 1}"#,
+        r#""inner": {}"#,
+        r#""x": "a\u0000b""#,
+        &deep,
+    ]
+    .iter()
+    .map(|rest| record(rest))
+    .collect();
+    for whole in [
+        r#"{"n": 1}"#,
+        r#"{"id": null}"#,
+        r#"{"id": 7}"#,
+        r#"["SECRET"]"#,
+        r#""SECRET""#,
+        "17",
+        "null",
+    ] {
+        records.push(whole.as_bytes().to_vec());
+    }
+    records.push(b"{\"id\": \"bad-SECRET\", \"x\": \"\xff\xfe\"}".to_vec());
+    assert_eq!(records.len(), 40);
+    records
+}
+
+fn small(format: &str) -> Small {
+    Small::new()
+        .input(&format!("path: in/{{date:%Y-%m-%d}}.json\nformat: {format}"))
+        .schema("id: {type: string, required: true}\nn: bigint\nx: string\ntags: {list: string}\ninner: {struct: {k: {type: string, required: true}}}")
+        .rest("max_quarantined: 5%")
+        .quarantine()
+}
+
+/// Good records with the damaged ones among them; the numbers of the latter, and where they start.
+fn mixed(array: bool) -> (Vec<u8>, Vec<(i64, i64)>) {
+    let mut text = if array { b"[".to_vec() } else { Vec::new() };
+    let mut places = Vec::new();
+    let mut damaged = damaged().into_iter();
+    let mut number = 0;
+    let mut push = |record: &[u8], bad: bool| {
+        if array && number > 0 {
+            text.extend_from_slice(b",\n");
+        }
+        number += 1;
+        if bad {
+            places.push((number, i64::try_from(text.len()).unwrap()));
+        }
+        text.extend_from_slice(record);
+        if !array {
+            text.push(b'\n');
+        }
+    };
+    for good in 0..GOOD {
+        push(
+            format!("{{\"id\": \"good-{good:04}\", \"n\": {good}, \"inner\": {{\"k\": \"v\"}}}}").as_bytes(),
+            false,
+        );
+        if good % 25 == 12 {
+            push(&damaged.next().unwrap(), true);
+        }
+    }
+    if array {
+        text.push(b']');
+    }
+    (text, places)
+}
+
+#[test]
+fn forty_damaged_records_among_a_thousand_good_ones() {
+    for (format, array) in [("ndjson", false), ("json", true), ("json", false)] {
+        let (text, places) = mixed(array);
+        let (database, project) = small(format).on_server();
+        let project = project.json(&text);
+        let outcome = project.run_clinic().code(0).output_lacks("SECRET");
+        assert!(
+            outcome
+                .message()
+                .contains("loaded 1,000 items from 1,040 records, 40 quarantined"),
+            "{format}"
+        );
+        assert_eq!(database.count("items"), GOOD, "{format} {array}");
+        let noted = database.rows(
+            "select record, byte_offset from pipeline.quarantine where check_name = 'malformed' and entity is null \
+             and file = 'in/2023-05-01.json' order by record",
+        );
+        // A list among concatenated documents is a list of records.
+        let is_list = |offset: i64| text[usize::try_from(offset).unwrap()] == b'[' && format == "json" && !array;
+        let place = |(record, offset): &(i64, i64)| format!("{record}|{}", offset + i64::from(is_list(*offset)));
+        let expected: Vec<String> = places.iter().map(place).collect();
+        assert_eq!(noted, expected, "{format} {array}");
+        assert_eq!(
+            database.rows("select account -> 'records' from pipeline.runs"),
+            [r#"{"read": 1040, "accepted": 1000, "quarantined": 40}"#]
+        );
+        assert_eq!(database.count("pipeline.quarantine q where q::text like '%SECRET%'"), 0);
+    }
+}
+
+#[test]
+fn damage_that_hides_the_next_record_fails_the_batch() {
+    for cut in [
+        r#"[{"id": "a"}, {"id": "b", "x": [1, {"id": "c"}]"#,
+        r#"[{"id": "a"}, {"id": "b"#,
+        r#"[{"id": "a"}, {"id": "b}, {"id": "c"}]"#,
+        r#"[{"id": "a"}"#,
+    ] {
+        let (database, project) = small("json").on_server();
+        let project = project.json(r#"[{"id": "old"}]"#);
+        project.run_clinic().code(0);
+        let project = project.json(cut);
+        project.run_clinic().code(1).stderr_contains("in/2023-05-01.json");
+        assert_eq!(database.rows("select item_id from items"), ["old"], "{cut}");
+        assert_eq!(database.staging_tables(), [] as [&str; 0]);
+    }
+}
+
+#[test]
+fn more_than_is_tolerated_fails_the_batch_and_is_noted() {
+    let (database, project) = small("json").on_server();
+    let project = project.json(r#"[{"id": "old"}]"#);
+    project.run_clinic().code(0);
+    let project = project.json(r#"[{"id": "a"}, {"id": "b"}, {"id": 7}, {"id": 8}]"#);
+    insta::assert_snapshot!(project.run_clinic().code(1).message(), @r"
+    1 batch: clinic 2023-05-01
+    clinic 2023-05-01: failed in [time]
+
+    error: clinic 2023-05-01: too much is refused: 2 of 4 records
+    caused by: malformed: $.id: a number where string is declared, 2 times, first at in/2023-05-01.json, record 3; max_quarantined is 5%
+    hint: `pipeline quarantine show --source clinic --date 2023-05-01` names each; mend the input, the schema or the SQL and run the batch again, or raise max_quarantined
+    ");
+    assert_eq!(database.rows("select item_id from items"), ["old"]);
+    assert_eq!(
+        database.rows(
+            "select r.status, q.record from pipeline.quarantine q join pipeline.runs r using (run_id) order by 2"
+        ),
+        ["failed|3", "failed|4"]
+    );
+    insta::assert_snapshot!(project.run(&["quarantine", "list"]).code(0).stdout, @r"
+    batch              run  status  entity  check      entries  reason
+    clinic 2023-05-01    2  failed  record  malformed        2  a number where string is declared
+    ");
+    insta::assert_snapshot!(project.run(&["quarantine", "show", "--source", "clinic", "--date", "20230501"]).code(0).stdout, @r"
+    batch              run  entity  check      file                record  byte  path  reason
+    clinic 2023-05-01    2  record  malformed  in/2023-05-01.json       3    27  $.id  a number where string is declared
+    clinic 2023-05-01    2  record  malformed  in/2023-05-01.json       4    38  $.id  a number where string is declared
+    ");
+    let shown = project
+        .run(&["quarantine", "show", "--output", "json", "--check", "malformed"])
+        .code(0);
+    let shown: Value = serde_json::from_str(&shown.stdout).unwrap();
+    assert_eq!(shown[0]["record"], json!(3));
+    // Mended, the batch replaces what stood, and nothing is quarantined any more.
+    let project = project.json(r#"[{"id": "a"}]"#);
+    project.run_clinic().code(0);
+    insta::assert_snapshot!(project.run(&["quarantine", "list"]).code(0).stdout, @"nothing is quarantined");
+}
+
+/// The repository's project with checks in its contract.
+fn checked(database: &Database, entity: &str, checks: &str) -> Project {
+    let project = Project::of_repository().on(database);
+    let contract = project.read("pipeline.yaml");
+    let (before, after) = contract.split_once(&format!("  {entity}:\n")).unwrap();
+    let text = format!("{before}  {entity}:\n    checks:\n{checks}{after}");
+    project.write("pipeline.yaml", text);
+    project.edit(
+        "pipelines/source_a.yaml",
+        "transforms:",
+        "max_quarantined: 90%\ntransforms:",
+    );
+    project
+}
+
+/// A patient with one visit, one diagnosis and one treatment, all with names from `id`.
+fn patient(id: &str, name: &str, day: &str) -> Value {
+    json!({"patient_id": id, "name": name, "visits": [{"visit_id": format!("{id}-v"), "date": day,
+        "diagnoses": [{"code": format!("{id}-c"), "treatments": [{"drug": "Metformin", "dose": "1"}]}]}]})
+}
+
+fn run(project: &Project, records: &[Value]) -> crate::harness::Outcome {
+    project.input("source_a", "20230501", json!(records).to_string());
+    project.run(&["run", "--source", "source_a", "--date", "20230501", "--output", "json"])
+}
+
+fn counts(database: &Database) -> [usize; 4] {
+    ["patients", "visits", "diagnoses", "treatments"].map(|entity| database.count(entity))
+}
+
+fn quarantined(database: &Database) -> Vec<String> {
+    database.rows("select entity, check_name, record from pipeline.quarantine order by 1, 3, 2")
+}
+
+#[test]
+fn a_refused_row_takes_its_dependants_with_it() {
+    for (rule, severity) in [
+        ("accepted_values: {column: name, values: [Ann, Bob]}", ""),
+        ("expression: length(name) < 5", "        name: short\n"),
+        ("range: {column: name, max: C}", ""),
+        ("not_null: name", ""),
+    ] {
+        let database = Database::migrated();
+        let project = checked(&database, "patients", &format!("      - {rule}\n{severity}"));
+        let name = if rule.starts_with("not_null") {
+            Value::Null
+        } else {
+            json!("Zacharias")
+        };
+        let mut bad = patient("P-2", "", "2023-05-01");
+        bad["name"] = name;
+        run(
+            &project,
+            &[
+                patient("P-1", "Ann", "2023-05-01"),
+                bad,
+                patient("P-3", "Bob", "2023-05-01"),
+            ],
+        )
+        .code(0);
+        assert_eq!(counts(&database), [2, 2, 2, 2], "{rule}");
+        let mut check = rule.split(':').next().unwrap().to_owned();
+        check = if check == "expression" {
+            "short".to_owned()
+        } else {
+            check + "(name)"
+        };
+        let mut expected = String::new();
+        writeln!(expected, "diagnoses|parent|2").unwrap();
+        writeln!(expected, "patients|{check}|2").unwrap();
+        write!(expected, "treatments|parent|2\nvisits|parent|2").unwrap();
+        assert_eq!(quarantined(&database).join("\n"), expected, "{rule}");
+        let account = database.rows("select (account -> 'entities' -> 'treatments') - 'warnings' from pipeline.runs");
+        assert_eq!(account, [r#"{"loaded": 2, "produced": 3, "quarantined": 1}"#]);
+        assert_eq!(database.staging_tables(), [] as [&str; 0]);
+    }
+}
+
+#[test]
+fn orphans_stay_where_the_check_says_so() {
+    let database = Database::migrated();
+    let checks = "      - accepted_values: {column: name, values: [Ann]}\n        orphans: keep\n";
+    let project = checked(&database, "patients", checks);
+    run(
+        &project,
+        &[patient("P-1", "Ann", "2023-05-01"), patient("P-2", "Bob", "2023-05-01")],
+    )
+    .code(0);
+    assert_eq!(counts(&database), [1, 2, 2, 2]);
+}
+
+#[test]
+fn of_two_records_with_one_key_the_first_stays_with_all_that_is_its_own() {
+    let database = Database::migrated();
+    let project = checked(&database, "patients", "      - not_null: patient_id\n");
+    let mut second = patient("P-1", "Second", "2023-05-01");
+    second["visits"][0]["visit_id"] = json!("other");
+    run(
+        &project,
+        &[
+            patient("P-1", "First", "2023-05-01"),
+            second,
+            patient("P-2", "Bob", "2023-05-01"),
+        ],
+    )
+    .code(0);
+    assert_eq!(database.rows("select name from patients order by 1"), ["Bob", "First"]);
+    assert_eq!(counts(&database), [2, 2, 2, 2]);
+    assert_eq!(
+        quarantined(&database),
+        [
+            "diagnoses|parent|2",
+            "patients|unique(patient_id)|2",
+            "treatments|parent|2",
+            "visits|parent|2"
+        ]
+    );
+}
+
+#[test]
+fn the_same_on_one_connection_as_on_many() {
+    let records = [
+        patient("P-1", "Ann", "2023-05-01"),
+        patient("P-2", "Bob", "2023-05-01"),
+        patient("P-1", "Ann", "2023-05-01"),
+    ];
+    let checks = "      - accepted_values: {column: name, values: [Ann]}\n";
+    let mut seen = Vec::new();
+    for connections in ["1", "4"] {
+        let database = Database::migrated();
+        let project = checked(&database, "patients", checks);
+        project.input("source_a", "20230501", json!(records).to_string());
+        let arguments = [
+            "run",
+            "--source",
+            "source_a",
+            "--date",
+            "20230501",
+            "--connections",
+            connections,
+        ];
+        project.run(&arguments).code(0);
+        seen.push((counts(&database), quarantined(&database)));
+    }
+    assert_eq!(seen[0], seen[1]);
+    assert_eq!(seen[0].0, [1, 1, 1, 1]);
+}
+
+#[test]
+fn a_relationship_refuses_what_belongs_to_nothing() {
+    let database = Database::migrated();
+    let project = checked(&database, "visits", "      - relationships: {entity: patients}\n");
+    // The transform of patients loses one, as an inner join would.
+    project.edit(
+        "sql/source_a/patients.sql",
+        "from source",
+        "from source where patient_id <> 'P-2'",
+    );
+    run(
+        &project,
+        &[patient("P-1", "Ann", "2023-05-01"), patient("P-2", "Bob", "2023-05-01")],
+    )
+    .code(0);
+    assert_eq!(counts(&database), [1, 1, 1, 1]);
+    assert_eq!(
+        quarantined(&database),
+        [
+            "diagnoses|parent|2",
+            "treatments|parent|2",
+            "visits|relationships(patients: patient_id)|2"
+        ]
+    );
+    // Without the check they load: an orphan is what the analyst did not ask about.
+    for (severity, code, visits) in [("warn", 0, 2), ("fail", 1, 2)] {
+        project.edit(
+            "pipeline.yaml",
+            "{entity: patients}\n",
+            &format!("{{entity: patients}}\n        severity: {severity}\n"),
+        );
+        run(
+            &project,
+            &[patient("P-1", "Ann", "2023-05-01"), patient("P-2", "Bob", "2023-05-01")],
+        )
+        .code(code);
+        assert_eq!(counts(&database)[1], visits, "{severity}");
+        project.edit("pipeline.yaml", &format!("        severity: {severity}\n"), "");
+    }
+}
+
+#[test]
+fn a_warning_loads_and_a_failure_does_not() {
+    let database = Database::migrated();
+    let checks = "      - accepted_values: {column: name, values: [Ann]}\n        severity: warn\n";
+    let project = checked(&database, "patients", checks);
+    let records = [
+        patient("P-1", "Ann", "2023-05-01"),
+        patient("P-2", "Bob-SECRET", "2023-05-01"),
+    ];
+    run(&project, &records)
+        .code(0)
+        .stderr_contains("warning: source_a 2023-05-01: 1 rows of patients break accepted_values(name)")
+        .output_lacks("SECRET");
+    assert_eq!(counts(&database), [2, 2, 2, 2]);
+    project.edit("pipeline.yaml", "severity: warn", "severity: fail");
+    run(&project, &records)
+        .code(1)
+        .stderr_contains("the check accepted_values(name) of patients failed")
+        .stderr_contains("record 2")
+        .output_lacks("SECRET");
+    assert_eq!(counts(&database), [2, 2, 2, 2], "the old content stands");
+}
+
+#[test]
+fn checks_of_the_whole_batch() {
+    let database = Database::migrated();
+    let checks = "      - row_count: {min: 2, change: 50%}\n      - freshness: {column: visit_date, days: 3}\n";
+    let project = checked(&database, "visits", checks);
+    let old = patient("P-1", "Ann", "2023-04-01");
+    run(&project, std::slice::from_ref(&old))
+        .code(1)
+        .stderr_contains("1 rows, at least 2 are expected");
+    run(&project, &[old, patient("P-2", "Bob", "2023-04-01")])
+        .code(1)
+        .stderr_contains("the newest is 30 days older than the batch, 3 are allowed");
+    let fresh = |n: usize| {
+        (0..n)
+            .map(|i| patient(&format!("P-{i}"), "Ann", "2023-05-01"))
+            .collect::<Vec<_>>()
+    };
+    run(&project, &fresh(4)).code(0);
+    project.input("source_a", "20230502", json!(fresh(7)).to_string());
+    project
+        .run(&["run", "--source", "source_a", "--date", "20230502"])
+        .code(1)
+        .stderr_contains("7 rows, 4 in the batch before, which is more than 50% apart");
+    project.input("source_a", "20230502", json!(fresh(6)).to_string());
+    project
+        .run(&["run", "--source", "source_a", "--date", "20230502"])
+        .code(0);
+    assert_eq!(counts(&database)[1], 10);
+}
+
+#[test]
+fn a_check_that_can_not_be_planned_is_shown_in_its_file() {
+    let database = Database::migrated();
+    let checks = "      - expression: nam = 'x'\n      - range: {column: name, min: 1}\n";
+    let project = checked(&database, "patients", checks);
+    insta::assert_snapshot!(project.run(&["check"]).code(2).message(), @r"
+    error: the transforms do not fit the project
+
+    error: the check `expression(nam = 'x')` of patients can't be planned: column 'nam' not found
+     --> pipeline.yaml:8:9
+      |
+    8 |       - expression: nam = 'x'
+      |         ^^^^^^^^^^
+      |
+      = hint: did you mean `name`?
+    ");
+    let checks = "      - range: {column: visit_date, min: soon}\n      - expression: length(visit_id)\n";
+    let project = checked(&database, "visits", checks);
+    insta::assert_snapshot!(project.run(&["check"]).code(2).message(), @r"
+    error: the transforms do not fit the project
+
+    error: the check `range(visit_date)` of visits can't be planned: `soon` is no value of the column's type Date32
+      --> pipeline.yaml:15:9
+       |
+    15 |       - range: {column: visit_date, min: soon}
+       |         ^^^^^
+
+    error: the check `expression(length(visit_id))` of visits can't be planned: an expression must be true or false, this one is Int32
+      --> pipeline.yaml:16:9
+       |
+    16 |       - expression: length(visit_id)
+       |         ^^^^^^^^^^
+    ");
+}
+
+#[test]
+fn a_check_in_sql_sees_the_batch_alone() {
+    let database = Database::migrated();
+    let project = checked(&database, "patients", "      - not_null: name\n");
+    let one = |id: &str| patient(id, "Ann", "2023-05-01");
+    run(&project, &[one("P-1"), one("P-2"), one("P-3")]).code(0);
+    let check =
+        "with counted as (select count(*) as n from patients)\nselect n from counted where n > 2 -- too many\n;\n";
+    project.write("sql/checks/few.sql", check);
+    project.input("source_a", "20230502", json!([one("P-1"), one("P-2")]).to_string());
+    project
+        .run(&["run", "--source", "source_a", "--date", "20230502"])
+        .code(0);
+    run(&project, &[one("P-1"), one("P-2"), one("P-3"), one("P-4")])
+        .code(1)
+        .stderr_contains("the check sql/checks/few.sql failed\ncaused by: it selects 1 rows of the batch");
+    assert_eq!(counts(&database)[0], 5, "the old content stands");
+    project.write("sql/checks/few.sql", format!("-- severity: warn\n{check}"));
+    run(&project, &[one("P-1"), one("P-2"), one("P-3"), one("P-4")])
+        .code(0)
+        .stderr_contains(
+            "warning: source_a 2023-05-01: the check sql/checks/few.sql failed: it selects 1 rows of the batch",
+        );
+    assert_eq!(counts(&database)[0], 6);
+    project.write("sql/checks/few.sql", "select nme from patients");
+    run(&project, &[])
+        .code(2)
+        .stderr_contains("the check sql/checks/few.sql can't be made");
+    project
+        .run(&["check"])
+        .code(2)
+        .stderr_contains("the check sql/checks/few.sql can't be made");
+    project.write("sql/checks/few.sql", "-- severity: hide\nselect 1");
+    project
+        .run(&["check"])
+        .code(2)
+        .stderr_contains("the severity of a check in SQL can't be `hide`");
+}
