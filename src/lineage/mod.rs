@@ -75,7 +75,7 @@ fn of_source(project: &Project, source: &Source, prepared: &[Prepared], lineage:
     }
     for transform in prepared {
         let entity = project.entity(&transform.entity)?;
-        let relation = plan::analyze(transform.plan(), &tables).map_err(|e| {
+        let relation = plan::analyze(transform.transform(), &tables).map_err(|e| {
             Error::project(format!("{}: its lineage can't be told", transform.path.display()))
                 .cause(e.strip_backtrace())
         })?;

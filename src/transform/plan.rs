@@ -341,7 +341,7 @@ fn plain(message: String) -> Diagnostic {
 
 impl Prepared {
     /// The transform alone, not optimized: the entity's columns in the contract's order, then `_record`.
-    pub(crate) fn plan(&self) -> &LogicalPlan {
+    pub(crate) fn transform(&self) -> &LogicalPlan {
         &self.transform
     }
 
