@@ -199,7 +199,7 @@ fn more_than_is_tolerated_fails_the_batch_and_is_noted() {
 
 /// The repository's project with checks in its contract.
 fn checked(database: &Database, entity: &str, checks: &str) -> Project {
-    let project = Project::of_repository().on(database);
+    let project = Project::of_repository().in_clear().on(database);
     let contract = project.read("pipeline.yaml");
     let (before, after) = contract.split_once(&format!("  {entity}:\n")).unwrap();
     let text = format!("{before}  {entity}:\n    checks:\n{checks}{after}");
@@ -511,4 +511,23 @@ fn a_check_in_sql_sees_the_batch_alone() {
         .run(&["check"])
         .code(2)
         .stderr_contains("the severity of a check in SQL can't be `hide`");
+}
+
+#[test]
+fn a_check_sees_what_the_masks_leave() {
+    let database = Database::migrated();
+    let project = Project::of_repository().on(&database);
+    project.edit(
+        "pipeline.yaml",
+        "  visits:\n",
+        "  visits:\n    checks:\n      - expression: provider_notes_text = '[redacted]'\n",
+    );
+    let mut noted = patient("P-1", "Ann", "2023-05-01");
+    noted["visits"][0]["provider_notes"] = json!({"text": "SECRET", "author": "Dr. Who"});
+    run(&project, &[noted]).code(0).output_lacks("SECRET");
+    assert_eq!(counts(&database), [1, 1, 1, 1]);
+    project.edit("pipeline.yaml", "'[redacted]'", "'SECRET'");
+    let mut noted = patient("P-1", "Ann", "2023-05-01");
+    noted["visits"][0]["provider_notes"] = json!({"text": "SECRET", "author": "Dr. Who"});
+    run(&project, &[noted]).code(1).stderr_contains("too much is refused");
 }
