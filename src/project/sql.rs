@@ -84,16 +84,7 @@ fn no_entity(stem: &str, path: &Path, entities: &[String], problems: &mut Proble
 pub(super) fn read_views(root: &Path, entities: &[String], problems: &mut Problems) -> Vec<View> {
     let mut views: Vec<View> = Vec::new();
     for (folder, kind) in VIEW_FOLDERS {
-        let files = match sql_files(root, Path::new(folder)) {
-            Ok(files) => files,
-            Err(error) if error.kind() == ErrorKind::NotFound => continue,
-            Err(error) => {
-                let message = format!("the folder can't be read: {error}");
-                problems.of_file(Path::new(folder), message, "check the path and its permissions");
-                continue;
-            }
-        };
-        for (name, path) in files {
+        for (name, path) in files_if_any(root, Path::new(folder), problems) {
             if let Err(bad) = names::check_identifier("the name of a view or function", &name, MAX_IDENTIFIER) {
                 problems.of_file(&path, bad.message, format!("rename the file: {}", bad.hint));
                 continue;
@@ -115,18 +106,8 @@ pub(super) fn read_views(root: &Path, entities: &[String], problems: &mut Proble
 
 /// All files of `sql/checks`, which need not exist. A comment line `-- severity: warn` says that one only warns.
 pub(super) fn read_checks(root: &Path, problems: &mut Problems) -> Vec<SqlCheck> {
-    let folder = Path::new("sql/checks");
-    let files = match sql_files(root, folder) {
-        Ok(files) => files,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Vec::new(),
-        Err(error) => {
-            let message = format!("the folder can't be read: {error}");
-            problems.of_file(folder, message, "check the path and its permissions");
-            return Vec::new();
-        }
-    };
     let mut checks = Vec::new();
-    for (name, path) in files {
+    for (name, path) in files_if_any(root, Path::new("sql/checks"), problems) {
         let Some(sql) = read_sql(root, &path, problems) else {
             continue;
         };
@@ -151,6 +132,19 @@ pub(super) fn read_checks(root: &Path, problems: &mut Problems) -> Vec<SqlCheck>
         });
     }
     checks
+}
+
+/// [`sql_files`] of a folder that need not exist; one that can't be read is a problem.
+fn files_if_any(root: &Path, folder: &Path, problems: &mut Problems) -> Vec<(String, PathBuf)> {
+    match sql_files(root, folder) {
+        Ok(files) => files,
+        Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
+        Err(error) => {
+            let message = format!("the folder can't be read: {error}");
+            problems.of_file(folder, message, "check the path and its permissions");
+            Vec::new()
+        }
+    }
 }
 
 /// Stems and relative paths of the .sql files right in the folder, sorted by name; hidden files are not the project's.

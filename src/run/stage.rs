@@ -177,15 +177,12 @@ impl Stage<'_> {
             if deny.is_empty() {
                 continue;
             }
-            let warnings = std::mem::take(&mut passed[at].screened.warnings);
             let Passed { index, staged, .. } = passed.remove(at);
             let mut connection = self.one_connection().await?;
             self.claim.unstage(&mut connection, staged).await?;
             self.counters[index].restart();
             let again = self.entity(index, connection, self.own_feed(), deny).await?;
-            let mut again = again.ok_or_else(internal)?;
-            again.screened.warnings.extend(warnings);
-            passed.insert(at, again);
+            passed.insert(at, again.ok_or_else(internal)?);
             if !self.denied_by_checks(&mut passed, at).await?.is_empty() {
                 let name = &self.plans[index].entity;
                 return Err(Error::batch(format!(
