@@ -9,10 +9,7 @@ use futures::TryStreamExt;
 
 use super::{ReadStats, list};
 use crate::error::{Location, Result};
-use crate::project::{
-    CsvOptions, Field, FieldType, Format, From, Input, OnEmpty, OnMalformed, OnMissing, OnUnknownField, RecordPath,
-    Source, Tolerance,
-};
+use crate::project::{Field, FieldType, Format, From, Source};
 
 pub(super) fn location() -> Location {
     Location {
@@ -50,31 +47,10 @@ pub(super) fn list_of(item: Field) -> FieldType {
 }
 
 pub(super) fn source(path: &str, format: Format, schema: Vec<Field>) -> Source {
-    Source {
-        subject: None,
-        name: "test".to_owned(),
-        aliases: Vec::new(),
-        description: None,
-        input: Input {
-            path: path.to_owned(),
-            location: location(),
-            format,
-            compression: None,
-            records: RecordPath::default(),
-            on_missing: OnMissing::Fail,
-            on_empty: OnEmpty::Fail,
-            on_malformed: OnMalformed::Fail,
-            csv: CsvOptions::default(),
-            storage: Vec::new(),
-        },
-        schema,
-        on_unknown_field: OnUnknownField::Warn,
-        transforms: Vec::new(),
-        location: location(),
-        max_quarantined: Tolerance::default(),
-        checks: vec![],
-        text: String::new(),
-    }
+    let mut source = crate::project::testing::source("test", schema);
+    path.clone_into(&mut source.input.path);
+    source.input.format = format;
+    source
 }
 
 /// A patient with visits: what most tests read.

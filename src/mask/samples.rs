@@ -3,10 +3,7 @@
 use std::path::PathBuf;
 
 use crate::error::Location;
-use crate::project::{
-    CsvOptions, Field, FieldType, Format, Input, MaskKind, OnEmpty, OnMalformed, OnMissing, OnUnknownField, PhiClass,
-    Privacy, RecordPath, Source, Tolerance,
-};
+use crate::project::{Field, FieldType, MaskKind, PhiClass, Privacy, Source};
 
 pub(super) fn here() -> Location {
     Location {
@@ -43,29 +40,5 @@ pub(super) fn phi(class: PhiClass, mask: MaskKind, domain: Option<&str>) -> Priv
 }
 
 pub(super) fn source(name: &str, schema: Vec<Field>) -> Source {
-    Source {
-        name: name.into(),
-        aliases: vec![],
-        description: None,
-        input: Input {
-            path: String::new(),
-            location: here(),
-            format: Format::Json,
-            compression: None,
-            records: RecordPath::default(),
-            on_missing: OnMissing::Fail,
-            on_empty: OnEmpty::Fail,
-            on_malformed: OnMalformed::Fail,
-            csv: CsvOptions::default(),
-            storage: vec![],
-        },
-        schema,
-        subject: None,
-        on_unknown_field: OnUnknownField::Warn,
-        transforms: vec![],
-        max_quarantined: Tolerance::default(),
-        checks: vec![],
-        location: here(),
-        text: String::new(),
-    }
+    crate::project::testing::source(name, schema)
 }

@@ -24,6 +24,8 @@ mod types;
 mod yaml;
 
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;
 
 pub use load::{find_root, load};

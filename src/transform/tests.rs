@@ -65,33 +65,12 @@ fn project(sql: &str) -> Project {
         location: here(),
     };
     let source = Source {
-        subject: None,
-        name: "a".into(),
-        aliases: vec![],
-        description: None,
-        input: Input {
-            path: String::new(),
-            location: here(),
-            format: Format::Json,
-            compression: None,
-            records: RecordPath::default(),
-            on_missing: OnMissing::Fail,
-            on_empty: OnEmpty::Fail,
-            on_malformed: OnMalformed::Fail,
-            csv: CsvOptions::default(),
-            storage: vec![],
-        },
-        schema: vec![field("patient_id", FieldType::String), field("codes", codes)],
-        on_unknown_field: OnUnknownField::Warn,
         transforms: vec![Transform {
             entity: "codes".into(),
             path: "sql/a/codes.sql".into(),
             sql: sql.into(),
         }],
-        location: here(),
-        max_quarantined: Tolerance::default(),
-        checks: vec![],
-        text: String::new(),
+        ..testing::source("a", vec![field("patient_id", FieldType::String), field("codes", codes)])
     };
     Project {
         profile: crate::project::Profile::Custom,

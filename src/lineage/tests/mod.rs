@@ -127,29 +127,8 @@ fn source(name: &str, fields: &str, transforms: &[(&str, &str)]) -> Source {
         sql: (*sql).into(),
     };
     Source {
-        name: name.into(),
-        aliases: vec![],
-        description: None,
-        input: Input {
-            path: String::new(),
-            location: here(),
-            format: Format::Json,
-            compression: None,
-            records: RecordPath::default(),
-            on_missing: OnMissing::Fail,
-            on_empty: OnEmpty::Fail,
-            on_malformed: OnMalformed::Fail,
-            csv: CsvOptions::default(),
-            storage: vec![],
-        },
-        subject: None,
-        schema: schema(fields),
-        on_unknown_field: OnUnknownField::Warn,
         transforms: transforms.iter().map(transform).collect(),
-        max_quarantined: Tolerance::default(),
-        checks: vec![],
-        location: here(),
-        text: String::new(),
+        ..crate::project::testing::source(name, schema(fields))
     }
 }
 
