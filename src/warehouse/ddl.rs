@@ -42,7 +42,7 @@ pub fn type_name(pg_type: PgType) -> String {
 }
 
 /// `"name" type [NOT NULL]` of every column of an entity's table, the partition columns last.
-pub fn leaf_columns(entity: &Entity) -> Vec<String> {
+fn all_columns(entity: &Entity) -> Vec<String> {
     let declared = entity.columns.iter().map(column_definition);
     declared
         .chain(
@@ -67,7 +67,7 @@ pub fn create_index(table: &str, index: &Index) -> String {
 /// The statements that make an entity's table, empty and without partitions.
 pub fn create_table(entity: &Entity) -> String {
     let table = public(&entity.name);
-    let mut lines = leaf_columns(entity);
+    let mut lines = all_columns(entity);
     if let Some(key) = key_columns(entity) {
         lines.push(format!("PRIMARY KEY ({})", idents(&key)));
     }
@@ -237,7 +237,8 @@ fn change_key(entity: &Entity, alter: &str, found: Option<&str>) -> String {
     sql
 }
 
-fn column_definition(column: &Column) -> String {
+/// `"name" type [NOT NULL]` of one declared column.
+pub fn column_definition(column: &Column) -> String {
     let not_null = if column.nullable { "" } else { " NOT NULL" };
     format!("{} {}{not_null}", ident(&column.name), type_name(column.pg_type))
 }

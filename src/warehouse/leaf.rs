@@ -61,25 +61,17 @@ pub fn source_bound(source: &str) -> String {
     format!("FOR VALUES IN ('{}')", source.replace('\'', "''"))
 }
 
-/// `CREATE TABLE` of a staging table: the columns of the entity's table, in its order.
+/// `CREATE TABLE` of a staging table: the contract's columns. Those of the partition are the same in each row, so they
+/// come after the COPY, as [`finish_staging`] tells.
 pub fn create_staging(entity: &Entity, name: &str) -> String {
-    format!(
-        "CREATE TABLE {} ({})",
-        qualified(SCHEMA, name),
-        ddl::leaf_columns(entity).join(", ")
-    )
+    let columns: Vec<String> = entity.columns.iter().map(ddl::column_definition).collect();
+    format!("CREATE TABLE {} ({})", qualified(SCHEMA, name), columns.join(", "))
 }
 
 /// The COPY that fills it. FREEZE, because a reader whose snapshot is older than a plain COPY would find the new leaf
 /// and none of its rows.
 pub fn copy_into(entity: &Entity, name: &str) -> String {
-    let own = ddl::PARTITION_COLUMNS.iter().map(|(name, _)| *name);
-    let columns: Vec<&str> = entity
-        .columns
-        .iter()
-        .map(|column| column.name.as_str())
-        .chain(own)
-        .collect();
+    let columns: Vec<&str> = entity.columns.iter().map(|column| column.name.as_str()).collect();
     let columns = idents(&columns);
     format!(
         "COPY {} ({columns}) FROM STDIN (FORMAT binary, FREEZE)",
@@ -87,11 +79,33 @@ pub fn copy_into(entity: &Entity, name: &str) -> String {
     )
 }
 
-/// Key and indexes as the entity's table has them (else ATTACH builds them under its lock), a constraint that implies
-/// the bounds (else ATTACH reads the table), statistics.
+/// The partition columns, key and indexes as the entity's table has them (else ATTACH builds them under its lock), a
+/// constraint that implies the bounds (else ATTACH reads the table), statistics.
+///
+/// A column added with a constant default is kept once in the catalog and not in the rows (PostgreSQL's manual,
+/// ALTER TABLE, notes): the rows are neither sent nor stored with it, and it stays when the default goes.
 pub fn finish_staging(entity: &Entity, name: &str, batch: &Batch) -> String {
     let table = qualified(SCHEMA, name);
+    let (source, from, to) = (
+        literal(&batch.source),
+        literal_date(batch.date),
+        literal_date(next(batch.date)),
+    );
     let mut sql = String::new();
+    let (mut added, mut dropped) = (Vec::new(), Vec::new());
+    for ((column, kind), value) in ddl::PARTITION_COLUMNS.iter().zip([&source, &from]) {
+        let column = ident(column);
+        added.push(format!("ADD COLUMN {column} {kind} NOT NULL DEFAULT {value}"));
+        dropped.push(format!("ALTER COLUMN {column} DROP DEFAULT"));
+    }
+    let _ = writeln!(
+        sql,
+        "ALTER TABLE {table} {}, ADD CONSTRAINT {} CHECK (source IS NOT NULL AND source = {source} \
+         AND batch_date IS NOT NULL AND batch_date >= date {from} AND batch_date < date {to});",
+        added.join(", "),
+        bound_constraint(name),
+    );
+    let _ = writeln!(sql, "ALTER TABLE {table} {};", dropped.join(", "));
     if let Some(columns) = ddl::key_columns(entity) {
         let (key, columns) = (ident(&format!("{name}_pkey")), idents(&columns));
         let _ = writeln!(sql, "ALTER TABLE {table} ADD CONSTRAINT {key} PRIMARY KEY ({columns});");
@@ -104,17 +118,6 @@ pub fn finish_staging(entity: &Entity, name: &str, batch: &Batch) -> String {
             idents(&index.columns)
         );
     }
-    let (source, from, to) = (
-        literal(&batch.source),
-        literal_date(batch.date),
-        literal_date(next(batch.date)),
-    );
-    let _ = writeln!(
-        sql,
-        "ALTER TABLE {table} ADD CONSTRAINT {} CHECK (source IS NOT NULL AND source = {source} \
-         AND batch_date IS NOT NULL AND batch_date >= date {from} AND batch_date < date {to});",
-        bound_constraint(name),
-    );
     let _ = write!(sql, "ANALYZE {table};");
     sql
 }
@@ -226,17 +229,19 @@ mod tests {
         let name = staging_name(&visits.name, 7);
         assert_eq!(
             create_staging(&visits, &name),
-            "CREATE TABLE \"pipeline_leaves\".\"visits_r7\" (\"visit id\" text NOT NULL, \"dose\" numeric(10,2), \
-             \"source\" text NOT NULL, \"batch_date\" date NOT NULL)"
+            "CREATE TABLE \"pipeline_leaves\".\"visits_r7\" (\"visit id\" text NOT NULL, \"dose\" numeric(10,2))"
         );
         assert_eq!(
             finish_staging(&visits, &name, &may_second()),
-            "ALTER TABLE \"pipeline_leaves\".\"visits_r7\" ADD CONSTRAINT \"visits_r7_pkey\" \
+            "ALTER TABLE \"pipeline_leaves\".\"visits_r7\" ADD COLUMN \"source\" text NOT NULL DEFAULT 'b', \
+             ADD COLUMN \"batch_date\" date NOT NULL DEFAULT '2023-05-02', ADD CONSTRAINT \"visits_r7_bound\" \
+             CHECK (source IS NOT NULL AND source = 'b' AND batch_date IS NOT NULL \
+             AND batch_date >= date '2023-05-02' AND batch_date < date '2023-05-03');\n\
+             ALTER TABLE \"pipeline_leaves\".\"visits_r7\" ALTER COLUMN \"source\" DROP DEFAULT, \
+             ALTER COLUMN \"batch_date\" DROP DEFAULT;\n\
+             ALTER TABLE \"pipeline_leaves\".\"visits_r7\" ADD CONSTRAINT \"visits_r7_pkey\" \
              PRIMARY KEY (\"visit id\", \"source\", \"batch_date\");\n\
              CREATE INDEX \"visits_r7_i1\" ON \"pipeline_leaves\".\"visits_r7\" (\"dose\", \"visit id\");\n\
-             ALTER TABLE \"pipeline_leaves\".\"visits_r7\" ADD CONSTRAINT \"visits_r7_bound\" CHECK (source IS NOT NULL \
-             AND source = 'b' AND batch_date IS NOT NULL AND batch_date >= date '2023-05-02' \
-             AND batch_date < date '2023-05-03');\n\
              ANALYZE \"pipeline_leaves\".\"visits_r7\";"
         );
     }

@@ -76,7 +76,7 @@ pub struct Summary {
     pub records: u64,
     /// `{records: {read, accepted, quarantined}, entities: {name: {produced, loaded, quarantined}}}`
     pub account: Value,
-    /// Stage to milliseconds; the warehouse adds its own (`copy`, `index`, `swap`).
+    /// Stage to milliseconds; the warehouse adds its `swap`.
     pub timings: BTreeMap<String, u64>,
 }
 

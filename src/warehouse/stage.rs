@@ -18,6 +18,7 @@ use super::error::db_error;
 use super::{failpoint, leaf, runs};
 use crate::error::{Error, Result};
 use crate::project::{Batch, Entity};
+use crate::timing::Spent;
 
 /// Bytes per message: large enough to forget its overhead, small enough to stay in a processor's cache.
 const CHUNK: usize = 256 * 1024;
@@ -29,6 +30,10 @@ pub struct StageCounter {
     pub rows: AtomicU64,
     /// Bytes sent to the database.
     pub bytes: AtomicU64,
+    /// Encoding rows.
+    pub encode: Spent,
+    /// Waiting until the server takes more.
+    pub wait: Spent,
     phase: AtomicU8,
 }
 
@@ -71,8 +76,7 @@ pub struct Staged {
     pub(super) run_id: i64,
     rows: u64,
     bytes: u64,
-    pub(super) copied: Duration,
-    pub(super) indexed: Duration,
+    indexed: Duration,
 }
 
 impl Staged {
@@ -87,6 +91,11 @@ impl Staged {
     /// As sent, in the binary format.
     pub fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// What its key, its indexes and its statistics took.
+    pub fn indexed(&self) -> Duration {
+        self.indexed
     }
 }
 
@@ -103,7 +112,6 @@ impl Claim {
         place: &(dyn Fn(u64) -> String + Sync),
         counter: &StageCounter,
     ) -> Result<Staged> {
-        let started = Instant::now();
         failpoint::hit(failpoint::BEFORE_COPY)?;
         let name = leaf::staging_name(&entity.name, self.run_id);
         let failed = |error: tokio_postgres::Error| db_error(format!("{} can't be staged", entity.name), &error);
@@ -121,15 +129,18 @@ impl Claim {
             .map_err(failed)?;
         let mut copy = Copy {
             entity,
-            batch: &self.batch,
             place,
             counter,
             sink: Box::pin(sink),
         };
         let bytes = copy.send_all(batches).await?;
-        let rows = copy.sink.as_mut().finish().await.map_err(failed)?;
+        let rows = counter
+            .wait
+            .waiting(copy.sink.as_mut().finish())
+            .await
+            .map_err(failed)?;
         failpoint::hit(failpoint::AFTER_COPY)?;
-        let copied = started.elapsed();
+        let copied = Instant::now();
 
         counter.enter(Phase::Indexing);
         let finish = leaf::finish_staging(entity, &name, &self.batch);
@@ -149,14 +160,13 @@ impl Claim {
         transaction.commit().await.map_err(failed)?;
         failpoint::hit(failpoint::AFTER_INDEX)?;
         counter.enter(Phase::Staged);
-        let indexed = started.elapsed().saturating_sub(copied);
+        let indexed = copied.elapsed();
         Ok(Staged {
             entity: entity.name.clone(),
             name,
             run_id: self.run_id,
             rows,
             bytes,
-            copied,
             indexed,
         })
     }
@@ -179,7 +189,6 @@ fn refused(entity: &Entity, batch: &Batch, error: &tokio_postgres::Error) -> Err
 /// The COPY of one stage. Dropped before its end, the server forgets what was sent.
 struct Copy<'a> {
     entity: &'a Entity,
-    batch: &'a Batch,
     place: &'a (dyn Fn(u64) -> String + Sync),
     counter: &'a StageCounter,
     sink: Pin<Box<CopyInSink<Bytes>>>,
@@ -198,9 +207,7 @@ impl Copy<'_> {
             let batch = batch?;
             let encoder = match &mut encoder {
                 Some(encoder) => encoder,
-                none => none.insert(
-                    Encoder::new(self.entity, self.batch, &batch.schema()).map_err(|reason| self.misfit(&reason))?,
-                ),
+                none => none.insert(Encoder::new(self.entity, &batch.schema()).map_err(|reason| self.misfit(&reason))?),
             };
             let mut rows = encoder.bind(&batch).map_err(|reason| self.misfit(&reason))?;
             while self.encode(&mut rows, &mut out)? {
@@ -215,7 +222,8 @@ impl Copy<'_> {
 
     fn encode(&self, rows: &mut Rows<'_>, out: &mut BytesMut) -> Result<bool> {
         let before = rows.written();
-        let more = rows.write(out, CHUNK).map_err(|error| self.unencodable(&error))?;
+        let more = self.counter.encode.on(|| rows.write(out, CHUNK));
+        let more = more.map_err(|error| self.unencodable(&error))?;
         self.counter
             .rows
             .fetch_add((rows.written() - before) as u64, Ordering::Relaxed);
@@ -224,7 +232,7 @@ impl Copy<'_> {
 
     async fn send(&mut self, chunk: Bytes) -> Result<u64> {
         let length = chunk.len() as u64;
-        let sent = self.sink.feed(chunk).await;
+        let sent = self.counter.wait.waiting(self.sink.feed(chunk)).await;
         sent.map_err(|error| db_error(format!("{} can't be copied", self.entity.name), &error))?;
         self.counter.bytes.fetch_add(length, Ordering::Relaxed);
         Ok(length)

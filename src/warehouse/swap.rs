@@ -55,13 +55,10 @@ impl Claim {
         client: &mut Client,
         entities: &[Entity],
         staged: Vec<Staged>,
-        mut summary: Summary,
+        summary: Summary,
         stop: &CancellationToken,
     ) -> Result<Committed> {
         let started = Instant::now();
-        let longest = |of: fn(&Staged) -> Duration| staged.iter().map(of).max().unwrap_or_default();
-        summary.time("copy", longest(|staged| staged.copied));
-        summary.time("index", longest(|staged| staged.indexed));
         let count = |staged: &Staged| Count {
             rows: staged.rows(),
             bytes: staged.bytes(),

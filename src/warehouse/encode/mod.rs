@@ -28,7 +28,7 @@ use arrow::datatypes::{DataType, Schema, UInt64Type};
 use bytes::{BufMut, BytesMut};
 
 use super::ddl::type_name;
-use crate::project::{Batch, Entity};
+use crate::project::Entity;
 
 use cells::Cells;
 use codec::Codec;
@@ -63,8 +63,6 @@ impl std::error::Error for EncodeError {}
 #[derive(Debug)]
 pub struct Encoder {
     columns: Vec<Column>,
-    /// `source` and `batch_date`, the same in each row, encoded in advance.
-    tail: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -89,7 +87,7 @@ pub struct Rows<'a> {
 impl Encoder {
     /// For batches with the entity's columns in the contract's order; the record number may follow as a last column of
     /// type UInt64. The error says which column is missing or can't be encoded.
-    pub fn new(entity: &Entity, batch: &Batch, schema: &Schema) -> Result<Self, String> {
+    pub fn new(entity: &Entity, schema: &Schema) -> Result<Self, String> {
         let columns = entity.columns.iter().enumerate().map(|(at, column)| {
             let field = schema.fields().get(at).filter(|field| field.name() == &column.name);
             let field = field.ok_or_else(|| format!("column {} is missing at position {}", column.name, at + 1))?;
@@ -110,8 +108,7 @@ impl Encoder {
             })
         });
         let columns = columns.collect::<Result<Vec<_>, String>>()?;
-        let tail = tail(batch).map_err(|reason| format!("the batch {batch} has {reason}"))?;
-        Ok(Self { columns, tail })
+        Ok(Self { columns })
     }
 
     /// Makes a batch ready for writing; the error tells of a batch of another shape than the encoder was made for.
@@ -123,7 +120,7 @@ impl Encoder {
                 self.columns.len()
             ));
         }
-        let mut room = batch.num_rows() * (2 + self.tail.len());
+        let mut room = 2 * batch.num_rows();
         let mut cells = Vec::with_capacity(self.columns.len());
         for (column, array) in self.columns.iter().zip(batch.columns()) {
             if array.data_type() != &column.arrow {
@@ -155,7 +152,7 @@ impl Encoder {
 
     fn column_count(&self) -> i16 {
         // A PostgreSQL table has at most 1600 columns; the contract was checked against one.
-        i16::try_from(self.columns.len() + 2).unwrap_or(i16::MAX)
+        i16::try_from(self.columns.len()).unwrap_or(i16::MAX)
     }
 }
 
@@ -177,7 +174,6 @@ impl Rows<'_> {
                     return Err(self.error(column, reason));
                 }
             }
-            out.extend_from_slice(&self.encoder.tail);
             self.next += 1;
         }
         Ok(false)
@@ -209,18 +205,4 @@ fn put(column: &Column, cells: &Cells, out: &mut BytesMut, row: usize) -> Result
     }
     out.put_i32(-1);
     Ok(())
-}
-
-fn tail(batch: &Batch) -> Result<Vec<u8>, Cow<'static, str>> {
-    let mut tail = BytesMut::new();
-    if batch.source.contains('\0') {
-        return Err("a NUL character in its source".into());
-    }
-    texts::put_bytes(&mut tail, &[], batch.source.as_bytes())?;
-    let days = batch
-        .date
-        .signed_duration_since(chrono::NaiveDate::default())
-        .num_days();
-    texts::put_bytes(&mut tail, &[], &time::date(days)?.to_be_bytes())?;
-    Ok(tail.to_vec())
 }

@@ -100,12 +100,7 @@ async fn the_history_tells_what_ran() {
         assert_eq!(run.files.as_ref().unwrap()[0]["path"], "file.json");
         assert_eq!(run.counts.as_ref().unwrap()["patients"]["rows"], 1);
         let timings = run.timings.as_ref().unwrap().as_object().unwrap();
-        assert!(
-            ["copy", "index", "swap"]
-                .iter()
-                .all(|stage| timings.contains_key(*stage)),
-            "{timings:?}"
-        );
+        assert!(timings.contains_key("swap"), "{timings:?}");
         assert!(run.finished_at.is_some());
         let filter = Filter {
             source: Some("source_b".to_owned()),

@@ -47,7 +47,7 @@ fn encoding() {
     ];
     let contract: Vec<_> = columns.iter().map(|(name, pg, _)| (*name, *pg, true)).collect();
     let batch = RecordBatch::try_from_iter(columns.into_iter().map(|(name, _, array)| (name, array))).unwrap();
-    let encoder = Encoder::new(&entity(&contract), &day(2), &batch.schema()).unwrap();
+    let encoder = Encoder::new(&entity(&contract), &batch.schema()).unwrap();
     let (started, mut bytes, mut out) = (Instant::now(), 0, BytesMut::new());
     while started.elapsed() < Duration::from_secs(2) {
         let mut rows = encoder.bind(&batch).unwrap();
