@@ -18,6 +18,7 @@ pub mod project;
 pub mod quality;
 pub mod report;
 pub mod run;
+pub mod timing;
 pub mod transform;
 pub mod warehouse;
 pub mod workspace;

@@ -9,6 +9,7 @@ use crate::report;
 use crate::run::{self, Options, Selection};
 
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(super) struct Arguments {
     /// A source, by name or alias; may be given several times
     #[arg(long, value_name = "NAME", required_unless_present = "all_sources")]
@@ -34,6 +35,9 @@ pub(super) struct Arguments {
     /// Memory that sorts, joins and aggregates may use before they spill, such as 256MB or 2GB
     #[arg(long, value_name = "SIZE", value_parser = size, default_value = "256MB")]
     memory: usize,
+    /// Show how long each stage of each batch worked or waited
+    #[arg(long)]
+    timings: bool,
     /// Start no further batch after one has failed
     #[arg(long)]
     fail_fast: bool,
@@ -45,6 +49,7 @@ pub(super) struct Arguments {
 pub(super) async fn execute(global: &Global, arguments: Arguments) -> Result<u8> {
     let json = global.json()?;
     let project = global.project()?;
+    let timings = arguments.timings;
     let sources = if arguments.all_sources {
         None
     } else {
@@ -63,7 +68,7 @@ pub(super) async fn execute(global: &Global, arguments: Arguments) -> Result<u8>
     report::resolved(&batches);
     let database = global.database(&project.root)?;
     let outcome = run::run(project, database, batches, options, report::progress()).await?;
-    Ok(report::outcome(&outcome, json))
+    Ok(report::outcome(&outcome, timings, json))
 }
 
 /// Bytes, from `256MB`, `2GB`, `64MiB` or a bare number.

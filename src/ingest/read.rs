@@ -4,6 +4,7 @@
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use arrow::array::RecordBatch;
 use futures::future::ready;
@@ -25,6 +26,7 @@ use super::{RecordError, parquet};
 use crate::error::{Error, Result};
 use crate::mask::Unmasked;
 use crate::project::{Compression, Format, Input, OnEmpty, OnMalformed, OnUnknownField, Source};
+use crate::timing::Spent;
 
 /// Chunks that wait between the reading thread and the decoding tasks.
 const WAITING: usize = 2;
@@ -191,12 +193,21 @@ impl Reading {
 
     /// Splits all files, on a thread of its own; ends early when nobody listens.
     fn split_files(&self, runtime: &Handle, stop: &CancellationToken, chunks: &mpsc::Sender<Result<Chunk>>) {
+        let (begun, waited) = (Instant::now(), Spent::default());
+        self.split_all(runtime, stop, &|chunk| {
+            waited.on(|| chunks.blocking_send(chunk)).is_ok()
+        });
+        self.stats.split.add(begun.elapsed().saturating_sub(waited.get()));
+    }
+
+    /// `send` tells whether anybody still listens.
+    fn split_all(&self, runtime: &Handle, stop: &CancellationToken, send: &dyn Fn(Result<Chunk>) -> bool) {
         for (index, (file, place)) in self.listing.files().iter().zip(self.listing.places.iter()).enumerate() {
             let opened = ByteSource::open(file, place, self.input.compression, runtime, stop.clone(), &self.stats);
             let split = opened.map_err(Stopped::Source).and_then(|mut source| {
                 split(index, &mut source, self.scanner().as_mut(), &mut |chunk| {
                     self.stats.read.fetch_add(chunk.records.len() as u64, Ordering::Relaxed);
-                    if chunks.blocking_send(Ok(chunk)).is_ok() {
+                    if send(Ok(chunk)) {
                         ControlFlow::Continue(())
                     } else {
                         ControlFlow::Break(())
@@ -213,7 +224,7 @@ impl Reading {
                 }
             };
             // A failed send means that nobody listens any more.
-            let _ = chunks.blocking_send(Err(error));
+            send(Err(error));
             return;
         }
     }
@@ -261,7 +272,10 @@ fn decode_text(reading: &Arc<Reading>, parallelism: usize) -> BoxStream<'static,
                 let reading = Arc::clone(&reading);
                 async move {
                     let chunk = chunk?;
-                    let decode = move || reading.decoding.decode(&chunk, &reading.listing.files()[chunk.file]);
+                    let decode = move || {
+                        let file = &reading.listing.files()[chunk.file];
+                        reading.stats.decode.on(|| reading.decoding.decode(&chunk, file))
+                    };
                     tokio::task::spawn_blocking(decode)
                         .await
                         .map_err(|error| stopped(&error))?

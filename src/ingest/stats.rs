@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, PoisonError};
 
 use super::RecordError;
+use crate::timing::Spent;
 
 /// Counters of one read; shared with whoever shows progress while it goes on.
 #[derive(Debug, Default)]
@@ -15,6 +16,10 @@ pub struct ReadStats {
     pub records: AtomicU64,
     /// Bytes of input read, as they lie in the files (compressed where those are).
     pub bytes: AtomicU64,
+    /// Reading, decompressing and finding records.
+    pub split: Spent,
+    /// Decoding records into columns.
+    pub decode: Spent,
     unknown: Mutex<BTreeMap<String, u64>>,
     refused: Mutex<Vec<RecordError>>,
 }

@@ -27,7 +27,7 @@ use crate::project::{Project, Source};
 use crate::transform::{Engine, Limits, Prepared, SOURCE_TABLE};
 use fields::Fields;
 use plan::Tables;
-use shape::{Atom, Deps};
+use shape::{Atom, Deps, Relation};
 
 /// An engine that is good for planning alone.
 pub fn engine() -> Result<Engine> {
@@ -61,6 +61,28 @@ pub async fn of_project(engine: &Engine, project: &Project) -> Result<ProjectLin
     Ok(lineage)
 }
 
+/// The paths of the fields that a transform uses in any way, such as `visits[].date`; `visits[]` is the list's length.
+///
+/// # Errors
+/// The plan can't be read.
+pub fn used(source: &Source, transform: &Prepared) -> Result<BTreeSet<String>> {
+    let (_, table) = Fields::of(source);
+    let tables = Tables::from([(SOURCE_TABLE.to_owned(), table)]);
+    let relation = analyzed(transform, &tables)?;
+    let deps = relation.all().and(&relation.order);
+    let paths = deps.iter().filter_map(|(atom, _)| match atom {
+        Atom::Field(path) => Some(path.clone()),
+        Atom::Rows(_) | Atom::Date | Atom::Source => None,
+    });
+    Ok(paths.collect())
+}
+
+fn analyzed(transform: &Prepared, tables: &Tables) -> Result<Relation> {
+    plan::analyze(transform.transform(), tables).map_err(|e| {
+        Error::project(format!("{}: its lineage can't be told", transform.path.display())).cause(e.strip_backtrace())
+    })
+}
+
 fn of_source(project: &Project, source: &Source, prepared: &[Prepared], lineage: &mut ProjectLineage) -> Result<()> {
     let (fields, table) = Fields::of(source);
     let tables = Tables::from([(SOURCE_TABLE.to_owned(), table)]);
@@ -75,10 +97,7 @@ fn of_source(project: &Project, source: &Source, prepared: &[Prepared], lineage:
     }
     for transform in prepared {
         let entity = project.entity(&transform.entity)?;
-        let relation = plan::analyze(transform.transform(), &tables).map_err(|e| {
-            Error::project(format!("{}: its lineage can't be told", transform.path.display()))
-                .cause(e.strip_backtrace())
-        })?;
+        let relation = analyzed(transform, &tables)?;
         let mut push = |column: &str, deps: &Deps, batch_date: Option<Dependence>| {
             lineage.entities.push(Lineage {
                 entity: entity.name.clone(),

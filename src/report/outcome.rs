@@ -1,6 +1,7 @@
 //! What a run came to: the table and the JSON of its batches, and the errors of those that failed.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -29,7 +30,7 @@ pub fn resolved(batches: &[Batch]) {
 }
 
 /// Prints the outcome; returns the exit code.
-pub fn outcome(outcome: &Outcome, as_json: bool) -> u8 {
+pub fn outcome(outcome: &Outcome, timings: bool, as_json: bool) -> u8 {
     for batch in &outcome.batches {
         if let Some(error) = &batch.error {
             message(&format!(
@@ -49,7 +50,30 @@ pub fn outcome(outcome: &Outcome, as_json: bool) -> u8 {
     } else {
         as_table(outcome)
     });
+    if timings && !as_json {
+        for batch in outcome.batches.iter().filter(|batch| !batch.times.is_empty()) {
+            data(&format!("\n{}", times_table(batch)));
+        }
+    }
     outcome.exit_code()
+}
+
+/// Seconds per stage, for the batch and for each entity.
+fn times_table(batch: &BatchOutcome) -> String {
+    let name = batch.batch.to_string();
+    let mut header = vec![name.as_str(), "seconds"];
+    header.extend(batch.entities.iter().map(|e| e.entity.as_str()));
+    let mut table = table(&header, &(1..header.len()).collect::<Vec<_>>());
+    let seconds = |time: Duration| format!("{:.2}", time.as_secs_f64());
+    for (stage, time) in &batch.times {
+        let mut row = vec![stage.replace('_', " "), seconds(*time)];
+        row.extend(batch.entities.iter().map(|entity| {
+            let of_entity = entity.times.iter().find(|(own, _)| own == stage);
+            of_entity.map_or_else(String::new, |(_, time)| seconds(*time))
+        }));
+        table.add_row(row);
+    }
+    lines(&table)
 }
 
 /// What checks warn of.
@@ -185,7 +209,7 @@ fn batch_value(batch: &BatchOutcome) -> Value {
         "warnings": batch.warnings,
         "entities": entities.collect::<serde_json::Map<_, _>>(),
         "files": batch.files.iter().map(|f| json!({"path": f.path, "size": f.size})).collect::<Vec<_>>(),
-        "timings_ms": batch.timings.iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),
+        "timings_ms": millis(&batch.times),
         "seconds": batch.elapsed.as_secs_f64(),
         "error": batch.error.as_ref().map(error_value),
     })
@@ -198,7 +222,16 @@ fn entity_value(entity: &EntityOutcome) -> Value {
         "produced": entity.produced,
         "quarantined": entity.refused(),
         "warnings": entity.warnings,
+        "timings_ms": millis(&entity.times),
     })
+}
+
+fn millis(times: &[(&'static str, Duration)]) -> Value {
+    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let entries = times
+        .iter()
+        .map(|(stage, time)| ((*stage).to_owned(), millis(*time).into()));
+    Value::Object(entries.collect())
 }
 
 /// An error for machines.

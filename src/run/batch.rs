@@ -19,6 +19,7 @@ use super::stage::{Passed, Stage};
 use crate::error::{Error, Kind, Result};
 use crate::ingest::{self, InputFile, Listing, ReadStats};
 use crate::project::{Batch, Project, Source};
+use crate::timing::Spent;
 use crate::warehouse::quarantine::Entry;
 use crate::warehouse::runs::{Action, Failure, RunRecord, Summary};
 use crate::warehouse::{Claim, Lease, StageCounter, Warehouse, orphans};
@@ -59,6 +60,8 @@ pub struct EntityOutcome {
     pub produced: u64,
     /// Rows that break a check which only warns, by check.
     pub warnings: BTreeMap<String, u64>,
+    /// Stage and the time that it worked or waited for this entity, in the order of the way.
+    pub times: Vec<(&'static str, Duration)>,
 }
 
 impl EntityOutcome {
@@ -79,8 +82,9 @@ pub struct BatchOutcome {
     pub entities: Vec<EntityOutcome>,
     /// What checks of the whole batch only warn of.
     pub warnings: Vec<String>,
-    /// Stage and milliseconds, in the order of the way.
-    pub timings: Vec<(String, u64)>,
+    /// Stage and the time that it took, in the order of the way. Stages run side by side, and those of an entity are
+    /// summed over all of them: only `list`, `claim`, `stage`, `verify` and `swap` add up to what the batch took.
+    pub times: Vec<(&'static str, Duration)>,
     pub elapsed: Duration,
     pub error: Option<Error>,
 }
@@ -95,7 +99,7 @@ impl BatchOutcome {
             files: Vec::new(),
             entities: Vec::new(),
             warnings: Vec::new(),
-            timings: Vec::new(),
+            times: Vec::new(),
             elapsed: Duration::ZERO,
             error: None,
         }
@@ -229,7 +233,9 @@ impl Worker {
         let run_id = claim.run_id();
 
         let stats = Arc::new(ReadStats::default());
-        let passed = Arc::clone(&self).stage(source, batch, &listing, &claim, &stats).await;
+        let masking = Arc::new(Spent::default());
+        let passed = Arc::clone(&self);
+        let passed = passed.stage(source, batch, &listing, &claim, &stats, &masking).await;
         clock.lap("stage");
         // All tasks have ended, so this is the only holder left.
         let claim = Arc::into_inner(claim).ok_or_else(internal)?;
@@ -254,6 +260,7 @@ impl Worker {
                 bytes: one.staged.bytes(),
                 produced: one.screened.produced,
                 warnings: one.screened.warnings.clone(),
+                times: std::mem::take(&mut one.times),
             });
             refusals.extend(std::mem::take(&mut one.screened.refusals));
         }
@@ -272,12 +279,21 @@ impl Worker {
                 return Ok(self.failed(claim, error).await);
             }
         };
-        clock.lap("check");
-        let summary = Summary {
+        clock.lap("verify");
+        clock.add("read", stats.split.get());
+        clock.add("parse", stats.decode.get());
+        clock.add("mask", masking.get());
+        for (stage, spent) in entities.iter().flat_map(|entity| &entity.times) {
+            clock.add(stage, *spent);
+        }
+        let mut summary = Summary {
             records: records.read(),
             account: account::value(records, &entities),
-            timings: clock.laps.iter().cloned().collect(),
+            ..Summary::default()
         };
+        for (stage, took) in &clock.laps {
+            summary.time(stage, *took);
+        }
         let staged = passed.into_iter().map(|one| one.staged).collect();
         let committed = claim
             .swap(&mut connection, &self.project.entities, staged, summary, &self.stop)
@@ -293,7 +309,7 @@ impl Worker {
             files: listing.files().to_vec(),
             entities,
             warnings,
-            timings: clock.laps,
+            times: clock.laps,
             ..BatchOutcome::not_started(batch.clone())
         })
     }
@@ -334,12 +350,14 @@ impl Worker {
         listing: &Listing,
         claim: &Arc<Claim>,
         stats: &Arc<ReadStats>,
+        masking: &Arc<Spent>,
     ) -> Result<Vec<Passed>> {
-        let plans = self.plans.by_source.get(&source.name).map_or(&[][..], Vec::as_slice);
+        let input_bytes = listing.files().iter().map(|f| f.size).sum();
+        let plans = self.plans.of(&self.project, source, input_bytes).await;
         let counters: Vec<Arc<StageCounter>> = plans.iter().map(|_| Arc::default()).collect();
         self.observer.started(Activity {
             batch: batch.clone(),
-            input_bytes: listing.files().iter().map(|f| f.size).sum(),
+            input_bytes,
             read: Arc::clone(stats),
             entities: plans
                 .iter()
@@ -356,16 +374,17 @@ impl Worker {
             stats,
             plans,
             masks: self.masks.of(source, batch)?,
+            masking: Arc::clone(masking),
             counters: &counters,
         };
         stage.run().await
     }
 }
 
-/// Milliseconds per stage.
+/// The time of each stage.
 struct Clock {
     last: Instant,
-    laps: Vec<(String, u64)>,
+    laps: Vec<(&'static str, Duration)>,
 }
 
 impl Clock {
@@ -376,11 +395,18 @@ impl Clock {
         }
     }
 
-    fn lap(&mut self, stage: &str) {
+    fn lap(&mut self, stage: &'static str) {
         let elapsed = self.last.elapsed();
         self.last = Instant::now();
-        self.laps
-            .push((stage.to_owned(), u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)));
+        self.laps.push((stage, elapsed));
+    }
+
+    /// Time that goes on within a lap.
+    fn add(&mut self, stage: &'static str, spent: Duration) {
+        match self.laps.iter_mut().find(|(known, _)| *known == stage) {
+            Some((_, sum)) => *sum += spent,
+            None => self.laps.push((stage, spent)),
+        }
     }
 }
 

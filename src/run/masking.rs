@@ -14,6 +14,7 @@ use super::schedule::internal;
 use crate::error::Result;
 use crate::mask::{self, KEY_FILE, MaskKey, Masked, Masks, Unmasked};
 use crate::project::{Batch, Profile, Project, Source};
+use crate::timing::Spent;
 
 /// The masks of the sources that an invocation reads.
 pub(super) struct AllMasks {
@@ -83,22 +84,23 @@ fn load_key(embedded: bool, root: &Path, observer: &dyn Observer) -> Result<Mask
     Ok(loaded.key)
 }
 
-/// Masks a stream of records, in order, on up to `parallelism` cores.
+/// Masks a stream of records, in order, on up to `parallelism` cores; `spent` is the time that it takes.
 pub(super) fn masked(
     records: BoxStream<'static, Result<Unmasked>>,
     masks: Arc<Masks>,
     parallelism: usize,
+    spent: Arc<Spent>,
 ) -> BoxStream<'static, Result<Masked>> {
     if masks.is_idle() {
         return records.map(move |batch| masks.apply(batch?)).boxed();
     }
     records
         .map(move |batch| {
-            let masks = Arc::clone(&masks);
+            let (masks, spent) = (Arc::clone(&masks), Arc::clone(&spent));
             async move {
                 let batch = batch?;
                 // A panic's message may hold a value, so it is not repeated.
-                tokio::task::spawn_blocking(move || masks.apply(batch))
+                tokio::task::spawn_blocking(move || spent.on(|| masks.apply(batch)))
                     .await
                     .unwrap_or_else(|_| Err(internal()))
             }

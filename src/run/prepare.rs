@@ -3,15 +3,50 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use tokio::sync::OnceCell;
+
 use crate::error::{Error, Result};
-use crate::project::Project;
+use crate::lineage;
+use crate::project::{Project, Source};
 use crate::transform::{Engine, Limits, Prepared};
 use crate::warehouse::{self, Database, Warehouse, checks, contract, migrate, views};
 
 /// The engine and each source's planned transforms.
 pub(super) struct Plans {
     pub engine: Engine,
-    pub by_source: HashMap<String, Vec<Prepared>>,
+    by_source: HashMap<String, SourcePlans>,
+}
+
+struct SourcePlans {
+    full: Vec<Prepared>,
+    /// The same over no more of the records than they use; made for the first input that is worth it.
+    narrow: OnceCell<Vec<Prepared>>,
+}
+
+/// Bytes of input that cost as much as planning again.
+const WORTH_NARROWING: u64 = 1 << 20;
+
+impl Plans {
+    /// The transforms of a source, for an input of so many bytes.
+    pub(super) async fn of(&self, project: &Project, source: &Source, bytes: u64) -> &[Prepared] {
+        let Some(plans) = self.by_source.get(&source.name) else {
+            return &[];
+        };
+        if bytes < WORTH_NARROWING {
+            return &plans.full;
+        }
+        let narrow = plans.narrow.get_or_init(|| async {
+            let mut narrow = Vec::with_capacity(plans.full.len());
+            for full in &plans.full {
+                narrow.push(match lineage::used(source, full) {
+                    Ok(used) => self.engine.narrow(project, source, full, &used).await,
+                    Err(_) => full.clone(),
+                });
+            }
+            narrow
+        });
+        narrow.await
+    }
 }
 
 /// Plans the transforms of the named sources.
@@ -28,7 +63,11 @@ pub(super) async fn plans<'a>(
     for name in sources.collect::<BTreeSet<_>>() {
         match engine.prepare(project, project.source(name)?, warehouse::accepts).await {
             Ok(prepared) => {
-                by_source.insert(name.to_owned(), prepared);
+                let plans = SourcePlans {
+                    full: prepared,
+                    narrow: OnceCell::new(),
+                };
+                by_source.insert(name.to_owned(), plans);
             }
             // What is wrong with a contract's check is so for every source.
             Err(found) => found.into_iter().for_each(|problem| {
@@ -99,7 +138,7 @@ pub async fn check(project: &Project) -> Result<Checked> {
     Ok(Checked {
         sources: project.sources.len(),
         entities: project.entities.len(),
-        transforms: plans.by_source.values().map(Vec::len).sum(),
+        transforms: plans.by_source.values().map(|plans| plans.full.len()).sum(),
         migrations,
         views: project.views.len(),
     })

@@ -2,6 +2,7 @@
 //! through its entity's checks. Where a refused row has dependants in another entity, that one is staged again.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::BoxStream;
@@ -15,7 +16,8 @@ use crate::ingest::{Listing, ReadStats};
 use crate::mask::{Masked, Masks};
 use crate::project::{Batch, Rule, Severity, Source};
 use crate::quality::{Deny, Key, Keys, Screen, Screened};
-use crate::transform::{Feed, Prepared, broadcast};
+use crate::timing::Spent;
+use crate::transform::{Execution, Feed, Prepared, broadcast};
 use crate::warehouse::{Claim, Connection, StageCounter, Staged};
 
 /// One entity's rows, staged.
@@ -24,6 +26,7 @@ pub(super) struct Passed {
     index: usize,
     pub staged: Staged,
     pub screened: Screened,
+    pub times: Vec<(&'static str, Duration)>,
 }
 
 /// The staging of one batch.
@@ -36,6 +39,8 @@ pub(super) struct Stage<'a> {
     pub stats: &'a Arc<ReadStats>,
     pub plans: &'a [Prepared],
     pub masks: Arc<Masks>,
+    /// Time spent in masks.
+    pub masking: Arc<Spent>,
     pub counters: &'a [Arc<StageCounter>],
 }
 
@@ -130,13 +135,15 @@ impl Stage<'_> {
         let counter = Arc::clone(&self.counters[index]);
         let children = self.children(&plan.entity);
         async move {
-            let rows = worker.plans.engine.execute(&plan, &batch, feed).await?;
+            let Execution { rows, effort } = worker.plans.engine.execute(&plan, &batch, feed).await?;
             let entity = worker.project.entity(&plan.entity)?;
             let place = |record: u64| listing.place(record);
             let screen = Mutex::new(Screen::new(entity, &plan.guards, children, deny));
+            let checking = Spent::default();
             let accepted = rows.map(|rows| {
                 let mut screen = screen.lock().unwrap_or_else(PoisonError::into_inner);
-                screen.pass(&rows?, &place)
+                let rows = rows?;
+                checking.on(|| screen.pass(&rows, &place))
             });
             let staged = claim.stage(&mut connection, entity, accepted, &place, &counter).await?;
             let screened = screen.into_inner().unwrap_or_else(PoisonError::into_inner).finish()?;
@@ -144,10 +151,20 @@ impl Stage<'_> {
                 let counts = format!("{} accepted, {} staged", screened.accepted(), staged.rows());
                 return Err(Error::batch(format!("the account of {} does not add up", entity.name)).cause(counts));
             }
+            let (transform, sort) = effort.spent();
+            let times = vec![
+                ("transform", transform),
+                ("sort", sort),
+                ("check", checking.get()),
+                ("encode", counter.encode.get()),
+                ("copy_wait", counter.wait.get()),
+                ("index", staged.indexed()),
+            ];
             Ok(Some(Passed {
                 index,
                 staged,
                 screened,
+                times,
             }))
         }
     }
@@ -280,14 +297,15 @@ impl Stage<'_> {
     fn read(&self, stats: &Arc<ReadStats>) -> BoxStream<'static, Result<Masked>> {
         let cores = self.worker.cores;
         let records = self.listing.read(self.source, cores, Arc::clone(stats));
-        masked(records, Arc::clone(&self.masks), cores)
+        masked(records, Arc::clone(&self.masks), cores, Arc::clone(&self.masking))
     }
 
     fn own_feed(&self) -> Arc<Feed> {
         let (listing, source, cores) = (self.listing.clone(), self.source.clone(), self.worker.cores);
-        let masks = Arc::clone(&self.masks);
+        let (masks, masking) = (Arc::clone(&self.masks), Arc::clone(&self.masking));
         Feed::own(masks.output_schema(), move || {
-            masked(listing.read(&source, cores, Arc::default()), Arc::clone(&masks), cores)
+            let records = listing.read(&source, cores, Arc::default());
+            masked(records, Arc::clone(&masks), cores, Arc::clone(&masking))
         })
     }
 }

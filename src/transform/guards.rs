@@ -8,6 +8,7 @@ use datafusion::functions_window::expr_fn::row_number;
 use datafusion::logical_expr::{Expr, ExprFunctionExt, ExprSchemable, LogicalPlan, LogicalPlanBuilder, lit};
 
 use super::failure;
+use super::ordinal::ordinal;
 use crate::error::Diagnostic;
 use crate::project::{Check, Entity, Rule, Severity};
 use datafusion::arrow::datatypes::DataType;
@@ -63,13 +64,16 @@ pub(super) fn add<'a>(
 
 fn extend(plan: LogicalPlan, entity: &Entity, columns: Vec<Column>) -> Result<LogicalPlan, DataFusionError> {
     let unique = columns.iter().any(|column| matches!(column, Column::Unique(_)));
-    if columns.is_empty() && entity.key.is_empty() {
+    let order = order(entity, plan.schema());
+    if columns.is_empty() && order.is_empty() {
         return Ok(plan);
     }
+    let keyed = !entity.key.is_empty();
     let mut output: Vec<Expr> = plan.schema().columns().into_iter().map(Expr::Column).collect();
     let mut builder = LogicalPlanBuilder::from(plan);
-    if unique || !entity.key.is_empty() {
-        builder = builder.window([row_number().alias(ROW_COLUMN)])?;
+    if unique || keyed {
+        let numbered = output.iter().cloned().chain([ordinal().alias(ROW_COLUMN)]);
+        builder = builder.project(numbered.collect::<Vec<_>>())?;
     }
     for (at, column) in columns.into_iter().enumerate() {
         let name = format!("_check_{at}");
@@ -89,14 +93,16 @@ fn extend(plan: LogicalPlan, entity: &Entity, columns: Vec<Column>) -> Result<Lo
         };
         output.push(holds.alias(name));
     }
-    let sorted = !entity.key.is_empty();
-    if sorted {
+    if keyed {
         output.push(col(ROW_COLUMN));
     }
     builder = builder.project(output)?;
-    if sorted {
-        let by = entity.key.iter().map(String::as_str).chain([ROW_COLUMN]);
-        builder = builder.sort(by.map(|name| col(name).sort(true, true)))?;
+    if !order.is_empty() {
+        let by = order.into_iter().chain(keyed.then_some(ROW_COLUMN));
+        // As PostgreSQL's indexes have it.
+        builder = builder.sort(by.map(|name| col(name).sort(true, false)))?;
+    }
+    if keyed {
         let without: Vec<Expr> = builder.schema().columns().into_iter().map(Expr::Column).collect();
         builder = builder.project(
             without
@@ -105,6 +111,18 @@ fn extend(plan: LogicalPlan, entity: &Entity, columns: Vec<Column>) -> Result<Lo
         )?;
     }
     builder.build()
+}
+
+/// The columns by which the rows are sorted: the key's, for what is decided between rows with the same key; else those
+/// of the widest index, for an index over rows in its order costs the server a third (docs/performance.md).
+fn order<'a>(entity: &'a Entity, schema: &DFSchema) -> Vec<&'a str> {
+    if !entity.key.is_empty() {
+        return entity.key.iter().map(String::as_str).collect();
+    }
+    let widest = entity.indexes.iter().rev().max_by_key(|index| index.columns.len());
+    let columns = widest.into_iter().flat_map(|index| &index.columns).map(String::as_str);
+    let sortable = |name: &&str| data_type(schema, name).is_ok_and(|arrow| !arrow.is_nested() && !arrow.is_null());
+    columns.take_while(sortable).collect()
 }
 
 /// What a guard's column is made of.

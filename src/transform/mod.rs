@@ -8,13 +8,15 @@ mod failure;
 mod feed;
 mod functions;
 mod guards;
+mod narrow;
+mod ordinal;
 mod plan;
 mod record;
 mod session;
 
 pub use feed::{Broadcast, Feed, broadcast};
 pub use guards::Guard;
-pub use plan::{Accepts, Prepared};
+pub use plan::{Accepts, Effort, Execution, Prepared};
 pub(crate) use session::SOURCE_TABLE;
 pub use session::{Engine, Limits};
 

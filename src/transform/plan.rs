@@ -1,8 +1,10 @@
 //! From a SQL file to a plan that is known to fit its entity: parsed, planned, checked against the
 //! contract, and carrying `_record`. Planned once per source; bound to each batch's date and input.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use datafusion::arrow::datatypes::{DataType, Schema, SchemaRef};
 use datafusion::arrow::record_batch::RecordBatch;
@@ -14,7 +16,9 @@ use datafusion::error::DataFusionError;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::logical_plan::{Projection, TableScanBuilder};
 use datafusion::logical_expr::{Expr, LogicalPlan, lit};
-use datafusion::physical_plan::execute_stream;
+use datafusion::physical_plan::sorts::sort::SortExec;
+use datafusion::physical_plan::streaming::PartitionStream;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::sql::sqlparser::ast::Query;
 use futures::StreamExt;
 use futures::stream::BoxStream;
@@ -22,6 +26,7 @@ use futures::stream::BoxStream;
 use super::failure::{self, Span, locate, planning, running};
 use super::feed::Feed;
 use super::guards::{self, Guard};
+use super::narrow::{self, Narrowed};
 use super::session::Engine;
 use super::{ast, record};
 use crate::error::{Diagnostic, Error, Result};
@@ -47,6 +52,8 @@ pub struct Prepared {
     /// The entity's columns in the contract's order, then `_record`, then a Boolean per guard; sorted by the key;
     /// `$date` and `$source` still open.
     plan: LogicalPlan,
+    /// What the plan reads of `source`, `_record` included.
+    input: SchemaRef,
 }
 
 impl Engine {
@@ -88,35 +95,101 @@ impl Engine {
         }
     }
 
+    /// Plans a transform again over those fields of `source` alone that it uses, by their paths, such as
+    /// `visits[].date`. Where it mentions others, it stays as it was.
+    pub async fn narrow(
+        &self,
+        project: &Project,
+        source: &Source,
+        prepared: &Prepared,
+        used: &BTreeSet<String>,
+    ) -> Prepared {
+        let input = narrow::schema(&prepared.input, used);
+        let again = self.again(project, source, prepared, &input).await;
+        again.unwrap_or_else(|| prepared.clone())
+    }
+
+    async fn again(
+        &self,
+        project: &Project,
+        source: &Source,
+        prepared: &Prepared,
+        input: &SchemaRef,
+    ) -> Option<Prepared> {
+        if *input == prepared.input {
+            return None;
+        }
+        let session = self.session(without_record(input)).ok()?;
+        let planner = Planner {
+            session: &session,
+            full: input,
+            source,
+            transform: source.transforms.iter().find(|t| t.entity == prepared.entity)?,
+            entity: project.entity(&prepared.entity).ok()?,
+            // The types were accepted before.
+            accepts: |_, _| Ok(()),
+        };
+        let again = planner.plan().await.ok()?;
+        let same = again.plan.schema().as_arrow() == prepared.plan.schema().as_arrow() && again.scans == prepared.scans;
+        same.then_some(again)
+    }
+
     /// Runs a prepared transform over a batch's input.
     ///
     /// Yields batches with exactly the entity's columns in the contract's order, then `_record` (nullable `UInt64`), then
     /// a Boolean column per guard; rows sorted by the entity's key, and of those with the same key the input's first
-    /// comes first.
-    pub async fn execute(
-        &self,
-        prepared: &Prepared,
-        batch: &Batch,
-        feed: Arc<Feed>,
-    ) -> Result<BoxStream<'static, Result<RecordBatch>>> {
+    /// comes first; without a key, sorted by its widest index.
+    pub async fn execute(&self, prepared: &Prepared, batch: &Batch, feed: Arc<Feed>) -> Result<Execution> {
         let path = prepared.path.clone();
-        let stream = self
-            .stream(prepared, batch, feed)
-            .await
-            .map_err(|e| running(&path, e))?;
-        Ok(stream.map(move |next| next.map_err(|e| running(&path, e))).boxed())
+        let physical = self.physical(prepared, batch, feed).await;
+        let physical = physical.map_err(|e| running(&path, e))?;
+        let rows = execute_stream(Arc::clone(&physical), self.state().task_ctx()).map_err(|e| running(&path, e))?;
+        Ok(Execution {
+            rows: rows.map(move |next| next.map_err(|e| running(&path, e))).boxed(),
+            effort: Effort(physical),
+        })
     }
 
-    async fn stream(
+    async fn physical(
         &self,
         prepared: &Prepared,
         batch: &Batch,
         feed: Arc<Feed>,
-    ) -> std::result::Result<datafusion::physical_plan::SendableRecordBatchStream, DataFusionError> {
+    ) -> std::result::Result<Arc<dyn ExecutionPlan>, DataFusionError> {
         let plan = bind_parameters(prepared.plan.clone(), batch)?;
-        let plan = bind_feed(plan, feed)?;
-        let physical = self.state().create_physical_plan(&plan).await?;
-        execute_stream(physical, self.state().task_ctx())
+        let plan = bind_feed(plan, feed, &prepared.input)?;
+        self.state().create_physical_plan(&plan).await
+    }
+}
+
+/// A transform under way.
+pub struct Execution {
+    pub rows: BoxStream<'static, Result<RecordBatch>>,
+    pub effort: Effort,
+}
+
+/// What a transform's operators worked so far.
+pub struct Effort(Arc<dyn ExecutionPlan>);
+
+impl Effort {
+    /// The time spent in all operators but sorts, and in sorts.
+    pub fn spent(&self) -> (Duration, Duration) {
+        let (mut transform, mut sort) = (Duration::ZERO, Duration::ZERO);
+        let mut plans = vec![&self.0];
+        while let Some(plan) = plans.pop() {
+            let nanos = plan
+                .metrics()
+                .and_then(|metrics| metrics.elapsed_compute())
+                .unwrap_or(0);
+            let spent = Duration::from_nanos(nanos as u64);
+            *if plan.is::<SortExec>() {
+                &mut sort
+            } else {
+                &mut transform
+            } += spent;
+            plans.extend(plan.children());
+        }
+        (transform, sort)
     }
 }
 
@@ -178,6 +251,7 @@ impl Planner<'_> {
             guards,
             transform,
             plan,
+            input: Arc::clone(self.full),
         })
     }
 
@@ -291,11 +365,21 @@ fn bind_parameters(plan: LogicalPlan, batch: &Batch) -> std::result::Result<Logi
 }
 
 /// Puts the batch's input in the place of the empty table that the plan was made with.
-fn bind_feed(plan: LogicalPlan, feed: Arc<Feed>) -> std::result::Result<LogicalPlan, DataFusionError> {
-    use datafusion::physical_plan::streaming::PartitionStream;
-    let full = Arc::clone(feed.schema());
-    let declared: Vec<usize> = (0..full.fields().len() - 1).collect();
-    let table = provider_as_source(Arc::new(StreamingTable::try_new(full, vec![feed])?));
+fn bind_feed(
+    plan: LogicalPlan,
+    feed: Arc<Feed>,
+    input: &SchemaRef,
+) -> std::result::Result<LogicalPlan, DataFusionError> {
+    let declared: Vec<usize> = (0..input.fields().len() - 1).collect();
+    let feed: Arc<dyn PartitionStream> = if feed.schema() == input {
+        feed
+    } else {
+        Arc::new(Narrowed {
+            schema: Arc::clone(input),
+            full: feed,
+        })
+    };
+    let table = provider_as_source(Arc::new(StreamingTable::try_new(Arc::clone(input), vec![feed])?));
     let bound = plan.transform_up_with_subqueries(|node| match node {
         LogicalPlan::TableScan(scan) if record::is_source(&scan) => {
             let threaded = scan.projected_schema.fields().iter().any(|f| f.name() == RECORD_COLUMN);
@@ -343,6 +427,16 @@ impl Prepared {
     /// The transform alone, not optimized: the entity's columns in the contract's order, then `_record`.
     pub(crate) fn transform(&self) -> &LogicalPlan {
         &self.transform
+    }
+
+    /// How many leaves of the records it reads.
+    #[cfg(test)]
+    pub(crate) fn reads(&self) -> usize {
+        self.input
+            .flattened_fields()
+            .iter()
+            .filter(|field| !field.data_type().is_nested())
+            .count()
     }
 
     /// All problems of preparing as one error.

@@ -11,6 +11,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use super::*;
 use crate::error::{Diagnostic, Location, Result};
 use crate::ingest;
+use crate::lineage;
 use crate::mask::Masked;
 use crate::project::*;
 
@@ -146,11 +147,20 @@ async fn problems(sql: &str) -> Vec<String> {
         .collect()
 }
 
-/// The rows as `patient code record`, from a shared feed of two batches.
+/// The rows as `patient code record`, from a shared feed of two batches; the same from whole and from narrowed records.
 async fn run(sql: &str) -> Result<Vec<String>> {
-    let prepared = prepare(sql).await.map_err(Prepared::problems)?;
-    let source = project(sql).sources.remove(0);
-    let schema = ingest::arrow_schema(&source);
+    let full = prepare(sql).await.map_err(Prepared::problems)?;
+    let project = project(sql);
+    let used = lineage::used(&project.sources[0], &full)?;
+    let narrow = engine().narrow(&project, &project.sources[0], &full, &used).await;
+    let rows = rows_of(&project, &full).await?;
+    assert_eq!(rows_of(&project, &narrow).await?, rows);
+    Ok(rows)
+}
+
+async fn rows_of(project: &Project, prepared: &Prepared) -> Result<Vec<String>> {
+    let source = &project.sources[0];
+    let schema = ingest::arrow_schema(source);
     let batch = Batch {
         source: "a".into(),
         date: "2023-05-02".parse().unwrap(),
@@ -162,7 +172,11 @@ async fn run(sql: &str) -> Result<Vec<String>> {
     };
     let rows = if prepared.scans == 1 {
         let (feed, broadcast) = broadcast(Arc::clone(&schema), open(&schema), 1);
-        let rows = engine().execute(&prepared, &batch, feed).await?.try_collect::<Vec<_>>();
+        let rows = engine()
+            .execute(prepared, &batch, feed)
+            .await?
+            .rows
+            .try_collect::<Vec<_>>();
         let (rows, read) = futures::join!(rows, broadcast.run());
         read?;
         rows?
@@ -170,8 +184,9 @@ async fn run(sql: &str) -> Result<Vec<String>> {
         let s = Arc::clone(&schema);
         let feed = Feed::own(schema, move || open(&s));
         engine()
-            .execute(&prepared, &batch, feed)
+            .execute(prepared, &batch, feed)
             .await?
+            .rows
             .try_collect::<Vec<_>>()
             .await?
     };
@@ -332,6 +347,7 @@ async fn an_input_that_fails_ends_every_transform() {
         .execute(&prepared, &batch, feed)
         .await
         .unwrap()
+        .rows
         .try_collect::<Vec<_>>();
     let (rows, read) = futures::join!(rows, broadcast.run());
     assert_eq!(read.unwrap_err().to_string(), "file x: damaged");
@@ -352,6 +368,7 @@ async fn an_input_that_is_cut_off_is_no_end() {
         .execute(&prepared, &batch, feed)
         .await
         .unwrap()
+        .rows
         .try_collect::<Vec<_>>()
         .await;
     assert_eq!(rows.unwrap_err().to_string(), "reading the input was cut off");
