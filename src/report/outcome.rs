@@ -223,6 +223,7 @@ fn entity_value(entity: &EntityOutcome) -> Value {
         "quarantined": entity.refused(),
         "warnings": entity.warnings,
         "timings_ms": millis(&entity.times),
+        "elements": entity.elements,
     })
 }
 

@@ -20,6 +20,7 @@ use crate::error::{Error, Kind, Result};
 use crate::ingest::{self, InputFile, Listing, ReadStats};
 use crate::project::{Batch, Project, Source};
 use crate::timing::Spent;
+use crate::transform::Counted;
 use crate::warehouse::quarantine::Entry;
 use crate::warehouse::runs::{Action, Failure, RunRecord, Summary};
 use crate::warehouse::{Claim, Lease, StageCounter, Warehouse, orphans};
@@ -62,6 +63,8 @@ pub struct EntityOutcome {
     pub warnings: BTreeMap<String, u64>,
     /// Stage and the time that it worked or waited for this entity, in the order of the way.
     pub times: Vec<(&'static str, Duration)>,
+    /// What `produced` must be, where the source says so.
+    pub elements: Option<Counted>,
 }
 
 impl EntityOutcome {
@@ -261,6 +264,7 @@ impl Worker {
                 produced: one.screened.produced,
                 warnings: one.screened.warnings.clone(),
                 times: std::mem::take(&mut one.times),
+                elements: one.elements.clone(),
             });
             refusals.extend(std::mem::take(&mut one.screened.refusals));
         }
@@ -270,6 +274,7 @@ impl Worker {
             claim.quarantine(&connection, &refused).await?;
             account::balance(stats.read.load(Ordering::Relaxed), records)?;
             account::verdict(source, batch, records, &entities, &refused)?;
+            account::conservation(source, &entities)?;
             account::whole(&self.project, source, &claim, &mut connection, &passed).await
         };
         let warnings = match checked.await {
@@ -375,6 +380,7 @@ impl Worker {
             plans,
             masks: self.masks.of(source, batch)?,
             masking: Arc::clone(masking),
+            tally: self.plans.engine.tally(plans, batch)?,
             counters: &counters,
         };
         stage.run().await

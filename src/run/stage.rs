@@ -17,7 +17,7 @@ use crate::mask::{Masked, Masks};
 use crate::project::{Batch, Rule, Severity, Source};
 use crate::quality::{Deny, Key, Keys, Screen, Screened};
 use crate::timing::Spent;
-use crate::transform::{Execution, Feed, Prepared, broadcast};
+use crate::transform::{Counted, Execution, Feed, Prepared, Tally, broadcast};
 use crate::warehouse::{Claim, Connection, StageCounter, Staged};
 
 /// One entity's rows, staged.
@@ -27,6 +27,8 @@ pub(super) struct Passed {
     pub staged: Staged,
     pub screened: Screened,
     pub times: Vec<(&'static str, Duration)>,
+    /// What its rows must be as many as, where the source says so.
+    pub elements: Option<Counted>,
 }
 
 /// The staging of one batch.
@@ -42,6 +44,8 @@ pub(super) struct Stage<'a> {
     /// Time spent in masks.
     pub masking: Arc<Spent>,
     pub counters: &'a [Arc<StageCounter>],
+    /// Sees each record once, however often the input is parsed.
+    pub tally: Arc<Tally>,
 }
 
 impl Stage<'_> {
@@ -53,7 +57,11 @@ impl Stage<'_> {
         } else {
             self.unless_stopped(self.one_by_one()).await
         };
-        self.unless_stopped(self.settle(passed?)).await
+        let mut passed = self.unless_stopped(self.settle(passed?)).await?;
+        for one in &mut passed {
+            one.elements = self.tally.of(one.staged.entity());
+        }
+        Ok(passed)
     }
 
     async fn unless_stopped<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
@@ -68,7 +76,7 @@ impl Stage<'_> {
         let connections = self.worker.warehouse.reserve(self.plans.len()).await?;
         let shared = self.plans.iter().filter(|p| p.scans == 1).count();
         let schema = self.masks.output_schema();
-        let (feed, reading) = broadcast(schema, self.read(self.stats), shared);
+        let (feed, reading) = broadcast(schema, self.tally.watch(self.read(self.stats)), shared);
         let mut tasks = JoinSet::new();
         for (i, (plan, connection)) in self.plans.iter().zip(connections).enumerate() {
             let feed = if plan.scans == 1 {
@@ -109,11 +117,15 @@ impl Stage<'_> {
         let mut passed = Vec::with_capacity(self.plans.len());
         for (i, plan) in self.plans.iter().enumerate() {
             let connection = self.one_connection().await?;
-            // Records are counted once, in the first parse.
-            let stats = if i == 0 { Arc::clone(self.stats) } else { Arc::default() };
+            // Records and their elements are counted once, in the first parse.
+            let records = if i == 0 {
+                self.tally.watch(self.read(self.stats))
+            } else {
+                self.read(&Arc::default())
+            };
             let shared = plan.scans == 1;
             let schema = self.masks.output_schema();
-            let (feed, reading) = broadcast(schema, self.read(&stats), usize::from(shared));
+            let (feed, reading) = broadcast(schema, records, usize::from(shared));
             let feed = if shared { feed } else { self.own_feed() };
             let counted = async { if shared || i == 0 { reading.run().await } else { Ok(()) } };
             let (one, ()) = futures::try_join!(self.entity(i, connection, feed, Vec::new()), counted)?;
@@ -165,6 +177,7 @@ impl Stage<'_> {
                 staged,
                 screened,
                 times,
+                elements: None,
             }))
         }
     }

@@ -4,6 +4,7 @@
 //! file and knows no database.
 
 mod ast;
+mod elements;
 mod failure;
 mod feed;
 mod functions;
@@ -14,6 +15,7 @@ mod plan;
 mod record;
 mod session;
 
+pub use elements::{Counted, Tally};
 pub use feed::{Broadcast, Feed, broadcast};
 pub use guards::Guard;
 pub use plan::{Accepts, Effort, Execution, Prepared};

@@ -6,6 +6,7 @@ mod harness;
 
 mod cli;
 mod concurrency;
+mod conserves;
 mod dependencies;
 mod docs;
 mod examples;
