@@ -9,6 +9,7 @@ mod concurrency;
 mod dependencies;
 mod docs;
 mod examples;
+mod field_checks;
 mod fifth_entity;
 mod first_run;
 mod formats;
