@@ -22,7 +22,7 @@ pub struct RecordError {
     pub fault_offset: Option<u64>,
     /// The declared JSON path, such as `$.visits[].date`; `$` is the record itself.
     pub path: Arc<str>,
-    /// Which rule: [`MALFORMED`], [`UNKNOWN_FIELD`] or [`UNREADABLE`].
+    /// Which rule: [`MALFORMED`], [`UNKNOWN_FIELD`], [`UNREADABLE`], or the key of a field's check.
     pub check: &'static str,
     pub reason: Cow<'static, str>,
 }
@@ -38,12 +38,13 @@ impl From<RecordError> for Error {
     fn from(error: RecordError) -> Self {
         let at = |offset: Option<u64>| offset.map(|offset| format!(" at byte {offset}")).unwrap_or_default();
         let (start, fault) = (at(error.offset), at(error.fault_offset));
-        Error::batch(format!(
-            "{}, record {}{start} can't be decoded",
-            error.file, error.record
-        ))
-        .cause(format!("{}: {}{fault}", error.path, error.reason))
-        .hint("mend the file, or the schema of the source if the record is right")
+        let what = match error.check {
+            MALFORMED | UNKNOWN_FIELD | UNREADABLE => "can't be decoded".to_owned(),
+            check => format!("breaks the check `{check}`"),
+        };
+        Error::batch(format!("{}, record {}{start} {what}", error.file, error.record))
+            .cause(format!("{}: {}{fault}", error.path, error.reason))
+            .hint("mend the file, or the schema of the source if the record is right")
     }
 }
 

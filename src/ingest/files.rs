@@ -17,6 +17,7 @@ use super::pattern::{Pattern, Step, is_glob};
 use super::schema::RECORD_BITS;
 use super::store::{Remote, scheme};
 use crate::error::{Error, Result};
+use crate::mask::NameHash;
 use crate::project::{OnMissing, Source, expand_date};
 
 /// A file of a batch's input, as it was when it was listed.
@@ -43,11 +44,19 @@ pub struct Listing {
     pub(super) places: Arc<[Place]>,
     /// Undeclared fields are warned of once per batch, however many scans read it.
     pub(super) warned: Arc<AtomicBool>,
+    /// What tells their names apart.
+    pub(super) names: Option<NameHash>,
 }
 
 impl Listing {
     pub fn files(&self) -> &[InputFile] {
         &self.files
+    }
+
+    /// Lets warnings of undeclared fields tell their names apart.
+    #[must_use]
+    pub fn hashing_names(self, names: Option<NameHash>) -> Self {
+        Self { names, ..self }
     }
 
     /// The file and the record's number in it, from a value of [`super::RECORD_COLUMN`].
@@ -102,6 +111,7 @@ pub async fn list(root: &Path, source: &Source, date: NaiveDate) -> Result<Optio
         files: files.into(),
         places: places.into(),
         warned: Arc::default(),
+        names: None,
     }))
 }
 

@@ -19,8 +19,11 @@ mod stats;
 mod store;
 #[cfg(test)]
 mod testing;
+mod unknown;
 
+pub use decode::{literal, normalized};
 pub use failure::RecordError;
 pub use files::{InputFile, Listing, list};
 pub use schema::{RECORD_COLUMN, arrow_schema, arrow_type};
 pub use stats::ReadStats;
+pub use unknown::Unknown;

@@ -12,6 +12,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::failure::Reason;
 use super::fetch::fetch;
 use super::files::{InputFile, Place, local_etag};
 use super::stats::ReadStats;
@@ -39,6 +40,8 @@ pub(super) struct ByteSource {
     /// Compressed bytes taken by the decompressor, and decompressed bytes given.
     taken: Arc<AtomicU64>,
     given: u64,
+    /// After an error: what is wrong with the compressed data.
+    damage: Option<Reason>,
 }
 
 impl ByteSource {
@@ -81,10 +84,11 @@ impl ByteSource {
             compression,
             taken,
             given: 0,
+            damage: None,
         })
     }
 
-    fn explain(&self, error: io::Error) -> Error {
+    fn explain(&mut self, error: io::Error) -> Error {
         let error = match error.downcast::<Carried>() {
             Ok(carried) => return carried.0,
             Err(error) => error,
@@ -103,6 +107,7 @@ impl ByteSource {
         } else {
             "damaged"
         };
+        self.damage = Some(format!("the file's {name} data is {what}").into());
         Error::batch(format!(
             "{} is {what}: its {name} data can't be read at byte {taken}",
             self.path
@@ -125,11 +130,18 @@ impl super::split::Pieces for ByteSource {
                     self.given += count as u64;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(self.explain(error)),
+                Err(error) => {
+                    buffer.truncate(filled);
+                    return Err(self.explain(error));
+                }
             }
         }
         buffer.truncate(filled);
         Ok(filled - start)
+    }
+
+    fn damage(&self) -> Option<Reason> {
+        self.damage.clone()
     }
 }
 

@@ -22,6 +22,7 @@ use super::open::ByteSource;
 use super::schema::arrow_schema;
 use super::split::{Chunk, CsvScanner, JsonScanner, NdjsonScanner, Scanner, Stopped, Unreadable, split};
 use super::stats::ReadStats;
+use super::unknown::{Names, Unknown};
 use super::{RecordError, parquet};
 use crate::error::{Error, Result};
 use crate::mask::Unmasked;
@@ -64,7 +65,7 @@ pub(super) struct Reading {
     records: AtomicU64,
     refused: AtomicU64,
     /// Undeclared fields, per object of the plan.
-    unknown: Mutex<Vec<u64>>,
+    unknown: Mutex<Vec<Unknown>>,
 }
 
 impl Reading {
@@ -84,9 +85,10 @@ impl Reading {
             plan: Plan::new(source)?,
             schema: arrow_schema(source),
             on_unknown_field: source.on_unknown_field,
+            names: listing.names.clone(),
             csv: input.csv.clone(),
         };
-        let unknown = Mutex::new(vec![0; decoding.plan.objects.len()]);
+        let unknown = Mutex::new(vec![Unknown::default(); decoding.plan.objects.len()]);
         let (listing, source) = (listing.clone(), source.clone());
         Ok(Self {
             listing,
@@ -126,8 +128,8 @@ impl Reading {
         self.records.fetch_add(records, Ordering::Relaxed);
         self.stats.records.fetch_add(records, Ordering::Relaxed);
         let mut unknown = self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
-        for (sum, count) in unknown.iter_mut().zip(decoded.unknown) {
-            *sum += count;
+        for (sum, met) in unknown.iter_mut().zip(decoded.unknown) {
+            sum.add(met);
         }
         Ok(decoded.batch)
     }
@@ -157,13 +159,19 @@ impl Reading {
             .objects
             .iter()
             .zip(unknown.iter())
-            .filter(|(_, count)| **count > 0);
+            .filter(|(_, met)| met.count > 0);
         let warn = self.decoding.on_unknown_field == OnUnknownField::Warn
-            && !(unknown.iter().all(|count| *count == 0) || self.listing.warned.swap(true, Ordering::Relaxed));
-        for (path, count) in met {
-            self.stats.add_unknown(path, *count);
+            && !(unknown.iter().all(|met| met.count == 0) || self.listing.warned.swap(true, Ordering::Relaxed));
+        for (path, met) in met {
+            self.stats.add_unknown(path, met);
             if warn {
-                tracing::warn!(source = %self.source.name, path = %path, count, "undeclared fields were left out");
+                let (source, count) = (&self.source.name, met.count);
+                if met.names.is_empty() {
+                    tracing::warn!(%source, %path, count, "undeclared fields were left out");
+                } else {
+                    let names = Names(met);
+                    tracing::warn!(%source, %path, count, %names, "undeclared fields were left out");
+                }
             }
         }
         let read = self.records.load(Ordering::Relaxed) + self.refused.load(Ordering::Relaxed);
@@ -218,9 +226,16 @@ impl Reading {
                 Ok(_) => continue,
                 Err(Stopped::Unwanted) => return,
                 Err(Stopped::Source(error)) => error,
-                Err(Stopped::Split(unreadable)) => {
-                    self.refuse_rest(&file.path, &unreadable);
-                    unreadable.fault.into_error(&file.path)
+                Err(Stopped::Damaged(error, rest)) => {
+                    let bytes = rest.bytes;
+                    let stretch = format!("to the end of the file, of which {bytes} bytes could be decompressed");
+                    self.refuse_rest(&file.path, &rest, &stretch);
+                    error
+                }
+                Err(Stopped::Split(rest)) => {
+                    let stretch = format!("of {} bytes to the end of the file", rest.bytes);
+                    self.refuse_rest(&file.path, &rest, &stretch);
+                    rest.fault.into_error(&file.path)
                 }
             };
             // A failed send means that nobody listens any more.
@@ -232,13 +247,10 @@ impl Reading {
 
 impl Reading {
     /// The rest of a file is one entry of the account, although the batch fails with it.
-    fn refuse_rest(&self, file: &str, unreadable: &Unreadable) {
+    fn refuse_rest(&self, file: &str, rest: &Unreadable, stretch: &str) {
         let Unreadable {
-            fault,
-            record,
-            from,
-            bytes,
-        } = unreadable;
+            fault, record, from, ..
+        } = rest;
         self.stats.read.fetch_add(1, Ordering::Relaxed);
         self.stats.refuse(vec![RecordError {
             file: file.to_owned(),
@@ -248,7 +260,7 @@ impl Reading {
             path: Arc::clone(&self.decoding.plan.root.path),
             check: UNREADABLE,
             reason: format!(
-                "an unreadable stretch of {bytes} bytes to the end of the file: {} at byte {}",
+                "an unreadable stretch {stretch}: {} at byte {}",
                 fault.reason, fault.offset
             )
             .into(),
@@ -314,8 +326,12 @@ pub(super) fn stopped(error: &tokio::task::JoinError) -> Error {
 #[cfg(test)]
 mod parquet_tests;
 #[cfg(test)]
+mod place_tests;
+#[cfg(test)]
 mod quarantine_tests;
 #[cfg(test)]
 mod remote_tests;
+#[cfg(test)]
+mod rules_tests;
 #[cfg(test)]
 mod tests;

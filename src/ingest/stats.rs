@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, PoisonError};
 
-use super::RecordError;
+use super::{RecordError, Unknown};
 use crate::timing::Spent;
 
 /// Counters of one read; shared with whoever shows progress while it goes on.
@@ -20,13 +20,13 @@ pub struct ReadStats {
     pub split: Spent,
     /// Decoding records into columns.
     pub decode: Spent,
-    unknown: Mutex<BTreeMap<String, u64>>,
+    unknown: Mutex<BTreeMap<String, Unknown>>,
     refused: Mutex<Vec<RecordError>>,
 }
 
 impl ReadStats {
-    /// How many undeclared fields were met, per declared path of the object that held them (`$`, `$.visits[]`).
-    pub fn unknown_fields(&self) -> BTreeMap<String, u64> {
+    /// The undeclared fields that were met, per declared path of the object that held them (`$`, `$.visits[]`).
+    pub fn unknown_fields(&self) -> BTreeMap<String, Unknown> {
         self.unknown.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -42,8 +42,8 @@ impl ReadStats {
         refused.len()
     }
 
-    pub(super) fn add_unknown(&self, path: &str, count: u64) {
+    pub(super) fn add_unknown(&self, path: &str, met: &Unknown) {
         let mut unknown = self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
-        *unknown.entry(path.to_owned()).or_default() += count;
+        unknown.entry(path.to_owned()).or_default().add(met.clone());
     }
 }

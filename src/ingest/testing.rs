@@ -24,6 +24,7 @@ pub(super) fn location() -> Location {
 pub(super) fn field(name: &str, field_type: FieldType) -> Field {
     Field {
         privacy: crate::project::Privacy::default(),
+        rules: crate::project::ValueRules::default(),
         name: name.to_owned(),
         field_type,
         required: false,
@@ -74,6 +75,12 @@ pub(super) fn patients() -> Vec<Field> {
 
 pub(super) fn day() -> NaiveDate {
     NaiveDate::from_ymd_opt(2023, 5, 2).unwrap()
+}
+
+/// How many undeclared fields were met, per path.
+pub(super) fn unknown(stats: &ReadStats) -> Vec<(String, u64)> {
+    let met = stats.unknown_fields().into_iter();
+    met.map(|(path, met)| (path, met.count)).collect()
 }
 
 pub(super) async fn read(root: &Path, source: &Source, parallelism: usize) -> Result<Vec<RecordBatch>> {

@@ -56,6 +56,16 @@ impl MaskKey {
         hash::hex(&self.keyed(Use::Hash, domain).token(value.as_bytes()))
     }
 
+    /// What tells undeclared names apart.
+    pub fn names(&self) -> NameHash {
+        NameHash(self.keyed(Use::Name, ""))
+    }
+
+    #[cfg(test)]
+    pub fn for_tests() -> Self {
+        Self::from_bytes([7; KEY_BYTES])
+    }
+
     /// What masks one kind of value for one use; made once, used for every value.
     pub(super) fn keyed(&self, usage: Use, domain: &str) -> Keyed {
         let mut mac = self.mac();
@@ -96,6 +106,7 @@ pub(super) enum Use {
     Hash,
     Pseudonym,
     DateShift,
+    Name,
 }
 
 impl Use {
@@ -105,6 +116,7 @@ impl Use {
             Self::Hash => b"hash\0",
             Self::Pseudonym => b"pseudonym\0",
             Self::DateShift => b"date shift\0",
+            Self::Name => b"name\0",
         }
     }
 }
@@ -125,6 +137,18 @@ impl Keyed {
         let mut token = Token::default();
         token.copy_from_slice(&digest[..16]);
         token
+    }
+}
+
+/// The keyed hash of a name that may not be shown, such as a key of an undeclared field: under one key, equal names and
+/// no others have equal hashes.
+#[derive(Debug, Clone)]
+pub struct NameHash(Keyed);
+
+impl NameHash {
+    /// 16 hex digits.
+    pub fn of(&self, name: &str) -> String {
+        hash::hex(&self.0.token(name.as_bytes())[..8])
     }
 }
 
@@ -184,6 +208,8 @@ mod tests {
             key.keyed(Use::Pseudonym, "ab").token(b"c"),
             key.keyed(Use::DateShift, "ab").token(b"c"),
             key.keyed(Use::Hash, "").token(b"abc"),
+            key.keyed(Use::Name, "").token(b"abc"),
+            key.keyed(Use::Name, "ab").token(b"c"),
         ];
         for (i, one) in tokens.iter().enumerate() {
             assert!(tokens[i + 1..].iter().all(|other| one != other));

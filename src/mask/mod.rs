@@ -17,7 +17,7 @@ mod plan;
 mod profile;
 
 pub use check::check_fields;
-pub use key::MaskKey;
+pub use key::{MaskKey, NameHash};
 pub use key_file::{KEY_FILE, KEY_VARIABLE, LoadedKey};
 pub use kinds::zip3::ZIP3_LISTS;
 pub use matrix::{markdown, output_type};

@@ -9,7 +9,7 @@ use arrow::datatypes::{DataType, Field as ArrowField, Fields, Schema, SchemaRef}
 use chrono::{Datelike as _, NaiveDate};
 
 use super::check::check_fields;
-use super::key::{KEY_BYTES, Keyed, MaskKey, Use};
+use super::key::{KEY_BYTES, Keyed, MaskKey, NameHash, Use};
 use super::leaf::{NOTHING, default_domain, effective_mask, element_privacy, leaves};
 use super::matrix;
 use crate::error::{Error, Result};
@@ -79,6 +79,7 @@ pub struct Masks {
     pub(super) nodes: Vec<Node>,
     pub(super) subject: Option<Subject>,
     pub(super) oldest_year: Option<i32>,
+    names: Option<NameHash>,
 }
 
 /// Which column says whose record it is, and the key of its shift; only where a mask shifts dates.
@@ -148,6 +149,7 @@ impl Masks {
             input,
             nodes,
             oldest_year: None,
+            names: planner.key.map(MaskKey::names),
         })
     }
 
@@ -156,6 +158,11 @@ impl Masks {
     pub fn aggregate_ages(mut self, batch: NaiveDate) -> Self {
         self.oldest_year = Some(batch.year() - 90);
         self
+    }
+
+    /// What tells undeclared names apart in a message; only where a mask is keyed.
+    pub fn names(&self) -> Option<&NameHash> {
+        self.names.as_ref()
     }
 
     /// Whether every field is kept as it is.

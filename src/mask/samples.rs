@@ -22,6 +22,7 @@ pub(super) fn field(name: &str, field_type: FieldType, privacy: Privacy) -> Fiel
         required: false,
         from: None,
         privacy,
+        rules: crate::project::ValueRules::default(),
         location: here(),
     }
 }

@@ -3,8 +3,7 @@
 
 use std::collections::HashSet;
 
-use super::environment;
-use super::mapping::{Context, Keys, Mapping, entry_text, entry_texts};
+use super::mapping::{Context, Keys, Mapping, entry_text, entry_texts, node_scalar};
 use super::model::{Check, Entity, PgType, Rule, Severity, Tolerance};
 use super::problems::{Problems, all_of, did_you_mean, one_of};
 use super::yaml::{Entry, Node, Span, Value};
@@ -280,32 +279,12 @@ impl Reader<'_, '_> {
             let hint = "list at least one".to_owned();
             self.ctx.problem(entry.key.span, "`values` accepts nothing", hint);
         }
-        let values = nodes.iter().map(|node| self.node_scalar(entry.key.span, node));
+        let values = nodes.iter().map(|node| node_scalar(self.ctx, entry.key.span, node));
         values.collect()
     }
 
     fn scalar(&mut self, entry: &Entry) -> Option<String> {
-        self.node_scalar(entry.key.span, &entry.value)
-    }
-
-    /// A text, number or boolean, as written.
-    fn node_scalar(&mut self, at: Span, node: &Node) -> Option<String> {
-        match &node.value {
-            Value::Text(raw) => match environment::expand(raw, self.ctx.lookup) {
-                Ok(value) => Some(value),
-                Err(error) => {
-                    self.ctx.problem(node.span, error.message(), error.hint());
-                    None
-                }
-            },
-            Value::Bool(value) => Some(value.to_string()),
-            Value::Number => Some(self.ctx.document.written(node.span)),
-            other => {
-                let message = format!("a value must be text, a number, true or false, not {}", other.kind());
-                self.ctx.problem(at, message, "write one value".to_owned());
-                None
-            }
-        }
+        node_scalar(self.ctx, entry.key.span, &entry.value)
     }
 
     fn number(&mut self, entry: &Entry) -> Option<u64> {

@@ -279,6 +279,26 @@ pub(super) fn node_text<'n>(ctx: &mut Context<'_>, what: &str, span: Span, node:
     }
 }
 
+/// A text with its variables resolved, a number or a boolean as written; for a key that takes values of data.
+pub(super) fn node_scalar(ctx: &mut Context<'_>, at: Span, node: &Node) -> Option<String> {
+    match &node.value {
+        Value::Text(raw) => match environment::expand(raw, ctx.lookup) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                ctx.problem(node.span, error.message(), error.hint());
+                None
+            }
+        },
+        Value::Bool(value) => Some(value.to_string()),
+        Value::Number => Some(ctx.document.written(node.span)),
+        other => {
+            let message = format!("a value must be text, a number, true or false, not {}", other.kind());
+            ctx.problem(at, message, "write one value".to_owned());
+            None
+        }
+    }
+}
+
 /// The texts of a list such as `aliases: [a, b]`.
 pub(super) fn entry_texts<'n>(ctx: &mut Context<'_>, entry: &'n Entry) -> Vec<Text<'n>> {
     list_texts(ctx, &format!("`{}`", entry.key.text), entry.place(), &entry.value)

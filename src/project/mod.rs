@@ -22,6 +22,7 @@ mod source;
 mod sql;
 mod storage;
 mod types;
+mod value_rules;
 mod yaml;
 
 #[cfg(test)]
@@ -33,3 +34,4 @@ pub use load::{find_root, load};
 pub use model::*;
 pub use path::expand_date;
 pub use problems::did_you_mean;
+pub use value_rules::{Bounds, Literal, Normalize, ValueRules};

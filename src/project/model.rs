@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use chrono::NaiveDate;
 
+use super::value_rules::ValueRules;
 use crate::error::Location;
 
 /// One batch: the unit of work, of replacement, of retry and of parallelism.
@@ -354,6 +355,8 @@ pub struct Field {
     pub from: Option<From>,
     /// Of a leaf: a scalar, or the element of a list of scalars.
     pub privacy: Privacy,
+    /// Of a scalar.
+    pub rules: ValueRules,
     pub location: Location,
 }
 

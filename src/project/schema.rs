@@ -5,6 +5,7 @@ use super::mapping::{Context, Keys, Mapping, Text, entry_text, list_texts, node_
 use super::model::{Field, FieldType, From, MaskKind, PhiClass, Privacy};
 use super::problems::{did_you_mean, one_of};
 use super::types::parse_field_type;
+use super::value_rules::{self, ValueRules};
 use super::yaml::{Entry, Node, Span, Value};
 
 const FIELD_KEYS: Keys = Keys {
@@ -20,8 +21,13 @@ const FIELD_KEYS: Keys = Keys {
         "mask",
         "domain",
         "reason",
+        "normalize",
+        "matches",
+        "length",
+        "accepted_values",
+        "range",
     ],
-    later: &["matches", "range", "length", "accepted_values", "normalize", "checks"],
+    later: &[],
 };
 
 /// The column that ingest adds to every record.
@@ -76,6 +82,7 @@ fn read_field(ctx: &mut Context<'_>, entry: &Entry) -> Field {
         required: false,
         from: None,
         privacy: Privacy::default(),
+        rules: ValueRules::default(),
         location: ctx.location(entry.key.span),
     };
     let what = format!("the field `{}`", entry.key.text);
@@ -131,13 +138,14 @@ fn read_attributes(ctx: &mut Context<'_>, options: &Mapping<'_>, what: &str, ent
     field.field_type = read;
     // Of a list of scalars, they speak of its elements; what may stand where is checked with the masks.
     field.privacy = read_privacy(ctx, options);
-    // Of a list of scalars, both speak of its elements.
+    // Of a list of scalars, all of these speak of its elements.
     let scalar = match &mut field.field_type {
         FieldType::List(element) => element.as_mut(),
         _ => field,
     };
     read_from(ctx, options, scalar);
     read_format(ctx, options, scalar);
+    value_rules::read(ctx, options, scalar);
 }
 
 /// The class, the mask and what belongs to them, as written.
@@ -194,6 +202,7 @@ fn read_list(ctx: &mut Context<'_>, entry: &Entry) -> Field {
         required: false,
         from: None,
         privacy: Privacy::default(),
+        rules: ValueRules::default(),
         location,
     }
 }
@@ -283,7 +292,8 @@ fn read_format(ctx: &mut Context<'_>, options: &Mapping<'_>, field: &mut Field) 
     }
 }
 
-fn kind(field_type: &FieldType) -> &'static str {
+/// With its article, for messages.
+pub(super) fn kind(field_type: &FieldType) -> &'static str {
     match field_type {
         FieldType::String => "a string",
         FieldType::Bool => "a bool",

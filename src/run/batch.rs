@@ -231,6 +231,7 @@ impl Worker {
                 ..skipped
             });
         };
+        let listing = listing.hashing_names(self.masks.of(source, batch)?.names().cloned());
         let claim = Arc::new(self.lease.claim(batch, &record, self.wait).await?);
         clock.lap("claim");
         let run_id = claim.run_id();

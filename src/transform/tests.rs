@@ -38,6 +38,7 @@ fn column(name: &str, pg_type: PgType, nullable: bool) -> Column {
 fn field(name: &str, field_type: FieldType) -> Field {
     Field {
         privacy: crate::project::Privacy::default(),
+        rules: crate::project::ValueRules::default(),
         name: name.into(),
         field_type,
         required: false,

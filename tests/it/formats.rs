@@ -35,7 +35,7 @@ fn json(contents: &str) -> Vec<String> {
     load(&Small::new(), &[("in/2023-05-01.json", contents.as_bytes())])
 }
 
-fn gzip(bytes: &[u8]) -> Vec<u8> {
+pub fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()

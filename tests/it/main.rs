@@ -10,6 +10,7 @@ mod conserves;
 mod dependencies;
 mod docs;
 mod examples;
+mod field_checks;
 mod fifth_entity;
 mod first_run;
 mod formats;

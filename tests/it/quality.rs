@@ -93,8 +93,11 @@ fn mixed(array: bool) -> (Vec<u8>, Vec<(i64, i64)>) {
         }
     };
     for good in 0..GOOD {
+        // Large enough that the file is decoded in several pieces.
+        let x = "x".repeat(2500);
         push(
-            format!("{{\"id\": \"good-{good:04}\", \"n\": {good}, \"inner\": {{\"k\": \"v\"}}}}").as_bytes(),
+            format!("{{\"id\": \"good-{good:04}\", \"n\": {good}, \"x\": \"{x}\", \"inner\": {{\"k\": \"v\"}}}}")
+                .as_bytes(),
             false,
         );
         if good % 25 == 12 {
@@ -109,18 +112,20 @@ fn mixed(array: bool) -> (Vec<u8>, Vec<(i64, i64)>) {
 
 #[test]
 fn forty_damaged_records_among_a_thousand_good_ones() {
-    for (format, array) in [("ndjson", false), ("json", true), ("json", false)] {
+    let formats = [("ndjson", false), ("json", true), ("json", false)];
+    for ((format, array), cores) in formats.into_iter().flat_map(|format| [(format, 1), (format, 2)]) {
         let (text, places) = mixed(array);
+        assert!(text.len() > 2 << 20);
         let (database, project) = small(format).on_server();
-        let project = project.json(&text);
+        let project = project.json(&text).on_cores(cores);
         let outcome = project.run_clinic().code(0).output_lacks("SECRET");
         assert!(
             outcome
                 .message()
                 .contains("loaded 1,000 items from 1,040 records, 40 quarantined"),
-            "{format}"
+            "{format} on {cores}"
         );
-        assert_eq!(database.count("items"), GOOD, "{format} {array}");
+        assert_eq!(database.count("items"), GOOD, "{format} {array} on {cores}");
         let noted = database.rows(
             "select record, byte_offset from pipeline.quarantine where check_name = 'malformed' and entity is null \
              and file = 'in/2023-05-01.json' order by record",
@@ -129,7 +134,8 @@ fn forty_damaged_records_among_a_thousand_good_ones() {
         let is_list = |offset: i64| text[usize::try_from(offset).unwrap()] == b'[' && format == "json" && !array;
         let place = |(record, offset): &(i64, i64)| format!("{record}|{}", offset + i64::from(is_list(*offset)));
         let expected: Vec<String> = places.iter().map(place).collect();
-        assert_eq!(noted, expected, "{format} {array}");
+        assert_eq!(noted.len(), 40);
+        assert_eq!(noted, expected, "{format} {array} on {cores}");
         assert_eq!(
             database.rows("select account -> 'records' from pipeline.runs"),
             [r#"{"read": 1040, "accepted": 1000, "quarantined": 40}"#]
@@ -153,6 +159,13 @@ fn damage_that_hides_the_next_record_fails_the_batch() {
         project.run_clinic().code(1).stderr_contains("in/2023-05-01.json");
         assert_eq!(database.rows("select item_id from items"), ["old"], "{cut}");
         assert_eq!(database.staging_tables(), [] as [&str; 0]);
+        let noted = database.rows(
+            "select byte_offset, check_name, file, substring(reason from 'of (\\d+) bytes') from pipeline.quarantine",
+        );
+        let [noted] = &noted[..] else { panic!("{noted:?}") };
+        let (offset, rest) = noted.split_once('|').unwrap();
+        let bytes = cut.len() - offset.parse::<usize>().unwrap();
+        assert_eq!(rest, format!("unreadable|in/2023-05-01.json|{bytes}"), "{cut}");
     }
 }
 

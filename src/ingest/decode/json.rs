@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::super::failure::{Fault, MALFORMED, UNKNOWN_FIELD};
+use super::super::unknown::Sightings;
 use super::column::{Column, Values};
 use super::cursor::{Bad, Cursor, Kind};
 use super::plan::{Group, Node, Scalar, ScalarKind, Shape};
@@ -14,7 +15,7 @@ pub(super) fn record(
     text: &str,
     root: &Group,
     columns: &mut [Column],
-    unknown: &mut [u64],
+    unknown: &mut Sightings<'_>,
     strict: bool,
 ) -> Result<(), Fault> {
     let mut walk = Walk {
@@ -30,14 +31,14 @@ pub(super) fn record(
     walk.cursor.end().map_err(in_(&root.path))
 }
 
-struct Walk<'a, 'u> {
+struct Walk<'a, 'u, 'n> {
     cursor: Cursor<'a>,
-    unknown: &'u mut [u64],
+    unknown: &'u mut Sightings<'n>,
     /// An undeclared field is a fault.
     strict: bool,
 }
 
-impl Walk<'_, '_> {
+impl Walk<'_, '_, '_> {
     fn fault(&self, path: &Arc<str>, reason: impl Into<super::Reason>) -> Fault {
         Fault {
             path: Arc::clone(path),
@@ -64,7 +65,7 @@ impl Walk<'_, '_> {
                         ..self.fault(path, "a field that is not declared")
                     });
                 }
-                self.unknown[group.id] += 1;
+                self.unknown.meet(group.id, &key);
                 self.cursor.remember(key);
                 self.cursor.skip_value().map_err(in_(path))?;
                 continue;
@@ -166,11 +167,11 @@ impl Walk<'_, '_> {
             }
             _ => return Err(self.unfit(node, kind)),
         };
-        result.map_err(|reason| Fault {
+        result.map_err(|breach| Fault {
             path: Arc::clone(path),
             at: start,
-            check: MALFORMED,
-            reason,
+            check: breach.check,
+            reason: breach.reason,
         })
     }
 

@@ -7,6 +7,7 @@ mod cursor;
 mod json;
 mod plan;
 mod row;
+mod rules;
 mod scalar;
 mod text;
 
@@ -17,6 +18,8 @@ use arrow::datatypes::SchemaRef;
 
 pub(super) use column::Column;
 pub(super) use plan::{Group, Node, Plan, Scalar, ScalarKind, Shape};
+pub(super) use rules::Breach;
+pub use rules::{literal, normalized};
 pub(super) use text::push_text;
 
 use self::cursor::Cursor;
@@ -24,7 +27,9 @@ use super::failure::{Fault, MALFORMED, Reason, RecordError};
 use super::files::InputFile;
 use super::schema::RECORD_BITS;
 use super::split::{Chunk, CsvHeader};
+use super::unknown::{Sightings, Unknown};
 use crate::error::{Error, Result};
+use crate::mask::NameHash;
 use crate::project::{CsvOptions, OnUnknownField};
 
 /// Whether a JSON text is valid, as strictly as a record must be; the reason if not.
@@ -42,7 +47,7 @@ pub(super) struct Decoded {
     /// Records that are not in the batch.
     pub errors: Vec<RecordError>,
     /// Undeclared fields met in the records of the batch, per object of [`Plan::objects`].
-    pub unknown: Vec<u64>,
+    pub unknown: Vec<Unknown>,
 }
 
 /// What a text format's chunks are decoded with.
@@ -50,6 +55,8 @@ pub(super) struct Decoding {
     pub plan: Plan,
     pub schema: SchemaRef,
     pub on_unknown_field: OnUnknownField,
+    /// What tells their names apart.
+    pub names: Option<NameHash>,
     pub csv: CsvOptions,
 }
 
@@ -89,22 +96,20 @@ struct Decoder<'a> {
     columns: Vec<Column>,
     /// Values of the record column; their count is the count of whole rows.
     ids: Vec<u64>,
-    unknown: Vec<u64>,
-    /// Of the record that is being decoded.
-    pending: Vec<u64>,
+    unknown: Sightings<'a>,
 }
 
 impl<'a> Decoder<'a> {
     fn new(decoding: &'a Decoding) -> Self {
         let fields = decoding.schema.fields();
         let declared = &fields[..fields.len() - 1];
-        let objects = decoding.plan.objects.len();
+        let names = decoding.names.as_ref();
+        let names = names.filter(|_| decoding.on_unknown_field == OnUnknownField::Warn);
         Self {
             decoding,
             columns: declared.iter().map(|field| Column::new(field.data_type())).collect(),
             ids: Vec::new(),
-            unknown: vec![0; objects],
-            pending: vec![0; objects],
+            unknown: Sightings::new(decoding.plan.objects.len(), names),
         }
     }
 
@@ -120,13 +125,11 @@ impl<'a> Decoder<'a> {
         };
         if result.is_err() {
             self.columns.iter_mut().for_each(|column| column.truncate(rows));
-            self.pending.fill(0);
+            self.unknown.forget();
             return result;
         }
         self.ids.push(id);
-        for (sum, count) in self.unknown.iter_mut().zip(&mut self.pending) {
-            *sum += std::mem::take(count);
-        }
+        self.unknown.keep();
         Ok(())
     }
 
@@ -136,13 +139,13 @@ impl<'a> Decoder<'a> {
             text,
             &self.decoding.plan.root,
             &mut self.columns,
-            &mut self.pending,
+            &mut self.unknown,
             strict,
         )
     }
 
     fn row(&mut self, text: &str, header: &CsvHeader) -> Result<(), Fault> {
-        row::record(text, header, self.decoding, &mut self.columns, &mut self.pending)
+        row::record(text, header, self.decoding, &mut self.columns, &mut self.unknown)
     }
 
     fn fault(&self, at: usize, reason: impl Into<Reason>) -> Fault {
@@ -154,7 +157,7 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    fn finish(self) -> Result<(RecordBatch, Vec<u64>)> {
+    fn finish(self) -> Result<(RecordBatch, Vec<Unknown>)> {
         let schema = &self.decoding.schema;
         let internal = |error| Error::batch("the decoded records do not make an Arrow batch").cause(error);
         let mut arrays = Vec::with_capacity(self.columns.len() + 1);
@@ -163,7 +166,7 @@ impl<'a> Decoder<'a> {
         }
         arrays.push(Arc::new(UInt64Array::from(self.ids)));
         let batch = RecordBatch::try_new(Arc::clone(schema), arrays).map_err(internal)?;
-        Ok((batch, self.unknown))
+        Ok((batch, self.unknown.finish()))
     }
 }
 

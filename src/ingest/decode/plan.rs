@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::rules::Rules;
 use super::scalar::Formats;
 use crate::error::{Error, Result};
 use crate::project::{Field, FieldType, From, Source};
@@ -49,6 +50,7 @@ pub(crate) enum Shape {
 pub(crate) struct Scalar {
     pub kind: ScalarKind,
     pub from: Option<From>,
+    pub rules: Option<Box<Rules>>,
 }
 
 #[derive(Debug)]
@@ -134,7 +136,12 @@ impl Node {
                 return Ok(Self::of(field, path, Shape::List(Box::new(item))));
             }
         };
-        Ok(Self::of(field, path, Shape::Scalar(Scalar { kind, from: field.from })))
+        let scalar = Scalar {
+            kind,
+            from: field.from,
+            rules: Rules::new(&field.rules, field.required),
+        };
+        Ok(Self::of(field, path, Shape::Scalar(scalar)))
     }
 
     fn of(field: &Field, path: Arc<str>, shape: Shape) -> Self {

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::super::failure::{Fault, MALFORMED, Reason, UNKNOWN_FIELD};
 use super::super::split::{Cells, CsvHeader};
-use super::{Column, Decoding, Node, ScalarKind, Shape, check_json, push_text};
+use super::super::unknown::Sightings;
+use super::{Breach, Column, Decoding, Node, ScalarKind, Shape, check_json, push_text};
 use crate::project::OnUnknownField;
 
 pub(super) fn record(
@@ -12,7 +13,7 @@ pub(super) fn record(
     header: &CsvHeader,
     decoding: &Decoding,
     columns: &mut [Column],
-    unknown: &mut [u64],
+    unknown: &mut Sightings<'_>,
 ) -> Result<(), Fault> {
     let root = &decoding.plan.root;
     let whole = |reason: Reason| Fault {
@@ -32,15 +33,15 @@ pub(super) fn record(
                     ..whole("a column that is not declared".into())
                 });
             }
-            Some(None) => unknown[root.id] += 1,
+            Some(None) => unknown.meet(root.id, header.undeclared(count)),
             Some(Some(index)) => {
                 let node = &root.fields[*index];
                 let result = push_cell(&cell, node, &decoding.csv.nulls, &mut columns[*index]);
-                result.map_err(|reason| Fault {
+                result.map_err(|breach| Fault {
                     path: Arc::clone(&node.path),
                     at: 0,
-                    check: MALFORMED,
-                    reason,
+                    check: breach.check,
+                    reason: breach.reason,
                 })?;
             }
         }
@@ -56,7 +57,7 @@ pub(super) fn record(
     Ok(())
 }
 
-fn push_cell(cell: &str, node: &Node, nulls: &[String], column: &mut Column) -> Result<(), Reason> {
+fn push_cell(cell: &str, node: &Node, nulls: &[String], column: &mut Column) -> Result<(), Breach> {
     let is_string = matches!(&node.shape, Shape::Scalar(scalar) if matches!(scalar.kind, ScalarKind::String));
     if nulls.iter().any(|null| null == cell) || (cell.is_empty() && !is_string) {
         if node.required {

@@ -12,17 +12,18 @@ fn decoding(schema: Vec<Field>) -> Decoding {
         plan: Plan::new(&source).unwrap(),
         schema: arrow_schema(&source),
         on_unknown_field: OnUnknownField::Warn,
+        names: None,
         csv: CsvOptions::default(),
     }
 }
 
-fn decode(schema: Vec<Field>, records: &[&str]) -> (RecordBatch, Vec<Option<Fault>>, Vec<u64>) {
+pub(super) fn decode(schema: Vec<Field>, records: &[&str]) -> (RecordBatch, Vec<Option<Fault>>, Vec<u64>) {
     let decoding = decoding(schema);
     let mut decoder = Decoder::new(&decoding);
     let push = |(index, record): (usize, &&str)| decoder.push(record.as_bytes(), None, index as u64).err();
     let faults = records.iter().enumerate().map(push).collect();
     let (batch, unknown) = decoder.finish().unwrap();
-    (batch, faults, unknown)
+    (batch, faults, unknown.iter().map(|met| met.count).collect())
 }
 
 fn good(schema: Vec<Field>, records: &[&str]) -> RecordBatch {
@@ -353,9 +354,7 @@ fn rows_of_csv() {
         field("extra", FieldType::Json),
     ];
     let decoding = decoding(schema);
-    let header = CsvHeader {
-        columns: vec![Some(1), None, Some(0), Some(2), Some(3)],
-    };
+    let header = CsvHeader::unnamed(vec![Some(1), None, Some(0), Some(2), Some(3)]);
     let mut decoder = Decoder::new(&decoding);
     let mut push = |row: &str| {
         decoder
@@ -381,7 +380,7 @@ fn rows_of_csv() {
     );
     assert_eq!(push("7,x,a\0,,").unwrap_err(), "a NUL character");
     let (batch, unknown) = decoder.finish().unwrap();
-    assert_eq!((batch.num_rows(), unknown), (2, vec![2]));
+    assert_eq!((batch.num_rows(), unknown[0].count), (2, 2));
     assert_eq!(batch.column(0).as_string::<i32>().value(0), "a \"b\"");
     assert_eq!(batch.column(1).null_count(), 1);
     assert_eq!(batch.column(3).as_string::<i32>().value(0), r#"{"k":[1]}"#);

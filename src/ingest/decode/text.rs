@@ -4,10 +4,26 @@
 use super::super::failure::Reason;
 use super::column::{Column, Values};
 use super::plan::{Scalar, ScalarKind};
+use super::rules::Breach;
 use super::scalar;
 
-/// From text: dates and times by their format, numbers by their digits.
-pub(crate) fn push_text(text: &str, scalar: &Scalar, column: &mut Column) -> Result<(), Reason> {
+/// From text: dates and times by their format, numbers by their digits. Then by the leaf's rules.
+pub(crate) fn push_text(text: &str, scalar: &Scalar, column: &mut Column) -> Result<(), Breach> {
+    match &scalar.rules {
+        None => Ok(read_text(text, scalar, column)?),
+        Some(rules) => rules.push(text, column, |text, column| read_text(text, scalar, column)),
+    }
+}
+
+/// From the digits of a number, as written. Then by the leaf's rules.
+pub(crate) fn push_number(text: &str, scalar: &Scalar, column: &mut Column) -> Result<(), Breach> {
+    match &scalar.rules {
+        None => Ok(read_number(text, scalar, column)?),
+        Some(rules) => rules.push(text, column, |text, column| read_number(text, scalar, column)),
+    }
+}
+
+fn read_text(text: &str, scalar: &Scalar, column: &mut Column) -> Result<(), Reason> {
     match (&scalar.kind, &mut column.values) {
         (ScalarKind::String, Values::Utf8 { .. }) => {
             if memchr::memchr(0, text.as_bytes()).is_some() {
@@ -24,14 +40,13 @@ pub(crate) fn push_text(text: &str, scalar: &Scalar, column: &mut Column) -> Res
         (ScalarKind::Date(formats), Values::Date(values)) => values.push(scalar::date(text, formats)?),
         (ScalarKind::Timestamp(formats), Values::Micros(values)) => values.push(scalar::timestamp(text, formats)?),
         (ScalarKind::TimestampTz(formats), Values::Micros(values)) => values.push(scalar::timestamptz(text, formats)?),
-        _ => return push_number(text, scalar, column),
+        _ => return read_number(text, scalar, column),
     }
     column.valid();
     Ok(())
 }
 
-/// From the digits of a number, as written.
-pub(crate) fn push_number(text: &str, scalar: &Scalar, column: &mut Column) -> Result<(), Reason> {
+fn read_number(text: &str, scalar: &Scalar, column: &mut Column) -> Result<(), Reason> {
     match (&scalar.kind, &mut column.values) {
         (ScalarKind::String, Values::Utf8 { .. }) => {
             column.push_str(text);

@@ -12,7 +12,7 @@ use arrow::datatypes::{
     TimestampSecondType,
 };
 
-use super::super::decode::{Column, Group, Node, Scalar, ScalarKind, Shape, check_json, push_text};
+use super::super::decode::{Breach, Column, Group, Node, Scalar, ScalarKind, Shape, check_json, push_text};
 use super::super::failure::Reason;
 use super::types::{per_second, plain, reads_text};
 
@@ -23,6 +23,7 @@ const MICROS: i64 = 1_000_000;
 pub(super) struct RowFault {
     pub row: usize,
     pub path: Arc<str>,
+    pub check: &'static str,
     pub reason: Reason,
 }
 
@@ -92,9 +93,20 @@ fn convert(array: &ArrayRef, node: &Node, target: &DataType) -> Result<ArrayRef,
 }
 
 fn convert_scalar(array: &ArrayRef, node: &Node, scalar: &Scalar, target: &DataType) -> Result<ArrayRef, RowFault> {
-    if reads_text(scalar, array.data_type()) {
+    let is_string = matches!(scalar.kind, ScalarKind::String);
+    if reads_text(scalar, array.data_type()) || (is_string && scalar.rules.is_some()) {
         return read_texts(array, node, scalar, target);
     }
+    let values = convert_values(array, node, scalar, target)?;
+    if let Some(rules) = &scalar.rules {
+        rules
+            .check_array(&values)
+            .map_err(|(row, breach)| fault(node, row, breach))?;
+    }
+    Ok(values)
+}
+
+fn convert_values(array: &ArrayRef, node: &Node, scalar: &Scalar, target: &DataType) -> Result<ArrayRef, RowFault> {
     match &scalar.kind {
         ScalarKind::String => {
             let texts = as_type(array, &DataType::Utf8, node)?;
@@ -121,7 +133,7 @@ fn read_texts(array: &ArrayRef, node: &Node, scalar: &Scalar, target: &DataType)
     for (row, text) in texts.as_string::<i32>().iter().enumerate() {
         match text {
             None => column.push_null(),
-            Some(text) => push_text(text, scalar, &mut column).map_err(|reason| fault(node, row, reason))?,
+            Some(text) => push_text(text, scalar, &mut column).map_err(|breach| fault(node, row, breach))?,
         }
     }
     column.finish(target).map_err(|_| unfit(node))
@@ -184,10 +196,12 @@ fn unfit(node: &Node) -> RowFault {
     fault(node, 0, format!("a column that can't be read as {}", node.declared()))
 }
 
-fn fault(node: &Node, row: usize, reason: impl Into<Reason>) -> RowFault {
+fn fault(node: &Node, row: usize, breach: impl Into<Breach>) -> RowFault {
+    let Breach { check, reason } = breach.into();
     RowFault {
         row,
         path: Arc::clone(&node.path),
-        reason: reason.into(),
+        check,
+        reason,
     }
 }

@@ -25,10 +25,10 @@ use self::reader::RangeReader;
 use self::types::check_group;
 use super::RecordError;
 use super::decode::Decoded;
-use super::failure::MALFORMED;
 use super::open::Carried;
 use super::read::{Reading, received, stopped};
 use super::schema::RECORD_BITS;
+use super::unknown::{Sightings, Unknown};
 use crate::error::{Error, Result};
 use crate::project::OnUnknownField;
 
@@ -64,7 +64,7 @@ struct File {
     reader: RangeReader,
     metadata: ArrowReaderMetadata,
     /// Undeclared columns, per object of the plan.
-    undeclared: Vec<u64>,
+    undeclared: Vec<Unknown>,
 }
 
 impl File {
@@ -77,15 +77,18 @@ impl File {
         };
         let metadata = ArrowReaderMetadata::load_async(&mut reader, ArrowReaderOptions::new()).await;
         let metadata = metadata.map_err(|error| damaged(&file.path, error))?;
-        let mut undeclared = vec![0; reading.decoding.plan.objects.len()];
+        let decoding = &reading.decoding;
+        let mut undeclared = Sightings::new(decoding.plan.objects.len(), decoding.names.as_ref());
         check_group(&reading.decoding.plan.root, metadata.schema().fields(), &mut undeclared).map_err(|misfit| {
             Error::batch(format!("{} does not fit the schema of the source", file.path))
                 .cause(format!("{}: {}", misfit.path, misfit.reason))
                 .hint("mend the file, or the source's schema")
         })?;
+        undeclared.keep();
+        let undeclared = undeclared.finish();
         if reading.decoding.on_unknown_field == OnUnknownField::Fail {
             let objects = reading.decoding.plan.objects.iter();
-            if let Some((path, _)) = objects.zip(&undeclared).find(|(_, count)| **count > 0) {
+            if let Some((path, _)) = objects.zip(&undeclared).find(|(_, met)| met.count > 0) {
                 return Err(Error::batch(format!("{} has a column that is not declared", file.path))
                     .cause(format!("in {path}"))
                     .hint("declare it, or set `on_unknown_field: warn`"));
@@ -204,7 +207,7 @@ impl RowGroup {
             .into_iter()
             .map(|fault| self.record_error(fault, first))
             .collect();
-        let unknown = self.file.undeclared.iter().map(|count| count * rows).collect();
+        let unknown = self.file.undeclared.iter().map(|met| met.times(rows)).collect();
         Ok(Decoded { batch, errors, unknown })
     }
 
@@ -255,7 +258,7 @@ impl RowGroup {
             offset: None,
             fault_offset: None,
             path: fault.path,
-            check: MALFORMED,
+            check: fault.check,
             reason: fault.reason,
         }
     }

@@ -6,6 +6,7 @@ use arrow::datatypes::{DataType, Fields, TimeUnit};
 
 use super::super::decode::{Node, Scalar, ScalarKind, Shape};
 use super::super::failure::Reason;
+use super::super::unknown::Sightings;
 use crate::project::From;
 
 /// A column that does not fit.
@@ -17,8 +18,8 @@ pub(super) struct Misfit {
 
 type Group = super::super::decode::Group;
 
-/// Checks the fields of an object and counts its undeclared columns.
-pub(super) fn check_group(group: &Group, fields: &Fields, undeclared: &mut [u64]) -> Result<(), Misfit> {
+/// Checks the fields of an object and notes its undeclared columns.
+pub(super) fn check_group(group: &Group, fields: &Fields, undeclared: &mut Sightings<'_>) -> Result<(), Misfit> {
     for node in &group.fields {
         let mut named = fields.iter().filter(|field| *field.name() == node.name);
         let Some(field) = named.next() else {
@@ -29,15 +30,12 @@ pub(super) fn check_group(group: &Group, fields: &Fields, undeclared: &mut [u64]
         }
         check(node, field.data_type(), undeclared)?;
     }
-    let unknown = fields
-        .iter()
-        .filter(|field| group.find(field.name(), 0).is_none())
-        .count();
-    undeclared[group.id] += unknown as u64;
+    let unknown = fields.iter().filter(|field| group.find(field.name(), 0).is_none());
+    unknown.for_each(|field| undeclared.meet(group.id, field.name()));
     Ok(())
 }
 
-fn check(node: &Node, found: &DataType, undeclared: &mut [u64]) -> Result<(), Misfit> {
+fn check(node: &Node, found: &DataType, undeclared: &mut Sightings<'_>) -> Result<(), Misfit> {
     let found = plain(found);
     let fits = match (&node.shape, found) {
         (Shape::Struct(group), DataType::Struct(fields)) => return check_group(group, fields, undeclared),

@@ -2,13 +2,13 @@
 
 use arrow::array::RecordBatchWriter;
 
-use super::super::testing::{field, from, list_of, patients, read, read_with, required, source};
+use super::super::testing::{field, from, list_of, patients, read, read_with, required, source, unknown};
 use super::tests::{error, people, whole, write};
 use super::*;
 use crate::project::FieldType;
 use std::path::Path;
 
-fn parquet(root: &Path, name: &str, batch: &RecordBatch) {
+pub(super) fn parquet(root: &Path, name: &str, batch: &RecordBatch) {
     let file = std::fs::File::create(root.join(name)).unwrap();
     let properties = ::parquet::file::properties::WriterProperties::builder()
         .set_max_row_group_row_count(Some(20))
@@ -34,10 +34,7 @@ async fn parquet_gives_the_same_as_json() {
         let batches = read_with(folder.path(), &source, parallelism, &stats).await.unwrap();
         assert_eq!(batches.len(), 5, "one per row group");
         assert_eq!(whole(&batches), json);
-        assert_eq!(
-            stats.unknown_fields().into_iter().collect::<Vec<_>>(),
-            [("$".to_owned(), 100)]
-        );
+        assert_eq!(unknown(&stats), [("$".to_owned(), 100)]);
         assert!(stats.bytes.load(Ordering::Relaxed) > 0);
     }
 }

@@ -2,6 +2,7 @@
 //! into cells; it never interprets a cell.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::sync::Arc;
 
 use memchr::{memchr, memchr2};
@@ -11,10 +12,30 @@ use super::{Found, Scanner};
 use crate::project::{CsvOptions, Field};
 
 /// Which declared field each column of a file holds.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 pub(crate) struct CsvHeader {
     /// Per column of the file the index of its field; `None` is not declared.
     pub columns: Vec<Option<usize>>,
+    /// Names of the columns that are not declared, empty for the others; they may be data.
+    names: Vec<Box<str>>,
+}
+
+impl CsvHeader {
+    /// For columns without names.
+    pub fn unnamed(columns: Vec<Option<usize>>) -> Self {
+        let names = Vec::new();
+        Self { columns, names }
+    }
+
+    pub fn undeclared(&self, column: usize) -> &str {
+        self.names.get(column).map_or("", |name| name)
+    }
+}
+
+impl fmt::Debug for CsvHeader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CsvHeader({:?})", self.columns)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,9 +58,7 @@ pub(crate) struct CsvScanner {
 
 impl CsvScanner {
     pub fn new(options: &CsvOptions, schema: &[Field]) -> Self {
-        let header = CsvHeader {
-            columns: (0..schema.len()).map(Some).collect(),
-        };
+        let header = CsvHeader::unnamed((0..schema.len()).map(Some).collect());
         Self {
             options: options.clone(),
             names: schema.iter().map(|field| field.name.clone()).collect(),
@@ -128,18 +147,23 @@ impl Scanner for CsvScanner {
 fn read_header(row: &[u8], options: &CsvOptions, names: &[String]) -> Result<CsvHeader, Reason> {
     let row = std::str::from_utf8(row).map_err(|_| "the header is not valid UTF-8")?;
     let mut columns: Vec<Option<usize>> = Vec::new();
+    let mut undeclared: Vec<Box<str>> = Vec::new();
     for cell in Cells::new(row, options) {
         let cell = cell?;
         let field = names.iter().position(|name| *name == cell);
         if let Some(index) = field.filter(|index| columns.contains(&Some(*index))) {
             return Err(format!("the header names the column `{}` twice", names[index]).into());
         }
+        undeclared.push(if field.is_none() { cell.into() } else { Box::default() });
         columns.push(field);
     }
     let missing = |(index, name)| (!columns.contains(&Some(index))).then_some(name);
     let missing: Vec<&String> = names.iter().enumerate().filter_map(missing).collect();
     if missing.is_empty() {
-        return Ok(CsvHeader { columns });
+        return Ok(CsvHeader {
+            columns,
+            names: undeclared,
+        });
     }
     let list = missing
         .iter()

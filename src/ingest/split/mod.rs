@@ -72,8 +72,13 @@ impl From<Range<usize>> for Found {
 
 /// Where bytes come from.
 pub(super) trait Pieces {
-    /// Appends the next bytes; 0 is the end.
+    /// Appends the next bytes; 0 is the end. What could be read before an error is appended, too.
     fn append(&mut self, buffer: &mut Vec<u8>) -> Result<usize>;
+
+    /// After an error: what is wrong with the file's bytes, where they are the cause.
+    fn damage(&self) -> Option<Reason> {
+        None
+    }
 }
 
 /// Finds the records of one format. Positions are in the buffer, which keeps its bytes from
@@ -102,6 +107,8 @@ pub(super) enum Stopped {
     /// Whoever took the chunks wants no more.
     Unwanted,
     Source(crate::error::Error),
+    /// The file's bytes end early; `bytes` counts those that could be read.
+    Damaged(crate::error::Error, Box<Unreadable>),
     Split(Unreadable),
 }
 
@@ -131,8 +138,11 @@ pub(super) fn split(
         found: Vec::new(),
         next: 1,
     };
-    let mut ended = window.skip_bom(source)?;
     let mut seen = 0;
+    let mut ended = match window.skip_bom(source) {
+        Ok(ended) => ended,
+        Err(error) => return Err(window.broken(error, seen, scanner, source, emit)),
+    };
     loop {
         if let Err(fault) = scanner.scan(&window.buffer, seen, &mut window.found) {
             return Err(window.give_up(fault, scanner, source, emit));
@@ -155,7 +165,10 @@ pub(super) fn split(
             scanner.shift(open);
         }
         seen = window.buffer.len();
-        ended = source.append(&mut window.buffer).map_err(Stopped::Source)? == 0;
+        ended = match source.append(&mut window.buffer) {
+            Ok(count) => count == 0,
+            Err(error) => return Err(window.broken(error, seen, scanner, source, emit)),
+        };
     }
 }
 
@@ -172,17 +185,46 @@ struct Window {
 
 impl Window {
     /// Gives whether the input ended.
-    fn skip_bom(&mut self, source: &mut dyn Pieces) -> Result<bool, Stopped> {
-        while self.buffer.len() < BOM.len() {
-            if source.append(&mut self.buffer).map_err(Stopped::Source)? == 0 {
-                return Ok(true);
-            }
+    fn skip_bom(&mut self, source: &mut dyn Pieces) -> Result<bool> {
+        let mut read = Ok(1);
+        while self.buffer.len() < BOM.len() && matches!(read, Ok(1..)) {
+            read = source.append(&mut self.buffer);
         }
         if self.buffer.starts_with(BOM) {
             self.buffer.drain(..BOM.len());
             self.base = BOM.len() as u64;
         }
-        Ok(false)
+        read.map(|count| count == 0)
+    }
+
+    /// No further byte can be read: hands on the records that are whole, where the file is to blame.
+    fn broken(
+        mut self,
+        error: crate::error::Error,
+        seen: usize,
+        scanner: &mut dyn Scanner,
+        source: &mut dyn Pieces,
+        emit: &mut dyn FnMut(Chunk) -> ControlFlow<()>,
+    ) -> Stopped {
+        let Some(reason) = source.damage() else {
+            return Stopped::Source(error);
+        };
+        if let Err(fault) = scanner.scan(&self.buffer, seen, &mut self.found) {
+            return self.give_up(fault, scanner, source, emit);
+        }
+        let end = self.buffer.len();
+        let last = self.found.last().map_or(0, |found| found.range.end);
+        let offset = self.base + end as u64;
+        if let Err(stopped) = self.cut(scanner.keep_from(end).clamp(last, end), scanner.header().as_ref(), emit) {
+            return stopped;
+        }
+        let rest = Unreadable {
+            fault: SplitFault { offset, reason },
+            record: self.next,
+            from: self.base,
+            bytes: self.buffer.len() as u64,
+        };
+        Stopped::Damaged(error, Box::new(rest))
     }
 
     /// No next record can be found: hands on those found before, and measures what is left.
@@ -209,9 +251,13 @@ impl Window {
         loop {
             self.buffer.clear();
             match source.append(&mut self.buffer) {
-                // The damage that was found first is the one to tell of.
-                Ok(0) | Err(_) => break,
+                Ok(0) => break,
                 Ok(more) => bytes += more as u64,
+                Err(_) => {
+                    // The damage that was found first is the one to tell of.
+                    bytes += self.buffer.len() as u64;
+                    break;
+                }
             }
         }
         Stopped::Split(Unreadable {

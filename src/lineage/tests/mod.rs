@@ -88,6 +88,7 @@ fn field(name: &str, field_type: FieldType) -> Field {
         required: false,
         from: None,
         privacy: Privacy::default(),
+        rules: crate::project::ValueRules::default(),
         location: here(),
     }
 }

@@ -8,6 +8,7 @@ mod input;
 mod privacy;
 mod schema;
 mod source;
+mod value_rules;
 
 use std::fmt::Write as _;
 use std::fs;

@@ -17,6 +17,8 @@ pub const MASK_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 pub struct Project {
     dir: TempDir,
     env: Vec<(String, String)>,
+    /// The processors that the binary may use, as `taskset` takes them.
+    processors: Option<String>,
 }
 
 impl Project {
@@ -25,6 +27,7 @@ impl Project {
         Self {
             dir: tempfile::Builder::new().prefix("project-").tempdir().unwrap(),
             env: Vec::new(),
+            processors: None,
         }
     }
 
@@ -113,9 +116,28 @@ impl Project {
         self
     }
 
+    /// The binary may use so many of the processors that the tests may use; where there is no `taskset` (outside of
+    /// Linux), all of them.
+    #[must_use]
+    pub fn on_cores(mut self, cores: usize) -> Self {
+        self.processors = allowed_processors().map(|allowed| {
+            let chosen = allowed.into_iter().take(cores).map(|cpu| cpu.to_string());
+            chosen.collect::<Vec<_>>().join(",")
+        });
+        self
+    }
+
     /// The binary in this folder, with none of the environment's settings for databases, storage, logs or terminals.
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_pipeline"));
+        let binary = env!("CARGO_BIN_EXE_pipeline");
+        let mut command = match &self.processors {
+            None => Command::new(binary),
+            Some(processors) => {
+                let mut command = Command::new("taskset");
+                command.args(["-c", processors, binary]);
+                command
+            }
+        };
         command.args(args).current_dir(self.dir.path()).stdin(Stdio::null());
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();
@@ -158,6 +180,19 @@ impl Project {
         self.run(&["migrate"]).code(0);
         self
     }
+}
+
+/// The kernel's list, such as `0-3,8`.
+fn allowed_processors() -> Option<Vec<usize>> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let list = status
+        .lines()
+        .find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?;
+    let span = |part: &str| {
+        let (from, to) = part.split_once('-').unwrap_or((part, part));
+        from.parse().unwrap()..=to.parse().unwrap()
+    };
+    Some(list.trim().split(',').flat_map(span).collect())
 }
 
 /// What the mask `hash` makes of a text of the domain `patient` under [`MASK_KEY`]; written anew from the documentation.

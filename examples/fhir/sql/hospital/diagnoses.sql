@@ -7,7 +7,7 @@ with visit as (
 ),
 diagnosis as (
     select
-        split_part(encounter['reference'], '/', 2) as visit_id,
+        encounter['reference'] as visit_id,
         code['coding'][1] as coding
     from source
     where "resourceType" = 'Condition'

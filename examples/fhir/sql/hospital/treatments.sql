@@ -11,8 +11,8 @@ diagnosis as (
 ),
 treatment as (
     select
-        split_part(encounter['reference'], '/', 2) as visit_id,
-        split_part("reasonReference"[1]['reference'], '/', 2) as diagnosis_id,
+        encounter['reference'] as visit_id,
+        "reasonReference"[1]['reference'] as diagnosis_id,
         "medicationCodeableConcept"['text'] as drug,
         "dosageInstruction"[1]['text'] as dose
     from source

@@ -1,5 +1,5 @@
 select
-    split_part(subject['reference'], '/', 2) as patient_id,
+    subject['reference'] as patient_id,
     id as visit_id,
     period['start'] as visit_date,
     "reasonCode"[1]['text'] as provider_notes_text,

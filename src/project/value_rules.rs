@@ -1,0 +1,341 @@
+//! Reads what a source's schema says of a leaf's values: how a text is brought to one spelling, and what a value must
+//! be. Which type may have which rule is decided here, with the project; ingest applies them to every value before any
+//! mask.
+
+use regex::Regex;
+
+use super::mapping::{Context, Keys, Mapping, Text, entry_text, node_scalar, node_text};
+use super::model::{Field, FieldType, From};
+use super::problems::{did_you_mean, one_of};
+use super::schema::kind;
+use super::yaml::{Entry, Node, Span, Value};
+use crate::ingest;
+
+/// What the values of a leaf are made into and then must be. A null is never looked at.
+#[derive(Debug, Clone, Default)]
+pub struct ValueRules {
+    /// In the order given, before the checks.
+    pub normalize: Vec<Normalize>,
+    /// Anchored at both ends.
+    pub matches: Option<Regex>,
+    /// In characters.
+    pub length: Option<Bounds<u64>>,
+    /// Of the leaf's type; empty is no check.
+    pub accepted_values: Vec<Literal>,
+    pub range: Option<Bounds<Literal>>,
+}
+
+/// One step that brings a text to the spelling that all senders share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Normalize {
+    /// White space at both ends, as Unicode has it.
+    Trim,
+    Upper,
+    Lower,
+    /// Once, where it is there.
+    StripPrefix(String),
+    StripSuffix(String),
+    /// An empty text is null, and the steps after it are not taken.
+    EmptyAsNull,
+}
+
+/// Both ends belong to it; at least one is there.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Bounds<T> {
+    pub min: Option<T>,
+    pub max: Option<T>,
+}
+
+impl<T: PartialOrd> Bounds<T> {
+    pub fn hold(&self, value: &T) -> bool {
+        self.min.as_ref().is_none_or(|min| min <= value) && self.max.as_ref().is_none_or(|max| value <= max)
+    }
+}
+
+/// A value of a leaf's type that stands in the project; those of one type compare as their values do.
+#[derive(Debug, Clone, PartialEq, PartialOrd)]
+pub enum Literal {
+    Bool(bool),
+    /// Whole numbers; decimals in units of their last digit; dates in days and times in microseconds since 1970.
+    Number(i128),
+    Double(f64),
+    Text(String),
+}
+
+/// The keys of a field that are read here.
+pub(super) const KEYS: [&str; 5] = ["normalize", "matches", "length", "accepted_values", "range"];
+
+const STRIP_KEYS: Keys = Keys {
+    known: &["strip_prefix", "strip_suffix"],
+    later: &[],
+};
+const BOUNDS_KEYS: Keys = Keys {
+    known: &["min", "max"],
+    later: &[],
+};
+/// Steps that are a word.
+const STEPS: [(&str, Normalize); 4] = [
+    ("trim", Normalize::Trim),
+    ("upper", Normalize::Upper),
+    ("lower", Normalize::Lower),
+    ("empty_as_null", Normalize::EmptyAsNull),
+];
+
+/// Reads the rules of a leaf whose type and `from` are known.
+pub(super) fn read(ctx: &mut Context<'_>, options: &Mapping<'_>, leaf: &mut Field) {
+    let mut rules = ValueRules::default();
+    for entry in KEYS.iter().filter_map(|key| options.get(key)) {
+        if !may_have(ctx, entry, leaf) {
+            continue;
+        }
+        match entry.key.text.as_str() {
+            "normalize" => rules.normalize = read_steps(ctx, entry),
+            "matches" => rules.matches = read_pattern(ctx, entry),
+            "length" => rules.length = read_length(ctx, entry),
+            "accepted_values" => rules.accepted_values = read_values(ctx, entry, &leaf.field_type, &rules.normalize),
+            _ => rules.range = read_range(ctx, entry, &leaf.field_type),
+        }
+    }
+    leaf.rules = rules;
+}
+
+fn may_have(ctx: &mut Context<'_>, entry: &Entry, leaf: &Field) -> bool {
+    use FieldType as F;
+    let key = entry.key.text.as_str();
+    let (fits, hint) = match key {
+        "matches" | "length" => {
+            let hint = match leaf.field_type {
+                F::Int | F::Bigint | F::Double | F::Decimal(..) | F::Date(_) | F::Timestamp(_) | F::TimestampTz(_) => {
+                    "it is for strings; numbers, dates and times have `range` and `accepted_values`"
+                }
+                _ => "it is for strings",
+            };
+            (matches!(leaf.field_type, F::String), hint)
+        }
+        "normalize" => (
+            match leaf.field_type {
+                F::String | F::Date(_) | F::Timestamp(_) | F::TimestampTz(_) => true,
+                _ => leaf.from == Some(From::String),
+            },
+            "it is for what comes as text: strings, dates, times, and numbers with `from: string`",
+        ),
+        "range" => {
+            let hint = match leaf.field_type {
+                F::String => "it is for numbers, dates and times; strings have `matches`, `length`, `accepted_values`",
+                _ => "it is for numbers, dates and times",
+            };
+            let ordered = matches!(
+                leaf.field_type,
+                F::Int | F::Bigint | F::Double | F::Decimal(..) | F::Date(_) | F::Timestamp(_) | F::TimestampTz(_)
+            );
+            (ordered, hint)
+        }
+        _ => (
+            !matches!(leaf.field_type, F::Json | F::Struct(_) | F::List(_)),
+            "it is for scalar types",
+        ),
+    };
+    if !fits {
+        let message = format!("`{key}` is nothing for {}", kind(&leaf.field_type));
+        ctx.problem(entry.key.span, message, hint.to_owned());
+    }
+    fits
+}
+
+/// `normalize: trim`, or `normalize: [trim, {strip_prefix: "Patient/"}]`.
+fn read_steps(ctx: &mut Context<'_>, entry: &Entry) -> Vec<Normalize> {
+    let Value::List(nodes) = &entry.value.value else {
+        return read_step(ctx, entry.place(), &entry.value).into_iter().collect();
+    };
+    if nodes.is_empty() {
+        ctx.problem(entry.key.span, "`normalize` names no step", "leave it out".to_owned());
+    }
+    let at = |node: &Node| match node.value {
+        Value::Map(_) | Value::List(_) => entry.key.span,
+        _ if node.span.length == 0 => entry.key.span,
+        _ => node.span,
+    };
+    nodes.iter().filter_map(|node| read_step(ctx, at(node), node)).collect()
+}
+
+fn read_step(ctx: &mut Context<'_>, at: Span, node: &Node) -> Option<Normalize> {
+    if let Value::Map(_) = node.value {
+        let options = Mapping::of_options(ctx, "a step of `normalize`", at, node, &STRIP_KEYS)?;
+        let [entry] = options.entries() else {
+            let hint = "make a list of steps: [{strip_prefix: a}, {strip_suffix: b}]".to_owned();
+            ctx.problem(at, "a step of `normalize` has one key", hint);
+            return None;
+        };
+        let text = entry_text(ctx, entry)?;
+        if text.value.is_empty() {
+            let message = format!("`{}` of nothing", entry.key.text);
+            ctx.problem(entry.key.span, message, "name the text to strip".to_owned());
+            return None;
+        }
+        return match entry.key.text.as_str() {
+            "strip_prefix" => Some(Normalize::StripPrefix(text.value)),
+            "strip_suffix" => Some(Normalize::StripSuffix(text.value)),
+            // A misspelt key, which is reported.
+            _ => None,
+        };
+    }
+    let text = node_text(ctx, "a step of `normalize`", at, node)?;
+    let step = STEPS.iter().find(|(name, _)| *name == text.value);
+    if step.is_none() {
+        let names = STEPS.map(|(name, _)| name);
+        let hint = if STRIP_KEYS.known.contains(&text.value.as_str()) {
+            format!("say what to strip: {{{}: \"Patient/\"}}", text.raw)
+        } else {
+            let known = || names.iter().chain(STRIP_KEYS.known).copied();
+            did_you_mean(text.raw, known())
+                .unwrap_or_else(|| format!("it may be {}", one_of(&known().collect::<Vec<_>>())))
+        };
+        ctx.problem(text.span, format!("`normalize` has no step `{}`", text.raw), hint);
+    }
+    step.map(|(_, step)| step.clone())
+}
+
+fn read_pattern(ctx: &mut Context<'_>, entry: &Entry) -> Option<Regex> {
+    let text = entry_text(ctx, entry)?;
+    // Alone first: `a)|(b` is a pattern only between the parentheses that anchor it.
+    let compiled = Regex::new(&text.value).and_then(|_| Regex::new(&format!(r"\A(?:{})\z", text.value)));
+    match compiled {
+        Ok(pattern) => Some(pattern),
+        Err(error) => {
+            let hint = "the syntax is that of Rust's crate regex: no look-around, no back-references; in YAML, single \
+                        quotes keep backslashes: '\\d{3}'";
+            ctx.problem(
+                text.span,
+                format!("`matches` is no regular expression: {}", reason(&error)),
+                hint.to_owned(),
+            );
+            None
+        }
+    }
+}
+
+/// The last line of the message; those before it show the pattern, which may hold the value of a variable.
+fn reason(error: &regex::Error) -> String {
+    match error {
+        regex::Error::CompiledTooBig(_) => "it is too large".to_owned(),
+        error => {
+            let text = error.to_string();
+            let last = text.lines().last().unwrap_or_default();
+            last.strip_prefix("error: ").unwrap_or(last).to_owned()
+        }
+    }
+}
+
+/// `length: 10`, or `length: {min: 1, max: 10}`.
+fn read_length(ctx: &mut Context<'_>, entry: &Entry) -> Option<Bounds<u64>> {
+    let number = |ctx: &mut Context<'_>, entry: &Entry| {
+        let written = node_scalar(ctx, entry.key.span, &entry.value)?;
+        let number = written.replace('_', "").parse::<u64>().ok();
+        if number.is_none() {
+            let message = format!("`{}` must be a whole number, 0 or above", entry.key.text);
+            let hint = "write `length: 5` or `length: {min: 1, max: 5}`".to_owned();
+            ctx.problem(entry.place(), message, hint);
+        }
+        number
+    };
+    if let Value::Map(_) = entry.value.value {
+        return bounds(ctx, entry, number);
+    }
+    let exactly = number(ctx, entry);
+    exactly.map(|length| Bounds {
+        min: exactly,
+        max: Some(length),
+    })
+}
+
+fn read_range(ctx: &mut Context<'_>, entry: &Entry, field_type: &FieldType) -> Option<Bounds<Literal>> {
+    bounds(ctx, entry, |ctx, entry| {
+        literal(ctx, entry.key.span, &entry.value, field_type)
+    })
+}
+
+fn bounds<T: PartialOrd>(
+    ctx: &mut Context<'_>,
+    entry: &Entry,
+    mut read: impl FnMut(&mut Context<'_>, &Entry) -> Option<T>,
+) -> Option<Bounds<T>> {
+    let what = format!("`{}`", entry.key.text);
+    let options = Mapping::of_options(ctx, &what, entry.key.span, &entry.value, &BOUNDS_KEYS)?;
+    let (min, max) = (options.get("min"), options.get("max"));
+    if min.is_none() && max.is_none() {
+        let hint = "give `min`, `max` or both; both belong to it".to_owned();
+        ctx.problem(entry.key.span, format!("{what} without bounds"), hint);
+        return None;
+    }
+    let bounds = Bounds {
+        min: min.and_then(|entry| read(ctx, entry)),
+        max: max.and_then(|entry| read(ctx, entry)),
+    };
+    if let (Some(min), Some(max)) = (&bounds.min, &bounds.max)
+        && min > max
+    {
+        let message = format!("`min` of {what} is above its `max`");
+        ctx.problem(
+            entry.key.span,
+            message,
+            "no value lies between them: swap them".to_owned(),
+        );
+    }
+    Some(bounds)
+}
+
+fn read_values(ctx: &mut Context<'_>, entry: &Entry, field_type: &FieldType, normalize: &[Normalize]) -> Vec<Literal> {
+    let Value::List(nodes) = &entry.value.value else {
+        let message = format!("`accepted_values` must be a list, not {}", entry.value.value.kind());
+        ctx.problem(entry.place(), message, "write it in brackets: [a, b]".to_owned());
+        return Vec::new();
+    };
+    if nodes.is_empty() {
+        let hint = "list at least one".to_owned();
+        ctx.problem(entry.key.span, "`accepted_values` accepts nothing", hint);
+    }
+    let mut values = Vec::with_capacity(nodes.len());
+    for node in nodes {
+        let Some(value) = literal(ctx, entry.key.span, node, field_type) else {
+            continue;
+        };
+        if let (Literal::Text(text), Value::Text(raw)) = (&value, &node.value)
+            && ingest::normalized(normalize, text).as_deref() != Some(text)
+        {
+            let written = Text {
+                raw,
+                value: text.clone(),
+                span: node.span,
+            };
+            let message = format!("`{text}` is never met: `normalize` makes another text of it");
+            ctx.problem_of(&written, &message, "write it as `normalize` leaves it");
+        }
+        values.push(value);
+    }
+    values
+}
+
+/// A value of the type, as the project writes it: dates in ISO 8601, whatever the field's own format is.
+fn literal(ctx: &mut Context<'_>, at: Span, node: &Node, field_type: &FieldType) -> Option<Literal> {
+    let value = node_scalar(ctx, at, node)?;
+    let found = ingest::literal(&value, field_type);
+    if found.is_none() {
+        let hint = match field_type {
+            FieldType::Bool => "write true or false",
+            FieldType::Int | FieldType::Bigint => "write a whole number that the type holds",
+            FieldType::Decimal(..) => "write a number with no more digits than the type has",
+            FieldType::Date(_) => "write it as 2023-05-01",
+            FieldType::Timestamp(_) => "write it as 2023-05-01T12:00:00, or as 2023-05-01 for its start",
+            FieldType::TimestampTz(_) => "write it as 2023-05-01T12:00:00Z, or as 2023-05-01 for its start in UTC",
+            _ => "write a number",
+        };
+        let raw = match &node.value {
+            Value::Text(raw) => raw,
+            _ => &value,
+        };
+        let span = if node.span.length == 0 { at } else { node.span };
+        let message = format!("`{raw}` is no value of {}", kind(field_type));
+        ctx.problem(span, message, hint.to_owned());
+    }
+    found
+}
