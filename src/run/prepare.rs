@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use super::publish::publish;
 use crate::error::{Error, Result};
 use crate::project::Project;
 use crate::transform::{Engine, Limits, Prepared};
@@ -54,6 +55,7 @@ pub(super) async fn database(warehouse: &Warehouse, project: &Project) -> Result
         migrate::apply(warehouse, &project.root).await?;
         contract::check(warehouse, project).await?;
         views::apply(warehouse, project).await?;
+        publish(warehouse, project).await?;
         return checks::plan(&*warehouse.acquire().await?, &project.entities, &project.checks).await;
     }
     let pending = migrate::pending(warehouse, &project.root).await?;
@@ -66,6 +68,7 @@ pub(super) async fn database(warehouse: &Warehouse, project: &Project) -> Result
         .hint("run `pipeline migrate`, then `pipeline views`"));
     }
     contract::check(warehouse, project).await?;
+    publish(warehouse, project).await?;
     if project.checks.is_empty() {
         return Ok(());
     }

@@ -21,6 +21,7 @@ mod quality;
 mod quarantine;
 mod readers;
 mod replace;
+mod roles;
 mod s3;
 mod sql;
 mod third_source;
