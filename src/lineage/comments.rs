@@ -17,6 +17,8 @@ pub struct ColumnComment {
     pub column: Option<String>,
     /// The contract's.
     pub description: Option<String>,
+    /// What is said where neither the contract nor a hand says anything.
+    pub fallback: Option<&'static str>,
     /// Such as `a: visits[].date (date, date_shift)`.
     pub lineage: Option<String>,
 }
@@ -30,6 +32,7 @@ pub fn comments(lineage: &ProjectLineage, project: &Project) -> Vec<ColumnCommen
                 table: entity.name.clone(),
                 column: column.map(str::to_owned),
                 description: description.map(|text| text.trim().to_owned()),
+                fallback: column.and_then(of_the_engine),
                 lineage,
             });
         };
@@ -40,13 +43,9 @@ pub fn comments(lineage: &ProjectLineage, project: &Project) -> Vec<ColumnCommen
             let text = of_column(lineage.of(&entity.name, &column.name));
             push(Some(&column.name), column.description.as_deref(), Some(text));
         }
-        push(Some("source"), Some("The source that the row came from"), None);
+        push(Some("source"), None, None);
         let class = hides_batch_date(project).then(|| "the batch's date (date, not masked)".to_owned());
-        push(
-            Some("batch_date"),
-            Some("The date of the batch that the row came with"),
-            class,
-        );
+        push(Some("batch_date"), None, class);
     }
     let views = lineage
         .views
@@ -56,9 +55,18 @@ pub fn comments(lineage: &ProjectLineage, project: &Project) -> Vec<ColumnCommen
         table: view.view.clone(),
         column: Some(view.column.clone()),
         description: None,
+        fallback: None,
         lineage: Some(of_view(lineage, view)),
     }));
     comments
+}
+
+fn of_the_engine(column: &str) -> Option<&'static str> {
+    match column {
+        "source" => Some("The source that the row came from"),
+        "batch_date" => Some("The date of the batch that the row came with"),
+        _ => None,
+    }
 }
 
 /// Sources that bring the same are named together.

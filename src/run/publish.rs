@@ -37,6 +37,7 @@ pub async fn publish(warehouse: &Warehouse, project: &Project) -> Result<()> {
             table: one.table,
             column: one.column,
             description: one.description,
+            fallback: one.fallback,
             lineage: one.lineage,
         })
         .collect();

@@ -22,6 +22,8 @@ pub struct Comment {
     pub table: String,
     pub column: Option<String>,
     pub description: Option<String>,
+    /// Where there is no description, and no hand has written a comment.
+    pub fallback: Option<&'static str>,
     pub lineage: Option<String>,
 }
 
@@ -103,7 +105,8 @@ impl Comment {
     /// The contract's description, else what hands have written, then our part.
     fn text(&self, current: Option<&str>) -> String {
         let by_hand = current.map(|text| text.split(MARK).next().unwrap_or_default().trim_end());
-        let description = self.description.as_deref().or(by_hand).unwrap_or_default();
+        let description = self.description.as_deref().or(by_hand.filter(|text| !text.is_empty()));
+        let description = description.or(self.fallback).unwrap_or_default();
         match &self.lineage {
             None => description.to_owned(),
             Some(lineage) if description.is_empty() => format!("{MARK}{lineage}]"),
@@ -122,6 +125,7 @@ mod tests {
             table: "t".to_owned(),
             column: Some("c".to_owned()),
             description: description.map(str::to_owned),
+            fallback: None,
             lineage: lineage.map(str::to_owned),
         };
         let ours = comment(None, Some("a: x"));
@@ -135,5 +139,11 @@ mod tests {
         );
         assert_eq!(comment(Some("Said"), None).text(Some("x [lineage: old]")), "Said");
         assert_eq!(comment(None, None).text(Some("kept")), "kept");
+        let own = Comment {
+            fallback: Some("Ours"),
+            ..comment(None, Some("x"))
+        };
+        assert_eq!(own.text(None), "Ours [lineage: x]");
+        assert_eq!(own.text(Some("by hand")), "by hand [lineage: x]");
     }
 }

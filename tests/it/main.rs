@@ -20,6 +20,7 @@ mod privacy_of_errors;
 mod quality;
 mod quarantine;
 mod readers;
+mod reading;
 mod replace;
 mod roles;
 mod s3;

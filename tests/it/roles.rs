@@ -1,5 +1,5 @@
 //! The database's roles: the loader does the whole job, the reader sees tables and views and nothing beside them, after
-//! every change of either; where dates are shifted it does not see the batch's.
+//! every change of either.
 use std::process::Command;
 
 use postgres::{Client, NoTls};
@@ -7,14 +7,14 @@ use postgres::{Client, NoTls};
 use crate::harness::{self, DATE, Database, Project, Small, rows, server};
 
 /// Roles are of the whole server, so each database of the tests has some of its own.
-struct Roles {
-    owner: String,
-    loader: String,
-    reader: String,
+pub struct Roles {
+    pub owner: String,
+    pub loader: String,
+    pub reader: String,
 }
 
 impl Roles {
-    fn of(database: &Database) -> Self {
+    pub fn of(database: &Database) -> Self {
         let name = |what: &str| format!("{what}_{}", database.name);
         Self {
             owner: name("owner"),
@@ -23,7 +23,7 @@ impl Roles {
         }
     }
 
-    fn args(&self) -> Vec<&str> {
+    pub fn args(&self) -> Vec<&str> {
         vec![
             "roles",
             "--owner",
@@ -36,16 +36,16 @@ impl Roles {
     }
 }
 
-fn url(database: &Database, user: &str) -> String {
+pub fn url(database: &Database, user: &str) -> String {
     database.url().replace("postgres@", &format!("{user}@"))
 }
 
-fn client(database: &Database, user: &str) -> Client {
+pub fn client(database: &Database, user: &str) -> Client {
     Client::connect(&url(database, user), NoTls).unwrap()
 }
 
 /// What the server says to a statement that may not be.
-fn refusal(client: &mut Client, sql: &str) -> String {
+pub fn refusal(client: &mut Client, sql: &str) -> String {
     let error = client.simple_query(sql).expect_err(sql);
     error
         .as_db_error()
@@ -377,183 +377,6 @@ fn what_a_reader_gets_by_way_of_everybody_is_told() {
         ))
         .stderr_contains("REVOKE");
     project.run_clinic().code(1).stderr_contains("pipeline.runs");
-}
-
-/// Dates are shifted; `late` shows the batch's date, `days` does not.
-fn shifting() -> (Database, Project, Roles) {
-    let (database, project) = Small::new()
-        .schema("id: {type: string, required: true}\nday: {type: date, phi: date, mask: date_shift}")
-        .columns(&[("item_id", "text"), ("day", "date"), ("filled", "date")])
-        .sql("select id as item_id, day, coalesce(day, $date) as filled from source")
-        .rest("subject: id")
-        .on_server();
-    let project = project
-        .json(r#"[{"id": "a", "day": "2023-04-30"}]"#)
-        .file("sql/views/days.sql", "select item_id, day from items\n")
-        .file("sql/views/late.sql", "select item_id, batch_date - day as days from items\n")
-        .file("sql/materialized/newest.sql", "select max(batch_date) as newest from items\n")
-        .file(
-            "sql/functions/as_owner.sql",
-            "create function as_owner() returns date language sql stable security definer as $$ select max(batch_date) from items $$\n",
-        );
-    project.run(&["views"]).code(0);
-    project.run_clinic().code(0);
-    let roles = Roles::of(&database);
-    (database, project, roles)
-}
-
-#[test]
-fn where_dates_are_shifted_no_reader_sees_the_batch_date() {
-    let (database, project, roles) = shifting();
-    project
-        .run(&roles.args())
-        .code(0)
-        .stdout_contains("without items.filled, items.batch_date")
-        .stdout_contains("as_owner (");
-    let mut reader = client(&database, &roles.reader);
-    let columns =
-        "select string_agg(column_name, ' ' order by table_name, ordinal_position) from information_schema.columns
-                   where table_schema in ('public', 'pipeline_reading')";
-    assert_eq!(rows(&mut reader, columns), ["item_id day item_id day source"]);
-    assert_eq!(rows(&mut reader, "select item_id, source from items"), ["a|clinic"]);
-    assert_eq!(rows(&mut reader, "select count(*) from days"), ["1"]);
-    for sql in [
-        "select batch_date from public.items",
-        "select item_id from public.items",
-        "select * from late",
-        "select * from newest",
-        "select as_owner()",
-    ] {
-        assert!(refusal(&mut reader, sql).starts_with("permission denied for"), "{sql}");
-    }
-    assert!(refusal(&mut reader, "select batch_date from items").contains("does not exist"));
-
-    // The loader's runs and views keep it so; a column more of the contract shows.
-    let project = project.env("DATABASE_URL", &url(&database, &roles.loader));
-    project.run_clinic().code(0);
-    project.write("sql/views/late.sql", "select item_id, batch_date from items\n");
-    project.write("sql/materialized/newest.sql", "select max(day) as newest from items\n");
-    project.run(&["views"]).code(0);
-    assert!(refusal(&mut reader, "select * from late").starts_with("permission denied for view"));
-    assert_eq!(rows(&mut reader, "select count(*) from newest"), ["1"]);
-
-    // No date is shifted any more: the tables themselves are read, and nothing is left in their way.
-    project.edit(
-        "pipelines/clinic.yaml",
-        "mask: date_shift",
-        "mask: keep, reason: synthetic",
-    );
-    project.run_clinic().code(0);
-    assert_eq!(rows(&mut reader, "select batch_date from items"), [DATE]);
-    assert_eq!(rows(&mut reader, "select batch_date from late"), [DATE]);
-    let left = "select count(*) from pg_class where relnamespace = 'pipeline_reading'::regnamespace";
-    assert_eq!(database.value(left), "0");
-    // And back: the run that loads the first shifted date hides before it loads.
-    project.edit(
-        "pipelines/clinic.yaml",
-        "mask: keep, reason: synthetic",
-        "mask: date_shift",
-    );
-    project.run_clinic().code(0);
-    assert!(refusal(&mut reader, "select batch_date from public.items").starts_with("permission denied"));
-    assert_eq!(rows(&mut reader, columns), ["item_id day item_id day source"]);
-}
-
-#[test]
-fn a_grant_that_shows_the_batch_date_is_taken_back_or_stops_the_run() {
-    let (database, project, roles) = shifting();
-    project.run(&roles.args()).code(0);
-    let reader = &roles.reader;
-    database.execute(&format!(
-        "grant select on items, late to {reader}; grant select (batch_date) on items to {reader}"
-    ));
-    project.run_clinic().code(0);
-    let mut client = client(&database, reader);
-    for table in ["public.items", "late"] {
-        assert!(refusal(&mut client, &format!("select * from {table}")).contains("denied"));
-    }
-    database.execute("grant select (batch_date) on items to public");
-    project
-        .run_clinic()
-        .code(1)
-        .stderr_contains(&format!("{reader} can read public.items"));
-}
-
-#[test]
-fn the_report_tells_what_the_reader_does_not_get() {
-    let (_database, project, _) = shifting();
-    let report = project.run(&["privacy", "report"]).code(0);
-    assert!(
-        report.stdout.contains("tables, direct: items.batch_date, items.filled")
-            && report
-                .stdout
-                .contains("views, direct: as_owner.as_owner, late.days, newest.newest")
-            && report.stdout.contains("and not as_owner, late, newest"),
-        "{}",
-        report.stdout
-    );
-    let json = project.run(&["--output", "json", "privacy", "report"]).code(0).json();
-    assert_eq!(json["batch_date"]["phi"], "date");
-    assert_eq!(
-        json["batch_date"]["withheld"],
-        serde_json::json!(["as_owner", "late", "newest"])
-    );
-}
-
-#[test]
-fn columns_say_what_they_are_and_where_they_come_from() {
-    let (database, project, _) = shifting();
-    let comment = |table: &str, column: &str| {
-        database.value(&format!(
-            "select col_description(attrelid, attnum) from pg_attribute where attrelid = '{table}'::regclass and attname = '{column}'"
-        ))
-    };
-    assert_eq!(comment("items", "day"), "[lineage: clinic: day (date, date_shift)]");
-    assert_eq!(
-        comment("items", "filled"),
-        "[lineage: clinic: day (date, date_shift), the batch's date]"
-    );
-    assert_eq!(
-        comment("items", "batch_date"),
-        "The date of the batch that the row came with [lineage: the batch's date (date, not masked)]"
-    );
-    assert_eq!(comment("days", "day"), "[lineage: items.day (date, date_shift)]");
-
-    // What a hand has written stays in front; the contract's own text replaces it.
-    database.execute("comment on column items.day is 'by hand'; comment on column items.item_id is 'by hand'");
-    project.edit(
-        "pipeline.yaml",
-        "item_id: {type: \"text\"",
-        "item_id: {type: \"text\", description: Which item",
-    );
-    project.edit(
-        "pipelines/clinic.yaml",
-        "mask: date_shift",
-        "mask: keep, reason: synthetic",
-    );
-    project.run_clinic().code(0);
-    assert_eq!(comment("items", "day"), "by hand [lineage: clinic: day (date, keep)]");
-    assert_eq!(comment("items", "item_id"), "Which item [lineage: clinic: id]");
-    assert_eq!(comment("days", "day"), "[lineage: items.day (date, keep)]");
-
-    // Nothing to say anew: no lock is asked for, so one that is held keeps no run waiting.
-    let mut holder = database.client();
-    holder
-        .batch_execute("begin; lock table only items in share update exclusive mode")
-        .unwrap();
-    let unchanged = "select xmin::text from pg_description where objoid = 'items'::regclass and objsubid = 2";
-    let before = database.value(unchanged);
-    project.run(&["views"]).code(0).output_lacks("could not be written");
-    // Something to say and the lock taken: a warning, and the run goes on.
-    project.edit("pipeline.yaml", "Which item", "The item");
-    project
-        .run(&["views"])
-        .code(0)
-        .stderr_contains("comments could not be written");
-    holder.batch_execute("commit").unwrap();
-    assert_eq!(database.value(unchanged), before);
-    project.run(&["views"]).code(0).output_lacks("could not be written");
-    assert_eq!(comment("items", "item_id"), "The item [lineage: clinic: id]");
 }
 
 #[test]

@@ -5,7 +5,7 @@
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
-use super::super::error::{db_error, describe};
+use super::super::error::{db_error, sqlstate};
 use super::super::sql::literal;
 use crate::error::{Error, Result};
 
@@ -47,11 +47,12 @@ pub async fn is_used(client: &Client) -> Result<bool> {
 /// Something can't be granted or taken away, or a reader sees more by way of another role.
 pub async fn apply(client: &Client, access: &Access) -> Result<()> {
     if let Err(error) = client.batch_execute(&statement(access)).await {
-        return Err(
-            Error::batch("the readers' rights can't be brought to what the project says")
-                .cause(describe(&error))
+        let built = db_error("the readers' rights can't be brought to what the project says", &error);
+        return Err(match sqlstate(&error) {
+            Some("42501") => built
                 .hint("run as a member of the role that owns the tables, or let a superuser repeat `pipeline roles`"),
-        );
+            _ => built,
+        });
     }
     check(client, access).await
 }
