@@ -21,7 +21,7 @@ mod tests;
 pub use comments::{ColumnComment, comments};
 pub use model::{Dependence, Lineage, Origin, ProjectLineage, SourceField, TableOrigin, ViewLineage};
 pub use privacy::{BatchDate, Exposure, PrivacyReport, Reach, privacy_report};
-pub use reading::{ReadTable, Reading, hides_batch_date, reading};
+pub use reading::{ReadTable, Reading, hides_batch_date, reading, stands_on};
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;

@@ -1,9 +1,9 @@
 //! What the reader role may see of a project: its tables and views, and where a date is shifted only what does not
 //! show the batch's date, which lies near the true ones. It decides; it grants nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Dependence, ProjectLineage};
+use super::{Dependence, ProjectLineage, names};
 use crate::project::{Field, FieldType, MaskKind, Profile, Project, ViewKind};
 
 /// What the reader role gets.
@@ -86,4 +86,20 @@ pub fn reading(lineage: &ProjectLineage, project: &Project) -> Reading {
         views: views.map(|view| view.name.clone()).collect(),
         withheld,
     }
+}
+
+/// The view itself and every view and function that it may read, through as many steps as there are: whatever its text
+/// names.
+pub fn stands_on(project: &Project, view: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let mut pending = vec![view];
+    while let Some(name) = pending.pop() {
+        let views = project.views.iter().filter(|view| view.name == name);
+        for view in views.filter(|_| found.insert(name.to_owned())) {
+            let words = names::words(&view.sql);
+            let named = project.views.iter().filter(|other| words.contains(&other.name));
+            pending.extend(named.map(|other| other.name.as_str()));
+        }
+    }
+    found
 }

@@ -21,7 +21,7 @@ pub use batch::{BatchOutcome, EntityOutcome, Status};
 pub use drop::drop_batch;
 pub use observer::{Activity, Observer};
 pub use prepare::{Checked, check};
-pub use publish::{access, publish};
+pub use publish::{access, publish, restrict};
 pub use schedule::{Options, Outcome, run};
 pub use selection::{Selection, resolve};
 pub use serve::serve;

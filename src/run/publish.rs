@@ -4,8 +4,8 @@
 use crate::error::{Error, Result};
 use crate::lineage::{self, ProjectLineage};
 use crate::project::{Project, ViewKind};
-use crate::warehouse::roles::{self, Access, Table};
-use crate::warehouse::{Warehouse, comments};
+use crate::warehouse::roles::{self, Access, File, Table, View};
+use crate::warehouse::{Warehouse, comments, views};
 
 /// Grants and comments. Writes only what differs.
 ///
@@ -15,18 +15,8 @@ use crate::warehouse::{Warehouse, comments};
 pub async fn publish(warehouse: &Warehouse, project: &Project) -> Result<()> {
     let connection = warehouse.acquire().await?;
     let has_readers = !warehouse.is_embedded() && roles::is_used(&connection).await?;
-    let lineage = match lineage_of(project).await {
-        Ok(lineage) => lineage,
-        Err(error) if has_readers && lineage::hides_batch_date(project) => {
-            return Err(Error {
-                message: format!("what readers may see can't be told: {}", error.message),
-                ..error
-            });
-        }
-        Err(error) => {
-            tracing::warn!(%error, "comments and readers' rights are as they were; `pipeline check` says more");
-            return Ok(());
-        }
+    let Some(lineage) = lineage_of(project, has_readers).await? else {
+        return Ok(());
     };
     if has_readers {
         roles::apply(&connection, &access(&lineage, project)).await?;
@@ -44,8 +34,34 @@ pub async fn publish(warehouse: &Warehouse, project: &Project) -> Result<()> {
     comments::apply(&connection, &comments).await.map(drop)
 }
 
-async fn lineage_of(project: &Project) -> Result<ProjectLineage> {
-    lineage::of_project(&lineage::engine()?, project).await
+/// The grants alone, before views change: one that is about to show what is hidden is taken back first.
+///
+/// # Errors
+/// As [`publish`].
+pub async fn restrict(warehouse: &Warehouse, project: &Project) -> Result<()> {
+    let connection = warehouse.acquire().await?;
+    if warehouse.is_embedded() || !roles::is_used(&connection).await? {
+        return Ok(());
+    }
+    match lineage_of(project, true).await? {
+        Some(lineage) => roles::apply(&connection, &access(&lineage, project)).await,
+        None => Ok(()),
+    }
+}
+
+/// `None`, with a warning, where it can't be told and nothing hangs on it.
+async fn lineage_of(project: &Project, has_readers: bool) -> Result<Option<ProjectLineage>> {
+    match lineage::of_project(&lineage::engine()?, project).await {
+        Ok(lineage) => Ok(Some(lineage)),
+        Err(error) if has_readers && lineage::hides_batch_date(project) => Err(Error {
+            message: format!("what readers may see can't be told: {}", error.message),
+            ..error
+        }),
+        Err(error) => {
+            tracing::warn!(%error, "comments and readers' rights are as they were; `pipeline check` says more");
+            Ok(None)
+        }
+    }
 }
 
 /// What the project lets readers see, in the warehouse's words.
@@ -59,10 +75,24 @@ pub fn access(lineage: &ProjectLineage, project: &Project) -> Access {
         .views
         .iter()
         .filter(|view| view.kind == ViewKind::Function && !reading.withheld.contains_key(&view.name));
+    let views = reading.views.into_iter().map(|name| View {
+        stands_on: lineage::stands_on(project, &name).into_iter().collect(),
+        name,
+    });
+    let files = project.views.iter().map(|view| {
+        let (kind, fingerprint) = views::identity(view);
+        let name = view.name.clone();
+        File {
+            kind,
+            name,
+            fingerprint,
+        }
+    });
     Access {
         hides: reading.hides_batch_date,
         tables: tables.collect(),
-        views: reading.views,
+        views: views.collect(),
+        files: files.collect(),
         functions: functions.map(|view| view.name.clone()).collect(),
     }
 }

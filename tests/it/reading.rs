@@ -60,6 +60,31 @@ fn where_dates_are_shifted_no_reader_sees_the_batch_date() {
     project.run(&["views"]).code(0);
     assert!(refusal(&mut reader, "select * from late").starts_with("permission denied for view"));
     assert_eq!(rows(&mut reader, "select count(*) from newest"), ["1"]);
+    // A view that the reader had comes to show it.
+    project.write("sql/views/days.sql", "select item_id, day, batch_date from items\n");
+    project.run(&["views"]).code(0);
+    assert!(refusal(&mut reader, "select * from days").starts_with("permission denied for view"));
+    project.write("sql/views/days.sql", "select item_id, day from items\n");
+    project.run(&["views"]).code(0);
+    assert_eq!(rows(&mut reader, "select count(*) from days"), ["1"]);
+    // A file alone opens nothing: the database still has the view that shows it. Nor does it close what is open.
+    let (late, days) = (project.read("sql/views/late.sql"), project.read("sql/views/days.sql"));
+    project.write("sql/views/late.sql", "select item_id from items\n");
+    project.write("sql/views/days.sql", "select item_id from items\n");
+    project.run_clinic().code(0);
+    assert!(refusal(&mut reader, "select * from late").starts_with("permission denied for view"));
+    assert_eq!(rows(&mut reader, "select count(*) from days"), ["1"]);
+    project.write("sql/views/late.sql", late);
+    project.write("sql/views/days.sql", days);
+    let again = project.env("DATABASE_URL", &database.url());
+    let json = again
+        .run(&[&["--output", "json"], &roles.args()[..]].concat())
+        .code(0)
+        .json();
+    assert_eq!(json["hidden"], serde_json::json!(["items.filled", "items.batch_date"]));
+    assert_eq!(json["withheld"]["late"], serde_json::json!(["batch_date"]));
+    assert_eq!(json["views"], serde_json::json!(["days", "newest"]));
+    let project = again.env("DATABASE_URL", &url(&database, &roles.loader));
 
     // No date is shifted any more: the tables themselves are read, and nothing is left in their way.
     project.edit(
@@ -72,7 +97,10 @@ fn where_dates_are_shifted_no_reader_sees_the_batch_date() {
     assert_eq!(rows(&mut reader, "select batch_date from late"), [DATE]);
     let left = "select count(*) from pg_class where relnamespace = 'pipeline_reading'::regnamespace";
     assert_eq!(database.value(left), "0");
-    // And back: the run that loads the first shifted date hides before it loads.
+    // And back: the run that loads the first shifted date hides before it loads. A view that is to show it no longer, as
+    // its file says, still does.
+    let late = project.read("sql/views/late.sql");
+    project.write("sql/views/late.sql", "select item_id from items\n");
     project.edit(
         "pipelines/clinic.yaml",
         "mask: keep, reason: synthetic",
@@ -80,6 +108,12 @@ fn where_dates_are_shifted_no_reader_sees_the_batch_date() {
     );
     project.run_clinic().code(0);
     assert!(refusal(&mut reader, "select batch_date from public.items").starts_with("permission denied"));
+    assert!(refusal(&mut reader, "select * from late").starts_with("permission denied"));
+    project.run(&["views"]).code(0);
+    assert_eq!(rows(&mut reader, "select * from late"), ["a"]);
+    project.write("sql/views/late.sql", late);
+    project.run(&["views"]).code(0);
+    assert!(refusal(&mut reader, "select * from late").starts_with("permission denied"));
     assert_eq!(rows(&mut reader, columns), ["item_id day item_id day source"]);
 }
 

@@ -367,16 +367,18 @@ fn names_and_databases_that_can_not_be_are_refused() {
 fn what_a_reader_gets_by_way_of_everybody_is_told() {
     let (database, project, roles) = loaded();
     project.run(&roles.args()).code(0);
-    database.execute("grant usage on schema pipeline to public; grant select on pipeline.runs to public");
+    database.execute(
+        "grant usage on schema pipeline to public; grant select on pipeline.runs, pipeline.quarantine to public",
+    );
     project
         .run(&roles.args())
         .code(1)
         .stderr_contains(&format!(
-            "{} can read pipeline.runs, which is not for readers",
+            "{} can read pipeline.quarantine, which is not for readers",
             roles.reader
         ))
         .stderr_contains("REVOKE");
-    project.run_clinic().code(1).stderr_contains("pipeline.runs");
+    project.run_clinic().code(1).stderr_contains("pipeline.quarantine");
 }
 
 #[test]

@@ -20,9 +20,27 @@ pub struct Access {
     /// All entities.
     pub tables: Vec<Table>,
     /// Views and materialized views.
-    pub views: Vec<String>,
+    pub views: Vec<View>,
     /// Functions that may run with their owner's rights.
     pub functions: Vec<String>,
+    /// The project's files of views and functions.
+    pub files: Vec<File>,
+}
+
+/// A view that shows nothing hidden, as its file has it.
+#[derive(Debug, Clone)]
+pub struct View {
+    pub name: String,
+    /// Itself and the views and functions that it reads.
+    pub stands_on: Vec<String>,
+}
+
+/// A file as `pipeline.views` knows it.
+#[derive(Debug, Clone)]
+pub struct File {
+    pub kind: &'static str,
+    pub name: String,
+    pub fingerprint: String,
 }
 
 /// An entity table and the columns of it that readers may see.
@@ -66,12 +84,16 @@ pub(super) fn text_array<'a>(texts: impl Iterator<Item = &'a str>) -> String {
 /// One DO block; it changes only what differs.
 pub(super) fn statement(access: &Access) -> String {
     let names = text_array(access.tables.iter().map(|table| table.name.as_str()));
-    let views = text_array(access.views.iter().map(String::as_str));
+    let (views, files) = (views(access), files(access));
     let functions = text_array(access.functions.iter().map(String::as_str));
     let (hides, wanted) = (access.hides, wanted(access));
     format!(
         "DO $pipeline$
-DECLARE item text;
+DECLARE
+    item text;
+    -- Grants that are there were then given for definitions without the date.
+    hid boolean := EXISTS (SELECT FROM pg_catalog.pg_class
+        WHERE relnamespace = 'pipeline_reading'::regnamespace AND relkind = 'v');
 BEGIN
     PERFORM pg_catalog.pg_advisory_xact_lock({LOCK});
     FOR item IN
@@ -90,21 +112,27 @@ BEGIN
     LOOP EXECUTE item; END LOOP;
     IF pg_catalog.to_regclass('pipeline.views') IS NULL THEN RETURN; END IF;
     FOR item IN
-        WITH object (oid, may) AS (
-            SELECT c.oid, c.relname = ANY ({names}) AND NOT {hides}
+        WITH object (oid, may, doubtful) AS (
+            SELECT c.oid, c.relname = ANY ({names}) AND NOT {hides}, false
             FROM pg_catalog.pg_class c
             WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'p'
                 AND (c.relname = ANY ({names}) OR ({hides} AND c.relowner = current_user::regrole))
             UNION ALL
-            SELECT c.oid, c.relname = ANY ({views})
+            -- What is told of a view's file holds once the database has it, and all that it stands on.
+            SELECT c.oid, w.name IS NOT NULL, {hides} AND EXISTS (
+                SELECT FROM pg_catalog.unnest(w.stands_on) s (name) WHERE NOT EXISTS (
+                    SELECT FROM pipeline.views x JOIN {files} f (kind, name, fingerprint)
+                        ON f.kind = x.kind AND f.name = x.name AND f.fingerprint = x.fingerprint
+                    WHERE x.name = s.name))
             FROM pipeline.views v JOIN pg_catalog.pg_class c ON c.relname = v.name
                 AND c.relnamespace = 'public'::regnamespace
                 AND c.relkind = CASE v.kind WHEN 'view' THEN 'v' WHEN 'materialized' THEN 'm' END::\"char\"
+            LEFT JOIN {views} w (name, stands_on) ON w.name = v.name
             UNION ALL
-            SELECT c.oid, true FROM pg_catalog.pg_class c
+            SELECT c.oid, true, false FROM pg_catalog.pg_class c
             WHERE c.relnamespace = 'pipeline_reading'::regnamespace AND c.relkind = 'v'
-        ), found (oid, nspname, relname, may, reader, whole, part) AS (
-            SELECT c.oid, n.nspname, c.relname, o.may, g.rolname,
+        ), found (oid, nspname, relname, may, doubtful, reader, whole, part) AS (
+            SELECT c.oid, n.nspname, c.relname, o.may, o.doubtful, g.rolname,
                 EXISTS (SELECT FROM pg_catalog.aclexplode(c.relacl) x
                         WHERE x.grantee = g.oid AND x.privilege_type = 'SELECT'),
                 EXISTS (SELECT FROM pg_catalog.pg_attribute a, pg_catalog.aclexplode(a.attacl) x
@@ -113,9 +141,11 @@ BEGIN
             JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
             CROSS JOIN pipeline.readers r JOIN pg_catalog.pg_roles g ON g.rolname = r.name
         )
-        SELECT pg_catalog.format(CASE WHEN i.may THEN 'GRANT SELECT ON %I.%I TO %I' ELSE 'REVOKE SELECT ON %I.%I FROM %I' END,
+        SELECT pg_catalog.format(
+            CASE WHEN i.may AND NOT i.doubtful THEN 'GRANT SELECT ON %I.%I TO %I' ELSE 'REVOKE SELECT ON %I.%I FROM %I' END,
             i.nspname, i.relname, i.reader)
-        FROM found i WHERE (i.may AND NOT i.whole) OR (NOT i.may AND (i.whole OR i.part))
+        FROM found i WHERE (i.may AND NOT i.doubtful AND NOT i.whole)
+            OR ((NOT i.may OR (i.doubtful AND NOT hid)) AND (i.whole OR i.part))
     LOOP EXECUTE item; END LOOP;
     -- A function with its owner's rights reads what its caller may not.
     FOR item IN
@@ -133,7 +163,7 @@ END $pipeline$"
 /// The views to read instead of the tables: of the wanted columns those that the table has.
 fn wanted(access: &Access) -> String {
     if !access.hides || access.tables.is_empty() {
-        return "(SELECT NULL::text, NULL::text[] WHERE false)".to_owned();
+        return values(&[], "NULL::text, NULL::text[]");
     }
     let rows: Vec<String> = access
         .tables
@@ -155,14 +185,45 @@ fn wanted(access: &Access) -> String {
     )
 }
 
-/// What a reader can see all the same, by a grant to PUBLIC or to a role that it is in. Of what the project hides, and
-/// of the engine's own tables; nobody can read a leaf without the schema.
+fn views(access: &Access) -> String {
+    let row = |view: &View| {
+        let stands_on = text_array(view.stands_on.iter().map(String::as_str));
+        format!("({}, {stands_on})", literal(&view.name))
+    };
+    values(
+        &access.views.iter().map(row).collect::<Vec<_>>(),
+        "NULL::text, NULL::text[]",
+    )
+}
+
+fn files(access: &Access) -> String {
+    let row = |file: &File| {
+        let parts = [file.kind, &file.name, &file.fingerprint].map(literal);
+        format!("({})", parts.join(", "))
+    };
+    values(
+        &access.files.iter().map(row).collect::<Vec<_>>(),
+        "NULL::text, NULL::text, NULL::text",
+    )
+}
+
+/// `(VALUES ...)`, which there is none of for no rows.
+fn values(rows: &[String], none: &str) -> String {
+    if rows.is_empty() {
+        format!("(SELECT {none} WHERE false)")
+    } else {
+        format!("(VALUES {})", rows.join(", "))
+    }
+}
+
+/// What a reader can see all the same, by a grant to PUBLIC or to a role that it is in: the quarantine, and where the
+/// batch's date is hidden whatever holds it. Nobody can read a leaf without the schema.
 pub(super) async fn check(client: &Client, access: &Access) -> Result<()> {
     let sql = "
         SELECT g.rolname::text, pg_catalog.format('%I.%I', n.nspname, c.relname)
         FROM pipeline.readers r JOIN pg_catalog.pg_roles g ON g.rolname = r.name
         CROSS JOIN pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-        WHERE (n.nspname = 'pipeline' AND c.relkind = 'r'
+        WHERE (n.nspname = 'pipeline' AND c.relkind = 'r' AND (c.relname = 'quarantine' OR $1)
                OR $1 AND n.nspname = 'public' AND (
                    c.relkind = 'p' AND c.relname = ANY ($2)
                    OR c.relkind IN ('v', 'm') AND c.relname <> ALL ($3)
@@ -181,10 +242,11 @@ pub(super) async fn check(client: &Client, access: &Access) -> Result<()> {
         return Ok(());
     }
     let names: Vec<&str> = access.tables.iter().map(|table| table.name.as_str()).collect();
+    let views: Vec<&str> = access.views.iter().map(|view| view.name.as_str()).collect();
     let parameters = [
         (&access.hides as _, Type::BOOL),
         (&names as _, Type::TEXT_ARRAY),
-        (&access.views as _, Type::TEXT_ARRAY),
+        (&views as _, Type::TEXT_ARRAY),
     ];
     let rows = client.query_typed(sql, &parameters).await.map_err(failed)?;
     let Some(first) = rows.first() else {

@@ -11,7 +11,7 @@ use super::error::{db_error, sqlstate};
 use super::pool::Warehouse;
 use crate::error::{Error, Result};
 
-pub use access::{Access, Table, apply, is_used};
+pub use access::{Access, File, Table, View, apply, is_used};
 
 /// The schema of the tables without the batch's date, first in a reader's search_path; empty where nothing is hidden.
 pub const READING: &str = "pipeline_reading";
@@ -100,7 +100,7 @@ async fn refuse_unfit(client: &Client, names: &Names) -> Result<()> {
     }
     if row.get(2) {
         return Err(Error::project(format!("the role {} is there and can log in", names.owner))
-            .hint("the owner is assumed by the loader and never logs in: choose another with --owner, or ALTER ROLE ... NOLOGIN"));
+            .hint("the owner never logs in, its members assume it: choose another with --owner, or ALTER ROLE ... NOLOGIN"));
     }
     if row.get(3) {
         return Err(Error::project(format!(
