@@ -87,12 +87,25 @@ fn remove_dead(parent: &Path) {
     }
 }
 
-fn private_folder(path: &Path) -> std::io::Result<()> {
+/// Makes a folder that only this user may enter, and closes one that is there and open to others. One that somebody
+/// else owns stays as it is, such as a volume that was mounted for us.
+pub fn private_folder(path: &Path) -> std::io::Result<()> {
     let mut builder = DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)
+    builder.create(path)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = fs::metadata(path)?.permissions().mode();
+        if mode & 0o077 != 0
+            && let Err(error) = fs::set_permissions(path, fs::Permissions::from_mode(0o700))
+        {
+            tracing::warn!(folder = %path.display(), %error, "others may enter it, and it can't be closed to them");
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -123,5 +136,8 @@ mod tests {
         let folder = make(root.path()).unwrap();
         assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
         assert_eq!(fs::read_to_string(folder.join(".gitignore")).unwrap(), "*\n");
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
+        make(root.path()).unwrap();
+        assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
     }
 }

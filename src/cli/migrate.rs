@@ -4,8 +4,8 @@ use clap::Subcommand;
 
 use super::Global;
 use crate::error::Result;
-use crate::report;
 use crate::warehouse::{ddl, migrate};
+use crate::{project, report, run};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Migration {
@@ -21,6 +21,11 @@ pub(super) async fn apply(global: &Global) -> Result<u8> {
     let root = global.root()?;
     let warehouse = global.warehouse(&root).await?;
     let applied = migrate::apply(&warehouse, &root).await?;
+    match project::load(&root) {
+        Ok(project) => run::publish(&warehouse, &project).await?,
+        // Migrations need no project, and whatever else does says what is wrong with it.
+        Err(error) => tracing::warn!(%error, "comments and readers' rights are as they were"),
+    }
     report::done("migrations", &applied, "no migration is pending", json);
     Ok(0)
 }

@@ -10,6 +10,7 @@ mod migrate;
 mod privacy;
 mod quarantine;
 mod query;
+mod roles;
 mod run;
 mod serve_db;
 mod status;
@@ -73,6 +74,8 @@ enum Command {
     Migration(migrate::Migration),
     /// Make every function and view of sql/
     Views,
+    /// Make the database's roles: owner, loader, reader
+    Roles(roles::Arguments),
     /// Run a SELECT and print its rows
     Query(query::Arguments),
     /// Hold the embedded database open for psql or a BI tool
@@ -114,6 +117,7 @@ impl Cli {
             Command::Migrate => migrate::apply(&global).await,
             Command::Migration(migration) => migrate::new(&global, migration).await,
             Command::Views => views::execute(&global).await,
+            Command::Roles(arguments) => roles::execute(&global, arguments).await,
             Command::Query(arguments) => query::execute(&global, arguments).await,
             Command::ServeDb(arguments) => serve_db::execute(&global, arguments).await,
             Command::Status(arguments) => status::execute(&global, arguments).await,

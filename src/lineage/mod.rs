@@ -3,12 +3,14 @@
 //! runs no query, reads no data and knows no database.
 
 mod body;
+mod comments;
 mod expression;
 mod fields;
 mod model;
 mod names;
 mod plan;
 mod privacy;
+mod reading;
 mod render;
 mod shape;
 mod views;
@@ -16,8 +18,10 @@ mod views;
 #[cfg(test)]
 mod tests;
 
+pub use comments::{ColumnComment, comments};
 pub use model::{Dependence, Lineage, Origin, ProjectLineage, SourceField, TableOrigin, ViewLineage};
 pub use privacy::{BatchDate, Exposure, PrivacyReport, Reach, privacy_report};
+pub use reading::{ReadTable, Reading, hides_batch_date, reading, stands_on};
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Dependence, ProjectLineage, SourceField};
+use super::{Dependence, ProjectLineage, SourceField, reading};
 use crate::project::{MaskKind, PhiClass, Profile, Project};
 
 /// A column that shows a field, or whose rows a field decides on.
@@ -36,13 +36,16 @@ impl Exposure {
     }
 }
 
-/// The batch's date, which lies near the dates that a batch holds and so gives a shifted one away.
+/// The batch's date, which lies near the dates that a batch holds and so gives a shifted one away, and is a date that
+/// Safe Harbor does not allow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BatchDate {
     /// Fields whose dates are shifted, as `source: path`.
     pub shifted: Vec<String>,
     pub entities: Vec<Reach>,
     pub views: Vec<Reach>,
+    /// Views and functions that the reader role does not get because of it.
+    pub withheld: Vec<String>,
 }
 
 /// What of which class ends where.
@@ -53,7 +56,7 @@ pub struct PrivacyReport {
     pub classed: Vec<Exposure>,
     /// Fields without a class that reach a table.
     pub unclassed: Vec<Exposure>,
-    /// Present where a date is shifted: then it counts as a date, and no mask covers it.
+    /// Present where a date is shifted, and under Safe Harbor: then it counts as a date, and no mask covers it.
     pub batch_date: Option<BatchDate>,
 }
 
@@ -78,7 +81,7 @@ pub fn privacy_report(lineage: &ProjectLineage, project: &Project) -> PrivacyRep
         profile: project.profile,
         classed,
         unclassed,
-        batch_date: batch_date(lineage),
+        batch_date: batch_date(lineage, project),
     }
 }
 
@@ -138,7 +141,11 @@ impl<'a> Reached<'a> {
     }
 }
 
-fn batch_date(lineage: &ProjectLineage) -> Option<BatchDate> {
+fn batch_date(lineage: &ProjectLineage, project: &Project) -> Option<BatchDate> {
+    let reading = reading(lineage, project);
+    if !reading.hides_batch_date {
+        return None;
+    }
     let shifted = lineage
         .fields
         .iter()
@@ -146,9 +153,6 @@ fn batch_date(lineage: &ProjectLineage) -> Option<BatchDate> {
     let shifted: Vec<String> = shifted
         .map(|field| format!("{}: {}", field.source, field.path))
         .collect();
-    if shifted.is_empty() {
-        return None;
-    }
     let mut entities: BTreeMap<String, Dependence> = BTreeMap::new();
     for one in &lineage.entities {
         if let Some(dependence) = one.batch_date {
@@ -182,6 +186,7 @@ fn batch_date(lineage: &ProjectLineage) -> Option<BatchDate> {
         shifted,
         entities: entities.into_iter().map(reach).collect(),
         views,
+        withheld: reading.withheld.into_keys().collect(),
     })
 }
 

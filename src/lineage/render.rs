@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{Dependence, Exposure, Lineage, Origin, PrivacyReport, ProjectLineage, Reach, SourceField, ViewLineage};
+use super::{
+    BatchDate, Dependence, Exposure, Lineage, Origin, PrivacyReport, ProjectLineage, Reach, SourceField, ViewLineage,
+};
 use crate::project::{MaskKind, PhiClass, Profile, ViewKind};
 
 impl ProjectLineage {
@@ -167,10 +169,7 @@ impl PrivacyReport {
             parts.push(Tree::new(class.name(), fields.map(exposure_tree).collect()).render());
         }
         if let Some(date) = &self.batch_date {
-            let title = "the batch's date: a date that no mask covers, beside shifted ones";
-            let mut branches = vec![Tree::new(format!("shifted are {}", date.shifted.join(", ")), vec![])];
-            branches.extend(reach_trees(&date.entities, &date.views));
-            parts.push(Tree::new(title, branches).render());
+            parts.push(batch_date_tree(date).render());
         }
         let kept: Vec<Tree> = self.kept().map(|e| Tree::new(kept_text(&e.field), vec![])).collect();
         if !kept.is_empty() {
@@ -199,9 +198,32 @@ impl PrivacyReport {
                 "shifted": date.shifted,
                 "entities": reach_json(&date.entities),
                 "views": reach_json(&date.views),
+                "withheld": date.withheld,
             })),
         })
     }
+}
+
+fn batch_date_tree(date: &BatchDate) -> Tree {
+    let mut branches = Vec::new();
+    let beside = if date.shifted.is_empty() {
+        ""
+    } else {
+        branches.push(Tree::new(format!("shifted are {}", date.shifted.join(", ")), vec![]));
+        ", beside shifted ones"
+    };
+    branches.extend(reach_trees(&date.entities, &date.views));
+    let views = if date.withheld.is_empty() {
+        String::new()
+    } else {
+        format!(", and not {}", date.withheld.join(", "))
+    };
+    let reader = format!("the reader role gets the tables without the columns that show it{views}");
+    branches.push(Tree::new(reader, vec![]));
+    Tree::new(
+        format!("the batch's date: a date that no mask covers{beside}"),
+        branches,
+    )
 }
 
 fn exposure_tree(exposure: &Exposure) -> Tree {

@@ -6,6 +6,7 @@ mod logs;
 mod outcome;
 mod progress;
 mod quarantine;
+mod roles;
 mod rows;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ pub use logs::{LogFormat, quiet_panics, start_logs};
 pub use outcome::{outcome, resolved};
 pub use progress::progress;
 pub use quarantine::{quarantine_list, quarantine_show};
+pub use roles::roles;
 pub use rows::{Rows, query, status};
 
 use crate::error::Error;

@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use tokio::sync::OnceCell;
 
+use super::publish::publish;
 use crate::error::{Error, Result};
 use crate::lineage;
 use crate::project::{Project, Source};
@@ -93,6 +94,7 @@ pub(super) async fn database(warehouse: &Warehouse, project: &Project) -> Result
         migrate::apply(warehouse, &project.root).await?;
         contract::check(warehouse, project).await?;
         views::apply(warehouse, project).await?;
+        publish(warehouse, project).await?;
         return checks::plan(&*warehouse.acquire().await?, &project.entities, &project.checks).await;
     }
     let pending = migrate::pending(warehouse, &project.root).await?;
@@ -105,6 +107,7 @@ pub(super) async fn database(warehouse: &Warehouse, project: &Project) -> Result
         .hint("run `pipeline migrate`, then `pipeline views`"));
     }
     contract::check(warehouse, project).await?;
+    publish(warehouse, project).await?;
     if project.checks.is_empty() {
         return Ok(());
     }

@@ -50,6 +50,12 @@ const WISHES: &[(&str, &str)] = &[
     ("client_connection_check_interval", "2s"),
 ];
 
+/// A role that can't log in and owns the schema `pipeline` is there to be assumed (`pipeline roles` makes it): what its
+/// members make is then its own, whoever of them made it. Whoever is no member stays who he is.
+const ASSUME_OWNER: &str = "PERFORM pg_catalog.set_config('role', r.rolname, false) \
+    FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_roles r ON r.oid = n.nspowner \
+    WHERE n.nspname = 'pipeline' AND NOT r.rolcanlogin AND pg_catalog.pg_has_role(r.oid, 'MEMBER')";
+
 /// Makes connections to one database.
 pub(super) struct Dialer {
     routes: Vec<Route>,
@@ -359,6 +365,10 @@ fn setup(options: Option<&str>, wishes: bool) -> String {
                 "BEGIN PERFORM pg_catalog.set_config('{name}', '{value}', false); \
                  EXCEPTION WHEN OTHERS THEN NULL; END; "
             );
+        }
+        // Last: the wishes are for whoever has logged in.
+        if ours("role") {
+            let _ = write!(sql, "BEGIN {ASSUME_OWNER}; EXCEPTION WHEN OTHERS THEN NULL; END; ");
         }
         sql.push_str("END $pipeline$;");
     }

@@ -11,6 +11,7 @@ use tokio_postgres::config::Host;
 use super::holder::{Holder, is_running};
 use super::serve::Stream;
 use crate::error::{Error, Result};
+use crate::workspace::private_folder;
 
 #[cfg(feature = "embedded")]
 use engine::Engine;
@@ -219,11 +220,7 @@ fn make_private(dir: &Path) -> Result<()> {
         .cause(error)
     };
     let parent = dir.parent().unwrap_or(dir);
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(parent).map_err(|error| failed(parent, error))?;
+    private_folder(parent).map_err(|error| failed(parent, error))?;
     let ignore = parent.join(".gitignore");
     if !ignore.exists() {
         std::fs::write(&ignore, "*\n").map_err(|error| failed(&ignore, error))?;

@@ -4,6 +4,7 @@
 
 pub mod checks;
 pub mod claim;
+pub mod comments;
 pub mod contract;
 pub mod database;
 pub mod ddl;
@@ -17,6 +18,7 @@ pub mod orphans;
 pub mod pool;
 pub mod quarantine;
 pub mod query;
+pub mod roles;
 pub mod runs;
 pub mod sql;
 pub mod stage;

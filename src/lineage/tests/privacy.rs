@@ -153,6 +153,9 @@ async fn the_batch_date_counts_as_a_date_where_dates_are_shifted() {
         report.to_text()
     );
 
+    assert_eq!(date.withheld, ["patients_as_of", "patients_current", "visits_current"]);
+    assert!(report.to_text().contains("and not patients_as_of, patients_current"));
+
     for source in &mut project.sources {
         class(
             &mut source.schema,
@@ -163,6 +166,98 @@ async fn the_batch_date_counts_as_a_date_where_dates_are_shifted() {
         );
     }
     assert!(privacy_report(&lineage(&project).await, &project).batch_date.is_none());
+    project.profile = Profile::SafeHarbor;
+    let report = privacy_report(&lineage(&project).await, &project);
+    assert!(report.batch_date.as_ref().unwrap().shifted.is_empty());
+    assert!(
+        report
+            .to_text()
+            .contains("the batch's date: a date that no mask covers\n├─ tables"),
+        "{}",
+        report.to_text()
+    );
+}
+
+#[tokio::test]
+async fn a_reader_gets_what_does_not_show_the_batch_date() {
+    let mut source = source(
+        "s",
+        "id, day:date, other",
+        &[("t", "SELECT id, day, coalesce(day, $date) AS filled, other FROM source")],
+    );
+    source.subject = Some("id".to_owned());
+    let views = vec![
+        view(ViewKind::View, "own", "SELECT id, day FROM t"),
+        view(
+            ViewKind::View,
+            "joined",
+            "SELECT a.id FROM t a JOIN t b USING (batch_date)",
+        ),
+        view(
+            ViewKind::View,
+            "first",
+            "SELECT id, min(batch_date) AS first_seen FROM t GROUP BY id",
+        ),
+        view(
+            ViewKind::View,
+            "late",
+            "SELECT id, CASE WHEN batch_date > day THEN 1 END AS late FROM t",
+        ),
+        view(ViewKind::View, "by_way", "SELECT first_seen AS seen FROM first"),
+        view(
+            ViewKind::View,
+            "guess",
+            "SELECT id FROM t, LATERAL jsonb_each(t.other) x",
+        ),
+        view(ViewKind::Materialized, "filled_days", "SELECT filled FROM t"),
+    ];
+    let mut project = project(vec![entity("t", "id,day:date,filled:date,other")], vec![source], views);
+    let open = reading(&lineage(&project).await, &project);
+    assert!(!open.hides_batch_date && open.withheld.is_empty() && open.views.len() == 7);
+    assert_eq!(
+        open.tables[0].columns,
+        ["id", "day", "filled", "other", "source", "batch_date"]
+    );
+
+    class(
+        &mut project.sources[0].schema,
+        &["day"],
+        PhiClass::Date,
+        Some(MaskKind::DateShift),
+        None,
+    );
+    let hidden = reading(&lineage(&project).await, &project);
+    assert!(hidden.hides_batch_date);
+    assert_eq!(hidden.tables[0].columns, ["id", "day", "other", "source"]);
+    assert_eq!(hidden.tables[0].hidden, ["filled", "batch_date"]);
+    assert_eq!(hidden.views, ["own", "joined"]);
+    let withheld: Vec<&str> = hidden.withheld.keys().map(String::as_str).collect();
+    assert_eq!(withheld, ["by_way", "filled_days", "first", "guess", "late"]);
+    assert_eq!(hidden.withheld["first"], ["first_seen"]);
+}
+
+#[tokio::test]
+async fn a_comment_tells_sources_fields_classes_and_masks() {
+    let project = masked();
+    let lineage = lineage(&project).await;
+    let comments = comments(&lineage, &project);
+    let of = |table: &str, column: &str| {
+        let found = comments
+            .iter()
+            .find(|c| c.table == table && c.column.as_deref() == Some(column));
+        found.expect(column).lineage.as_deref().unwrap_or_default()
+    };
+    assert_eq!(
+        of("visits", "visit_date"),
+        "source_a, source_b: visits[].date (date, date_shift)"
+    );
+    assert_eq!(of("patients", "name"), "source_a: name (name, keep); source_b: name");
+    assert_eq!(of("patients", "batch_date"), "the batch's date (date, not masked)");
+    assert_eq!(
+        of("readmissions_within_30_days", "days_between"),
+        "visits.visit_date (date, date_shift)"
+    );
+    assert!(!comments.iter().any(|c| c.table == "patients_as_of"), "no function");
 }
 
 #[tokio::test]

@@ -81,7 +81,8 @@ pub(super) fn index_prefix(view: &str) -> String {
     format!("{}__by_", view.chars().take(40).collect::<String>())
 }
 
-fn fingerprint(view: &View) -> String {
+/// Of kind and text.
+pub(super) fn fingerprint(view: &View) -> String {
     let mut hash = Sha256::new();
     hash.update(format!("{:?}\n", view.kind));
     hash.update(&view.sql);

@@ -14,7 +14,7 @@ mod tests;
 
 use super::pool::Warehouse;
 use crate::error::{Diagnostic, Error, Result};
-use crate::project::{Project, ViewKind};
+use crate::project::{Project, View, ViewKind};
 use file::Definition;
 
 pub use refresh::{Refreshed, refresh};
@@ -68,6 +68,11 @@ pub async fn apply(warehouse: &Warehouse, project: &Project) -> Result<Vec<Appli
             .collect());
     }
     apply::run(&mut connection, &definitions).await
+}
+
+/// The kind and the fingerprint by which `pipeline.views` knows a file that was applied.
+pub fn identity(view: &View) -> (&'static str, String) {
+    (registry::word(view.kind), file::fingerprint(view))
 }
 
 fn definitions(project: &Project) -> Result<Vec<Definition<'_>>> {

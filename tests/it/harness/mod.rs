@@ -17,7 +17,7 @@ pub use outcome::{Outcome, Running};
 pub use project::{MASK_KEY, Project, hashed, repository};
 pub use query::{CONTENT, counts_by_batch};
 pub use s3::{Bucket, KEY, SECRET};
-pub use server::server;
+pub use server::{psql, server};
 pub use small::{DATE, Small};
 
 /// Asks until it holds; generous, because the machine may be busy.

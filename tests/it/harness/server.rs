@@ -117,6 +117,12 @@ impl Server {
     }
 }
 
+/// Beside the server's programs, or in PATH.
+pub fn psql() -> PathBuf {
+    let beside = programs().join("psql");
+    if beside.exists() { beside } else { "psql".into() }
+}
+
 /// Where `initdb` and `postgres` are: in PATH, or where Debian and Ubuntu put them.
 fn programs() -> PathBuf {
     let in_path = std::env::var_os("PATH").unwrap_or_default();

@@ -1,0 +1,45 @@
+//! `pipeline roles`.
+
+use clap::Args;
+
+use super::Global;
+use crate::error::Result;
+use crate::warehouse::roles::{self, Names};
+use crate::{lineage, report, run};
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Print the SQL for psql instead of running it; needs no database
+    #[arg(long)]
+    print: bool,
+    /// The role that owns schemas and tables; it can't log in
+    #[arg(long, value_name = "ROLE", default_value = "pipeline_owner")]
+    owner: String,
+    /// The role that loads; a member of the owner
+    #[arg(long, value_name = "ROLE", default_value = "pipeline_loader")]
+    loader: String,
+    /// The role of BI tools; another name makes one more
+    #[arg(long, value_name = "ROLE", default_value = "pipeline_reader")]
+    reader: String,
+}
+
+pub(super) async fn execute(global: &Global, arguments: Arguments) -> Result<u8> {
+    let json = global.json()?;
+    let project = global.project()?;
+    let names = Names {
+        owner: arguments.owner,
+        loader: arguments.loader,
+        reader: arguments.reader,
+    };
+    names.check()?;
+    let lineage = lineage::of_project(&lineage::engine()?, &project).await?;
+    let access = run::access(&lineage, &project);
+    if arguments.print {
+        report::data(&roles::print(&names, &access));
+        return Ok(0);
+    }
+    let warehouse = global.warehouse(&project.root).await?;
+    roles::make(&warehouse, &names, &access).await?;
+    report::roles(&names, &lineage::reading(&lineage, &project), json);
+    Ok(0)
+}

@@ -1,0 +1,105 @@
+//! What the reader role may see of a project: its tables and views, and where a date is shifted only what does not
+//! show the batch's date, which lies near the true ones. It decides; it grants nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Dependence, ProjectLineage, names};
+use crate::project::{Field, FieldType, MaskKind, Profile, Project, ViewKind};
+
+/// What the reader role gets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reading {
+    /// Whether the batch's date is kept from it.
+    pub hides_batch_date: bool,
+    /// Per entity.
+    pub tables: Vec<ReadTable>,
+    /// Views and materialized views, by name.
+    pub views: Vec<String>,
+    /// Views and functions that show the batch's date, each with the columns that do.
+    pub withheld: BTreeMap<String, Vec<String>>,
+}
+
+/// An entity's table as the reader role sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadTable {
+    pub entity: String,
+    /// Those that it sees, the partition columns last.
+    pub columns: Vec<String>,
+    /// Those that show the batch's date.
+    pub hidden: Vec<String>,
+}
+
+/// Whether the batch's date would give away what the project keeps back: a shifted date, or under Safe Harbor any date
+/// (45 CFR 164.514(b)(2)(i)(C)).
+pub fn hides_batch_date(project: &Project) -> bool {
+    project.profile == Profile::SafeHarbor || project.sources.iter().any(|source| shifts(&source.schema))
+}
+
+fn shifts(fields: &[Field]) -> bool {
+    fields.iter().any(|field| {
+        let inside = match &field.field_type {
+            FieldType::Struct(fields) => shifts(fields),
+            FieldType::List(item) => shifts(std::slice::from_ref(item)),
+            _ => false,
+        };
+        inside || field.privacy.mask == Some(MaskKind::DateShift)
+    })
+}
+
+/// What of a project the reader role gets. Only what a value is computed from counts: rows that are joined or filtered
+/// by the batch's date do not show it.
+pub fn reading(lineage: &ProjectLineage, project: &Project) -> Reading {
+    let hides_batch_date = hides_batch_date(project);
+    let shows = |entity: &str, column: &str| {
+        column == "batch_date"
+            || lineage
+                .of(entity, column)
+                .any(|one| one.batch_date == Some(Dependence::Direct))
+    };
+    let tables = project.entities.iter().map(|entity| {
+        let names = entity.columns.iter().map(|column| column.name.as_str());
+        let names = names.chain(["source", "batch_date"]).map(str::to_owned);
+        let (hidden, columns) = names.partition(|name| hides_batch_date && shows(&entity.name, name));
+        ReadTable {
+            entity: entity.name.clone(),
+            columns,
+            hidden,
+        }
+    });
+    let mut withheld: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for view in lineage.views.iter().filter(|_| hides_batch_date) {
+        let gives_it_away = view.origins.iter().any(|origin| {
+            origin.dependence == Dependence::Direct
+                && origin.column.as_deref().is_some_and(|name| shows(&origin.entity, name))
+        });
+        if gives_it_away {
+            withheld.entry(view.view.clone()).or_default().push(view.column.clone());
+        }
+    }
+    let views = project
+        .views
+        .iter()
+        .filter(|view| view.kind != ViewKind::Function && !withheld.contains_key(&view.name));
+    Reading {
+        hides_batch_date,
+        tables: tables.collect(),
+        views: views.map(|view| view.name.clone()).collect(),
+        withheld,
+    }
+}
+
+/// The view itself and every view and function that it may read, through as many steps as there are: whatever its text
+/// names.
+pub fn stands_on(project: &Project, view: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let mut pending = vec![view];
+    while let Some(name) = pending.pop() {
+        let views = project.views.iter().filter(|view| view.name == name);
+        for view in views.filter(|_| found.insert(name.to_owned())) {
+            let words = names::words(&view.sql);
+            let named = project.views.iter().filter(|other| words.contains(&other.name));
+            pending.extend(named.map(|other| other.name.as_str()));
+        }
+    }
+    found
+}

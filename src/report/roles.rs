@@ -1,0 +1,63 @@
+//! What `pipeline roles` made.
+
+use serde_json::json;
+
+use super::{data, message};
+use crate::lineage::Reading;
+use crate::warehouse::roles::Names;
+
+/// Prints who may do what, and on stderr what is left to do by hand.
+pub fn roles(names: &Names, reading: &Reading, as_json: bool) {
+    let tables: Vec<&str> = reading.tables.iter().map(|table| table.entity.as_str()).collect();
+    if as_json {
+        let hidden: Vec<String> = hidden(reading);
+        let roles = json!({"owner": names.owner, "loader": names.loader, "reader": names.reader});
+        data(
+            &json!({"roles": roles, "tables": tables, "views": reading.views, "hidden": hidden, "withheld": reading.withheld})
+                .to_string(),
+        );
+        return;
+    }
+    data(&format!(
+        "{}: owns schemas, tables and views; can't log in",
+        names.owner
+    ));
+    data(&format!(
+        "{}: a member of it; for `pipeline migrate`, `views` and `run`",
+        names.loader
+    ));
+    let seen: Vec<&str> = tables
+        .iter()
+        .copied()
+        .chain(reading.views.iter().map(String::as_str))
+        .collect();
+    data(&format!("{}: reads {}", names.reader, seen.join(", ")));
+    if reading.hides_batch_date {
+        data(&format!("  without {}", hidden(reading).join(", ")));
+        let withheld: Vec<String> = reading
+            .withheld
+            .iter()
+            .map(|(view, columns)| format!("{view} ({})", columns.join(", ")))
+            .collect();
+        if !withheld.is_empty() {
+            data(&format!(
+                "  and without what shows the batch's date: {}",
+                withheld.join(", ")
+            ));
+        }
+    }
+    message(&format!(
+        "no role was given a password: in psql, \\password {} and \\password {}, or let pg_hba.conf trust certificates or peers",
+        names.loader, names.reader
+    ));
+}
+
+fn hidden(reading: &Reading) -> Vec<String> {
+    let columns = reading.tables.iter().flat_map(|table| {
+        table
+            .hidden
+            .iter()
+            .map(move |column| format!("{}.{column}", table.entity))
+    });
+    columns.collect()
+}

@@ -1,0 +1,98 @@
+//! What those who read are told and allowed, brought to what the project says after anything that may have changed it:
+//! the comments on tables and columns, and the readers' rights where `pipeline roles` has run.
+
+use crate::error::{Error, Result};
+use crate::lineage::{self, ProjectLineage};
+use crate::project::{Project, ViewKind};
+use crate::warehouse::roles::{self, Access, File, Table, View};
+use crate::warehouse::{Warehouse, comments, views};
+
+/// Grants and comments. Writes only what differs.
+///
+/// # Errors
+/// Readers would see, or go on seeing, what the project hides. Without readers nothing but the database is a reason to
+/// fail: where the lineage can't be told there are no comments.
+pub async fn publish(warehouse: &Warehouse, project: &Project) -> Result<()> {
+    let connection = warehouse.acquire().await?;
+    let has_readers = !warehouse.is_embedded() && roles::is_used(&connection).await?;
+    let Some(lineage) = lineage_of(project, has_readers).await? else {
+        return Ok(());
+    };
+    if has_readers {
+        roles::apply(&connection, &access(&lineage, project)).await?;
+    }
+    let comments: Vec<comments::Comment> = lineage::comments(&lineage, project)
+        .into_iter()
+        .map(|one| comments::Comment {
+            table: one.table,
+            column: one.column,
+            description: one.description,
+            fallback: one.fallback,
+            lineage: one.lineage,
+        })
+        .collect();
+    comments::apply(&connection, &comments).await.map(drop)
+}
+
+/// The grants alone, before views change: one that is about to show what is hidden is taken back first.
+///
+/// # Errors
+/// As [`publish`].
+pub async fn restrict(warehouse: &Warehouse, project: &Project) -> Result<()> {
+    let connection = warehouse.acquire().await?;
+    if warehouse.is_embedded() || !roles::is_used(&connection).await? {
+        return Ok(());
+    }
+    match lineage_of(project, true).await? {
+        Some(lineage) => roles::apply(&connection, &access(&lineage, project)).await,
+        None => Ok(()),
+    }
+}
+
+/// `None`, with a warning, where it can't be told and nothing hangs on it.
+async fn lineage_of(project: &Project, has_readers: bool) -> Result<Option<ProjectLineage>> {
+    match lineage::of_project(&lineage::engine()?, project).await {
+        Ok(lineage) => Ok(Some(lineage)),
+        Err(error) if has_readers && lineage::hides_batch_date(project) => Err(Error {
+            message: format!("what readers may see can't be told: {}", error.message),
+            ..error
+        }),
+        Err(error) => {
+            tracing::warn!(%error, "comments and readers' rights are as they were; `pipeline check` says more");
+            Ok(None)
+        }
+    }
+}
+
+/// What the project lets readers see, in the warehouse's words.
+pub fn access(lineage: &ProjectLineage, project: &Project) -> Access {
+    let reading = lineage::reading(lineage, project);
+    let tables = reading.tables.into_iter().map(|table| Table {
+        name: table.entity,
+        columns: table.columns,
+    });
+    let functions = project
+        .views
+        .iter()
+        .filter(|view| view.kind == ViewKind::Function && !reading.withheld.contains_key(&view.name));
+    let views = reading.views.into_iter().map(|name| View {
+        stands_on: lineage::stands_on(project, &name).into_iter().collect(),
+        name,
+    });
+    let files = project.views.iter().map(|view| {
+        let (kind, fingerprint) = views::identity(view);
+        let name = view.name.clone();
+        File {
+            kind,
+            name,
+            fingerprint,
+        }
+    });
+    Access {
+        hides: reading.hides_batch_date,
+        tables: tables.collect(),
+        views: views.collect(),
+        files: files.collect(),
+        functions: functions.map(|view| view.name.clone()).collect(),
+    }
+}

@@ -1,0 +1,253 @@
+//! What those who read see and are told: no batch's date where dates are shifted, comments that say where a column comes
+//! from, nothing of a person who was erased.
+use crate::harness::{DATE, Database, Project, Small, hashed, rows};
+use crate::roles::{Roles, client, refusal, url};
+
+/// Dates are shifted; `late` shows the batch's date, `days` does not.
+fn shifting() -> (Database, Project, Roles) {
+    let (database, project) = Small::new()
+        .schema("id: {type: string, required: true}\nday: {type: date, phi: date, mask: date_shift}")
+        .columns(&[("item_id", "text"), ("day", "date"), ("filled", "date")])
+        .sql("select id as item_id, day, coalesce(day, $date) as filled from source")
+        .rest("subject: id")
+        .on_server();
+    let project = project
+        .json(r#"[{"id": "a", "day": "2023-04-30"}]"#)
+        .file("sql/views/days.sql", "select item_id, day from items\n")
+        .file("sql/views/late.sql", "select item_id, batch_date - day as days from items\n")
+        .file("sql/materialized/newest.sql", "select max(batch_date) as newest from items\n")
+        .file(
+            "sql/functions/as_owner.sql",
+            "create function as_owner() returns date language sql stable security definer as $$ select max(batch_date) from items $$\n",
+        );
+    project.run(&["views"]).code(0);
+    project.run_clinic().code(0);
+    let roles = Roles::of(&database);
+    (database, project, roles)
+}
+
+#[test]
+fn where_dates_are_shifted_no_reader_sees_the_batch_date() {
+    let (database, project, roles) = shifting();
+    project
+        .run(&roles.args())
+        .code(0)
+        .stdout_contains("without items.filled, items.batch_date")
+        .stdout_contains("as_owner (");
+    let mut reader = client(&database, &roles.reader);
+    let columns =
+        "select string_agg(column_name, ' ' order by table_name, ordinal_position) from information_schema.columns
+                   where table_schema in ('public', 'pipeline_reading')";
+    assert_eq!(rows(&mut reader, columns), ["item_id day item_id day source"]);
+    assert_eq!(rows(&mut reader, "select item_id, source from items"), ["a|clinic"]);
+    assert_eq!(rows(&mut reader, "select count(*) from days"), ["1"]);
+    for sql in [
+        "select batch_date from public.items",
+        "select item_id from public.items",
+        "select * from late",
+        "select * from newest",
+        "select as_owner()",
+    ] {
+        assert!(refusal(&mut reader, sql).starts_with("permission denied for"), "{sql}");
+    }
+    assert!(refusal(&mut reader, "select batch_date from items").contains("does not exist"));
+
+    // The loader's runs and views keep it so; a column more of the contract shows.
+    let project = project.env("DATABASE_URL", &url(&database, &roles.loader));
+    project.run_clinic().code(0);
+    project.write("sql/views/late.sql", "select item_id, batch_date from items\n");
+    project.write("sql/materialized/newest.sql", "select max(day) as newest from items\n");
+    project.run(&["views"]).code(0);
+    assert!(refusal(&mut reader, "select * from late").starts_with("permission denied for view"));
+    assert_eq!(rows(&mut reader, "select count(*) from newest"), ["1"]);
+    // A view that the reader had comes to show it.
+    project.write("sql/views/days.sql", "select item_id, day, batch_date from items\n");
+    project.run(&["views"]).code(0);
+    assert!(refusal(&mut reader, "select * from days").starts_with("permission denied for view"));
+    project.write("sql/views/days.sql", "select item_id, day from items\n");
+    project.run(&["views"]).code(0);
+    assert_eq!(rows(&mut reader, "select count(*) from days"), ["1"]);
+    // A file alone opens nothing: the database still has the view that shows it. Nor does it close what is open.
+    let (late, days) = (project.read("sql/views/late.sql"), project.read("sql/views/days.sql"));
+    project.write("sql/views/late.sql", "select item_id from items\n");
+    project.write("sql/views/days.sql", "select item_id from items\n");
+    project.run_clinic().code(0);
+    assert!(refusal(&mut reader, "select * from late").starts_with("permission denied for view"));
+    assert_eq!(rows(&mut reader, "select count(*) from days"), ["1"]);
+    project.write("sql/views/late.sql", late);
+    project.write("sql/views/days.sql", days);
+    let again = project.env("DATABASE_URL", &database.url());
+    let json = again
+        .run(&[&["--output", "json"], &roles.args()[..]].concat())
+        .code(0)
+        .json();
+    assert_eq!(json["hidden"], serde_json::json!(["items.filled", "items.batch_date"]));
+    assert_eq!(json["withheld"]["late"], serde_json::json!(["batch_date"]));
+    assert_eq!(json["views"], serde_json::json!(["days", "newest"]));
+    let project = again.env("DATABASE_URL", &url(&database, &roles.loader));
+
+    // No date is shifted any more: the tables themselves are read, and nothing is left in their way.
+    project.edit(
+        "pipelines/clinic.yaml",
+        "mask: date_shift",
+        "mask: keep, reason: synthetic",
+    );
+    project.run_clinic().code(0);
+    assert_eq!(rows(&mut reader, "select batch_date from items"), [DATE]);
+    assert_eq!(rows(&mut reader, "select batch_date from late"), [DATE]);
+    let left = "select count(*) from pg_class where relnamespace = 'pipeline_reading'::regnamespace";
+    assert_eq!(database.value(left), "0");
+    // And back: the run that loads the first shifted date hides before it loads. A view that is to show it no longer, as
+    // its file says, still does.
+    let late = project.read("sql/views/late.sql");
+    project.write("sql/views/late.sql", "select item_id from items\n");
+    project.edit(
+        "pipelines/clinic.yaml",
+        "mask: keep, reason: synthetic",
+        "mask: date_shift",
+    );
+    project.run_clinic().code(0);
+    assert!(refusal(&mut reader, "select batch_date from public.items").starts_with("permission denied"));
+    assert!(refusal(&mut reader, "select * from late").starts_with("permission denied"));
+    project.run(&["views"]).code(0);
+    assert_eq!(rows(&mut reader, "select * from late"), ["a"]);
+    project.write("sql/views/late.sql", late);
+    project.run(&["views"]).code(0);
+    assert!(refusal(&mut reader, "select * from late").starts_with("permission denied"));
+    assert_eq!(rows(&mut reader, columns), ["item_id day item_id day source"]);
+}
+
+#[test]
+fn a_grant_that_shows_the_batch_date_is_taken_back_or_stops_the_run() {
+    let (database, project, roles) = shifting();
+    project.run(&roles.args()).code(0);
+    let reader = &roles.reader;
+    database.execute(&format!(
+        "grant select on items, late to {reader}; grant select (batch_date) on items to {reader}"
+    ));
+    project.run_clinic().code(0);
+    let mut client = client(&database, reader);
+    for table in ["public.items", "late"] {
+        assert!(refusal(&mut client, &format!("select * from {table}")).contains("denied"));
+    }
+    database.execute("grant select (batch_date) on items to public");
+    project
+        .run_clinic()
+        .code(1)
+        .stderr_contains(&format!("{reader} can read public.items"));
+}
+
+#[test]
+fn the_report_tells_what_the_reader_does_not_get() {
+    let (_database, project, _) = shifting();
+    let report = project.run(&["privacy", "report"]).code(0);
+    assert!(
+        report.stdout.contains("tables, direct: items.batch_date, items.filled")
+            && report
+                .stdout
+                .contains("views, direct: as_owner.as_owner, late.days, newest.newest")
+            && report.stdout.contains("and not as_owner, late, newest"),
+        "{}",
+        report.stdout
+    );
+    let json = project.run(&["--output", "json", "privacy", "report"]).code(0).json();
+    assert_eq!(json["batch_date"]["phi"], "date");
+    assert_eq!(
+        json["batch_date"]["withheld"],
+        serde_json::json!(["as_owner", "late", "newest"])
+    );
+}
+
+#[test]
+fn columns_say_what_they_are_and_where_they_come_from() {
+    let (database, project, _) = shifting();
+    let comment = |table: &str, column: &str| {
+        database.value(&format!(
+            "select col_description(attrelid, attnum) from pg_attribute where attrelid = '{table}'::regclass and attname = '{column}'"
+        ))
+    };
+    assert_eq!(comment("items", "day"), "[lineage: clinic: day (date, date_shift)]");
+    assert_eq!(
+        comment("items", "filled"),
+        "[lineage: clinic: day (date, date_shift), the batch's date]"
+    );
+    assert_eq!(
+        comment("items", "batch_date"),
+        "The date of the batch that the row came with [lineage: the batch's date (date, not masked)]"
+    );
+    assert_eq!(comment("days", "day"), "[lineage: items.day (date, date_shift)]");
+
+    // What a hand has written stays in front; the contract's own text replaces it.
+    database.execute("comment on column items.day is 'by hand'; comment on column items.item_id is 'by hand'");
+    project.edit(
+        "pipeline.yaml",
+        "item_id: {type: \"text\"",
+        "item_id: {type: \"text\", description: Which item",
+    );
+    project.edit(
+        "pipelines/clinic.yaml",
+        "mask: date_shift",
+        "mask: keep, reason: synthetic",
+    );
+    project.run_clinic().code(0);
+    assert_eq!(comment("items", "day"), "by hand [lineage: clinic: day (date, keep)]");
+    assert_eq!(comment("items", "item_id"), "Which item [lineage: clinic: id]");
+    assert_eq!(comment("days", "day"), "[lineage: items.day (date, keep)]");
+
+    // Nothing to say anew: no lock is asked for, so one that is held keeps no run waiting.
+    let mut holder = database.client();
+    holder
+        .batch_execute("begin; lock table only items in share update exclusive mode")
+        .unwrap();
+    let unchanged = "select xmin::text from pg_description where objoid = 'items'::regclass and objsubid = 2";
+    let before = database.value(unchanged);
+    project.run(&["views"]).code(0).output_lacks("could not be written");
+    // Something to say and the lock taken: a warning, and the run goes on.
+    project.edit("pipeline.yaml", "Which item", "The item");
+    project
+        .run(&["views"])
+        .code(0)
+        .stderr_contains("comments could not be written");
+    holder.batch_execute("commit").unwrap();
+    assert_eq!(database.value(unchanged), before);
+    project.run(&["views"]).code(0).output_lacks("could not be written");
+    assert_eq!(comment("items", "item_id"), "The item [lineage: clinic: id]");
+}
+
+/// The procedure of docs/security.md.
+#[test]
+fn an_erased_person_is_in_no_table_and_no_view() {
+    let (database, project) = Small::new()
+        .schema("id: {type: string, required: true, phi: identifier, mask: hash, domain: patient}\nn: bigint")
+        .on_server();
+    let project = project
+        .json(r#"[{"id": "P-1", "n": 1}, {"id": "P-2", "n": 2}]"#)
+        .file("in/2023-05-02.json", r#"[{"id": "P-1", "n": 3}]"#)
+        .file(
+            "sql/materialized/known.sql",
+            "-- unique: item_id, n\nselect item_id, n from items\n",
+        );
+    project.run(&["views"]).code(0);
+    for date in [DATE, "2023-05-02"] {
+        project.load("clinic", date);
+    }
+    let hash = hashed("P-1");
+    let batches = format!("select distinct source, batch_date from items where item_id = '{hash}' order by 1, 2");
+    assert_eq!(database.rows(&batches), ["clinic|2023-05-01", "clinic|2023-05-02"]);
+    let project = project.json(r#"[{"id": "P-2", "n": 2}]"#);
+    project.load("clinic", DATE);
+    // A file that holds nobody else is no batch any more.
+    project
+        .run(&["drop", "--source", "clinic", "--date", "2023-05-02", "--yes"])
+        .code(0);
+    assert_eq!(database.rows(&batches), [""; 0]);
+    assert_eq!(database.rows("select n from known"), ["2"]);
+    let everything = database.rows(
+        "select format('select t::text from %I.%I t', n.nspname, c.relname) from pg_class c join pg_namespace n
+         on n.oid = c.relnamespace where n.nspname in ('public', 'pipeline', 'pipeline_leaves') and c.relkind in ('r', 'm')",
+    );
+    for sql in everything {
+        let held = database.rows(&sql).join("\n");
+        assert!(!held.contains(&hash) && !held.contains("P-1"), "{sql}: {held}");
+    }
+}

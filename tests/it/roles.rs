@@ -1,0 +1,395 @@
+//! The database's roles: the loader does the whole job, the reader sees tables and views and nothing beside them, after
+//! every change of either.
+use std::process::Command;
+
+use postgres::{Client, NoTls};
+
+use crate::harness::{self, DATE, Database, Project, Small, rows, server};
+
+/// Roles are of the whole server, so each database of the tests has some of its own.
+pub struct Roles {
+    pub owner: String,
+    pub loader: String,
+    pub reader: String,
+}
+
+impl Roles {
+    pub fn of(database: &Database) -> Self {
+        let name = |what: &str| format!("{what}_{}", database.name);
+        Self {
+            owner: name("owner"),
+            loader: name("loader"),
+            reader: name("reader"),
+        }
+    }
+
+    pub fn args(&self) -> Vec<&str> {
+        vec![
+            "roles",
+            "--owner",
+            &self.owner,
+            "--loader",
+            &self.loader,
+            "--reader",
+            &self.reader,
+        ]
+    }
+}
+
+pub fn url(database: &Database, user: &str) -> String {
+    database.url().replace("postgres@", &format!("{user}@"))
+}
+
+pub fn client(database: &Database, user: &str) -> Client {
+    Client::connect(&url(database, user), NoTls).unwrap()
+}
+
+/// What the server says to a statement that may not be.
+pub fn refusal(client: &mut Client, sql: &str) -> String {
+    let error = client.simple_query(sql).expect_err(sql);
+    error
+        .as_db_error()
+        .unwrap_or_else(|| panic!("{sql}: {error}"))
+        .message()
+        .to_owned()
+}
+
+/// Owners, rights and settings of all that is ours, in one text.
+fn state(database: &Database) -> Vec<String> {
+    database.rows(
+        "select 'schema', nspname::text, nspowner::regrole::text, nspacl::text, '' from pg_namespace
+             where nspname like 'pipeline%' or nspname = 'public'
+         union all select 'relation', oid::regclass::text, relowner::regrole::text, relacl::text, relkind::text
+             from pg_class where relnamespace in (select oid from pg_namespace where nspname like 'pipeline%' or nspname = 'public')
+             and relkind in ('r', 'p', 'v', 'm')
+         union all select 'function', oid::regprocedure::text, proowner::regrole::text, proacl::text, ''
+             from pg_proc where pronamespace = 'public'::regnamespace
+         union all select 'setting', setrole::regrole::text, setconfig::text, '', '' from pg_db_role_setting
+             where setdatabase = (select oid from pg_database where datname = current_database())
+         union all select 'database', datacl::text, '', '', '' from pg_database where datname = current_database()
+         union all select 'reader', name, '', '', '' from pipeline.readers
+         union all select 'view', attrelid::regclass::text, string_agg(attname, ' ' order by attnum), '', '' from pg_attribute
+             where attnum > 0 and attrelid in (select oid from pg_class where relnamespace = 'pipeline_reading'::regnamespace)
+             group by attrelid
+         order by 1, 2, 3",
+    )
+}
+
+fn psql(database: &Database, script: &str, project: &Project) -> std::process::Output {
+    project.write("roles.sql", script);
+    let mut command = Command::new(harness::psql());
+    command
+        .args(["-X", "-q", "-d", &database.url(), "-f"])
+        .arg(project.path("roles.sql"));
+    command.output().unwrap()
+}
+
+/// The small project with two views, on a database that another user has migrated and loaded.
+fn loaded() -> (Database, Project, Roles) {
+    let (database, project) = Small::new().on_server();
+    let project = project
+        .json(r#"[{"id": "a", "n": 1}, {"id": "b", "n": 2}]"#)
+        .file("sql/views/doubled.sql", "select item_id, n * 2 as doubled from items\n")
+        .file(
+            "sql/materialized/total.sql",
+            "-- unique: total\nselect sum(n) as total from items\n",
+        )
+        .file(
+            "sql/functions/least_n.sql",
+            "create function least_n() returns bigint language sql stable as $$ select min(n) from items $$\n",
+        );
+    project.run(&["views"]).code(0);
+    project.run_clinic().code(0);
+    let roles = Roles::of(&database);
+    (database, project, roles)
+}
+
+#[test]
+fn the_loader_does_the_whole_job_and_the_reader_sees_it_and_nothing_else() {
+    let (database, project, roles) = loaded();
+    let leaf = database.value("select relname from pg_class where relname ~ '^items_r[0-9]+$'");
+    let made = project.run(&roles.args()).code(0).output_lacks("password '");
+    assert!(
+        made.stdout
+            .contains(&format!("{}: reads items, doubled, total", roles.reader)),
+        "{}",
+        made.stdout
+    );
+    assert!(
+        made.stderr.contains(&format!("\\password {}", roles.reader)),
+        "{}",
+        made.stderr
+    );
+
+    let project = project.env("DATABASE_URL", &url(&database, &roles.loader));
+    let mut reader = client(&database, &roles.reader);
+    let all =
+        "select (select sum(n) from items), (select sum(doubled) from doubled), (select total from total), least_n()";
+    assert_eq!(rows(&mut reader, all), ["3|6|3|1"]);
+    for (sql, said) in [
+        (
+            "select * from pipeline.quarantine",
+            "permission denied for schema pipeline",
+        ),
+        ("select * from pipeline.runs", "permission denied for schema pipeline"),
+        (
+            "select * from pipeline.readers",
+            "permission denied for schema pipeline",
+        ),
+        (
+            &format!("select * from pipeline_leaves.{leaf}"),
+            "permission denied for schema pipeline_leaves",
+        ),
+        ("delete from items", "permission denied for table items"),
+        (
+            "create table public.mine (a int)",
+            "permission denied for schema public",
+        ),
+        (
+            "create view pipeline_reading.mine as select 1",
+            "permission denied for schema pipeline_reading",
+        ),
+    ] {
+        assert_eq!(refusal(&mut reader, sql), said, "{sql}");
+    }
+
+    // A swap while the reader is connected: the leaf is another one, made by the loader, of a table that it took over.
+    let project = project.json(r#"[{"id": "c", "n": 40}]"#);
+    project.run_clinic().code(0);
+    assert_eq!(rows(&mut reader, all), ["40|80|40|40"]);
+    // A second day, and a third view; one view gets other columns, one is made anew.
+    let project = project
+        .file("in/2023-05-02.json", r#"[{"id": "d", "n": 2}]"#)
+        .file("sql/views/halved.sql", "select n / 2 as halved from items\n");
+    project.load("clinic", "2023-05-02");
+    project.write("sql/views/doubled.sql", "select 2 * n as doubled from items\n");
+    project.write("sql/materialized/total.sql", "select sum(n) + 1 as total from items\n");
+    project
+        .run(&["views"])
+        .code(0)
+        .stdout_contains("recreated view doubled");
+    assert_eq!(rows(&mut reader, all), ["42|84|43|2"]);
+    assert_eq!(rows(&mut reader, "select sum(halved) from halved"), ["21"]);
+    project
+        .run(&["drop", "--source", "clinic", "--date", DATE, "--yes"])
+        .code(0);
+    assert_eq!(rows(&mut reader, all), ["2|4|3|2"]);
+
+    // Whatever a run made belongs to the owner, so that any member can replace it.
+    let others = format!(
+        "select oid::regclass from pg_class where relkind in ('r', 'p', 'v', 'm') and relowner <> '{}'::regrole
+         and relnamespace in (select oid from pg_namespace where nspname like 'pipeline%' or nspname = 'public')",
+        roles.owner
+    );
+    assert_eq!(database.rows(&others), [""; 0]);
+    let project = project.env("DATABASE_URL", &database.url());
+    project.load("clinic", "2023-05-02");
+    assert_eq!(
+        database.rows(&others),
+        [""; 0],
+        "nor does a superuser's run leave tables of its own"
+    );
+    assert_eq!(rows(&mut reader, all), ["2|4|3|2"]);
+}
+
+#[test]
+fn a_table_that_a_later_migration_makes_is_for_the_reader_too() {
+    let (database, project, roles) = loaded();
+    project.run(&roles.args()).code(0);
+    let project = project.env("DATABASE_URL", &url(&database, &roles.loader));
+    project.edit(
+        "pipeline.yaml",
+        "entities:\n",
+        "entities:\n  extras:\n    columns:\n      extra_id: {type: text}\n",
+    );
+    project.write("sql/clinic/extras.sql", "select id as extra_id from source\n");
+    project.run(&["migration", "new", "extras"]).code(0);
+    project.run(&["migrate"]).code(0);
+    let mut reader = client(&database, &roles.reader);
+    assert_eq!(rows(&mut reader, "select count(*) from extras"), ["0"]);
+    project.run_clinic().code(0);
+    assert_eq!(rows(&mut reader, "select count(*) from extras"), ["2"]);
+}
+
+#[test]
+fn roles_come_before_the_first_migration_too_and_a_loader_makes_all() {
+    let database = Database::fresh();
+    let roles = Roles::of(&database);
+    let project = Small::new().project().on(&database).json(r#"{"id": "a", "n": 1}"#);
+    project.run(&roles.args()).code(0);
+    let project = project.env("DATABASE_URL", &url(&database, &roles.loader));
+    project.run(&["migrate"]).code(0);
+    project.run_clinic().code(0);
+    assert_eq!(
+        rows(&mut client(&database, &roles.reader), "select n from items"),
+        ["1"]
+    );
+}
+
+#[test]
+fn a_second_run_changes_nothing_and_psql_makes_the_same() {
+    let (database, project, roles) = loaded();
+    project.run(&roles.args()).code(0);
+    let made = state(&database);
+    assert!(made.len() > 12, "{made:?}");
+    project.run(&roles.args()).code(0);
+    assert_eq!(state(&database), made);
+
+    let script = project.run(&[&roles.args()[..], &["--print"]].concat()).code(0).stdout;
+    let done = psql(&database, &script, &project);
+    assert!(done.status.success() && done.stderr.is_empty(), "{done:?}");
+    assert_eq!(state(&database), made);
+
+    // The same from nothing: a database of the same contents, whose roles psql alone has made.
+    let (other, other_project, _) = loaded();
+    let script = other_project
+        .run(&[&Roles::of(&other).args()[..], &["--print"]].concat())
+        .code(0)
+        .stdout;
+    let done = psql(&other, &script, &other_project);
+    assert!(done.status.success() && done.stderr.is_empty(), "{done:?}");
+    let run_ids = regex::Regex::new(r"_r\d+\b").unwrap();
+    let alike = |database: &Database| -> Vec<String> {
+        let text = state(database).join("\n").replace(&database.name, "[database]");
+        run_ids
+            .replace_all(&text, "_r[run]")
+            .lines()
+            .map(str::to_owned)
+            .collect()
+    };
+    assert_eq!(alike(&other), alike(&database));
+}
+
+#[test]
+fn printing_needs_no_database_and_shows_no_secret() {
+    let project = Small::new()
+        .project()
+        .env("DATABASE_URL", "postgres://u:hunter2@127.0.0.1:1/d");
+    let printed = project
+        .run(&["roles", "--print"])
+        .code(0)
+        .output_lacks("hunter2")
+        .output_lacks("PASSWORD");
+    for name in ["pipeline_owner", "pipeline_loader", "pipeline_reader"] {
+        assert!(
+            printed.stdout.contains(&format!("CREATE ROLE \"{name}\"")),
+            "{}",
+            printed.stdout
+        );
+    }
+}
+
+#[test]
+fn who_may_not_make_roles_is_told_what_to_do() {
+    let (database, project, roles) = loaded();
+    let plain = format!("plain_{}", database.name);
+    let creator = format!("creator_{}", database.name);
+    database.execute(&format!(
+        "create role {plain} login; create role {creator} login createrole"
+    ));
+    for user in [&plain, &creator] {
+        let project_of_user = project
+            .command(&roles.args())
+            .env("DATABASE_URL", url(&database, user))
+            .output()
+            .unwrap();
+        let said = String::from_utf8(project_of_user.stderr).unwrap();
+        assert_eq!(project_of_user.status.code(), Some(2), "{said}");
+        assert_eq!(
+            said,
+            format!(
+                "error: the user {user} may not make the roles: it takes a superuser, or CREATEROLE and the ownership of \
+                 the database\nhint: let a superuser run the SQL that `pipeline roles --print` prints, with psql in this \
+                 database\n"
+            )
+        );
+    }
+    let made = format!("select count(*) from pg_roles where rolname = '{}'", roles.owner);
+    assert_eq!(database.value(&made), "0");
+
+    // The owner of database and tables who may make roles can do it all.
+    database.execute(&format!("alter database {} owner to {creator}", database.name));
+    database.execute(&format!(
+        "alter schema pipeline owner to {creator}; alter schema pipeline_leaves owner to {creator};
+         do $$ declare item text; begin for item in select oid::regclass from pg_class where relkind in ('r', 'p', 'v', 'm')
+         and relnamespace in (select oid from pg_namespace where nspname like 'pipeline%' or nspname = 'public')
+         loop execute format('alter table %s owner to {creator}', item); end loop; end $$;
+         alter function least_n() owner to {creator}"
+    ));
+    let project = project.env("DATABASE_URL", &url(&database, &creator));
+    project.run(&roles.args()).code(0);
+    assert_eq!(
+        rows(&mut client(&database, &roles.reader), "select sum(n) from items"),
+        ["3"]
+    );
+    let project = project.env("DATABASE_URL", &url(&database, &roles.loader));
+    project.run_clinic().code(0);
+}
+
+#[test]
+fn names_and_databases_that_can_not_be_are_refused() {
+    let (database, project, roles) = loaded();
+    let said = |args: &[&str]| {
+        let outcome = project.run(&[&["roles"], args].concat()).code(2);
+        outcome.stderr.lines().next().unwrap_or_default().to_owned()
+    };
+    assert_eq!(said(&["--reader", "pg_all"]), "error: a role can't have this name");
+    assert_eq!(said(&["--reader", "a\"b"]), "error: a role can't have this name");
+    assert_eq!(
+        said(&["--reader", "x", "--loader", "x"]),
+        "error: owner, loader and reader must be three roles"
+    );
+    assert_eq!(
+        said(&[
+            "--owner",
+            &roles.owner,
+            "--loader",
+            &roles.loader,
+            "--reader",
+            "postgres"
+        ]),
+        "error: the role postgres is a superuser, who reads everything"
+    );
+    assert_eq!(
+        said(&["--owner", "postgres"]),
+        "error: the role postgres is there and can log in"
+    );
+    drop(database);
+    Small::new()
+        .project()
+        .run(&["roles"])
+        .code(2)
+        .stderr_contains("the embedded database has no use for roles")
+        .stderr_contains("--database-url");
+}
+
+#[test]
+fn what_a_reader_gets_by_way_of_everybody_is_told() {
+    let (database, project, roles) = loaded();
+    project.run(&roles.args()).code(0);
+    database.execute(
+        "grant usage on schema pipeline to public; grant select on pipeline.runs, pipeline.quarantine to public",
+    );
+    project
+        .run(&roles.args())
+        .code(1)
+        .stderr_contains(&format!(
+            "{} can read pipeline.quarantine, which is not for readers",
+            roles.reader
+        ))
+        .stderr_contains("REVOKE");
+    project.run_clinic().code(1).stderr_contains("pipeline.quarantine");
+}
+
+#[test]
+fn the_server_logs_no_row_of_the_loader() {
+    let (database, project, roles) = loaded();
+    project.run(&roles.args()).code(0);
+    let mut loader = client(&database, &roles.loader);
+    assert_eq!(rows(&mut loader, "show log_error_verbosity"), ["terse"]);
+    let _ = loader.simple_query(
+        "create temp table t (a text primary key); insert into t values ('zq-loader-canary'), ('zq-loader-canary')",
+    );
+    let log = server().log();
+    assert!(!log.contains("Key (a)=(zq-loader-canary)"), "DETAIL is in the log");
+}
