@@ -113,11 +113,16 @@ fn extend(plan: LogicalPlan, entity: &Entity, columns: Vec<Column>) -> Result<Lo
     builder.build()
 }
 
-/// The columns by which the rows are sorted: the key's, for what is decided between rows with the same key; else those
-/// of the widest index, for an index over rows in its order costs the server a third (docs/performance.md).
+/// The columns by which the rows are sorted: the key's, for what is decided between rows with the same key. Without one,
+/// those of the widest index: over rows in its order it costs the server a third. An index over just the key's columns
+/// names the order in which both cost least (docs/performance.md has the figures).
 fn order<'a>(entity: &'a Entity, schema: &DFSchema) -> Vec<&'a str> {
-    if !entity.key.is_empty() {
-        return entity.key.iter().map(String::as_str).collect();
+    let key: Vec<&str> = entity.key.iter().map(String::as_str).collect();
+    if !key.is_empty() {
+        let permuted = entity.indexes.iter().map(|index| &index.columns).find(|columns| {
+            columns.len() == key.len() && key.iter().all(|part| columns.iter().any(|column| column == part))
+        });
+        return permuted.map_or(key, |columns| columns.iter().map(String::as_str).collect());
     }
     let widest = entity.indexes.iter().rev().max_by_key(|index| index.columns.len());
     let columns = widest.into_iter().flat_map(|index| &index.columns).map(String::as_str);

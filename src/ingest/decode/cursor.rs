@@ -176,8 +176,7 @@ impl<'a> Cursor<'a> {
 
     /// Goes to the next quote or backslash.
     fn plain(&mut self) -> Result<(), Bad> {
-        let special = |byte: &u8| *byte == b'"' || *byte == b'\\' || *byte < 0x20;
-        let Some(length) = self.bytes[self.at..].iter().position(special) else {
+        let Some(length) = special(&self.bytes[self.at..]) else {
             self.at = self.bytes.len();
             return self.bad("not valid JSON: a quote is not closed");
         };
@@ -363,6 +362,27 @@ impl<'a> Cursor<'a> {
             self.at += 1;
         }
     }
+}
+
+/// Where the first byte stands that ends a plain stretch of a string: a quote, a backslash or a control character.
+fn special(bytes: &[u8]) -> Option<usize> {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGH: u64 = ONES << 7;
+    // The high bit of each byte that is zero; of those above one that is, perhaps too, so only "none" is exact.
+    let zero = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;
+    let is_special = |byte: &u8| *byte == b'"' || *byte == b'\\' || *byte < 0x20;
+    let (words, rest) = bytes.as_chunks::<8>();
+    for (at, word) in words.iter().enumerate() {
+        let value = u64::from_ne_bytes(*word);
+        let control = value.wrapping_sub(ONES * 0x20) & !value & HIGH;
+        if control | zero(value ^ (ONES * u64::from(b'"'))) | zero(value ^ (ONES * u64::from(b'\\'))) != 0
+            && let Some(within) = word.iter().position(is_special)
+        {
+            return Some(8 * at + within);
+        }
+    }
+    let within = rest.iter().position(is_special)?;
+    Some(8 * words.len() + within)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use super::super::unknown::Sightings;
 use super::column::{Column, Values};
 use super::cursor::{Bad, Cursor, Kind};
 use super::plan::{Group, Node, Scalar, ScalarKind, Shape};
-use super::text::{push_number, push_text};
+use super::text::{push_clean, push_number};
 use crate::project::From;
 
 /// Decodes a record into the next row of `columns`; on an error they hold a part of it.
@@ -155,7 +155,7 @@ impl Walk<'_, '_, '_> {
         let result = match kind {
             Kind::String if from_text => {
                 let text = self.cursor.string().map_err(in_(path))?;
-                push_text(&text, scalar, column)
+                push_clean(&text, scalar, column)
             }
             Kind::Number if !from_text && !matches!(scalar.kind, S::Bool) => {
                 let text = self.cursor.number().map_err(in_(path))?;
@@ -163,7 +163,7 @@ impl Walk<'_, '_, '_> {
             }
             Kind::Bool if matches!(scalar.kind, S::Bool) && !from_text => {
                 let value = self.cursor.bool().map_err(in_(path))?;
-                push_text(if value { "true" } else { "false" }, scalar, column)
+                push_clean(if value { "true" } else { "false" }, scalar, column)
             }
             _ => return Err(self.unfit(node, kind)),
         };

@@ -9,6 +9,14 @@ use super::scalar;
 
 /// From text: dates and times by their format, numbers by their digits. Then by the leaf's rules.
 pub(crate) fn push_text(text: &str, scalar: &Scalar, column: &mut Column) -> Result<(), Breach> {
+    if memchr::memchr(0, text.as_bytes()).is_some() {
+        return Err("a NUL character".into());
+    }
+    push_clean(text, scalar, column)
+}
+
+/// The same from text without NUL, such as every string in JSON that was read.
+pub(crate) fn push_clean(text: &str, scalar: &Scalar, column: &mut Column) -> Result<(), Breach> {
     match &scalar.rules {
         None => Ok(read_text(text, scalar, column)?),
         Some(rules) => rules.push(text, column, |text, column| read_text(text, scalar, column)),
@@ -26,9 +34,6 @@ pub(crate) fn push_number(text: &str, scalar: &Scalar, column: &mut Column) -> R
 fn read_text(text: &str, scalar: &Scalar, column: &mut Column) -> Result<(), Reason> {
     match (&scalar.kind, &mut column.values) {
         (ScalarKind::String, Values::Utf8 { .. }) => {
-            if memchr::memchr(0, text.as_bytes()).is_some() {
-                return Err("a NUL character".into());
-            }
             column.push_str(text);
             return Ok(());
         }

@@ -12,6 +12,16 @@ fn reason(text: &str) -> Reason {
     check(text).unwrap_err().reason
 }
 
+proptest! {
+    #[test]
+    fn finds_the_first_special_byte(bytes in proptest::collection::vec(prop_oneof![
+        8 => 0x20u8..=0xff, 1 => Just(b'"'), 1 => Just(b'\\'), 1 => 0u8..0x20, 1 => Just(0x21), 1 => Just(b']'),
+    ], 0..40)) {
+        let plain = bytes.iter().position(|byte| *byte == b'"' || *byte == b'\\' || *byte < 0x20);
+        prop_assert_eq!(special(&bytes), plain);
+    }
+}
+
 #[test]
 fn what_json_does_not_allow_is_refused() {
     for text in [
