@@ -11,6 +11,7 @@ mod guards;
 mod plan;
 mod record;
 mod session;
+mod steady;
 
 pub use feed::{Broadcast, Feed, broadcast};
 pub use guards::Guard;

@@ -4,6 +4,7 @@
 
 mod harness;
 
+mod canary;
 mod cli;
 mod concurrency;
 mod dependencies;
