@@ -22,5 +22,6 @@ mod testing;
 
 pub use failure::RecordError;
 pub use files::{InputFile, Listing, list};
+pub use pattern::is_glob;
 pub use schema::{RECORD_COLUMN, arrow_schema, arrow_type};
 pub use stats::ReadStats;

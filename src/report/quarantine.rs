@@ -38,7 +38,7 @@ pub fn quarantine_nameless(entries: usize) {
     if entries > 0 {
         let entries = thousands(entries as u64);
         message(&format!(
-            "warning: the files of {entries} entries lie in the input no more as their runs saw them; they are shown by their place"
+            "warning: {entries} entries are of files that are gone or were written again since; they are shown by their place"
         ));
     }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::path::Path;
 
 use serde_json::Value;
 
@@ -18,6 +19,10 @@ pub async fn name_files(project: &Project, connection: &Connection, entries: &mu
     let mut known: BTreeMap<i64, BTreeMap<String, String>> = BTreeMap::new();
     let mut nameless = 0;
     for found in entries {
+        let source = project.source(&found.source);
+        if source.is_ok_and(|source| !ingest::is_glob(&source.input.path)) {
+            continue;
+        }
         let names = match known.entry(found.run_id) {
             Entry::Occupied(names) => names.into_mut(),
             Entry::Vacant(place) => place.insert(names_of(project, connection, found).await?),
@@ -45,7 +50,12 @@ async fn names_of(project: &Project, connection: &Connection, found: &Found) -> 
     };
     let seen = runs::files(connection, found.run_id).await?;
     let seen = seen.as_array().map_or(&[][..], Vec::as_slice);
-    Ok(seen.iter().filter_map(|seen| name(seen, &listing)).collect())
+    let within = |name: String| match Path::new(&name).strip_prefix(&project.root) {
+        Ok(within) => within.to_string_lossy().into_owned(),
+        Err(_) => name,
+    };
+    let named = seen.iter().filter_map(|seen| name(seen, &listing));
+    Ok(named.map(|(path, name)| (path, within(name))).collect())
 }
 
 /// Where several files are alike, only the one in the same place can be meant.

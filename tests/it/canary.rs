@@ -215,7 +215,10 @@ fn no_identifier_is_anywhere() {
     let named = planted.project.run(&show).code(0).stdout;
     for identifier in IDENTIFIERS {
         assert!(
-            named.contains(&format!("/events {}.json", in_a_file_name(identifier))),
+            named.contains(&format!(
+                "examples/data/source_b/20230501/{0}/events {0}.json",
+                in_a_file_name(identifier)
+            )),
             "{identifier}"
         );
     }

@@ -410,9 +410,43 @@ fn a_warning_loads_and_a_failure_does_not() {
 }
 
 #[test]
+fn of_rows_with_the_same_values_the_first_stays_and_nulls_are_not_the_same() {
+    let database = Database::migrated();
+    let project = checked(&database, "patients", "      - unique: [name]\n");
+    let named = |id: &str, name: Option<&str>| {
+        let mut named = patient(id, "", "2023-05-01");
+        named["name"] = json!(name);
+        named
+    };
+    run(
+        &project,
+        &[
+            named("P-1", Some("Ann")),
+            named("P-2", None),
+            named("P-3", Some("Ann")),
+            named("P-4", None),
+        ],
+    )
+    .code(0);
+    assert_eq!(
+        database.rows("select patient_id from patients order by 1"),
+        ["P-1", "P-2", "P-4"]
+    );
+    assert_eq!(
+        quarantined(&database),
+        [
+            "diagnoses|parent|3",
+            "patients|unique(name)|3",
+            "treatments|parent|3",
+            "visits|parent|3"
+        ]
+    );
+}
+
+#[test]
 fn checks_of_the_whole_batch() {
     let database = Database::migrated();
-    let checks = "      - row_count: {min: 2, change: 50%}\n      - freshness: {column: visit_date, days: 3}\n";
+    let checks = "      - row_count: {min: 2, max: 9, change: 50%}\n      - freshness: {column: visit_date, days: 3}\n";
     let project = checked(&database, "visits", checks);
     let old = patient("P-1", "Ann", "2023-04-01");
     run(&project, std::slice::from_ref(&old))
@@ -426,6 +460,9 @@ fn checks_of_the_whole_batch() {
             .map(|i| patient(&format!("P-{i}"), "Ann", "2023-05-01"))
             .collect::<Vec<_>>()
     };
+    run(&project, &fresh(10))
+        .code(1)
+        .stderr_contains("10 rows, at most 9 are expected");
     run(&project, &fresh(4)).code(0);
     project.input("source_a", "20230502", json!(fresh(7)).to_string());
     project
