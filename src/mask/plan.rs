@@ -55,6 +55,10 @@ impl Masked {
         self.0
     }
 
+    pub fn batch(&self) -> &RecordBatch {
+        &self.0
+    }
+
     pub fn num_rows(&self) -> usize {
         self.0.num_rows()
     }

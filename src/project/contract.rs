@@ -14,7 +14,7 @@ const PROJECT_KEYS: Keys = Keys {
 };
 const ENTITY_KEYS: Keys = Keys {
     known: &["description", "columns", "key", "parent", "indexes", "checks"],
-    later: &["conserves"],
+    later: &[],
 };
 const COLUMN_KEYS: Keys = Keys {
     known: &["type", "nullable", "description"],

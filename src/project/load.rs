@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::checks;
+use super::conserve;
 use super::contract::{self, Contract};
 use super::document::Document;
 use super::environment::Lookup;
@@ -218,6 +219,7 @@ fn with_transforms(root: &Path, draft: SourceDraft, contract: Option<&Contract>,
     if let Some(contract) = contract {
         let position = |name: &str| contract.entities.iter().position(|entity| entity.name == name);
         transforms.sort_by_key(|transform| position(&transform.entity));
+        conserve::check_entities(&draft.source, &transforms, &contract.names, problems);
     }
     Source {
         transforms,

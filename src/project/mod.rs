@@ -2,6 +2,7 @@
 //! types, reporting every problem at once. Pure: it never touches a network or a database.
 
 mod checks;
+mod conserve;
 mod contract;
 mod document;
 mod environment;

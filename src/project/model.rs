@@ -207,6 +207,8 @@ pub struct Source {
     pub max_quarantined: Tolerance,
     /// What its rows must hold beyond the contracts, each with its entity.
     pub checks: Vec<(String, Check)>,
+    /// At most one per entity, and that has a transform.
+    pub conserves: Vec<Conserved>,
     pub location: Location,
     /// The YAML as read, for the fingerprint of a run.
     pub text: String,
@@ -394,6 +396,26 @@ pub struct Transform {
     /// Relative to the project's root.
     pub path: PathBuf,
     pub sql: String,
+}
+
+/// What a transform may neither lose nor multiply: its rows are as many as these elements of the records.
+#[derive(Debug, Clone)]
+pub struct Conserved {
+    pub entity: String,
+    /// Of the schema; ends at the elements of a list. Empty stands for the records themselves.
+    pub path: RecordPath,
+    /// `path` in one spelling: `visits[].diagnoses[]`, or `$`.
+    pub shown: String,
+    /// Elements for which it is not true are left out on purpose.
+    pub filter: Option<ElementFilter>,
+    pub location: Location,
+}
+
+/// A predicate in DataFusion's SQL over the fields of an element, or over `item` where it is no struct.
+#[derive(Debug, Clone)]
+pub struct ElementFilter {
+    pub sql: String,
+    pub location: Location,
 }
 
 /// A SQL file that selects, in PostgreSQL's SQL, what may not be in a batch.

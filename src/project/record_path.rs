@@ -1,5 +1,5 @@
 //! `records:` of an input, the JSON path at which records start: `$`, `$.entry[*].resource`, `$['odd key'][*]`. Only
-//! names and `[*]`: a record's place must be known while the document streams by.
+//! names and `[*]`, also written `[]`: a record's place must be known while the document streams by.
 
 use super::model::{RecordPath, RecordStep};
 
@@ -9,12 +9,15 @@ const HINT: &str = "write it like $.entry[*].resource: names and `[*]` only";
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct BadRecordPath {
     pub message: String,
+    /// The message without the path.
+    pub reason: &'static str,
     pub hint: String,
 }
 
-fn bad<T>(text: &str, reason: &str) -> Result<T, BadRecordPath> {
+fn bad<T>(text: &str, reason: &'static str) -> Result<T, BadRecordPath> {
     Err(BadRecordPath {
         message: format!("`{text}` is no path of records: {reason}"),
+        reason,
         hint: HINT.to_owned(),
     })
 }
@@ -53,7 +56,7 @@ fn name_step<'a>(text: &str, rest: &'a str) -> Result<(RecordStep, &'a str), Bad
 }
 
 fn bracket_step<'a>(text: &str, rest: &'a str) -> Result<(RecordStep, &'a str), BadRecordPath> {
-    if let Some(after) = rest.strip_prefix("*]") {
+    if let Some(after) = rest.strip_prefix("*]").or_else(|| rest.strip_prefix(']')) {
         return Ok((RecordStep::Each, after));
     }
     match rest.chars().next() {
@@ -99,6 +102,10 @@ mod tests {
             ("$", vec![]),
             ("$.a", vec![key("a")]),
             ("$[*]", vec![RecordStep::Each]),
+            (
+                "$.a[].b[]",
+                vec![key("a"), RecordStep::Each, key("b"), RecordStep::Each],
+            ),
             (
                 "$.entry[*].resource",
                 vec![key("entry"), RecordStep::Each, key("resource")],

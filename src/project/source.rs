@@ -8,7 +8,7 @@ use super::model::{Format, OnUnknownField, Source};
 use super::names::{self, MAX_IDENTIFIER};
 use super::problems::Problems;
 use super::yaml::{Entry, Node, Span, Value};
-use super::{input, schema};
+use super::{conserve, input, schema};
 use crate::error::Location;
 
 const SOURCE_KEYS: Keys = Keys {
@@ -22,9 +22,10 @@ const SOURCE_KEYS: Keys = Keys {
         "on_unknown_field",
         "transforms",
         "checks",
+        "conserves",
         "max_quarantined",
     ],
-    later: &["conserves"],
+    later: &[],
 };
 /// Folders below `sql/` that are not a source's.
 const TAKEN: [&str; 4] = ["views", "materialized", "functions", "checks"];
@@ -82,6 +83,9 @@ pub(super) fn read(ctx: &mut Context<'_>, root: &Node) -> Option<SourceDraft> {
     let checks = options.get("checks");
     let checks = checks.map_or_else(Vec::new, |entry| checks::read_of_source(ctx, entry));
 
+    let conserves = options.get("conserves");
+    let conserves = conserves.map_or_else(Vec::new, |entry| conserve::read(ctx, entry, &schema));
+
     let name = name.map_or(stem, |text| text.value);
     let transforms = match options.get("transforms") {
         Some(entry) => entry_text(ctx, entry).map(|text| (PathBuf::from(text.value), ctx.location(text.span))),
@@ -105,6 +109,7 @@ pub(super) fn read(ctx: &mut Context<'_>, root: &Node) -> Option<SourceDraft> {
         transforms: Vec::new(),
         max_quarantined: max_quarantined.unwrap_or_default(),
         checks: Vec::new(),
+        conserves,
         location,
         text: ctx.document.text.clone(),
     };

@@ -41,6 +41,7 @@ pub(crate) fn source(name: &str, schema: Vec<Field>) -> Source {
         transforms: Vec::new(),
         max_quarantined: Tolerance::default(),
         checks: Vec::new(),
+        conserves: Vec::new(),
         location: location(),
         text: String::new(),
     }

@@ -198,6 +198,7 @@ fn entity_value(entity: &EntityOutcome) -> Value {
         "produced": entity.produced,
         "quarantined": entity.refused(),
         "warnings": entity.warnings,
+        "elements": entity.elements,
     })
 }
 

@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::ingest::{Listing, RecordError};
 use crate::project::{Batch, Check, Project, Rule, Severity, Source};
 use crate::quality::Refusal;
+use crate::transform::Counted;
 use crate::warehouse::quarantine::Entry;
 use crate::warehouse::{Claim, Connection, Staged, checks, runs};
 
@@ -49,12 +50,15 @@ pub(super) fn balance(found: u64, records: Records) -> Result<()> {
 /// As it stands in `pipeline.runs.account`.
 pub(super) fn value(records: Records, entities: &[EntityOutcome]) -> Value {
     let entities = entities.iter().map(|entity| {
-        let account = json!({
+        let mut account = json!({
             "produced": entity.produced,
             "loaded": entity.rows,
             "quarantined": entity.refused(),
             "warnings": entity.warnings,
         });
+        if let Some(elements) = &entity.elements {
+            account["elements"] = json!(elements);
+        }
         (entity.entity.clone(), account)
     });
     json!({
@@ -123,6 +127,69 @@ pub(super) fn verdict(
              the batch again, or raise max_quarantined",
             batch.source, batch.date
         )))
+}
+
+/// Fails where a transform lost or multiplied the elements that the source says it conserves.
+pub(super) fn conservation(source: &Source, entities: &[EntityOutcome]) -> Result<()> {
+    let broken: Vec<(&EntityOutcome, &Counted)> = entities
+        .iter()
+        .filter_map(|entity| Some((entity, entity.elements.as_ref()?)))
+        .filter(|(entity, elements)| entity.produced != elements.count)
+        .collect();
+    if broken.is_empty() {
+        return Ok(());
+    }
+    let differences: Vec<String> = broken
+        .iter()
+        .map(|(entity, elements)| difference(entity, elements))
+        .collect();
+    let filters: Vec<String> = broken
+        .iter()
+        .filter_map(|(_, elements)| {
+            Some(format!(
+                "of {} those count where {}",
+                elements.path,
+                elements.filter.as_ref()?
+            ))
+        })
+        .collect();
+    let files: Vec<String> = broken
+        .iter()
+        .filter_map(|(entity, _)| source.transforms.iter().find(|one| one.entity == entity.entity))
+        .map(|transform| transform.path.display().to_string())
+        .collect();
+    let mut reasons = Vec::new();
+    if broken.iter().any(|(entity, elements)| entity.produced < elements.count) {
+        reasons.push(
+            "an inner join, WHERE, DISTINCT or GROUP BY drops rows; what is left out on purpose, say with `where` in \
+             `conserves`",
+        );
+    }
+    if broken.iter().any(|(entity, elements)| entity.produced > elements.count) {
+        reasons.push("a join by less than a key multiplies rows, and so does one unnest too many");
+    }
+    let error = Error::batch(differences.join("; "));
+    let error = error.hint(format!("look into {}: {}", files.join(", "), reasons.join("; ")));
+    Err(if filters.is_empty() {
+        error
+    } else {
+        error.cause(filters.join("; "))
+    })
+}
+
+/// In the user's words.
+fn difference(entity: &EntityOutcome, elements: &Counted) -> String {
+    let EntityOutcome { entity, produced, .. } = entity;
+    let Counted { path, count, .. } = elements;
+    let what = if path == "$" {
+        "records".to_owned()
+    } else {
+        format!("elements of {path}")
+    };
+    match count.checked_sub(*produced) {
+        Some(lost) => format!("{entity} lost {lost} of {count} {what}"),
+        None => format!("{entity} has {produced} rows from {count} {what}"),
+    }
 }
 
 /// The reason that most entries have, and the first place of it.

@@ -19,6 +19,7 @@ use super::stage::{Passed, Stage};
 use crate::error::{Error, Kind, Result};
 use crate::ingest::{self, InputFile, Listing, ReadStats};
 use crate::project::{Batch, Project, Source};
+use crate::transform::Counted;
 use crate::warehouse::quarantine::Entry;
 use crate::warehouse::runs::{Action, Failure, RunRecord, Summary};
 use crate::warehouse::{Claim, Lease, StageCounter, Warehouse, orphans};
@@ -59,6 +60,8 @@ pub struct EntityOutcome {
     pub produced: u64,
     /// Rows that break a check which only warns, by check.
     pub warnings: BTreeMap<String, u64>,
+    /// What `produced` must be, where the source says so.
+    pub elements: Option<Counted>,
 }
 
 impl EntityOutcome {
@@ -254,6 +257,7 @@ impl Worker {
                 bytes: one.staged.bytes(),
                 produced: one.screened.produced,
                 warnings: one.screened.warnings.clone(),
+                elements: one.elements.clone(),
             });
             refusals.extend(std::mem::take(&mut one.screened.refusals));
         }
@@ -263,6 +267,7 @@ impl Worker {
             claim.quarantine(&connection, &refused).await?;
             account::balance(stats.read.load(Ordering::Relaxed), records)?;
             account::verdict(source, batch, records, &entities, &refused)?;
+            account::conservation(source, &entities)?;
             account::whole(&self.project, source, &claim, &mut connection, &passed).await
         };
         let warnings = match checked.await {
@@ -356,6 +361,7 @@ impl Worker {
             stats,
             plans,
             masks: self.masks.of(source, batch)?,
+            tally: self.plans.engine.tally(plans, batch)?,
             counters: &counters,
         };
         stage.run().await

@@ -15,7 +15,7 @@ use crate::ingest::{Listing, ReadStats};
 use crate::mask::{Masked, Masks};
 use crate::project::{Batch, Rule, Severity, Source};
 use crate::quality::{Deny, Key, Keys, Screen, Screened};
-use crate::transform::{Feed, Prepared, broadcast};
+use crate::transform::{Counted, Feed, Prepared, Tally, broadcast};
 use crate::warehouse::{Claim, Connection, StageCounter, Staged};
 
 /// One entity's rows, staged.
@@ -24,6 +24,8 @@ pub(super) struct Passed {
     index: usize,
     pub staged: Staged,
     pub screened: Screened,
+    /// What its rows must be as many as, where the source says so.
+    pub elements: Option<Counted>,
 }
 
 /// The staging of one batch.
@@ -37,6 +39,8 @@ pub(super) struct Stage<'a> {
     pub plans: &'a [Prepared],
     pub masks: Arc<Masks>,
     pub counters: &'a [Arc<StageCounter>],
+    /// Sees each record once, however often the input is parsed.
+    pub tally: Arc<Tally>,
 }
 
 impl Stage<'_> {
@@ -48,7 +52,11 @@ impl Stage<'_> {
         } else {
             self.unless_stopped(self.one_by_one()).await
         };
-        self.unless_stopped(self.settle(passed?)).await
+        let mut passed = self.unless_stopped(self.settle(passed?)).await?;
+        for one in &mut passed {
+            one.elements = self.tally.of(one.staged.entity());
+        }
+        Ok(passed)
     }
 
     async fn unless_stopped<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
@@ -63,7 +71,7 @@ impl Stage<'_> {
         let connections = self.worker.warehouse.reserve(self.plans.len()).await?;
         let shared = self.plans.iter().filter(|p| p.scans == 1).count();
         let schema = self.masks.output_schema();
-        let (feed, reading) = broadcast(schema, self.read(self.stats), shared);
+        let (feed, reading) = broadcast(schema, self.tally.watch(self.read(self.stats)), shared);
         let mut tasks = JoinSet::new();
         for (i, (plan, connection)) in self.plans.iter().zip(connections).enumerate() {
             let feed = if plan.scans == 1 {
@@ -104,11 +112,15 @@ impl Stage<'_> {
         let mut passed = Vec::with_capacity(self.plans.len());
         for (i, plan) in self.plans.iter().enumerate() {
             let connection = self.one_connection().await?;
-            // Records are counted once, in the first parse.
-            let stats = if i == 0 { Arc::clone(self.stats) } else { Arc::default() };
+            // Records and their elements are counted once, in the first parse.
+            let records = if i == 0 {
+                self.tally.watch(self.read(self.stats))
+            } else {
+                self.read(&Arc::default())
+            };
             let shared = plan.scans == 1;
             let schema = self.masks.output_schema();
-            let (feed, reading) = broadcast(schema, self.read(&stats), usize::from(shared));
+            let (feed, reading) = broadcast(schema, records, usize::from(shared));
             let feed = if shared { feed } else { self.own_feed() };
             let counted = async { if shared || i == 0 { reading.run().await } else { Ok(()) } };
             let (one, ()) = futures::try_join!(self.entity(i, connection, feed, Vec::new()), counted)?;
@@ -148,6 +160,7 @@ impl Stage<'_> {
                 index,
                 staged,
                 screened,
+                elements: None,
             }))
         }
     }

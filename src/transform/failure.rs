@@ -111,6 +111,19 @@ pub(super) fn check(check: Option<&Check>, entity: &str, error: &DataFusionError
     }
 }
 
+/// A predicate of `conserves` that can't be planned; its place is the caller's to add.
+pub(super) fn element_filter(entity: &str, error: &DataFusionError) -> Diagnostic {
+    let found = check(None, entity, error);
+    let text = found
+        .message
+        .split_once(" can't be planned: ")
+        .map_or("", |(_, text)| text);
+    Diagnostic {
+        message: format!("`where` of `{entity}` can't be planned: {text}"),
+        ..found
+    }
+}
+
 fn plan_hint(error: &DataFusionError) -> Option<String> {
     if let Some(help) = error.diagnostic().and_then(|d| d.helps.first()) {
         return Some(help.message.clone());

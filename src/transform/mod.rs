@@ -4,6 +4,7 @@
 //! file and knows no database.
 
 mod ast;
+mod elements;
 mod failure;
 mod feed;
 mod functions;
@@ -13,6 +14,7 @@ mod record;
 mod session;
 mod steady;
 
+pub use elements::{Counted, Tally};
 pub use feed::{Broadcast, Feed, broadcast};
 pub use guards::Guard;
 pub use plan::{Accepts, Prepared};

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use datafusion::arrow::datatypes::{DataType, Schema, SchemaRef};
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::catalog::streaming::StreamingTable;
-use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
-use datafusion::common::{Column as DfColumn, ScalarValue};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{Column as DfColumn, DFSchema, ParamValues, ScalarValue};
 use datafusion::datasource::provider_as_source;
 use datafusion::error::DataFusionError;
 use datafusion::execution::session_state::SessionState;
@@ -19,6 +19,7 @@ use datafusion::sql::sqlparser::ast::Query;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 
+use super::elements::Elements;
 use super::failure::{self, Span, locate, planning, running};
 use super::feed::Feed;
 use super::guards::{self, Guard};
@@ -42,6 +43,8 @@ pub struct Prepared {
     pub scans: usize,
     /// The checks that the rows carry the result of, in the order of their columns.
     pub guards: Vec<Guard>,
+    /// The elements of the records that its rows are as many as.
+    pub conserves: Option<Elements>,
     /// Without guards and their order.
     transform: LogicalPlan,
     /// The entity's columns in the contract's order, then `_record`, then a Boolean per guard; sorted by the key;
@@ -76,9 +79,14 @@ impl Engine {
                 entity,
                 accepts,
             };
+            let declared = source.conserves.iter().find(|one| one.entity == entity.name);
+            let conserves = declared.map(|one| Elements::plan(&session, &full, one, &sample(source)));
             match planner.plan().await {
-                Ok(one) => prepared.push(one),
-                Err(found) => problems.extend(found),
+                Ok(one) => prepared.push(Prepared {
+                    conserves: conserves.and_then(|planned| planned.map_err(|found| problems.push(found)).ok()),
+                    ..one
+                }),
+                Err(found) => problems.extend(found.into_iter().chain(conserves.and_then(Result::err))),
             }
         }
         if problems.is_empty() {
@@ -156,10 +164,7 @@ impl Planner<'_> {
         let (plan, record) = record::thread(plan, self.full).map_err(fail)?;
 
         // A sample batch settles the parameters' types; analysis finds what planning let pass.
-        let sample = Batch {
-            source: self.source.name.clone(),
-            date: chrono::NaiveDate::default(),
-        };
+        let sample = sample(self.source);
         let bound = bind_parameters(plan.clone(), &sample).map_err(fail)?;
         let analyzed = self.session.optimize(&bound).map_err(fail)?;
         self.check(&query, analyzed.schema().as_arrow())?;
@@ -182,6 +187,7 @@ impl Planner<'_> {
             path: self.transform.path.clone(),
             scans,
             guards,
+            conserves: None,
             transform,
             plan,
         })
@@ -286,14 +292,45 @@ impl Planner<'_> {
     }
 }
 
-fn bind_parameters(plan: LogicalPlan, batch: &Batch) -> std::result::Result<LogicalPlan, DataFusionError> {
+/// A batch that stands for all of the source's while its SQL is planned.
+fn sample(source: &Source) -> Batch {
+    Batch {
+        source: source.name.clone(),
+        date: chrono::NaiveDate::default(),
+    }
+}
+
+/// `$date` and `$source`.
+fn parameters(batch: &Batch) -> std::result::Result<Vec<(&'static str, ScalarValue)>, DataFusionError> {
     let epoch = chrono::NaiveDate::default();
     let days = i32::try_from((batch.date - epoch).num_days())
         .map_err(|_| DataFusionError::Plan("the batch's date is out of range".into()))?;
-    plan.with_param_values(vec![
+    Ok(vec![
         ("date", ScalarValue::Date32(Some(days))),
         ("source", ScalarValue::Utf8(Some(batch.source.clone()))),
     ])
+}
+
+fn bind_parameters(plan: LogicalPlan, batch: &Batch) -> std::result::Result<LogicalPlan, DataFusionError> {
+    plan.with_param_values(parameters(batch)?)
+}
+
+/// The parameters of an expression that stands for itself.
+pub(super) fn bind_expression(
+    expression: Expr,
+    columns: &DFSchema,
+    batch: &Batch,
+) -> std::result::Result<Expr, DataFusionError> {
+    let values = ParamValues::from(parameters(batch)?);
+    let (expression, _) = expression.infer_placeholder_types(columns)?;
+    let bound = expression.transform_up(|node| match node {
+        Expr::Placeholder(placeholder) => {
+            let (value, metadata) = values.get_placeholders_with_values(&placeholder.id)?.into_inner();
+            Ok(Transformed::yes(Expr::Literal(value, metadata)))
+        }
+        other => Ok(Transformed::no(other)),
+    })?;
+    Ok(bound.data)
 }
 
 /// Puts the batch's input in the place of the empty table that the plan was made with.
@@ -327,7 +364,7 @@ fn count_scans(plan: &LogicalPlan) -> std::result::Result<usize, DataFusionError
     Ok(scans)
 }
 
-fn without_record(full: &SchemaRef) -> SchemaRef {
+pub(super) fn without_record(full: &SchemaRef) -> SchemaRef {
     let fields: Vec<_> = full
         .fields()
         .iter()

@@ -270,7 +270,9 @@ fn a_refused_row_takes_its_dependants_with_it() {
         write!(expected, "treatments|parent|2\nvisits|parent|2").unwrap();
         assert_eq!(quarantined(&database).join("\n"), expected, "{rule}");
         let account = database.rows("select (account -> 'entities' -> 'treatments') - 'warnings' from pipeline.runs");
-        assert_eq!(account, [r#"{"loaded": 2, "produced": 3, "quarantined": 1}"#]);
+        let elements = r#"{"path": "visits[].diagnoses[].treatments[]", "count": 3}"#;
+        let whole = format!(r#"{{"loaded": 2, "elements": {elements}, "produced": 3, "quarantined": 1}}"#);
+        assert_eq!(account, [whole]);
         assert_eq!(database.staging_tables(), [] as [&str; 0]);
     }
 }
@@ -349,7 +351,8 @@ fn the_same_on_one_connection_as_on_many() {
 fn a_relationship_refuses_what_belongs_to_nothing() {
     let database = Database::migrated();
     let project = checked(&database, "visits", "      - relationships: {entity: patients}\n");
-    // The transform of patients loses one, as an inner join would.
+    // The transform of patients loses one, as an inner join would, and nobody said that it may not.
+    project.edit("pipelines/source_a.yaml", "  patients: $\n", "");
     project.edit(
         "sql/source_a/patients.sql",
         "from source",

@@ -74,6 +74,8 @@ fn one_failing_batch_does_not_keep_others_from_loading() {
 fn an_entity_that_the_source_serves_no_longer_loses_its_rows_in_the_same_swap() {
     let (database, project) = loaded();
     project.remove("sql/source_a/treatments.sql");
+    let conserves = "  treatments: visits[].diagnoses[].treatments[]\n";
+    project.edit("pipelines/source_a.yaml", conserves, "");
     project.load("source_a", "2023-05-01");
     assert_eq!(
         database.rows("select distinct batch_date from treatments"),

@@ -305,16 +305,16 @@ fn an_entity_that_is_its_own_parent() {
 
 #[test]
 fn a_key_that_nothing_acts_on_yet_in_a_contract() {
-    insta::assert_snapshot!(contract("    key: [item_id]", "    key: [item_id]\n    conserves: []"), @r"
+    insta::assert_snapshot!(contract("name: small", "name: small\ndefaults: {}"), @r"
     error: the project has a problem
 
-    error: nothing acts on `conserves` yet
-     --> pipeline.yaml:8:5
+    error: nothing acts on `defaults` yet
+     --> pipeline.yaml:2:1
       |
-    8 |     conserves: []
-      |     ^^^^^^^^^
+    2 | defaults: {}
+      | ^^^^^^^^
       |
-      = hint: take `conserves` out: a later version will act on it
+      = hint: take `defaults` out: a later version will act on it
     ");
 }
 
@@ -1000,7 +1000,7 @@ fn every_problem_at_once() {
     4 | skema: {}
       | ^^^^^
       |
-      = hint: it may be name, aliases, description, input, schema, subject, on_unknown_field, transforms, checks or max_quarantined
+      = hint: it may be name, aliases, description, input, schema, subject, on_unknown_field, transforms, checks, conserves or max_quarantined
 
     error: `bigit` is no type of a field
      --> pipelines/clinic.yaml:7:6

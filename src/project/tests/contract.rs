@@ -78,13 +78,13 @@ fn keys() {
     "#);
     let files = Files::good().contract(
         "    key: [visit_id]",
-        "    key: [visit_id]\n    key: [visit_id]\n    conserves: []",
+        "    key: [visit_id]\n    key: [visit_id]\n    defaults: []",
     );
     assert_snapshot!(files.problems(), @r#"
     pipeline.yaml:16:5+3: the key `key` is given twice
         it stands in line 15 already: keep one of them
-    pipeline.yaml:17:5+9: nothing acts on `conserves` yet
-        take `conserves` out: a later version will act on it
+    pipeline.yaml:17:5+8: unknown key `defaults`
+        it may be description, columns, key, parent, indexes or checks
     "#);
     let files = Files::good().contract("nullable: false, description: Whose", "nulable: false, mask: hash");
     assert_snapshot!(files.problems(), @r#"

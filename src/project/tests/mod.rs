@@ -1,6 +1,7 @@
 //! Whole projects in temporary folders, each wrong in its own way; what is said of them is asserted word by word.
 
 mod checks;
+mod conserve;
 mod contract;
 mod files;
 mod input;
@@ -64,6 +65,11 @@ impl Files {
         self.0.retain(|(other, _)| other != path);
         self.0.push((path.to_owned(), Some(text.into())));
         self
+    }
+
+    pub fn text(&self, path: &str) -> &str {
+        let found = self.0.iter().find(|(other, _)| other == path);
+        found.and_then(|(_, text)| text.as_deref()).expect("a file")
     }
 
     pub fn without(mut self, path: &str) -> Self {

@@ -1,0 +1,160 @@
+//! Reads `conserves:` of a source: for which elements of its records an entity has a row each. Paths are looked up in
+//! the schema here; the predicates are SQL and planned with the transforms. Nothing is counted here.
+
+use std::fmt::Write as _;
+
+use super::mapping::{Context, Keys, Mapping, Text, entry_text};
+use super::model::{Conserved, ElementFilter, Field, FieldType, RecordPath, RecordStep, Source, Transform};
+use super::problems::{Problems, all_of, did_you_mean};
+use super::record_path;
+use super::yaml::{Entry, Value};
+
+const KEYS: Keys = Keys {
+    known: &["path", "where"],
+    later: &[],
+};
+const HINT: &str = "write it like visits[].diagnoses[]; `$` stands for the records themselves";
+
+/// Why a path can't be used, and what to do about it.
+type Bad = (String, String);
+
+/// `conserves: {patients: $, visits: "visits[]", diagnoses: {path: "visits[].diagnoses[]", where: code is not null}}`
+pub(super) fn read(ctx: &mut Context<'_>, entry: &Entry, schema: &[Field]) -> Vec<Conserved> {
+    let Some(entities) = Mapping::of_names(ctx, "`conserves`", entry.key.span, &entry.value) else {
+        return Vec::new();
+    };
+    let entities = entities.entries().iter();
+    entities.filter_map(|entry| one(ctx, entry, schema)).collect()
+}
+
+fn one(ctx: &mut Context<'_>, entry: &Entry, schema: &[Field]) -> Option<Conserved> {
+    let (path, filter) = if let Value::Map(_) = entry.value.value {
+        let what = format!("`{}`", entry.key.text);
+        let options = Mapping::of_options(ctx, &what, entry.key.span, &entry.value, &KEYS)?;
+        let filter = options.text(ctx, "where").map(|text| ElementFilter {
+            location: ctx.location(text.span),
+            sql: text.value,
+        });
+        let path = options.required(ctx, "path", "path: visits[].diagnoses[]")?;
+        (entry_text(ctx, path)?, filter)
+    } else {
+        (entry_text(ctx, entry)?, None)
+    };
+    let steps = match parse(&path).and_then(|steps| look_up(&steps, schema).map(|()| steps)) {
+        Ok(steps) => steps,
+        Err((message, hint)) => {
+            ctx.problem_of(&path, &message, &hint);
+            return None;
+        }
+    };
+    Some(Conserved {
+        entity: entry.key.text.clone(),
+        shown: shown(&steps),
+        path: RecordPath(steps),
+        filter,
+        location: ctx.location(entry.key.span),
+    })
+}
+
+/// A path of records whose `$.` may be left out.
+fn parse(text: &Text<'_>) -> Result<Vec<RecordStep>, Bad> {
+    let written = &text.value;
+    let whole = match written.chars().next() {
+        Some('$') => written.clone(),
+        Some('[') => format!("${written}"),
+        _ => format!("$.{written}"),
+    };
+    let bad = |error: record_path::BadRecordPath| {
+        let message = format!("`{written}` is no path to a list: {}", error.reason);
+        (message, HINT.to_owned())
+    };
+    record_path::parse(&whole).map(|path| path.0).map_err(bad)
+}
+
+/// Whether the path leads to the elements of a declared list.
+fn look_up(steps: &[RecordStep], schema: &[Field]) -> Result<(), Bad> {
+    if schema.is_empty() {
+        // What is wrong with the schema is said already.
+        return Ok(());
+    }
+    let mut here: Option<&FieldType> = None;
+    for (at, step) in steps.iter().enumerate() {
+        let so_far = shown(&steps[..at]);
+        here = Some(match (step, here) {
+            (RecordStep::Key(name), None) => field(name, schema, "the schema")?,
+            (RecordStep::Key(name), Some(FieldType::Struct(fields))) => field(name, fields, &format!("`{so_far}`"))?,
+            (RecordStep::Key(_), Some(FieldType::List(_))) => return Err(no_element(&so_far)),
+            (RecordStep::Each, Some(FieldType::List(element))) => &element.field_type,
+            (RecordStep::Key(_), Some(_)) => {
+                return Err((format!("`{so_far}` is no struct, so it has no fields"), HINT.to_owned()));
+            }
+            (RecordStep::Each, _) => return Err((format!("`{so_far}` is no list"), HINT.to_owned())),
+        });
+    }
+    match (steps.last(), here) {
+        (Some(RecordStep::Key(_)), Some(FieldType::List(_))) => Err(no_element(&shown(steps))),
+        (Some(RecordStep::Key(_)), _) => Err((format!("`{}` is no list", shown(steps)), HINT.to_owned())),
+        _ => Ok(()),
+    }
+}
+
+fn no_element(list: &str) -> Bad {
+    (
+        format!("`{list}` is a list, not the elements of one"),
+        format!("write `{list}[]`"),
+    )
+}
+
+fn field<'a>(name: &str, fields: &'a [Field], of: &str) -> Result<&'a FieldType, Bad> {
+    let found = fields.iter().find(|field| field.name == name);
+    found.map(|field| &field.field_type).ok_or_else(|| {
+        let known: Vec<&str> = fields.iter().map(|field| field.name.as_str()).collect();
+        let hint =
+            did_you_mean(name, known.iter().copied()).unwrap_or_else(|| format!("its fields are {}", all_of(&known)));
+        (format!("{of} has no field `{name}`"), hint)
+    })
+}
+
+/// `visits[].diagnoses[]`, `['odd key'][]`, or `$` for no step at all.
+fn shown(steps: &[RecordStep]) -> String {
+    if steps.is_empty() {
+        return "$".to_owned();
+    }
+    let mut text = String::new();
+    for step in steps {
+        match step {
+            RecordStep::Each => text.push_str("[]"),
+            RecordStep::Key(name) if name.chars().all(|c| c.is_alphanumeric() || c == '_') && !name.is_empty() => {
+                let dot = if text.is_empty() { "" } else { "." };
+                let _ = write!(text, "{dot}{name}");
+            }
+            RecordStep::Key(name) => {
+                let _ = write!(text, "['{}']", name.replace('\\', r"\\").replace('\'', r"\'"));
+            }
+        }
+    }
+    text
+}
+
+/// Whether the source brings rows to the entities that are named.
+pub(super) fn check_entities(source: &Source, transforms: &[Transform], entities: &[String], problems: &mut Problems) {
+    // Where no SQL or no entity is found at all, that is the problem.
+    if transforms.is_empty() || entities.is_empty() {
+        return;
+    }
+    for Conserved { entity, location, .. } in &source.conserves {
+        if transforms.iter().any(|transform| transform.entity == *entity) {
+            continue;
+        }
+        let (message, hint) = if entities.contains(entity) {
+            let message = format!("`{}` brings no rows to `{entity}`", source.name);
+            (message, "take it out, or write the transform".to_owned())
+        } else {
+            let known: Vec<&str> = entities.iter().map(String::as_str).collect();
+            let hint = did_you_mean(entity, known.iter().copied())
+                .unwrap_or_else(|| format!("the entities are {}", all_of(&known)));
+            (format!("`{entity}` is no entity"), hint)
+        };
+        problems.add(Some(location.clone()), message, Some(hint));
+    }
+}

@@ -1,0 +1,320 @@
+//! Counts, in the masked records on their way to the transforms, the elements for which a transform must bring a row
+//! each. It never looks at the rows that come out of a transform, and knows none of the elements apart.
+
+mod level;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef};
+use datafusion::common::DFSchema;
+use datafusion::common::tree_node::TreeNode;
+use datafusion::error::DataFusionError;
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::Expr;
+use datafusion::logical_expr::simplify::SimplifyContext;
+use datafusion::optimizer::simplify_expressions::ExprSimplifier;
+use datafusion::physical_expr::PhysicalExpr;
+use futures::StreamExt;
+use futures::stream::BoxStream;
+
+use self::level::{Level, columns, not_planned};
+use super::plan::{Prepared, bind_expression};
+use super::session::Engine;
+use super::{failure, plan};
+use crate::error::{Diagnostic, Error, Result};
+use crate::ingest::RECORD_COLUMN;
+use crate::mask::Masked;
+use crate::project::{Batch, Conserved, RecordStep};
+
+/// The column by which SQL calls an element that is no struct.
+const ELEMENT_COLUMN: &str = "item";
+
+/// The elements that a transform may neither lose nor multiply, found in the records' schema.
+#[derive(Debug, Clone)]
+pub struct Elements {
+    entity: String,
+    /// As the project writes it.
+    path: String,
+    steps: Vec<Step>,
+    filter: Option<Filter>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    /// A column of the records, then fields of structs.
+    Field(usize),
+    /// From a list to its elements.
+    Each,
+}
+
+#[derive(Debug, Clone)]
+struct Filter {
+    sql: String,
+    /// `$date` and `$source` still open.
+    predicate: Expr,
+    /// The fields of an element.
+    schema: SchemaRef,
+}
+
+impl Elements {
+    /// Finds the path in the records' schema, `_record` included, and plans the predicate.
+    pub(super) fn plan(
+        session: &SessionState,
+        full: &SchemaRef,
+        conserved: &Conserved,
+        sample: &Batch,
+    ) -> Result<Self, Diagnostic> {
+        let (steps, element) = walk(full, &conserved.path.0).ok_or_else(|| Diagnostic {
+            message: format!("`{}` is not decoded as declared", conserved.shown),
+            location: Some(conserved.location.clone()),
+            hint: None,
+        })?;
+        let filter = conserved.filter.as_ref().map(|declared| {
+            let fields = fields_of(full, element.as_ref());
+            let planned = Filter::plan(session, &declared.sql, Arc::clone(&fields), sample);
+            planned.map_err(|error| {
+                let problem = failure::element_filter(&conserved.entity, &error);
+                Diagnostic {
+                    location: Some(declared.location.clone()),
+                    hint: problem.hint.or_else(|| Some(what_it_may_name(conserved, &fields))),
+                    ..problem
+                }
+            })
+        });
+        let filter = filter.transpose()?;
+        Ok(Self {
+            entity: conserved.entity.clone(),
+            path: conserved.shown.clone(),
+            steps,
+            filter,
+        })
+    }
+}
+
+/// The path as positions, and the type of its elements; no type for the records themselves.
+fn walk(full: &SchemaRef, path: &[RecordStep]) -> Option<(Vec<Step>, Option<DataType>)> {
+    let mut steps = Vec::with_capacity(path.len());
+    let mut here: Option<DataType> = None;
+    for step in path {
+        let (step, next) = match (step, &here) {
+            (RecordStep::Key(name), None) => find(full.fields(), name)?,
+            (RecordStep::Key(name), Some(DataType::Struct(fields))) => find(fields, name)?,
+            (RecordStep::Each, Some(DataType::List(element))) => (Step::Each, element.data_type().clone()),
+            _ => return None,
+        };
+        steps.push(step);
+        here = Some(next);
+    }
+    Some((steps, here))
+}
+
+fn find(fields: &Fields, name: &str) -> Option<(Step, DataType)> {
+    let (at, field) = fields.find(name)?;
+    Some((Step::Field(at), field.data_type().clone()))
+}
+
+fn what_it_may_name(conserved: &Conserved, fields: &SchemaRef) -> String {
+    let names: Vec<&str> = fields.fields().iter().map(|field| field.name().as_str()).collect();
+    let of = if conserved.path.0.is_empty() {
+        "a record".to_owned()
+    } else {
+        format!("an element of {}", conserved.shown)
+    };
+    format!("it may name what {of} has: {}", names.join(", "))
+}
+
+/// What SQL can name of an element.
+fn fields_of(full: &SchemaRef, element: Option<&DataType>) -> SchemaRef {
+    let fields: Vec<FieldRef> = match element {
+        None => plan::without_record(full).fields().to_vec(),
+        Some(DataType::Struct(fields)) => fields.to_vec(),
+        Some(other) => vec![Arc::new(Field::new(ELEMENT_COLUMN, other.clone(), true))],
+    };
+    Arc::new(Schema::new(fields))
+}
+
+impl Filter {
+    fn plan(session: &SessionState, sql: &str, schema: SchemaRef, sample: &Batch) -> Result<Self, DataFusionError> {
+        let columns = DFSchema::try_from(Arc::clone(&schema))?;
+        let planned = Self {
+            sql: sql.to_owned(),
+            predicate: session.create_logical_expr(sql, &columns)?,
+            schema,
+        };
+        if planned.predicate.exists(|node| Ok(sees_more_than_an_element(node)))? {
+            let message = "it may use the element's own fields only: no aggregate, window, unnest or subquery";
+            return Err(DataFusionError::Plan(message.to_owned()));
+        }
+        if planned.predicate.is_volatile() {
+            let message = "it must give the same each time: no random() and the like";
+            return Err(DataFusionError::Plan(message.to_owned()));
+        }
+        let returned = planned.bind(session, sample)?.data_type(&planned.schema)?;
+        if returned == DataType::Boolean {
+            Ok(planned)
+        } else {
+            Err(DataFusionError::Plan(format!(
+                "it must be true or false, this one is {returned}"
+            )))
+        }
+    }
+
+    fn bind(&self, session: &SessionState, batch: &Batch) -> Result<Arc<dyn PhysicalExpr>, DataFusionError> {
+        let columns = Arc::new(DFSchema::try_from(Arc::clone(&self.schema))?);
+        let predicate = bind_expression(self.predicate.clone(), &columns, batch)?;
+        // What stands for itself while planning only, as now() does, is resolved as it is in a transform.
+        let context = SimplifyContext::builder()
+            .with_schema(Arc::clone(&columns))
+            .with_config_options(Arc::clone(session.config_options()))
+            .with_query_execution_start_time(session.execution_props().query_execution_start_time)
+            .build();
+        let simplifier = ExprSimplifier::new(context);
+        let predicate = simplifier.simplify(simplifier.coerce(predicate, &columns)?)?;
+        session.create_physical_expr(predicate, &columns)
+    }
+}
+
+fn sees_more_than_an_element(node: &Expr) -> bool {
+    matches!(
+        node,
+        Expr::AggregateFunction(_)
+            | Expr::WindowFunction(_)
+            | Expr::Unnest(_)
+            | Expr::ScalarSubquery(_)
+            | Expr::InSubquery(_)
+            | Expr::SetComparison(_)
+            | Expr::Exists(_)
+    )
+}
+
+impl Engine {
+    /// The counters of a batch, one per transform that conserves something.
+    pub fn tally(&self, prepared: &[Prepared], batch: &Batch) -> Result<Arc<Tally>> {
+        let conserved = prepared.iter().filter_map(|plan| plan.conserves.clone());
+        let counters = conserved.map(|elements| Counter::new(self.state(), elements, batch));
+        Ok(Arc::new(Tally {
+            counters: counters.collect::<Result<_>>()?,
+        }))
+    }
+}
+
+/// Counts while a batch's records are read; to be shown each of them once.
+#[derive(Debug)]
+pub struct Tally {
+    counters: Vec<Counter>,
+}
+
+/// How many elements of a path the records hold.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Counted {
+    /// `visits[].diagnoses[]`, or `$` for the records themselves.
+    pub path: String,
+    /// The predicate of those that count.
+    #[serde(rename = "where", skip_serializing_if = "Option::is_none")]
+    pub filter: Option<String>,
+    pub count: u64,
+}
+
+impl Tally {
+    /// Counts what passes by. An element that the predicate fails on fails the reading.
+    pub fn watch(self: &Arc<Self>, records: BoxStream<'static, Result<Masked>>) -> BoxStream<'static, Result<Masked>> {
+        if self.counters.is_empty() {
+            return records;
+        }
+        let tally = Arc::clone(self);
+        let counted = move |batch: Result<Masked>| {
+            let batch = batch?;
+            for counter in &tally.counters {
+                counter.add(batch.batch())?;
+            }
+            Ok(batch)
+        };
+        records.map(counted).boxed()
+    }
+
+    /// What was counted for an entity so far; `None` where its transform conserves nothing.
+    pub fn of(&self, entity: &str) -> Option<Counted> {
+        let counter = self.counters.iter().find(|counter| counter.elements.entity == entity)?;
+        let Elements { path, filter, .. } = &counter.elements;
+        Some(Counted {
+            path: path.clone(),
+            filter: filter.as_ref().map(|filter| filter.sql.clone()),
+            count: counter.count.load(Ordering::Relaxed),
+        })
+    }
+}
+
+#[derive(Debug)]
+struct Counter {
+    elements: Elements,
+    predicate: Option<(Arc<dyn PhysicalExpr>, SchemaRef)>,
+    count: AtomicU64,
+}
+
+impl Counter {
+    fn new(session: &SessionState, elements: Elements, batch: &Batch) -> Result<Self> {
+        let bound = elements.filter.as_ref().map(|filter| {
+            let predicate = filter.bind(session, batch)?;
+            Ok((predicate, Arc::clone(&filter.schema)))
+        });
+        let predicate = bound.transpose().map_err(|error| failed(&elements.entity, error))?;
+        Ok(Self {
+            elements,
+            predicate,
+            count: AtomicU64::new(0),
+        })
+    }
+
+    fn add(&self, records: &RecordBatch) -> Result<()> {
+        let count = self
+            .count(records)
+            .map_err(|error| failed(&self.elements.entity, error))?;
+        self.count.fetch_add(count as u64, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn count(&self, records: &RecordBatch) -> Result<usize, DataFusionError> {
+        let Some(level) = Level::reach(records, &self.elements.steps)? else {
+            return match &self.predicate {
+                Some((predicate, schema)) => matching(&**predicate, schema, own_columns(records), records.num_rows()),
+                None => Ok(records.num_rows()),
+            };
+        };
+        match &self.predicate {
+            Some((predicate, schema)) => {
+                let elements = level.live()?;
+                matching(&**predicate, schema, columns(&elements)?, elements.len())
+            }
+            None => Ok(level.count()),
+        }
+    }
+}
+
+fn failed(entity: &str, error: DataFusionError) -> Error {
+    failure::running(Path::new(&format!("`where` of conserves.{entity}")), error)
+}
+
+fn own_columns(records: &RecordBatch) -> Vec<ArrayRef> {
+    let named = records.schema_ref().fields().iter().zip(records.columns());
+    let own = named.filter(|(field, _)| field.name() != RECORD_COLUMN);
+    own.map(|(_, column)| Arc::clone(column)).collect()
+}
+
+fn matching(
+    predicate: &dyn PhysicalExpr,
+    schema: &SchemaRef,
+    columns: Vec<ArrayRef>,
+    rows: usize,
+) -> Result<usize, DataFusionError> {
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    let batch = RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)?;
+    let holds = predicate.evaluate(&batch)?.into_array(rows)?;
+    let holds = holds.as_boolean_opt().ok_or_else(|| not_planned("no Boolean"))?;
+    Ok(holds.true_count())
+}
+
+#[cfg(test)]
+mod tests;
