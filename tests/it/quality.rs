@@ -278,6 +278,32 @@ fn a_refused_row_takes_its_dependants_with_it() {
 }
 
 #[test]
+fn a_row_that_is_refused_for_a_null_key_takes_its_dependants_with_it() {
+    let database = Database::migrated();
+    let project = checked(&database, "patients", "      - not_null: name\n");
+    // The children still have the key that their parent lost.
+    project.edit(
+        "sql/source_a/visits.sql",
+        "item['visit_id'] as",
+        "nullif(item['visit_id'], 'P-2-v') as",
+    );
+    run(
+        &project,
+        &[patient("P-1", "Ann", "2023-05-01"), patient("P-2", "Bob", "2023-05-01")],
+    )
+    .code(0);
+    assert_eq!(counts(&database), [2, 1, 1, 1]);
+    assert_eq!(
+        quarantined(&database),
+        [
+            "diagnoses|parent|2",
+            "treatments|parent|2",
+            "visits|not_null(visit_id)|2"
+        ]
+    );
+}
+
+#[test]
 fn orphans_stay_where_the_check_says_so() {
     let database = Database::migrated();
     let checks = "      - accepted_values: {column: name, values: [Ann]}\n        orphans: keep\n";
@@ -495,6 +521,11 @@ fn a_check_that_can_not_be_planned_is_shown_in_its_file() {
       |
       = hint: did you mean `name`?
     ");
+    let chance = checked(&database, "patients", "      - expression: random() < 2\n");
+    chance
+        .run(&["check"])
+        .code(2)
+        .stderr_contains("can't be planned: an expression must give the same each time");
     let checks = "      - range: {column: visit_date, min: soon}\n      - expression: length(visit_id)\n";
     let project = checked(&database, "visits", checks);
     insta::assert_snapshot!(project.run(&["check"]).code(2).message(), @r"
