@@ -55,3 +55,21 @@ fn a_file_is_named_only_to_who_asks_and_while_it_is_the_same() {
     assert_eq!(file, place);
     assert!(warning.contains("1 entries are of files that are gone"), "{warning}");
 }
+
+#[test]
+fn an_undeclared_field_fails_the_batch_where_there_may_be_none_whatever_is_tolerated() {
+    let (database, project) = Small::new()
+        .rest("on_unknown_field: fail\nmax_quarantined: 100%")
+        .quarantine()
+        .on_server();
+    project.write(
+        "in/2023-05-01.json",
+        r#"[{"id": "a"}, {"id": "b", "CANARY": "CANARY"}]"#,
+    );
+    project
+        .run_clinic()
+        .code(1)
+        .stderr_contains("record 2")
+        .output_lacks("CANARY");
+    assert_eq!(database.count("items"), 0);
+}
