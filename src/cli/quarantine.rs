@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use super::{Global, date};
 use crate::error::Result;
 use crate::report;
+use crate::run;
 use crate::warehouse::quarantine::{self, Filter};
 
 /// What was not loaded, and why. Of each batch its last run counts. To load it after all, mend the input, the YAML or
@@ -15,7 +16,14 @@ pub(super) enum Quarantine {
     /// Counted by batch, entity and check
     List(Arguments),
     /// One by one, with file, record and reason
-    Show(Arguments),
+    Show {
+        #[command(flatten)]
+        arguments: Arguments,
+        /// Look into the input for the names of files that a wildcard matched; they may tell of persons, so they are
+        /// kept nowhere
+        #[arg(long)]
+        names: bool,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -43,7 +51,7 @@ pub(super) struct Arguments {
 pub(super) async fn execute(global: &Global, quarantine: Quarantine) -> Result<u8> {
     let json = global.json()?;
     let project = global.project()?;
-    let (Quarantine::List(arguments) | Quarantine::Show(arguments)) = &quarantine;
+    let (Quarantine::List(arguments) | Quarantine::Show { arguments, .. }) = &quarantine;
     let source = arguments.source.as_deref();
     let source = source.map(|name| project.source(name).map(|source| source.name.clone()));
     let filter = Filter {
@@ -58,7 +66,14 @@ pub(super) async fn execute(global: &Global, quarantine: Quarantine) -> Result<u
     let connection = warehouse.acquire().await?;
     match quarantine {
         Quarantine::List(_) => report::quarantine_list(&quarantine::list(&connection, &filter).await?, json),
-        Quarantine::Show(_) => report::quarantine_show(&quarantine::show(&connection, &filter).await?, json),
+        Quarantine::Show { names, .. } => {
+            let mut found = quarantine::show(&connection, &filter).await?;
+            if names {
+                let nameless = run::name_files(&project, &connection, &mut found).await?;
+                report::quarantine_nameless(nameless);
+            }
+            report::quarantine_show(&found, json);
+        }
     }
     Ok(0)
 }

@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::fs::Metadata;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -23,7 +24,9 @@ use crate::project::{OnMissing, Source, expand_date};
 /// A file of a batch's input, as it was when it was listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InputFile {
-    /// Relative to the project where it lies within, otherwise absolute, or a URL.
+    /// Relative to the project where it lies within, otherwise absolute, or a URL. Of a file that a wildcard matched,
+    /// the pattern and its place among the batch's files, as in `in/*.json#2`: senders put names and numbers of people
+    /// into names of files. [`Listing::names`] has the name itself.
     pub path: String,
     pub size: u64,
     /// What changes when the content does: the store's own, or size and time of change on a disk.
@@ -35,6 +38,16 @@ pub struct InputFile {
 pub(super) enum Place {
     Local(PathBuf),
     Remote(Remote, StorePath),
+}
+
+impl Place {
+    /// An absolute path, or a URL; it may tell of a person, so no message and no table holds it.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Local(path) => path.to_string_lossy().into_owned(),
+            Self::Remote(remote, key) => format!("{}/{key}", remote.base),
+        }
+    }
 }
 
 /// The files of one batch, sorted by path, at least one.
@@ -57,6 +70,11 @@ impl Listing {
     #[must_use]
     pub fn hashing_names(self, names: Option<NameHash>) -> Self {
         Self { names, ..self }
+    }
+
+    /// The files with the names that they have where they lie; only for who asks to see them.
+    pub fn names(&self) -> impl Iterator<Item = (&InputFile, String)> {
+        self.files.iter().zip(self.places.iter().map(Place::name))
     }
 
     /// The file and the record's number in it, from a value of [`super::RECORD_COLUMN`].
@@ -106,6 +124,12 @@ pub async fn list(root: &Path, source: &Source, date: NaiveDate) -> Result<Optio
         };
     }
     found.sort_by(|a, b| a.0.path.cmp(&b.0.path));
+    if is_glob(&path) {
+        let shown = shown(root, &path);
+        for (number, (file, _)) in (1..).zip(&mut found) {
+            file.path = format!("{shown}#{number}");
+        }
+    }
     let (files, places): (Vec<_>, Vec<_>) = found.into_iter().unzip();
     Ok(Some(Listing {
         files: files.into(),
@@ -116,6 +140,12 @@ pub async fn list(root: &Path, source: &Source, date: NaiveDate) -> Result<Optio
 }
 
 type Found = Vec<(InputFile, Place)>;
+
+/// A pattern as messages show it.
+fn shown(root: &Path, pattern: &str) -> String {
+    let within = Path::new(pattern).strip_prefix(root);
+    within.map_or_else(|_| pattern.to_owned(), |within| within.to_string_lossy().into_owned())
+}
 
 async fn list_remote(url: &str, storage: &[(String, String)]) -> Result<Found> {
     if scheme(url).is_some_and(|scheme| scheme.starts_with("http")) && is_glob(url) {
@@ -173,10 +203,13 @@ fn list_local(root: &Path, path: &str) -> Result<Found> {
         } else {
             root.join(&prefix)
         };
-        walk(&start, &pattern.steps[pattern.literal_prefix().len()..], &mut found)?;
+        let steps = &pattern.steps[pattern.literal_prefix().len()..];
+        // What lies below the first wildcard is named by the pattern, as its files are.
+        walk(&start, steps, &mut found).map_err(|error| unreadable(&shown(root, path), &error))?;
     } else {
         let path = root.join(path);
-        if let Some(metadata) = look(&path)?.filter(Metadata::is_file) {
+        let metadata = look(&path).map_err(|error| unreadable(&path.to_string_lossy(), &error))?;
+        if let Some(metadata) = metadata.filter(Metadata::is_file) {
             found.push((path, metadata));
         }
     }
@@ -197,7 +230,7 @@ fn list_local(root: &Path, path: &str) -> Result<Found> {
         .collect())
 }
 
-fn walk(folder: &Path, steps: &[Step], found: &mut Vec<(PathBuf, Metadata)>) -> Result<()> {
+fn walk(folder: &Path, steps: &[Step], found: &mut Vec<(PathBuf, Metadata)>) -> io::Result<()> {
     let Some((step, rest)) = steps.split_first() else {
         return Ok(());
     };
@@ -210,19 +243,18 @@ fn walk(folder: &Path, steps: &[Step], found: &mut Vec<(PathBuf, Metadata)>) -> 
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if is_absence(&error) => return Ok(()),
-        Err(error) => return Err(unreadable(folder, &error)),
+        Err(error) => return Err(error),
     };
     for entry in entries {
-        let entry = entry.map_err(|error| unreadable(folder, &error))?;
+        let entry = entry?;
         let name = entry.file_name();
         // A name that is no UTF-8 can't be matched by a pattern, which is text.
         if !name.to_str().is_some_and(|name| step.fits(name)) {
             continue;
         }
         if matches!(step, Step::Any) {
-            let kind = entry.file_type().map_err(|error| unreadable(&entry.path(), &error))?;
             // Links to folders are not followed here: they may go in circles.
-            if kind.is_dir() {
+            if entry.file_type()?.is_dir() {
                 walk(&entry.path(), steps, found)?;
             } else if rest.is_empty() {
                 arrive(entry.path(), rest, found)?;
@@ -234,7 +266,7 @@ fn walk(folder: &Path, steps: &[Step], found: &mut Vec<(PathBuf, Metadata)>) -> 
     Ok(())
 }
 
-fn arrive(path: PathBuf, rest: &[Step], found: &mut Vec<(PathBuf, Metadata)>) -> Result<()> {
+fn arrive(path: PathBuf, rest: &[Step], found: &mut Vec<(PathBuf, Metadata)>) -> io::Result<()> {
     if !rest.is_empty() {
         return walk(&path, rest, found);
     }
@@ -244,23 +276,20 @@ fn arrive(path: PathBuf, rest: &[Step], found: &mut Vec<(PathBuf, Metadata)>) ->
     Ok(())
 }
 
-fn look(path: &Path) -> Result<Option<Metadata>> {
+fn look(path: &Path) -> io::Result<Option<Metadata>> {
     match std::fs::metadata(path) {
         Ok(metadata) => Ok(Some(metadata)),
         Err(error) if is_absence(&error) => Ok(None),
-        Err(error) => Err(unreadable(path, &error)),
+        Err(error) => Err(error),
     }
 }
 
-fn is_absence(error: &std::io::Error) -> bool {
-    matches!(
-        error.kind(),
-        std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory
-    )
+fn is_absence(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
-fn unreadable(path: &Path, error: &std::io::Error) -> Error {
-    Error::batch(format!("{} can't be read", path.display()))
+fn unreadable(path: &str, error: &io::Error) -> Error {
+    Error::batch(format!("{path} can't be read"))
         .cause(error)
         .hint("check who may read it")
 }

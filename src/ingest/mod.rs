@@ -24,6 +24,7 @@ mod unknown;
 pub use decode::{literal, normalized};
 pub use failure::RecordError;
 pub use files::{InputFile, Listing, list};
+pub use pattern::is_glob;
 pub use schema::{RECORD_COLUMN, arrow_schema, arrow_type};
 pub use stats::ReadStats;
 pub use unknown::Unknown;

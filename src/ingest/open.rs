@@ -54,7 +54,7 @@ impl ByteSource {
         stop: CancellationToken,
         stats: &Arc<ReadStats>,
     ) -> Result<Self> {
-        let compression = compression_of(&file.path, declared);
+        let compression = compression_of(&place.name(), declared);
         let taken = Arc::new(AtomicU64::new(0));
         let raw = Raw {
             from: Origin::open(file, place, runtime, stop)?,

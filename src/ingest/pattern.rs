@@ -23,7 +23,7 @@ const OPTIONS: MatchOptions = MatchOptions {
 };
 
 /// A path that holds `*`, `?` or `[`.
-pub(super) fn is_glob(path: &str) -> bool {
+pub fn is_glob(path: &str) -> bool {
     path.contains(['*', '?', '['])
 }
 

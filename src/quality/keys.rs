@@ -42,6 +42,8 @@ pub struct Keys {
     pub keys: HashSet<Key>,
     /// Rows with these that came from this record: another record's row with the same key was loaded.
     pub of_records: HashSet<(u64, Key)>,
+    /// Whether rows with a null in these columns were refused, too: what belongs to them is what belongs to no row.
+    pub nameless: bool,
 }
 
 impl Keys {

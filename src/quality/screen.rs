@@ -260,6 +260,7 @@ impl Screen {
         }
         for (columns, keys) in &mut self.children {
             let Some(key) = Texts::of(&group.row, columns)?.key(0) else {
+                keys.nameless = true;
                 continue;
             };
             match group.kept {
@@ -283,8 +284,12 @@ impl Screen {
         }
         for (columns, keys) in &mut self.children {
             let texts = Texts::of(batch, columns)?;
-            keys.keys
-                .extend(pass.cascading.iter().filter_map(|row| texts.key(*row)));
+            for row in &pass.cascading {
+                match texts.key(*row) {
+                    Some(key) => drop(keys.keys.insert(key)),
+                    None => keys.nameless = true,
+                }
+            }
         }
         Ok(())
     }

@@ -18,7 +18,7 @@ use serde_json::json;
 pub use logs::{LogFormat, quiet_panics, start_logs};
 pub use outcome::{outcome, resolved};
 pub use progress::progress;
-pub use quarantine::{quarantine_list, quarantine_show};
+pub use quarantine::{quarantine_list, quarantine_nameless, quarantine_show};
 pub use roles::roles;
 pub use rows::{Rows, query, status};
 

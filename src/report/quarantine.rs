@@ -1,6 +1,6 @@
 //! What runs did not load.
 
-use super::{data, lines, table, thousands};
+use super::{data, lines, message, table, thousands};
 use crate::warehouse::quarantine::{Counted, Found};
 
 const EMPTY: &str = "nothing is quarantined";
@@ -31,6 +31,16 @@ pub fn quarantine_list(counted: &[Counted], as_json: bool) {
         ]);
     }
     data(&lines(&table));
+}
+
+/// Says of how many entries the file could not be named.
+pub fn quarantine_nameless(entries: usize) {
+    if entries > 0 {
+        let entries = thousands(entries as u64);
+        message(&format!(
+            "warning: {entries} entries are of files that are gone or were written again since; they are shown by their place"
+        ));
+    }
 }
 
 /// Prints the entries.

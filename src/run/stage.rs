@@ -1,6 +1,7 @@
 //! A batch's staging tables: all entities side by side from one parse of the input, or one after the other, each row
 //! through its entity's checks. Where a refused row has dependants in another entity, that one is staged again.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -235,12 +236,19 @@ impl Stage<'_> {
                 .refused
                 .iter()
                 .find(|keys| keys.columns == parent.columns);
-            deny.extend(refused.filter(|keys| !keys.is_empty()).map(|keys| Deny {
-                keys: keys.clone(),
+            let of_parent = |keys| Deny {
+                keys,
                 check: "parent".into(),
                 reason: format!("its row of {} was refused", parent.entity).into(),
                 keep_orphans: false,
-            }));
+            };
+            deny.extend(refused.filter(|keys| !keys.is_empty()).cloned().map(of_parent));
+            if refused.is_some_and(|keys| keys.nameless) {
+                let connection = self.one_connection().await?;
+                let (child, columns) = (&passed[at].staged, &parent.columns);
+                let missing = self.claim.missing(&connection, child, &above.staged, columns).await?;
+                deny.extend(keys_of(columns, &missing).map(of_parent));
+            }
         }
         deny.extend(self.denied_by_checks(passed, at).await?);
         Ok(deny)
@@ -284,20 +292,12 @@ impl Stage<'_> {
                     let warned = passed[at].screened.warnings.entry(check.name.clone()).or_default();
                     *warned = missing.len() as u64;
                 }
-                Severity::Quarantine => {
-                    let keys = missing
-                        .iter()
-                        .map(|key| Key::new(key.iter().map(|part| Some(part.as_str()))));
-                    deny.push(Deny {
-                        keys: Keys {
-                            keys: keys.flatten().collect(),
-                            ..Keys::new(columns.clone())
-                        },
-                        check: check.name.as_str().into(),
-                        reason: reason.into(),
-                        keep_orphans: check.keep_orphans,
-                    });
-                }
+                Severity::Quarantine => deny.extend(keys_of(columns, &missing).map(|keys| Deny {
+                    keys,
+                    check: check.name.as_str().into(),
+                    reason: reason.into(),
+                    keep_orphans: check.keep_orphans,
+                })),
             }
         }
         Ok(deny)
@@ -321,4 +321,16 @@ impl Stage<'_> {
             masked(records, Arc::clone(&masks), cores, Arc::clone(&masking))
         })
     }
+}
+
+/// Keys that PostgreSQL told as texts; `None` where there are none.
+fn keys_of(columns: &[String], texts: &[Vec<String>]) -> Option<Keys> {
+    let keys = texts
+        .iter()
+        .map(|key| Key::new(key.iter().map(|part| Some(part.as_str()))));
+    let keys: HashSet<Key> = keys.flatten().collect();
+    (!keys.is_empty()).then(|| Keys {
+        keys,
+        ..Keys::new(columns.to_vec())
+    })
 }

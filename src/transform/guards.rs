@@ -218,6 +218,10 @@ impl Builder<'_> {
             }
             Rule::Expression(sql) => {
                 let predicate = self.session.create_logical_expr(sql, schema)?;
+                if predicate.is_volatile() {
+                    let message = "an expression must give the same each time: no random() and the like";
+                    return Err(DataFusionError::Plan(message.to_owned()));
+                }
                 let returned = predicate.to_field(schema)?.1.data_type().clone();
                 if !matches!(returned, DataType::Boolean | DataType::Null) {
                     return Err(DataFusionError::Plan(format!(

@@ -29,7 +29,7 @@ use super::feed::Feed;
 use super::guards::{self, Guard};
 use super::narrow::{self, Narrowed};
 use super::session::Engine;
-use super::{ast, record};
+use super::{ast, record, steady};
 use crate::error::{Diagnostic, Error, Result};
 use crate::ingest::RECORD_COLUMN;
 use crate::mask;
@@ -232,6 +232,12 @@ impl Planner<'_> {
         let sideways = ast::unnests_sideways(&query);
         let fail = |e: DataFusionError| vec![planning(self.transform, &e, sideways)];
         let plan = self.session.statement_to_plan(statement).await.map_err(fail)?;
+        if let Some(function) = steady::unsteady_function(&plan).map_err(fail)? {
+            let message =
+                format!("`{function}()` differs from run to run, and a batch that runs again brings the same rows");
+            let hint = "use $date for the batch's day, and columns of the record for what tells rows apart";
+            return Err(vec![self.problem(&message, ast::select_span(&query), hint)]);
+        }
         let (plan, record) = record::thread(plan, self.full).map_err(fail)?;
 
         // A sample batch settles the parameters' types; analysis finds what planning let pass.

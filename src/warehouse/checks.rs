@@ -17,8 +17,9 @@ use crate::project::{Entity, SqlCheck};
 pub async fn plan(client: &Client, entities: &[Entity], checks: &[SqlCheck]) -> Result<()> {
     for check in checks {
         let sql = format!("EXPLAIN {}", counting(check, entities, &[]));
+        // The extended protocol takes one statement only: a file can't bring along others.
         client
-            .batch_execute(&sql)
+            .query_typed(&sql, &[])
             .await
             .map_err(|error| Error::project(db_error(cannot(check), &error).to_string()).hint(HINT))?;
     }

@@ -161,6 +161,17 @@ pub async fn list(client: &Client, filter: &Filter) -> Result<Vec<RunRow>> {
         .map_err(|error| db_error("the history of runs can't be read", &error))
 }
 
+/// The files of a run as `[{path, size, etag}]`; null where it has none.
+pub async fn files(client: &Client, run_id: i64) -> Result<Value> {
+    let failed = |error| db_error("the history of runs can't be read", &error);
+    let sql = "SELECT files FROM pipeline.runs WHERE run_id = $1";
+    let row = client
+        .query_typed_one(sql, &[(&run_id, Type::INT8)])
+        .await
+        .map_err(failed)?;
+    Ok(row.try_get::<_, Option<Value>>(0).map_err(failed)?.unwrap_or_default())
+}
+
 fn run_row(row: &Row) -> Result<RunRow, tokio_postgres::Error> {
     Ok(RunRow {
         run_id: row.try_get(0)?,

@@ -2,7 +2,11 @@
 use crate::harness::{Database, Project, SOURCE_A, SOURCE_B, batch, until};
 
 fn project(database: &Database) -> Project {
-    let project = Project::of_repository().in_clear().on(database);
+    with_input(Project::of_repository().in_clear(), database)
+}
+
+fn with_input(project: Project, database: &Database) -> Project {
+    let project = project.on(database);
     for date in ["20230501", "20230502"] {
         project.input("source_a", date, batch(SOURCE_A, "a", 50));
         project.input("source_b", date, batch(SOURCE_B, "b", 50));
@@ -99,7 +103,7 @@ fn the_same_batch_twice_with_wait_runs_one_after_the_other() {
 #[test]
 fn many_starts_of_one_batch_leave_no_row_twice() {
     let database = Database::migrated();
-    let project = project(&database);
+    let project = with_input(Project::of_repository(), &database);
     for _ in 0..3 {
         let running: Vec<_> = (0..4).map(|_| project.spawn(&TWICE)).collect();
         let codes: Vec<_> = running.into_iter().map(|process| process.wait().exit()).collect();

@@ -12,11 +12,17 @@ fn expected(tag: &str, patients: usize) -> String {
 }
 
 fn loaded(patients: usize) -> (Database, Project, String) {
+    let (database, project, _) = load(Project::of_repository().in_clear(), patients);
+    (database, project, expected("old", patients))
+}
+
+fn load(project: Project, patients: usize) -> (Database, Project, String) {
     let database = Database::migrated();
-    let project = Project::of_repository().in_clear().on(&database);
+    let project = project.on(&database);
     project.input("source_a", "20230501", batch(SOURCE_A, "old", patients));
     project.run(&RUN).code(0);
-    (database, project, expected("old", patients))
+    let state = database.value(STATE);
+    (database, project, state)
 }
 
 #[test]
@@ -113,7 +119,7 @@ fn a_crash_at_any_step_leaves_one_whole_content() {
 
 #[test]
 fn an_error_at_any_step_leaves_the_old_content_and_nothing_else() {
-    let (database, project, old) = loaded(20);
+    let (database, project, old) = load(Project::of_repository(), 20);
     for name in FAILPOINTS.iter().filter(|name| **name != "swap.after_commit") {
         fail_at(&project, &database, "new", &format!("{name}=return"))
             .run(&RUN)

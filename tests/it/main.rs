@@ -4,6 +4,7 @@
 
 mod harness;
 
+mod canary;
 mod cli;
 mod concurrency;
 mod conserves;
@@ -27,6 +28,7 @@ mod replace;
 mod roles;
 mod s3;
 mod sql;
+mod sql_faults;
 mod third_source;
 mod types;
 mod views;

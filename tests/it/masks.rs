@@ -1,85 +1,9 @@
 //! What is masked is nowhere in clear, in whatever spelling; the key decides what stands in its place.
-use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
-
-use crate::harness::{Database, MASK_KEY, Project, Small, hashed, server};
+use crate::harness::{IDENTIFIERS, MASK_KEY, Project, Small, everything, hashed, lacks, server, talkative};
 
 const RUN: [&str; 5] = ["run", "--source", "clinic", "--date", "2023-05-01"];
-
-/// Safe Harbor's eighteen kinds of identifiers, (A) to (R); no other test's data holds any of them.
-const IDENTIFIERS: [&str; 18] = [
-    "Quillon Zaverdyne",
-    "14 Brackwater Lane, Oxtonby",
-    "1931-02-28T04:17",
-    "+1-909-555-83417",
-    "+1-909-555-72618",
-    "q.zaverdyne@example.invalid",
-    "907-65-83417",
-    "MRN/5583/1907-X",
-    "HPB?77410&93552",
-    "ACC 66190=33074",
-    "LIC-KQ-90417-ZZ",
-    "VIN 5XQ8ZV11R2K904417",
-    "DEV:0x9f3c71e2b8",
-    "https://zaverdyne.example/?p=90417",
-    "2001:db8:90f1::7741",
-    "BIO<iris:7741903355>",
-    "IMG_zaverdyne_face_7741.jpg",
-    "CODE~Zv-90417/7741",
-];
-
-/// A value raw and as it could hide.
-fn spellings(value: &str) -> Vec<String> {
-    let bytes = value.as_bytes();
-    let hex = |upper: bool| {
-        bytes.iter().fold(String::new(), |mut hex, byte| {
-            let _ = if upper {
-                write!(hex, "{byte:02X}")
-            } else {
-                write!(hex, "{byte:02x}")
-            };
-            hex
-        })
-    };
-    let url: String = url::form_urlencoded::byte_serialize(bytes).collect();
-    let mut all = vec![
-        value.to_owned(),
-        hex(false),
-        hex(true),
-        url.replace('+', "%20"),
-        url,
-        STANDARD_NO_PAD.encode(value),
-        URL_SAFE_NO_PAD.encode(value),
-    ];
-    all.dedup();
-    all
-}
-
-#[track_caller]
-fn assert_lacks(text: &str, place: &str) {
-    for value in IDENTIFIERS {
-        for spelling in spellings(value) {
-            if let Some(line) = text.lines().find(|line| line.contains(&spelling)) {
-                panic!("{place} holds {spelling:?}: {line}");
-            }
-        }
-    }
-}
-
-/// All rows of all tables of the program's and the project's schemas.
-fn everything(database: &Database) -> String {
-    let tables = database.rows(
-        "select format('%I.%I', n.nspname, c.relname) from pg_class c join pg_namespace n on n.oid = c.relnamespace
-         where n.nspname in ('public', 'pipeline', 'pipeline_leaves') and c.relkind in ('r', 'm', 'v') order by 1",
-    );
-    let rows = tables
-        .iter()
-        .flat_map(|table| database.rows(&format!("select t::text from {table} t")));
-    rows.collect::<Vec<_>>().join("\n")
-}
 
 /// One record with the identifier in every masked field, in undeclared ones and in an undeclared key.
 fn record(id: usize, value: &str) -> serde_json::Value {
@@ -120,10 +44,7 @@ fn canary() -> Small {
 #[test]
 fn no_identifier_is_anywhere_in_any_spelling() {
     let (database, project) = canary().on_server();
-    database.execute(&format!(
-        "alter database {0} set log_min_messages = debug1; alter database {0} set log_error_verbosity = verbose",
-        database.name
-    ));
+    talkative(&database);
     let records: Vec<_> = IDENTIFIERS
         .iter()
         .enumerate()
@@ -134,8 +55,8 @@ fn no_identifier_is_anywhere_in_any_spelling() {
         let mut run = RUN.to_vec();
         run.extend(["--log-format", format, "-v", "-v", "--output", "json"]);
         let outcome = project.run(&run).code(0);
-        assert_lacks(&outcome.stdout, "stdout");
-        assert_lacks(&outcome.stderr, "stderr");
+        lacks(outcome.stdout.as_bytes(), "stdout");
+        lacks(outcome.stderr.as_bytes(), "stderr");
     }
     assert_eq!(database.count("items"), IDENTIFIERS.len());
     let found = everything(&database);
@@ -143,7 +64,7 @@ fn no_identifier_is_anywhere_in_any_spelling() {
         found.contains(&hashed(IDENTIFIERS[0])),
         "the tables were looked through"
     );
-    assert_lacks(&found, "the database");
+    lacks(found.as_bytes(), "the database");
 
     // The same in records that can't be read.
     for damage in [
@@ -158,12 +79,12 @@ fn no_identifier_is_anywhere_in_any_spelling() {
             let mut run = RUN.to_vec();
             run.extend(["--log-format", format, "-v", "-v"]);
             let outcome = project.run(&run);
-            assert_lacks(&outcome.stdout, "stdout");
-            assert_lacks(&outcome.stderr, "stderr");
+            lacks(outcome.stdout.as_bytes(), "stdout");
+            lacks(outcome.stderr.as_bytes(), "stderr");
         }
     }
-    assert_lacks(&everything(&database), "the database after failures");
-    assert_lacks(&server().log(), "the server's log");
+    lacks(everything(&database).as_bytes(), "the database after failures");
+    lacks(server().log().as_bytes(), "the server's log");
 }
 
 #[test]

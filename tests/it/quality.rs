@@ -291,6 +291,32 @@ fn a_refused_row_takes_its_dependants_with_it() {
 }
 
 #[test]
+fn a_row_that_is_refused_for_a_null_key_takes_its_dependants_with_it() {
+    let database = Database::migrated();
+    let project = checked(&database, "patients", "      - not_null: name\n");
+    // The children still have the key that their parent lost.
+    project.edit(
+        "sql/source_a/visits.sql",
+        "item['visit_id'] as",
+        "nullif(item['visit_id'], 'P-2-v') as",
+    );
+    run(
+        &project,
+        &[patient("P-1", "Ann", "2023-05-01"), patient("P-2", "Bob", "2023-05-01")],
+    )
+    .code(0);
+    assert_eq!(counts(&database), [2, 1, 1, 1]);
+    assert_eq!(
+        quarantined(&database),
+        [
+            "diagnoses|parent|2",
+            "treatments|parent|2",
+            "visits|not_null(visit_id)|2"
+        ]
+    );
+}
+
+#[test]
 fn orphans_stay_where_the_check_says_so() {
     let database = Database::migrated();
     let checks = "      - accepted_values: {column: name, values: [Ann]}\n        orphans: keep\n";
@@ -426,9 +452,43 @@ fn a_warning_loads_and_a_failure_does_not() {
 }
 
 #[test]
+fn of_rows_with_the_same_values_the_first_stays_and_nulls_are_not_the_same() {
+    let database = Database::migrated();
+    let project = checked(&database, "patients", "      - unique: [name]\n");
+    let named = |id: &str, name: Option<&str>| {
+        let mut named = patient(id, "", "2023-05-01");
+        named["name"] = json!(name);
+        named
+    };
+    run(
+        &project,
+        &[
+            named("P-1", Some("Ann")),
+            named("P-2", None),
+            named("P-3", Some("Ann")),
+            named("P-4", None),
+        ],
+    )
+    .code(0);
+    assert_eq!(
+        database.rows("select patient_id from patients order by 1"),
+        ["P-1", "P-2", "P-4"]
+    );
+    assert_eq!(
+        quarantined(&database),
+        [
+            "diagnoses|parent|3",
+            "patients|unique(name)|3",
+            "treatments|parent|3",
+            "visits|parent|3"
+        ]
+    );
+}
+
+#[test]
 fn checks_of_the_whole_batch() {
     let database = Database::migrated();
-    let checks = "      - row_count: {min: 2, change: 50%}\n      - freshness: {column: visit_date, days: 3}\n";
+    let checks = "      - row_count: {min: 2, max: 9, change: 50%}\n      - freshness: {column: visit_date, days: 3}\n";
     let project = checked(&database, "visits", checks);
     let old = patient("P-1", "Ann", "2023-04-01");
     run(&project, std::slice::from_ref(&old))
@@ -442,6 +502,9 @@ fn checks_of_the_whole_batch() {
             .map(|i| patient(&format!("P-{i}"), "Ann", "2023-05-01"))
             .collect::<Vec<_>>()
     };
+    run(&project, &fresh(10))
+        .code(1)
+        .stderr_contains("10 rows, at most 9 are expected");
     run(&project, &fresh(4)).code(0);
     project.input("source_a", "20230502", json!(fresh(7)).to_string());
     project
@@ -471,6 +534,11 @@ fn a_check_that_can_not_be_planned_is_shown_in_its_file() {
       |
       = hint: did you mean `name`?
     ");
+    let chance = checked(&database, "patients", "      - expression: random() < 2\n");
+    chance
+        .run(&["check"])
+        .code(2)
+        .stderr_contains("can't be planned: an expression must give the same each time");
     let checks = "      - range: {column: visit_date, min: soon}\n      - expression: length(visit_id)\n";
     let project = checked(&database, "visits", checks);
     insta::assert_snapshot!(project.run(&["check"]).code(2).message(), @r"

@@ -28,3 +28,48 @@ fn damage_without_an_end_is_accounted_for_in_bytes() {
         );
     }
 }
+
+#[test]
+fn a_file_is_named_only_to_who_asks_and_while_it_is_the_same() {
+    let (_database, project) = Small::new()
+        .input("path: in/{date:%Y-%m-%d}/*.json")
+        .rest("max_quarantined: 90%")
+        .quarantine()
+        .on_server();
+    project.write("in/2023-05-01/Ann.json", r#"[{"id": "a"}]"#);
+    project.write("in/2023-05-01/Zoe.json", r#"[{"id": "b"}, {"id": 7}]"#);
+    project.run_clinic().code(0).output_lacks("Zoe");
+    let show = |names: &[&str]| {
+        let outcome = project.run(&[&["quarantine", "show", "--output", "json"], names].concat());
+        let outcome = outcome.code(0);
+        (outcome.json()[0]["file"].as_str().unwrap().to_owned(), outcome.stderr)
+    };
+    let place = "in/2023-05-01/*.json#2";
+    assert_eq!(show(&[]), (place.to_owned(), String::new()));
+    assert_eq!(show(&["--names"]), ("in/2023-05-01/Zoe.json".to_owned(), String::new()));
+    // Its place is another's now, and it is still the same.
+    project.write("in/2023-05-01/Bob.json", r#"[{"id": "c"}]"#);
+    assert_eq!(show(&["--names"]).0, "in/2023-05-01/Zoe.json");
+    project.write("in/2023-05-01/Zoe.json", r#"[{"id": "b"}, {"id": "mended"}]"#);
+    let (file, warning) = show(&["--names"]);
+    assert_eq!(file, place);
+    assert!(warning.contains("1 entries are of files that are gone"), "{warning}");
+}
+
+#[test]
+fn an_undeclared_field_fails_the_batch_where_there_may_be_none_whatever_is_tolerated() {
+    let (database, project) = Small::new()
+        .rest("on_unknown_field: fail\nmax_quarantined: 100%")
+        .quarantine()
+        .on_server();
+    project.write(
+        "in/2023-05-01.json",
+        r#"[{"id": "a"}, {"id": "b", "CANARY": "CANARY"}]"#,
+    );
+    project
+        .run_clinic()
+        .code(1)
+        .stderr_contains("record 2")
+        .output_lacks("CANARY");
+    assert_eq!(database.count("items"), 0);
+}

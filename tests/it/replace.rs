@@ -2,8 +2,12 @@
 use crate::harness::{DATE, Database, Project, SOURCE_A, Small, batch};
 
 fn loaded() -> (Database, Project) {
+    load(Project::of_repository().in_clear())
+}
+
+fn load(project: Project) -> (Database, Project) {
     let database = Database::migrated();
-    let project = Project::of_repository().in_clear().on(&database);
+    let project = project.on(&database);
     project.input("source_a", "20230501", batch(SOURCE_A, "a", 5));
     project.input("source_a", "20230502", batch(SOURCE_A, "b", 3));
     project.load("source_a", "2023-05-01");
@@ -29,7 +33,7 @@ fn a_rerun_replaces_its_batch_and_no_other() {
 
 #[test]
 fn a_batch_that_fails_anywhere_leaves_the_old_content() {
-    let (database, project) = loaded();
+    let (database, project) = load(Project::of_repository());
     let before = database.content();
     let good = batch(SOURCE_A, "c", 200);
     let cut = &good[..good.len() - 40];

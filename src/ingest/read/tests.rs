@@ -117,10 +117,11 @@ async fn files_come_in_order_and_number_their_own_records() {
     let source = source("in/{date:%Y%m%d}/**/*.json", Format::Json, patients());
     let listing = list(folder.path(), &source, day()).await.unwrap().unwrap();
     let paths: Vec<_> = listing.files().iter().map(|file| file.path.as_str()).collect();
-    assert_eq!(
-        paths,
-        ["in/20230502/a.json", "in/20230502/b.json", "in/20230502/c/d.json"]
-    );
+    assert_eq!(paths, [1, 2, 3].map(|place| format!("in/20230502/**/*.json#{place}")));
+    let names: Vec<_> = listing.names().map(|(_, name)| name).collect();
+    for (name, end) in names.iter().zip(["a.json", "b.json", "c/d.json"]) {
+        assert!(name.ends_with(&format!("in/20230502/{end}")), "{name}");
+    }
     assert!(
         listing
             .files()
@@ -134,8 +135,8 @@ async fn files_come_in_order_and_number_their_own_records() {
         .unwrap()
         .as_primitive::<UInt64Type>();
     let places: Vec<_> = numbers.values().iter().map(|number| listing.place(*number)).collect();
-    assert_eq!(places[0], "in/20230502/a.json, record 1");
-    assert_eq!(places[5], "in/20230502/c/d.json, record 2");
+    assert_eq!(places[0], "in/20230502/**/*.json#1, record 1");
+    assert_eq!(places[5], "in/20230502/**/*.json#3, record 2");
     assert_eq!(listing.place(9 << 40 | 3), "record 3");
     assert_eq!(batches[0].schema(), arrow_schema(&source));
 }

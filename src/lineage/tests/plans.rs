@@ -208,6 +208,10 @@ async fn joins_and_unions() {
             "city | hiv",
         ),
         (
+            "SELECT city AS out FROM (SELECT city, id AS k FROM source) a JOIN (SELECT hiv AS k FROM source) b USING (k)",
+            "city | hiv id",
+        ),
+        (
             "SELECT coalesce(a.city, b.city) AS out FROM source a FULL JOIN source b ON a.id = b.hiv",
             "city | hiv id",
         ),

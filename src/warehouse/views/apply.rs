@@ -12,7 +12,7 @@ use super::super::pool::Connection;
 use super::file::{Definition, qualified};
 use super::keep::Kept;
 use super::registry::{self, Entry};
-use super::{Action, Applied, applied, is_current, is_of, refresh, refused};
+use super::{Action, Applied, applied, hidden, is_current, is_of, refresh, refused};
 use crate::error::{Diagnostic, Result};
 use crate::project::ViewKind;
 
@@ -28,6 +28,7 @@ pub(super) async fn run(connection: &mut Connection, definitions: &[Definition<'
     work.refuse_strangers().await?;
     work.drop_moved().await?;
     work.make_all().await?;
+    work.refuse_readers_of_hidden().await?;
     work.refresh_readers().await?;
     work.drop_removed().await?;
     let applied = work.finish();
@@ -166,6 +167,36 @@ impl<'a> Work<'a> {
             problem
         })
         .collect()
+    }
+
+    /// Views as they are now, for PostgreSQL knows best what a view reads.
+    async fn refuse_readers_of_hidden(&self) -> Result<()> {
+        let oids: Vec<Oid> = self.entries.iter().filter_map(|entry| entry.oid).collect();
+        let mut problems = Vec::new();
+        for (oid, table) in hidden::read_by(self.client, &oids).await? {
+            let entry = self.entries.iter().find(|entry| entry.oid == Some(oid));
+            let definition = self
+                .definitions
+                .iter()
+                .find(|d| entry.is_some_and(|entry| is_of(entry, d)));
+            problems.extend(definition.map(|definition| Diagnostic {
+                message: format!(
+                    "{} reads {table}, which is not for who reads views",
+                    definition.view.name
+                ),
+                location: Some(super::super::place::location(
+                    &definition.view.path,
+                    &definition.view.sql,
+                    1,
+                )),
+                hint: Some("read the entity tables; `pipeline quarantine` shows what was refused".to_owned()),
+            }));
+        }
+        if problems.is_empty() {
+            Ok(())
+        } else {
+            Err(refused(problems))
+        }
     }
 
     /// Tries one definition inside a savepoint.

@@ -5,6 +5,7 @@
 mod apply;
 mod dependants;
 mod file;
+mod hidden;
 mod keep;
 mod refresh;
 mod registry;

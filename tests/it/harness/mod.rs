@@ -2,6 +2,7 @@
 //! binary run in it. Nothing is shared between tests but the server.
 mod clinic;
 mod database;
+mod identifiers;
 mod outcome;
 mod project;
 mod query;
@@ -11,8 +12,9 @@ mod small;
 
 use std::time::{Duration, Instant};
 
-pub use clinic::{SOURCE_A, SOURCE_B, batch, sample_batches};
+pub use clinic::{SOURCE_A, SOURCE_B, Words, batch, sample_batches};
 pub use database::{Database, rows};
+pub use identifiers::{IDENTIFIERS, everything, in_a_file_name, lacks, talkative};
 pub use outcome::{Outcome, Running};
 pub use project::{MASK_KEY, Project, hashed, repository};
 pub use query::{CONTENT, counts_by_batch};

@@ -1,0 +1,70 @@
+//! The names of files that a wildcard matched, for who asks: tables and messages hold their place in the listing alone,
+//! because senders put names and numbers of people into names of files.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::error::Result;
+use crate::ingest::{self, InputFile, Listing};
+use crate::project::{OnMissing, Project};
+use crate::warehouse::quarantine::Found;
+use crate::warehouse::{Connection, runs};
+
+/// Puts names in place of `in/*.json#2` in entries of the quarantine, wherever the file still lies in the input as its
+/// run saw it, by size and etag. Gives how many entries keep their place, because it is gone or was written again.
+pub async fn name_files(project: &Project, connection: &Connection, entries: &mut [Found]) -> Result<usize> {
+    let mut known: BTreeMap<i64, BTreeMap<String, String>> = BTreeMap::new();
+    let mut nameless = 0;
+    for found in entries {
+        let source = project.source(&found.source);
+        if source.is_ok_and(|source| !ingest::is_glob(&source.input.path)) {
+            continue;
+        }
+        let names = match known.entry(found.run_id) {
+            Entry::Occupied(names) => names.into_mut(),
+            Entry::Vacant(place) => place.insert(names_of(project, connection, found).await?),
+        };
+        if let Some(file) = &mut found.entry.file {
+            match names.get(file) {
+                Some(name) => file.clone_from(name),
+                None => nameless += 1,
+            }
+        }
+    }
+    Ok(nameless)
+}
+
+/// From what an entry's run called its files to their names.
+async fn names_of(project: &Project, connection: &Connection, found: &Found) -> Result<BTreeMap<String, String>> {
+    // A source may have gone since.
+    let Ok(source) = project.source(&found.source) else {
+        return Ok(BTreeMap::new());
+    };
+    let mut source = source.clone();
+    source.input.on_missing = OnMissing::Skip;
+    let Some(listing) = ingest::list(&project.root, &source, found.batch_date).await? else {
+        return Ok(BTreeMap::new());
+    };
+    let seen = runs::files(connection, found.run_id).await?;
+    let seen = seen.as_array().map_or(&[][..], Vec::as_slice);
+    let within = |name: String| match Path::new(&name).strip_prefix(&project.root) {
+        Ok(within) => within.to_string_lossy().into_owned(),
+        Err(_) => name,
+    };
+    let named = seen.iter().filter_map(|seen| name(seen, &listing));
+    Ok(named.map(|(path, name)| (path, within(name))).collect())
+}
+
+/// Where several files are alike, only the one in the same place can be meant.
+fn name(seen: &Value, listing: &Listing) -> Option<(String, String)> {
+    let path = seen["path"].as_str()?;
+    let same =
+        |file: &InputFile| seen["size"].as_u64() == Some(file.size) && seen["etag"].as_str() == file.etag.as_deref();
+    let alike: Vec<_> = listing.names().filter(|(file, _)| same(file)).collect();
+    let here = alike.iter().find(|(file, _)| file.path == path);
+    let (_, name) = here.or(if alike.len() == 1 { alike.first() } else { None })?;
+    Some((path.to_owned(), name.clone()))
+}
