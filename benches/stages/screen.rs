@@ -1,0 +1,62 @@
+//! The row screen over all rows of an entity: where every check holds, and where one row in a hundred belongs to a
+//! refused one.
+
+use std::collections::HashSet;
+
+use arrow::array::{Array, AsArray};
+use criterion::{Criterion, Throughput};
+use healthcare_insights::quality::{Deny, Key, Keys, Screen, Screened};
+
+use crate::world::{Rows, World, group};
+
+pub fn bench(criterion: &mut Criterion, world: &World) {
+    let (visits, diagnoses) = (world.rows("visits"), world.rows("diagnoses"));
+    let refused = patients_of_one_in_a_hundred(&visits);
+    let mut group = group(criterion, "screen");
+    for (name, rows, children, deny) in [
+        ("visits", &visits, ["visit_id"], None),
+        ("diagnoses", &diagnoses, ["diagnosis_code"], None),
+        ("visits_refused", &visits, ["visit_id"], Some(refused)),
+    ] {
+        group.throughput(Throughput::Elements(rows.count()));
+        let children = vec![children.map(str::to_owned).to_vec()];
+        let refusals = screened(rows, &children, deny.as_ref()).refusals;
+        assert_eq!(refusals.is_empty(), deny.is_none());
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| screened(rows, &children, deny.as_ref()));
+        });
+    }
+    group.finish();
+}
+
+fn screened(rows: &Rows<'_>, children: &[Vec<String>], deny: Option<&Deny>) -> Screened {
+    let deny = deny.cloned().into_iter().collect();
+    let mut screen = Screen::new(rows.entity, &rows.guards, children.to_vec(), deny);
+    for batch in &rows.batches {
+        let passed = screen.pass(batch, &|record| format!("record {record}"));
+        std::hint::black_box(passed.expect("screened rows"));
+    }
+    screen.finish().expect("an account")
+}
+
+fn patients_of_one_in_a_hundred(visits: &Rows<'_>) -> Deny {
+    let column = "patient_id";
+    let mut keys = HashSet::new();
+    for batch in &visits.batches {
+        let patients = batch
+            .column_by_name(column)
+            .expect("the visits' patients")
+            .as_string::<i32>();
+        let some = (0..patients.len()).step_by(100);
+        keys.extend(some.filter_map(|row| Key::new([Some(patients.value(row))])));
+    }
+    Deny {
+        keys: Keys {
+            keys,
+            ..Keys::new(vec![column.to_owned()])
+        },
+        check: "parent".into(),
+        reason: "its row of patients was refused".into(),
+        keep_orphans: false,
+    }
+}
