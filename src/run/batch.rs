@@ -147,7 +147,8 @@ pub(super) struct Worker {
     wait: bool,
     observer: Arc<dyn Observer>,
     pub(super) stop: CancellationToken,
-    pub(super) cores: usize,
+    /// Chunks of input that are decoded or masked at once.
+    pub(super) parallelism: usize,
 }
 
 impl Worker {
@@ -165,7 +166,8 @@ impl Worker {
         if !healed.is_empty() {
             tracing::info!(runs = ?healed, "removed what dead runs had left");
         }
-        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        // Chunks come in order: with more under way than there are cores, a core need not wait for the oldest.
+        let parallelism = 2 * std::thread::available_parallelism().map_or(2, usize::from);
         let invocation = Uuid::now_v7();
         Ok(Self {
             project,
@@ -177,7 +179,7 @@ impl Worker {
             wait,
             observer,
             stop,
-            cores,
+            parallelism,
         })
     }
 

@@ -308,17 +308,17 @@ impl Stage<'_> {
     }
 
     fn read(&self, stats: &Arc<ReadStats>) -> BoxStream<'static, Result<Masked>> {
-        let cores = self.worker.cores;
-        let records = self.listing.read(self.source, cores, Arc::clone(stats));
-        masked(records, Arc::clone(&self.masks), cores, Arc::clone(&self.masking))
+        let parallelism = self.worker.parallelism;
+        let records = self.listing.read(self.source, parallelism, Arc::clone(stats));
+        masked(records, Arc::clone(&self.masks), parallelism, Arc::clone(&self.masking))
     }
 
     fn own_feed(&self) -> Arc<Feed> {
-        let (listing, source, cores) = (self.listing.clone(), self.source.clone(), self.worker.cores);
+        let (listing, source, parallelism) = (self.listing.clone(), self.source.clone(), self.worker.parallelism);
         let (masks, masking) = (Arc::clone(&self.masks), Arc::clone(&self.masking));
         Feed::own(masks.output_schema(), move || {
-            let records = listing.read(&source, cores, Arc::default());
-            masked(records, Arc::clone(&masks), cores, Arc::clone(&masking))
+            let records = listing.read(&source, parallelism, Arc::default());
+            masked(records, Arc::clone(&masks), parallelism, Arc::clone(&masking))
         })
     }
 }

@@ -19,9 +19,9 @@ use tokio::sync::mpsc;
 use crate::error::{Error, Result};
 use crate::mask::Masked;
 
-/// How many decoded batches may wait for one transform; with batches of about 1 MiB of input this
-/// bounds what a slow table holds back.
-const WAITING: usize = 2;
+/// How many decoded batches may wait for one transform; with batches of about 1 MiB of input this bounds what a slow
+/// table holds back, while one that sorts or spills does not stop the others at once.
+const WAITING: usize = 8;
 
 type Records = BoxStream<'static, Result<Masked>>;
 

@@ -1,0 +1,232 @@
+"""Measures `pipeline run`, release build, masks and checks of the shipped sources on, against the COPY floor and DuckDB.
+
+Everything is a ratio within one run of this script: machines differ, and so do their hours. See docs/performance.md.
+"""
+
+import argparse
+import base64
+import importlib.util
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from datetime import date, timedelta
+from pathlib import Path
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(Path(__file__).parent))
+import generate  # noqa: E402
+import plot  # noqa: E402
+import rivals  # noqa: E402
+from server import Server  # noqa: E402
+
+ROOT = Path(__file__).resolve().parent.parent
+DAY = date(2023, 6, 1)
+KEY = base64.b64encode(os.urandom(32)).decode()
+
+
+class Bench:
+    def __init__(self, options, server, work):
+        self.options, self.server, self.work = options, server, work
+        self.figures, self.checks = {}, []
+
+    def project(self, name, format="json", views=False):
+        """A copy of the shipped project; materialized views aside, for their refresh is no part of a load."""
+        folder = self.work / name
+        for part in ("pipelines", "sql", "migrations"):
+            shutil.copytree(ROOT / part, folder / part)
+        shutil.copy(ROOT / "pipeline.yaml", folder)
+        if not views:
+            shutil.rmtree(folder / "sql" / "materialized")
+            shutil.rmtree(folder / "sql" / "views")
+        for yaml in (folder / "pipelines").glob("*.yaml"):
+            text = yaml.read_text()
+            assert "  format: json\n" in text and "visit_events.json" in text, yaml
+            text = text.replace("  format: json\n", f"  format: {format}\n")
+            yaml.write_text(text.replace("visit_events.json", f"visit_events.{format}"))
+        self.server.create(name)
+        self.pipeline(folder, "migrate")
+        return folder
+
+    def data(self, folder, patients, source, day, format="json"):
+        path = folder / "examples/data" / source / f"{day:%Y%m%d}" / f"visit_events.{format}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        generate.write(patients, self.options.seed, source, f"{day}", path)
+        return path
+
+    def command(self, folder, *arguments):
+        url = f"postgres://postgres@127.0.0.1:{self.server.port}/{folder.name}"
+        return [self.options.binary, "--project", folder, "--database-url", url, *arguments]
+
+    def pipeline(self, folder, *arguments):
+        measured = self.server.measure(self.command(folder, *arguments), PIPELINE_MASK_KEY=KEY)
+        return measured
+
+    def run(self, folder, *arguments):
+        measured = self.pipeline(folder, "--output", "json", "run", *arguments)
+        outcome = json.loads(measured.pop("stdout"))
+        assert all(batch["status"] == "loaded" for batch in outcome["batches"]), outcome
+        batches = outcome["batches"]
+        rows = sum(entity["rows"] for batch in batches for entity in batch["entities"].values())
+        return {**measured, "rows": rows, "timings": batches[0]["timings_ms"], "batches": batches}
+
+    def check(self, what, value, limit, at_least=False):
+        good = value >= limit if at_least else value <= limit
+        self.checks.append((what, value, limit, good, at_least))
+        print(f"  {what}: {value:.3g} (wanted {'at least' if at_least else 'at most'} {limit:.3g}) "
+              f"{'ok' if good else 'MISSED'}", flush=True)  # fmt: skip
+
+    def batch(self, patients, source):
+        """One large batch beside its rivals, in turn."""
+        name = f"{source}_{patients}"
+        print(f"one batch of {patients:,} patients of {source}", flush=True)
+        folder = self.project(name)
+        array = self.data(folder, patients, source, DAY)
+        lines = self.project(f"{name}_lines", format="ndjson")
+        self.data(lines, patients, source, DAY, "ndjson")
+        files = self.work / f"{name}_rivals"
+        files.mkdir()
+        select = ("--source", source, "--date", f"{DAY}")
+        first = self.run(folder, *select)
+        rivals.prepare(self.server, name, files, source, DAY)
+        self.server.create("rivals")
+        rival = [sys.executable, Path(__file__).parent / "rivals.py"]
+        peer = importlib.util.find_spec("duckdb") is not None
+        if not peer:
+            print("  the Python module duckdb is missing: no peer (pip install duckdb)")
+        rounds = {"floor": [], "pipeline": [], "pipeline, NDJSON": [], "DuckDB + psql": []}
+        for _ in range(self.options.rounds):
+            rounds["floor"].append(self.server.measure([*rival, "floor", files, "rivals"]))
+            rounds["pipeline"].append(self.run(folder, *select))
+            rounds["pipeline, NDJSON"].append(self.run(lines, *select))
+            if peer:
+                suffix = generate.SUFFIX[source]
+                rounds["DuckDB + psql"].append(self.server.measure([*rival, "duckdb", array, suffix, files, "rivals"]))
+        figures = {"input": array.stat().st_size, "rows": first["rows"]}
+        for who, measured in rounds.items():
+            if measured:
+                figures[who] = {key: statistics.median(one[key] for one in measured) for key in ("wall", "cpu", "server_cpu", "peak")}
+                of = figures[who]
+                walls = ", ".join(f"{one['wall']:.2f}" for one in measured)
+                print(f"  {who:<17} {of['wall']:6.2f} s   CPU {of['cpu']:5.2f} + server {of['server_cpu']:5.2f} s   "
+                      f"peak {of['peak'] / 1e6:4.0f} MB   ({walls})", flush=True)  # fmt: skip
+        figures["timings"] = rounds["pipeline"][-1]["timings"]
+        self.figures[name] = figures
+        wall = figures["pipeline"]["wall"]
+        self.check("wall / floor", wall / figures["floor"]["wall"], 1.0)
+        if peer:
+            self.check("wall / DuckDB + psql", wall / figures["DuckDB + psql"]["wall"], 0.75)
+        self.check("array / NDJSON", wall / figures["pipeline, NDJSON"]["wall"], 1.1)
+        shutil.rmtree(folder)
+        shutil.rmtree(lines)
+        shutil.rmtree(files)
+        for database in (name, f"{name}_lines", "rivals"):
+            self.server.sql("postgres", f"drop database {database}")
+        return figures
+
+    def growth(self, small, large, patients):
+        """Time per row and memory of a large batch against a smaller one."""
+        per_row = lambda one: one["pipeline"]["wall"] / one["rows"]  # noqa: E731
+        print(f"growth to {patients:,} patients", flush=True)
+        self.check("time per row / that of the small batch", per_row(large) / per_row(small), 1.15)
+
+    def many(self, batches, patients, large):
+        """Many batches at once against the rows per second of one large batch."""
+        days = [DAY + timedelta(days=n) for n in range(batches // 2)]
+        print(f"{batches} batches of {patients:,} patients, --threads 2", flush=True)
+        folder = self.project("many")
+        for day in days:
+            for source in generate.SUFFIX:
+                self.data(folder, patients, source, day)
+        select = ("--all-sources", "--start", f"{days[0]}", "--end", f"{days[-1]}")
+        measured = [self.run(folder, *select, "--threads", "2") for _ in range(self.options.rounds)]
+        wall = statistics.median(one["wall"] for one in measured)
+        rate, of_one = measured[0]["rows"] / wall, large["rows"] / large["pipeline"]["wall"]
+        print(f"  {wall:.2f} s, {rate:,.0f} rows/s; one large batch {of_one:,.0f} rows/s")
+        self.figures["many"] = {"wall": wall, "rows_per_second": rate}
+        self.check("rows per second / those of one large batch", rate / of_one, 0.9, at_least=True)
+
+    def small(self, batches, patients):
+        """Small batches in one run against one run after the other, a batch each."""
+        days = [DAY + timedelta(days=n) for n in range(batches // 2)]
+        print(f"{batches} batches of {patients} patients", flush=True)
+        folder = self.project("small")
+        for day in days:
+            for source in generate.SUFFIX:
+                self.data(folder, patients, source, day)
+        select = ("--all-sources", "--start", f"{days[0]}", "--end", f"{days[-1]}")
+        self.run(folder, *select)
+        walls = {"one by one": [], "--threads 1": [], "--threads 2": [], "--threads 4": []}
+        each = [("--source", source, "--date", f"{day}") for day in days for source in generate.SUFFIX]
+        for _ in range(self.options.rounds):
+            walls["one by one"].append(sum(self.run(folder, *one)["wall"] for one in each))
+            for threads in ("--threads 1", "--threads 2", "--threads 4"):
+                walls[threads].append(self.run(folder, *select, *threads.split())["wall"])
+        walls = {how: statistics.median(measured) for how, measured in walls.items()}
+        print("  " + ", ".join(f"{how}: {wall:.2f} s" for how, wall in walls.items()))
+        self.figures["small"] = walls
+        self.check("--threads 2 / one by one", walls["--threads 2"] / walls["one by one"], 0.6)
+        print(f"  --threads 2 / --threads 1: {walls['--threads 2'] / walls['--threads 1']:.2f}")
+
+    def tiny(self):
+        """A batch of two patients, from the start of the process to its end."""
+        print("a batch of two patients", flush=True)
+        folder = self.project("tiny")
+        self.data(folder, 2, "source_b", DAY)
+        select = ("--source", "source_b", "--date", f"{DAY}")
+        self.run(folder, *select)
+        walls = [self.run(folder, *select)["wall"] for _ in range(max(5, self.options.rounds))]
+        self.figures["tiny"] = statistics.median(walls)
+        print("  " + ", ".join(f"{1000 * wall:.0f} ms" for wall in walls))
+        self.check("milliseconds", 1000 * self.figures["tiny"], 150)
+
+
+def main():
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--patients", type=int, default=300_000, help="of the large batch")
+    options.add_argument("--grown", type=int, default=0, metavar="N", help="a second, larger batch, such as 1500000")
+    options.add_argument("--source", default="source_b", choices=sorted(generate.SUFFIX))
+    options.add_argument("--rounds", type=int, default=3)
+    options.add_argument("--seed", default="1")
+    options.add_argument("--binary", type=Path, default=ROOT / "target/release/pipeline")
+    options.add_argument("--only", choices=["batch", "many", "small", "tiny"], help="one part alone")
+    options.add_argument("--check", action="store_true", help="exit 1 where a ratio misses its limit")
+    options.add_argument("--save", type=Path, metavar="FOLDER", help="figures as JSON, and the plot as SVG")
+    options = options.parse_args()
+    options.binary = options.binary.resolve()
+    if not options.binary.exists():
+        sys.exit("there is no release build\nhint: cargo build --locked --release")
+    wants = lambda part: options.only in (None, part)  # noqa: E731
+    with tempfile.TemporaryDirectory(prefix="pipeline-bench-") as work, Server() as server:
+        bench = Bench(options, server, Path(work))
+        version = subprocess.run([options.binary, "--version"], capture_output=True, text=True, check=True).stdout.strip()
+        print(f"{version}; {os.cpu_count()} cores; {server.sql('postgres', 'show server_version')[0][0]} PostgreSQL")
+        if wants("tiny"):
+            bench.tiny()
+        if wants("small"):
+            bench.small(64, 20)
+        if wants("batch") or wants("many"):
+            large = bench.batch(options.patients, options.source)
+            bench.check("peak megabytes", large["pipeline"]["peak"] / 1e6, 500)
+        if wants("many"):
+            bench.many(16, max(20, options.patients // 15), large)
+        if wants("batch") and options.grown:
+            small = bench.batch(options.grown // 10, options.source)
+            grown = bench.batch(options.grown, options.source)
+            bench.growth(small, grown, options.grown)
+            bench.check("peak memory / that of the large batch", grown["pipeline"]["peak"] / large["pipeline"]["peak"], 1.2)
+        if options.save:
+            options.save.mkdir(parents=True, exist_ok=True)
+            (options.save / "end_to_end.json").write_text(json.dumps(bench.figures, indent=1))
+            (options.save / "end_to_end.svg").write_text(plot.svg(bench.figures))
+    missed = [what for what, _, _, good, _ in bench.checks if not good]
+    print(f"{len(bench.checks) - len(missed)} of {len(bench.checks)} limits hold")
+    if options.check and missed:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
