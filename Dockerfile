@@ -4,6 +4,8 @@ FROM rust:1.95-bookworm AS build
 WORKDIR /build
 COPY rust-toolchain.toml Cargo.toml Cargo.lock ./
 COPY src ./src
+# A member of the workspace: without it cargo does not read the manifest.
+COPY tests/s3 ./tests/s3
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/build/target \
     cargo build --release --locked --bin pipeline \

@@ -8,6 +8,7 @@ import base64
 import importlib.util
 import json
 import os
+import re
 import shutil
 import statistics
 import subprocess
@@ -127,6 +128,32 @@ class Bench:
             self.server.sql("postgres", f"drop database {database}")
         return figures
 
+    def cost(self, patients, source):
+        """Masks and checks as shipped against none but the keys."""
+        print(f"masks and checks: {patients:,} patients of {source}", flush=True)
+        full, bare = self.project("shipped"), self.project("bare")
+        for yaml in (bare / "pipelines").glob("*.yaml"):
+            text, masks = re.subn(r", phi: [^}]*", "", yaml.read_text())
+            text, conserves = re.subn(r"^conserves:\n( .*\n)+", "", text, flags=re.MULTILINE)
+            assert masks and conserves, yaml
+            yaml.write_text(text)
+        path = self.data(full, patients, source, DAY)
+        other = bare / path.relative_to(full)
+        other.parent.mkdir(parents=True)
+        other.symlink_to(path)
+        select = ("--source", source, "--date", f"{DAY}")
+        measured = {full: [], bare: []}
+        for _ in range(self.options.rounds):
+            for folder, runs in measured.items():
+                runs.append(self.run(folder, *select))
+        walls = {}
+        for folder, runs in measured.items():
+            walls[folder.name] = statistics.median(one["wall"] for one in runs)
+            cpu = statistics.median(one["cpu"] + one["server_cpu"] for one in runs)
+            print(f"  {folder.name}: {walls[folder.name]:.2f} s, CPU with the server's {cpu:.2f} s")
+        self.figures["cost"] = walls
+        self.check("wall with / wall without", walls["shipped"] / walls["bare"], 1.15)
+
     def growth(self, small, large, patients):
         """Time per row and memory of a large batch against a smaller one."""
         per_row = lambda one: one["pipeline"]["wall"] / one["rows"]  # noqa: E731
@@ -192,7 +219,7 @@ def main():
     options.add_argument("--rounds", type=int, default=3)
     options.add_argument("--seed", default="1")
     options.add_argument("--binary", type=Path, default=ROOT / "target/release/pipeline")
-    options.add_argument("--only", choices=["batch", "many", "small", "tiny"], help="one part alone")
+    options.add_argument("--only", choices=["batch", "cost", "many", "small", "tiny"], help="one part alone")
     options.add_argument("--check", action="store_true", help="exit 1 where a ratio misses its limit")
     options.add_argument("--save", type=Path, metavar="FOLDER", help="figures as JSON, and the plot as SVG")
     options = options.parse_args()
@@ -208,6 +235,8 @@ def main():
             bench.tiny()
         if wants("small"):
             bench.small(64, 20)
+        if wants("cost"):
+            bench.cost(options.patients, options.source)
         if wants("batch") or wants("many"):
             large = bench.batch(options.patients, options.source)
             bench.check("peak megabytes", large["pipeline"]["peak"] / 1e6, 500)

@@ -74,8 +74,10 @@ class Server:
         commands = [part for statement in statements for part in ("-c", statement)]
         done = subprocess.run(
             ["psql", "-XqAt", "-F", "\t", "-v", "ON_ERROR_STOP=1", *commands, database],
-            env={**self.env, "PGOPTIONS": "-c client_min_messages=warning"}, check=True, capture_output=True, text=True,
+            env={**self.env, "PGOPTIONS": "-c client_min_messages=warning"}, capture_output=True, text=True,
         )
+        if done.returncode != 0:
+            raise SystemExit(done.stderr)
         return [line.split("\t") for line in done.stdout.splitlines()]
 
     def create(self, database):

@@ -87,8 +87,8 @@ fn size(text: &str) -> std::result::Result<usize, String> {
     };
     number
         .checked_mul(unit)
-        .filter(|n| *n >= 16 << 20)
-        .ok_or_else(|| "a size is at least 16MB".to_owned())
+        .filter(|n| *n >= 64 << 20)
+        .ok_or_else(|| "a size is at least 64MB".to_owned())
 }
 
 #[cfg(test)]
@@ -99,7 +99,7 @@ mod tests {
     fn sizes() {
         assert_eq!(size("256MB"), Ok(256 << 20));
         assert_eq!(size("2 GiB"), Ok(2 << 30));
-        assert_eq!(size("1KB"), Err("a size is at least 16MB".into()));
+        assert_eq!(size("1KB"), Err("a size is at least 64MB".into()));
         assert!(size("many").is_err());
         assert!(size("99999999999GB").is_err());
     }
