@@ -55,6 +55,9 @@ impl Engine {
             .with_target_partitions(1)
             .with_information_schema(false);
         let options = config.options_mut();
+        // Every sort sets this aside from its first row on, and there is one per entity of each batch at once: at
+        // DataFusion's 10 MB they would leave nothing to sort in.
+        options.execution.sort_spill_reservation_bytes = (limits.memory / 64).clamp(1 << 20, 10 << 20);
         options.sql_parser.collect_spans = true;
         options.sql_parser.enable_options_value_normalization = false;
         let state = SessionStateBuilder::new()
