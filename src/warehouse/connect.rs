@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::future::poll_fn;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use rand::seq::SliceRandom;
 use tokio::task::JoinHandle;
@@ -56,10 +57,15 @@ const ASSUME_OWNER: &str = "PERFORM pg_catalog.set_config('role', r.rolname, fal
     FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_roles r ON r.oid = n.nspowner \
     WHERE n.nspname = 'pipeline' AND NOT r.rolcanlogin AND pg_catalog.pg_has_role(r.oid, 'MEMBER')";
 
+/// Between two attempts.
+const PAUSE: Duration = Duration::from_millis(50);
+
 /// Makes connections to one database.
 pub(super) struct Dialer {
     routes: Vec<Route>,
     shuffle: bool,
+    /// Attempts after the first.
+    retries: u32,
     /// Without secrets, for messages.
     name: String,
     user: String,
@@ -113,6 +119,9 @@ impl Dialer {
         };
         Self {
             routes: vec![route],
+            // It serves one session at a time, and resets whoever comes while it still ends the one before, as after a
+            // COPY that was broken off.
+            retries: 40,
             ..Self::new(name, None)
         }
     }
@@ -121,6 +130,7 @@ impl Dialer {
         Self {
             routes: Vec::new(),
             shuffle: false,
+            retries: 0,
             name,
             user: String::new(),
             strict_by_default: false,
@@ -137,6 +147,16 @@ impl Dialer {
 
     /// A session with our settings.
     pub(super) async fn dial(&self) -> Result<Client, tokio_postgres::Error> {
+        for _ in 0..self.retries {
+            match self.dial_once().await {
+                Err(error) if error.code().is_none() => tokio::time::sleep(PAUSE).await,
+                dialled => return dialled,
+            }
+        }
+        self.dial_once().await
+    }
+
+    async fn dial_once(&self) -> Result<Client, tokio_postgres::Error> {
         let mut order: Vec<&Route> = self.routes.iter().collect();
         if self.shuffle {
             order.shuffle(&mut rand::rng());

@@ -48,9 +48,12 @@ impl Warehouse {
             Database::Memory => Self::open_embedded(None).await?,
         };
         let dialer = Arc::new(dialer);
-        let config = ManagerConfig {
-            recycling_method: RecyclingMethod::Fast,
+        // The embedded database ends the session of a COPY that was broken off, which shows only when it is asked.
+        let recycling_method = match embedded {
+            Some(_) => RecyclingMethod::Verified,
+            None => RecyclingMethod::Fast,
         };
+        let config = ManagerConfig { recycling_method };
         let manager = Manager::from_connect(Config::new(), PoolDialer(dialer.clone()), config);
         let pool = Pool::builder(manager).max_size(size).build();
         let pool = pool.map_err(|error| Error::unreachable("no pool of database connections").cause(error))?;

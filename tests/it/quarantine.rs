@@ -73,3 +73,17 @@ fn an_undeclared_field_fails_the_batch_where_there_may_be_none_whatever_is_toler
         .output_lacks("CANARY");
     assert_eq!(database.count("items"), 0);
 }
+
+#[test]
+fn a_batch_that_fails_on_its_way_is_noted_in_the_embedded_database() {
+    // Without a key rows are sent as they come, so that the COPY is broken off in its middle.
+    let small = Small::new().quarantine().columns(&[("item_id", "text"), ("n", "int8")]);
+    let good = "{\"id\": \"as long as an id may be\"},".repeat(100_000);
+    let project = small.project().json(format!("[{good}{{\"id\": \"CANA"));
+    let outcome = project.run_clinic().code(1);
+    assert!(!outcome.stderr.contains("could not be"), "{}", outcome.stderr);
+    let list = project.run(&["quarantine", "list", "--output", "json"]).code(0);
+    assert_eq!(list.json()[0]["check"], "unreadable", "{}", list.stdout);
+    let status = project.run(&["status", "--output", "json"]).code(0);
+    assert_eq!(status.json()[0]["status"], "failed", "{}", status.stdout);
+}
