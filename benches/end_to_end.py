@@ -160,15 +160,21 @@ class Bench:
         print(f"growth to {patients:,} patients", flush=True)
         self.check("time per row / that of the small batch", per_row(large) / per_row(small), 1.15)
 
-    def many(self, batches, patients, large):
-        """Many batches at once against the rows per second of one large batch."""
-        days = [DAY + timedelta(days=n) for n in range(batches // 2)]
-        print(f"{batches} batches of {patients:,} patients, --threads 2", flush=True)
-        folder = self.project("many")
+    def days(self, name, batches, patients):
+        """A project with so many batches, half of each source; and how `run` selects all of them, or each alone."""
+        days = [DAY + timedelta(days=n) for n in range(batches // len(generate.SUFFIX))]
+        folder = self.project(name)
+        each = []
         for day in days:
             for source in generate.SUFFIX:
                 self.data(folder, patients, source, day)
-        select = ("--all-sources", "--start", f"{days[0]}", "--end", f"{days[-1]}")
+                each.append(("--source", source, "--date", f"{day}"))
+        return folder, ("--all-sources", "--start", f"{days[0]}", "--end", f"{days[-1]}"), each
+
+    def many(self, batches, patients, large):
+        """Many batches at once against the rows per second of one large batch."""
+        print(f"{batches} batches of {patients:,} patients, --threads 2", flush=True)
+        folder, select, _ = self.days("many", batches, patients)
         measured = [self.run(folder, *select, "--threads", "2") for _ in range(self.options.rounds)]
         wall = statistics.median(one["wall"] for one in measured)
         rate, of_one = measured[0]["rows"] / wall, large["rows"] / large["pipeline"]["wall"]
@@ -178,16 +184,10 @@ class Bench:
 
     def small(self, batches, patients):
         """Small batches in one run against one run after the other, a batch each."""
-        days = [DAY + timedelta(days=n) for n in range(batches // 2)]
         print(f"{batches} batches of {patients} patients", flush=True)
-        folder = self.project("small")
-        for day in days:
-            for source in generate.SUFFIX:
-                self.data(folder, patients, source, day)
-        select = ("--all-sources", "--start", f"{days[0]}", "--end", f"{days[-1]}")
+        folder, select, each = self.days("small", batches, patients)
         self.run(folder, *select)
         walls = {"one by one": [], "--threads 1": [], "--threads 2": [], "--threads 4": []}
-        each = [("--source", source, "--date", f"{day}") for day in days for source in generate.SUFFIX]
         for _ in range(self.options.rounds):
             walls["one by one"].append(sum(self.run(folder, *one)["wall"] for one in each))
             for threads in ("--threads 1", "--threads 2", "--threads 4"):

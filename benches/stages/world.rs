@@ -96,8 +96,8 @@ impl World {
         assert_eq!(count, self.patients.len());
         Read {
             records,
-            split: stats.split.get(),
-            decode: stats.decode.get(),
+            split: stats.times.split.get(),
+            decode: stats.times.decode.get(),
         }
     }
 

@@ -21,6 +21,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::error::Result;
+use crate::project::Project;
 use crate::report::LogFormat;
 
 /// Nested healthcare data from many sources, flattened with SQL into PostgreSQL tables.
@@ -127,6 +128,25 @@ impl Cli {
             Command::Privacy(privacy) => privacy::execute(&global, privacy).await,
             Command::Completions(arguments) => Ok(completions::execute(&arguments)),
         }
+    }
+}
+
+/// What a list of batches is narrowed to.
+#[derive(Debug, clap::Args)]
+struct Only {
+    /// Only this source, by name or alias
+    #[arg(long, value_name = "NAME")]
+    source: Option<String>,
+    /// Only this batch date
+    #[arg(long, value_parser = date)]
+    date: Option<chrono::NaiveDate>,
+}
+
+impl Only {
+    /// The source's name, where one was named.
+    fn source(&self, project: &Project) -> Result<Option<String>> {
+        let named = self.source.as_deref().map(|name| project.source(name));
+        Ok(named.transpose()?.map(|source| source.name.clone()))
     }
 }
 

@@ -1,9 +1,8 @@
 //! `pipeline quarantine`.
 
-use chrono::NaiveDate;
 use clap::{Args, Subcommand};
 
-use super::{Global, date};
+use super::{Global, Only};
 use crate::error::Result;
 use crate::report;
 use crate::run;
@@ -28,12 +27,8 @@ pub(super) enum Quarantine {
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Only this source, by name or alias
-    #[arg(long, value_name = "NAME")]
-    source: Option<String>,
-    /// Only this batch date
-    #[arg(long, value_parser = date)]
-    date: Option<NaiveDate>,
+    #[command(flatten)]
+    only: Only,
     /// Only this check
     #[arg(long, value_name = "NAME")]
     check: Option<String>,
@@ -52,11 +47,9 @@ pub(super) async fn execute(global: &Global, quarantine: Quarantine) -> Result<u
     let json = global.json()?;
     let project = global.project()?;
     let (Quarantine::List(arguments) | Quarantine::Show { arguments, .. }) = &quarantine;
-    let source = arguments.source.as_deref();
-    let source = source.map(|name| project.source(name).map(|source| source.name.clone()));
     let filter = Filter {
-        source: source.transpose()?,
-        date: arguments.date,
+        source: arguments.only.source(&project)?,
+        date: arguments.only.date,
         check: arguments.check.clone(),
         entity: arguments.entity.clone(),
         run: arguments.run,

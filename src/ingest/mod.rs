@@ -26,5 +26,5 @@ pub use failure::RecordError;
 pub use files::{InputFile, Listing, list};
 pub use pattern::is_glob;
 pub use schema::{RECORD_COLUMN, arrow_schema, arrow_type};
-pub use stats::ReadStats;
+pub use stats::{ReadStats, ReadTimes};
 pub use unknown::Unknown;

@@ -205,7 +205,7 @@ impl Reading {
         self.split_all(runtime, stop, &|chunk| {
             waited.on(|| chunks.blocking_send(chunk)).is_ok()
         });
-        self.stats.split.add(begun.elapsed().saturating_sub(waited.get()));
+        self.stats.times.split.add(begun.elapsed().saturating_sub(waited.get()));
     }
 
     /// `send` tells whether anybody still listens.
@@ -286,7 +286,7 @@ fn decode_text(reading: &Arc<Reading>, parallelism: usize) -> BoxStream<'static,
                     let chunk = chunk?;
                     let decode = move || {
                         let file = &reading.listing.files()[chunk.file];
-                        reading.stats.decode.on(|| reading.decoding.decode(&chunk, file))
+                        reading.stats.times.decode.on(|| reading.decoding.decode(&chunk, file))
                     };
                     tokio::task::spawn_blocking(decode)
                         .await

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{RecordError, Unknown};
 use crate::timing::Spent;
@@ -16,15 +16,33 @@ pub struct ReadStats {
     pub records: AtomicU64,
     /// Bytes of input read, as they lie in the files (compressed where those are).
     pub bytes: AtomicU64,
-    /// Reading, decompressing and finding records.
-    pub split: Spent,
-    /// Decoding records into columns.
-    pub decode: Spent,
+    /// Of all reads of this input.
+    pub times: Arc<ReadTimes>,
     unknown: Mutex<BTreeMap<String, Unknown>>,
     refused: Mutex<Vec<RecordError>>,
 }
 
+/// How long the way from the files to masked records took.
+#[derive(Debug, Default)]
+pub struct ReadTimes {
+    /// Reading, decompressing and finding records.
+    pub split: Spent,
+    /// Decoding records into columns.
+    pub decode: Spent,
+    /// Masking them.
+    pub mask: Spent,
+}
+
 impl ReadStats {
+    /// For another read of the same input: it counts from nothing, and its time is added to this one's.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        Self {
+            times: Arc::clone(&self.times),
+            ..Self::default()
+        }
+    }
+
     /// The undeclared fields that were met, per declared path of the object that held them (`$`, `$.visits[]`).
     pub fn unknown_fields(&self) -> BTreeMap<String, Unknown> {
         self.unknown.lock().unwrap_or_else(PoisonError::into_inner).clone()

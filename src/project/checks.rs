@@ -19,42 +19,24 @@ const RULES: [&str; 8] = [
     "row_count",
     "freshness",
 ];
-const CHECK_KEYS: Keys = Keys {
-    known: &[
-        "not_null",
-        "unique",
-        "accepted_values",
-        "range",
-        "relationships",
-        "expression",
-        "row_count",
-        "freshness",
-        "name",
-        "severity",
-        "orphans",
-    ],
-    later: &[],
-};
-const VALUES_KEYS: Keys = Keys {
-    known: &["column", "values"],
-    later: &[],
-};
-const RANGE_KEYS: Keys = Keys {
-    known: &["column", "min", "max"],
-    later: &[],
-};
-const RELATIONSHIP_KEYS: Keys = Keys {
-    known: &["entity", "columns"],
-    later: &[],
-};
-const COUNT_KEYS: Keys = Keys {
-    known: &["min", "max", "change"],
-    later: &[],
-};
-const FRESHNESS_KEYS: Keys = Keys {
-    known: &["column", "days"],
-    later: &[],
-};
+const CHECK_KEYS: Keys = Keys::of(&[
+    "not_null",
+    "unique",
+    "accepted_values",
+    "range",
+    "relationships",
+    "expression",
+    "row_count",
+    "freshness",
+    "name",
+    "severity",
+    "orphans",
+]);
+const VALUES_KEYS: Keys = Keys::of(&["column", "values"]);
+const RANGE_KEYS: Keys = Keys::of(&["column", "min", "max"]);
+const RELATIONSHIP_KEYS: Keys = Keys::of(&["entity", "columns"]);
+const COUNT_KEYS: Keys = Keys::of(&["min", "max", "change"]);
+const FRESHNESS_KEYS: Keys = Keys::of(&["column", "days"]);
 
 /// A check whose columns are not looked up yet.
 pub(super) struct CheckDraft {

@@ -9,10 +9,7 @@ use super::problems::{Problems, all_of, did_you_mean};
 use super::record_path;
 use super::yaml::{Entry, Value};
 
-const KEYS: Keys = Keys {
-    known: &["path", "where"],
-    later: &[],
-};
+const KEYS: Keys = Keys::of(&["path", "where"]);
 const HINT: &str = "write it like visits[].diagnoses[]; `$` stands for the records themselves";
 
 /// Why a path can't be used, and what to do about it.

@@ -12,22 +12,13 @@ const PROJECT_KEYS: Keys = Keys {
     known: &["name", "description", "privacy", "entities"],
     later: &["defaults"],
 };
-const ENTITY_KEYS: Keys = Keys {
-    known: &["description", "columns", "key", "parent", "indexes", "checks"],
-    later: &[],
-};
+const ENTITY_KEYS: Keys = Keys::of(&["description", "columns", "key", "parent", "indexes", "checks"]);
 const COLUMN_KEYS: Keys = Keys {
     known: &["type", "nullable", "description"],
     later: &["checks", "phi", "mask", "domain"],
 };
-const PARENT_KEYS: Keys = Keys {
-    known: &["entity", "columns"],
-    later: &[],
-};
-const INDEX_KEYS: Keys = Keys {
-    known: &["columns"],
-    later: &[],
-};
+const PARENT_KEYS: Keys = Keys::of(&["entity", "columns"]);
+const INDEX_KEYS: Keys = Keys::of(&["columns"]);
 
 /// What `pipeline.yaml` declares.
 #[derive(Default)]

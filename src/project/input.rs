@@ -6,24 +6,18 @@ use super::yaml::Entry;
 use super::{path, record_path, secrets, storage};
 use crate::error::Location;
 
-const INPUT_KEYS: Keys = Keys {
-    known: &[
-        "path",
-        "format",
-        "compression",
-        "records",
-        "on_missing",
-        "on_empty",
-        "on_malformed",
-        "csv",
-        "storage",
-    ],
-    later: &[],
-};
-const CSV_KEYS: Keys = Keys {
-    known: &["delimiter", "quote", "header", "nulls"],
-    later: &[],
-};
+const INPUT_KEYS: Keys = Keys::of(&[
+    "path",
+    "format",
+    "compression",
+    "records",
+    "on_missing",
+    "on_empty",
+    "on_malformed",
+    "csv",
+    "storage",
+]);
+const CSV_KEYS: Keys = Keys::of(&["delimiter", "quote", "header", "nulls"]);
 
 const FORMATS: [(&str, Format); 4] = [
     ("json", Format::Json),

@@ -121,6 +121,12 @@ pub(super) struct Keys {
     pub later: &'static [&'static str],
 }
 
+impl Keys {
+    pub const fn of(known: &'static [&'static str]) -> Self {
+        Self { known, later: &[] }
+    }
+}
+
 /// A mapping whose keys were checked.
 pub(super) struct Mapping<'n> {
     /// What the mapping is, for "... has no `path`".

@@ -8,27 +8,24 @@ use super::types::parse_field_type;
 use super::value_rules::{self, ValueRules};
 use super::yaml::{Entry, Node, Span, Value};
 
-const FIELD_KEYS: Keys = Keys {
-    known: &[
-        "type",
-        "list",
-        "struct",
-        "required",
-        "from",
-        "format",
-        "description",
-        "phi",
-        "mask",
-        "domain",
-        "reason",
-        "normalize",
-        "matches",
-        "length",
-        "accepted_values",
-        "range",
-    ],
-    later: &[],
-};
+const FIELD_KEYS: Keys = Keys::of(&[
+    "type",
+    "list",
+    "struct",
+    "required",
+    "from",
+    "format",
+    "description",
+    "phi",
+    "mask",
+    "domain",
+    "reason",
+    "normalize",
+    "matches",
+    "length",
+    "accepted_values",
+    "range",
+]);
 
 /// The column that ingest adds to every record.
 const RECORD_COLUMN: &str = "_record";

@@ -11,22 +11,19 @@ use super::yaml::{Entry, Node, Span, Value};
 use super::{conserve, input, schema};
 use crate::error::Location;
 
-const SOURCE_KEYS: Keys = Keys {
-    known: &[
-        "name",
-        "aliases",
-        "description",
-        "input",
-        "schema",
-        "subject",
-        "on_unknown_field",
-        "transforms",
-        "checks",
-        "conserves",
-        "max_quarantined",
-    ],
-    later: &[],
-};
+const SOURCE_KEYS: Keys = Keys::of(&[
+    "name",
+    "aliases",
+    "description",
+    "input",
+    "schema",
+    "subject",
+    "on_unknown_field",
+    "transforms",
+    "checks",
+    "conserves",
+    "max_quarantined",
+]);
 /// Folders below `sql/` that are not a source's.
 const TAKEN: [&str; 4] = ["views", "materialized", "functions", "checks"];
 

@@ -65,14 +65,8 @@ pub enum Literal {
 /// The keys of a field that are read here.
 pub(super) const KEYS: [&str; 5] = ["normalize", "matches", "length", "accepted_values", "range"];
 
-const STRIP_KEYS: Keys = Keys {
-    known: &["strip_prefix", "strip_suffix"],
-    later: &[],
-};
-const BOUNDS_KEYS: Keys = Keys {
-    known: &["min", "max"],
-    later: &[],
-};
+const STRIP_KEYS: Keys = Keys::of(&["strip_prefix", "strip_suffix"]);
+const BOUNDS_KEYS: Keys = Keys::of(&["min", "max"]);
 /// Steps that are a word.
 const STEPS: [(&str, Normalize); 4] = [
     ("trim", Normalize::Trim),

@@ -18,8 +18,8 @@ use super::schedule::internal;
 use super::stage::{Passed, Stage};
 use crate::error::{Error, Kind, Result};
 use crate::ingest::{self, InputFile, Listing, ReadStats};
+use crate::mask::Masks;
 use crate::project::{Batch, Project, Source};
-use crate::timing::Spent;
 use crate::transform::Counted;
 use crate::warehouse::quarantine::Entry;
 use crate::warehouse::runs::{Action, Failure, RunRecord, Summary};
@@ -233,15 +233,15 @@ impl Worker {
                 ..skipped
             });
         };
-        let listing = listing.hashing_names(self.masks.of(source, batch)?.names().cloned());
+        let masks = self.masks.of(source, batch)?;
+        let listing = listing.hashing_names(masks.names().cloned());
         let claim = Arc::new(self.lease.claim(batch, &record, self.wait).await?);
         clock.lap("claim");
         let run_id = claim.run_id();
 
         let stats = Arc::new(ReadStats::default());
-        let masking = Arc::new(Spent::default());
         let passed = Arc::clone(&self);
-        let passed = passed.stage(source, batch, &listing, &claim, &stats, &masking).await;
+        let passed = passed.stage(source, batch, &listing, &claim, &stats, masks).await;
         clock.lap("stage");
         // All tasks have ended, so this is the only holder left.
         let claim = Arc::into_inner(claim).ok_or_else(internal)?;
@@ -288,9 +288,9 @@ impl Worker {
             }
         };
         clock.lap("verify");
-        clock.add("read", stats.split.get());
-        clock.add("parse", stats.decode.get());
-        clock.add("mask", masking.get());
+        clock.add("read", stats.times.split.get());
+        clock.add("parse", stats.times.decode.get());
+        clock.add("mask", stats.times.mask.get());
         for (stage, spent) in entities.iter().flat_map(|entity| &entity.times) {
             clock.add(stage, *spent);
         }
@@ -358,7 +358,7 @@ impl Worker {
         listing: &Listing,
         claim: &Arc<Claim>,
         stats: &Arc<ReadStats>,
-        masking: &Arc<Spent>,
+        masks: Arc<Masks>,
     ) -> Result<Vec<Passed>> {
         let input_bytes = listing.files().iter().map(|f| f.size).sum();
         let plans = self.plans.of(&self.project, source, input_bytes).await;
@@ -381,8 +381,7 @@ impl Worker {
             claim,
             stats,
             plans,
-            masks: self.masks.of(source, batch)?,
-            masking: Arc::clone(masking),
+            masks,
             tally: self.plans.engine.tally(plans, batch)?,
             counters: &counters,
         };

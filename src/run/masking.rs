@@ -12,9 +12,9 @@ use futures::stream::BoxStream;
 use super::observer::Observer;
 use super::schedule::internal;
 use crate::error::Result;
+use crate::ingest::ReadTimes;
 use crate::mask::{self, KEY_FILE, MaskKey, Masked, Masks, Unmasked};
 use crate::project::{Batch, Profile, Project, Source};
-use crate::timing::Spent;
 
 /// The masks of the sources that an invocation reads.
 pub(super) struct AllMasks {
@@ -84,23 +84,23 @@ fn load_key(embedded: bool, root: &Path, observer: &dyn Observer) -> Result<Mask
     Ok(loaded.key)
 }
 
-/// Masks a stream of records, in order, on up to `parallelism` cores; `spent` is the time that it takes.
+/// Masks a stream of records, in order, on up to `parallelism` cores.
 pub(super) fn masked(
     records: BoxStream<'static, Result<Unmasked>>,
     masks: Arc<Masks>,
     parallelism: usize,
-    spent: Arc<Spent>,
+    times: Arc<ReadTimes>,
 ) -> BoxStream<'static, Result<Masked>> {
     if masks.is_idle() {
         return records.map(move |batch| masks.apply(batch?)).boxed();
     }
     records
         .map(move |batch| {
-            let (masks, spent) = (Arc::clone(&masks), Arc::clone(&spent));
+            let (masks, times) = (Arc::clone(&masks), Arc::clone(&times));
             async move {
                 let batch = batch?;
                 // A panic's message may hold a value, so it is not repeated.
-                tokio::task::spawn_blocking(move || spent.on(|| masks.apply(batch)))
+                tokio::task::spawn_blocking(move || times.mask.on(|| masks.apply(batch)))
                     .await
                     .unwrap_or_else(|_| Err(internal()))
             }

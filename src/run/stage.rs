@@ -42,8 +42,6 @@ pub(super) struct Stage<'a> {
     pub stats: &'a Arc<ReadStats>,
     pub plans: &'a [Prepared],
     pub masks: Arc<Masks>,
-    /// Time spent in masks.
-    pub masking: Arc<Spent>,
     pub counters: &'a [Arc<StageCounter>],
     /// Sees each record once, however often the input is parsed.
     pub tally: Arc<Tally>,
@@ -122,7 +120,7 @@ impl Stage<'_> {
             let records = if i == 0 {
                 self.tally.watch(self.read(self.stats))
             } else {
-                self.read(&Arc::default())
+                self.read(&Arc::new(self.stats.again()))
             };
             let shared = plan.scans == 1;
             let schema = self.masks.output_schema();
@@ -308,18 +306,23 @@ impl Stage<'_> {
     }
 
     fn read(&self, stats: &Arc<ReadStats>) -> BoxStream<'static, Result<Masked>> {
-        let parallelism = self.worker.parallelism;
-        let records = self.listing.read(self.source, parallelism, Arc::clone(stats));
-        masked(records, Arc::clone(&self.masks), parallelism, Arc::clone(&self.masking))
+        self.reader()(Arc::clone(stats))
     }
 
     fn own_feed(&self) -> Arc<Feed> {
-        let (listing, source, parallelism) = (self.listing.clone(), self.source.clone(), self.worker.parallelism);
-        let (masks, masking) = (Arc::clone(&self.masks), Arc::clone(&self.masking));
-        Feed::own(masks.output_schema(), move || {
-            let records = listing.read(&source, parallelism, Arc::default());
-            masked(records, Arc::clone(&masks), parallelism, Arc::clone(&masking))
-        })
+        let (read, stats) = (self.reader(), Arc::clone(self.stats));
+        Feed::own(self.masks.output_schema(), move || read(Arc::new(stats.again())))
+    }
+
+    /// Reads the input through its masks, anew with each call.
+    fn reader(&self) -> impl Fn(Arc<ReadStats>) -> BoxStream<'static, Result<Masked>> + Send + Sync + use<> {
+        let (listing, source, masks) = (self.listing.clone(), self.source.clone(), Arc::clone(&self.masks));
+        let parallelism = self.worker.parallelism;
+        move |stats| {
+            let times = Arc::clone(&stats.times);
+            let records = listing.read(&source, parallelism, stats);
+            masked(records, Arc::clone(&masks), parallelism, times)
+        }
     }
 }
 

@@ -174,7 +174,8 @@ impl RowGroup {
             let batch = batch.map_err(|error| damaged(file.path(), error))?;
             let rows = batch.num_rows() as u64;
             file.reading.stats.read.fetch_add(rows, Ordering::Relaxed);
-            if sender.send(self.decoded(&batch, first)).await.is_err() {
+            let decoded = file.reading.stats.times.decode.on(|| self.decoded(&batch, first));
+            if sender.send(decoded).await.is_err() {
                 return Ok(());
             }
             first += rows;
