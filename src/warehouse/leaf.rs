@@ -1,8 +1,6 @@
 //! Names, bounds and DDL of partitions, as text. Pure: it asks no database, and whoever wants to know which leaf a batch
 //! has asks the catalog for its bound, never for its name.
 
-use std::fmt::Write;
-
 use chrono::{Days, NaiveDate};
 use sha2::{Digest, Sha256};
 
@@ -63,9 +61,16 @@ pub fn source_bound(source: &str) -> String {
 
 /// `CREATE TABLE` of a staging table: the contract's columns. Those of the partition are the same in each row, so they
 /// come after the COPY, as [`finish_staging`] tells.
+///
+/// Its commit need not wait for the disk: what a crash takes then is a table that nobody has seen, and the swap's commit,
+/// which waits, makes all that was written before it durable (PostgreSQL's manual, asynchronous commit).
 pub fn create_staging(entity: &Entity, name: &str) -> String {
     let columns: Vec<String> = entity.columns.iter().map(ddl::column_definition).collect();
-    format!("CREATE TABLE {} ({})", qualified(SCHEMA, name), columns.join(", "))
+    format!(
+        "SET LOCAL synchronous_commit = off; CREATE TABLE {} ({})",
+        qualified(SCHEMA, name),
+        columns.join(", ")
+    )
 }
 
 /// The COPY that fills it. FREEZE, because a reader whose snapshot is older than a plain COPY would find the new leaf
@@ -84,42 +89,39 @@ pub fn copy_into(entity: &Entity, name: &str) -> String {
 ///
 /// A column added with a constant default is kept once in the catalog and not in the rows (PostgreSQL's manual,
 /// ALTER TABLE, notes): the rows are neither sent nor stored with it, and it stays when the default goes.
-pub fn finish_staging(entity: &Entity, name: &str, batch: &Batch) -> String {
+pub fn finish_staging(entity: &Entity, name: &str, batch: &Batch) -> Vec<String> {
     let table = qualified(SCHEMA, name);
     let (source, from, to) = (
         literal(&batch.source),
         literal_date(batch.date),
         literal_date(next(batch.date)),
     );
-    let mut sql = String::new();
     let (mut added, mut dropped) = (Vec::new(), Vec::new());
     for ((column, kind), value) in ddl::PARTITION_COLUMNS.iter().zip([&source, &from]) {
         let column = ident(column);
         added.push(format!("ADD COLUMN {column} {kind} NOT NULL DEFAULT {value}"));
         dropped.push(format!("ALTER COLUMN {column} DROP DEFAULT"));
     }
-    let _ = writeln!(
-        sql,
+    let mut statements = vec![format!(
         "ALTER TABLE {table} {}, ADD CONSTRAINT {} CHECK (source IS NOT NULL AND source = {source} \
-         AND batch_date IS NOT NULL AND batch_date >= date {from} AND batch_date < date {to});",
+         AND batch_date IS NOT NULL AND batch_date >= date {from} AND batch_date < date {to}); \
+         ALTER TABLE {table} {}",
         added.join(", "),
         bound_constraint(name),
-    );
-    let _ = writeln!(sql, "ALTER TABLE {table} {};", dropped.join(", "));
+        dropped.join(", "),
+    )];
     if let Some(columns) = ddl::key_columns(entity) {
         let (key, columns) = (ident(&format!("{name}_pkey")), idents(&columns));
-        let _ = writeln!(sql, "ALTER TABLE {table} ADD CONSTRAINT {key} PRIMARY KEY ({columns});");
+        statements.push(format!(
+            "ALTER TABLE {table} ADD CONSTRAINT {key} PRIMARY KEY ({columns})"
+        ));
     }
-    for (at, index) in entity.indexes.iter().enumerate() {
+    statements.extend(entity.indexes.iter().enumerate().map(|(at, index)| {
         let index_name = ident(&format!("{name}_i{}", at + 1));
-        let _ = writeln!(
-            sql,
-            "CREATE INDEX {index_name} ON {table} ({});",
-            idents(&index.columns)
-        );
-    }
-    let _ = write!(sql, "ANALYZE {table};");
-    sql
+        format!("CREATE INDEX {index_name} ON {table} ({})", idents(&index.columns))
+    }));
+    statements.push(format!("ANALYZE {table}"));
+    statements
 }
 
 /// The missing level between an entity's table and its leaves.
@@ -229,20 +231,23 @@ mod tests {
         let name = staging_name(&visits.name, 7);
         assert_eq!(
             create_staging(&visits, &name),
-            "CREATE TABLE \"pipeline_leaves\".\"visits_r7\" (\"visit id\" text NOT NULL, \"dose\" numeric(10,2))"
+            "SET LOCAL synchronous_commit = off; \
+             CREATE TABLE \"pipeline_leaves\".\"visits_r7\" (\"visit id\" text NOT NULL, \"dose\" numeric(10,2))"
         );
         assert_eq!(
             finish_staging(&visits, &name, &may_second()),
-            "ALTER TABLE \"pipeline_leaves\".\"visits_r7\" ADD COLUMN \"source\" text NOT NULL DEFAULT 'b', \
-             ADD COLUMN \"batch_date\" date NOT NULL DEFAULT '2023-05-02', ADD CONSTRAINT \"visits_r7_bound\" \
-             CHECK (source IS NOT NULL AND source = 'b' AND batch_date IS NOT NULL \
-             AND batch_date >= date '2023-05-02' AND batch_date < date '2023-05-03');\n\
-             ALTER TABLE \"pipeline_leaves\".\"visits_r7\" ALTER COLUMN \"source\" DROP DEFAULT, \
-             ALTER COLUMN \"batch_date\" DROP DEFAULT;\n\
-             ALTER TABLE \"pipeline_leaves\".\"visits_r7\" ADD CONSTRAINT \"visits_r7_pkey\" \
-             PRIMARY KEY (\"visit id\", \"source\", \"batch_date\");\n\
-             CREATE INDEX \"visits_r7_i1\" ON \"pipeline_leaves\".\"visits_r7\" (\"dose\", \"visit id\");\n\
-             ANALYZE \"pipeline_leaves\".\"visits_r7\";"
+            [
+                "ALTER TABLE \"pipeline_leaves\".\"visits_r7\" ADD COLUMN \"source\" text NOT NULL DEFAULT 'b', \
+                 ADD COLUMN \"batch_date\" date NOT NULL DEFAULT '2023-05-02', ADD CONSTRAINT \"visits_r7_bound\" \
+                 CHECK (source IS NOT NULL AND source = 'b' AND batch_date IS NOT NULL \
+                 AND batch_date >= date '2023-05-02' AND batch_date < date '2023-05-03'); \
+                 ALTER TABLE \"pipeline_leaves\".\"visits_r7\" ALTER COLUMN \"source\" DROP DEFAULT, \
+                 ALTER COLUMN \"batch_date\" DROP DEFAULT",
+                "ALTER TABLE \"pipeline_leaves\".\"visits_r7\" ADD CONSTRAINT \"visits_r7_pkey\" \
+                 PRIMARY KEY (\"visit id\", \"source\", \"batch_date\")",
+                "CREATE INDEX \"visits_r7_i1\" ON \"pipeline_leaves\".\"visits_r7\" (\"dose\", \"visit id\")",
+                "ANALYZE \"pipeline_leaves\".\"visits_r7\"",
+            ]
         );
     }
 }

@@ -30,6 +30,7 @@ mod connect;
 mod conninfo;
 mod embedded;
 mod exchange;
+mod helpers;
 mod holder;
 #[cfg(test)]
 mod load_tests;

@@ -12,6 +12,7 @@ use tokio_postgres::{Client, Config};
 use super::connect::{Dialer, PoolDialer};
 use super::database::Database;
 use super::embedded::Embedded;
+use super::helpers::Staging;
 use crate::error::{Error, Result};
 
 /// An open database; clones share it.
@@ -25,6 +26,7 @@ struct Inner {
     size: usize,
     dialer: Arc<Dialer>,
     embedded: Option<Embedded>,
+    staging: Staging,
 }
 
 /// A session from the pool, given back on drop. Open transactions by [`Client::transaction`], which rolls back when it
@@ -48,6 +50,10 @@ impl Warehouse {
             Database::Memory => Self::open_embedded(None).await?,
         };
         let dialer = Arc::new(dialer);
+        let staging = match &database {
+            Database::Server(server) if server.is_local() => Staging::beside_the_server(),
+            _ => Staging::default(),
+        };
         // The embedded database ends the session of a COPY that was broken off, which shows only when it is asked.
         let recycling_method = match embedded {
             Some(_) => RecyclingMethod::Verified,
@@ -64,6 +70,7 @@ impl Warehouse {
             size,
             dialer,
             embedded,
+            staging,
         }));
         drop(warehouse.acquire().await?);
         warehouse.0.dialer.check_version()?;
@@ -121,6 +128,11 @@ impl Warehouse {
             .await
             .map_err(|error| self.0.dialer.explain(&error))?;
         Ok(Some(Dedicated(client)))
+    }
+
+    /// The tables that this process fills at the moment.
+    pub(super) fn staging(&self) -> &Staging {
+        &self.0.staging
     }
 
     /// How many sessions may be reserved at most.

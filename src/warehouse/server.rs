@@ -81,6 +81,11 @@ pub(super) struct Keepalives {
 }
 
 impl Server {
+    /// Whether it runs on this machine, whichever of its hosts answers.
+    pub(super) fn is_local(&self) -> bool {
+        self.targets.iter().all(|target| target.host.is_local())
+    }
+
     pub(super) fn new(params: &Params, environment: Environment<'_>) -> Result<Self> {
         let user = match params.get("user") {
             Some(user) => user.to_owned(),

@@ -113,6 +113,7 @@ impl Claim {
         counter: &StageCounter,
     ) -> Result<Staged> {
         failpoint::hit(failpoint::BEFORE_COPY)?;
+        let under_way = self.lease.warehouse().staging().begin();
         let name = leaf::staging_name(&entity.name, self.run_id);
         let failed = |error: tokio_postgres::Error| db_error(format!("{} can't be staged", entity.name), &error);
         let transaction = client
@@ -143,11 +144,12 @@ impl Claim {
         let copied = Instant::now();
 
         counter.enter(Phase::Indexing);
-        let finish = leaf::finish_staging(entity, &name, &self.batch);
-        transaction
-            .batch_execute(&finish)
-            .await
-            .map_err(|error| refused(entity, &self.batch, &error))?;
+        let _turn = under_way.turn(bytes).await;
+        for statement in leaf::finish_staging(entity, &name, &self.batch) {
+            let statement = under_way.with_helpers(&statement);
+            let done = transaction.batch_execute(&statement).await;
+            done.map_err(|error| refused(entity, &self.batch, &error))?;
+        }
         if !runs::hold_running(transaction.client(), self.run_id)
             .await
             .map_err(failed)?
