@@ -110,6 +110,7 @@ impl World {
     pub fn rows(&self, entity: &str) -> Rows<'_> {
         let limits = Limits {
             memory: 1 << 30,
+            at_once: 1,
             spill: None,
         };
         let engine = Engine::new(&limits).expect("the engine");

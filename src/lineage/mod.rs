@@ -37,6 +37,7 @@ use shape::{Atom, Deps, Relation};
 pub fn engine() -> Result<Engine> {
     Engine::new(&Limits {
         memory: 64 << 20,
+        at_once: 1,
         spill: None,
     })
 }

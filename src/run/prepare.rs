@@ -130,6 +130,7 @@ pub struct Checked {
 pub async fn check(project: &Project) -> Result<Checked> {
     let limits = Limits {
         memory: 64 << 20,
+        at_once: 1,
         spill: None,
     };
     let plans = plans(project, &limits, project.sources.iter().map(|s| s.name.as_str())).await?;

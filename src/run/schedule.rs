@@ -26,6 +26,8 @@ const MOST_THREADS: usize = 4;
 pub struct Options {
     threads: usize,
     connections: usize,
+    /// At once.
+    transforms: usize,
     memory: usize,
     fail_fast: bool,
     wait: bool,
@@ -49,6 +51,7 @@ impl Options {
         Self {
             threads,
             connections,
+            transforms: (threads * most).min(connections),
             memory: 256 << 20,
             fail_fast: false,
             wait: false,
@@ -119,6 +122,7 @@ pub async fn run(
     let spill = Spill::make(&project.root)?;
     let limits = Limits {
         memory: options.memory,
+        at_once: options.transforms,
         spill: Some(spill.folder().to_owned()),
     };
     let plans = prepare::plans(&project, &limits, batches.iter().map(|b| b.source.as_str())).await?;

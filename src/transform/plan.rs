@@ -155,7 +155,10 @@ impl Engine {
         let path = prepared.path.clone();
         let physical = self.physical(prepared, batch, feed).await;
         let physical = physical.map_err(|e| running(&path, e))?;
-        let rows = execute_stream(Arc::clone(&physical), self.state().task_ctx()).map_err(|e| running(&path, e))?;
+        let rows = self
+            .task()
+            .and_then(|task| execute_stream(Arc::clone(&physical), task))
+            .map_err(|e| running(&path, e))?;
         Ok(Execution {
             rows: rows.map(move |next| next.map_err(|e| running(&path, e))).boxed(),
             effort: Effort(physical),

@@ -11,6 +11,7 @@ use datafusion::catalog::{
 };
 use datafusion::datasource::empty::EmptyTable;
 use datafusion::error::DataFusionError;
+use datafusion::execution::TaskContext;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
@@ -28,6 +29,9 @@ pub(crate) const SOURCE_TABLE: &str = "source";
 pub struct Limits {
     /// Bytes that sorts, joins and aggregates may hold before they spill.
     pub memory: usize,
+    /// How many transforms run at once: each has an equal part of the memory to itself, and a few MB at least. In a
+    /// common one, the first to merge what it spilled takes all, and the others fail.
+    pub at_once: usize,
     /// The folder they spill to; without one, running out of memory fails.
     pub spill: Option<PathBuf>,
 }
@@ -36,7 +40,12 @@ pub struct Limits {
 #[derive(Debug, Clone)]
 pub struct Engine {
     state: SessionState,
+    /// One transform's part of the memory, in bytes.
+    share: usize,
 }
+
+/// What a transform can sort in, however many run at once.
+const LEAST_SHARE: usize = 8 << 20;
 
 impl Engine {
     /// Builds the engine.
@@ -45,8 +54,9 @@ impl Engine {
             Some(folder) => DiskManagerMode::Directories(vec![folder.clone()]),
             None => DiskManagerMode::Disabled,
         };
+        let share = (limits.memory / limits.at_once.max(1)).max(LEAST_SHARE);
         let runtime = RuntimeEnvBuilder::new()
-            .with_memory_pool(Arc::new(FairSpillPool::new(limits.memory)))
+            .with_memory_pool(Arc::new(FairSpillPool::new(share)))
             .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(spill))
             .build_arc()
             .map_err(|e| Error::project("the SQL engine can't be set up").cause(e.strip_backtrace()))?;
@@ -55,9 +65,9 @@ impl Engine {
             .with_target_partitions(1)
             .with_information_schema(false);
         let options = config.options_mut();
-        // Every sort sets this aside from its first row on, and there is one per entity of each batch at once: at
-        // DataFusion's 10 MB they would leave nothing to sort in.
-        options.execution.sort_spill_reservation_bytes = (limits.memory / 64).clamp(1 << 20, 10 << 20);
+        // Every sort sets this aside from its first row on: DataFusion's 10 MB would leave a small share nothing to sort
+        // in.
+        options.execution.sort_spill_reservation_bytes = (share / 16).clamp(1 << 20, 10 << 20);
         options.sql_parser.collect_spans = true;
         options.sql_parser.enable_options_value_normalization = false;
         let state = SessionStateBuilder::new()
@@ -67,7 +77,16 @@ impl Engine {
             .build();
         let mut context = SessionContext::new_with_state(state);
         functions::register_all(&mut context)?;
-        Ok(Self { state: context.state() })
+        let state = context.state();
+        Ok(Self { state, share })
+    }
+
+    /// What a plan runs in: a share of the memory of its own, all else in common.
+    pub(super) fn task(&self) -> Result<Arc<TaskContext>, DataFusionError> {
+        let runtime = RuntimeEnvBuilder::from_runtime_env(self.state.runtime_env())
+            .with_memory_pool(Arc::new(FairSpillPool::new(self.share)))
+            .build_arc()?;
+        Ok(Arc::new(TaskContext::from(&self.state).with_runtime(runtime)))
     }
 
     /// A session in which `source` has the given columns, and nothing else exists.

@@ -120,6 +120,7 @@ fn records(schema: &SchemaRef, codes: &[Option<usize>]) -> RecordBatch {
 fn engine() -> Engine {
     Engine::new(&Limits {
         memory: 64 << 20,
+        at_once: 1,
         spill: None,
     })
     .unwrap()
@@ -379,4 +380,41 @@ async fn an_input_that_is_cut_off_is_no_end() {
 async fn json_and_code_functions_are_there() {
     let sql = "SELECT code_system('ICD-10:E11.9') AS patient_id, json_get_str('{\"a\":\"b\"}', 'a') AS code FROM source LIMIT 1";
     assert_eq!(run(sql).await.unwrap(), ["ICD-10 b 1"]);
+}
+
+/// Each has its own part of the memory: in a common one, the first to merge what it spilled takes all.
+#[tokio::test]
+async fn a_sort_that_merges_leaves_the_others_their_memory() {
+    let spill = tempfile::tempdir().unwrap();
+    let engine = Engine::new(&Limits {
+        memory: 16 << 20,
+        at_once: 2,
+        spill: Some(spill.path().to_owned()),
+    })
+    .unwrap();
+    let mut project = project("SELECT patient_id, repeat(unnest(codes)['code'], 50) AS code FROM source");
+    project.entities[0].key = vec!["code".to_owned()];
+    let source = &project.sources[0];
+    let prepared = engine.prepare(&project, source, text_only).await.unwrap().remove(0);
+    let schema = ingest::arrow_schema(source);
+    let input = records(&schema, &[Some(20); 80]);
+    let open = move || {
+        stream::iter(vec![input.clone(); 100])
+            .map(|batch| Ok(Masked::assumed(batch)))
+            .boxed()
+    };
+    let batch = Batch {
+        source: "a".into(),
+        date: "2023-05-02".parse().unwrap(),
+    };
+    let sort = || engine.execute(&prepared, &batch, Feed::own(Arc::clone(&schema), open.clone()));
+    let mut merging = sort().await.unwrap().rows;
+    let first = merging.next().await.unwrap().unwrap();
+    let spilled = std::fs::read_dir(spill.path()).unwrap().count();
+    assert!(spilled > 0, "nothing was spilled");
+    for rows in [sort().await.unwrap().rows, merging] {
+        let rows: Vec<RecordBatch> = rows.try_collect().await.unwrap();
+        let rows: usize = rows.iter().map(RecordBatch::num_rows).sum();
+        assert!(rows == 160_000 || rows + first.num_rows() == 160_000, "{rows} rows");
+    }
 }

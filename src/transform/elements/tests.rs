@@ -112,6 +112,7 @@ fn naive(node: &Node, steps: &[Step], keep: &dyn Fn(&Node) -> bool) -> u64 {
 fn engine() -> Engine {
     let limits = Limits {
         memory: 64 << 20,
+        at_once: 1,
         spill: None,
     };
     Engine::new(&limits).unwrap()
