@@ -141,10 +141,10 @@ impl Claim {
             .await
             .map_err(failed)?;
         failpoint::hit(failpoint::AFTER_COPY)?;
-        let copied = Instant::now();
 
-        counter.enter(Phase::Indexing);
         let _turn = under_way.turn(bytes).await;
+        counter.enter(Phase::Indexing);
+        let begun = Instant::now();
         for statement in leaf::finish_staging(entity, &name, &self.batch) {
             let statement = under_way.with_helpers(&statement);
             let done = transaction.batch_execute(&statement).await;
@@ -162,7 +162,7 @@ impl Claim {
         transaction.commit().await.map_err(failed)?;
         failpoint::hit(failpoint::AFTER_INDEX)?;
         counter.enter(Phase::Staged);
-        let indexed = copied.elapsed();
+        let indexed = begun.elapsed();
         Ok(Staged {
             entity: entity.name.clone(),
             name,
