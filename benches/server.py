@@ -4,6 +4,7 @@ import glob
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -65,8 +66,13 @@ class Server:
         raise SystemExit(f"the server does not start: {self.folder}/log")
 
     def __exit__(self, *_):
-        self.process.send_signal(2)
-        self.process.wait()
+        self.process.send_signal(signal.SIGINT)
+        try:
+            self.process.wait(60)
+        except subprocess.TimeoutExpired:
+            # It recovers first from a crash, such as by a full disk.
+            self.process.send_signal(signal.SIGQUIT)
+            self.process.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def sql(self, database, *statements):
