@@ -24,3 +24,8 @@ pub mod warehouse;
 pub mod workspace;
 
 pub use error::{Error, Result};
+
+/// The cores that this process may use; two where the system does not tell.
+pub(crate) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(2, usize::from)
+}

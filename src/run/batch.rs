@@ -167,7 +167,7 @@ impl Worker {
             tracing::info!(runs = ?healed, "removed what dead runs had left");
         }
         // Chunks come in order: with more under way than there are cores, a core need not wait for the oldest.
-        let parallelism = 2 * std::thread::available_parallelism().map_or(2, usize::from);
+        let parallelism = 2 * crate::cores();
         let invocation = Uuid::now_v7();
         Ok(Self {
             project,

@@ -36,9 +36,8 @@ pub struct Options {
 impl Options {
     /// Resolves the defaults for a number of batches.
     pub fn new(project: &Project, batches: usize, threads: Option<u16>, connections: Option<u16>) -> Self {
-        let cores = std::thread::available_parallelism().map_or(2, usize::from);
         let threads = threads
-            .map_or_else(|| cores.min(MOST_THREADS), usize::from)
+            .map_or_else(|| crate::cores().min(MOST_THREADS), usize::from)
             .min(batches.max(1));
         let most = project
             .sources

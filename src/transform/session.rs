@@ -56,7 +56,6 @@ impl Engine {
         };
         let share = (limits.memory / limits.at_once.max(1)).max(LEAST_SHARE);
         let runtime = RuntimeEnvBuilder::new()
-            .with_memory_pool(Arc::new(FairSpillPool::new(share)))
             .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(spill))
             .build_arc()
             .map_err(|e| Error::project("the SQL engine can't be set up").cause(e.strip_backtrace()))?;
@@ -81,7 +80,7 @@ impl Engine {
         Ok(Self { state, share })
     }
 
-    /// What a plan runs in: a share of the memory of its own, all else in common.
+    /// What a plan runs in, and none runs elsewhere: a share of the memory of its own, all else in common.
     pub(super) fn task(&self) -> Result<Arc<TaskContext>, DataFusionError> {
         let runtime = RuntimeEnvBuilder::from_runtime_env(self.state.runtime_env())
             .with_memory_pool(Arc::new(FairSpillPool::new(self.share)))

@@ -85,7 +85,7 @@ pub fn copy_into(entity: &Entity, name: &str) -> String {
 }
 
 /// The partition columns, key and indexes as the entity's table has them (else ATTACH builds them under its lock), a
-/// constraint that implies the bounds (else ATTACH reads the table), statistics.
+/// constraint that implies the bounds (else ATTACH reads the table), statistics; in this order.
 ///
 /// A column added with a constant default is kept once in the catalog and not in the rows (PostgreSQL's manual,
 /// ALTER TABLE, notes): the rows are neither sent nor stored with it, and it stays when the default goes.

@@ -30,8 +30,8 @@ mod connect;
 mod conninfo;
 mod embedded;
 mod exchange;
-mod helpers;
 mod holder;
+mod indexing;
 #[cfg(test)]
 mod load_tests;
 mod passfile;

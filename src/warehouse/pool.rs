@@ -12,7 +12,7 @@ use tokio_postgres::{Client, Config};
 use super::connect::{Dialer, PoolDialer};
 use super::database::Database;
 use super::embedded::Embedded;
-use super::helpers::Staging;
+use super::indexing::Staging;
 use crate::error::{Error, Result};
 
 /// An open database; clones share it.
@@ -51,7 +51,7 @@ impl Warehouse {
         };
         let dialer = Arc::new(dialer);
         let staging = match &database {
-            Database::Server(server) if server.is_local() => Staging::beside_the_server(),
+            Database::Server(server) if server.is_local() => Staging::beside_the_server(crate::cores()),
             _ => Staging::default(),
         };
         // The embedded database ends the session of a COPY that was broken off, which shows only when it is asked.

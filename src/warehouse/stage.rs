@@ -142,14 +142,22 @@ impl Claim {
             .map_err(failed)?;
         failpoint::hit(failpoint::AFTER_COPY)?;
 
-        let _turn = under_way.turn(bytes).await;
+        let turn = under_way.turn(bytes).await;
         counter.enter(Phase::Indexing);
         let begun = Instant::now();
-        for statement in leaf::finish_staging(entity, &name, &self.batch) {
-            let statement = under_way.with_helpers(&statement);
-            let done = transaction.batch_execute(&statement).await;
-            done.map_err(|error| refused(entity, &self.batch, &error))?;
-        }
+        let statements = leaf::finish_staging(entity, &name, &self.batch);
+        let finish = async {
+            let Some(turn) = &turn else {
+                return transaction.batch_execute(&statements.join("; ")).await;
+            };
+            for statement in &statements {
+                // Anew for each: the cores that are left change while other tables end.
+                let statement = format!("{}; {statement}", turn.set_helpers());
+                transaction.batch_execute(&statement).await?;
+            }
+            Ok(())
+        };
+        finish.await.map_err(|error| refused(entity, &self.batch, &error))?;
         if !runs::hold_running(transaction.client(), self.run_id)
             .await
             .map_err(failed)?

@@ -255,3 +255,34 @@ async fn two_new_batches_of_a_new_source_at_once() {
     }
     assert_eq!(world.texts("SELECT count(*)::text FROM patients").await, ["10"]);
 }
+
+/// So large that its indexes take turns; each statement of its own, under the helpers that are left.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_table_is_indexed_in_its_turn() {
+    let Some(world) = World::server().await else { return };
+    let ids: Vec<String> = (0..300_000).map(|id| format!("{id:020}")).collect();
+    let rows: Vec<(&str, &str)> = ids.iter().map(|id| (id.as_str(), &id[12..])).collect();
+    let claim = world.lease().claim(&day(2), &record(), false).await.unwrap();
+    let staged = world.stage(&claim, &[("patients", &rows)]).await.unwrap();
+    // Looked at before the swap, whose ATTACH would build what is missing.
+    let usable = "SELECT count(*)::text FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid WHERE c.relname = \
+                  'patients_r1' AND indisvalid AND indisready";
+    assert_eq!(world.texts(usable).await, ["2"]);
+    let counted = "SELECT reltuples::text FROM pg_class WHERE relname = 'patients_r1'";
+    assert_eq!(world.texts(counted).await, ["300000"]);
+
+    let under_way = world.warehouse.staging().begin();
+    let turn = under_way
+        .turn(staged[0].bytes())
+        .await
+        .expect("a large table beside the server");
+    let _others: Vec<_> = (0..crate::cores()).map(|_| world.warehouse.staging().begin()).collect();
+    let mut client = world.warehouse.acquire().await.unwrap();
+    let transaction = client.transaction().await.unwrap();
+    transaction.batch_execute(&turn.set_helpers()).await.unwrap();
+    let helpers = "SELECT current_setting('max_parallel_maintenance_workers')";
+    let shown: String = transaction.query_one(helpers, &[]).await.unwrap().get(0);
+    assert_eq!(shown, "0");
+    drop(transaction);
+    assert_eq!(texts(&client, helpers).await, ["2"]);
+}

@@ -3,13 +3,12 @@
 //! left. Helpers on busy cores add work (each sorts a part that is then merged) and no speed. A server elsewhere knows
 //! its own cores.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Bytes of rows whose indexes are worth waiting for a core; PostgreSQL, too, gives helpers to larger tables only
+/// Bytes of rows whose indexes are worth waiting for a core. PostgreSQL gives smaller tables no helpers
 /// (`min_parallel_table_scan_size`).
 const LARGE: u64 = 8 << 20;
 
@@ -31,12 +30,16 @@ struct Cores {
 #[derive(Debug)]
 pub(super) struct UnderWay(Staging);
 
-impl Staging {
-    pub(super) fn beside_the_server() -> Self {
-        std::thread::available_parallelism().map_or_else(|_| Self::default(), |cores| Self::on(cores.get()))
-    }
+/// A large table's turn to be indexed; over when it is dropped.
+#[derive(Debug)]
+pub(super) struct Turn {
+    under_way: Arc<AtomicUsize>,
+    cores: usize,
+    _core: OwnedSemaphorePermit,
+}
 
-    fn on(cores: usize) -> Self {
+impl Staging {
+    pub(super) fn beside_the_server(cores: usize) -> Self {
         Self {
             under_way: Arc::default(),
             cores: Some(Cores {
@@ -50,33 +53,17 @@ impl Staging {
         self.under_way.fetch_add(1, Ordering::Relaxed);
         UnderWay(self.clone())
     }
-
-    /// The cores of one table's share beyond its own session's.
-    fn helpers(&self) -> Option<usize> {
-        let tables = self.under_way.load(Ordering::Relaxed).max(1);
-        Some((self.cores.as_ref()?.count / tables).saturating_sub(1))
-    }
 }
 
 impl UnderWay {
-    /// Waits for a core to index so many bytes of rows on; it is free again when the permit is dropped.
-    pub(super) async fn turn(&self, bytes: u64) -> Option<OwnedSemaphorePermit> {
+    /// Waits for a core to index so many bytes of rows on; none where the table is small or the server elsewhere.
+    pub(super) async fn turn(&self, bytes: u64) -> Option<Turn> {
         let cores = self.0.cores.as_ref().filter(|_| bytes >= LARGE)?;
-        Arc::clone(&cores.free).acquire_owned().await.ok()
-    }
-
-    /// A statement of the table's transaction that builds an index with no more helpers than the table's share of the
-    /// cores; as it is where the server decides. It never gives more than the session has.
-    pub(super) fn with_helpers<'a>(&self, statement: &'a str) -> Cow<'a, str> {
-        let setting = "max_parallel_maintenance_workers";
-        match self.0.helpers() {
-            None => statement.into(),
-            Some(helpers) => format!(
-                "SET LOCAL {setting} TO DEFAULT; SELECT pg_catalog.set_config('{setting}', \
-                 least(pg_catalog.current_setting('{setting}')::int, {helpers})::text, true); {statement}"
-            )
-            .into(),
-        }
+        Some(Turn {
+            under_way: Arc::clone(&self.0.under_way),
+            cores: cores.count,
+            _core: Arc::clone(&cores.free).acquire_owned().await.ok()?,
+        })
     }
 }
 
@@ -86,31 +73,50 @@ impl Drop for UnderWay {
     }
 }
 
+impl Turn {
+    /// The cores of one table's share beyond its own session's.
+    fn helpers(&self) -> usize {
+        let tables = self.under_way.load(Ordering::Relaxed).max(1);
+        (self.cores / tables).saturating_sub(1)
+    }
+
+    /// The statement that holds the next index build of the table's transaction to its helpers, and never gives more
+    /// than the session has.
+    pub(super) fn set_helpers(&self) -> String {
+        let (setting, helpers) = ("max_parallel_maintenance_workers", self.helpers());
+        format!(
+            "SET LOCAL {setting} TO DEFAULT; SELECT pg_catalog.set_config('{setting}', \
+             least(pg_catalog.current_setting('{setting}')::int, {helpers})::text, true)"
+        )
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn tables_share_the_cores() {
-        let staging = Staging::on(8);
+    #[tokio::test]
+    async fn tables_share_the_cores() {
+        let staging = Staging::beside_the_server(8);
         let mut tables: Vec<UnderWay> = (0..4).map(|_| staging.begin()).collect();
+        let turn = tables[0].turn(LARGE).await.unwrap();
         assert_eq!(
-            tables[0].with_helpers("CREATE INDEX"),
+            turn.set_helpers(),
             "SET LOCAL max_parallel_maintenance_workers TO DEFAULT; \
              SELECT pg_catalog.set_config('max_parallel_maintenance_workers', \
-             least(pg_catalog.current_setting('max_parallel_maintenance_workers')::int, 1)::text, true); CREATE INDEX"
+             least(pg_catalog.current_setting('max_parallel_maintenance_workers')::int, 1)::text, true)"
         );
         tables.extend((0..8).map(|_| staging.begin()));
-        assert_eq!(staging.helpers(), Some(0));
+        assert_eq!(turn.helpers(), 0);
         tables.truncate(1);
-        assert_eq!(staging.helpers(), Some(7));
+        assert_eq!(turn.helpers(), 7);
         drop(tables);
-        assert_eq!(staging.helpers(), Some(7));
+        assert_eq!(turn.helpers(), 7);
     }
 
     #[tokio::test]
     async fn large_tables_take_turns() {
-        let staging = Staging::on(1);
+        let staging = Staging::beside_the_server(1);
         let (one, other) = (staging.begin(), staging.begin());
         let held = one.turn(LARGE).await;
         assert!(held.is_some());
@@ -123,8 +129,6 @@ mod tests {
 
     #[tokio::test]
     async fn a_server_elsewhere_decides_for_itself() {
-        let table = Staging::default().begin();
-        assert_eq!(table.with_helpers("CREATE INDEX"), "CREATE INDEX");
-        assert!(table.turn(u64::MAX).await.is_none());
+        assert!(Staging::default().begin().turn(u64::MAX).await.is_none());
     }
 }
