@@ -33,7 +33,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     connections: Option<u16>,
     /// Memory that sorts, joins and aggregates may use before they spill, such as 256MB or 2GB
-    #[arg(long, value_name = "SIZE", value_parser = size, default_value = "256MB")]
+    #[arg(long, value_name = "SIZE", value_parser = size, default_value = "192MB")]
     memory: usize,
     /// Show how long each stage of each batch worked or waited
     #[arg(long)]
@@ -61,8 +61,8 @@ pub(super) async fn execute(global: &Global, arguments: Arguments) -> Result<u8>
         _ => return Err(Error::project("no date is given").hint("add --date D, or --start D --end D")),
     };
     let batches = run::resolve(&project, &Selection { sources, start, end })?;
-    let options = Options::new(&project, batches.len(), arguments.threads, arguments.connections)
-        .memory(arguments.memory)
+    let (threads, connections) = (arguments.threads, arguments.connections);
+    let options = Options::new(&project, batches.len(), threads, connections, arguments.memory)
         .fail_fast(arguments.fail_fast)
         .wait(arguments.wait);
     report::resolved(&batches);

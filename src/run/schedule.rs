@@ -34,8 +34,14 @@ pub struct Options {
 }
 
 impl Options {
-    /// Resolves the defaults for a number of batches.
-    pub fn new(project: &Project, batches: usize, threads: Option<u16>, connections: Option<u16>) -> Self {
+    /// Resolves the defaults for a number of batches; `memory` is the bytes of all their transforms.
+    pub fn new(
+        project: &Project,
+        batches: usize,
+        threads: Option<u16>,
+        connections: Option<u16>,
+        memory: usize,
+    ) -> Self {
         let threads = threads
             .map_or_else(|| crate::cores().min(MOST_THREADS), usize::from)
             .min(batches.max(1));
@@ -51,15 +57,10 @@ impl Options {
             threads,
             connections,
             transforms: (threads * most).min(connections),
-            memory: 256 << 20,
+            memory,
             fail_fast: false,
             wait: false,
         }
-    }
-
-    #[must_use]
-    pub fn memory(self, memory: usize) -> Self {
-        Self { memory, ..self }
     }
 
     #[must_use]

@@ -21,7 +21,7 @@ use crate::mask::Masked;
 
 /// How many decoded batches may wait for one transform; with batches of about 1 MiB of input this bounds what a slow
 /// table holds back, while one that sorts or spills does not stop the others at once.
-const WAITING: usize = 32;
+const WAITING: usize = 8;
 
 type Records = BoxStream<'static, Result<Masked>>;
 

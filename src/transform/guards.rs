@@ -75,8 +75,8 @@ fn extend(plan: LogicalPlan, entity: &Entity, columns: Vec<Column>) -> Result<Lo
         let numbered = output.iter().cloned().chain([ordinal().alias(ROW_COLUMN)]);
         builder = builder.project(numbered.collect::<Vec<_>>())?;
     }
+    let mut checked = Vec::with_capacity(columns.len());
     for (at, column) in columns.into_iter().enumerate() {
-        let name = format!("_check_{at}");
         let holds = match column {
             Column::Predicate(predicate) => predicate.is_not_false(),
             Column::Unique(names) => {
@@ -91,25 +91,16 @@ fn extend(plan: LogicalPlan, entity: &Entity, columns: Vec<Column>) -> Result<Lo
                 any_null.map_or(first.clone(), |null| null.or(first))
             }
         };
-        output.push(holds.alias(name));
+        checked.push(holds.alias(format!("_check_{at}")));
     }
-    if keyed {
-        output.push(col(ROW_COLUMN));
-    }
-    builder = builder.project(output)?;
     if !order.is_empty() {
         let by = order.into_iter().chain(keyed.then_some(ROW_COLUMN));
         // As PostgreSQL's indexes have it.
         builder = builder.sort(by.map(|name| col(name).sort(true, false)))?;
     }
-    if keyed {
-        let without: Vec<Expr> = builder.schema().columns().into_iter().map(Expr::Column).collect();
-        builder = builder.project(
-            without
-                .into_iter()
-                .take_while(|e| !matches!(e, Expr::Column(c) if c.name == ROW_COLUMN)),
-        )?;
-    }
+    // After the sort, which needs not carry them.
+    output.extend(checked);
+    builder = builder.project(output)?;
     builder.build()
 }
 

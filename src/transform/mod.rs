@@ -14,6 +14,7 @@ mod ordinal;
 mod plan;
 mod record;
 mod session;
+mod sort;
 mod steady;
 
 pub use elements::{Counted, Tally};

@@ -29,6 +29,7 @@ use super::feed::Feed;
 use super::guards::{self, Guard};
 use super::narrow::{self, Narrowed};
 use super::session::Engine;
+use super::sort::KeySort;
 use super::{ast, record, steady};
 use crate::error::{Diagnostic, Error, Result};
 use crate::ingest::RECORD_COLUMN;
@@ -197,7 +198,7 @@ impl Effort {
                 .and_then(|metrics| metrics.elapsed_compute())
                 .unwrap_or(0);
             let spent = Duration::from_nanos(nanos as u64);
-            *if plan.is::<SortExec>() {
+            *if plan.is::<KeySort>() || plan.is::<SortExec>() {
                 &mut sort
             } else {
                 &mut transform

@@ -19,6 +19,7 @@ use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
 
 use super::functions;
+use super::sort::SortByKeys;
 use crate::error::{Error, Result};
 
 /// The table that a transform reads.
@@ -73,6 +74,7 @@ impl Engine {
             .with_config(config)
             .with_runtime_env(runtime)
             .with_default_features()
+            .with_physical_optimizer_rule(Arc::new(SortByKeys))
             .build();
         let mut context = SessionContext::new_with_state(state);
         functions::register_all(&mut context)?;

@@ -1,0 +1,338 @@
+//! Sorts rows by keys of bytes that compare as the columns do (arrow-row), by hundreds of thousands at once.
+//!
+//! DataFusion's own sort compares by several columns within a batch of some thousand rows, then encodes the columns and
+//! merges hundreds of such batches for each run that it spills, and the transform stands still meanwhile. Here columns
+//! are encoded once for a run, the run is sorted as a whole, and written by another thread while the next one fills; the
+//! runs are merged by DataFusion. docs/performance.md has the figures.
+
+mod order;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::arrow::row::{RowConverter, SortField};
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::internal_err;
+use datafusion::common::runtime::SpawnedTask;
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
+use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::TaskContext;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryLimit, MemoryReservation};
+use datafusion::physical_expr::{LexOrdering, PhysicalExpr};
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::execution_plan::apply_expression_roots;
+use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet, SpillMetrics};
+use datafusion::physical_plan::sorts::sort::SortExec;
+use datafusion::physical_plan::sorts::streaming_merge::{SortedSpillFile, StreamingMergeBuilder};
+use datafusion::physical_plan::spill::{SpillManager, get_record_batch_memory_size};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{
+    DisplayAs, DisplayFormatType, Distribution, ExecutionPlan, InputDistributionRequirements, PlanProperties,
+    SendableRecordBatchStream,
+};
+use futures::{StreamExt, TryStreamExt, stream};
+
+use order::Run;
+
+/// Has sorts of a whole input in one partition done by [`KeySort`]; what asks for the first rows alone stays with
+/// DataFusion.
+#[derive(Debug)]
+pub(super) struct SortByKeys;
+
+impl PhysicalOptimizerRule for SortByKeys {
+    fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
+        plan.transform_up(|node| {
+            let replaced = node.downcast_ref::<SortExec>().map(KeySort::instead_of).transpose()?;
+            Ok(match replaced.flatten() {
+                Some(sort) => Transformed::yes(Arc::new(sort) as Arc<dyn ExecutionPlan>),
+                None => Transformed::no(node),
+            })
+        })
+        .data()
+    }
+
+    fn name(&self) -> &'static str {
+        "sort_by_keys"
+    }
+
+    fn schema_check(&self) -> bool {
+        true
+    }
+}
+
+/// Sorts all rows of its only partition.
+#[derive(Debug)]
+pub(super) struct KeySort {
+    order: LexOrdering,
+    input: Arc<dyn ExecutionPlan>,
+    properties: Arc<PlanProperties>,
+    metrics: ExecutionPlanMetricsSet,
+}
+
+impl KeySort {
+    fn instead_of(sort: &SortExec) -> Result<Option<Self>> {
+        let whole = sort.fetch().is_none() && sort.input().properties().partitioning.partition_count() == 1;
+        if !whole || !RowConverter::supports_fields(&fields(sort.expr(), &sort.input().schema())?) {
+            return Ok(None);
+        }
+        Ok(Some(Self {
+            order: sort.expr().clone(),
+            input: Arc::clone(sort.input()),
+            properties: Arc::clone(sort.properties()),
+            metrics: ExecutionPlanMetricsSet::new(),
+        }))
+    }
+}
+
+fn fields(order: &LexOrdering, schema: &SchemaRef) -> Result<Vec<SortField>> {
+    let field = |by: &datafusion::physical_expr::PhysicalSortExpr| {
+        Ok(SortField::new_with_options(by.expr.data_type(schema)?, by.options))
+    };
+    order.iter().map(field).collect()
+}
+
+impl DisplayAs for KeySort {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeySort: expr=[{}]", self.order)
+    }
+}
+
+impl ExecutionPlan for KeySort {
+    fn name(&self) -> &'static str {
+        "KeySort"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn input_distribution_requirements(&self) -> InputDistributionRequirements {
+        InputDistributionRequirements::new(vec![Distribution::SinglePartition])
+    }
+
+    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
+        vec![false]
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.input]
+    }
+
+    fn apply_expressions(
+        &self,
+        f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        apply_expression_roots(self.order.iter().map(|by| &by.expr), f)
+    }
+
+    fn with_new_children(self: Arc<Self>, mut children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        let sort = SortExec::new(self.order.clone(), children.swap_remove(0));
+        Ok(match Self::instead_of(&sort)? {
+            Some(sort) => Arc::new(sort),
+            None => Arc::new(sort),
+        })
+    }
+
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.metrics.clone_inner())
+    }
+
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let input = self.input.execute(partition, Arc::clone(&context))?;
+        let schema = self.schema();
+        let sorter = Sorter::new(self, partition, &context)?;
+        let rows = stream::once(sorter.sort(input)).try_flatten();
+        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)))
+    }
+}
+
+/// A run on its way to the disk, and the bytes that it holds meanwhile.
+struct Writing {
+    task: SpawnedTask<Result<Option<SortedSpillFile>>>,
+    bytes: usize,
+}
+
+/// One sort under way.
+struct Sorter {
+    schema: SchemaRef,
+    order: LexOrdering,
+    converter: RowConverter,
+    batch_size: usize,
+    /// Bytes of a run: half of the memory, for another may be on its way to the disk.
+    run_size: usize,
+    run: Run,
+    /// Of the run that fills and the one that is being written.
+    held: MemoryReservation,
+    writing: Option<Writing>,
+    written: Vec<SortedSpillFile>,
+    /// Rows in a batch of the written run that has the fewest in each.
+    fewest_rows: usize,
+    /// Where there is a disk to spill to.
+    spills: Option<SpillManager>,
+    context: Arc<TaskContext>,
+    metrics: BaselineMetrics,
+}
+
+impl Sorter {
+    fn new(sort: &KeySort, partition: usize, context: &Arc<TaskContext>) -> Result<Self> {
+        let schema = sort.schema();
+        let runtime = context.runtime_env();
+        let spill = SpillMetrics::new(&sort.metrics, partition);
+        let spills = SpillManager::new(Arc::clone(&runtime), spill, Arc::clone(&schema));
+        Ok(Self {
+            converter: RowConverter::new(fields(&sort.order, &sort.input.schema())?)?,
+            order: sort.order.clone(),
+            batch_size: context.session_config().batch_size(),
+            run_size: match runtime.memory_pool.memory_limit() {
+                MemoryLimit::Finite(bytes) => bytes / 2,
+                MemoryLimit::Infinite | MemoryLimit::Unknown => usize::MAX,
+            },
+            run: Run::default(),
+            held: MemoryConsumer::new("KeySort")
+                .with_can_spill(true)
+                .register(&runtime.memory_pool),
+            writing: None,
+            written: Vec::new(),
+            fewest_rows: usize::MAX,
+            spills: runtime.disk_manager.tmp_files_enabled().then_some(spills),
+            context: Arc::clone(context),
+            metrics: BaselineMetrics::new(&sort.metrics, partition),
+            schema,
+        })
+    }
+
+    async fn sort(mut self, mut input: SendableRecordBatchStream) -> Result<SendableRecordBatchStream> {
+        while let Some(batch) = input.next().await {
+            let batch = batch?;
+            if batch.num_rows() > 0 {
+                self.take(batch).await?;
+            }
+        }
+        // The memory of what came before is needed to merge.
+        drop(input);
+        self.end().await
+    }
+
+    async fn take(&mut self, batch: RecordBatch) -> Result<()> {
+        let keys = {
+            let _timer = self.metrics.elapsed_compute().timer();
+            let columns = self
+                .order
+                .iter()
+                .map(|by| by.expr.evaluate(&batch)?.into_array(batch.num_rows()));
+            self.converter.convert_columns(&columns.collect::<Result<Vec<_>>>()?)?
+        };
+        let bytes = get_record_batch_memory_size(&batch) + keys.size() + batch.num_rows() * order::PER_ROW;
+        let of_others = self.writing.as_ref().map_or(0, |writing| writing.bytes);
+        if (self.held.size() - of_others).saturating_add(bytes) > self.run_size {
+            self.write().await?;
+        }
+        while let Err(error) = self.held.try_grow(bytes) {
+            // Another operator holds more than its part.
+            if self.writing.is_some() {
+                self.wait().await?;
+            } else if !self.write().await? {
+                return Err(error);
+            }
+        }
+        self.run.push(batch, keys);
+        Ok(())
+    }
+
+    /// Rows of a batch of a sorted run: one of each run is in memory at least when they are merged.
+    fn batch_rows(&self, run: &Run) -> usize {
+        run.rows_of(self.run_size / 256).min(self.batch_size)
+    }
+
+    /// Has the run written by another thread; false where there is nothing to write or no disk.
+    async fn write(&mut self) -> Result<bool> {
+        let Some(spills) = self.spills.clone().filter(|_| !self.run.is_empty()) else {
+            return Ok(false);
+        };
+        self.wait().await?;
+        let run = std::mem::take(&mut self.run);
+        let (schema, elapsed) = (Arc::clone(&self.schema), self.metrics.elapsed_compute().clone());
+        let rows = self.batch_rows(&run);
+        self.fewest_rows = self.fewest_rows.min(rows);
+        let task = SpawnedTask::spawn_blocking(move || {
+            let _timer = elapsed.timer();
+            let mut file = spills.create_in_progress_file("KeySort")?;
+            let mut largest = 0;
+            for batch in run.sorted(schema, rows) {
+                largest = largest.max(file.append_batch(&batch?)?);
+            }
+            let written = file.finish()?;
+            Ok(written.map(|file| SortedSpillFile {
+                file,
+                max_record_batch_memory: largest,
+            }))
+        });
+        let bytes = self.held.size();
+        self.writing = Some(Writing { task, bytes });
+        Ok(true)
+    }
+
+    /// Until the run that is being written has been.
+    async fn wait(&mut self) -> Result<()> {
+        if let Some(Writing { task, bytes }) = self.writing.take() {
+            self.written.extend(ended(task).await??);
+            self.held.shrink(bytes);
+        }
+        Ok(())
+    }
+
+    async fn end(mut self) -> Result<SendableRecordBatchStream> {
+        if self.written.is_empty() && self.writing.is_none() {
+            return self.in_memory().await;
+        }
+        // The rest, too: held in memory, it would leave the merge less than the runs had.
+        self.write().await?;
+        self.wait().await?;
+        let Some(spills) = self.spills else {
+            return internal_err!("rows were spilled without a disk");
+        };
+        let pool = &self.context.runtime_env().memory_pool;
+        StreamingMergeBuilder::new()
+            .with_sorted_spill_files(self.written)
+            .with_spill_manager(spills)
+            .with_schema(self.schema)
+            .with_expressions(&self.order)
+            .with_metrics(self.metrics)
+            // A merge holds what it puts into a batch; more rows than the runs' own might be too wide for the memory.
+            .with_batch_size(self.fewest_rows)
+            .with_reservation(MemoryConsumer::new("KeySort's merge").register(pool))
+            .build()
+    }
+
+    /// All rows in order, where none had to be spilled.
+    async fn in_memory(self) -> Result<SendableRecordBatchStream> {
+        let rows = self.batch_rows(&self.run);
+        let (run, held, schema) = (self.run, self.held, Arc::clone(&self.schema));
+        let elapsed = self.metrics.elapsed_compute().clone();
+        let sorting = elapsed.clone();
+        let mut sorted = ended(SpawnedTask::spawn_blocking(move || {
+            let _timer = sorting.timer();
+            run.sorted(schema, rows)
+        }))
+        .await?;
+        let batches = std::iter::from_fn(move || {
+            let (_held, _timer) = (&held, elapsed.timer());
+            sorted.next()
+        });
+        Ok(Box::pin(RecordBatchStreamAdapter::new(
+            self.schema,
+            stream::iter(batches),
+        )))
+    }
+}
+
+/// What another thread's work came to; a panic there is one here.
+async fn ended<T: Send + 'static>(task: SpawnedTask<T>) -> Result<T> {
+    task.join_unwind()
+        .await
+        .map_err(|error| DataFusionError::External(Box::new(error)))
+}
