@@ -98,7 +98,7 @@ fn extend(plan: LogicalPlan, entity: &Entity, columns: Vec<Column>) -> Result<Lo
         // As PostgreSQL's indexes have it.
         builder = builder.sort(by.map(|name| col(name).sort(true, false)))?;
     }
-    // After the sort, which needs not carry them.
+    // After the sort, which need not carry them.
     output.extend(checked);
     builder = builder.project(output)?;
     builder.build()

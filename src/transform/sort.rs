@@ -22,7 +22,7 @@ use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, Tr
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::TaskContext;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryLimit, MemoryReservation};
-use datafusion::physical_expr::{LexOrdering, PhysicalExpr};
+use datafusion::physical_expr::{LexOrdering, PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::execution_plan::apply_expression_roots;
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet, SpillMetrics};
@@ -89,9 +89,7 @@ impl KeySort {
 }
 
 fn fields(order: &LexOrdering, schema: &SchemaRef) -> Result<Vec<SortField>> {
-    let field = |by: &datafusion::physical_expr::PhysicalSortExpr| {
-        Ok(SortField::new_with_options(by.expr.data_type(schema)?, by.options))
-    };
+    let field = |by: &PhysicalSortExpr| Ok(SortField::new_with_options(by.expr.data_type(schema)?, by.options));
     order.iter().map(field).collect()
 }
 
@@ -226,7 +224,8 @@ impl Sorter {
                 .map(|by| by.expr.evaluate(&batch)?.into_array(batch.num_rows()));
             self.converter.convert_columns(&columns.collect::<Result<Vec<_>>>()?)?
         };
-        let bytes = get_record_batch_memory_size(&batch) + keys.size() + batch.num_rows() * order::PER_ROW;
+        let of_batch = get_record_batch_memory_size(&batch);
+        let bytes = of_batch + keys.size() + batch.num_rows() * order::PER_ROW;
         let of_others = self.writing.as_ref().map_or(0, |writing| writing.bytes);
         if (self.held.size() - of_others).saturating_add(bytes) > self.run_size {
             self.write().await?;
@@ -239,7 +238,7 @@ impl Sorter {
                 return Err(error);
             }
         }
-        self.run.push(batch, keys);
+        self.run.push(batch, of_batch, keys);
         Ok(())
     }
 

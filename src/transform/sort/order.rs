@@ -23,10 +23,10 @@ pub(super) struct Run {
 }
 
 impl Run {
-    /// `keys` of one converter in all calls.
-    pub(super) fn push(&mut self, batch: RecordBatch, keys: Rows) {
+    /// A batch, its `bytes` in memory, and its keys, of one converter in all calls.
+    pub(super) fn push(&mut self, batch: RecordBatch, bytes: usize, keys: Rows) {
         self.rows += batch.num_rows();
-        self.bytes += datafusion::physical_plan::spill::get_record_batch_memory_size(&batch);
+        self.bytes += bytes;
         self.batches.push(batch);
         self.keys.push(keys);
     }

@@ -230,7 +230,8 @@ fn batches_may_differ_in_what_can_be_null() {
     let mut run = Run::default();
     for batch in input {
         let keys = converter.convert_columns(&[Arc::clone(batch.column(3))]).unwrap();
-        run.push(batch, keys);
+        let bytes = batch.get_array_memory_size();
+        run.push(batch, bytes, keys);
     }
     let sorted: Vec<RecordBatch> = run.sorted(schema(), 100).collect::<Result<_>>().unwrap();
     assert!(sorted[0].column(2).null_count() > 0);
