@@ -129,7 +129,7 @@ impl World {
             });
             let prepared = engine.prepare(&self.project, &self.lines, warehouse::accepts);
             let prepared = prepared.await.expect("transforms that fit");
-            let transform = prepared.into_iter().find(|one| one.entity == entity);
+            let transform = prepared.into_iter().find(|one| one.outline.entity == entity);
             let transform = transform.expect("a transform of the entity");
             let execution = engine.execute(&transform, &batch, feed).await.expect("a plan");
             Rows {

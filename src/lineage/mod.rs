@@ -28,7 +28,7 @@ use std::collections::BTreeSet;
 
 use crate::error::{Error, Result};
 use crate::project::{Project, Source};
-use crate::transform::{Engine, Limits, Prepared, SOURCE_TABLE};
+use crate::transform::{Engine, Limits, Outline, Prepared, SOURCE_TABLE};
 use fields::Fields;
 use plan::Tables;
 use shape::{Atom, Deps, Relation};
@@ -51,8 +51,8 @@ pub async fn of_project(engine: &Engine, project: &Project) -> Result<ProjectLin
     let mut problems = Vec::new();
     for source in &project.sources {
         // Whether a type fits its column is the project check's matter; here any does.
-        match engine.prepare(project, source, |_, _| Ok(())).await {
-            Ok(prepared) => of_source(project, source, &prepared, &mut lineage)?,
+        match engine.outline(project, source).await {
+            Ok(transforms) => of_source(project, source, &transforms, &mut lineage)?,
             Err(found) => problems.extend(found),
         }
     }
@@ -70,7 +70,7 @@ pub async fn of_project(engine: &Engine, project: &Project) -> Result<ProjectLin
 ///
 /// # Errors
 /// The plan can't be read.
-pub fn used(source: &Source, transform: &Prepared) -> Result<BTreeSet<String>> {
+pub fn used(source: &Source, transform: &Outline) -> Result<BTreeSet<String>> {
     let (_, table) = Fields::of(source);
     let tables = Tables::from([(SOURCE_TABLE.to_owned(), table)]);
     let relation = analyzed(transform, &tables)?;
@@ -82,13 +82,13 @@ pub fn used(source: &Source, transform: &Prepared) -> Result<BTreeSet<String>> {
     Ok(paths.collect())
 }
 
-fn analyzed(transform: &Prepared, tables: &Tables) -> Result<Relation> {
-    plan::analyze(transform.transform(), tables).map_err(|e| {
+fn analyzed(transform: &Outline, tables: &Tables) -> Result<Relation> {
+    plan::analyze(&transform.plan, tables).map_err(|e| {
         Error::project(format!("{}: its lineage can't be told", transform.path.display())).cause(e.strip_backtrace())
     })
 }
 
-fn of_source(project: &Project, source: &Source, prepared: &[Prepared], lineage: &mut ProjectLineage) -> Result<()> {
+fn of_source(project: &Project, source: &Source, transforms: &[Outline], lineage: &mut ProjectLineage) -> Result<()> {
     let (fields, table) = Fields::of(source);
     let tables = Tables::from([(SOURCE_TABLE.to_owned(), table)]);
     for (path, privacy) in fields.leaves() {
@@ -100,7 +100,7 @@ fn of_source(project: &Project, source: &Source, prepared: &[Prepared], lineage:
             reason: privacy.reason.clone(),
         });
     }
-    for transform in prepared {
+    for transform in transforms {
         let entity = project.entity(&transform.entity)?;
         let relation = analyzed(transform, &tables)?;
         let mut push = |column: &str, deps: &Deps, batch_date: Option<Dependence>| {

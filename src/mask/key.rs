@@ -5,8 +5,7 @@ use std::fmt;
 use base64::Engine as _;
 use base64::alphabet::{STANDARD, URL_SAFE};
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use hmac::{Hmac, Mac};
-use sha2::Sha256;
+use ring::hmac::{Context, HMAC_SHA256, Key};
 
 use super::kinds::hash;
 
@@ -47,7 +46,7 @@ impl MaskKey {
     pub fn key_id(&self) -> String {
         let mut mac = self.mac();
         mac.update(b"key id");
-        hash::hex(&mac.finalize().into_bytes()[..8])
+        hash::hex(&mac.sign().as_ref()[..8])
     }
 
     /// The mask `hash` of a single value: 32 hex digits. For names that may not be shown, and for finding the rows of
@@ -76,8 +75,8 @@ impl MaskKey {
         Keyed(mac)
     }
 
-    fn mac(&self) -> Hmac<Sha256> {
-        Hmac::new_from_slice(self.0.as_slice()).expect("HMAC takes keys of any length")
+    fn mac(&self) -> Context {
+        Context::with_key(&Key::new(HMAC_SHA256, self.0.as_slice()))
     }
 }
 
@@ -127,15 +126,14 @@ pub(super) type Token = [u8; 16];
 
 /// HMAC-SHA-256 with key, use and domain already taken in.
 #[derive(Clone)]
-pub(super) struct Keyed(Hmac<Sha256>);
+pub(super) struct Keyed(Context);
 
 impl Keyed {
     pub(super) fn token(&self, value: &[u8]) -> Token {
         let mut mac = self.0.clone();
         mac.update(value);
-        let digest = mac.finalize().into_bytes();
         let mut token = Token::default();
-        token.copy_from_slice(&digest[..16]);
+        token.copy_from_slice(&mac.sign().as_ref()[..16]);
         token
     }
 }

@@ -154,14 +154,13 @@ pub(super) struct Worker {
 impl Worker {
     pub(super) async fn new(
         project: Project,
-        warehouse: Warehouse,
+        lease: Lease,
         plans: Plans,
         masks: AllMasks,
         wait: bool,
         observer: Arc<dyn Observer>,
         stop: CancellationToken,
     ) -> Result<Self> {
-        let lease = Lease::new(warehouse.clone());
         let healed = orphans::heal(&lease).await?;
         if !healed.is_empty() {
             tracing::info!(runs = ?healed, "removed what dead runs had left");
@@ -171,7 +170,7 @@ impl Worker {
         let invocation = Uuid::now_v7();
         Ok(Self {
             project,
-            warehouse,
+            warehouse: lease.warehouse().clone(),
             plans,
             masks,
             lease,
@@ -369,7 +368,7 @@ impl Worker {
             read: Arc::clone(stats),
             entities: plans
                 .iter()
-                .map(|p| p.entity.clone())
+                .map(|p| p.outline.entity.clone())
                 .zip(counters.iter().cloned())
                 .collect(),
         });

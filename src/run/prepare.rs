@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use tokio::sync::OnceCell;
 
-use super::publish::publish;
+use super::publish::Planned;
 use crate::error::{Error, Result};
 use crate::lineage;
 use crate::project::{Project, Source};
@@ -39,7 +39,7 @@ impl Plans {
         let narrow = plans.narrow.get_or_init(|| async {
             let mut narrow = Vec::with_capacity(plans.full.len());
             for full in &plans.full {
-                narrow.push(match lineage::used(source, full) {
+                narrow.push(match lineage::used(source, &full.outline) {
                     Ok(used) => self.engine.narrow(project, source, full, &used).await,
                     Err(_) => full.clone(),
                 });
@@ -90,11 +90,12 @@ pub(super) async fn plans<'a>(
 /// # Errors
 /// Pending migrations on a server, and any difference between the contracts and the tables.
 pub(super) async fn database(warehouse: &Warehouse, project: &Project) -> Result<()> {
+    let lineage = Planned::start(project);
     if warehouse.is_embedded() {
         migrate::apply(warehouse, &project.root).await?;
         contract::check(warehouse, project).await?;
         views::apply(warehouse, project).await?;
-        publish(warehouse, project).await?;
+        lineage.publish(warehouse, project).await?;
         return checks::plan(&*warehouse.acquire().await?, &project.entities, &project.checks).await;
     }
     let pending = migrate::pending(warehouse, &project.root).await?;
@@ -107,7 +108,7 @@ pub(super) async fn database(warehouse: &Warehouse, project: &Project) -> Result
         .hint("run `pipeline migrate`, then `pipeline views`"));
     }
     contract::check(warehouse, project).await?;
-    publish(warehouse, project).await?;
+    lineage.publish(warehouse, project).await?;
     if project.checks.is_empty() {
         return Ok(());
     }

@@ -1,6 +1,10 @@
 //! What those who read are told and allowed, brought to what the project says after anything that may have changed it:
 //! the comments on tables and columns, and the readers' rights where `pipeline roles` has run.
 
+use tokio_postgres::Client;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::schedule::internal;
 use crate::error::{Error, Result};
 use crate::lineage::{self, ProjectLineage};
 use crate::project::{Project, ViewKind};
@@ -13,15 +17,51 @@ use crate::warehouse::{Warehouse, comments, views};
 /// Readers would see, or go on seeing, what the project hides. Without readers nothing but the database is a reason to
 /// fail: where the lineage can't be told there are no comments.
 pub async fn publish(warehouse: &Warehouse, project: &Project) -> Result<()> {
-    let connection = warehouse.acquire().await?;
-    let has_readers = !warehouse.is_embedded() && roles::is_used(&connection).await?;
-    let Some(lineage) = lineage_of(project, has_readers).await? else {
-        return Ok(());
-    };
-    if has_readers {
-        roles::apply(&connection, &access(&lineage, project)).await?;
+    Planned::start(project).publish(warehouse, project).await
+}
+
+/// A project's lineage, on its way on another thread.
+pub(super) struct Planned(AbortOnDropHandle<Result<ProjectLineage>>);
+
+impl Planned {
+    pub(super) fn start(project: &Project) -> Self {
+        let project = project.clone();
+        Self(AbortOnDropHandle::new(tokio::spawn(async move {
+            lineage::of_project(&lineage::engine()?, &project).await
+        })))
     }
-    let comments: Vec<comments::Comment> = lineage::comments(&lineage, project)
+
+    /// As [`publish`].
+    pub(super) async fn publish(self, warehouse: &Warehouse, project: &Project) -> Result<()> {
+        let connection = warehouse.acquire().await?;
+        let has_readers = !warehouse.is_embedded() && roles::is_used(&connection).await?;
+        match self.lineage(project, has_readers).await? {
+            Some(lineage) => write(&connection, project, &lineage, has_readers).await,
+            None => Ok(()),
+        }
+    }
+
+    /// `None`, with a warning, where it can't be told and nothing hangs on it.
+    async fn lineage(self, project: &Project, has_readers: bool) -> Result<Option<ProjectLineage>> {
+        match self.0.await.unwrap_or_else(|_| Err(internal())) {
+            Ok(lineage) => Ok(Some(lineage)),
+            Err(error) if has_readers && lineage::hides_batch_date(project) => Err(Error {
+                message: format!("what readers may see can't be told: {}", error.message),
+                ..error
+            }),
+            Err(error) => {
+                tracing::warn!(%error, "comments and readers' rights are as they were; `pipeline check` says more");
+                Ok(None)
+            }
+        }
+    }
+}
+
+async fn write(client: &Client, project: &Project, lineage: &ProjectLineage, has_readers: bool) -> Result<()> {
+    if has_readers {
+        roles::apply(client, &access(lineage, project)).await?;
+    }
+    let comments: Vec<comments::Comment> = lineage::comments(lineage, project)
         .into_iter()
         .map(|one| comments::Comment {
             table: one.table,
@@ -31,7 +71,7 @@ pub async fn publish(warehouse: &Warehouse, project: &Project) -> Result<()> {
             lineage: one.lineage,
         })
         .collect();
-    comments::apply(&connection, &comments).await.map(drop)
+    comments::apply(client, &comments).await.map(drop)
 }
 
 /// The grants alone, before views change: one that is about to show what is hidden is taken back first.
@@ -43,24 +83,9 @@ pub async fn restrict(warehouse: &Warehouse, project: &Project) -> Result<()> {
     if warehouse.is_embedded() || !roles::is_used(&connection).await? {
         return Ok(());
     }
-    match lineage_of(project, true).await? {
+    match Planned::start(project).lineage(project, true).await? {
         Some(lineage) => roles::apply(&connection, &access(&lineage, project)).await,
         None => Ok(()),
-    }
-}
-
-/// `None`, with a warning, where it can't be told and nothing hangs on it.
-async fn lineage_of(project: &Project, has_readers: bool) -> Result<Option<ProjectLineage>> {
-    match lineage::of_project(&lineage::engine()?, project).await {
-        Ok(lineage) => Ok(Some(lineage)),
-        Err(error) if has_readers && lineage::hides_batch_date(project) => Err(Error {
-            message: format!("what readers may see can't be told: {}", error.message),
-            ..error
-        }),
-        Err(error) => {
-            tracing::warn!(%error, "comments and readers' rights are as they were; `pipeline check` says more");
-            Ok(None)
-        }
     }
 }
 

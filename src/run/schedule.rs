@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use futures::{FutureExt, StreamExt, stream};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::batch::{BatchOutcome, Status, Worker};
 use super::masking::AllMasks;
@@ -15,7 +16,7 @@ use super::{prepare, stop};
 use crate::error::{Error, Kind, Result};
 use crate::project::{Batch, Project};
 use crate::transform::Limits;
-use crate::warehouse::{Database, Warehouse, views};
+use crate::warehouse::{Database, Lease, Warehouse, views};
 use crate::workspace::Spill;
 
 /// The default ceiling of batches at once: beyond it PostgreSQL, not this program, sets the pace.
@@ -125,21 +126,26 @@ pub async fn run(
         at_once: options.transforms,
         spill: Some(spill.folder().to_owned()),
     };
-    let plans = prepare::plans(&project, &limits, batches.iter().map(|b| b.source.as_str())).await?;
+    // One connection is the lease's.
+    let connections = options.connections.saturating_sub(1).max(1);
     let embedded = !matches!(database, Database::Server(_));
+    let opening = Opening::start(database, connections);
+    let plans = prepare::plans(&project, &limits, batches.iter().map(|b| b.source.as_str())).await?;
     let masks = AllMasks::plan(
         &project,
         batches.iter().map(|b| b.source.as_str()),
         embedded,
         &*observer,
     )?;
-    // One connection is the lease's.
-    let warehouse = Warehouse::open(database, options.connections.saturating_sub(1).max(1)).await?;
+    let warehouse = opening.end().await?;
+    let lease = Lease::new(warehouse.clone());
+    // One is open, and looks at the database meanwhile.
+    lease.open_ahead(options.transforms.min(connections).saturating_sub(1));
     prepare::database(&warehouse, &project).await?;
     let stop = stop::on_signals();
     let worker = Worker::new(
         project,
-        warehouse,
+        lease,
         plans,
         masks,
         options.wait,
@@ -179,6 +185,32 @@ pub async fn run(
         elapsed: begun.elapsed(),
         signal,
     })
+}
+
+/// A server's first session, opened while the transforms are planned. The embedded database waits for them: it may have
+/// to be made, and nothing is where they do not fit.
+enum Opening {
+    UnderWay(AbortOnDropHandle<Result<Warehouse>>),
+    Later(Database, usize),
+}
+
+impl Opening {
+    fn start(database: Database, connections: usize) -> Self {
+        match database {
+            Database::Server(_) => {
+                let open = Warehouse::open(database, connections);
+                Self::UnderWay(AbortOnDropHandle::new(tokio::spawn(open)))
+            }
+            embedded => Self::Later(embedded, connections),
+        }
+    }
+
+    async fn end(self) -> Result<Warehouse> {
+        match self {
+            Self::UnderWay(opening) => opening.await.unwrap_or_else(|_| Err(internal())),
+            Self::Later(database, connections) => Warehouse::open(database, connections).await,
+        }
+    }
 }
 
 /// Runs one batch as a task of its own, so that batches use all cores.

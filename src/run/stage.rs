@@ -144,10 +144,10 @@ impl Stage<'_> {
         let (worker, claim) = (Arc::clone(self.worker), Arc::clone(self.claim));
         let (plan, batch, listing) = (self.plans[index].clone(), self.batch.clone(), self.listing.clone());
         let counter = Arc::clone(&self.counters[index]);
-        let children = self.children(&plan.entity);
+        let children = self.children(&plan.outline.entity);
         async move {
             let Execution { rows, effort } = worker.plans.engine.execute(&plan, &batch, feed).await?;
-            let entity = worker.project.entity(&plan.entity)?;
+            let entity = worker.project.entity(&plan.outline.entity)?;
             let place = |record: u64| listing.place(record);
             let screen = Mutex::new(Screen::new(entity, &plan.guards, children, deny));
             let checking = Spent::default();
@@ -213,7 +213,7 @@ impl Stage<'_> {
             let again = self.entity(index, connection, self.own_feed(), deny).await?;
             passed.insert(at, again.ok_or_else(internal)?);
             if !self.denied_by_checks(&mut passed, at).await?.is_empty() {
-                let name = &self.plans[index].entity;
+                let name = &self.plans[index].outline.entity;
                 return Err(Error::batch(format!(
                     "rows of {name} that belong to no row can't be told apart"
                 )));

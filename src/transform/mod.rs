@@ -20,7 +20,7 @@ mod steady;
 pub use elements::{Counted, Tally};
 pub use feed::{Broadcast, Feed, broadcast};
 pub use guards::Guard;
-pub use plan::{Accepts, Effort, Execution, Prepared};
+pub use plan::{Accepts, Effort, Execution, Outline, Prepared};
 pub(crate) use session::SOURCE_TABLE;
 pub use session::{Engine, Limits};
 

@@ -39,20 +39,26 @@ use crate::project::{Batch, Column, Entity, PgType, Project, Source, Transform, 
 /// Tells whether a column of this Arrow type can be stored in this PostgreSQL type without loss; why not, otherwise.
 pub type Accepts = fn(&DataType, &PgType) -> std::result::Result<(), String>;
 
-/// A transform that was planned and fits its entity.
+/// A transform that can be read: its names are known and its output's columns are the entity's.
 #[derive(Debug, Clone)]
-pub struct Prepared {
+pub struct Outline {
     pub entity: String,
     /// The SQL file, relative to the project.
     pub path: PathBuf,
+    /// Not optimized: the entity's columns in the contract's order, then `_record`.
+    pub(crate) plan: LogicalPlan,
+}
+
+/// A transform that was planned and fits its entity.
+#[derive(Debug, Clone)]
+pub struct Prepared {
+    pub outline: Outline,
     /// How often it scans `source`; more than once wants a feed of its own.
     pub scans: usize,
     /// The checks that the rows carry the result of, in the order of their columns.
     pub guards: Vec<Guard>,
     /// The elements of the records that its rows are as many as.
     pub conserves: Option<Elements>,
-    /// Without guards and their order.
-    transform: LogicalPlan,
     /// The entity's columns in the contract's order, then `_record`, then a Boolean per guard; sorted by the key;
     /// `$date` and `$source` still open.
     plan: LogicalPlan,
@@ -68,26 +74,10 @@ impl Engine {
         source: &Source,
         accepts: Accepts,
     ) -> std::result::Result<Vec<Prepared>, Vec<Diagnostic>> {
-        let full = mask::visible_schema(source).map_err(|error| match error.diagnostics {
-            found if found.is_empty() => vec![plain(error.message)],
-            found => found,
-        })?;
-        let visible = without_record(&full);
-        let session = self.session(visible).map_err(|e| vec![plain(e.to_string())])?;
+        let (full, session) = self.visible(source)?;
         let (mut prepared, mut problems) = (Vec::new(), Vec::new());
-        for transform in &source.transforms {
-            let Ok(entity) = project.entity(&transform.entity) else {
-                continue;
-            };
-            let planner = Planner {
-                session: &session,
-                full: &full,
-                source,
-                transform,
-                entity,
-                accepts,
-            };
-            let declared = source.conserves.iter().find(|one| one.entity == entity.name);
+        for planner in planners(&session, &full, project, source, accepts) {
+            let declared = source.conserves.iter().find(|one| one.entity == planner.entity.name);
             let conserves = declared.map(|one| Elements::plan(&session, &full, one, &sample(source)));
             match planner.plan().await {
                 Ok(one) => prepared.push(Prepared {
@@ -102,6 +92,40 @@ impl Engine {
         } else {
             Err(problems)
         }
+    }
+
+    /// Plans the transforms of a source as far as telling where their columns come from needs. Types may be any; every
+    /// problem at once.
+    pub async fn outline(
+        &self,
+        project: &Project,
+        source: &Source,
+    ) -> std::result::Result<Vec<Outline>, Vec<Diagnostic>> {
+        let (full, session) = self.visible(source)?;
+        let (mut outlines, mut problems) = (Vec::new(), Vec::new());
+        for planner in planners(&session, &full, project, source, |_, _| Ok(())) {
+            match planner.outline().await {
+                Ok((outline, _)) => outlines.push(outline),
+                Err(found) => problems.extend(found),
+            }
+        }
+        if problems.is_empty() {
+            Ok(outlines)
+        } else {
+            Err(problems)
+        }
+    }
+
+    /// What a transform of the source sees, `_record` included, and the session in which nothing else exists.
+    fn visible(&self, source: &Source) -> std::result::Result<(SchemaRef, SessionState), Vec<Diagnostic>> {
+        let full = mask::visible_schema(source).map_err(|error| match error.diagnostics {
+            found if found.is_empty() => vec![plain(error.message)],
+            found => found,
+        })?;
+        let session = self.session(without_record(&full));
+        session
+            .map(|session| (full, session))
+            .map_err(|e| vec![plain(e.to_string())])
     }
 
     /// Plans a transform again over those fields of `source` alone that it uses, by their paths, such as
@@ -133,8 +157,8 @@ impl Engine {
             session: &session,
             full: input,
             source,
-            transform: source.transforms.iter().find(|t| t.entity == prepared.entity)?,
-            entity: project.entity(&prepared.entity).ok()?,
+            transform: source.transforms.iter().find(|t| t.entity == prepared.outline.entity)?,
+            entity: project.entity(&prepared.outline.entity).ok()?,
             // The types were accepted before.
             accepts: |_, _| Ok(()),
         };
@@ -153,7 +177,7 @@ impl Engine {
     /// a Boolean column per guard; rows sorted by the entity's key, and of those with the same key the input's first
     /// comes first; without a key, sorted by its widest index.
     pub async fn execute(&self, prepared: &Prepared, batch: &Batch, feed: Arc<Feed>) -> Result<Execution> {
-        let path = prepared.path.clone();
+        let path = prepared.outline.path.clone();
         let physical = self.physical(prepared, batch, feed).await;
         let physical = physical.map_err(|e| running(&path, e))?;
         let rows = self
@@ -219,8 +243,60 @@ struct Planner<'a> {
     accepts: Accepts,
 }
 
+/// One for each transform of the source whose entity is declared.
+fn planners<'a>(
+    session: &'a SessionState,
+    full: &'a SchemaRef,
+    project: &'a Project,
+    source: &'a Source,
+    accepts: Accepts,
+) -> impl Iterator<Item = Planner<'a>> {
+    source.transforms.iter().filter_map(move |transform| {
+        Some(Planner {
+            session,
+            full,
+            source,
+            transform,
+            entity: project.entity(&transform.entity).ok()?,
+            accepts,
+        })
+    })
+}
+
 impl Planner<'_> {
     async fn plan(&self) -> std::result::Result<Prepared, Vec<Diagnostic>> {
+        let (outline, sideways) = self.outline().await?;
+        let sample = sample(self.source);
+        let fail = |e: DataFusionError| vec![planning(self.transform, &e, sideways)];
+        let checks = self.source.checks_of(self.entity);
+        let guarded = guards::add(self.session, outline.plan.clone(), self.entity, checks);
+        // Some forms are refused by the optimizer or the physical planner alone.
+        let planned = match &guarded {
+            Ok((plan, _)) => self.physically(plan, &sample).await,
+            Err(_) => self.physically(&outline.plan, &sample).await,
+        };
+        let (plan, guards) = match (guarded, &planned) {
+            (Ok(guarded), Ok(_)) => guarded,
+            (Err(problems), Ok(_)) => return Err(problems),
+            // Whether it is the transform's fault or that of a check's predicate.
+            (_, Err(error)) => {
+                self.physically(&outline.plan, &sample).await.map_err(fail)?;
+                return Err(vec![failure::check(None, &self.entity.name, error)]);
+            }
+        };
+        let scans = planned.and_then(|optimized| count_scans(&optimized)).map_err(fail)?;
+        Ok(Prepared {
+            outline,
+            scans,
+            guards,
+            conserves: None,
+            plan,
+            input: Arc::clone(self.full),
+        })
+    }
+
+    /// The transform's plan, its output checked against the contract; and whether its FROM unnests sideways.
+    async fn outline(&self) -> std::result::Result<(Outline, bool), Vec<Diagnostic>> {
         let dialect = self.session.config_options().sql_parser.dialect;
         let statement = self
             .session
@@ -245,47 +321,28 @@ impl Planner<'_> {
         let (plan, record) = record::thread(plan, self.full).map_err(fail)?;
 
         // A sample batch settles the parameters' types; analysis finds what planning let pass.
-        let sample = sample(self.source);
-        let bound = bind_parameters(plan.clone(), &sample).map_err(fail)?;
-        let analyzed = self.session.optimize(&bound).map_err(fail)?;
-        self.check(&query, analyzed.schema().as_arrow())?;
-
-        // Some forms are refused by the physical planner alone.
-        self.session
-            .query_planner()
-            .create_physical_plan(&analyzed, self.session)
-            .await
-            .map_err(fail)?;
-        let scans = count_scans(&analyzed).map_err(fail)?;
-        let transform = self.shape(plan, record).map_err(fail)?;
-        let checks = self.source.checks_of(self.entity);
-        let (plan, guards) = guards::add(self.session, transform.clone(), self.entity, checks)?;
-        if !guards.is_empty() {
-            self.plans_physically(&plan, &sample).await?;
-        }
-        Ok(Prepared {
+        let bound = bind_parameters(plan.clone(), &sample(self.source)).map_err(fail)?;
+        let options = self.session.config_options();
+        let analyzed = self.session.analyzer().execute_and_check(bound, options, |_, _| {});
+        self.check(&query, analyzed.map_err(fail)?.schema().as_arrow())?;
+        let outline = Outline {
             entity: self.entity.name.clone(),
             path: self.transform.path.clone(),
-            scans,
-            guards,
-            conserves: None,
-            transform,
-            plan,
-            input: Arc::clone(self.full),
-        })
+            plan: self.shape(plan, record).map_err(fail)?,
+        };
+        Ok((outline, sideways))
     }
 
-    /// What only shows once the checks' expressions are analyzed.
-    async fn plans_physically(&self, plan: &LogicalPlan, sample: &Batch) -> std::result::Result<(), Vec<Diagnostic>> {
-        let fail = |error: DataFusionError| vec![failure::check(None, &self.entity.name, &error)];
-        let bound = bind_parameters(plan.clone(), sample).map_err(fail)?;
-        let analyzed = self.session.optimize(&bound).map_err(fail)?;
+    /// The optimized plan, once a physical one could be made of it.
+    async fn physically(
+        &self,
+        plan: &LogicalPlan,
+        sample: &Batch,
+    ) -> std::result::Result<LogicalPlan, DataFusionError> {
+        let optimized = self.session.optimize(&bind_parameters(plan.clone(), sample)?)?;
         let planner = self.session.query_planner();
-        planner
-            .create_physical_plan(&analyzed, self.session)
-            .await
-            .map_err(fail)?;
-        Ok(())
+        planner.create_physical_plan(&optimized, self.session).await?;
+        Ok(optimized)
     }
 
     /// The contract against the query's output.
@@ -475,11 +532,6 @@ fn plain(message: String) -> Diagnostic {
 }
 
 impl Prepared {
-    /// The transform alone, not optimized: the entity's columns in the contract's order, then `_record`.
-    pub(crate) fn transform(&self) -> &LogicalPlan {
-        &self.transform
-    }
-
     /// How many leaves of the records it reads.
     #[cfg(test)]
     pub(crate) fn reads(&self) -> usize {

@@ -153,7 +153,7 @@ async fn problems(sql: &str) -> Vec<String> {
 async fn run(sql: &str) -> Result<Vec<String>> {
     let full = prepare(sql).await.map_err(Prepared::problems)?;
     let project = project(sql);
-    let used = lineage::used(&project.sources[0], &full)?;
+    let used = lineage::used(&project.sources[0], &full.outline)?;
     let narrow = engine().narrow(&project, &project.sources[0], &full, &used).await;
     let rows = rows_of(&project, &full).await?;
     assert_eq!(rows_of(&project, &narrow).await?, rows);

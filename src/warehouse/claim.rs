@@ -85,6 +85,15 @@ impl Lease {
         }))
     }
 
+    /// Opens its session and so many of the pool on another thread, before they are needed. Whatever fails shows again
+    /// when they are.
+    pub fn open_ahead(&self, sessions: usize) {
+        if !self.0.warehouse.is_embedded() {
+            let lease = self.clone();
+            tokio::spawn(async move { tokio::join!(lease.session(), lease.0.warehouse.reserve(sessions)) });
+        }
+    }
+
     /// Takes a batch and starts a run of it. Where another run holds it, the error says who, or, with `wait`, this
     /// waits until it does no longer.
     ///
@@ -117,7 +126,7 @@ impl Lease {
         runs::skip(&*self.session().await?, batch, record).await
     }
 
-    pub(super) fn warehouse(&self) -> &Warehouse {
+    pub fn warehouse(&self) -> &Warehouse {
         &self.0.warehouse
     }
 
