@@ -145,7 +145,7 @@ impl Claim {
         let turn = under_way.turn(bytes).await;
         counter.enter(Phase::Indexing);
         let begun = Instant::now();
-        let statements = leaf::finish_staging(entity, &name, &self.batch);
+        let statements = leaf::finish_staging(entity, &name, &self.batch, rows);
         let finish = async {
             let Some(turn) = &turn else {
                 return transaction.batch_execute(&statements.join("; ")).await;
