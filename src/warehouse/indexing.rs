@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::sql::at_most;
+
 /// Bytes of rows whose indexes are worth waiting for a core. PostgreSQL gives smaller tables no helpers
 /// (`min_parallel_table_scan_size`).
 const LARGE: u64 = 8 << 20;
@@ -83,11 +85,9 @@ impl Turn {
     /// The statement that holds the next index build of the table's transaction to its helpers, and never gives more
     /// than the session has.
     pub(super) fn set_helpers(&self) -> String {
-        let (setting, helpers) = ("max_parallel_maintenance_workers", self.helpers());
-        format!(
-            "SET LOCAL {setting} TO DEFAULT; SELECT pg_catalog.set_config('{setting}', \
-             least(pg_catalog.current_setting('{setting}')::int, {helpers})::text, true)"
-        )
+        let setting = "max_parallel_maintenance_workers";
+        let helpers = at_most(setting, self.helpers() as u64);
+        format!("SET LOCAL {setting} TO DEFAULT; {helpers}")
     }
 }
 

@@ -5,7 +5,7 @@ use chrono::{Days, NaiveDate};
 use sha2::{Digest, Sha256};
 
 use super::ddl;
-use super::sql::{ident, idents, literal};
+use super::sql::{at_most, ident, idents, literal};
 use crate::project::{Batch, Entity};
 
 /// The schema of source-level partitions and leaves.
@@ -130,17 +130,13 @@ pub fn finish_staging(entity: &Entity, name: &str, batch: &Batch, rows: u64) -> 
 fn analyze(table: &str, rows: u64) -> String {
     const ROWS_PER_UNIT: u64 = 300;
     const LEAST: u64 = 25;
-    let setting = "default_statistics_target";
     // All rows are looked at whatever the target is.
     if rows <= LEAST * ROWS_PER_UNIT {
         return format!("ANALYZE {table}");
     }
     // The server's most.
     let target = (rows / 10 / ROWS_PER_UNIT).clamp(LEAST, 10_000);
-    format!(
-        "SELECT pg_catalog.set_config('{setting}', \
-         least(pg_catalog.current_setting('{setting}')::int, {target})::text, true); ANALYZE {table}"
-    )
+    format!("{}; ANALYZE {table}", at_most("default_statistics_target", target))
 }
 
 /// The missing level between an entity's table and its leaves.

@@ -1,4 +1,4 @@
-//! Names and texts written into SQL.
+//! Names, texts and settings written into SQL.
 
 /// A name in double quotes, so that no reserved word is in the way.
 pub fn ident(name: &str) -> String {
@@ -22,6 +22,14 @@ pub fn literal(text: &str) -> String {
     } else {
         format!("'{quoted}'")
     }
+}
+
+/// The statement that lowers a whole-number setting to `most` for the rest of the transaction, and never raises it.
+pub fn at_most(setting: &str, most: u64) -> String {
+    format!(
+        "SELECT pg_catalog.set_config('{setting}', \
+         least(pg_catalog.current_setting('{setting}')::int, {most})::text, true)"
+    )
 }
 
 #[cfg(test)]
