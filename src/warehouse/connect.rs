@@ -11,11 +11,12 @@ use rand::seq::SliceRandom;
 use tokio::task::JoinHandle;
 use tokio_postgres::config::{SslMode as Negotiation, SslNegotiation};
 use tokio_postgres::tls::{NoTls, TlsStream};
-use tokio_postgres::{Client, Config, Socket};
+use tokio_postgres::{Client, Config, SimpleQueryMessage, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::error::{describe, sqlstate};
 use super::server::{Server, SslMode};
+use super::sql::ident;
 use super::target::{Host, Target};
 use super::tls;
 use crate::error::{Error, Result};
@@ -73,6 +74,8 @@ pub(super) struct Dialer {
     strict_by_default: bool,
     setup: String,
     setup_plain: String,
+    /// What the first session was granted, as statements: for the server a tenth of the work of asking again.
+    granted: OnceLock<String>,
     version: OnceLock<String>,
 }
 
@@ -136,6 +139,7 @@ impl Dialer {
             strict_by_default: false,
             setup: setup(options, true),
             setup_plain: setup(options, false),
+            granted: OnceLock::new(),
             version: OnceLock::new(),
         }
     }
@@ -184,14 +188,27 @@ impl Dialer {
             opened => opened,
         };
         let client = opened?;
-        // Without PL/pgSQL there is no way to ask for what may be refused.
-        if let Err(error) = client.batch_execute(&self.setup).await {
-            if error.is_closed() {
-                return Err(error);
-            }
-            client.batch_execute(&self.setup_plain).await?;
-        }
+        self.set_up(&client).await?;
         Ok(client)
+    }
+
+    async fn set_up(&self, client: &Client) -> Result<(), tokio_postgres::Error> {
+        if let Some(granted) = self.granted.get() {
+            match client.batch_execute(granted).await {
+                // What was granted once may have been taken back.
+                Err(error) if !error.is_closed() => {}
+                done => return done,
+            }
+        }
+        match client.simple_query(&self.setup).await {
+            Ok(said) => {
+                let _ = self.granted.set(format!("{}{}", self.setup_plain, granted(&said)));
+                Ok(())
+            }
+            Err(error) if error.is_closed() => Err(error),
+            // Without PL/pgSQL there is no way to ask for what may be refused.
+            Err(_) => client.batch_execute(&self.setup_plain).await,
+        }
     }
 
     async fn attempt(&self, route: &Route, encrypted: bool) -> Result<Client, tokio_postgres::Error> {
@@ -368,29 +385,59 @@ pub(super) fn socket_host(config: &mut Config, folder: &Path) {
     config.host(folder.display().to_string());
 }
 
-/// One statement for all settings; what the user's PGOPTIONS name stays theirs.
+/// The statements for all settings; what the user's PGOPTIONS name stays theirs. With wishes, the last one tells which of
+/// them came true.
 fn setup(options: Option<&str>, wishes: bool) -> String {
     let ours = |name: &str| !options.is_some_and(|options| options.to_ascii_lowercase().contains(name));
-    let calls: Vec<String> = SETTINGS
-        .iter()
-        .filter(|(name, _)| ours(name))
-        .map(|(name, value)| format!("pg_catalog.set_config('{name}', '{value}', false)"))
-        .collect();
-    let mut sql = format!("SELECT {};", calls.join(", "));
+    let mut sql = String::new();
+    for (name, value) in SETTINGS.iter().filter(|(name, _)| ours(name)) {
+        let _ = write!(sql, "{}; ", set(name, value));
+    }
     if wishes {
-        sql.push_str(" DO $pipeline$ BEGIN ");
+        sql.push_str("DO $pipeline$ BEGIN ");
         for (name, value) in WISHES {
             let _ = write!(
                 sql,
-                "BEGIN PERFORM pg_catalog.set_config('{name}', '{value}', false); \
-                 EXCEPTION WHEN OTHERS THEN NULL; END; "
+                "BEGIN {}; EXCEPTION WHEN OTHERS THEN NULL; END; ",
+                set(name, value)
             );
         }
         // Last: the wishes are for whoever has logged in.
         if ours("role") {
             let _ = write!(sql, "BEGIN {ASSUME_OWNER}; EXCEPTION WHEN OTHERS THEN NULL; END; ");
         }
-        sql.push_str("END $pipeline$;");
+        sql.push_str("END $pipeline$; SELECT ");
+        for (name, _) in WISHES {
+            let _ = write!(sql, "pg_catalog.current_setting('{name}', true), ");
+        }
+        sql.push_str(if ours("role") {
+            "pg_catalog.current_setting('role', true)"
+        } else {
+            "'none'"
+        });
     }
     sql
+}
+
+/// The wishes that came true, as statements in the order of [`setup`].
+fn granted(said: &[SimpleQueryMessage]) -> String {
+    let mut sql = String::new();
+    let row = said.iter().rev().find_map(|message| match message {
+        SimpleQueryMessage::Row(row) => Some(row),
+        _ => None,
+    });
+    let Some(row) = row else { return sql };
+    for (at, (name, value)) in WISHES.iter().enumerate() {
+        if row.get(at) == Some(value) {
+            let _ = write!(sql, "{}; ", set(name, value));
+        }
+    }
+    if let Some(role) = row.get(WISHES.len()).filter(|role| *role != "none") {
+        let _ = write!(sql, "SET ROLE {}", ident(role));
+    }
+    sql
+}
+
+fn set(name: &str, value: &str) -> String {
+    format!("SET {name} = '{value}'")
 }

@@ -219,12 +219,56 @@ mod tests {
     #[tokio::test]
     async fn every_session_has_our_settings() {
         for warehouse in both().await {
-            assert_eq!(one(&warehouse, "SHOW timezone").await, "UTC");
-            assert_eq!(one(&warehouse, "SHOW lock_timeout").await, "30s");
-            assert_eq!(one(&warehouse, "SHOW log_error_verbosity").await, "terse");
-            assert_eq!(one(&warehouse, "SHOW application_name").await, "pipeline");
+            let sessions = warehouse.reserve(warehouse.connections()).await.unwrap();
+            for (at, session) in sessions.iter().enumerate() {
+                for (name, value) in [
+                    ("timezone", "UTC"),
+                    ("lock_timeout", "30s"),
+                    ("log_error_verbosity", "terse"),
+                    ("application_name", "pipeline"),
+                ] {
+                    let row = session.query_one(&format!("SHOW {name}"), &[]).await.unwrap();
+                    assert_eq!(row.get::<_, String>(0), value, "{name} of session {at}");
+                }
+            }
+            drop(sessions);
             warehouse.close().await;
         }
+    }
+
+    /// The later ones are told plainly what the first had to ask for.
+    #[tokio::test]
+    async fn later_sessions_have_what_was_granted_to_the_first() {
+        let Some(server) = server() else { return };
+        let name = server.create().await;
+        let admin = server.open(&name, 1).await;
+        let admin = admin.acquire().await.unwrap();
+        let roles = "CREATE ROLE granted LOGIN; CREATE ROLE assumed; GRANT assumed TO granted; \
+                     CREATE SCHEMA pipeline AUTHORIZATION assumed";
+        admin.batch_execute(roles).await.unwrap();
+        let (host, port) = (server.folder.display(), server.port);
+        let conninfo = format!("host={host} port={port} user=granted dbname={name}");
+        let warehouse = Warehouse::open(database(&conninfo), 3).await.unwrap();
+        let settings = "SELECT concat_ws(' ', current_user, current_setting('log_error_verbosity'), \
+                        current_setting('client_connection_check_interval'), current_setting('lock_timeout'))";
+        let told = async |sessions: &[Connection]| {
+            let mut told = Vec::new();
+            for session in sessions {
+                told.push(session.query_one(settings, &[]).await.unwrap().get::<_, String>(0));
+            }
+            told
+        };
+        let two = warehouse.reserve(2).await.unwrap();
+        assert_eq!(told(&two).await, ["assumed default 2s 30s"; 2]);
+        // What was granted once and is no longer is asked for again.
+        admin.batch_execute("REVOKE assumed FROM granted").await.unwrap();
+        let third = warehouse.acquire().await.unwrap();
+        assert_eq!(told(&[third]).await, ["granted default 2s 30s"]);
+        drop(two);
+        admin
+            .batch_execute("DROP SCHEMA pipeline; DROP ROLE granted, assumed")
+            .await
+            .unwrap();
     }
 
     #[tokio::test]
