@@ -14,7 +14,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use healthcare_insights::ingest::{ReadStats, list};
 use healthcare_insights::mask::{MaskKey, Masks, Unmasked};
 use healthcare_insights::project::{self, Batch, Entity, Format, Project, Source};
-use healthcare_insights::transform::{Engine, Feed, Guard, Limits};
+use healthcare_insights::transform::{Engine, Feed, Guard, Limits, sample};
 use healthcare_insights::warehouse;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -127,7 +127,8 @@ impl World {
                 let records = listing.read(&source, 1, Arc::default());
                 records.map(move |records| masks.apply(records?)).boxed()
             });
-            let prepared = engine.prepare(&self.project, &self.lines, warehouse::accepts);
+            let any = sample(&self.lines);
+            let prepared = engine.prepare(&self.project, &self.lines, &any, warehouse::accepts);
             let prepared = prepared.await.expect("transforms that fit");
             let transform = prepared.into_iter().find(|one| one.outline.entity == entity);
             let transform = transform.expect("a transform of the entity");

@@ -66,6 +66,11 @@ impl Listing {
         &self.files
     }
 
+    /// Of all files, as they lie, compressed or not.
+    pub fn bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.size).sum()
+    }
+
     /// Lets warnings of undeclared fields tell their names apart.
     #[must_use]
     pub fn hashing_names(self, names: Option<NameHash>) -> Self {

@@ -24,7 +24,8 @@ pub use privacy::{BatchDate, Exposure, PrivacyReport, Reach, privacy_report};
 pub use reading::{ReadTable, Reading, hides_batch_date, reading, stands_on};
 
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+use std::future::ready;
 
 use crate::error::{Error, Result};
 use crate::project::{Project, Source};
@@ -47,21 +48,43 @@ pub fn engine() -> Result<Engine> {
 /// # Errors
 /// A transform that can't be planned, with its place. A view that can't be planned is no error but `approximate`.
 pub async fn of_project(engine: &Engine, project: &Project) -> Result<ProjectLineage> {
-    let mut lineage = ProjectLineage::default();
-    let mut problems = Vec::new();
-    for source in &project.sources {
+    let none = ready(Ok(Outlines::new()));
+    with_outlines(engine, project, &BTreeSet::new(), none).await
+}
+
+/// Planned transforms, by source.
+pub type Outlines = HashMap<String, Vec<Outline>>;
+
+/// As [`of_project`], where somebody plans the transforms of the sources `elsewhere` anyway; they are waited for last.
+pub async fn with_outlines(
+    engine: &Engine,
+    project: &Project,
+    elsewhere: &BTreeSet<String>,
+    planned: impl Future<Output = Result<Outlines>>,
+) -> Result<ProjectLineage> {
+    let (mut outlines, mut problems) = (Outlines::new(), Vec::new());
+    let here = |source: &&Source| !elsewhere.contains(&source.name);
+    for source in project.sources.iter().filter(here) {
         // Whether a type fits its column is the project check's matter; here any does.
         match engine.outline(project, source).await {
-            Ok(transforms) => of_source(project, source, &transforms, &mut lineage)?,
+            Ok(transforms) => drop(outlines.insert(source.name.clone(), transforms)),
             Err(found) => problems.extend(found),
         }
     }
     if !problems.is_empty() {
         return Err(Prepared::problems(problems));
     }
+    let mut lineage = ProjectLineage {
+        views: views::of_views(engine, project).await?,
+        ..ProjectLineage::default()
+    };
+    outlines.extend(planned.await?);
+    for source in &project.sources {
+        let transforms = outlines.get(&source.name).map_or(&[][..], Vec::as_slice);
+        of_source(project, source, transforms, &mut lineage)?;
+    }
     let position = |name: &str| project.entities.iter().position(|entity| entity.name == name);
     lineage.entities.sort_by_key(|l| position(&l.entity));
-    lineage.views = views::of_views(engine, project).await?;
     lineage.asked = asked(project, &lineage.views);
     Ok(lineage)
 }

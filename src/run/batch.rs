@@ -23,7 +23,7 @@ use crate::project::{Batch, Project, Source};
 use crate::transform::Counted;
 use crate::warehouse::quarantine::Entry;
 use crate::warehouse::runs::{Action, Failure, RunRecord, Summary};
-use crate::warehouse::{Claim, Lease, StageCounter, Warehouse, orphans};
+use crate::warehouse::{Claim, Lease, StageCounter, Warehouse};
 
 /// How a batch ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,7 +152,7 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    pub(super) async fn new(
+    pub(super) fn new(
         project: Project,
         lease: Lease,
         plans: Plans,
@@ -160,15 +160,11 @@ impl Worker {
         wait: bool,
         observer: Arc<dyn Observer>,
         stop: CancellationToken,
-    ) -> Result<Self> {
-        let healed = orphans::heal(&lease).await?;
-        if !healed.is_empty() {
-            tracing::info!(runs = ?healed, "removed what dead runs had left");
-        }
+    ) -> Self {
         // Chunks come in order: with more under way than there are cores, a core need not wait for the oldest.
         let parallelism = 2 * crate::cores();
         let invocation = Uuid::now_v7();
-        Ok(Self {
+        Self {
             project,
             warehouse: lease.warehouse().clone(),
             plans,
@@ -179,7 +175,7 @@ impl Worker {
             observer,
             stop,
             parallelism,
-        })
+        }
     }
 
     pub(super) fn project(&self) -> &Project {
@@ -359,7 +355,7 @@ impl Worker {
         stats: &Arc<ReadStats>,
         masks: Arc<Masks>,
     ) -> Result<Vec<Passed>> {
-        let input_bytes = listing.files().iter().map(|f| f.size).sum();
+        let input_bytes = listing.bytes();
         let plans = self.plans.of(&self.project, source, input_bytes).await;
         let counters: Vec<Arc<StageCounter>> = plans.iter().map(|_| Arc::default()).collect();
         self.observer.started(Activity {

@@ -1,16 +1,16 @@
 //! What is checked once per invocation, before the first batch: that the transforms fit, and that
 //! the database is what the project says.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use tokio::sync::OnceCell;
 
 use super::publish::Planned;
 use crate::error::{Error, Result};
-use crate::lineage;
-use crate::project::{Project, Source};
-use crate::transform::{Engine, Limits, Prepared};
-use crate::warehouse::{self, Database, Warehouse, checks, contract, migrate, views};
+use crate::lineage::{self, Outlines};
+use crate::project::{Batch, Project, Source};
+use crate::transform::{Engine, Prepared, sample};
+use crate::warehouse::{self, Database, Lease, Warehouse, checks, contract, migrate, orphans, views};
 
 /// The engine and each source's planned transforms.
 pub(super) struct Plans {
@@ -28,6 +28,14 @@ struct SourcePlans {
 const WORTH_NARROWING: u64 = 1 << 20;
 
 impl Plans {
+    pub(super) fn outlines(&self) -> Outlines {
+        let outlines = |(source, plans): (&String, &SourcePlans)| {
+            let outlines = plans.full.iter().map(|plan| plan.outline.clone());
+            (source.clone(), outlines.collect())
+        };
+        self.by_source.iter().map(outlines).collect()
+    }
+
     /// The transforms of a source, for an input of so many bytes.
     pub(super) async fn of(&self, project: &Project, source: &Source, bytes: u64) -> &[Prepared] {
         let Some(plans) = self.by_source.get(&source.name) else {
@@ -50,25 +58,30 @@ impl Plans {
     }
 }
 
-/// Plans the transforms of the named sources.
+/// Plans the transforms of the sources of some batches.
 ///
 /// # Errors
 /// All problems of all of them at once.
 pub(super) async fn plans<'a>(
+    engine: Engine,
     project: &Project,
-    limits: &Limits,
-    sources: impl Iterator<Item = &'a str>,
+    batches: impl DoubleEndedIterator<Item = &'a Batch>,
 ) -> Result<Plans> {
-    let engine = Engine::new(limits)?;
     let (mut by_source, mut problems) = (HashMap::new(), Vec::new());
-    for name in sources.collect::<BTreeSet<_>>() {
-        match engine.prepare(project, project.source(name)?, warehouse::accepts).await {
+    // Of each source the first.
+    for (name, batch) in batches
+        .rev()
+        .map(|batch| (&batch.source, batch))
+        .collect::<BTreeMap<_, _>>()
+    {
+        let source = project.source(name)?;
+        match engine.prepare(project, source, batch, warehouse::accepts).await {
             Ok(prepared) => {
                 let plans = SourcePlans {
                     full: prepared,
                     narrow: OnceCell::new(),
                 };
-                by_source.insert(name.to_owned(), plans);
+                by_source.insert(name.clone(), plans);
             }
             // What is wrong with a contract's check is so for every source.
             Err(found) => found.into_iter().for_each(|problem| {
@@ -85,19 +98,11 @@ pub(super) async fn plans<'a>(
     }
 }
 
-/// Brings the embedded database up to the project; a server only is compared with it.
+/// Compares a server with the project, and changes nothing.
 ///
 /// # Errors
-/// Pending migrations on a server, and any difference between the contracts and the tables.
-pub(super) async fn database(warehouse: &Warehouse, project: &Project) -> Result<()> {
-    let lineage = Planned::start(project);
-    if warehouse.is_embedded() {
-        migrate::apply(warehouse, &project.root).await?;
-        contract::check(warehouse, project).await?;
-        views::apply(warehouse, project).await?;
-        lineage.publish(warehouse, project).await?;
-        return checks::plan(&*warehouse.acquire().await?, &project.entities, &project.checks).await;
-    }
+/// Pending migrations, and any difference between the contracts and the tables.
+pub(super) async fn compare(warehouse: &Warehouse, project: &Project) -> Result<()> {
     let pending = migrate::pending(warehouse, &project.root).await?;
     if !pending.is_empty() {
         return Err(Error::project(format!(
@@ -107,12 +112,42 @@ pub(super) async fn database(warehouse: &Warehouse, project: &Project) -> Result
         ))
         .hint("run `pipeline migrate`, then `pipeline views`"));
     }
-    contract::check(warehouse, project).await?;
+    contract::check(warehouse, project).await
+}
+
+/// Brings the embedded database up to the project; of a server, which was compared with it, what readers are told and
+/// allowed. Removes what dead runs have left.
+///
+/// # Errors
+/// Any difference between the contracts and the tables, and a check that can't be planned.
+pub(super) async fn database(lease: &Lease, project: &Project, lineage: Planned) -> Result<()> {
+    let warehouse = lease.warehouse();
+    if warehouse.is_embedded() {
+        migrate::apply(warehouse, &project.root).await?;
+        contract::check(warehouse, project).await?;
+        views::apply(warehouse, project).await?;
+        publish(warehouse, project, lineage).await?;
+        return heal(lease).await;
+    }
+    // Over a session each.
+    let (published, healed) = tokio::join!(publish(warehouse, project, lineage), heal(lease));
+    published.and(healed)
+}
+
+async fn publish(warehouse: &Warehouse, project: &Project, lineage: Planned) -> Result<()> {
     lineage.publish(warehouse, project).await?;
     if project.checks.is_empty() {
         return Ok(());
     }
     checks::plan(&*warehouse.acquire().await?, &project.entities, &project.checks).await
+}
+
+async fn heal(lease: &Lease) -> Result<()> {
+    let healed = orphans::heal(lease).await?;
+    if !healed.is_empty() {
+        tracing::info!(runs = ?healed, "removed what dead runs had left");
+    }
+    Ok(())
 }
 
 /// What `check` looked at.
@@ -129,12 +164,8 @@ pub struct Checked {
 /// Checks the whole project: plans every transform, then applies migrations and views to an
 /// embedded database in memory and compares the contracts with it.
 pub async fn check(project: &Project) -> Result<Checked> {
-    let limits = Limits {
-        memory: 64 << 20,
-        at_once: 1,
-        spill: None,
-    };
-    let plans = plans(project, &limits, project.sources.iter().map(|s| s.name.as_str())).await?;
+    let samples: Vec<Batch> = project.sources.iter().map(sample).collect();
+    let plans = plans(lineage::engine()?, project, samples.iter()).await?;
     let warehouse = Warehouse::open(Database::Memory, 1).await?;
     let migrations = migrate::apply(&warehouse, &project.root).await?.len();
     contract::check(&warehouse, project).await?;

@@ -1,13 +1,18 @@
 //! What those who read are told and allowed, brought to what the project says after anything that may have changed it:
 //! the comments on tables and columns, and the readers' rights where `pipeline roles` has run.
 
+use std::collections::BTreeSet;
+
+use futures::FutureExt;
+use tokio::sync::oneshot::{self, Sender};
 use tokio_postgres::Client;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::schedule::internal;
 use crate::error::{Error, Result};
-use crate::lineage::{self, ProjectLineage};
+use crate::lineage::{self, Outlines, ProjectLineage};
 use crate::project::{Project, ViewKind};
+use crate::transform::Engine;
 use crate::warehouse::roles::{self, Access, File, Table, View};
 use crate::warehouse::{Warehouse, comments, views};
 
@@ -29,6 +34,17 @@ impl Planned {
         Self(AbortOnDropHandle::new(tokio::spawn(async move {
             lineage::of_project(&lineage::engine()?, &project).await
         })))
+    }
+
+    /// Beside somebody who plans the transforms of these sources and will send their outlines.
+    pub(super) fn beside(engine: Engine, project: &Project, sources: BTreeSet<String>) -> (Self, Sender<Outlines>) {
+        let (sender, outlines) = oneshot::channel();
+        let project = project.clone();
+        let lineage = tokio::spawn(async move {
+            let outlines = outlines.map(|sent| sent.map_err(|_| internal()));
+            lineage::with_outlines(&engine, &project, &sources, outlines).await
+        });
+        (Self(AbortOnDropHandle::new(lineage)), sender)
     }
 
     /// As [`publish`].

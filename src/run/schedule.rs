@@ -12,10 +12,11 @@ use tokio_util::task::AbortOnDropHandle;
 use super::batch::{BatchOutcome, Status, Worker};
 use super::masking::AllMasks;
 use super::observer::Observer;
+use super::publish::Planned;
 use super::{prepare, stop};
 use crate::error::{Error, Kind, Result};
 use crate::project::{Batch, Project};
-use crate::transform::Limits;
+use crate::transform::{Engine, Limits};
 use crate::warehouse::{Database, Lease, Warehouse, views};
 use crate::workspace::Spill;
 
@@ -89,6 +90,8 @@ pub struct Outcome {
     pub elapsed: Duration,
     /// The signal that stopped the invocation.
     pub signal: Option<i32>,
+    /// Open until the outcome is told: a server that ends sessions takes the processor from whoever tells it.
+    _sessions: Warehouse,
 }
 
 impl Outcome {
@@ -129,19 +132,20 @@ pub async fn run(
     // One connection is the lease's.
     let connections = options.connections.saturating_sub(1).max(1);
     let embedded = !matches!(database, Database::Server(_));
-    let opening = Opening::start(database, connections);
-    let plans = prepare::plans(&project, &limits, batches.iter().map(|b| b.source.as_str())).await?;
+    let opening = Opening::start(database, connections, &project);
+    let engine = Engine::new(&limits)?;
+    let sources = batches.iter().map(|batch| batch.source.clone()).collect();
+    let (lineage, outlines) = Planned::beside(engine.clone(), &project, sources);
+    let plans = prepare::plans(engine, &project, batches.iter()).await?;
+    let _ = outlines.send(plans.outlines());
     let masks = AllMasks::plan(
         &project,
         batches.iter().map(|b| b.source.as_str()),
         embedded,
         &*observer,
     )?;
-    let warehouse = opening.end().await?;
-    let lease = Lease::new(warehouse.clone());
-    // One is open, and looks at the database meanwhile.
-    lease.open_ahead(options.transforms.min(connections).saturating_sub(1));
-    prepare::database(&warehouse, &project).await?;
+    let lease = opening.end().await?;
+    prepare::database(&lease, &project, lineage).await?;
     let stop = stop::on_signals();
     let worker = Worker::new(
         project,
@@ -151,8 +155,7 @@ pub async fn run(
         options.wait,
         Arc::clone(&observer),
         stop.token.clone(),
-    )
-    .await?;
+    );
     let worker = Arc::new(worker);
 
     let failed = CancellationToken::new();
@@ -177,6 +180,7 @@ pub async fn run(
     }
     let entities = worker.project().entities.iter().map(|e| e.name.clone()).collect();
     let signal = stop.signal();
+    let sessions = worker.warehouse().clone();
     Ok(Outcome {
         batches: outcomes,
         entities,
@@ -184,31 +188,38 @@ pub async fn run(
         refresh_error,
         elapsed: begun.elapsed(),
         signal,
+        _sessions: sessions,
     })
 }
 
-/// A server's first session, opened while the transforms are planned. The embedded database waits for them: it may have
-/// to be made, and nothing is where they do not fit.
+/// A server, looked at while the transforms are planned. The embedded database waits for them: it may have to be made,
+/// and nothing is where they do not fit.
 enum Opening {
-    UnderWay(AbortOnDropHandle<Result<Warehouse>>),
+    UnderWay(AbortOnDropHandle<Result<Lease>>),
     Later(Database, usize),
 }
 
 impl Opening {
-    fn start(database: Database, connections: usize) -> Self {
+    fn start(database: Database, connections: usize, project: &Project) -> Self {
         match database {
             Database::Server(_) => {
-                let open = Warehouse::open(database, connections);
-                Self::UnderWay(AbortOnDropHandle::new(tokio::spawn(open)))
+                let project = project.clone();
+                Self::UnderWay(AbortOnDropHandle::new(tokio::spawn(async move {
+                    let warehouse = Warehouse::open(database, connections).await?;
+                    let lease = Lease::new(warehouse.clone());
+                    lease.open_ahead();
+                    prepare::compare(&warehouse, &project).await?;
+                    Ok(lease)
+                })))
             }
             embedded => Self::Later(embedded, connections),
         }
     }
 
-    async fn end(self) -> Result<Warehouse> {
+    async fn end(self) -> Result<Lease> {
         match self {
             Self::UnderWay(opening) => opening.await.unwrap_or_else(|_| Err(internal())),
-            Self::Later(database, connections) => Warehouse::open(database, connections).await,
+            Self::Later(database, connections) => Warehouse::open(database, connections).await.map(Lease::new),
         }
     }
 }

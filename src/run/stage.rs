@@ -2,11 +2,12 @@
 //! through its entity's checks. Where a refused row has dependants in another entity, that one is staged again.
 
 use std::collections::HashSet;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures::StreamExt;
-use futures::stream::BoxStream;
+use futures::stream::{self, BoxStream};
+use futures::{FutureExt, StreamExt, TryStreamExt};
 use tokio::task::JoinSet;
 
 use super::batch::Worker;
@@ -20,6 +21,10 @@ use crate::quality::{Deny, Key, Keys, Screen, Screened};
 use crate::timing::Spent;
 use crate::transform::{Counted, Execution, Feed, Prepared, Tally, broadcast};
 use crate::warehouse::{Claim, Connection, StageCounter, Staged};
+
+/// Bytes of input that are held, for one transform after the other to read over one session. Another session costs as
+/// much as staging so few rows.
+const SMALL: u64 = 64 << 10;
 
 /// One entity's rows, staged.
 pub(super) struct Passed {
@@ -50,8 +55,10 @@ pub(super) struct Stage<'a> {
 impl Stage<'_> {
     /// Fills the staging tables of all entities.
     pub async fn run(&self) -> Result<Vec<Passed>> {
-        // Its tasks hear the signal themselves, for they must have ended when this returns.
-        let passed = if self.plans.len() <= self.worker.warehouse.connections() {
+        let passed = if self.listing.bytes() <= SMALL {
+            self.unless_stopped(self.held()).await
+        } else if self.plans.len() <= self.worker.warehouse.connections() {
+            // Its tasks hear the signal themselves, for they must have ended when this returns.
             self.together().await
         } else {
             self.unless_stopped(self.one_by_one()).await
@@ -63,9 +70,10 @@ impl Stage<'_> {
         Ok(passed)
     }
 
+    /// A panic is an error here as it is of a task, so that the run is ended in the history.
     async fn unless_stopped<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         tokio::select! {
-            done = work => done,
+            done = AssertUnwindSafe(work).catch_unwind() => done.unwrap_or_else(|_| Err(internal())),
             () = self.worker.stop.cancelled() => Err(Error::interrupted()),
         }
     }
@@ -108,6 +116,19 @@ impl Stage<'_> {
             return Err(error);
         }
         passed.sort_by_key(|passed: &Passed| passed.index);
+        Ok(passed)
+    }
+
+    /// One entity after another over one connection, all from one parse that is held.
+    async fn held(&self) -> Result<Vec<Passed>> {
+        let records: Vec<Masked> = self.tally.watch(self.read(self.stats)).try_collect().await?;
+        let again = move || stream::iter(records.clone().into_iter().map(Ok)).boxed();
+        let feed = Feed::own(self.masks.output_schema(), again);
+        let mut passed = Vec::with_capacity(self.plans.len());
+        for i in 0..self.plans.len() {
+            let connection = self.one_connection().await?;
+            passed.extend(self.entity(i, connection, Arc::clone(&feed), Vec::new()).await?);
+        }
         Ok(passed)
     }
 

@@ -21,9 +21,10 @@ use futures::StreamExt;
 use futures::stream::BoxStream;
 
 use self::level::{Level, columns, not_planned};
-use super::plan::{Prepared, bind_expression};
+use super::bind::{self, bind_expression};
+use super::failure;
+use super::plan::Prepared;
 use super::session::Engine;
-use super::{failure, plan};
 use crate::error::{Diagnostic, Error, Result};
 use crate::ingest::RECORD_COLUMN;
 use crate::mask::Masked;
@@ -129,7 +130,7 @@ fn what_it_may_name(conserved: &Conserved, fields: &SchemaRef) -> String {
 /// What SQL can name of an element.
 fn fields_of(full: &SchemaRef, element: Option<&DataType>) -> SchemaRef {
     let fields: Vec<FieldRef> = match element {
-        None => plan::without_record(full).fields().to_vec(),
+        None => bind::without_record(full).fields().to_vec(),
         Some(DataType::Struct(fields)) => fields.to_vec(),
         Some(other) => vec![Arc::new(Field::new(ELEMENT_COLUMN, other.clone(), true))],
     };

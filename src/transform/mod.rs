@@ -4,6 +4,7 @@
 //! file and knows no database.
 
 mod ast;
+mod bind;
 mod elements;
 mod failure;
 mod feed;
@@ -12,6 +13,7 @@ mod guards;
 mod narrow;
 mod ordinal;
 mod plan;
+mod planner;
 mod record;
 mod session;
 mod sort;
@@ -21,6 +23,7 @@ pub use elements::{Counted, Tally};
 pub use feed::{Broadcast, Feed, broadcast};
 pub use guards::Guard;
 pub use plan::{Accepts, Effort, Execution, Outline, Prepared};
+pub use planner::sample;
 pub(crate) use session::SOURCE_TABLE;
 pub use session::{Engine, Limits};
 

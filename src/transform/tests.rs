@@ -129,7 +129,7 @@ fn engine() -> Engine {
 async fn prepare(sql: &str) -> std::result::Result<Prepared, Vec<Diagnostic>> {
     let project = project(sql);
     engine()
-        .prepare(&project, &project.sources[0], text_only)
+        .prepare(&project, &project.sources[0], &sample(&project.sources[0]), text_only)
         .await
         .map(|mut all| all.remove(0))
 }
@@ -395,7 +395,11 @@ async fn a_sort_that_merges_leaves_the_others_their_memory() {
     let mut project = project("SELECT patient_id, repeat(unnest(codes)['code'], 50) AS code FROM source");
     project.entities[0].key = vec!["code".to_owned()];
     let source = &project.sources[0];
-    let prepared = engine.prepare(&project, source, text_only).await.unwrap().remove(0);
+    let prepared = engine
+        .prepare(&project, source, &sample(source), text_only)
+        .await
+        .unwrap()
+        .remove(0);
     let schema = ingest::arrow_schema(source);
     let input = records(&schema, &[Some(20); 80]);
     let open = move || {

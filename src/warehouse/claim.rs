@@ -85,12 +85,11 @@ impl Lease {
         }))
     }
 
-    /// Opens its session and so many of the pool on another thread, before they are needed. Whatever fails shows again
-    /// when they are.
-    pub fn open_ahead(&self, sessions: usize) {
+    /// Opens its session on another thread, before it is needed. Whatever fails shows again when it is.
+    pub fn open_ahead(&self) {
         if !self.0.warehouse.is_embedded() {
             let lease = self.clone();
-            tokio::spawn(async move { tokio::join!(lease.session(), lease.0.warehouse.reserve(sessions)) });
+            tokio::spawn(async move { lease.session().await.map(drop) });
         }
     }
 

@@ -1,7 +1,7 @@
 //! A run that is killed or breaks at any point leaves the old content, and the next run heals.
 use std::time::{Duration, Instant};
 
-use crate::harness::{Database, Project, SOURCE_A, batch};
+use crate::harness::{Database, Project, SOURCE_A, batch, padded};
 
 const RUN: [&str; 5] = ["run", "--source", "a", "--date", "2023-05-01"];
 const STATE: &str = "select (select string_agg(distinct name, ',') from patients), (select count(*) from patients),
@@ -131,6 +131,26 @@ fn an_error_at_any_step_leaves_the_old_content_and_nothing_else() {
         database.count("pipeline.runs where status = 'failed'"),
         FAILPOINTS.len() - 1
     );
+}
+
+/// From an input that is held for one entity after the other, and with all of them at once.
+#[test]
+fn a_panic_while_rows_are_staged_is_an_error_like_others() {
+    let (database, project, old) = loaded(20);
+    let small = batch(SOURCE_A, "new", 30);
+    for input in [small.clone(), padded(small)] {
+        let failing = Project::copy_of(&project.path(""))
+            .on(&database)
+            .env("FAILPOINTS", "stage.after_copy=1*panic");
+        failing.input("source_a", "20230501", input);
+        failing
+            .run(&RUN)
+            .code(1)
+            .stderr_contains("an internal error ended the batch");
+        assert_eq!(database.value(STATE), old);
+        assert_eq!(database.staging_tables(), [] as [&str; 0]);
+    }
+    assert_eq!(database.count("pipeline.runs where status = 'failed'"), 2);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Database, Project, Small};
+use crate::harness::{Database, Project, Small, padded};
 
 const GOOD: usize = 1000;
 
@@ -366,10 +366,12 @@ fn the_same_on_one_connection_as_on_many() {
     ];
     let checks = "      - accepted_values: {column: name, values: [Ann]}\n";
     let mut seen = Vec::new();
-    for connections in ["1", "4"] {
+    let small = json!(records).to_string();
+    let large = padded(small.clone());
+    for (connections, records) in [("1", &large), ("5", &large), ("5", &small)] {
         let database = Database::migrated();
         let project = checked(&database, "patients", checks);
-        project.input("source_a", "20230501", json!(records).to_string());
+        project.input("source_a", "20230501", records);
         let arguments = [
             "run",
             "--source",
@@ -383,6 +385,7 @@ fn the_same_on_one_connection_as_on_many() {
         seen.push((counts(&database), quarantined(&database)));
     }
     assert_eq!(seen[0], seen[1]);
+    assert_eq!(seen[0], seen[2]);
     assert_eq!(seen[0].0, [1, 1, 1, 1]);
 }
 

@@ -14,7 +14,7 @@ use super::records::{batch, changed, record};
 use super::*;
 use crate::ingest;
 use crate::mask::Masked;
-use crate::transform::Feed;
+use crate::transform::{Feed, sample};
 
 const FIELDS: &str = "id, city, hiv, age:int, codes[:string], home{street, zip}, \
                       visits[code, day:int, tags[:string], note{text, author}]";
@@ -44,7 +44,7 @@ async fn a_field_outside_the_lineage_changes_nothing() {
         let Ok(lineage) = of_project(&engine, &project).await else {
             continue;
         };
-        let Ok(mut prepared) = engine.prepare(&project, source, |_, _| Ok(())).await else {
+        let Ok(mut prepared) = engine.prepare(&project, source, &sample(source), |_, _| Ok(())).await else {
             continue;
         };
         let prepared = prepared.remove(0);

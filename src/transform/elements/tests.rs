@@ -153,7 +153,7 @@ fn full(columns: &[(&str, DataType)]) -> SchemaRef {
 
 fn plan(path: &str, filter: Option<&str>) -> Result<Elements, Diagnostic> {
     let full = full(&columns());
-    let session = engine().session(plan::without_record(&full)).unwrap();
+    let session = engine().session(bind::without_record(&full)).unwrap();
     Elements::plan(&session, &full, &conserved(path, filter), &batch())
 }
 

@@ -1,0 +1,231 @@
+//! Plans one transform: parses its SQL, checks the output against the entity's contract, carries `_record` through,
+//! adds the checks, and makes sure that a physical plan comes of it.
+
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::{DataType, Schema, SchemaRef};
+use datafusion::common::{Column as DfColumn, ScalarValue};
+use datafusion::error::DataFusionError;
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::logical_plan::Projection;
+use datafusion::logical_expr::{Expr, LogicalPlan, lit};
+use datafusion::sql::sqlparser::ast::Query;
+
+use super::bind::{Slot, bind_feed, bind_parameters, count_scans};
+use super::failure::{self, Span, locate, planning};
+use super::plan::{Accepts, Outline, Prepared, Ready};
+use super::{ast, guards, record, steady};
+use crate::error::Diagnostic;
+use crate::ingest::RECORD_COLUMN;
+use crate::project::{Batch, Column, Entity, Project, Source, Transform, did_you_mean};
+
+/// What planning one transform needs.
+pub(super) struct Planner<'a> {
+    pub session: &'a SessionState,
+    /// Of `source`, `_record` included.
+    pub full: &'a SchemaRef,
+    pub source: &'a Source,
+    pub transform: &'a Transform,
+    pub entity: &'a Entity,
+    pub accepts: Accepts,
+}
+
+/// One for each transform of the source whose entity is declared.
+pub(super) fn planners<'a>(
+    session: &'a SessionState,
+    full: &'a SchemaRef,
+    project: &'a Project,
+    source: &'a Source,
+    accepts: Accepts,
+) -> impl Iterator<Item = Planner<'a>> {
+    source.transforms.iter().filter_map(move |transform| {
+        Some(Planner {
+            session,
+            full,
+            source,
+            transform,
+            entity: project.entity(&transform.entity).ok()?,
+            accepts,
+        })
+    })
+}
+
+impl Planner<'_> {
+    /// `batch` is one that may be run, or stands for all.
+    pub(super) async fn plan(&self, batch: &Batch) -> std::result::Result<Prepared, Vec<Diagnostic>> {
+        let (outline, sideways) = self.outline().await?;
+        let fail = |e: DataFusionError| vec![planning(self.transform, &e, sideways)];
+        let checks = self.source.checks_of(self.entity);
+        let guarded = guards::add(self.session, outline.plan.clone(), self.entity, checks);
+        // Some forms are refused by the optimizer or the physical planner alone.
+        let planned = match &guarded {
+            Ok((plan, _)) => self.physically(plan, batch).await,
+            Err(_) => self.physically(&outline.plan, batch).await,
+        };
+        let (plan, guards) = match (guarded, &planned) {
+            (Ok(guarded), Ok(_)) => guarded,
+            (Err(problems), Ok(_)) => return Err(problems),
+            // Whether it is the transform's fault or that of a check's predicate.
+            (_, Err(error)) => {
+                self.physically(&outline.plan, batch).await.map_err(fail)?;
+                return Err(vec![failure::check(None, &self.entity.name, error)]);
+            }
+        };
+        let (optimized, ready) = planned.map_err(fail)?;
+        let scans = count_scans(&optimized).map_err(fail)?;
+        Ok(Prepared {
+            outline,
+            scans,
+            guards,
+            conserves: None,
+            plan,
+            input: Arc::clone(self.full),
+            ready,
+        })
+    }
+
+    /// The transform's plan, its output checked against the contract; and whether its FROM unnests sideways.
+    pub(super) async fn outline(&self) -> std::result::Result<(Outline, bool), Vec<Diagnostic>> {
+        let dialect = self.session.config_options().sql_parser.dialect;
+        let statement = self
+            .session
+            .sql_to_statement(&self.transform.sql, &dialect)
+            .map_err(|e| vec![planning(self.transform, &e, false)])?;
+        let Some(query) = ast::query(&statement).cloned() else {
+            return Err(vec![self.problem(
+                "a transform is one SELECT",
+                None::<Span>,
+                "return the entity's rows with a SELECT",
+            )]);
+        };
+        let sideways = ast::unnests_sideways(&query);
+        let fail = |e: DataFusionError| vec![planning(self.transform, &e, sideways)];
+        let plan = self.session.statement_to_plan(statement).await.map_err(fail)?;
+        if let Some(function) = steady::unsteady_function(&plan).map_err(fail)? {
+            let message =
+                format!("`{function}()` differs from run to run, and a batch that runs again brings the same rows");
+            let hint = "use $date for the batch's day, and columns of the record for what tells rows apart";
+            return Err(vec![self.problem(&message, ast::select_span(&query), hint)]);
+        }
+        let (plan, record) = record::thread(plan, self.full).map_err(fail)?;
+
+        // A sample batch settles the parameters' types; analysis finds what planning let pass.
+        let bound = bind_parameters(plan.clone(), &sample(self.source)).map_err(fail)?;
+        let options = self.session.config_options();
+        let analyzed = self.session.analyzer().execute_and_check(bound, options, |_, _| {});
+        self.check(&query, analyzed.map_err(fail)?.schema().as_arrow())?;
+        let outline = Outline {
+            entity: self.entity.name.clone(),
+            path: self.transform.path.clone(),
+            plan: self.shape(plan, record).map_err(fail)?,
+        };
+        Ok((outline, sideways))
+    }
+
+    /// The optimized plan, and the physical one made of it.
+    async fn physically(
+        &self,
+        plan: &LogicalPlan,
+        batch: &Batch,
+    ) -> std::result::Result<(LogicalPlan, Ready), DataFusionError> {
+        let slot = Slot::of(self.full);
+        let plan = bind_feed(bind_parameters(plan.clone(), batch)?, Arc::clone(&slot) as _)?;
+        let optimized = self.session.optimize(&plan)?;
+        let planner = self.session.query_planner();
+        let physical = planner.create_physical_plan(&optimized, self.session).await?;
+        Ok((optimized, Ready::new(batch.clone(), physical, slot)))
+    }
+
+    /// The contract against the query's output.
+    fn check(&self, query: &Query, output: &Schema) -> std::result::Result<(), Vec<Diagnostic>> {
+        let mut problems = Vec::new();
+        let names: Vec<&str> = output
+            .fields()
+            .iter()
+            .map(|f| f.name().as_str())
+            .filter(|n| *n != RECORD_COLUMN)
+            .collect();
+        for (i, name) in names.iter().enumerate() {
+            if self.entity.columns.iter().all(|c| c.name != *name) {
+                problems.push(self.extra_column(query, name));
+            } else if names[..i].contains(name) {
+                let message = format!("column `{name}` is returned twice");
+                problems.push(self.problem(&message, ast::output_span(query, name), "keep one of them"));
+            }
+        }
+        for column in &self.entity.columns {
+            match output.fields().iter().find(|f| *f.name() == column.name) {
+                Some(field) => problems.extend(self.check_type(query, column, field.data_type())),
+                None => problems.push(self.missing_column(query, column)),
+            }
+        }
+        if problems.is_empty() { Ok(()) } else { Err(problems) }
+    }
+
+    fn check_type(&self, query: &Query, column: &Column, arrow: &DataType) -> Option<Diagnostic> {
+        if *arrow == DataType::Null && column.nullable {
+            return None;
+        }
+        let reason = (self.accepts)(arrow, &column.pg_type).err()?;
+        let message = format!(
+            "column `{}` of {} is {} but the transform returns {arrow}",
+            column.name, self.entity.name, column.pg_type
+        );
+        Some(self.problem(&message, ast::output_span(query, &column.name), &reason))
+    }
+
+    fn extra_column(&self, query: &Query, name: &str) -> Diagnostic {
+        let declared = self.entity.columns.iter().map(|c| c.name.as_str());
+        let hint = did_you_mean(name, declared)
+            .unwrap_or_else(|| format!("drop it, or declare it under {} in pipeline.yaml", self.entity.name));
+        let message = format!("column `{name}` is not one of {}", self.entity.name);
+        self.problem(&message, ast::output_span(query, name), &hint)
+    }
+
+    fn missing_column(&self, query: &Query, column: &Column) -> Diagnostic {
+        let message = format!(
+            "column `{}` ({}) of {} is missing",
+            column.name, column.pg_type, self.entity.name
+        );
+        let hint = if column.nullable {
+            format!("return it, or `NULL AS {}` where this source has none", column.name)
+        } else {
+            format!("return it: {} needs a value in every row", self.entity.name)
+        };
+        self.problem(&message, ast::select_span(query), &hint)
+    }
+
+    fn problem(&self, message: &str, span: Option<impl Into<Span>>, hint: &str) -> Diagnostic {
+        Diagnostic {
+            message: message.to_owned(),
+            location: Some(locate(self.transform, span.map(Into::into))),
+            hint: Some(hint.to_owned()),
+        }
+    }
+
+    /// The entity's columns in the contract's order, then `_record`.
+    fn shape(&self, plan: LogicalPlan, record: Option<DfColumn>) -> std::result::Result<LogicalPlan, DataFusionError> {
+        let mut columns = Vec::with_capacity(self.entity.columns.len() + 1);
+        for column in &self.entity.columns {
+            let found = plan
+                .schema()
+                .iter()
+                .find(|(_, field)| *field.name() == column.name)
+                .ok_or_else(|| DataFusionError::Internal(format!("column {} was checked and is gone", column.name)))?;
+            columns.push(Expr::Column(DfColumn::from(found)).alias(&column.name));
+        }
+        columns.push(match record {
+            Some(record) => Expr::Column(record).alias(RECORD_COLUMN),
+            None => lit(ScalarValue::UInt64(None)).alias(RECORD_COLUMN),
+        });
+        Ok(LogicalPlan::Projection(Projection::try_new(columns, Arc::new(plan))?))
+    }
+}
+
+/// A batch that stands for all of the source's while its SQL is planned.
+pub fn sample(source: &Source) -> Batch {
+    Batch {
+        source: source.name.clone(),
+        date: chrono::NaiveDate::default(),
+    }
+}
