@@ -29,6 +29,20 @@ DAY = date(2023, 6, 1)
 KEY = base64.b64encode(os.urandom(32)).decode()
 
 
+def paired(runs, others):
+    """The median of the rounds' own ratios: a machine's speed drifts, and the runs of a round follow one another."""
+    return statistics.median(one["wall"] / other["wall"] for one, other in zip(runs, others, strict=True))
+
+
+def in_turn(rounds, steps):
+    """What each step measured, round by round; every other round goes backwards."""
+    measured = {who: [] for who in steps}
+    for number in range(rounds):
+        for who in list(steps) if number % 2 == 0 else reversed(steps):
+            measured[who].append(steps[who]())
+    return measured
+
+
 class Bench:
     def __init__(self, options, server, work):
         self.options, self.server, self.work = options, server, work
@@ -98,29 +112,29 @@ class Bench:
         peer = importlib.util.find_spec("duckdb") is not None
         if not peer:
             print("  the Python module duckdb is missing: no peer (pip install duckdb)")
-        rounds = {"floor": [], "pipeline": [], "pipeline, NDJSON": [], "DuckDB + psql": []}
-        for _ in range(self.options.rounds):
-            rounds["floor"].append(self.server.measure([*rival, "floor", files, "rivals"]))
-            rounds["pipeline"].append(self.run(folder, *select))
-            rounds["pipeline, NDJSON"].append(self.run(lines, *select))
-            if peer:
-                suffix = generate.SUFFIX[source]
-                rounds["DuckDB + psql"].append(self.server.measure([*rival, "duckdb", array, suffix, files, "rivals"]))
+        steps = {
+            "floor": lambda: self.server.measure([*rival, "floor", files, "rivals"]),
+            "pipeline": lambda: self.run(folder, *select),
+            "pipeline, NDJSON": lambda: self.run(lines, *select),
+        }
+        if peer:
+            duckdb = [*rival, "duckdb", array, generate.SUFFIX[source], files, "rivals"]
+            steps["DuckDB + psql"] = lambda: self.server.measure(duckdb)
+        rounds = in_turn(self.options.rounds, steps)
         figures = {"input": array.stat().st_size, "rows": first["rows"]}
         for who, measured in rounds.items():
-            if measured:
-                figures[who] = {key: statistics.median(one[key] for one in measured) for key in ("wall", "cpu", "server_cpu", "peak")}
-                of = figures[who]
-                walls = ", ".join(f"{one['wall']:.2f}" for one in measured)
-                print(f"  {who:<17} {of['wall']:6.2f} s   CPU {of['cpu']:5.2f} + server {of['server_cpu']:5.2f} s   "
-                      f"peak {of['peak'] / 1e6:4.0f} MB   ({walls})", flush=True)  # fmt: skip
+            figures[who] = {key: statistics.median(one[key] for one in measured) for key in ("wall", "cpu", "server_cpu", "peak")}
+            of = figures[who]
+            walls = ", ".join(f"{one['wall']:.2f}" for one in measured)
+            print(f"  {who:<17} {of['wall']:6.2f} s   CPU {of['cpu']:5.2f} + server {of['server_cpu']:5.2f} s   "
+                  f"peak {of['peak'] / 1e6:4.0f} MB   ({walls})", flush=True)  # fmt: skip
         figures["timings"] = rounds["pipeline"][-1]["timings"]
         self.figures[name] = figures
-        wall = figures["pipeline"]["wall"]
-        self.check("wall / floor", wall / figures["floor"]["wall"], 1.0)
+        ours = rounds["pipeline"]
+        self.check("wall / floor", paired(ours, rounds["floor"]), 1.0)
         if peer:
-            self.check("wall / DuckDB + psql", wall / figures["DuckDB + psql"]["wall"], 0.75)
-        self.check("array / NDJSON", wall / figures["pipeline, NDJSON"]["wall"], 1.1)
+            self.check("wall / DuckDB + psql", paired(ours, rounds["DuckDB + psql"]), 0.75)
+        self.check("array / NDJSON", paired(ours, rounds["pipeline, NDJSON"]), 1.1)
         shutil.rmtree(folder)
         shutil.rmtree(lines)
         shutil.rmtree(files)
@@ -142,17 +156,15 @@ class Bench:
         other.parent.mkdir(parents=True)
         other.symlink_to(path)
         select = ("--source", source, "--date", f"{DAY}")
-        measured = {full: [], bare: []}
-        for _ in range(self.options.rounds):
-            for folder, runs in measured.items():
-                runs.append(self.run(folder, *select))
+        steps = {folder.name: lambda folder=folder: self.run(folder, *select) for folder in (full, bare)}
+        measured = in_turn(self.options.rounds, steps)
         walls = {}
-        for folder, runs in measured.items():
-            walls[folder.name] = statistics.median(one["wall"] for one in runs)
+        for name, runs in measured.items():
+            walls[name] = statistics.median(one["wall"] for one in runs)
             cpu = statistics.median(one["cpu"] + one["server_cpu"] for one in runs)
-            print(f"  {folder.name}: {walls[folder.name]:.2f} s, CPU with the server's {cpu:.2f} s")
+            print(f"  {name}: {walls[name]:.2f} s, CPU with the server's {cpu:.2f} s")
         self.figures["cost"] = walls
-        self.check("wall with / wall without", walls["shipped"] / walls["bare"], 1.15)
+        self.check("wall with / wall without", paired(measured["shipped"], measured["bare"]), 1.15)
 
     def growth(self, small, large, patients):
         """Time per row and memory of a large batch against a smaller one."""
@@ -177,31 +189,33 @@ class Bench:
         folder, select, _ = self.days("many", batches, patients)
         large = self.project("one")
         self.data(large, of_one, source, DAY)
-        measured = {"many": [], "one": []}
-        for _ in range(self.options.rounds):
-            measured["many"].append(self.run(folder, *select, "--threads", "2"))
-            measured["one"].append(self.run(large, "--source", source, "--date", f"{DAY}"))
+        steps = {
+            "many": lambda: self.run(folder, *select, "--threads", "2"),
+            "one": lambda: self.run(large, "--source", source, "--date", f"{DAY}"),
+        }
+        measured = in_turn(self.options.rounds, steps)
         wall = {which: statistics.median(one["wall"] for one in runs) for which, runs in measured.items()}
         rate = {which: runs[0]["rows"] / wall[which] for which, runs in measured.items()}
         print(f"  {wall['many']:.2f} s, {rate['many']:,.0f} rows/s; one large batch {rate['one']:,.0f} rows/s")
         self.figures["many"] = {"wall": wall["many"], "rows_per_second": rate["many"]}
-        self.check("rows per second / those of one large batch", rate["many"] / rate["one"], 0.9, at_least=True)
+        rows = measured["many"][0]["rows"] / measured["one"][0]["rows"]
+        ratio = rows / paired(measured["many"], measured["one"])
+        self.check("rows per second / those of one large batch", ratio, 0.9, at_least=True)
 
     def small(self, batches, patients):
         """Small batches in one run against one run after the other, a batch each."""
         print(f"{batches} batches of {patients} patients", flush=True)
         folder, select, each = self.days("small", batches, patients)
         self.run(folder, *select)
-        walls = {"one by one": [], "--threads 1": [], "--threads 2": [], "--threads 4": []}
-        for _ in range(self.options.rounds):
-            walls["one by one"].append(sum(self.run(folder, *one)["wall"] for one in each))
-            for threads in ("--threads 1", "--threads 2", "--threads 4"):
-                walls[threads].append(self.run(folder, *select, *threads.split())["wall"])
-        walls = {how: statistics.median(measured) for how, measured in walls.items()}
+        steps = {"one by one": lambda: {"wall": sum(self.run(folder, *one)["wall"] for one in each)}}
+        for threads in ("--threads 1", "--threads 2", "--threads 4"):
+            steps[threads] = lambda threads=threads: self.run(folder, *select, *threads.split())
+        measured = in_turn(self.options.rounds, steps)
+        walls = {how: statistics.median(run["wall"] for run in runs) for how, runs in measured.items()}
         print("  " + ", ".join(f"{how}: {wall:.2f} s" for how, wall in walls.items()))
         self.figures["small"] = walls
-        self.check("--threads 2 / one by one", walls["--threads 2"] / walls["one by one"], 0.6)
-        print(f"  --threads 2 / --threads 1: {walls['--threads 2'] / walls['--threads 1']:.2f}")
+        self.check("--threads 2 / one by one", paired(measured["--threads 2"], measured["one by one"]), 0.6)
+        print(f"  --threads 2 / --threads 1: {paired(measured['--threads 2'], measured['--threads 1']):.2f}")
 
     def tiny(self):
         """A batch of two patients, from the start of the process to its end."""
