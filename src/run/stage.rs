@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::stream::{self, BoxStream};
-use futures::{FutureExt, StreamExt, TryStreamExt};
+use futures::{FutureExt, StreamExt};
 use tokio::task::JoinSet;
 
 use super::batch::Worker;
@@ -25,6 +25,8 @@ use crate::warehouse::{Claim, Connection, StageCounter, Staged};
 /// Bytes of input that are held, for one transform after the other to read over one session. Another session costs as
 /// much as staging so few rows.
 const SMALL: u64 = 64 << 10;
+/// Bytes of columns that are held of it. Of such files, compressed ones alone can come to more.
+const HELD: usize = 8 << 20;
 
 /// One entity's rows, staged.
 pub(super) struct Passed {
@@ -83,14 +85,12 @@ impl Stage<'_> {
         let connections = self.worker.warehouse.reserve(self.plans.len()).await?;
         let shared = self.plans.iter().filter(|p| p.scans == 1).count();
         let schema = self.masks.output_schema();
-        let (feed, reading) = broadcast(schema, self.tally.watch(self.read(self.stats)), shared);
+        let (feeds, reading) = broadcast(&schema, self.tally.watch(self.read(self.stats)), shared);
+        let mut feeds = feeds.into_iter();
         let mut tasks = JoinSet::new();
         for (i, (plan, connection)) in self.plans.iter().zip(connections).enumerate() {
-            let feed = if plan.scans == 1 {
-                Arc::clone(&feed)
-            } else {
-                self.own_feed()
-            };
+            let shared = if plan.scans == 1 { feeds.next() } else { None };
+            let feed = shared.unwrap_or_else(|| self.own_feed());
             tasks.spawn(self.entity(i, connection, feed, Vec::new()));
         }
         // Also where no transform shares it: every record counts in the account of the batch.
@@ -119,11 +119,27 @@ impl Stage<'_> {
         Ok(passed)
     }
 
-    /// One entity after another over one connection, all from one parse that is held.
+    /// One entity after another over one connection, all from one parse that is held; where it comes to more than its
+    /// files let expect, each from its own.
     async fn held(&self) -> Result<Vec<Passed>> {
-        let records: Vec<Masked> = self.tally.watch(self.read(self.stats)).try_collect().await?;
-        let again = move || stream::iter(records.clone().into_iter().map(Ok)).boxed();
-        let feed = Feed::own(self.masks.output_schema(), again);
+        let mut records = self.tally.watch(self.read(self.stats));
+        let (mut held, mut bytes) = (Some(Vec::new()), 0);
+        while let Some(batch) = records.next().await {
+            let batch = batch?;
+            bytes += batch.batch().get_array_memory_size();
+            if bytes > HELD {
+                held = None;
+            }
+            if let Some(held) = &mut held {
+                held.push(batch);
+            }
+        }
+        let feed = match held {
+            Some(held) => Feed::own(self.masks.output_schema(), move || {
+                stream::iter(held.clone().into_iter().map(Ok)).boxed()
+            }),
+            None => self.own_feed(),
+        };
         let mut passed = Vec::with_capacity(self.plans.len());
         for i in 0..self.plans.len() {
             let connection = self.one_connection().await?;
@@ -145,8 +161,8 @@ impl Stage<'_> {
             };
             let shared = plan.scans == 1;
             let schema = self.masks.output_schema();
-            let (feed, reading) = broadcast(schema, records, usize::from(shared));
-            let feed = if shared { feed } else { self.own_feed() };
+            let (mut feeds, reading) = broadcast(&schema, records, usize::from(shared));
+            let feed = feeds.pop().unwrap_or_else(|| self.own_feed());
             let counted = async { if shared || i == 0 { reading.run().await } else { Ok(()) } };
             let (one, ()) = futures::try_join!(self.entity(i, connection, feed, Vec::new()), counted)?;
             passed.extend(one);

@@ -1,7 +1,6 @@
 //! Brings decoded records to the transforms: one parse of a batch's input handed to several of
 //! them through bounded channels, or a parse of its own for one that reads its input more than once.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -32,8 +31,9 @@ pub struct Feed {
 }
 
 enum Supply {
-    /// Each scan takes one of these; there are as many as transforms that share the parse.
-    Shared(Mutex<VecDeque<mpsc::Receiver<Shared>>>),
+    /// One scan takes it. It goes with the feed: a plan that scans nothing, as one whose predicate is false on this
+    /// date, holds up nobody.
+    Shared(Mutex<Option<mpsc::Receiver<Shared>>>),
     /// Each scan reads the input anew.
     Own(Box<dyn Fn() -> Records + Send + Sync>),
 }
@@ -86,7 +86,7 @@ impl PartitionStream for Feed {
                     Err(e) => Err(DataFusionError::External(Box::new(e))),
                 })
                 .boxed(),
-            Supply::Shared(receivers) => match receivers.lock().unwrap_or_else(PoisonError::into_inner).pop_front() {
+            Supply::Shared(receiver) => match receiver.lock().unwrap_or_else(PoisonError::into_inner).take() {
                 Some(receiver) => received(receiver).boxed(),
                 None => stream::once(async {
                     Err(DataFusionError::Internal(
@@ -122,14 +122,17 @@ pub struct Broadcast {
     senders: Vec<mpsc::Sender<Shared>>,
 }
 
-/// Splits one reading of the input into a feed for `transforms` scans and the broadcast that drives it.
-pub fn broadcast(schema: SchemaRef, input: Records, transforms: usize) -> (Arc<Feed>, Broadcast) {
-    let (senders, receivers) = (0..transforms).map(|_| mpsc::channel(WAITING)).unzip();
-    let feed = Arc::new(Feed {
-        schema,
-        supply: Supply::Shared(Mutex::new(receivers)),
-    });
-    (feed, Broadcast { input, senders })
+/// Splits one reading of the input into feeds for so many transforms, a scan each, and the broadcast that drives them.
+pub fn broadcast(schema: &SchemaRef, input: Records, transforms: usize) -> (Vec<Arc<Feed>>, Broadcast) {
+    let (senders, receivers): (Vec<_>, Vec<_>) = (0..transforms).map(|_| mpsc::channel(WAITING)).unzip();
+    let feed = |receiver| {
+        Arc::new(Feed {
+            schema: Arc::clone(schema),
+            supply: Supply::Shared(Mutex::new(Some(receiver))),
+        })
+    };
+    let feeds = receivers.into_iter().map(feed).collect();
+    (feeds, Broadcast { input, senders })
 }
 
 impl Broadcast {

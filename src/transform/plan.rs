@@ -46,7 +46,8 @@ pub struct Outline {
 #[derive(Debug, Clone)]
 pub struct Prepared {
     pub outline: Outline,
-    /// How often it scans `source`; more than once wants a feed of its own.
+    /// How often it scans `source`, at most: on some dates the optimizer may find one idle. More than once wants a feed
+    /// of its own.
     pub scans: usize,
     /// The checks that the rows carry the result of, in the order of their columns.
     pub guards: Vec<Guard>,

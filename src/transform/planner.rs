@@ -71,8 +71,8 @@ impl Planner<'_> {
                 return Err(vec![failure::check(None, &self.entity.name, error)]);
             }
         };
-        let (optimized, ready) = planned.map_err(fail)?;
-        let scans = count_scans(&optimized).map_err(fail)?;
+        let ready = planned.map_err(fail)?;
+        let scans = count_scans(&outline.plan).map_err(fail)?;
         Ok(Prepared {
             outline,
             scans,
@@ -122,18 +122,14 @@ impl Planner<'_> {
         Ok((outline, sideways))
     }
 
-    /// The optimized plan, and the physical one made of it.
-    async fn physically(
-        &self,
-        plan: &LogicalPlan,
-        batch: &Batch,
-    ) -> std::result::Result<(LogicalPlan, Ready), DataFusionError> {
+    /// The physical plan for a batch.
+    async fn physically(&self, plan: &LogicalPlan, batch: &Batch) -> std::result::Result<Ready, DataFusionError> {
         let slot = Slot::of(self.full);
         let plan = bind_feed(bind_parameters(plan.clone(), batch)?, Arc::clone(&slot) as _)?;
         let optimized = self.session.optimize(&plan)?;
         let planner = self.session.query_planner();
         let physical = planner.create_physical_plan(&optimized, self.session).await?;
-        Ok((optimized, Ready::new(batch.clone(), physical, slot)))
+        Ok(Ready::new(batch.clone(), physical, slot))
     }
 
     /// The contract against the query's output.
