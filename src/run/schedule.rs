@@ -90,8 +90,8 @@ pub struct Outcome {
     pub elapsed: Duration,
     /// The signal that stopped the invocation.
     pub signal: Option<i32>,
-    /// Open until the outcome is told: a server that ends sessions takes the processor from whoever tells it.
-    _sessions: Warehouse,
+    /// Of a server, open until the outcome is told: one that ends sessions takes the processor from whoever tells it.
+    _sessions: Option<Warehouse>,
 }
 
 impl Outcome {
@@ -180,7 +180,7 @@ pub async fn run(
     }
     let entities = worker.project().entities.iter().map(|e| e.name.clone()).collect();
     let signal = stop.signal();
-    let sessions = worker.warehouse().clone();
+    let sessions = (!embedded).then(|| worker.warehouse().clone());
     Ok(Outcome {
         batches: outcomes,
         entities,

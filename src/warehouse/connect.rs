@@ -52,6 +52,9 @@ const WISHES: &[(&str, &str)] = &[
     ("client_connection_check_interval", "2s"),
 ];
 
+/// A setting of our own, in which a session tells which wishes came true.
+const GRANTED: &str = "pipeline.granted";
+
 /// A role that can't log in and owns the schema `pipeline` is there to be assumed (`pipeline roles` makes it): what its
 /// members make is then its own, whoever of them made it. Whoever is no member stays who he is.
 const ASSUME_OWNER: &str = "PERFORM pg_catalog.set_config('role', r.rolname, false) \
@@ -74,8 +77,6 @@ pub(super) struct Dialer {
     strict_by_default: bool,
     setup: String,
     setup_plain: String,
-    /// What the first session was granted, as statements: for the server a tenth of the work of asking again.
-    granted: OnceLock<String>,
     version: OnceLock<String>,
 }
 
@@ -83,6 +84,8 @@ struct Route {
     config: Config,
     mode: SslMode,
     tls: Option<MakeRustlsConnect>,
+    /// What the first session was granted, as statements: for the server a tenth of the work of asking again.
+    granted: OnceLock<String>,
 }
 
 impl Dialer {
@@ -101,6 +104,7 @@ impl Dialer {
                     config: config(server, target),
                     mode,
                     tls,
+                    granted: OnceLock::new(),
                 })
             })
             .collect::<Result<Vec<_>>>()?;
@@ -119,6 +123,7 @@ impl Dialer {
             config,
             mode: SslMode::Disable,
             tls: None,
+            granted: OnceLock::new(),
         };
         Self {
             routes: vec![route],
@@ -139,7 +144,6 @@ impl Dialer {
             strict_by_default: false,
             setup: setup(options, true),
             setup_plain: setup(options, false),
-            granted: OnceLock::new(),
             version: OnceLock::new(),
         }
     }
@@ -188,12 +192,12 @@ impl Dialer {
             opened => opened,
         };
         let client = opened?;
-        self.set_up(&client).await?;
+        self.set_up(&client, &route.granted).await?;
         Ok(client)
     }
 
-    async fn set_up(&self, client: &Client) -> Result<(), tokio_postgres::Error> {
-        if let Some(granted) = self.granted.get() {
+    async fn set_up(&self, client: &Client, known: &OnceLock<String>) -> Result<(), tokio_postgres::Error> {
+        if let Some(granted) = known.get() {
             match client.batch_execute(granted).await {
                 // What was granted once may have been taken back.
                 Err(error) if !error.is_closed() => {}
@@ -202,7 +206,7 @@ impl Dialer {
         }
         match client.simple_query(&self.setup).await {
             Ok(said) => {
-                let _ = self.granted.set(format!("{}{}", self.setup_plain, granted(&said)));
+                let _ = known.set(format!("{}{}", self.setup_plain, granted(&said)));
                 Ok(())
             }
             Err(error) if error.is_closed() => Err(error),
@@ -394,27 +398,32 @@ fn setup(options: Option<&str>, wishes: bool) -> String {
         let _ = write!(sql, "{}; ", set(name, value));
     }
     if wishes {
-        sql.push_str("DO $pipeline$ BEGIN ");
+        // A setting that has the wished value already need not be one that may be set.
+        sql.push_str("DO $pipeline$ DECLARE granted text := ''; BEGIN ");
         for (name, value) in WISHES {
             let _ = write!(
                 sql,
-                "BEGIN {}; EXCEPTION WHEN OTHERS THEN NULL; END; ",
+                "BEGIN {}; granted := granted || ' {name}'; EXCEPTION WHEN OTHERS THEN NULL; END; ",
                 set(name, value)
             );
         }
+        let _ = write!(
+            sql,
+            "BEGIN PERFORM pg_catalog.set_config('{GRANTED}', granted, false); EXCEPTION WHEN OTHERS THEN NULL; END; "
+        );
         // Last: the wishes are for whoever has logged in.
         if ours("role") {
             let _ = write!(sql, "BEGIN {ASSUME_OWNER}; EXCEPTION WHEN OTHERS THEN NULL; END; ");
         }
-        sql.push_str("END $pipeline$; SELECT ");
-        for (name, _) in WISHES {
-            let _ = write!(sql, "pg_catalog.current_setting('{name}', true), ");
-        }
-        sql.push_str(if ours("role") {
+        let role = if ours("role") {
             "pg_catalog.current_setting('role', true)"
         } else {
             "'none'"
-        });
+        };
+        let _ = write!(
+            sql,
+            "END $pipeline$; SELECT pg_catalog.current_setting('{GRANTED}', true), {role}"
+        );
     }
     sql
 }
@@ -427,12 +436,11 @@ fn granted(said: &[SimpleQueryMessage]) -> String {
         _ => None,
     });
     let Some(row) = row else { return sql };
-    for (at, (name, value)) in WISHES.iter().enumerate() {
-        if row.get(at) == Some(value) {
-            let _ = write!(sql, "{}; ", set(name, value));
-        }
+    let names: Vec<&str> = row.get(0).unwrap_or_default().split_whitespace().collect();
+    for (name, value) in WISHES.iter().filter(|(name, _)| names.contains(name)) {
+        let _ = write!(sql, "{}; ", set(name, value));
     }
-    if let Some(role) = row.get(WISHES.len()).filter(|role| *role != "none") {
+    if let Some(role) = row.get(1).filter(|role| *role != "none") {
         let _ = write!(sql, "SET ROLE {}", ident(role));
     }
     sql
