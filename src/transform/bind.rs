@@ -9,11 +9,12 @@ use datafusion::common::{DFSchema, ParamValues, ScalarValue};
 use datafusion::datasource::provider_as_source;
 use datafusion::error::DataFusionError;
 use datafusion::execution::TaskContext;
+use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::logical_plan::TableScanBuilder;
 use datafusion::logical_expr::{Expr, LogicalPlan};
-use datafusion::physical_plan::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::PartitionStream;
+use datafusion::physical_plan::{ExecutionPlan, SendableRecordBatchStream};
 use futures::stream;
 
 use super::feed::Feed;
@@ -55,11 +56,19 @@ pub(super) fn bind_expression(
     Ok(bound.data)
 }
 
-/// Puts the batch's input, which has the schema of the plan's, in the place of the empty table that it was made with.
-pub(super) fn bind_feed(
-    plan: LogicalPlan,
+/// The physical plan of a transform for one batch, over input that has the schema of the plan's.
+pub(super) async fn physical(
+    session: &SessionState,
+    plan: &LogicalPlan,
+    batch: &Batch,
     feed: Arc<dyn PartitionStream>,
-) -> std::result::Result<LogicalPlan, DataFusionError> {
+) -> std::result::Result<Arc<dyn ExecutionPlan>, DataFusionError> {
+    let plan = bind_feed(bind_parameters(plan.clone(), batch)?, feed)?;
+    session.create_physical_plan(&plan).await
+}
+
+/// Puts the batch's input in the place of the empty table that the plan was made with.
+fn bind_feed(plan: LogicalPlan, feed: Arc<dyn PartitionStream>) -> std::result::Result<LogicalPlan, DataFusionError> {
     let schema = Arc::clone(feed.schema());
     let declared: Vec<usize> = (0..schema.fields().len() - 1).collect();
     let table = provider_as_source(Arc::new(StreamingTable::try_new(schema, vec![feed])?));

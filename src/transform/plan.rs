@@ -16,7 +16,7 @@ use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::StreamExt;
 use futures::stream::BoxStream;
 
-use super::bind::{Slot, bind_feed, bind_parameters, fitted, without_record};
+use super::bind::{self, Slot, fitted, without_record};
 use super::elements::Elements;
 use super::failure::running;
 use super::feed::Feed;
@@ -221,8 +221,7 @@ impl Engine {
             ready.input.fill(feed);
             return Ok(ready.plan);
         }
-        let plan = bind_feed(bind_parameters(prepared.plan.clone(), batch)?, feed)?;
-        self.state().create_physical_plan(&plan).await
+        bind::physical(self.state(), &prepared.plan, batch, feed).await
     }
 }
 

@@ -11,7 +11,7 @@ use datafusion::logical_expr::logical_plan::Projection;
 use datafusion::logical_expr::{Expr, LogicalPlan, lit};
 use datafusion::sql::sqlparser::ast::Query;
 
-use super::bind::{Slot, bind_feed, bind_parameters, count_scans};
+use super::bind::{self, Slot, bind_parameters, count_scans};
 use super::failure::{self, Span, locate, planning};
 use super::plan::{Accepts, Outline, Prepared, Ready};
 use super::{ast, guards, record, steady};
@@ -125,10 +125,7 @@ impl Planner<'_> {
     /// The physical plan for a batch.
     async fn physically(&self, plan: &LogicalPlan, batch: &Batch) -> std::result::Result<Ready, DataFusionError> {
         let slot = Slot::of(self.full);
-        let plan = bind_feed(bind_parameters(plan.clone(), batch)?, Arc::clone(&slot) as _)?;
-        let optimized = self.session.optimize(&plan)?;
-        let planner = self.session.query_planner();
-        let physical = planner.create_physical_plan(&optimized, self.session).await?;
+        let physical = bind::physical(self.session, plan, batch, Arc::clone(&slot) as _).await?;
         Ok(Ready::new(batch.clone(), physical, slot))
     }
 

@@ -1,7 +1,7 @@
 //! The command line: exit codes, output for machines, what is said before anything runs.
 use serde_json::Value;
 
-use crate::harness::{Database, Project, SOURCE_A, SOURCE_B, Small, batch, until};
+use crate::harness::{Database, Project, RUN_TWO_DAYS, SOURCE_A, SOURCE_B, Small, batch, until};
 
 const DAYS: [&str; 6] = ["run", "--all-sources", "--start", "20230501", "--end", "20230502"];
 
@@ -105,19 +105,8 @@ fn an_alias_and_a_repeated_source_are_one_batch() {
 fn fail_fast_starts_no_further_batch() {
     let (database, project) = clinic();
     let project = project.json("[").file("in/2023-05-02.json", r#"{"id": "b"}"#);
-    let range = [
-        "run",
-        "--source",
-        "clinic",
-        "--start",
-        "2023-05-01",
-        "--end",
-        "2023-05-02",
-        "--threads",
-        "1",
-    ];
-    let mut fast = range.to_vec();
-    fast.push("--fail-fast");
+    let range = [&RUN_TWO_DAYS[..], &["--threads", "1"]].concat();
+    let fast = [&range[..], &["--fail-fast"]].concat();
     project.run(&fast).code(1);
     assert_eq!(database.count("items"), 0);
     project.run(&range).code(1);

@@ -8,7 +8,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use parquet::arrow::ArrowWriter;
 
-use crate::harness::{Database, Project, Small};
+use crate::harness::{Database, Project, RUN_TWO_DAYS, Small};
 
 const TWO: &str = r#"[{"id": "a", "n": 1}, {"id": "b", "n": -2}]"#;
 
@@ -351,16 +351,7 @@ fn a_transform_that_reads_nothing_on_one_day() {
         .sql("select id as item_id, length(long) as n from source where $date < '2023-05-02'");
     let files = ["in/2023-05-01.json", "in/2023-05-02.json"].map(|name| (name, records.as_bytes()));
     let (database, project) = with_files(&small, &files);
-    let range = [
-        "run",
-        "--source",
-        "clinic",
-        "--start",
-        "2023-05-01",
-        "--end",
-        "2023-05-02",
-    ];
-    project.run(&range).code(0);
+    project.run(&RUN_TWO_DAYS).code(0);
     assert_eq!(
         database.rows("select batch_date, count(*) from items group by 1"),
         ["2023-05-01|12000"]

@@ -20,7 +20,7 @@ pub use project::{MASK_KEY, Project, hashed, padded, repository};
 pub use query::{CONTENT, counts_by_batch};
 pub use s3::{Bucket, KEY, SECRET};
 pub use server::{psql, server};
-pub use small::{DATE, Small};
+pub use small::{DATE, RUN_TWO_DAYS, Small};
 
 /// Asks until it holds; generous, because the machine may be busy.
 #[track_caller]

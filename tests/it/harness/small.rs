@@ -14,6 +14,8 @@ pub struct Small {
 }
 
 pub const DATE: &str = "2023-05-01";
+/// Runs the batch of that date and that of the next.
+pub const RUN_TWO_DAYS: [&str; 7] = ["run", "--source", "clinic", "--start", DATE, "--end", "2023-05-02"];
 
 impl Small {
     pub fn new() -> Self {
