@@ -1,16 +1,14 @@
 //! Brings decoded records to the transforms: one parse of a batch's input handed to several of
 //! them through bounded channels, or a parse of its own for one that reads its input more than once.
 
-use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::common::internal_err;
 use datafusion::error::DataFusionError;
-use datafusion::execution::TaskContext;
 use datafusion::physical_plan::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::streaming::PartitionStream;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use tokio::sync::mpsc;
@@ -57,28 +55,12 @@ impl Feed {
         })
     }
 
-    /// A feed without records, for planning.
-    pub fn empty(schema: SchemaRef) -> Arc<Self> {
-        Self::own(schema, || stream::empty().boxed())
-    }
-}
-
-impl fmt::Debug for Feed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kind = match self.supply {
-            Supply::Shared(_) => "shared",
-            Supply::Own(_) => "own",
-        };
-        write!(f, "Feed({kind})")
-    }
-}
-
-impl PartitionStream for Feed {
-    fn schema(&self) -> &SchemaRef {
+    pub(super) fn schema(&self) -> &SchemaRef {
         &self.schema
     }
 
-    fn execute(&self, _context: Arc<TaskContext>) -> SendableRecordBatchStream {
+    /// What one scan reads.
+    pub(super) fn records(&self) -> SendableRecordBatchStream {
         let records = match &self.supply {
             Supply::Own(open) => open()
                 .map(|r| match r {
@@ -88,12 +70,7 @@ impl PartitionStream for Feed {
                 .boxed(),
             Supply::Shared(receiver) => match receiver.lock().unwrap_or_else(PoisonError::into_inner).take() {
                 Some(receiver) => received(receiver).boxed(),
-                None => stream::once(async {
-                    Err(DataFusionError::Internal(
-                        "more scans of source than were planned".into(),
-                    ))
-                })
-                .boxed(),
+                None => stream::once(async { internal_err!("more scans of source than were planned") }).boxed(),
             },
         };
         Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), records))

@@ -10,10 +10,8 @@ use datafusion::arrow::array::{Array, ArrayRef, AsArray, ListArray, RecordBatch,
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef};
 use datafusion::arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
-use datafusion::execution::TaskContext;
 use datafusion::physical_plan::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::streaming::PartitionStream;
 use futures::StreamExt;
 
 use crate::ingest::RECORD_COLUMN;
@@ -69,7 +67,7 @@ fn narrowed(full: &FieldRef, path: &str, used: &BTreeSet<String>) -> FieldRef {
 }
 
 /// A batch cut to a schema that [`schema`] made of its own.
-pub(super) fn batch(full: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
+fn batch(full: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
     let columns = picked(full.schema_ref().fields(), full.columns(), schema.fields())?;
     RecordBatch::try_new(Arc::clone(schema), columns)
 }
@@ -103,24 +101,11 @@ fn array(full: &ArrayRef, wanted: &DataType) -> Result<ArrayRef, ArrowError> {
     }
 }
 
-/// A scan that yields the narrowed batches of another.
-#[derive(Debug)]
-pub(super) struct Narrowed {
-    pub schema: SchemaRef,
-    pub full: Arc<dyn PartitionStream>,
-}
-
-impl PartitionStream for Narrowed {
-    fn schema(&self) -> &SchemaRef {
-        &self.schema
-    }
-
-    fn execute(&self, context: Arc<TaskContext>) -> SendableRecordBatchStream {
-        let schema = Arc::clone(&self.schema);
-        let cut = move |full: Result<RecordBatch, DataFusionError>| Ok(batch(&full?, &schema)?);
-        let batches = self.full.execute(context).map(cut);
-        Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), batches))
-    }
+/// The batches of a scan, each cut to the schema.
+pub(super) fn stream(full: SendableRecordBatchStream, schema: &SchemaRef) -> SendableRecordBatchStream {
+    let narrow = Arc::clone(schema);
+    let cut = move |full: Result<RecordBatch, DataFusionError>| Ok(batch(&full?, &narrow)?);
+    Box::pin(RecordBatchStreamAdapter::new(Arc::clone(schema), full.map(cut)))
 }
 
 #[cfg(test)]

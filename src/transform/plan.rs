@@ -3,7 +3,8 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
@@ -11,12 +12,13 @@ use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::error::DataFusionError;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::execution_plan::reset_plan_states;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::StreamExt;
 use futures::stream::BoxStream;
 
-use super::bind::{self, Slot, fitted, without_record};
+use super::bind::{self, without_record};
 use super::elements::Elements;
 use super::failure::running;
 use super::feed::Feed;
@@ -61,26 +63,44 @@ pub struct Prepared {
     pub(super) ready: Ready,
 }
 
-/// The physical plan that preparing came to, for whoever first runs the batch that it was made with. It is taken once:
-/// what has run is not run again.
+/// The physical plan that preparing came to.
 #[derive(Debug, Clone)]
-pub(super) struct Ready(Arc<Mutex<Option<ForBatch>>>);
+pub(super) struct Ready(Arc<Made>);
 
 #[derive(Debug)]
-struct ForBatch {
+struct Made {
+    /// The batch that it was made with.
     batch: Batch,
     plan: Arc<dyn ExecutionPlan>,
-    input: Arc<Slot>,
+    serves_all: bool,
+    /// Where it serves one batch: what has run is not run again.
+    taken: AtomicBool,
 }
 
 impl Ready {
-    pub(super) fn new(batch: Batch, plan: Arc<dyn ExecutionPlan>, input: Arc<Slot>) -> Self {
-        Self(Arc::new(Mutex::new(Some(ForBatch { batch, plan, input }))))
+    pub(super) fn new(batch: Batch, plan: Arc<dyn ExecutionPlan>, serves_all: bool) -> Self {
+        Self(Arc::new(Made {
+            batch,
+            plan,
+            serves_all,
+            taken: AtomicBool::new(false),
+        }))
     }
 
-    fn take(&self, batch: &Batch) -> Option<ForBatch> {
-        let mut ready = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        ready.take_if(|ready| ready.batch == *batch)
+    #[cfg(test)]
+    pub(super) fn serves_all(&self) -> bool {
+        self.0.serves_all
+    }
+
+    /// The plan to run for this batch, where it needs none of its own.
+    fn of(&self, batch: &Batch) -> std::result::Result<Option<Arc<dyn ExecutionPlan>>, DataFusionError> {
+        let made = &*self.0;
+        if made.serves_all {
+            // With metrics of its own.
+            return reset_plan_states(Arc::clone(&made.plan)).map(Some);
+        }
+        let first = made.batch == *batch && !made.taken.swap(true, Ordering::Relaxed);
+        Ok(first.then(|| Arc::clone(&made.plan)))
     }
 }
 
@@ -198,11 +218,12 @@ impl Engine {
     /// comes first; without a key, sorted by its widest index.
     pub async fn execute(&self, prepared: &Prepared, batch: &Batch, feed: Arc<Feed>) -> Result<Execution> {
         let path = prepared.outline.path.clone();
-        let physical = self.physical(prepared, batch, feed).await;
+        let physical = self.physical(prepared, batch).await;
         let physical = physical.map_err(|e| running(&path, e))?;
         let rows = self
             .task()
-            .and_then(|task| execute_stream(Arc::clone(&physical), task))
+            .and_then(|task| bind::with_input(task, &physical, feed))
+            .and_then(|task| execute_stream(Arc::clone(&physical), Arc::new(task)))
             .map_err(|e| running(&path, e))?;
         Ok(Execution {
             rows: rows.map(move |next| next.map_err(|e| running(&path, e))).boxed(),
@@ -214,14 +235,11 @@ impl Engine {
         &self,
         prepared: &Prepared,
         batch: &Batch,
-        feed: Arc<Feed>,
     ) -> std::result::Result<Arc<dyn ExecutionPlan>, DataFusionError> {
-        let feed = fitted(feed, &prepared.input);
-        if let Some(ready) = prepared.ready.take(batch) {
-            ready.input.fill(feed);
-            return Ok(ready.plan);
+        match prepared.ready.of(batch)? {
+            Some(plan) => Ok(plan),
+            None => bind::physical(self.state(), &prepared.plan, batch, &prepared.input).await,
         }
-        bind::physical(self.state(), &prepared.plan, batch, feed).await
     }
 }
 

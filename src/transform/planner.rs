@@ -11,7 +11,7 @@ use datafusion::logical_expr::logical_plan::Projection;
 use datafusion::logical_expr::{Expr, LogicalPlan, lit};
 use datafusion::sql::sqlparser::ast::Query;
 
-use super::bind::{self, Slot, bind_parameters, count_scans};
+use super::bind::{self, bind_parameters, count_scans};
 use super::failure::{self, Span, locate, planning};
 use super::plan::{Accepts, Outline, Prepared, Ready};
 use super::{ast, guards, record, steady};
@@ -124,9 +124,9 @@ impl Planner<'_> {
 
     /// The physical plan for a batch.
     async fn physically(&self, plan: &LogicalPlan, batch: &Batch) -> std::result::Result<Ready, DataFusionError> {
-        let slot = Slot::of(self.full);
-        let physical = bind::physical(self.session, plan, batch, Arc::clone(&slot) as _).await?;
-        Ok(Ready::new(batch.clone(), physical, slot))
+        let physical = bind::physical(self.session, plan, batch, self.full).await?;
+        let serves_all = bind::serves_all(plan, &physical)?;
+        Ok(Ready::new(batch.clone(), physical, serves_all))
     }
 
     /// The contract against the query's output.

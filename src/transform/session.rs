@@ -83,11 +83,11 @@ impl Engine {
     }
 
     /// What a plan runs in, and none runs elsewhere: a share of the memory of its own, all else in common.
-    pub(super) fn task(&self) -> Result<Arc<TaskContext>, DataFusionError> {
+    pub(super) fn task(&self) -> Result<TaskContext, DataFusionError> {
         let runtime = RuntimeEnvBuilder::from_runtime_env(self.state.runtime_env())
             .with_memory_pool(Arc::new(FairSpillPool::new(self.share)))
             .build_arc()?;
-        Ok(Arc::new(TaskContext::from(&self.state).with_runtime(runtime)))
+        Ok(TaskContext::from(&self.state).with_runtime(runtime))
     }
 
     /// A session in which `source` has the given columns, and nothing else exists.

@@ -163,10 +163,7 @@ async fn run(sql: &str) -> Result<Vec<String>> {
 async fn rows_of(project: &Project, prepared: &Prepared) -> Result<Vec<String>> {
     let source = &project.sources[0];
     let schema = ingest::arrow_schema(source);
-    let batch = Batch {
-        source: "a".into(),
-        date: "2023-05-02".parse().unwrap(),
-    };
+    let batch = on("2023-05-02");
     let input = records(&schema, &[Some(2), None, Some(0), Some(1)]);
     let open = move |schema: &SchemaRef| {
         let _ = schema;
@@ -347,10 +344,7 @@ async fn an_input_that_fails_ends_every_transform() {
     let (mut feeds, broadcast) = broadcast(&schema, input, 1);
     let feed = feeds.remove(0);
     let prepared = prepare(UNNEST).await.unwrap();
-    let batch = Batch {
-        source: "a".into(),
-        date: "2023-05-02".parse().unwrap(),
-    };
+    let batch = on("2023-05-02");
     let rows = engine()
         .execute(&prepared, &batch, feed)
         .await
@@ -369,10 +363,7 @@ async fn an_input_that_is_cut_off_is_no_end() {
     let feed = feeds.remove(0);
     drop(broadcast);
     let prepared = prepare(UNNEST).await.unwrap();
-    let batch = Batch {
-        source: "a".into(),
-        date: "2023-05-02".parse().unwrap(),
-    };
+    let batch = on("2023-05-02");
     let rows = engine()
         .execute(&prepared, &batch, feed)
         .await
@@ -381,6 +372,72 @@ async fn an_input_that_is_cut_off_is_no_end() {
         .try_collect::<Vec<_>>()
         .await;
     assert_eq!(rows.unwrap_err().to_string(), "reading the input was cut off");
+}
+
+fn on(day: &str) -> Batch {
+    Batch {
+        source: "a".into(),
+        date: day.parse().unwrap(),
+    }
+}
+
+/// The rows of a day whose input has these codes, in no order.
+async fn rows_on(prepared: &Prepared, day: &str, codes: &[Option<usize>]) -> Vec<String> {
+    let batch = on(day);
+    let schema = ingest::arrow_schema(&project(UNNEST).sources[0]);
+    let input = records(&schema, codes);
+    let open = move || stream::iter([Ok(Masked::assumed(input.clone()))]).boxed();
+    let execution = engine().execute(prepared, &batch, Feed::own(schema, open)).await;
+    let rows = execution.unwrap().rows.try_collect::<Vec<_>>().await.unwrap();
+    let mut rows: Vec<String> = rows.iter().flat_map(shown_rows).collect();
+    rows.sort();
+    rows
+}
+
+/// By a plan that was made for this day and runs once.
+async fn rows_alone(sql: &str, day: &str, codes: &[Option<usize>]) -> Vec<String> {
+    let project = project(sql);
+    let prepared = engine()
+        .prepare(&project, &project.sources[0], &on(day), text_only)
+        .await;
+    rows_on(&prepared.unwrap()[0], day, codes).await
+}
+
+/// What `run` does with the days of a source. A plan that keeps something, such as a build side or a subquery's result,
+/// or that names the date, is made for each of them.
+#[tokio::test]
+async fn a_plan_serves_more_than_one_batch_and_tells_none_of_another() {
+    let filtered = "SELECT patient_id, upper(patient_id) AS code FROM source WHERE patient_id > 'P1' \
+                    UNION ALL SELECT patient_id, NULL FROM source";
+    let dated = "SELECT patient_id, CAST($date AS VARCHAR) AS code FROM source";
+    let of_source = "SELECT patient_id, $source AS code FROM source";
+    let subquery = "SELECT patient_id, (SELECT max(patient_id) FROM source) AS code FROM source";
+    let join = "SELECT a.patient_id, b.patient_id AS code FROM source a JOIN source b USING (patient_id)";
+    let cross = "SELECT a.patient_id, b.patient_id AS code FROM source a CROSS JOIN source b";
+    let aggregate = "SELECT patient_id, max(patient_id) AS code FROM source GROUP BY patient_id";
+    for (sql, serves_all) in [
+        (UNNEST, true),
+        (filtered, true),
+        (dated, false),
+        (of_source, false),
+        (subquery, false),
+        (join, false),
+        (cross, false),
+        (aggregate, false),
+    ] {
+        let prepared = prepare(sql).await.unwrap();
+        assert_eq!(prepared.ready.serves_all(), serves_all, "{sql}");
+        let (one, other) = (("2023-05-02", vec![Some(2), None]), ("2023-05-03", vec![Some(1); 3]));
+        // The first again, beside the other.
+        let (first, second, third) = futures::join!(
+            rows_on(&prepared, one.0, &one.1),
+            rows_on(&prepared, other.0, &other.1),
+            rows_on(&prepared, one.0, &one.1)
+        );
+        let alone = rows_alone(sql, one.0, &one.1).await;
+        assert_eq!((&first, &third), (&alone, &alone), "{sql}");
+        assert_eq!(second, rows_alone(sql, other.0, &other.1).await, "{sql}");
+    }
 }
 
 #[tokio::test]
@@ -414,10 +471,7 @@ async fn a_sort_that_merges_leaves_the_others_their_memory() {
             .map(|batch| Ok(Masked::assumed(batch)))
             .boxed()
     };
-    let batch = Batch {
-        source: "a".into(),
-        date: "2023-05-02".parse().unwrap(),
-    };
+    let batch = on("2023-05-02");
     let sort = || engine.execute(&prepared, &batch, Feed::own(Arc::clone(&schema), open.clone()));
     let mut merging = sort().await.unwrap().rows;
     let first = merging.next().await.unwrap().unwrap();
