@@ -302,6 +302,9 @@ impl Worker {
             .swap(&mut connection, &self.project.entities, staged, summary, &self.stop)
             .await?;
         clock.lap("swap");
+        if !committed.answered {
+            connection.give_back_when_idle();
+        }
         if committed.retries > 0 {
             tracing::info!(%batch, retries = committed.retries, "the swap gave way to readers");
         }

@@ -63,6 +63,7 @@ pub async fn drop_batch(
         .map(|(entity, rows)| (entity.clone(), Count { rows: *rows, bytes: 0 }))
         .collect();
     let exchange = Exchange {
+        lease,
         batch,
         entities,
         staged: &[],

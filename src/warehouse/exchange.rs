@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::future::pending;
 use std::time::{Duration, Instant};
 
 use rand::Rng;
@@ -12,6 +13,7 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{Client, IsolationLevel, Transaction};
 use tokio_util::sync::CancellationToken;
 
+use super::claim::Lease;
 use super::error::{db_error, describe};
 use super::runs::{self, Count, Summary};
 use super::stage::Staged;
@@ -26,11 +28,15 @@ const LOCK_WAIT: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// How often the catalog may change between looking and locking.
 const STALE_LIMIT: u32 = 5;
+/// After how long the run's row is first looked at while COMMIT is not answered; then after twice as long each time.
+const FIRST_LOOK: Duration = Duration::from_millis(1);
+const LONGEST_LOOK: Duration = Duration::from_millis(32);
 /// A process that stands still while it holds the locks is put out by the server after this.
 const IDLE_LIMIT: &str = "10s";
 
 /// An exchange that is to be made.
 pub(super) struct Exchange<'a> {
+    pub lease: &'a Lease,
     pub batch: &'a Batch,
     /// All entities of the contract, in its order. One without a staging table loses its leaf.
     pub entities: &'a [Entity],
@@ -56,6 +62,8 @@ pub(super) struct Exchanged {
     pub emptied: Vec<String>,
     /// How often readers were given way to.
     pub retries: u32,
+    /// Whether the session is idle again. It may still delete the files of the old leaves.
+    pub answered: bool,
 }
 
 /// What the catalog says of one entity and one batch; names are quoted.
@@ -68,7 +76,9 @@ pub(super) struct Place {
 }
 
 enum Attempt {
-    Committed,
+    Committed {
+        answered: bool,
+    },
     Unknown,
     /// A reader holds a table.
     Busy,
@@ -89,13 +99,14 @@ impl Exchange<'_> {
             let places = find(client, self.entities, self.batch)
                 .await
                 .map_err(|error| self.failed(&error))?;
-            let exchanged = || Exchanged {
+            let exchanged = |answered| Exchanged {
                 emptied: self.emptied(&places),
                 retries,
+                answered,
             };
             match self.attempt(client, &places, started).await? {
-                Attempt::Committed => return Ok(Outcome::Committed(exchanged())),
-                Attempt::Unknown => return Ok(Outcome::Unknown(exchanged())),
+                Attempt::Committed { answered } => return Ok(Outcome::Committed(exchanged(answered))),
+                Attempt::Unknown => return Ok(Outcome::Unknown(exchanged(true))),
                 Attempt::Stale(error) if stale >= STALE_LIMIT => return Err(error),
                 Attempt::Stale(_) => stale += 1,
                 Attempt::Busy if Instant::now() >= deadline => return Err(self.given_up(client, &places).await),
@@ -109,7 +120,7 @@ impl Exchange<'_> {
                     }
                 }
             }
-            if !runs::is_running(client, self.run_id)
+            if !runs::has_status(client, self.run_id, "running")
                 .await
                 .map_err(|error| self.failed(&error))?
             {
@@ -173,7 +184,48 @@ impl Exchange<'_> {
             exchanged => exchanged.map_err(failed)?,
         }
         failpoint::hit(failpoint::BEFORE_COMMIT)?;
-        commit(transaction, self.batch).await
+        self.commit(transaction, places.iter().any(|place| place.leaf.is_some()))
+            .await
+    }
+
+    /// COMMIT is answered when the files of the old leaves are deleted, long after everybody sees the new ones.
+    async fn commit(&self, transaction: Transaction<'_>, replaces: bool) -> Result<Attempt> {
+        let batch = self.batch;
+        let (answer, answered) = tokio::select! {
+            biased;
+            answer = transaction.commit() => (answer, true),
+            () = self.seen_committed(), if replaces => (Ok(()), false),
+        };
+        match answer {
+            Ok(()) if failpoint::hit(failpoint::AFTER_COMMIT).is_err() => Ok(Attempt::Unknown),
+            Ok(()) => Ok(Attempt::Committed { answered }),
+            Err(error) if is_final(&error) => Err(self.failed(&error)),
+            Err(error) => {
+                tracing::warn!(%batch, error = describe(&error), "the answer to COMMIT was lost");
+                Ok(Attempt::Unknown)
+            }
+        }
+    }
+
+    /// Returns when the session of the leases sees the run committed: by then it is so for good, and the locks are free.
+    /// Never, where that session can't tell.
+    async fn seen_committed(&self) {
+        if self.lease.warehouse().is_embedded() {
+            return pending().await;
+        }
+        let mut pause = FIRST_LOOK;
+        loop {
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_LOOK);
+            let Ok(session) = self.lease.session().await else {
+                return pending().await;
+            };
+            match runs::has_status(&session, self.run_id, "committed").await {
+                Ok(true) => return,
+                Ok(false) => {}
+                Err(_) => return pending().await,
+            }
+        }
     }
 
     fn failed(&self, error: &tokio_postgres::Error) -> Error {
@@ -356,18 +408,6 @@ fn gives_way(error: &tokio_postgres::Error) -> bool {
         ]
         .contains(code)
     })
-}
-
-async fn commit(transaction: Transaction<'_>, batch: &Batch) -> Result<Attempt> {
-    match transaction.commit().await {
-        Ok(()) if failpoint::hit(failpoint::AFTER_COMMIT).is_err() => Ok(Attempt::Unknown),
-        Ok(()) => Ok(Attempt::Committed),
-        Err(error) if is_final(&error) => Err(db_error(format!("{batch} can't be swapped in"), &error)),
-        Err(error) => {
-            tracing::warn!(%batch, error = describe(&error), "the answer to COMMIT was lost");
-            Ok(Attempt::Unknown)
-        }
-    }
 }
 
 /// Whether the server said no to a COMMIT. A session that was ended, or broke off, may have committed before.

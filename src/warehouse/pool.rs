@@ -176,6 +176,13 @@ impl std::fmt::Debug for Warehouse {
     }
 }
 
+impl Connection {
+    /// Gives the session back once it has answered all that it was asked: whoever is next would wait for it.
+    pub fn give_back_when_idle(self) {
+        tokio::spawn(async move { self.batch_execute("").await });
+    }
+}
+
 impl Deref for Connection {
     type Target = Client;
 

@@ -292,10 +292,11 @@ pub async fn rows_before(client: &Client, batch: &Batch, entity: &str) -> Result
     Ok(rows.and_then(|rows| u64::try_from(rows).ok()))
 }
 
-/// Whether a run may still swap, as far as one can see from outside of its transaction.
-pub(super) async fn is_running(client: &Client, run_id: i64) -> Result<bool, tokio_postgres::Error> {
-    let sql = "SELECT status = 'running' FROM pipeline.runs WHERE run_id = $1";
-    let row = client.query_typed_opt(sql, &[(&run_id, Type::INT8)]).await?;
+/// Whether a run's row says so, as far as one can see from outside of a transaction that changes it.
+pub(super) async fn has_status(client: &Client, run_id: i64, status: &str) -> Result<bool, tokio_postgres::Error> {
+    let sql = "SELECT status = $2 FROM pipeline.runs WHERE run_id = $1";
+    let parameters: [Parameter<'_>; 2] = [(&run_id, Type::INT8), (&status, Type::TEXT)];
+    let row = client.query_typed_opt(sql, &parameters).await?;
     row.map_or(Ok(false), |row| row.try_get(0))
 }
 

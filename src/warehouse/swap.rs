@@ -30,6 +30,8 @@ pub struct Committed {
     pub emptied: Vec<String>,
     /// How often the swap let readers pass.
     pub retries: u32,
+    /// Whether the session is idle again; else the server still deletes the files of the old leaves there.
+    pub answered: bool,
     pub took: Duration,
 }
 
@@ -68,7 +70,8 @@ impl Claim {
             .map(|staged| (staged.entity.clone(), count(staged)))
             .collect();
         let exchange = Exchange {
-            batch: &self.batch.clone(),
+            lease: &self.lease,
+            batch: &self.batch,
             entities,
             staged: &staged,
             run_id: self.run_id,
@@ -82,12 +85,17 @@ impl Claim {
             Err(error) => Err(error),
         };
         let run_id = self.run_id;
-        let Exchanged { emptied, retries } = self.settle(client, outcome).await?;
+        let Exchanged {
+            emptied,
+            retries,
+            answered,
+        } = self.settle(client, outcome).await?;
         Ok(Committed {
             run_id,
             counts,
             emptied,
             retries,
+            answered,
             took: started.elapsed(),
         })
     }

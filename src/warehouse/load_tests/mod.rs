@@ -1,6 +1,7 @@
 //! Claim, stage, swap, drop and heal against real databases. One database per test; a second `Warehouse` on it stands
 //! for a second process.
 
+mod answers;
 mod contents;
 mod failures;
 mod readers;
