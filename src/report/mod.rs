@@ -96,16 +96,21 @@ fn action(action: Action) -> &'static str {
 /// Prints what `check` looked at.
 pub fn checked(checked: &Checked, as_json: bool) {
     let counts = [
-        ("entities", checked.entities),
-        ("sources", checked.sources),
-        ("transforms", checked.transforms),
-        ("migrations", checked.migrations),
-        ("views", checked.views),
+        ("entity", "entities", checked.entities),
+        ("source", "sources", checked.sources),
+        ("transform", "transforms", checked.transforms),
+        ("migration", "migrations", checked.migrations),
+        ("view", "views", checked.views),
     ];
     if as_json {
-        data(&json!(counts.into_iter().collect::<BTreeMap<_, _>>()).to_string());
+        let counts: BTreeMap<_, _> = counts.into_iter().map(|(_, nouns, count)| (nouns, count)).collect();
+        data(&json!(counts).to_string());
     } else {
-        let counts: Vec<String> = counts.iter().map(|(noun, count)| format!("{count} {noun}")).collect();
+        let counted = |(noun, nouns, count): &(&str, &str, usize)| match count {
+            1 => format!("1 {noun}"),
+            _ => format!("{count} {nouns}"),
+        };
+        let counts: Vec<String> = counts.iter().map(counted).collect();
         data(&format!("no problem found: {}", counts.join(", ")));
     }
 }

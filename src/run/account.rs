@@ -9,7 +9,7 @@ use super::batch::EntityOutcome;
 use super::stage::Passed;
 use crate::error::{Error, Result};
 use crate::ingest::{Listing, RecordError};
-use crate::project::{Batch, Check, Project, Rule, Severity, Source};
+use crate::project::{Batch, Check, Format, Project, Rule, Severity, Source};
 use crate::quality::Refusal;
 use crate::transform::Counted;
 use crate::warehouse::quarantine::Entry;
@@ -120,13 +120,21 @@ pub(super) fn verdict(
     if over.is_empty() {
         return Ok(());
     }
+    let hint = format!(
+        "`pipeline quarantine show --source {} --date {}` names each; mend the input, the schema or the SQL and run the \
+         batch again, or raise max_quarantined",
+        batch.source, batch.date
+    );
+    let no_record = |entry: &&Entry| entry.entity.is_none() && entry.path.as_deref() == Some("$");
+    let no_records = refused.iter().filter(no_record).count() as u64;
+    let in_lines = source.input.format != Format::Ndjson || no_records <= records.accepted;
     Err(Error::batch(format!("too much is refused: {}", over.join(", ")))
         .cause(format!("{}; max_quarantined is {most}", most_frequent(refused)))
-        .hint(format!(
-            "`pipeline quarantine show --source {} --date {}` names each; mend the input, the schema or the SQL and run \
-             the batch again, or raise max_quarantined",
-            batch.source, batch.date
-        )))
+        .hint(if in_lines {
+            hint
+        } else {
+            format!("an array, or documents over several lines, are `format: json`; {hint}")
+        }))
 }
 
 /// Fails where a transform lost or multiplied the elements that the source says it conserves.

@@ -156,7 +156,7 @@ pub struct Checked {
     pub sources: usize,
     pub entities: usize,
     pub transforms: usize,
-    /// Migrations that were applied to an empty database in memory.
+    /// The project's migrations, which were applied to an empty database in memory.
     pub migrations: usize,
     pub views: usize,
 }
@@ -167,7 +167,7 @@ pub async fn check(project: &Project) -> Result<Checked> {
     let samples: Vec<Batch> = project.sources.iter().map(sample).collect();
     let plans = plans(lineage::engine()?, project, samples.iter()).await?;
     let warehouse = Warehouse::open(Database::Memory, 1).await?;
-    let migrations = migrate::apply(&warehouse, &project.root).await?.len();
+    migrate::apply(&warehouse, &project.root).await?;
     contract::check(&warehouse, project).await?;
     views::apply(&warehouse, project).await?;
     checks::plan(&*warehouse.acquire().await?, &project.entities, &project.checks).await?;
@@ -175,7 +175,7 @@ pub async fn check(project: &Project) -> Result<Checked> {
         sources: project.sources.len(),
         entities: project.entities.len(),
         transforms: plans.by_source.values().map(|plans| plans.full.len()).sum(),
-        migrations,
+        migrations: migrate::files(&project.root)?.len(),
         views: project.views.len(),
     })
 }

@@ -238,7 +238,12 @@ fn status_tells_the_runs() {
 #[test]
 fn check_needs_no_server() {
     let project = Project::of_repository();
-    project.run(&["check"]).code(0);
+    let migrations = std::fs::read_dir(project.path("migrations")).unwrap().count();
+    let noun = if migrations == 1 { "migration" } else { "migrations" };
+    project
+        .run(&["check"])
+        .code(0)
+        .stdout_contains(&format!("4 entities, 2 sources, 8 transforms, {migrations} {noun}, "));
     assert!(!project.path(".pipeline").exists(), "check should leave nothing behind");
     // It plans the transforms and makes the views, so it finds what only they show.
     project.edit("sql/source_a/visits.sql", "visit_date", "visit_day");

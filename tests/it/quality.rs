@@ -170,6 +170,23 @@ fn damage_that_hides_the_next_record_fails_the_batch() {
 }
 
 #[test]
+fn a_document_over_several_lines_is_no_ndjson() {
+    let (_database, mut project) = small("ndjson").on_server();
+    let hint = "hint: an array, or documents over several lines, are `format: json`; `pipeline quarantine show";
+    for text in [
+        "[\n{\"id\": \"a\"},\n{\"id\": \"b\"}\n]\n",
+        "[{\"id\": \"a\"}]",
+        "{\n\"id\": \"a\"\n}\n",
+    ] {
+        project = project.json(text);
+        project.run_clinic().code(1).stderr_contains(hint);
+    }
+    // Lines that are records, whatever is wrong with them.
+    let project = project.json("{\"id\": 2}\n{\"id\": 1}\n");
+    project.run_clinic().code(1).output_lacks("format: json");
+}
+
+#[test]
 fn more_than_is_tolerated_fails_the_batch_and_is_noted() {
     let (database, project) = small("json").on_server();
     let project = project.json(r#"[{"id": "old"}]"#);
