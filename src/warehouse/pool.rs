@@ -179,7 +179,12 @@ impl std::fmt::Debug for Warehouse {
 impl Connection {
     /// Gives the session back once it has answered all that it was asked: whoever is next would wait for it.
     pub fn give_back_when_idle(self) {
-        tokio::spawn(async move { self.batch_execute("").await });
+        tokio::spawn(async move {
+            if self.batch_execute("").await.is_err() {
+                // It is about to close, and the pool may not see that yet.
+                drop(Object::take(self.object));
+            }
+        });
     }
 }
 
