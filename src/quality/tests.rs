@@ -121,6 +121,7 @@ fn of_rows_with_one_key_the_first_stays_also_over_batches() {
     ];
     let (kept, screened) = screened(Severity::Quarantine, vec![], &batches).unwrap();
     assert_eq!(kept, [1, 2, 6]);
+    assert_eq!((screened.produced, screened.accepted()), (7, 3));
     let unique = "unique(id)".to_owned();
     let expected = [3, 4, 5, 6].map(|record| (unique.clone(), Some(record)));
     assert_eq!(refused(&screened), expected);
