@@ -20,7 +20,7 @@ fn problems(wrong: &Project) -> String {
         .build()
         .unwrap();
     let checked = runtime.block_on(async { run::check(&project::load(&wrong.path(""))?).await });
-    let error = checked.err().expect("the project has a problem");
+    let error = checked.expect_err("the project has a problem");
     assert_eq!(error.kind.exit_code(), 2);
     report::diagnostics::render(&error, false)
 }
