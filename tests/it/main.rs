@@ -19,6 +19,7 @@ mod formats;
 mod kill;
 mod masks;
 mod migrate;
+mod mutants;
 mod original_data;
 mod privacy_of_errors;
 mod quality;
