@@ -7,10 +7,11 @@ use arrow::datatypes::UInt64Type;
 use futures::TryStreamExt;
 use proptest::prelude::*;
 
-use super::super::testing::{patients, read_with, source};
+use super::super::testing::{field, patients, read_with, source};
 use super::super::{RECORD_COLUMN, list};
 use super::tests::{people, whole, write};
 use super::*;
+use crate::project::FieldType;
 
 const GOOD: usize = 1000;
 const BAD: usize = 40;
@@ -179,6 +180,18 @@ async fn undeclared_fields_fail_the_batch_where_the_source_says_so() {
     source.on_unknown_field = OnUnknownField::Fail;
     let error = super::tests::error(folder.path(), &source).await;
     assert!(error.message.contains("record 2"), "{error}");
+    assert!(!format!("{error:?}").contains("CANARY"));
+}
+
+#[tokio::test]
+async fn an_undeclared_column_fails_the_batch_where_the_source_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "a.csv", "id,more\n1,CANARY\n2,CANARY\n");
+    let mut source = source("a.csv", Format::Csv, vec![field("id", FieldType::String)]);
+    source.input.on_malformed = OnMalformed::Quarantine;
+    source.on_unknown_field = OnUnknownField::Fail;
+    let error = super::tests::error(folder.path(), &source).await;
+    assert!(error.message.contains("record 1"), "{error}");
     assert!(!format!("{error:?}").contains("CANARY"));
 }
 
