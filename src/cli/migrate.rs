@@ -4,7 +4,7 @@ use clap::Subcommand;
 
 use super::Global;
 use crate::error::Result;
-use crate::warehouse::{ddl, migrate};
+use crate::warehouse::{migrate, migration_new};
 use crate::{project, report, run};
 
 #[derive(Debug, Subcommand)]
@@ -34,7 +34,7 @@ pub(super) async fn new(global: &Global, migration: Migration) -> Result<u8> {
     let json = global.json()?;
     let project = global.project()?;
     let Migration::New { name } = migration;
-    let written = ddl::migration_new(&project, &project.root, &name).await?;
+    let written = migration_new(&project, &project.root, &name).await?;
     let written: Vec<String> = written.iter().map(|path| path.display().to_string()).collect();
     report::done(
         "written",

@@ -13,7 +13,7 @@ use crate::project::{Batch, Check, Format, Project, Rule, Severity, Source};
 use crate::quality::Refusal;
 use crate::transform::Counted;
 use crate::warehouse::quarantine::Entry;
-use crate::warehouse::{Claim, Connection, Staged, checks, runs};
+use crate::warehouse::{ActiveRun, Connection, Staged, checks, runs};
 
 /// The name under which a record that can't be decoded stands in the quarantine.
 const MALFORMED: &str = "malformed";
@@ -227,7 +227,7 @@ fn most_frequent(refused: &[Entry]) -> String {
 pub(super) async fn whole(
     project: &Project,
     source: &Source,
-    claim: &Claim,
+    run: &ActiveRun,
     connection: &mut Connection,
     passed: &[Passed],
 ) -> Result<Vec<String>> {
@@ -251,7 +251,7 @@ pub(super) async fn whole(
     for one in passed {
         let entity = project.entity(one.staged.entity())?;
         for check in source.checks_of(entity) {
-            let Some(problem) = one_check(check, claim, connection, one).await? else {
+            let Some(problem) = one_check(check, run, connection, one).await? else {
                 continue;
             };
             let message = format!("the check {} of {} failed", check.name, entity.name);
@@ -268,7 +268,7 @@ pub(super) async fn whole(
 }
 
 /// What is wrong, if anything.
-async fn one_check(check: &Check, claim: &Claim, connection: &Connection, passed: &Passed) -> Result<Option<String>> {
+async fn one_check(check: &Check, run: &ActiveRun, connection: &Connection, passed: &Passed) -> Result<Option<String>> {
     let rows = passed.staged.rows();
     match &check.rule {
         Rule::RowCount { min, max, change } => {
@@ -279,14 +279,14 @@ async fn one_check(check: &Check, claim: &Claim, connection: &Connection, passed
                 return Ok(Some(format!("{rows} rows, at most {max} are expected")));
             }
             let Some(change) = change else { return Ok(None) };
-            let before = runs::rows_before(connection, claim.batch(), passed.staged.entity()).await?;
+            let before = runs::rows_before(connection, run.batch(), passed.staged.entity()).await?;
             Ok(before
                 .filter(|before| !within(rows, *before, *change))
                 .map(|before| format!("{rows} rows, {before} in the batch before, which is more than {change}% apart")))
         }
         Rule::Freshness { column, days } => {
-            let newest = claim.newest(connection, &passed.staged, column).await?;
-            let age = newest.map(|newest| (claim.batch().date - newest).num_days());
+            let newest = run.newest(connection, &passed.staged, column).await?;
+            let age = newest.map(|newest| (run.batch().date - newest).num_days());
             let old = age.filter(|age| u64::try_from(*age).is_ok_and(|age| age > *days));
             Ok(old.map(|age| format!("the newest is {age} days older than the batch, {days} are allowed")))
         }

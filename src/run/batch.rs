@@ -23,7 +23,7 @@ use crate::project::{Batch, Project, Source};
 use crate::transform::Counted;
 use crate::warehouse::quarantine::Entry;
 use crate::warehouse::runs::{Action, Failure, RunRecord, Summary};
-use crate::warehouse::{Claim, Lease, StageCounter, Warehouse};
+use crate::warehouse::{ActiveRun, BatchLocks, StageCounter, Warehouse};
 
 /// How a batch ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,7 +142,7 @@ pub(super) struct Worker {
     pub(super) warehouse: Warehouse,
     pub(super) plans: Plans,
     masks: AllMasks,
-    lease: Lease,
+    locks: BatchLocks,
     invocation: Uuid,
     wait: bool,
     observer: Arc<dyn Observer>,
@@ -154,7 +154,7 @@ pub(super) struct Worker {
 impl Worker {
     pub(super) fn new(
         project: Project,
-        lease: Lease,
+        locks: BatchLocks,
         plans: Plans,
         masks: AllMasks,
         wait: bool,
@@ -166,10 +166,10 @@ impl Worker {
         let invocation = Uuid::now_v7();
         Self {
             project,
-            warehouse: lease.warehouse().clone(),
+            warehouse: locks.warehouse().clone(),
             plans,
             masks,
-            lease,
+            locks,
             invocation,
             wait,
             observer,
@@ -218,7 +218,7 @@ impl Worker {
             files: files_value(listing.as_ref().map_or(&[], |l| l.files())),
         };
         let Some(listing) = listing else {
-            let run_id = self.lease.skip(batch, &record).await?;
+            let run_id = self.locks.skip(batch, &record).await?;
             let skipped = BatchOutcome {
                 status: Status::Skipped,
                 ..BatchOutcome::not_started(batch.clone())
@@ -230,22 +230,22 @@ impl Worker {
         };
         let masks = self.masks.of(source, batch)?;
         let listing = listing.hashing_names(masks.names().cloned());
-        let claim = Arc::new(self.lease.claim(batch, &record, self.wait).await?);
+        let run = Arc::new(self.locks.start_run(batch, &record, self.wait).await?);
         clock.lap("claim");
-        let run_id = claim.run_id();
+        let run_id = run.run_id();
 
         let stats = Arc::new(ReadStats::default());
         let passed = Arc::clone(&self);
-        let passed = passed.stage(source, batch, &listing, &claim, &stats, masks).await;
+        let passed = passed.stage(source, batch, &listing, &run, &stats, masks).await;
         clock.lap("stage");
         // All tasks have ended, so this is the only holder left.
-        let claim = Arc::into_inner(claim).ok_or_else(internal)?;
+        let run = Arc::into_inner(run).ok_or_else(internal)?;
         let mut passed = match passed {
             Ok(passed) => passed,
             Err(error) => {
-                self.note(&claim, &account::entries(&listing, &stats.take_refused(), &[]))
+                self.note(&run, &account::entries(&listing, &stats.take_refused(), &[]))
                     .await;
-                return Ok(self.failed(claim, error).await);
+                return Ok(self.failed(run, error).await);
             }
         };
         let refused = stats.take_refused();
@@ -269,17 +269,17 @@ impl Worker {
         let mut connection = self.warehouse.acquire().await?;
         let refused = account::entries(&listing, &refused, &refusals);
         let checked = async {
-            claim.quarantine(&connection, &refused).await?;
+            run.quarantine(&connection, &refused).await?;
             account::balance(stats.read.load(Ordering::Relaxed), records)?;
             account::verdict(source, batch, records, &entities, &refused)?;
             account::conservation(source, &entities)?;
-            account::whole(&self.project, source, &claim, &mut connection, &passed).await
+            account::whole(&self.project, source, &run, &mut connection, &passed).await
         };
         let warnings = match checked.await {
             Ok(warnings) => warnings,
             Err(error) => {
                 drop(connection);
-                return Ok(self.failed(claim, error).await);
+                return Ok(self.failed(run, error).await);
             }
         };
         clock.lap("verify");
@@ -298,13 +298,10 @@ impl Worker {
             summary.time(stage, *took);
         }
         let staged = passed.into_iter().map(|one| one.staged).collect();
-        let committed = claim
-            .swap(&mut connection, &self.project.entities, staged, summary, &self.stop)
+        let committed = run
+            .swap(connection, &self.project.entities, staged, summary, &self.stop)
             .await?;
         clock.lap("swap");
-        if !committed.answered {
-            connection.give_back_when_idle();
-        }
         if committed.retries > 0 {
             tracing::info!(%batch, retries = committed.retries, "the swap gave way to readers");
         }
@@ -321,9 +318,9 @@ impl Worker {
     }
 
     /// Ends the run as failed; what it refused so far is noted.
-    async fn failed(&self, claim: Claim, error: Error) -> BatchOutcome {
-        let (run_id, batch) = (claim.run_id(), claim.batch().clone());
-        self.give_up(claim, &error).await;
+    async fn failed(&self, run: ActiveRun, error: Error) -> BatchOutcome {
+        let (run_id, batch) = (run.run_id(), run.batch().clone());
+        self.give_up(run, &error).await;
         BatchOutcome {
             run_id: Some(run_id),
             ..BatchOutcome::failed(batch, error)
@@ -331,19 +328,19 @@ impl Worker {
     }
 
     /// For a run that fails anyway: its own error is the one to tell.
-    async fn note(&self, claim: &Claim, refused: &[Entry]) {
+    async fn note(&self, run: &ActiveRun, refused: &[Entry]) {
         if refused.is_empty() {
             return;
         }
-        let noted = async { claim.quarantine(&*self.warehouse.acquire().await?, refused).await };
+        let noted = async { run.quarantine(&*self.warehouse.acquire().await?, refused).await };
         if let Err(error) = noted.await {
             tracing::warn!(%error, "what the run refused could not be noted");
         }
     }
 
     /// Ends the run in the history; what can't be written there, the next run finds out.
-    async fn give_up(&self, claim: Claim, error: &Error) {
-        if let Err(unmarked) = claim.fail(Failure::of(error), &error.to_string()).await {
+    async fn give_up(&self, run: ActiveRun, error: &Error) {
+        if let Err(unmarked) = run.fail(Failure::of(error), &error.to_string()).await {
             tracing::warn!(error = %unmarked, "the run could not be marked as ended; the next run will");
         }
     }
@@ -354,7 +351,7 @@ impl Worker {
         source: &Source,
         batch: &Batch,
         listing: &Listing,
-        claim: &Arc<Claim>,
+        run: &Arc<ActiveRun>,
         stats: &Arc<ReadStats>,
         masks: Arc<Masks>,
     ) -> Result<Vec<Passed>> {
@@ -376,7 +373,7 @@ impl Worker {
             source,
             batch,
             listing,
-            claim,
+            run,
             stats,
             plans,
             masks,

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::lineage::{self, Outlines};
 use crate::project::{Batch, Project, Source};
 use crate::transform::{Engine, Prepared, sample};
-use crate::warehouse::{self, Database, Lease, Warehouse, checks, contract, migrate, orphans, views};
+use crate::warehouse::{self, BatchLocks, Database, Warehouse, checks, drift, migrate, views};
 
 /// The engine and each source's planned transforms.
 pub(super) struct Plans {
@@ -112,7 +112,7 @@ pub(super) async fn compare(warehouse: &Warehouse, project: &Project) -> Result<
         ))
         .hint("run `pipeline migrate`, then `pipeline views`"));
     }
-    contract::check(warehouse, project).await
+    drift::check(warehouse, project).await
 }
 
 /// Brings the embedded database up to the project; of a server, which was compared with it, what readers are told and
@@ -120,18 +120,18 @@ pub(super) async fn compare(warehouse: &Warehouse, project: &Project) -> Result<
 ///
 /// # Errors
 /// Any difference between the contracts and the tables, and a check that can't be planned.
-pub(super) async fn database(lease: &Lease, project: &Project, lineage: Planned) -> Result<()> {
-    let warehouse = lease.warehouse();
+pub(super) async fn database(locks: &BatchLocks, project: &Project, lineage: Planned) -> Result<()> {
+    let warehouse = locks.warehouse();
     if warehouse.is_embedded() {
         migrate::apply(warehouse, &project.root).await?;
-        contract::check(warehouse, project).await?;
+        drift::check(warehouse, project).await?;
         views::apply(warehouse, project).await?;
         publish(warehouse, project, lineage).await?;
-        return heal(lease).await;
+        return recover(locks).await;
     }
     // Over a session each.
-    let (published, healed) = tokio::join!(publish(warehouse, project, lineage), heal(lease));
-    published.and(healed)
+    let (published, recovered) = tokio::join!(publish(warehouse, project, lineage), recover(locks));
+    published.and(recovered)
 }
 
 async fn publish(warehouse: &Warehouse, project: &Project, lineage: Planned) -> Result<()> {
@@ -142,10 +142,10 @@ async fn publish(warehouse: &Warehouse, project: &Project, lineage: Planned) -> 
     checks::plan(&*warehouse.acquire().await?, &project.entities, &project.checks).await
 }
 
-async fn heal(lease: &Lease) -> Result<()> {
-    let healed = orphans::heal(lease).await?;
-    if !healed.is_empty() {
-        tracing::info!(runs = ?healed, "removed what dead runs had left");
+async fn recover(locks: &BatchLocks) -> Result<()> {
+    let recovered = warehouse::recover(locks).await?;
+    if !recovered.is_empty() {
+        tracing::info!(runs = ?recovered, "removed what dead runs had left");
     }
     Ok(())
 }
@@ -168,7 +168,7 @@ pub async fn check(project: &Project) -> Result<Checked> {
     let plans = plans(lineage::engine()?, project, samples.iter()).await?;
     let warehouse = Warehouse::open(Database::Memory, 1).await?;
     migrate::apply(&warehouse, &project.root).await?;
-    contract::check(&warehouse, project).await?;
+    drift::check(&warehouse, project).await?;
     views::apply(&warehouse, project).await?;
     checks::plan(&*warehouse.acquire().await?, &project.entities, &project.checks).await?;
     Ok(Checked {

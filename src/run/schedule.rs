@@ -17,7 +17,7 @@ use super::{prepare, stop};
 use crate::error::{Error, Kind, Result};
 use crate::project::{Batch, Project};
 use crate::transform::{Engine, Limits};
-use crate::warehouse::{Database, Lease, Warehouse, views};
+use crate::warehouse::{BatchLocks, Database, Warehouse, views};
 use crate::workspace::Spill;
 
 /// The default ceiling of batches at once: beyond it PostgreSQL, not this program, sets the pace.
@@ -129,7 +129,7 @@ pub async fn run(
         at_once: options.transforms,
         spill: Some(spill.folder().to_owned()),
     };
-    // One connection is the lease's.
+    // One connection holds the batch locks.
     let connections = options.connections.saturating_sub(1).max(1);
     let embedded = !matches!(database, Database::Server(_));
     let opening = Opening::start(database, connections, &project);
@@ -144,12 +144,12 @@ pub async fn run(
         embedded,
         &*observer,
     )?;
-    let lease = opening.end().await?;
-    prepare::database(&lease, &project, lineage).await?;
+    let locks = opening.end().await?;
+    prepare::database(&locks, &project, lineage).await?;
     let stop = stop::on_signals();
     let worker = Worker::new(
         project,
-        lease,
+        locks,
         plans,
         masks,
         options.wait,
@@ -195,7 +195,7 @@ pub async fn run(
 /// A server, looked at while the transforms are planned. The embedded database waits for them: it may have to be made,
 /// and nothing is where they do not fit.
 enum Opening {
-    UnderWay(AbortOnDropHandle<Result<Lease>>),
+    UnderWay(AbortOnDropHandle<Result<BatchLocks>>),
     Later(Database, usize),
 }
 
@@ -206,20 +206,20 @@ impl Opening {
                 let project = project.clone();
                 Self::UnderWay(AbortOnDropHandle::new(tokio::spawn(async move {
                     let warehouse = Warehouse::open(database, connections).await?;
-                    let lease = Lease::new(warehouse.clone());
-                    lease.open_ahead();
+                    let locks = BatchLocks::new(warehouse.clone());
+                    locks.open_ahead();
                     prepare::compare(&warehouse, &project).await?;
-                    Ok(lease)
+                    Ok(locks)
                 })))
             }
             embedded => Self::Later(embedded, connections),
         }
     }
 
-    async fn end(self) -> Result<Lease> {
+    async fn end(self) -> Result<BatchLocks> {
         match self {
             Self::UnderWay(opening) => opening.await.unwrap_or_else(|_| Err(internal())),
-            Self::Later(database, connections) => Warehouse::open(database, connections).await.map(Lease::new),
+            Self::Later(database, connections) => Warehouse::open(database, connections).await.map(BatchLocks::new),
         }
     }
 }

@@ -20,7 +20,7 @@ use crate::project::{Batch, Rule, Severity, Source};
 use crate::quality::{Deny, Key, Keys, Screen, Screened};
 use crate::timing::Spent;
 use crate::transform::{Counted, Execution, Feed, Prepared, Tally, broadcast};
-use crate::warehouse::{Claim, Connection, StageCounter, Staged};
+use crate::warehouse::{ActiveRun, Connection, StageCounter, Staged};
 
 /// Bytes of input that are held, for one transform after the other to read over one session. Another session costs as
 /// much as staging so few rows.
@@ -45,7 +45,7 @@ pub(super) struct Stage<'a> {
     pub source: &'a Source,
     pub batch: &'a Batch,
     pub listing: &'a Listing,
-    pub claim: &'a Arc<Claim>,
+    pub run: &'a Arc<ActiveRun>,
     pub stats: &'a Arc<ReadStats>,
     pub plans: &'a [Prepared],
     pub masks: Arc<Masks>,
@@ -178,7 +178,7 @@ impl Stage<'_> {
         feed: Arc<Feed>,
         deny: Vec<Deny>,
     ) -> impl Future<Output = Result<Option<Passed>>> + Send + use<> {
-        let (worker, claim) = (Arc::clone(self.worker), Arc::clone(self.claim));
+        let (worker, run) = (Arc::clone(self.worker), Arc::clone(self.run));
         let (plan, batch, listing) = (self.plans[index].clone(), self.batch.clone(), self.listing.clone());
         let counter = Arc::clone(&self.counters[index]);
         let children = self.children(&plan.outline.entity);
@@ -193,7 +193,7 @@ impl Stage<'_> {
                 let rows = rows?;
                 checking.on(|| screen.pass(&rows, &place))
             });
-            let staged = claim.stage(&mut connection, entity, accepted, &place, &counter).await?;
+            let staged = run.stage(&mut connection, entity, accepted, &place, &counter).await?;
             let screened = screen.into_inner().unwrap_or_else(PoisonError::into_inner).finish()?;
             if staged.rows() != screened.accepted() {
                 let counts = format!("{} accepted, {} staged", screened.accepted(), staged.rows());
@@ -245,7 +245,7 @@ impl Stage<'_> {
             }
             let Passed { index, staged, .. } = passed.remove(at);
             let mut connection = self.one_connection().await?;
-            self.claim.unstage(&mut connection, staged).await?;
+            self.run.unstage(&mut connection, staged).await?;
             self.counters[index].restart();
             let again = self.entity(index, connection, self.own_feed(), deny).await?;
             passed.insert(at, again.ok_or_else(internal)?);
@@ -281,7 +281,7 @@ impl Stage<'_> {
             if refused.is_some_and(|keys| keys.nameless) {
                 let connection = self.one_connection().await?;
                 let (child, columns) = (&passed[at].staged, &parent.columns);
-                let missing = self.claim.missing(&connection, child, &above.staged, columns).await?;
+                let missing = self.run.missing(&connection, child, &above.staged, columns).await?;
                 deny.extend(keys_of(columns, &missing).map(of_parent));
             }
         }
@@ -309,7 +309,7 @@ impl Stage<'_> {
             };
             let connection = self.one_connection().await?;
             let missing = self
-                .claim
+                .run
                 .missing(&connection, &passed[at].staged, &other.staged, columns)
                 .await?;
             if missing.is_empty() {

@@ -6,9 +6,9 @@ use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::{Database, Warehouse};
 use crate::error::Location;
 use crate::project::{Column, Entity, PgType, Project};
+use crate::warehouse::connect::{Database, Warehouse};
 
 /// A server that lives as long as this test process.
 pub struct TestServer {

@@ -2,19 +2,20 @@
 //! of another waits until that is there. An object that can't be replaced in place is dropped with those of ours that
 //! stand on it, and all of them are made again.
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashSet};
 
-use tokio_postgres::Client;
 use tokio_postgres::types::{Oid, Type};
 
-use super::super::error::{db_error, sqlstate};
-use super::super::pool::Connection;
 use super::file::{Definition, qualified};
 use super::keep::Kept;
+use super::outcome::{Action, Applied, applied, is_of, refused};
 use super::registry::{self, Entry};
-use super::{Action, Applied, applied, hidden, is_current, is_of, refresh, refused};
+use super::work::Work;
+use super::{hidden, refresh};
 use crate::error::{Diagnostic, Result};
 use crate::project::ViewKind;
+use crate::warehouse::connect::Connection;
+use crate::warehouse::sql::{db_error, position, sqlstate};
 
 /// Two processes that apply views take turns ("views" in ASCII).
 const LOCK: i64 = 0x0076_6965_7773;
@@ -36,19 +37,6 @@ pub(super) async fn run(connection: &mut Connection, definitions: &[Definition<'
     Ok(applied)
 }
 
-/// What is known and what is still to be done, within the transaction.
-pub(super) struct Work<'a> {
-    pub(super) client: &'a Client,
-    pub(super) definitions: &'a [Definition<'a>],
-    pub(super) entries: Vec<Entry>,
-    /// Indexes of definitions still to be made.
-    pub(super) pending: VecDeque<usize>,
-    /// Of what was dropped to be made again.
-    pub(super) kept: BTreeMap<(ViewKind, String), Kept>,
-    pub(super) actions: BTreeMap<usize, Action>,
-    pub(super) dropped: Vec<Applied>,
-}
-
 /// What became of one try.
 enum Outcome {
     Made,
@@ -63,24 +51,7 @@ struct Failure {
     lacks: bool,
 }
 
-impl<'a> Work<'a> {
-    async fn new(client: &'a Client, definitions: &'a [Definition<'a>]) -> Result<Self> {
-        let entries = registry::read(client).await?;
-        let pending = (0..definitions.len())
-            .filter(|index| !is_current(&definitions[*index], &entries))
-            .collect();
-        let (kept, actions, dropped) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
-        Ok(Self {
-            client,
-            definitions,
-            entries,
-            pending,
-            kept,
-            actions,
-            dropped,
-        })
-    }
-
+impl Work<'_> {
     /// A name that is taken by what we did not make stays its maker's.
     async fn refuse_strangers(&self) -> Result<()> {
         let names: Vec<&str> = self
@@ -104,11 +75,7 @@ impl<'a> Work<'a> {
                 .filter(|d| d.view.name == name && same_space(d.view.kind));
             problems.extend(in_the_way.map(|definition| Diagnostic {
                 message: format!("public.{name} is there already, and `pipeline views` did not make it"),
-                location: Some(super::super::place::location(
-                    &definition.view.path,
-                    &definition.view.sql,
-                    1,
-                )),
+                location: Some(position::location(&definition.view.path, &definition.view.sql, 1)),
                 hint: Some("rename the file, or drop or rename what has the name".to_owned()),
             }));
         }
@@ -184,11 +151,7 @@ impl<'a> Work<'a> {
                     "{} reads {table}, which is not for who reads views",
                     definition.view.name
                 ),
-                location: Some(super::super::place::location(
-                    &definition.view.path,
-                    &definition.view.sql,
-                    1,
-                )),
+                location: Some(position::location(&definition.view.path, &definition.view.sql, 1)),
                 hint: Some("read the entity tables; `pipeline quarantine` shows what was refused".to_owned()),
             }));
         }
