@@ -244,7 +244,7 @@ fn an_erased_person_is_in_no_table_and_no_view() {
     assert_eq!(database.rows("select n from known"), ["2"]);
     let everything = database.rows(
         "select format('select t::text from %I.%I t', n.nspname, c.relname) from pg_class c join pg_namespace n
-         on n.oid = c.relnamespace where n.nspname in ('public', 'pipeline', 'pipeline_leaves') and c.relkind in ('r', 'm')",
+         on n.oid = c.relnamespace where n.nspname in ('public', 'pipeline', 'pipeline_partitions') and c.relkind in ('r', 'm')",
     );
     for sql in everything {
         let held = database.rows(&sql).join("\n");

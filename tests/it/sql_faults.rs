@@ -701,9 +701,9 @@ fn views_that_reveal_or_multiply() {
     ])
     .code(2)
     .stderr_contains("hidden reads pipeline.quarantine");
-    views(&[(view, &format!("select * from pipeline_leaves.{leaf}"))])
+    views(&[(view, &format!("select * from pipeline_partitions.{leaf}"))])
         .code(2)
-        .stderr_contains(&format!("shown reads pipeline_leaves.{leaf}"));
+        .stderr_contains(&format!("shown reads pipeline_partitions.{leaf}"));
     views(&[(view, "select 1 as one; drop table patients")]).code(2);
     views(&[(counted, loose)])
         .code(2)

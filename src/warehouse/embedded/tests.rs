@@ -1,6 +1,11 @@
-//! The database of a folder: what survives a kill, and who may open it.
+//! The database of a folder: what survives a kill, who may open it, and whom its port serves.
 
-use crate::warehouse::connect::{Database, Warehouse};
+use std::time::Duration;
+
+use tokio_postgres::NoTls;
+
+use super::serve_db;
+use crate::warehouse::{Database, Warehouse};
 
 /// Not a test of its own: the process that the next one kills.
 #[tokio::test(flavor = "multi_thread")]
@@ -99,4 +104,79 @@ async fn rows_outlive_the_process_that_wrote_them() {
         std::fs::read_to_string(root.path().join(".pipeline/.gitignore")).unwrap(),
         "*\n"
     );
+}
+
+async fn connect(url: &str) -> Result<tokio_postgres::Client, tokio_postgres::Error> {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
+    tokio::spawn(connection);
+    Ok(client)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_client_at_a_time_is_served_and_the_next_is_told() {
+    let root = tempfile::tempdir().unwrap();
+    let served = serve_db(root.path(), 0).await.unwrap();
+    let url = served.url().to_owned();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let serving = tokio::spawn(served.run(async {
+        let _ = stopped.await;
+    }));
+    let first = connect(&url).await.unwrap();
+    first
+        .batch_execute("CREATE TABLE t (a int); INSERT INTO t VALUES (7)")
+        .await
+        .unwrap();
+    let second = connect(&url).await.err().unwrap();
+    let second = second.as_db_error().unwrap();
+    assert_eq!(second.code().code(), "53300");
+    assert_eq!(
+        second.message(),
+        "the embedded database serves one client at a time, and another is connected"
+    );
+    // A client that leaves in the middle of a large answer harms nobody.
+    let large = first
+        .simple_query_raw("SELECT repeat('x', 1000) FROM generate_series(1, 100000)")
+        .await
+        .unwrap();
+    drop((large, first));
+    let third = tokio::time::timeout(Duration::from_secs(30), async {
+        loop {
+            if let Ok(client) = connect(&url).await {
+                return client;
+            }
+        }
+    });
+    let third = third.await.unwrap();
+    let row = third
+        .query_one("SELECT a, current_database()::text FROM t", &[])
+        .await
+        .unwrap();
+    assert_eq!((row.get::<_, i32>(0), row.get::<_, &str>(1)), (7, "postgres"));
+    let held = Warehouse::open(
+        Database::Embedded {
+            dir: root.path().join(".pipeline/warehouse"),
+        },
+        1,
+    )
+    .await;
+    assert!(
+        held.err()
+            .unwrap()
+            .message
+            .starts_with("the embedded database is in use by `pipeline")
+    );
+    // Stopping does not wait for a client.
+    stop.send(()).unwrap();
+    tokio::time::timeout(Duration::from_secs(10), serving)
+        .await
+        .unwrap()
+        .unwrap();
+    Warehouse::open(
+        Database::Embedded {
+            dir: root.path().join(".pipeline/warehouse"),
+        },
+        1,
+    )
+    .await
+    .unwrap();
 }

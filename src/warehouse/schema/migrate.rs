@@ -89,6 +89,15 @@ impl File {
     }
 }
 
+/// Makes the engine's state as a version of this program did that knew the first `version` of its migrations.
+#[cfg(test)]
+pub async fn apply_state_up_to(client: &mut Client, version: i32) -> Result<()> {
+    prepare(client).await?;
+    run(client, &state::migrations()?, version, STATE_HISTORY)
+        .await
+        .map_err(|error| failed("an old state can't be made".to_owned(), &error))
+}
+
 /// The schema that the history tables are in. A role that may not make it can do with one that is there.
 async fn prepare(client: &Client) -> Result<()> {
     let sql = "SELECT pg_catalog.to_regnamespace('pipeline') IS NULL";

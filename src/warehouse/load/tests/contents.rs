@@ -43,7 +43,7 @@ async fn first_load_repeat_and_another_day() {
             assert_eq!(world.rows("visits").await, ["(v,y,source_b,2023-05-02)"]);
         }
         assert_eq!(world.state().await, (vec!["committed".to_owned(); 4], vec![]));
-        // Each leaf is what the parents want it to be, and carries no helper.
+        // Each partition is what the parents want it to be, and carries no helper.
         let loose = "SELECT conname::text FROM pg_constraint WHERE contype = 'c' AND connamespace = 'pipeline_partitions'::regnamespace";
         assert!(world.texts(loose).await.is_empty());
         let invalid = "SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid OR NOT indisready";

@@ -1,5 +1,5 @@
-//! ActiveRun, stage, swap, drop and heal against real databases. One database per test; a second `Warehouse` on it stands
-//! for a second process.
+//! Runs, staging, swaps, drops and recovery against real databases. One database per test; a second `Warehouse` on it
+//! stands for a second process.
 
 mod answers;
 mod contents;
@@ -7,6 +7,7 @@ mod failures;
 mod readers;
 mod roundtrip;
 mod speed;
+mod upgrade;
 
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
