@@ -46,7 +46,7 @@ struct Route {
     config: Config,
     mode: SslMode,
     tls: Option<MakeRustlsConnect>,
-    /// What the first session was granted, as statements: for the server a tenth of the work of asking again.
+    /// What the first session was granted, as statements; see [`super::session`].
     granted: OnceLock<String>,
 }
 

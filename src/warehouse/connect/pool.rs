@@ -240,7 +240,7 @@ mod tests {
         }
     }
 
-    /// The later ones are told plainly what the first had to ask for.
+    /// The later ones set what the first had to ask for.
     #[tokio::test]
     async fn later_sessions_have_what_was_granted_to_the_first() {
         let Some(server) = server() else { return };

@@ -9,7 +9,7 @@ use tokio_postgres::Config;
 use super::socket::{Endpoint, SOCKET};
 use crate::error::{Error, Result};
 
-/// How long the engine's own lock of the folder is waited for after ours is free.
+/// How long to wait for the engine's own lock of the folder, which it may free a moment after ours.
 const PATIENCE: Duration = Duration::from_secs(3);
 const USER: &str = "postgres";
 const DATABASE: &str = "postgres";

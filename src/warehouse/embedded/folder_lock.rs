@@ -1,5 +1,6 @@
-//! Who holds the embedded database's folder: a lock that the system frees when its process ends, and beside it a note
-//! for others to read. Holds no argument of a command line save the command's name, since a query may quote values.
+//! The lock of the embedded database's folder. The system frees it when its process ends. A note beside it tells others
+//! who holds it: the process and its command. The note has no other argument of the command line, since a query may
+//! quote values.
 
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
@@ -7,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 
-/// How long a lock without a living holder is waited for: a killed process may keep it for a moment.
+/// How long to wait for a lock whose holder is dead: a killed process may keep it for a moment.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long a lock with a living holder is waited for: that process may be about to end.
+/// How long to wait for a lock whose holder is alive: that process may be about to end.
 const GRACE: Duration = Duration::from_millis(300);
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -21,7 +22,7 @@ pub(super) struct FolderLock {
 }
 
 impl FolderLock {
-    /// Takes the lock of the database in `dir`, at once or when a dying holder's lock is gone. Blocks.
+    /// Takes the lock of the database in `dir`, and waits for a holder that is about to end. Blocks the thread.
     pub(super) fn take(dir: &Path) -> Result<Self> {
         let note = dir.with_extension("holder");
         let lock_path = dir.with_extension("lock");
@@ -54,14 +55,14 @@ impl FolderLock {
             }
             std::thread::sleep(PAUSE);
         }
-        // A note that can't be written costs others the name of the holder, no more.
+        // Without the note others do not learn who holds the lock, and nothing else is lost.
         if let Err(error) = std::fs::write(&note, Note::own().text()) {
             tracing::debug!(%error, "the holder's note can't be written");
         }
         Ok(Self { note, _lock: lock })
     }
 
-    /// Says that the lock is about to be freed: who comes now waits for it.
+    /// Removes the note, so that who comes now waits for the lock, which is about to be freed.
     pub(super) fn leave(&self) {
         let _ = std::fs::remove_file(&self.note);
     }
@@ -106,7 +107,7 @@ impl Note {
     }
 }
 
-/// Whether a process runs; one that ended and was not waited for does not. Where the system does not tell, it does.
+/// Whether a process runs. A zombie does not. Where the system does not tell, every process counts as running.
 pub(super) fn is_running(process: u32) -> bool {
     let processes = Path::new("/proc");
     if !processes.join("self").exists() {

@@ -1,10 +1,9 @@
-//! The embedded database held open on a port, for psql or a BI tool. Passes bytes on and knows nothing of what they
-//! say, save how a connection begins.
+//! The embedded database held open on a port, for psql or a BI tool. It passes bytes on, and understands only how a
+//! connection begins.
 //!
 //! The port is on the loopback address and asks for no password: every user of this machine can connect while it is
-//! open. One client at a time is served. Who comes while another is connected is let in when that one leaves within
-//! two seconds, and else refused with SQLSTATE 53300; without this the embedded database would let it wait without a
-//! word.
+//! open. It serves one client at a time. A second one is let in if the first leaves within two seconds, else it is
+//! refused with SQLSTATE 53300. The embedded database alone would let it wait without an answer.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -53,7 +52,7 @@ pub async fn serve_db(root: &Path, port: u16) -> Result<Served> {
 }
 
 impl Served {
-    /// What to give to psql.
+    /// The URL to give to psql.
     pub fn url(&self) -> &str {
         &self.url
     }
@@ -70,7 +69,7 @@ impl Served {
                     Ok((client, _)) => {
                         clients.spawn(serve(client, self.embedded.clone(), free.clone()));
                     }
-                    // Out of file handles, or a client that was gone already: neither ends the service.
+                    // For lack of file handles, or because the client has left already. Neither ends the service.
                     Err(error) => {
                         tracing::warn!(%error, "a client could not be accepted");
                         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -126,8 +125,8 @@ async fn startup(client: &mut TcpStream) -> std::io::Result<Option<Vec<u8>>> {
     }
 }
 
-/// Passes bytes both ways until the client has left. What the database still sends then is read to its end: a
-/// connection torn down with answers in it ends the embedded database's thread.
+/// Passes bytes both ways until the client has left. Then it reads what the database still sends to its end: a
+/// connection that is closed with answers in it would end the embedded database's thread.
 async fn forward(client: &mut TcpStream, database: &mut (dyn Stream + Send)) -> std::io::Result<()> {
     let (mut from_client, mut to_client) = client.split();
     let (mut from_database, mut to_database) = tokio::io::split(database);

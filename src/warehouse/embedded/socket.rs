@@ -17,7 +17,7 @@ pub(super) enum Endpoint {
 }
 
 impl Endpoint {
-    /// A socket beside the database where its path is short enough for one, else in a folder of our own.
+    /// A socket beside the database where the path is short enough, else a socket in a folder of our own.
     #[cfg(unix)]
     pub(super) fn choose(dir: Option<&Path>) -> Result<(Self, Option<PrivateFolder>)> {
         // sockaddr_un holds 104 bytes on macOS, 108 on Linux.
@@ -55,7 +55,7 @@ impl PrivateFolder {
             std::process::id(),
             rand::random::<u64>()
         ));
-        // Fails where the name exists, so that nobody can lay it out for us.
+        // This fails where the name exists, so nobody can prepare the folder for us.
         std::fs::DirBuilder::new()
             .mode(0o700)
             .create(&path)
@@ -63,7 +63,7 @@ impl PrivateFolder {
         Ok(Self(path))
     }
 
-    /// Removes what processes that were killed have left; another user's can't be.
+    /// Removes the folders that killed processes of this user have left.
     #[cfg(unix)]
     fn sweep(parent: &Path) {
         let is_left = |name: &str| {
@@ -71,7 +71,7 @@ impl PrivateFolder {
             let process: u32 = process.parse().ok()?;
             Some(random.len() == 16 && !is_running(process))
         };
-        // A process in another container may share the folder and not be seen.
+        // A process in another container may use the same folder for temporary files, and can't be seen from here.
         let is_old = |entry: &std::fs::DirEntry| {
             let age = entry
                 .metadata()

@@ -23,8 +23,8 @@ pub struct ActiveRun {
 }
 
 impl BatchLocks {
-    /// Locks a batch and starts a run of it. Where another run holds it, the error says who, or, with `wait`, this
-    /// waits until it does no longer.
+    /// Locks a batch and starts a run of it. Where another run holds the batch, the error says which; with `wait`, this
+    /// waits until the batch is free.
     ///
     /// On the embedded database this needs its one connection for a moment: hold none while calling.
     pub async fn start_run(&self, batch: &Batch, record: &RunRecord, wait: bool) -> Result<ActiveRun> {
@@ -59,7 +59,7 @@ impl ActiveRun {
         self.run_id
     }
 
-    /// Runs of its batch so far, this one included.
+    /// The number of this run among those of its batch, from 1.
     pub fn attempt(&self) -> i32 {
         self.attempt
     }

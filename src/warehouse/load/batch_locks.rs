@@ -20,7 +20,7 @@ use crate::warehouse::sql::{db_error, describe};
 
 /// How long the embedded database's one connection is waited for.
 const ONE_CONNECTION: Duration = Duration::from_secs(10);
-/// How often a held lock is looked at by who waits for it, on average.
+/// The mean pause between two looks at a lock that another run holds.
 const LOOK: Duration = Duration::from_millis(400);
 
 /// The batch locks of one process, all in one session; clones share it. On the embedded database, where a second
@@ -30,7 +30,8 @@ pub struct BatchLocks(Arc<Shared>);
 
 struct Shared {
     session: KeptSession,
-    /// PostgreSQL gives a session its own locks twice, so this keeps two runs of one process apart.
+    /// The batches that this process has locked. PostgreSQL would give the session a lock that it holds already, so two
+    /// runs of one process are kept apart here.
     held: Mutex<HashSet<Batch>>,
     index_turns: IndexTurns,
 }
@@ -84,8 +85,7 @@ impl BatchLocks {
         &self.0.index_turns
     }
 
-    /// The session that holds the locks. A lost one is made anew, without the locks that it had; what keeps others off
-    /// then is the run's status.
+    /// The session that holds the locks. A lost one is made anew, without the locks that it had.
     pub(super) async fn session(&self) -> Result<Session> {
         if let Some(session) = self.0.session.get().await? {
             return Ok(Session::Own(session));
@@ -112,7 +112,7 @@ impl BatchLocks {
         if !self.held().insert(batch.clone()) {
             return Ok(None);
         }
-        // From here on a drop takes it out of the set again.
+        // From here on, dropping it takes it out of the set again.
         let lock = BatchLock {
             locks: self.clone(),
             batch: batch.clone(),
@@ -185,13 +185,13 @@ impl BatchLocks {
 }
 
 impl BatchLock {
-    /// Nothing to give back.
+    /// For a lock that the server did not give: there is nothing to give back.
     fn forget(mut self) {
         self.released = true;
         self.locks.held().remove(&self.batch);
     }
 
-    /// Gives the lock back, and has given it back when this returns.
+    /// Gives the lock back, and waits until that is done. A drop would not wait.
     pub(super) async fn release(mut self) {
         self.released = true;
         self.locks.unlock(&self.batch).await;

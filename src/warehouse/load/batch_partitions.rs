@@ -25,7 +25,7 @@ pub(super) async fn find(
     entities: &[Entity],
     batch: &Batch,
 ) -> Result<Vec<BatchPartitions>, tokio_postgres::Error> {
-    // A bound shows its dates in the session's DateStyle, and so does the text that it is compared with.
+    // The catalog writes the dates of a bound in the session's DateStyle. `format` writes them in the same.
     let sql = "SELECT e.name, root.oid IS NOT NULL, quote_ident(pn.nspname) || '.' || quote_ident(p.relname), \
                quote_ident(ln.nspname) || '.' || quote_ident(l.relname) \
                FROM unnest($1::text[]) WITH ORDINALITY e (name, place) \

@@ -1,5 +1,5 @@
-//! Checks in PostgreSQL's SQL, of `sql/checks`: each selects what may not be in a batch, from the batch's staging tables,
-//! which stand in place of the entity tables. Nothing of what it selects is read but its count.
+//! Checks of `sql/checks`, in PostgreSQL's SQL. Each selects the rows that may not be in a batch. The batch's staging
+//! tables stand in for the entity tables. Of what a check selects only the count is read.
 
 use tokio_postgres::Client;
 
@@ -46,7 +46,7 @@ fn cannot(check: &SqlCheck) -> String {
     format!("the check {} can't be made", check.path.display())
 }
 
-/// The names of all entities stand for the batch's rows, those that it does not serve for none.
+/// A check as a count. Each entity's name stands for the batch's rows of it, or for no rows where it has none.
 fn counting(check: &SqlCheck, entities: &[Entity], staged: &[&Staged]) -> String {
     let tables = entities.iter().map(|entity| {
         let name = ident(&entity.name);
@@ -60,6 +60,6 @@ fn counting(check: &SqlCheck, entities: &[Entity], staged: &[&Staged]) -> String
     });
     let tables = tables.collect::<Vec<_>>().join(", ");
     let sql = check.sql.trim_end().trim_end_matches(';');
-    // The line end closes a comment in the file's last line.
+    // The file may end in a `--` comment, so the parenthesis goes to a line of its own.
     format!("WITH {tables} SELECT count(*) FROM ({sql}\n) AS violating")
 }

@@ -1,7 +1,7 @@
-//! Index builds, which take more of the server's time than rows do, where server and process share a machine: no more
-//! at once than it has cores, so that the longest is not slowed by others, and no more helpers for each than cores are
-//! left. Helpers on busy cores add work (each sorts a part that is then merged) and no speed. A server elsewhere knows
-//! its own cores.
+//! Turns for index builds where the server runs on this machine. Indexes take more of its time than rows do. So no more
+//! tables are indexed at once than there are cores, and PostgreSQL's parallel workers (here: helpers) get only cores
+//! that are left. A helper on a busy core adds work, since each sorts a part that is then merged, and no speed. A
+//! server elsewhere decides by its own settings.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,7 +19,7 @@ const LARGE: u64 = 8 << 20;
 #[derive(Debug, Clone, Default)]
 pub(super) struct IndexTurns {
     under_way: Arc<AtomicUsize>,
-    /// Where the server runs on this machine.
+    /// `None` where the server runs elsewhere.
     cores: Option<Cores>,
 }
 
@@ -29,7 +29,7 @@ struct Cores {
     free: Arc<Semaphore>,
 }
 
-/// One staging table, until it is dropped.
+/// A staging table that is being filled or indexed, until this is dropped.
 #[derive(Debug)]
 pub(super) struct UnderWay(IndexTurns);
 
@@ -67,7 +67,8 @@ impl IndexTurns {
 }
 
 impl UnderWay {
-    /// Waits for a core to index so many bytes of rows on; none where the table is small or the server elsewhere.
+    /// Waits until a core is free to index a table of so many bytes of rows. `None` at once where the table is small, or
+    /// the server elsewhere.
     pub(super) async fn turn(&self, bytes: u64) -> Option<Turn> {
         let cores = self.0.cores.as_ref().filter(|_| bytes >= LARGE)?;
         Some(Turn {
@@ -85,14 +86,14 @@ impl Drop for UnderWay {
 }
 
 impl Turn {
-    /// The cores of one table's share beyond its own session's.
+    /// Each table under way has an equal share of the cores. One of them is for its own session, the rest for helpers.
     fn helpers(&self) -> usize {
         let tables = self.under_way.load(Ordering::Relaxed).max(1);
         (self.cores / tables).saturating_sub(1)
     }
 
-    /// The statement that holds the next index build of the table's transaction to its helpers, and never gives more
-    /// than the session has.
+    /// The statement that limits the helpers of the next index build in the table's transaction. It never gives more than
+    /// the session's own setting.
     pub(super) fn set_helpers(&self) -> String {
         let setting = "max_parallel_maintenance_workers";
         let helpers = at_most(setting, self.helpers() as u64);

@@ -11,7 +11,7 @@ use crate::warehouse::sql::{ENTITIES, PARTITIONS, at_most, ident, idents, litera
 /// PostgreSQL cuts names at 63 bytes; a partition's must leave room for `_bound` and the like.
 const MAX_NAME: usize = 52;
 
-/// The name of a run's staging table, which becomes the partition: the entity, cut, and the run.
+/// The name of a run's staging table, which is later the partition's: the entity, cut where it is long, and the run.
 pub(super) fn staging_name(entity: &str, run_id: i64) -> String {
     let tail = format!("_r{run_id}");
     if entity.len() + tail.len() <= MAX_NAME {
@@ -36,11 +36,11 @@ pub(super) fn source_bound(source: &str) -> String {
     format!("FOR VALUES IN ('{}')", source.replace('\'', "''"))
 }
 
-/// `CREATE TABLE` of a staging table: the contract's columns. Those of the partition are the same in each row, so they
-/// come after the COPY, as [`finish_staging`] tells.
+/// `CREATE TABLE` of a staging table, with the contract's columns. [`finish_staging`] adds the partition's columns after
+/// the COPY, since they are the same in each row.
 ///
-/// Its commit need not wait for the disk: what a crash takes then is a table that nobody has seen, and the swap's commit,
-/// which waits, makes all that was written before it durable (PostgreSQL's manual, asynchronous commit).
+/// Its commit does not wait for the disk. A crash then takes a table that nobody has seen. The swap's commit does wait,
+/// and makes all that was written before it durable (PostgreSQL's manual, "Asynchronous Commit").
 pub(super) fn create_staging(entity: &Entity, name: &str) -> String {
     let columns: Vec<String> = entity.columns.iter().map(ddl::column_definition).collect();
     format!(
@@ -50,7 +50,7 @@ pub(super) fn create_staging(entity: &Entity, name: &str) -> String {
     )
 }
 
-/// The COPY that fills it. FREEZE, because a reader whose snapshot is older than a plain COPY would find the new partition
+/// The COPY that fills it, with FREEZE: after a plain COPY, a reader with an older snapshot would find the new partition
 /// and none of its rows.
 pub(super) fn copy_into(entity: &Entity, name: &str) -> String {
     let columns: Vec<&str> = entity.columns.iter().map(|column| column.name.as_str()).collect();
@@ -61,11 +61,12 @@ pub(super) fn copy_into(entity: &Entity, name: &str) -> String {
     )
 }
 
-/// The partition columns, key and indexes as the entity's table has them (else ATTACH builds them under its lock), a
-/// constraint that implies the bounds (else ATTACH reads the table), statistics; in this order.
+/// What a filled staging table lacks to be attached without work under a lock, in this order: the partition columns, a
+/// constraint that implies the bounds (else ATTACH reads the table), the key and the indexes of the entity's table (else
+/// ATTACH builds them), statistics.
 ///
-/// A column added with a constant default is kept once in the catalog and not in the rows (PostgreSQL's manual,
-/// ALTER TABLE, notes): the rows are neither sent nor stored with it, and it stays when the default goes.
+/// PostgreSQL keeps a column that is added with a constant default once in the catalog (its manual, ALTER TABLE, notes).
+/// So no row is sent or stored with it, and dropping the default changes no row.
 pub(super) fn finish_staging(entity: &Entity, name: &str, batch: &Batch, rows: u64) -> Vec<String> {
     let table = qualified(PARTITIONS, name);
     let (source, from, to) = (
@@ -101,17 +102,17 @@ pub(super) fn finish_staging(entity: &Entity, name: &str, batch: &Batch, rows: u
     statements
 }
 
-/// Statistics, from a tenth of the rows or 7500 where the server would look at more: by default it takes 30,000, which
-/// for a table of some ten thousand rows costs as much as its indexes. 300 rows are looked at for each unit of the
-/// target (PostgreSQL's manual, ANALYZE).
+/// Statistics of a tenth of the rows, and of 7500 at least. By default the server looks at 30,000, which for a table of
+/// some ten thousand rows takes as long as its indexes. It looks at 300 rows for each unit of the target (PostgreSQL's
+/// manual, ANALYZE).
 fn analyze(table: &str, rows: u64) -> String {
     const ROWS_PER_UNIT: u64 = 300;
     const LEAST: u64 = 25;
-    // All rows are looked at whatever the target is.
+    // The server looks at all rows of so small a table, whatever the target is.
     if rows <= LEAST * ROWS_PER_UNIT {
         return format!("ANALYZE {table}");
     }
-    // The server's most.
+    // 10,000 is the largest target that the server takes.
     let target = (rows / 10 / ROWS_PER_UNIT).clamp(LEAST, 10_000);
     format!("{}; ANALYZE {table}", at_most("default_statistics_target", target))
 }
@@ -142,12 +143,12 @@ fn bound_constraint(name: &str) -> String {
     ident(&format!("{name}_bound"))
 }
 
-/// ISO, which every DateStyle reads.
+/// In ISO form, which PostgreSQL reads under every DateStyle.
 fn literal_date(date: NaiveDate) -> String {
     format!("'{}'", date.format("%Y-%m-%d"))
 }
 
-/// The day after: where a batch's bound ends.
+/// The day after, at which a batch's bound ends.
 pub(super) fn next(date: NaiveDate) -> NaiveDate {
     date.checked_add_days(Days::new(1)).unwrap_or(NaiveDate::MAX)
 }

@@ -1,4 +1,5 @@
-//! What runs did not load, `pipeline.quarantine`: where it was and which check refused it, never what it held.
+//! `pipeline.quarantine`: what runs did not load, where that was and which check refused it. The table never holds a
+//! value.
 
 use chrono::NaiveDate;
 use tokio_postgres::types::Type;
@@ -53,7 +54,7 @@ pub struct Counted {
     pub entries: i64,
 }
 
-/// Which entries to show: of each batch those of its last run that ended, or those of one run.
+/// Which entries to show. Without a run, those of each batch's last run that ended.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
     pub source: Option<String>,

@@ -30,7 +30,7 @@ impl Action {
     }
 }
 
-/// How a run ended that did not commit.
+/// How a run ended without a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failure {
     Failed,
@@ -39,7 +39,7 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// What an error makes of a run.
+    /// How an error ends a run.
     pub fn of(error: &Error) -> Self {
         match error.kind {
             Kind::Interrupted(_) => Self::Interrupted,
@@ -61,11 +61,11 @@ pub struct RunRecord {
     /// One per process.
     pub invocation: Uuid,
     pub action: Action,
-    /// Of YAML, SQL and input.
+    /// A hash of the YAML, the SQL and the input.
     pub fingerprint: Option<String>,
     /// `[{path, size, etag}]`
     pub files: Value,
-    /// Of the key that masks its source; `None` where no mask needs one.
+    /// Tells keys apart; `None` where no mask of the source needs a key.
     pub mask_key_id: Option<String>,
 }
 
@@ -92,11 +92,11 @@ impl Summary {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Count {
     pub rows: u64,
-    /// As sent.
+    /// As sent, in the binary format.
     pub bytes: u64,
 }
 
-/// A row of the history, newest first; JSON columns as they are.
+/// A row of the history; JSON columns as they are.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct RunRow {
     pub run_id: i64,
@@ -104,7 +104,7 @@ pub struct RunRow {
     pub invocation: Uuid,
     pub source: String,
     pub batch_date: NaiveDate,
-    /// Runs of its batch up to this one.
+    /// The number of this run among those of its batch, from 1.
     pub attempt: i32,
     pub action: String,
     pub status: String,
@@ -196,8 +196,8 @@ fn run_row(row: &Row) -> Result<RunRow, tokio_postgres::Error> {
     })
 }
 
-/// Makes a run's row, and marks older ones of the batch that still say `running` as lost: whoever holds the batch's
-/// lock knows that they are dead, or will find at their swap that they have ended.
+/// Makes a run's row, and marks older runs of the batch that still say `running` as lost. Who holds the batch's lock may
+/// do so: such a run is dead, or has lost the lock, and then finds at its swap that it has ended.
 pub(super) async fn start(client: &Client, batch: &Batch, record: &RunRecord) -> Result<Started> {
     let sql = "WITH lost AS (UPDATE pipeline.runs SET status = 'lost', finished_at = clock_timestamp(), \
                error = 'its process ended before the swap' \
@@ -245,7 +245,7 @@ async fn insert(client: &Client, sql: &str, batch: &Batch, record: &RunRecord) -
     row.map_err(|error| db_error(format!("the run of {batch} can't be recorded"), &error))
 }
 
-/// Marks a run that did not commit; one that is no longer `running` keeps what it says.
+/// Marks a run that did not commit. A run that is no longer `running` keeps its status.
 pub(super) async fn fail(client: &Client, run_id: i64, failure: Failure, error: &str) -> Result<()> {
     let sql = "UPDATE pipeline.runs SET status = $2, error = $3, finished_at = clock_timestamp() \
                WHERE run_id = $1 AND status = 'running'";
@@ -278,7 +278,7 @@ pub(super) async fn commit(
     Ok(!transaction.query_typed(sql, &parameters).await?.is_empty())
 }
 
-/// The rows that the source's batch before this one, by date, has of an entity; `None` for the first.
+/// How many rows of an entity the batch before this one has, by date within the source. `None` for the first.
 pub async fn rows_before(client: &Client, batch: &Batch, entity: &str) -> Result<Option<u64>> {
     let sql = "SELECT (counts -> $3 ->> 'rows')::int8 FROM pipeline.runs WHERE source = $1 AND batch_date < $2 \
                AND status = 'committed' AND action = 'load' ORDER BY batch_date DESC, run_id DESC LIMIT 1";
@@ -293,7 +293,7 @@ pub async fn rows_before(client: &Client, batch: &Batch, entity: &str) -> Result
     Ok(rows.and_then(|rows| u64::try_from(rows).ok()))
 }
 
-/// Whether a run's row says so, as far as one can see from outside of a transaction that changes it.
+/// Whether a run has this status. A transaction that is about to change it is not seen, nor waited for.
 pub(super) async fn has_status(client: &Client, run_id: i64, status: &str) -> Result<bool, tokio_postgres::Error> {
     let sql = "SELECT status = $2 FROM pipeline.runs WHERE run_id = $1";
     let parameters: [Parameter<'_>; 2] = [(&run_id, Type::INT8), (&status, Type::TEXT)];
@@ -301,15 +301,15 @@ pub(super) async fn has_status(client: &Client, run_id: i64, status: &str) -> Re
     row.map_or(Ok(false), |row| row.try_get(0))
 }
 
-/// Whether a run is still `running`; if so it stays that until the transaction ends. Whoever ends the run then waits for
-/// a staging table that is just being committed, and finds it.
+/// Whether a run is still `running`. If so, it stays so until the transaction ends: who ends the run waits for that, and
+/// then finds the staging table that the transaction has made.
 pub(super) async fn hold_running(transaction: &Client, run_id: i64) -> Result<bool, tokio_postgres::Error> {
     let sql = "SELECT FROM pipeline.runs WHERE run_id = $1 AND status = 'running' FOR SHARE";
     let rows = transaction.query_typed(sql, &[(&run_id, Type::INT8)]).await?;
     Ok(!rows.is_empty())
 }
 
-/// A run's status once no transaction is working on it any more: the row's lock is waited for.
+/// A run's status, once no transaction holds its row any more.
 pub(super) async fn final_status(client: &Client, run_id: i64) -> Result<Option<String>, tokio_postgres::Error> {
     let sql = "SELECT status FROM pipeline.runs WHERE run_id = $1 FOR UPDATE";
     let row = client.query_typed_opt(sql, &[(&run_id, Type::INT8)]).await?;

@@ -11,9 +11,9 @@ pub struct StageCounter {
     pub rows: AtomicU64,
     /// Bytes sent to the database.
     pub bytes: AtomicU64,
-    /// Encoding rows.
+    /// The time spent on encoding rows.
     pub encode: Spent,
-    /// Waiting until the server takes more.
+    /// The time spent on waiting until the server takes more.
     pub wait: Spent,
     phase: AtomicU8,
 }
@@ -36,7 +36,7 @@ impl StageCounter {
         }
     }
 
-    /// For an entity that is staged anew.
+    /// Starts again from zero, for an entity that is staged anew.
     pub fn restart(&self) {
         self.rows.store(0, Ordering::Relaxed);
         self.bytes.store(0, Ordering::Relaxed);

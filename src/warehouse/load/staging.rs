@@ -23,7 +23,7 @@ use crate::warehouse::sql::db_error;
 /// Bytes per message: large enough to forget its overhead, small enough to stay in a processor's cache.
 const CHUNK: usize = 256 * 1024;
 
-/// A filled and indexed staging table. Dropped, it stays where it is until its run is ended or found dead.
+/// A filled and indexed staging table. Where this is dropped, the table stays until its run ends or is found dead.
 #[derive(Debug)]
 #[must_use = "a staging table that is not swapped in is removed with its run"]
 pub struct Staged {
@@ -49,17 +49,17 @@ impl Staged {
         self.bytes
     }
 
-    /// What its key, its indexes and its statistics took.
+    /// How long its key, its indexes and its statistics took.
     pub fn indexed(&self) -> Duration {
         self.indexed
     }
 }
 
 impl ActiveRun {
-    /// Makes the entity's staging table from its rows: batches with the contract's columns in order, then, where it
-    /// survived, the record number. `place` says in the user's words where a record is.
+    /// Makes the entity's staging table from its rows. A batch has the contract's columns in their order; the record
+    /// number may follow, where the transform kept it. `place` says in the user's words where a record is.
     ///
-    /// An error, or dropping the future, leaves nothing in the database.
+    /// After an error, or when the future is dropped, nothing is left in the database.
     pub async fn stage(
         &self,
         client: &mut Client,
@@ -107,7 +107,7 @@ impl ActiveRun {
                 return transaction.batch_execute(&statements.join("; ")).await;
             };
             for statement in &statements {
-                // Anew for each: the cores that are left change while other tables end.
+                // Asked anew for each statement, since other tables end meanwhile and leave their cores.
                 let statement = format!("{}; {statement}", turn.set_helpers());
                 transaction.batch_execute(&statement).await?;
             }
@@ -138,8 +138,8 @@ impl ActiveRun {
     }
 }
 
-/// A duplicate key is told by its columns: the server's DETAIL would quote it (and is kept out of its log by the
-/// sessions' `log_error_verbosity`).
+/// The error for a duplicate key names its columns only. The server's DETAIL would quote the key; `log_error_verbosity`
+/// keeps it out of the server's log, too.
 fn refused(entity: &Entity, batch: &Batch, error: &tokio_postgres::Error) -> Error {
     if error.code() != Some(&SqlState::UNIQUE_VIOLATION) {
         return db_error(format!("{} can't be indexed", entity.name), error);
@@ -152,7 +152,7 @@ fn refused(entity: &Entity, batch: &Batch, error: &tokio_postgres::Error) -> Err
         ))
 }
 
-/// The COPY of one stage. Dropped before its end, the server forgets what was sent.
+/// The COPY of one stage. Where it is dropped before its end, the server forgets what was sent.
 struct Copy<'a> {
     entity: &'a Entity,
     place: &'a (dyn Fn(u64) -> String + Sync),
@@ -161,8 +161,8 @@ struct Copy<'a> {
 }
 
 impl Copy<'_> {
-    /// The connection's task writes one chunk to the socket while the next is encoded here; one more waits between
-    /// them, so the memory of a stage does not depend on its rows.
+    /// Sends all rows; gives how many bytes that were. One chunk is encoded here while the connection's task writes
+    /// another to the socket and a third waits between them. So the memory of a stage does not grow with its rows.
     async fn send_all(&mut self, batches: impl Stream<Item = Result<RecordBatch>> + Send) -> Result<u64> {
         let mut batches = std::pin::pin!(batches);
         let mut out = BytesMut::with_capacity(CHUNK);

@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::project::Entity;
 use crate::warehouse::connect::Connection;
 
-/// How long readers are given way to before a swap is given up.
+/// For how long a swap gives way to readers before it gives up.
 pub const PATIENCE: Duration = Duration::from_mins(10);
 
 /// A batch whose new content is live.
@@ -35,8 +35,12 @@ pub struct Committed {
 
 impl ActiveRun {
     /// Puts the staging tables in place of the batch's partitions. `entities` are all of the contract: one that is not
-    /// staged loses its partition. On an error the old content stands and the run is ended (marked, its tables removed),
-    /// except where the error says that the outcome is unknown. `stop` is heard while readers are given way to.
+    /// staged loses its partition. `stop` is looked at while the swap gives way to readers. The connection goes back to
+    /// the pool.
+    ///
+    /// # Errors
+    /// The old content stands and the run has ended (it is marked, its tables are removed), except where the error says
+    /// that the outcome is unknown.
     pub async fn swap(
         self,
         connection: Connection,

@@ -30,7 +30,7 @@ const LOCK_WAIT: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// How often the catalog may change between looking and locking.
 const STALE_LIMIT: u32 = 5;
-/// A process that stands still while it holds the locks is put out by the server after this.
+/// After this the server ends the session of a process that stands still while it holds the locks.
 const IDLE_LIMIT: &str = "10s";
 
 /// A swap that is to be made.
@@ -43,9 +43,9 @@ pub(super) struct SwapTransaction<'a> {
     pub run_id: i64,
     pub summary: &'a Summary,
     pub counts: &'a BTreeMap<String, Count>,
-    /// How long readers are given way to in all.
+    /// For how long in all the swap may give way to readers.
     pub patience: Duration,
-    /// Heard while readers are given way to; never between COMMIT and its answer.
+    /// Looked at while the swap gives way to readers, and never between COMMIT and its answer.
     pub stop: &'a CancellationToken,
 }
 
@@ -59,7 +59,7 @@ pub(super) enum Outcome {
 pub(super) struct Swapped {
     /// Entities that lost a partition and got none.
     pub emptied: Vec<String>,
-    /// How often readers were given way to.
+    /// How often the swap gave way to readers.
     pub retries: u32,
 }
 
@@ -69,7 +69,7 @@ enum Tried {
     Unknown,
     /// A reader holds a table.
     Busy,
-    /// The catalog is not what it was a moment ago: another batch made the level that was missing, or a table is gone.
+    /// The catalog has changed since it was read: another batch made the source's partition, or a table is gone.
     Stale(Error),
 }
 
@@ -207,8 +207,9 @@ impl SwapTransaction<'_> {
         lost.map(|of| of.entity.clone()).collect()
     }
 
-    /// All locks in one statement, so that one limit counts for all: roots whose next level is missing, source-level
-    /// partitions, and those of the batch, which an ANALYZE or a dump may hold. None where nothing is to be done.
+    /// All locks in one statement, so that one time limit counts for all of them. Locked are the tables that lack the
+    /// source's partition, else that partition, and the batch's own, which an ANALYZE or a dump may hold. `None` where
+    /// nothing is to be done.
     fn lock_statement(&self, partitions: &[BatchPartitions]) -> Result<Option<String>> {
         let (mut roots, mut new_levels, mut upper, mut lower) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for of in partitions {
@@ -234,13 +235,14 @@ impl SwapTransaction<'_> {
         if upper.is_empty() && new_levels.is_empty() {
             return Ok(None);
         }
-        // One order for all, whatever the order of their contracts: two swaps never wait for each other in a circle.
+        // All swaps lock in the same order, whatever the order of their contracts, so no two wait for each other.
         roots.sort();
         new_levels.sort();
         upper.sort();
         let exclusive: Vec<String> = new_levels.into_iter().chain(upper).chain(lower).collect();
-        // ATTACH opens the roots to build the partition constraint. A swap that makes a new level holds them: whoever
-        // only attaches waits for it before it holds anything. No reader minds this lock.
+        // ATTACH opens the roots to build the partition's constraint. Another swap may hold a root, to make a source's
+        // partition. By asking for the roots first, this swap waits for that one while it holds nothing. ACCESS SHARE
+        // keeps no reader out.
         let shared = if roots.is_empty() {
             String::new()
         } else {

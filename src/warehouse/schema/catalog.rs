@@ -1,4 +1,4 @@
-//! Tables as PostgreSQL's catalog has them, in one query.
+//! Tables as PostgreSQL's catalog has them, read in one query.
 
 use serde::Deserialize;
 use tokio_postgres::Client;
@@ -39,7 +39,7 @@ pub(super) struct PrimaryKey {
 pub(super) struct TableIndex {
     pub name: String,
     pub columns: Vec<String>,
-    /// Whether a contract can say it: a btree over columns alone, in their usual order, without a condition.
+    /// Whether a contract can declare it: a btree over columns only, ascending, without a condition.
     pub plain: bool,
 }
 

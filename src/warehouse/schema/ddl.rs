@@ -6,7 +6,8 @@ use std::fmt::Write as _;
 use crate::project::{Column, Entity, Index, PgType};
 use crate::warehouse::sql::{ENTITIES, ident, idents, literal};
 
-/// The columns by which every entity table is partitioned, after the contract's, with their types; both NOT NULL.
+/// The columns by which every entity table is partitioned, with their types. They follow the contract's columns, and
+/// both are NOT NULL.
 pub const PARTITION_COLUMNS: &[(&str, &str)] = &[("source", "text"), ("batch_date", "date")];
 
 /// A type as PostgreSQL's `format_type` writes it.

@@ -1,5 +1,5 @@
-//! The contract against the catalog: at the start of each run every difference is told at once, each by table and
-//! column, with its place in `pipeline.yaml`. Changes nothing.
+//! Compares the contract with the catalog. A run starts with it, and reports all differences at once, each with its
+//! table, its column and its place in `pipeline.yaml`. It changes nothing.
 
 use super::catalog::{self, PrimaryKey, Table};
 use super::ddl;
@@ -99,7 +99,7 @@ pub(super) fn differences<'a>(entity: &'a Entity, table: Option<&Table>) -> Vec<
     }
     for index in &table.indexes {
         if !index.plain {
-            // A contract can't say it. Staging tables lack it, and get it while their table is locked for the swap.
+            // A contract can't declare it, so staging tables lack it. ATTACH builds it, while the swap holds its locks.
             tracing::debug!(
                 table = table.name,
                 index = index.name,

@@ -38,7 +38,7 @@ pub async fn apply(warehouse: &Warehouse, root: &Path) -> Result<Names> {
         let mut connection = warehouse.acquire().await?;
         return apply_on(&mut connection, &files).await;
     }
-    // The lock goes with its session, whatever becomes of us.
+    // The session holds the lock, so the lock goes with it if this process dies.
     let Some(mut session) = warehouse.dedicated().await? else {
         return Ok(Names::new());
     };
@@ -80,7 +80,7 @@ impl File {
         let built = failed(format!("the migration {} failed", self.path.display()), error)
             .hint("nothing of this migration was kept; mend the file and run `pipeline migrate` again");
         match postgres(error) {
-            // The problem says what the cause does, and where.
+            // The diagnostic says what the cause says, and where.
             Some(error) => {
                 Error { cause: None, ..built }.diagnostics(vec![position::diagnostic(&self.path, &self.text, 0, error)])
             }
@@ -98,7 +98,8 @@ pub async fn apply_state_up_to(client: &mut Client, version: i32) -> Result<()> 
         .map_err(|error| failed("an old state can't be made".to_owned(), &error))
 }
 
-/// The schema that the history tables are in. A role that may not make it can do with one that is there.
+/// Makes the schema of the history tables where it is missing. A role that may not make schemas can use one that is
+/// there.
 async fn prepare(client: &Client) -> Result<()> {
     let sql = "SELECT pg_catalog.to_regnamespace('pipeline') IS NULL";
     let failed = |error: tokio_postgres::Error| db_error("the schema `pipeline` can't be made", &error);
@@ -108,7 +109,7 @@ async fn prepare(client: &Client) -> Result<()> {
     Ok(())
 }
 
-/// Up to one version at a time, so that a failure has a name.
+/// Runs one version, so that an error can name it.
 async fn run(client: &mut Client, all: &[Migration], version: i32, history: &str) -> Result<(), refinery_core::Error> {
     let mut runner = Runner::new(all).set_target(Target::Version(version));
     runner.set_migration_table_name(history);
@@ -122,7 +123,7 @@ fn postgres(error: &refinery_core::Error) -> Option<&tokio_postgres::Error> {
 fn failed(what: String, error: &refinery_core::Error) -> Error {
     match postgres(error) {
         Some(error) => db_error(what, error),
-        // What is left speaks of names and versions.
+        // Refinery's other errors are about names and versions of migrations.
         None => Error::project(what).cause(error),
     }
 }

@@ -36,7 +36,7 @@ async fn write_missing(warehouse: &Warehouse, project: &Project, root: &Path, na
     if body.is_empty() {
         return Ok(None);
     }
-    // What is written must run; better told now than when it is applied.
+    // Tried here, since a file that does not run should not be written.
     connection.batch_execute(&body).await.map_err(|error| {
         db_error(
             "the tables can't be brought to what pipeline.yaml says by DDL alone",

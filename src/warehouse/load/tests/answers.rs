@@ -86,7 +86,7 @@ async fn a_swap_has_ended_when_it_is_seen_not_when_the_old_files_are_gone() {
     let (summary, stop) = (Summary::default(), CancellationToken::new());
     let swap = run.swap(connection, &world.entities, staged, summary, &stop);
     // Without a look at the run's row it would never end.
-    soon(swap).await.unwrap();
+    Box::pin(soon(swap)).await.unwrap();
     assert_eq!(world.rows("patients").await, ["(a,new,source_b,2023-05-02)"]);
     assert_eq!(world.state().await, (vec!["committed".to_owned(); 2], vec![]));
 

@@ -256,7 +256,7 @@ async fn two_new_batches_of_a_new_source_at_once() {
     assert_eq!(world.texts("SELECT count(*)::text FROM patients").await, ["10"]);
 }
 
-/// So large that its indexes take turns; each statement of its own, under the helpers that are left.
+/// The table is so large that its indexes take turns. Each statement then has a limit of helpers of its own.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_large_table_is_indexed_in_its_turn() {
     let Some(world) = World::server().await else { return };
