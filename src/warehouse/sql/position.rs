@@ -40,6 +40,41 @@ pub fn location(file: &Path, text: &str, offset: usize) -> Location {
     }
 }
 
+/// The name that an error points at in a file, of which `added` characters of ours were sent first: `public."A b".x` in
+/// its parts, as PostgreSQL reads them. Empty where it points at no name.
+pub fn name(text: &str, added: usize, error: &tokio_postgres::Error) -> Vec<String> {
+    let offset = of(error).and_then(|position| position.checked_sub(added + 1));
+    offset.map_or_else(Vec::new, |offset| parts(text, offset))
+}
+
+/// The parts of the name at a place, counted in characters from 0.
+fn parts(text: &str, offset: usize) -> Vec<String> {
+    let mut rest = text.chars().skip(offset).peekable();
+    let mut parts = Vec::new();
+    loop {
+        let mut part = String::new();
+        if rest.next_if_eq(&'"').is_some() {
+            while let Some(c) = rest.next() {
+                // Two quotes stand for one.
+                if c == '"' && rest.next_if_eq(&'"').is_none() {
+                    break;
+                }
+                part.push(c);
+            }
+        } else {
+            while let Some(c) = rest.next_if(|c| c.is_alphanumeric() || matches!(c, '_' | '$')) {
+                part.extend(c.to_lowercase());
+            }
+        }
+        if !part.is_empty() {
+            parts.push(part);
+        }
+        if rest.next_if_eq(&'.').is_none() {
+            return parts;
+        }
+    }
+}
+
 /// The error as a problem of a file, of which `added` characters of ours were sent first.
 pub fn diagnostic(file: &Path, text: &str, added: usize, error: &tokio_postgres::Error) -> Diagnostic {
     let place = of(error)
@@ -73,5 +108,14 @@ mod tests {
         assert_eq!(found.text, "  nope FROM t");
         assert_eq!(location(Path::new("v.sql"), text, 9).length, 1);
         assert_eq!(location(Path::new("v.sql"), text, 500).line, 2);
+    }
+
+    #[test]
+    fn a_name_is_read_in_its_parts() {
+        let text = "FROM é.Visits, \"A \"\"b\"\"\".x$1 (1)";
+        assert_eq!(parts(text, 5), ["é", "visits"]);
+        assert_eq!(parts(text, 15), ["A \"b\"", "x$1"]);
+        assert_eq!(parts(text, 13), [] as [&str; 0]);
+        assert_eq!(parts(text, 500), [] as [&str; 0]);
     }
 }

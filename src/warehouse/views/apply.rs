@@ -47,8 +47,8 @@ enum Outcome {
 
 struct Failure {
     problem: Diagnostic,
-    /// Something that it needs is not there: a relation, function, column or type.
-    lacks: bool,
+    /// The name, in its parts, of what it needs and is not there: a relation, function, column or type.
+    lacks: Option<Vec<String>>,
 }
 
 impl Work<'_> {
@@ -112,10 +112,10 @@ impl Work<'_> {
     fn told(&self, failures: BTreeMap<usize, Failure>) -> Vec<Diagnostic> {
         let follows = |own: usize, failure: &Failure| {
             let others = failures.keys().filter(|other| **other != own);
-            failure.lacks
-                && others
-                    .map(|other| &self.definitions[*other].view.name)
-                    .any(|name| mentions(&failure.problem.message, name))
+            let lacks = failure.lacks.as_deref().unwrap_or_default();
+            others
+                .map(|other| &self.definitions[*other].view.name)
+                .any(|name| lacks.contains(name))
         };
         let roots: HashSet<usize> = failures
             .iter()
@@ -128,7 +128,7 @@ impl Work<'_> {
             let mut problem = failure.problem;
             if circle {
                 problem.hint = Some("these views need each other; one of them must do without".to_owned());
-            } else if failure.lacks {
+            } else if failure.lacks.is_some() {
                 problem.hint = Some("check the name; entity tables are made by `pipeline migrate`".to_owned());
             }
             problem
@@ -193,7 +193,7 @@ impl Work<'_> {
                 (Some("42P16" | "42P13"), Some(old)) => Ok(Outcome::InTheWay(old)),
                 (Some(code), _) if may_be_mended(code) => Ok(Outcome::Failed(Box::new(Failure {
                     problem: definition.diagnostic(&error),
-                    lacks: matches!(code, "42P01" | "42883" | "42703" | "42704"),
+                    lacks: matches!(code, "42P01" | "42883" | "42703" | "42704").then(|| definition.name_at(&error)),
                 }))),
                 _ => Err(failed(error)),
             };
@@ -324,11 +324,4 @@ fn may_be_mended(code: &str) -> bool {
         code.get(..2),
         Some("42" | "0A" | "21" | "22" | "23" | "2B" | "38" | "39" | "P0")
     )
-}
-
-/// Whether PostgreSQL's message is about this name: in quotes, or a function's before its arguments.
-fn mentions(message: &str, name: &str) -> bool {
-    message.contains(&format!("\"{name}\""))
-        || message.contains(&format!("function {name}("))
-        || message.contains(&format!(" {name}."))
 }

@@ -62,10 +62,19 @@ impl<'a> Definition<'a> {
 
     /// The error as a problem of the file.
     pub(super) fn diagnostic(&self, error: &tokio_postgres::Error) -> Diagnostic {
-        let ours = position::of(error)
+        position::diagnostic(&self.view.path, &self.view.sql, self.inserted_before(error), error)
+    }
+
+    /// The name in the file that the error points at, in its parts.
+    pub(super) fn name_at(&self, error: &tokio_postgres::Error) -> Vec<String> {
+        position::name(&self.view.sql, self.inserted_before(error), error)
+    }
+
+    /// How many characters of ours come before the place of the error.
+    fn inserted_before(&self, error: &tokio_postgres::Error) -> usize {
+        position::of(error)
             .filter(|position| *position > self.inserted.at)
-            .map_or(0, |_| self.inserted.count);
-        position::diagnostic(&self.view.path, &self.view.sql, ours, error)
+            .map_or(0, |_| self.inserted.count)
     }
 }
 

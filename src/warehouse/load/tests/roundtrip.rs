@@ -147,7 +147,7 @@ async fn texts_uuids_and_lists() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn numbers() {
+async fn whole_numbers() {
     for client in connections().await {
         let bools = values(&[true, false], any::<bool>());
         assert_eq!(
@@ -201,7 +201,12 @@ async fn numbers() {
             .await,
             texts_of(&u64s)
         );
+    }
+}
 
+#[tokio::test(flavor = "multi_thread")]
+async fn floating_point_numbers() {
+    for client in connections().await {
         let f64s = values(
             &[
                 0.0,

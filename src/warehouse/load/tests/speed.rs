@@ -1,5 +1,5 @@
 //! Measurements, run by hand in a release build:
-//! `cargo test --release --lib load_tests::speed -- --ignored --nocapture`.
+//! `cargo test --release --lib load::tests::speed -- --ignored --nocapture`.
 
 use std::time::{Duration, Instant};
 
