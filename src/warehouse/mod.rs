@@ -26,4 +26,4 @@ pub use copy::{Encoder, accepts};
 pub use embedded::{Served, serve_db};
 pub use load::{ActiveRun, BatchLocks, Committed, Phase, StageCounter, Staged, recover};
 pub use load::{checks, drop, failpoint, quarantine, runs};
-pub use schema::{ddl, drift, migrate, migration_new};
+pub use schema::{drift, migrate, migration_new};
