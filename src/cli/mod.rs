@@ -21,7 +21,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::error::Result;
-use crate::project::Project;
+use crate::model::Project;
 use crate::report::LogFormat;
 
 /// Nested healthcare data from many sources, flattened with SQL into PostgreSQL tables.

@@ -24,6 +24,6 @@ pub use access::{comments, roles};
 pub use connect::{Connection, Database, Warehouse};
 pub use copy::{Encoder, accepts};
 pub use embedded::{Served, serve_db};
-pub use load::{ActiveRun, BatchLocks, Committed, Phase, StageCounter, Staged, recover};
-pub use load::{checks, drop, failpoint, quarantine, runs};
+pub use load::{ActiveRun, BatchLocks, Committed, Phase, StageCounter, Staged, StagingRun, recover};
+pub use load::{checks, drop, failpoint, quarantine, relations, runs};
 pub use schema::{drift, migrate, migration_new};

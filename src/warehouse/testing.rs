@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::error::Location;
-use crate::project::{Column, Entity, PgType, Project};
+use crate::model::{Column, Entity, PgType, Project};
 use crate::warehouse::connect::{Database, Warehouse};
 
 /// A server that lives as long as this test process.
@@ -180,7 +180,7 @@ pub fn entity(name: &str, columns: Vec<Column>) -> Entity {
 /// A project of entities alone.
 pub fn project(root: &Path, entities: Vec<Entity>) -> Project {
     Project {
-        profile: crate::project::Profile::Custom,
+        profile: crate::model::Profile::Custom,
         root: root.to_owned(),
         entities,
         sources: Vec::new(),

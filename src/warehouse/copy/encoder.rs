@@ -9,7 +9,7 @@ use bytes::{BufMut, BytesMut};
 
 use super::cells::Cells;
 use super::codec::Codec;
-use crate::project::Entity;
+use crate::model::Entity;
 use crate::warehouse::schema::type_name;
 
 /// What a binary COPY starts with: the signature, no flags, no extension.

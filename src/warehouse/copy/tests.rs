@@ -11,7 +11,7 @@ use bytes::BytesMut;
 
 use super::testing::entity;
 use super::{EncodeError, Encoder};
-use crate::project::PgType;
+use crate::model::PgType;
 
 fn encode_all(columns: &[(&str, PgType, bool)], arrays: Vec<(&str, ArrayRef)>) -> Result<Vec<u8>, EncodeError> {
     let batch = RecordBatch::try_from_iter_with_nullable(arrays.into_iter().map(|(name, array)| (name, array, true)));

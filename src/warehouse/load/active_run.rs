@@ -11,7 +11,7 @@ use super::batch_locks::{BatchLock, BatchLocks};
 use super::runs::{self, Failure, RunRecord};
 use super::staging_tables;
 use crate::error::Result;
-use crate::project::Batch;
+use crate::model::Batch;
 
 /// The right to work on one batch, as a run of it.
 pub struct ActiveRun {

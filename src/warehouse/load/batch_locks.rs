@@ -14,7 +14,7 @@ use tokio_postgres::types::Type;
 
 use super::indexing::IndexTurns;
 use crate::error::{Error, Result};
-use crate::project::Batch;
+use crate::model::Batch;
 use crate::warehouse::connect::{Connection, Dedicated, KeptSession, Warehouse};
 use crate::warehouse::sql::{db_error, describe};
 

@@ -4,7 +4,7 @@
 use tokio_postgres::types::Type;
 
 use super::partition;
-use crate::project::{Batch, Entity};
+use crate::model::{Batch, Entity};
 use crate::warehouse::sql::ENTITIES;
 
 /// What the catalog says of one entity and one batch; names are quoted.

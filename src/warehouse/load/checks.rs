@@ -5,7 +5,7 @@ use tokio_postgres::Client;
 
 use super::staging::Staged;
 use crate::error::{Error, Result};
-use crate::project::{Entity, SqlCheck};
+use crate::model::{Entity, SqlCheck};
 use crate::warehouse::sql::{ENTITIES, PARTITIONS, db_error, ident, qualified};
 
 /// Plans every check over empty tables.

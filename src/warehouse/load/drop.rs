@@ -12,7 +12,7 @@ use super::runs::{Action, Count, RunRecord, Summary};
 use super::swap::PATIENCE;
 use super::swap_transaction::SwapTransaction;
 use crate::error::Result;
-use crate::project::{Batch, Entity};
+use crate::model::{Batch, Entity};
 use crate::warehouse::sql::db_error;
 
 /// What was removed.

@@ -4,7 +4,7 @@
 use chrono::{Days, NaiveDate};
 use sha2::{Digest, Sha256};
 
-use crate::project::{Batch, Entity};
+use crate::model::{Batch, Entity};
 use crate::warehouse::schema::ddl;
 use crate::warehouse::sql::{ENTITIES, PARTITIONS, at_most, ident, idents, literal, qualified};
 
@@ -165,7 +165,7 @@ fn short_hash(parts: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::project::{Index, PgType};
+    use crate::model::{Index, PgType};
     use crate::warehouse::copy::testing::{entity, may_second};
 
     /// The run that a staging table or partition belongs to, read from its name as recovery does in SQL.

@@ -7,7 +7,7 @@ use tokio_postgres::types::Type;
 use super::batch_locks::BatchLocks;
 use super::staging_tables;
 use crate::error::Result;
-use crate::project::Batch;
+use crate::model::Batch;
 use crate::warehouse::sql::{PARTITIONS, db_error};
 
 /// Ends what dead runs left behind: marks them lost and removes their staging tables. One query where there is nothing

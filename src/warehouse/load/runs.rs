@@ -11,7 +11,7 @@ use tokio_postgres::{Client, Row, Transaction};
 use uuid::Uuid;
 
 use crate::error::{Error, Kind, Result};
-use crate::project::Batch;
+use crate::model::Batch;
 use crate::warehouse::sql::db_error;
 
 /// What a run does to its batch.

@@ -13,10 +13,11 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, CopyInSink, IsolationLevel};
 
 use super::active_run::ActiveRun;
+use super::indexing::IndexTurns;
 use super::stage_counter::{Phase, StageCounter};
 use super::{failpoint, partition, runs};
 use crate::error::{Error, Result};
-use crate::project::{Batch, Entity};
+use crate::model::{Batch, Entity};
 use crate::warehouse::copy::{EncodeError, Encoder, HEADER, Rows, TRAILER};
 use crate::warehouse::sql::db_error;
 
@@ -55,7 +56,26 @@ impl Staged {
     }
 }
 
+/// What staging needs of a run. Clones go to the tasks that stage its tables side by side.
+#[derive(Clone)]
+pub struct StagingRun {
+    index_turns: IndexTurns,
+    batch: Batch,
+    run_id: i64,
+}
+
 impl ActiveRun {
+    /// For staging the run's tables.
+    pub fn staging(&self) -> StagingRun {
+        StagingRun {
+            index_turns: self.locks.index_turns().clone(),
+            batch: self.batch.clone(),
+            run_id: self.run_id,
+        }
+    }
+}
+
+impl StagingRun {
     /// Makes the entity's staging table from its rows. A batch has the contract's columns in their order; the record
     /// number may follow, where the transform kept it. `place` says in the user's words where a record is.
     ///
@@ -69,7 +89,7 @@ impl ActiveRun {
         counter: &StageCounter,
     ) -> Result<Staged> {
         failpoint::hit(failpoint::BEFORE_COPY)?;
-        let under_way = self.locks.index_turns().begin();
+        let under_way = self.index_turns.begin();
         let name = partition::staging_name(&entity.name, self.run_id);
         let failed = |error: tokio_postgres::Error| db_error(format!("{} can't be staged", entity.name), &error);
         let transaction = client

@@ -14,7 +14,7 @@ use super::runs::{Count, Failure, Summary};
 use super::staging::Staged;
 use super::swap_transaction::{Outcome, SwapTransaction, Swapped};
 use crate::error::{Error, Result};
-use crate::project::Entity;
+use crate::model::Entity;
 use crate::warehouse::connect::Connection;
 
 /// For how long a swap gives way to readers before it gives up.

@@ -20,7 +20,7 @@ use super::runs::{self, Count, Summary};
 use super::staging::Staged;
 use super::{failpoint, partition};
 use crate::error::{Error, Result};
-use crate::project::{Batch, Entity};
+use crate::model::{Batch, Entity};
 use crate::warehouse::sql::{ENTITIES, PARTITIONS, db_error, qualified};
 
 /// How long one try may wait for all of its locks together (`lock_timeout` counts per lock and adds up), and so the

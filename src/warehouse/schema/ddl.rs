@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use crate::project::{Column, Entity, Index, PgType};
+use crate::model::{Column, Entity, Index, PgType};
 use crate::warehouse::sql::{ENTITIES, ident, idents, literal};
 
 /// The columns by which every entity table is partitioned, with their types. They follow the contract's columns, and

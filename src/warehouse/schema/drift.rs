@@ -4,7 +4,7 @@
 use super::catalog::{self, PrimaryKey, Table};
 use super::ddl;
 use crate::error::{Diagnostic, Error, Location, Result};
-use crate::project::{Column, Entity, Index, Project};
+use crate::model::{Column, Entity, Index, Project};
 use crate::warehouse::connect::Warehouse;
 
 /// Fails with all differences between the entities' contracts and the tables in `public`. One query.
@@ -230,7 +230,7 @@ impl Difference<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::project::PgType;
+    use crate::model::PgType;
     use crate::warehouse::testing::{both, column, entity, project};
 
     #[tokio::test]

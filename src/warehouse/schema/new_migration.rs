@@ -9,7 +9,7 @@ use super::ddl::{column_comment, create_index, create_table, key_columns, public
 use super::drift::{Difference, Named, differences};
 use super::{migrate, migration_files};
 use crate::error::{Error, Result};
-use crate::project::{Column, Entity, Project};
+use crate::model::{Column, Entity, Project};
 use crate::warehouse::connect::{Database, Warehouse};
 use crate::warehouse::sql::{db_error, ident, idents};
 
@@ -165,7 +165,7 @@ fn change_key(entity: &Entity, alter: &str, found: Option<&str>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::project::{Index, PgType};
+    use crate::model::{Index, PgType};
     use crate::warehouse::testing::{column, entity, project};
 
     #[tokio::test]

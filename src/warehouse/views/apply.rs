@@ -13,7 +13,7 @@ use super::registry::{self, Entry};
 use super::work::Work;
 use super::{hidden, refresh};
 use crate::error::{Diagnostic, Result};
-use crate::project::ViewKind;
+use crate::model::ViewKind;
 use crate::warehouse::connect::Connection;
 use crate::warehouse::sql::{db_error, position, sqlstate};
 

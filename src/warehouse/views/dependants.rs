@@ -6,7 +6,7 @@ use tokio_postgres::types::{Oid, Type};
 
 use super::registry;
 use crate::error::Result;
-use crate::project::ViewKind;
+use crate::model::ViewKind;
 use crate::warehouse::sql::db_error;
 
 /// One object that stands on another.

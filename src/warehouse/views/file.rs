@@ -18,7 +18,7 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use crate::error::Diagnostic;
-use crate::project::{View, ViewKind};
+use crate::model::{View, ViewKind};
 use crate::warehouse::sql::{ident, idents, position};
 
 /// A file's statement; what identifies it is the file's kind and name.

@@ -8,7 +8,7 @@ use tokio_postgres::types::{Oid, Type};
 
 use super::file::index_prefix;
 use crate::error::Result;
-use crate::project::ViewKind;
+use crate::model::ViewKind;
 use crate::warehouse::sql::{db_error, describe, ident, literal};
 
 #[derive(Debug, Default)]

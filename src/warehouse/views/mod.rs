@@ -16,7 +16,7 @@ mod tests;
 mod work;
 
 use crate::error::Result;
-use crate::project::{Project, View};
+use crate::model::{Project, View};
 use crate::warehouse::connect::Warehouse;
 use file::Definition;
 use outcome::{applied, has_file, is_current, refused};

@@ -3,7 +3,7 @@
 use super::file::Definition;
 use super::registry;
 use crate::error::{Diagnostic, Error};
-use crate::project::ViewKind;
+use crate::model::ViewKind;
 
 /// What became of one object.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use tokio_postgres::types::{Oid, Type};
 use super::file::qualified;
 use super::registry;
 use crate::error::{Error, Result};
-use crate::project::{Project, ViewKind};
+use crate::model::{Project, ViewKind};
 use crate::warehouse::connect::{Connection, Warehouse};
 use crate::warehouse::sql::{db_error, sqlstate};
 

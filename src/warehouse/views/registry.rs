@@ -5,7 +5,7 @@ use tokio_postgres::types::{Oid, Type};
 
 use super::file::Definition;
 use crate::error::{Error, Result};
-use crate::project::ViewKind;
+use crate::model::ViewKind;
 use crate::warehouse::sql::{db_error, sqlstate};
 
 /// One object that we made.

@@ -7,7 +7,7 @@ use super::outcome::{Action, Applied, is_of, refused};
 use super::registry::{self, Entry};
 use super::work::Work;
 use crate::error::{Diagnostic, Result};
-use crate::project::ViewKind;
+use crate::model::ViewKind;
 use crate::warehouse::sql::{db_error, position};
 
 impl Work<'_> {

@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 
 use super::*;
 use crate::error::Diagnostic;
-use crate::project::{View, ViewKind};
+use crate::model::{View, ViewKind};
 use crate::warehouse::schema::migrate;
 use crate::warehouse::testing::{both, fresh, project};
 

@@ -9,7 +9,7 @@ use super::keep::Kept;
 use super::outcome::{Action, Applied, is_current};
 use super::registry::{self, Entry};
 use crate::error::Result;
-use crate::project::ViewKind;
+use crate::model::ViewKind;
 
 /// What is known and what is still to be done, within the transaction.
 pub(super) struct Work<'a> {

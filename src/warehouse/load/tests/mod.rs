@@ -25,7 +25,7 @@ use super::stage_counter::StageCounter;
 use super::staging::Staged;
 use super::swap::Committed;
 use crate::error::Result;
-use crate::project::{Batch, Entity, Index, PgType};
+use crate::model::{Batch, Entity, Index, PgType};
 use crate::warehouse::connect::{Database, Warehouse};
 use crate::warehouse::copy::testing::entity;
 use crate::warehouse::schema::{ddl, state};
@@ -114,7 +114,8 @@ impl World {
         let entity = self.entities.iter().find(|entity| entity.name == name).unwrap();
         let batches = stream::iter(vec![Ok(record_batch(rows))]);
         let place = |record: u64| format!("file.json, record {record}");
-        run.stage(client, entity, batches, &place, &StageCounter::default())
+        run.staging()
+            .stage(client, entity, batches, &place, &StageCounter::default())
             .await
     }
 
