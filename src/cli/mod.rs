@@ -30,7 +30,6 @@ use crate::report::LogFormat;
 #[command(
     name = "pipeline",
     version,
-    about,
     max_term_width = 100,
     propagate_version = true,
     disable_help_flag = true,
