@@ -92,7 +92,7 @@ pub(super) fn masks_of(field_type: &FieldType) -> impl Iterator<Item = MaskKind>
         .map(|(mask, ..)| *mask)
 }
 
-/// The table as `docs/security.md` shows it: a row per type, a column per mask, in the cell the type that comes out.
+/// The table as `docs/reference/masks.md` shows it: a row per type, a column per mask, in the cell the type that comes out.
 pub fn markdown() -> String {
     let mut text = String::from("| type |");
     for (mask, ..) in MATRIX {
@@ -219,7 +219,7 @@ mod tests {
     #[test]
     fn the_documentation_shows_this_table() {
         assert!(
-            include_str!("../../docs/security.md").contains(&markdown()),
+            include_str!("../../docs/reference/masks.md").contains(&markdown()),
             "expected:\n{}",
             markdown()
         );
