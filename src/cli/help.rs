@@ -11,7 +11,10 @@ pub(super) const GLOBAL_OPTIONS: &str = "Global options";
 const GROUPS: [(&str, &[&str]); 4] = [
     ("Load data", &["run", "drop"]),
     ("Look at it", &["query", "status", "quarantine", "serve-db"]),
-    ("Develop a project", &["check", "lineage", "privacy", "migration", "completions"]),
+    (
+        "Develop a project",
+        &["check", "lineage", "privacy", "migration", "completions"],
+    ),
     ("Administer a database", &["migrate", "views", "roles"]),
 ];
 
@@ -168,10 +171,20 @@ mod tests {
         for (words, mut command) in runnable(&cli, "pipeline") {
             let help = command.render_long_help().to_string();
             let (own, global) = help.split_once("\nGlobal options:\n").expect(&words);
-            for option in ["--project", "--database-url", "--output", "--log-format", "--verbose", "--help"] {
+            for option in [
+                "--project",
+                "--database-url",
+                "--output",
+                "--log-format",
+                "--verbose",
+                "--help",
+            ] {
                 assert!(global.contains(option), "{words}: {option} is not in\n{global}");
                 let described = format!("{option} <");
-                assert!(!own.contains(&described), "{words}: {option} stands among its own options");
+                assert!(
+                    !own.contains(&described),
+                    "{words}: {option} stands among its own options"
+                );
             }
         }
     }

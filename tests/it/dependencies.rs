@@ -185,5 +185,8 @@ fn every_direct_dependency_says_why() {
                 .any(|line| line.contains(&format!("`{name}`")) || line.contains(&format!("| {name} |")))
         })
         .collect();
-    assert!(missing.is_empty(), "docs/reference/dependencies.md has no line for {missing:?}");
+    assert!(
+        missing.is_empty(),
+        "docs/reference/dependencies.md has no line for {missing:?}"
+    );
 }
