@@ -260,7 +260,7 @@ fn pages_are_short() {
     );
     for page in pages() {
         let lines = page.text.lines().count();
-        assert!(lines <= 210, "{} has {lines} lines: part it", page.path.display());
+        assert!(lines <= 200, "{} has {lines} lines: part it", page.path.display());
     }
 }
 
