@@ -14,6 +14,7 @@ pub mod error;
 pub mod ingest;
 pub mod lineage;
 pub mod mask;
+pub mod model;
 pub mod project;
 pub mod quality;
 pub mod report;

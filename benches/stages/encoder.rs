@@ -9,7 +9,7 @@ use arrow::array::{
 };
 use bytes::BytesMut;
 use criterion::{Criterion, Throughput};
-use healthcare_insights::project::{Column, Entity, PgType};
+use healthcare_insights::model::{Column, Entity, PgType};
 use healthcare_insights::warehouse::encode::Encoder;
 
 use crate::world::{World, group};

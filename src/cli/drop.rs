@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::{Global, date};
 use crate::error::{Error, Result};
-use crate::project::Batch;
+use crate::model::Batch;
 use crate::{report, run};
 
 #[derive(Debug, Args)]

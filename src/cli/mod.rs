@@ -22,7 +22,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use crate::error::Result;
-use crate::project::Project;
+use crate::model::Project;
 use crate::report::LogFormat;
 
 /// Load nested healthcare data from many sources into shared PostgreSQL tables, with SQL.

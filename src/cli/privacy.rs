@@ -17,7 +17,7 @@ pub(super) async fn execute(global: &Global, privacy: Privacy) -> Result<u8> {
     let json = global.json()?;
     let project = global.project()?;
     let Privacy::Report = privacy;
-    let lineage = lineage::of_project(&lineage::engine()?, &project).await?;
+    let lineage = lineage::of_project(&lineage::engine()?, &project, lineage::Outlines::new()).await?;
     let found = lineage::privacy_report(&lineage, &project);
     report::data(&if json {
         found.to_json().to_string()

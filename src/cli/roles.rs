@@ -32,7 +32,7 @@ pub(super) async fn execute(global: &Global, arguments: Arguments) -> Result<u8>
         reader: arguments.reader,
     };
     names.check()?;
-    let lineage = lineage::of_project(&lineage::engine()?, &project).await?;
+    let lineage = lineage::of_project(&lineage::engine()?, &project, lineage::Outlines::new()).await?;
     let access = run::access(&lineage, &project);
     if arguments.print {
         report::data(&roles::print(&names, &access));

@@ -10,7 +10,7 @@ use indicatif::{HumanBytes, MultiProgress, ProgressBar, ProgressStyle};
 
 use super::outcome::summary_line;
 use super::{message, thousands};
-use crate::project::Batch;
+use crate::model::Batch;
 use crate::run::{Activity, BatchOutcome, Observer};
 use crate::warehouse::stage::Phase;
 

@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use crate::error::Result;
-use crate::project::{Batch, Project};
+use crate::model::{Batch, Project};
 use crate::warehouse::drop::Dropped;
 use crate::warehouse::runs::{Action, RunRecord};
 use crate::warehouse::{self, Lease, Warehouse, orphans, views};

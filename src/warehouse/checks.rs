@@ -8,7 +8,7 @@ use super::leaf::{ROOTS, SCHEMA, qualified};
 use super::sql::ident;
 use super::stage::Staged;
 use crate::error::{Error, Result};
-use crate::project::{Entity, SqlCheck};
+use crate::model::{Entity, SqlCheck};
 
 /// Plans every check over empty tables.
 ///

@@ -18,7 +18,7 @@ use super::error::db_error;
 use super::runs::{self, Failure, RunRecord};
 use super::{Connection, Dedicated, Warehouse, leaf, orphans};
 use crate::error::{Error, Result};
-use crate::project::Batch;
+use crate::model::Batch;
 
 /// How long the embedded database's one connection is waited for.
 const ONE_CONNECTION: Duration = Duration::from_secs(10);

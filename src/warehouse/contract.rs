@@ -5,7 +5,7 @@ use super::catalog::{self, PrimaryKey, Table};
 use super::ddl;
 use super::pool::Warehouse;
 use crate::error::{Diagnostic, Error, Location, Result};
-use crate::project::{Column, Entity, Index, Project};
+use crate::model::{Column, Entity, Index, Project};
 
 /// Fails with all differences between the entities' contracts and the tables in `public`. One query.
 pub async fn check(warehouse: &Warehouse, project: &Project) -> Result<()> {
@@ -231,7 +231,7 @@ impl Difference<'_> {
 mod tests {
     use super::super::testing::{both, column, entity, project};
     use super::*;
-    use crate::project::PgType;
+    use crate::model::PgType;
 
     #[tokio::test]
     async fn every_difference_is_told_at_once() {

@@ -12,7 +12,7 @@ use super::migrate;
 use super::pool::Warehouse;
 use super::sql::{ident, idents, literal};
 use crate::error::{Error, Result};
-use crate::project::{Column, Entity, Index, PgType, Project};
+use crate::model::{Column, Entity, Index, PgType, Project};
 
 /// The columns by which every entity table is partitioned, after the contract's, with their types; both NOT NULL.
 pub const PARTITION_COLUMNS: &[(&str, &str)] = &[("source", "text"), ("batch_date", "date")];

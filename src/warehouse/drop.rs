@@ -11,7 +11,7 @@ use super::exchange::{self, Exchange};
 use super::runs::{Action, Count, RunRecord, Summary};
 use super::swap::PATIENCE;
 use crate::error::Result;
-use crate::project::{Batch, Entity};
+use crate::model::{Batch, Entity};
 
 /// What was removed.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -19,7 +19,7 @@ use super::runs::{self, Count, Summary};
 use super::stage::Staged;
 use super::{failpoint, leaf};
 use crate::error::{Error, Result};
-use crate::project::{Batch, Entity};
+use crate::model::{Batch, Entity};
 
 /// How long one attempt may wait for all of its locks together (`lock_timeout` counts per lock and adds up), and so the
 /// longest that a reader waits for it. Well below `deadlock_timeout`, whose default is one second.

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::ddl;
 use super::sql::{at_most, ident, idents, literal};
-use crate::project::{Batch, Entity};
+use crate::model::{Batch, Entity};
 
 /// The schema of source-level partitions and leaves.
 pub const SCHEMA: &str = "pipeline_leaves";
@@ -193,7 +193,7 @@ fn short_hash(parts: &[&str]) -> String {
 mod tests {
     use super::super::encode::testing::{entity, may_second};
     use super::*;
-    use crate::project::{Index, PgType};
+    use crate::model::{Index, PgType};
 
     #[test]
     fn names_stay_short_distinct_and_tell_their_run() {

@@ -7,7 +7,7 @@ use super::claim::Lease;
 use super::error::{db_error, describe};
 use super::leaf;
 use crate::error::Result;
-use crate::project::Batch;
+use crate::model::Batch;
 
 /// Ends what dead runs left behind: marks them lost and removes their staging tables. One query where there is nothing
 /// to do. Returns the ids of the runs that were found dead.

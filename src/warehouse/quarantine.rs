@@ -7,26 +7,10 @@ use tokio_postgres::{Client, Row};
 use super::claim::Claim;
 use super::error::db_error;
 use crate::error::Result;
+use crate::model::Refusal;
 
 /// Entries per statement.
 const CHUNK: usize = 10_000;
-
-/// A record or row that was not loaded.
-#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
-pub struct Entry {
-    /// `None`: a record, refused before any transform saw it.
-    pub entity: Option<String>,
-    pub check: String,
-    pub file: Option<String>,
-    /// Within its file, from 1.
-    pub record: Option<i64>,
-    /// Where the record starts in the decompressed file.
-    pub byte_offset: Option<i64>,
-    /// The declared JSON path, or the column.
-    pub path: Option<String>,
-    /// Holds no value.
-    pub reason: String,
-}
 
 /// An entry and its run.
 #[derive(Debug, Clone, serde::Serialize)]
@@ -37,7 +21,7 @@ pub struct Found {
     pub source: String,
     pub batch_date: NaiveDate,
     #[serde(flatten)]
-    pub entry: Entry,
+    pub refusal: Refusal,
 }
 
 /// Entries of one kind, counted.
@@ -78,20 +62,22 @@ pub async fn show(client: &Client, filter: &Filter) -> Result<Vec<Found>> {
          q.path, q.reason {CHOSEN} ORDER BY q.source, q.batch_date, q.run_id, q.entity NULLS FIRST, q.file, q.record, \
          q.byte_offset, q.check_name LIMIT $6"
     );
+    let number = |stored: Option<i64>| stored.and_then(|number| u64::try_from(number).ok());
     let read = |row: &Row| {
         Ok(Found {
             run_id: row.try_get(0)?,
             status: row.try_get(1)?,
             source: row.try_get(2)?,
             batch_date: row.try_get(3)?,
-            entry: Entry {
+            refusal: Refusal {
                 entity: row.try_get(4)?,
                 check: row.try_get(5)?,
                 file: row.try_get(6)?,
-                record: row.try_get(7)?,
-                byte_offset: row.try_get(8)?,
+                record: number(row.try_get(7)?),
+                byte_offset: number(row.try_get(8)?),
                 path: row.try_get(9)?,
-                reason: row.try_get(10)?,
+                reason: row.try_get::<_, String>(10)?.into(),
+                fault_offset: None,
             },
         })
     };
@@ -141,18 +127,19 @@ async fn query<T>(
 
 impl Claim {
     /// Notes what this run does not load; kept whether the run commits or fails.
-    pub async fn quarantine(&self, client: &Client, entries: &[Entry]) -> Result<()> {
+    pub async fn quarantine(&self, client: &Client, refused: &[Refusal]) -> Result<()> {
         let failed = |error| db_error(format!("what {} refused can't be noted", self.batch()), &error);
         let sql = "INSERT INTO pipeline.quarantine (run_id, source, batch_date, entity, check_name, file, record, \
                    byte_offset, path, reason) SELECT $1, $2, $3, * FROM unnest($4, $5, $6, $7, $8, $9, $10)";
-        for chunk in entries.chunks(CHUNK) {
-            let entities: Vec<_> = chunk.iter().map(|entry| entry.entity.as_deref()).collect();
-            let checks: Vec<_> = chunk.iter().map(|entry| entry.check.as_str()).collect();
-            let files: Vec<_> = chunk.iter().map(|entry| entry.file.as_deref()).collect();
-            let records: Vec<_> = chunk.iter().map(|entry| entry.record).collect();
-            let offsets: Vec<_> = chunk.iter().map(|entry| entry.byte_offset).collect();
-            let paths: Vec<_> = chunk.iter().map(|entry| entry.path.as_deref()).collect();
-            let reasons: Vec<_> = chunk.iter().map(|entry| entry.reason.as_str()).collect();
+        let number = |number: u64| i64::try_from(number).ok();
+        for chunk in refused.chunks(CHUNK) {
+            let entities: Vec<_> = chunk.iter().map(|one| one.entity.as_deref()).collect();
+            let checks: Vec<_> = chunk.iter().map(|one| one.check.as_str()).collect();
+            let files: Vec<_> = chunk.iter().map(|one| one.file.as_deref()).collect();
+            let records: Vec<_> = chunk.iter().map(|one| one.record.and_then(number)).collect();
+            let offsets: Vec<_> = chunk.iter().map(|one| one.byte_offset.and_then(number)).collect();
+            let paths: Vec<_> = chunk.iter().map(|one| one.path.as_deref()).collect();
+            let reasons: Vec<_> = chunk.iter().map(|one| &*one.reason).collect();
             let (run_id, batch) = (self.run_id(), self.batch());
             let parameters: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 10] = [
                 (&run_id, Type::INT8),

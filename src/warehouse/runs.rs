@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::error::db_error;
 use crate::error::{Error, Kind, Result};
-use crate::project::Batch;
+use crate::model::Batch;
 
 /// What a run does to its batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

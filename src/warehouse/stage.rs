@@ -15,9 +15,9 @@ use tokio_postgres::{Client, CopyInSink, IsolationLevel};
 use super::claim::Claim;
 use super::encode::{EncodeError, Encoder, HEADER, Rows, TRAILER};
 use super::error::db_error;
-use super::{failpoint, leaf, runs};
+use super::{Warehouse, failpoint, leaf, runs};
 use crate::error::{Error, Result};
-use crate::project::{Batch, Entity};
+use crate::model::{Batch, Entity};
 use crate::timing::Spent;
 
 /// Bytes per message: large enough to forget its overhead, small enough to stay in a processor's cache.
@@ -99,7 +99,26 @@ impl Staged {
     }
 }
 
+/// What staging needs of a run; clones go to the tasks that stage its tables side by side.
+#[derive(Clone)]
+pub struct StagingRun {
+    warehouse: Warehouse,
+    batch: Batch,
+    run_id: i64,
+}
+
 impl Claim {
+    /// For staging the run's tables.
+    pub fn staging(&self) -> StagingRun {
+        StagingRun {
+            warehouse: self.lease.warehouse().clone(),
+            batch: self.batch.clone(),
+            run_id: self.run_id,
+        }
+    }
+}
+
+impl StagingRun {
     /// Makes the entity's staging table from its rows: batches with the contract's columns in order, then, where it
     /// survived, the record number. `place` says in the user's words where a record is.
     ///
@@ -113,7 +132,7 @@ impl Claim {
         counter: &StageCounter,
     ) -> Result<Staged> {
         failpoint::hit(failpoint::BEFORE_COPY)?;
-        let under_way = self.lease.warehouse().staging().begin();
+        let under_way = self.warehouse.staging().begin();
         let name = leaf::staging_name(&entity.name, self.run_id);
         let failed = |error: tokio_postgres::Error| db_error(format!("{} can't be staged", entity.name), &error);
         let transaction = client

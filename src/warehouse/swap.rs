@@ -13,7 +13,7 @@ use super::exchange::{Exchange, Exchanged, Outcome};
 use super::runs::{self, Count, Failure, Summary};
 use super::stage::Staged;
 use crate::error::{Error, Result};
-use crate::project::Entity;
+use crate::model::Entity;
 
 /// How long readers are given way to before a swap is given up.
 pub const PATIENCE: Duration = Duration::from_mins(10);

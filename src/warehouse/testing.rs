@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{Database, Warehouse};
 use crate::error::Location;
-use crate::project::{Column, Entity, PgType, Project};
+use crate::model::{Column, Entity, PgType, Project};
 
 /// A server that lives as long as this test process.
 pub struct TestServer {
@@ -180,7 +180,7 @@ pub fn entity(name: &str, columns: Vec<Column>) -> Entity {
 /// A project of entities alone.
 pub fn project(root: &Path, entities: Vec<Entity>) -> Project {
     Project {
-        profile: crate::project::Profile::Custom,
+        profile: crate::model::Profile::Custom,
         root: root.to_owned(),
         entities,
         sources: Vec::new(),

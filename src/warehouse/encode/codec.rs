@@ -5,7 +5,7 @@ use arrow::datatypes::DataType;
 
 use super::numeric::Numeric;
 use super::texts::Texts;
-use crate::project::PgType;
+use crate::model::PgType;
 use crate::warehouse::ddl::type_name;
 
 /// The encoding of one column.

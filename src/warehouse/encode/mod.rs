@@ -28,7 +28,7 @@ use arrow::datatypes::{DataType, Schema, UInt64Type};
 use bytes::{BufMut, BytesMut};
 
 use super::ddl::type_name;
-use crate::project::Entity;
+use crate::model::Entity;
 
 use cells::Cells;
 use codec::Codec;

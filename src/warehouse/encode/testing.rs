@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use chrono::NaiveDate;
 
 use crate::error::Location;
-use crate::project::{Batch, Column, Entity, PgType};
+use crate::model::{Batch, Column, Entity, PgType};
 
 pub(in crate::warehouse) fn location() -> Location {
     Location {

@@ -9,7 +9,7 @@ use arrow::datatypes::{DataType, Field};
 
 use super::testing::entity;
 use super::*;
-use crate::project::PgType;
+use crate::model::PgType;
 
 fn encode_all(columns: &[(&str, PgType, bool)], arrays: Vec<(&str, ArrayRef)>) -> Result<Vec<u8>, EncodeError> {
     let batch = RecordBatch::try_from_iter_with_nullable(arrays.into_iter().map(|(name, array)| (name, array, true)));

@@ -76,6 +76,7 @@ async fn an_error_in_the_stream_or_in_a_cell_leaves_nothing() {
     let batches = stream::iter(vec![Ok(record_batch(&many)), Err(Error::batch("the input broke off"))]);
     let counter = StageCounter::default();
     let error = claim
+        .staging()
         .stage(&mut client, &world.entities[0], batches, &|_| String::new(), &counter)
         .await
         .unwrap_err();
@@ -88,7 +89,8 @@ async fn an_error_in_the_stream_or_in_a_cell_leaves_nothing() {
     assert_eq!(staged.rows(), 1);
     // A future that is dropped in the middle leaves as little.
     let never = stream::iter(vec![Ok(record_batch(&[("x", "y")]))]).chain(stream::pending());
-    let stage = claim.stage(&mut client, &world.entities[1], never, &|_| String::new(), &counter);
+    let run = claim.staging();
+    let stage = run.stage(&mut client, &world.entities[1], never, &|_| String::new(), &counter);
     assert!(tokio::time::timeout(Duration::from_millis(200), stage).await.is_err());
     drop(client);
     assert_eq!(world.state().await.1, ["patients_r2"]);

@@ -25,7 +25,7 @@ use super::stage::{StageCounter, Staged};
 use super::swap::Committed;
 use super::{Warehouse, ddl, testing};
 use crate::error::Result;
-use crate::project::{Batch, Entity, Index, PgType};
+use crate::model::{Batch, Entity, Index, PgType};
 
 /// Rows of one entity: key and value.
 type Rows<'a> = &'a [(&'a str, &'a str)];
@@ -115,6 +115,7 @@ impl World {
         let batches = stream::iter(vec![Ok(record_batch(rows))]);
         let place = |record: u64| format!("file.json, record {record}");
         claim
+            .staging()
             .stage(client, entity, batches, &place, &StageCounter::default())
             .await
     }

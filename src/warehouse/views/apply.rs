@@ -14,7 +14,7 @@ use super::keep::Kept;
 use super::registry::{self, Entry};
 use super::{Action, Applied, applied, hidden, is_current, is_of, refresh, refused};
 use crate::error::{Diagnostic, Result};
-use crate::project::ViewKind;
+use crate::model::ViewKind;
 
 /// Two processes that apply views take turns ("views" in ASCII).
 const LOCK: i64 = 0x0076_6965_7773;

@@ -7,7 +7,7 @@ use tokio_postgres::types::{Oid, Type};
 use super::super::error::db_error;
 use super::registry;
 use crate::error::Result;
-use crate::project::ViewKind;
+use crate::model::ViewKind;
 
 /// One object that stands on another.
 #[derive(Debug)]

@@ -21,7 +21,7 @@ use super::super::error::position;
 use super::super::place;
 use super::super::sql::{ident, idents};
 use crate::error::Diagnostic;
-use crate::project::{View, ViewKind};
+use crate::model::{View, ViewKind};
 
 /// A file's statement; what identifies it is the file's kind and name.
 pub(super) struct Definition<'a> {

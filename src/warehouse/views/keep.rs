@@ -10,7 +10,7 @@ use super::super::error::{db_error, describe};
 use super::super::sql::{ident, literal};
 use super::file::index_prefix;
 use crate::error::Result;
-use crate::project::ViewKind;
+use crate::model::ViewKind;
 
 #[derive(Debug, Default)]
 pub(super) struct Kept {

@@ -15,7 +15,7 @@ mod tests;
 
 use super::pool::Warehouse;
 use crate::error::{Diagnostic, Error, Result};
-use crate::project::{Project, View, ViewKind};
+use crate::model::{Project, View, ViewKind};
 use file::Definition;
 
 pub use refresh::{Refreshed, refresh};

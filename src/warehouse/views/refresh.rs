@@ -11,7 +11,7 @@ use super::super::pool::{Connection, Warehouse};
 use super::file::qualified;
 use super::registry;
 use crate::error::{Error, Result};
-use crate::project::{Project, ViewKind};
+use crate::model::{Project, ViewKind};
 
 /// A materialized view that was refreshed.
 #[derive(Debug, Clone)]

@@ -6,7 +6,7 @@ use tokio_postgres::types::{Oid, Type};
 use super::super::error::{db_error, sqlstate};
 use super::file::Definition;
 use crate::error::{Error, Result};
-use crate::project::ViewKind;
+use crate::model::ViewKind;
 
 /// One object that we made.
 #[derive(Debug, Clone)]

@@ -8,7 +8,7 @@ use super::keep::Kept;
 use super::registry::{self, Entry};
 use super::{Action, Applied, dependants, is_of, refused};
 use crate::error::{Diagnostic, Result};
-use crate::project::ViewKind;
+use crate::model::ViewKind;
 
 impl Work<'_> {
     /// A view whose file went from `sql/views` to `sql/materialized`, or back, gives its name free first.

@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use super::super::migrate;
 use super::super::testing::{both, fresh, project};
 use super::*;
-use crate::project::View;
+use crate::model::View;
 
 const ENTITY: &str = "CREATE TABLE visits (id text, day date, source text, batch_date date) PARTITION BY LIST (source)";
 

@@ -1,9 +1,9 @@
 //! Whether a source's classes and masks make sense, field by field; every problem at once, each at its field.
 
-use super::leaf::{Leaf, effective_mask, is_sensitive, leaves};
-use super::matrix;
 use crate::error::{Diagnostic, Location};
-use crate::project::{Field, FieldType, MaskKind, Source, did_you_mean};
+use crate::model::mask_matrix;
+use crate::model::scalar_field::{ScalarField, effective_mask, is_sensitive, scalar_fields};
+use crate::model::{Field, FieldType, MaskKind, Source, did_you_mean};
 
 /// The problems of a source's classes, masks and subject; none if it can be masked as declared.
 pub fn check_fields(source: &Source) -> Vec<Diagnostic> {
@@ -11,7 +11,7 @@ pub fn check_fields(source: &Source) -> Vec<Diagnostic> {
     for field in &source.schema {
         check_place(field, &field.name, &field.location, &mut problems);
     }
-    let leaves = leaves(source);
+    let leaves = scalar_fields(source);
     for leaf in &leaves {
         check_mask(leaf, &mut problems);
         check_domain(leaf, &mut problems);
@@ -41,7 +41,7 @@ fn check_place(field: &Field, path: &str, at: &Location, problems: &mut Problems
         _ => None,
     };
     if let Some(inner) = inner
-        && field.privacy != super::leaf::NOTHING
+        && field.privacy != crate::model::scalar_field::NOTHING
     {
         let message = format!("`{path}` is {inner}: it can't have a class or a mask of its own");
         problems.add(at, message, "put `phi` and `mask` on the fields inside".to_owned());
@@ -65,11 +65,11 @@ fn holds_structs(field_type: &FieldType) -> bool {
     }
 }
 
-fn check_mask(leaf: &Leaf, problems: &mut Problems) {
-    let Leaf { path, privacy, .. } = leaf;
+fn check_mask(leaf: &ScalarField, problems: &mut Problems) {
+    let ScalarField { path, privacy, .. } = leaf;
     let class = privacy.phi.map_or("", |class| class.name());
     let mask = effective_mask(privacy);
-    if let Err(why) = matrix::output_type(leaf.field_type, mask) {
+    if let Err(why) = mask_matrix::output_type(leaf.field_type, mask) {
         problems.add(
             leaf.location,
             format!("`{path}`: {why}"),
@@ -93,7 +93,7 @@ fn check_mask(leaf: &Leaf, problems: &mut Problems) {
 }
 
 fn choices(field_type: &FieldType) -> String {
-    let names: Vec<String> = matrix::masks_of(field_type)
+    let names: Vec<String> = mask_matrix::masks_of(field_type)
         .map(|mask| format!("`{}`", mask.name()))
         .collect();
     format!("masks for this type: {}", names.join(", "))
@@ -103,8 +103,8 @@ fn is_blank(text: Option<&str>) -> bool {
     text.is_none_or(|text| text.trim().is_empty())
 }
 
-fn check_domain(leaf: &Leaf, problems: &mut Problems) {
-    let Leaf { path, privacy, .. } = leaf;
+fn check_domain(leaf: &ScalarField, problems: &mut Problems) {
+    let ScalarField { path, privacy, .. } = leaf;
     let Some(domain) = &privacy.domain else { return };
     if !matches!(privacy.mask, Some(MaskKind::Hash | MaskKind::Pseudonym)) {
         let message = format!("`{path}` has a domain, but its mask uses none");
@@ -123,7 +123,7 @@ fn check_domain(leaf: &Leaf, problems: &mut Problems) {
     }
 }
 
-fn check_subject(source: &Source, leaves: &[Leaf], problems: &mut Problems) {
+fn check_subject(source: &Source, leaves: &[ScalarField], problems: &mut Problems) {
     let Some(name) = &source.subject else {
         for leaf in leaves
             .iter()
@@ -145,7 +145,7 @@ fn check_subject(source: &Source, leaves: &[Leaf], problems: &mut Problems) {
         return;
     };
     // A subject is spelled like a value to be hashed.
-    if matrix::output_type(&field.field_type, MaskKind::Hash).is_err() {
+    if mask_matrix::output_type(&field.field_type, MaskKind::Hash).is_err() {
         let message = format!(
             "`{name}` can't be the subject of {}: its type does not identify anyone",
             source.name
@@ -158,8 +158,8 @@ fn check_subject(source: &Source, leaves: &[Leaf], problems: &mut Problems) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mask::samples::{field, list, phi, source};
-    use crate::project::{PhiClass, Privacy};
+    use crate::model::testing::{field, list, phi, source};
+    use crate::model::{PhiClass, Privacy};
 
     fn problems(fields: Vec<Field>) -> Vec<(String, String)> {
         check_fields(&source("a", fields))

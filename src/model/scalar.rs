@@ -3,7 +3,7 @@
 use chrono::format::{Item, Parsed, StrftimeItems};
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime};
 
-use super::super::failure::Reason;
+use super::refusal::Reason;
 
 const MICROS_PER_SECOND: i64 = 1_000_000;
 const SECONDS_PER_DAY: i64 = 86_400;
@@ -36,7 +36,7 @@ impl Formats {
 }
 
 /// A whole number; `1.0` and `1e3` are none.
-pub(super) fn int<T: std::str::FromStr>(text: &str) -> Result<T, &'static str> {
+pub(crate) fn int<T: std::str::FromStr>(text: &str) -> Result<T, &'static str> {
     let digits = text.strip_prefix('-').unwrap_or(text);
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err("not a whole number");
@@ -45,7 +45,7 @@ pub(super) fn int<T: std::str::FromStr>(text: &str) -> Result<T, &'static str> {
 }
 
 /// The nearest 64-bit float; one that would be infinite is none.
-pub(super) fn double(text: &str) -> Result<f64, &'static str> {
+pub(crate) fn double(text: &str) -> Result<f64, &'static str> {
     if !is_number(text) {
         return Err("not a number");
     }
@@ -68,7 +68,7 @@ fn is_number(text: &str) -> bool {
 }
 
 /// A decimal as the integer `value * 10^scale`, exactly.
-pub(super) fn decimal(text: &str, precision: u8, scale: i8) -> Result<i128, &'static str> {
+pub(crate) fn decimal(text: &str, precision: u8, scale: i8) -> Result<i128, &'static str> {
     const TOO_LARGE: &str = "more digits before the point than its decimal type has";
     const TOO_FINE: &str = "more digits after the point than its decimal type has";
     if !is_number(text) {
@@ -121,7 +121,7 @@ pub(super) fn decimal(text: &str, precision: u8, scale: i8) -> Result<i128, &'st
 }
 
 /// Days since 1970-01-01.
-pub(super) fn date(text: &str, formats: &Formats) -> Result<i32, Reason> {
+pub(crate) fn date(text: &str, formats: &Formats) -> Result<i32, Reason> {
     let date = if formats.is_empty() {
         iso_date(text.as_bytes()).ok_or("not a date (yyyy-mm-dd)")?
     } else {
@@ -133,7 +133,7 @@ pub(super) fn date(text: &str, formats: &Formats) -> Result<i32, Reason> {
 }
 
 /// Microseconds since 1970-01-01 00:00, without time zone.
-pub(super) fn timestamp(text: &str, formats: &Formats) -> Result<i64, Reason> {
+pub(crate) fn timestamp(text: &str, formats: &Formats) -> Result<i64, Reason> {
     if formats.is_empty() {
         let (seconds, nanos, rest) =
             iso_timestamp(text).ok_or("not a timestamp (yyyy-mm-ddThh:mm:ss, without offset)")?;
@@ -148,7 +148,7 @@ pub(super) fn timestamp(text: &str, formats: &Formats) -> Result<i64, Reason> {
 }
 
 /// Microseconds since 1970-01-01 00:00 UTC.
-pub(super) fn timestamptz(text: &str, formats: &Formats) -> Result<i64, Reason> {
+pub(crate) fn timestamptz(text: &str, formats: &Formats) -> Result<i64, Reason> {
     if formats.is_empty() {
         let (seconds, nanos, rest) = iso_timestamp(text).ok_or("not a timestamp (yyyy-mm-ddThh:mm:ss+hh:mm)")?;
         let offset = iso_offset(rest).ok_or("a timestamp whose offset (Z or +hh:mm) is missing or wrong")?;

@@ -5,7 +5,7 @@ use datafusion::error::DataFusionError;
 use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
 
 /// A function of the plan, not optimized yet, whose result depends on more than its arguments: chance or the clock.
-pub(super) fn unsteady_function(plan: &LogicalPlan) -> Result<Option<String>, DataFusionError> {
+pub(super) fn volatile_function(plan: &LogicalPlan) -> Result<Option<String>, DataFusionError> {
     let mut found = None;
     plan.apply_with_subqueries(|node| {
         node.apply_expressions(|expression| {

@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 
 use super::{
-    CsvOptions, Field, Format, Input, OnEmpty, OnMalformed, OnMissing, OnUnknownField, RecordPath, Source, Tolerance,
+    CsvOptions, Field, FieldType, Format, Input, MaskKind, OnEmpty, OnMalformed, OnMissing, OnUnknownField, PhiClass,
+    Privacy, RecordPath, Source, Tolerance, ValueRules,
 };
 use crate::error::Location;
 
 pub(crate) fn location() -> Location {
     Location {
-        file: PathBuf::from("x"),
+        file: PathBuf::from("pipelines/a.yaml"),
         line: 1,
         column: 1,
         length: 1,
@@ -44,5 +45,31 @@ pub(crate) fn source(name: &str, schema: Vec<Field>) -> Source {
         conserves: Vec::new(),
         location: location(),
         text: String::new(),
+    }
+}
+
+/// A field without rules.
+pub(crate) fn field(name: &str, field_type: FieldType, privacy: Privacy) -> Field {
+    Field {
+        name: name.into(),
+        field_type,
+        required: false,
+        from: None,
+        privacy,
+        rules: ValueRules::default(),
+        location: location(),
+    }
+}
+
+pub(crate) fn list(element: FieldType) -> FieldType {
+    FieldType::List(Box::new(field("item", element, Privacy::default())))
+}
+
+pub(crate) fn phi(class: PhiClass, mask: MaskKind, domain: Option<&str>) -> Privacy {
+    Privacy {
+        phi: Some(class),
+        mask: Some(mask),
+        domain: domain.map(str::to_owned),
+        reason: None,
     }
 }

@@ -1,23 +1,10 @@
-//! What a source's declared schema is in Arrow: the shape that every transform plans against. It never looks at data.
+//! The Arrow types that declared fields are decoded into.
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field as ArrowField, Schema, SchemaRef, TimeUnit};
+use arrow::datatypes::{DataType, Field as ArrowField, TimeUnit};
 
-use crate::project::{Field, FieldType, Source};
-
-/// The hidden column that says where a record came from: `UInt64`, not null, file index << 40 | record number (from 1).
-pub const RECORD_COLUMN: &str = "_record";
-
-/// Bits of [`RECORD_COLUMN`] that hold the record's number within its file.
-pub(super) const RECORD_BITS: u32 = 40;
-
-/// The Arrow schema of a source's records: the declared fields in order, all nullable, then [`RECORD_COLUMN`].
-pub fn arrow_schema(source: &Source) -> SchemaRef {
-    let mut fields: Vec<ArrowField> = source.schema.iter().map(arrow_field).collect();
-    fields.push(ArrowField::new(RECORD_COLUMN, DataType::UInt64, false));
-    Arc::new(Schema::new(fields))
-}
+use super::{Field, FieldType};
 
 pub(super) fn arrow_field(field: &Field) -> ArrowField {
     ArrowField::new(&field.name, arrow_type(&field.field_type), true)

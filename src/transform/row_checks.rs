@@ -10,37 +10,24 @@ use datafusion::logical_expr::{Expr, ExprFunctionExt, ExprSchemable, LogicalPlan
 use super::failure;
 use super::ordinal::ordinal;
 use crate::error::Diagnostic;
-use crate::project::{Check, Entity, Rule, Severity};
+use crate::model::{Check, Entity, RowCheck, Rule, Severity};
 use datafusion::arrow::datatypes::DataType;
 
 /// The input's order, which decides which of two rows with the same key comes first.
 const ROW_COLUMN: &str = "_row";
 
-/// A check that a transform's rows carry the result of: one Boolean column, never null, true where it holds.
-#[derive(Debug, Clone)]
-pub struct Guard {
-    /// The check's name.
-    pub check: String,
-    /// The column it is about, where it is about one.
-    pub column: Option<String>,
-    /// Why a row is refused; holds no value.
-    pub reason: String,
-    pub severity: Severity,
-    pub keep_orphans: bool,
-}
-
-/// Extends a plan that returns the entity's columns and `_record`: the guards' columns follow, rows are sorted by key.
+/// Extends a plan that returns the entity's columns and `_record`: the row checks' columns follow, rows are sorted by key.
 pub(super) fn add<'a>(
     session: &SessionState,
     plan: LogicalPlan,
     entity: &Entity,
     checks: impl Iterator<Item = &'a Check>,
-) -> Result<(LogicalPlan, Vec<Guard>), Vec<Diagnostic>> {
+) -> Result<(LogicalPlan, Vec<RowCheck>), Vec<Diagnostic>> {
     let checks: Vec<&Check> = checks.collect();
     let mut builder = Builder {
         session,
         entity,
-        guards: Vec::new(),
+        row_checks: Vec::new(),
         columns: Vec::new(),
         problems: Vec::new(),
     };
@@ -49,7 +36,7 @@ pub(super) fn add<'a>(
         builder.check(check, plan.schema());
     }
     let Builder {
-        guards,
+        row_checks,
         columns,
         problems,
         ..
@@ -59,7 +46,7 @@ pub(super) fn add<'a>(
     }
     let extended = extend(plan, entity, columns);
     let extended = extended.map_err(|error| vec![failure::check(None, &entity.name, &error)])?;
-    Ok((extended, guards))
+    Ok((extended, row_checks))
 }
 
 fn extend(plan: LogicalPlan, entity: &Entity, columns: Vec<Column>) -> Result<LogicalPlan, DataFusionError> {
@@ -121,7 +108,7 @@ fn order<'a>(entity: &'a Entity, schema: &DFSchema) -> Vec<&'a str> {
     columns.take_while(sortable).collect()
 }
 
-/// What a guard's column is made of.
+/// What a row check's column is made of.
 enum Column {
     Predicate(Expr),
     Unique(Vec<String>),
@@ -130,7 +117,7 @@ enum Column {
 struct Builder<'a> {
     session: &'a SessionState,
     entity: &'a Entity,
-    guards: Vec<Guard>,
+    row_checks: Vec<RowCheck>,
     columns: Vec<Column>,
     problems: Vec<Diagnostic>,
 }
@@ -146,8 +133,8 @@ impl Builder<'_> {
             if never || checks.iter().any(given) {
                 continue;
             }
-            self.guards.push(Guard {
-                check: format!("not_null({})", column.name),
+            self.row_checks.push(RowCheck {
+                name: format!("not_null({})", column.name),
                 column: Some(column.name.clone()),
                 reason: "the column is null".to_owned(),
                 severity: Severity::Quarantine,
@@ -168,8 +155,8 @@ impl Builder<'_> {
         };
         let Some((column, name, reason)) = made else { return };
         self.columns.push(column);
-        self.guards.push(Guard {
-            check: check.name.clone(),
+        self.row_checks.push(RowCheck {
+            name: check.name.clone(),
             column: name,
             reason,
             severity: check.severity,

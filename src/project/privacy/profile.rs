@@ -4,9 +4,9 @@
 //! codes; and Art. 4(5) GDPR on pseudonymisation. The check believes what the classes say: it knows a date and a JSON
 //! document by their types, but not that a field called a ward holds a name.
 
-use super::leaf::{Leaf, effective_mask, is_sensitive, leaves};
 use crate::error::Diagnostic;
-use crate::project::{FieldType, MaskKind, PhiClass, Profile, Source};
+use crate::model::scalar_field::{ScalarField, effective_mask, is_sensitive, scalar_fields};
+use crate::model::{FieldType, MaskKind, PhiClass, Profile, Source};
 
 /// The fields of all sources whose class and mask the project's profile does not allow, each with the rule that says
 /// so.
@@ -16,9 +16,9 @@ pub fn check_profile(profile: Profile, sources: &[Source]) -> Vec<Diagnostic> {
         Profile::Pseudonymised => pseudonymised,
         Profile::Custom => return vec![],
     };
-    let leaves = sources.iter().flat_map(leaves);
-    leaves
-        .filter_map(|leaf| refuses(&leaf).map(|refusal| refusal.at(&leaf)))
+    let fields = sources.iter().flat_map(scalar_fields);
+    fields
+        .filter_map(|field| refuses(&field).map(|refusal| refusal.at(&field)))
         .collect()
 }
 
@@ -29,10 +29,10 @@ struct Refusal {
 }
 
 impl Refusal {
-    fn at(self, leaf: &Leaf) -> Diagnostic {
+    fn at(self, field: &ScalarField) -> Diagnostic {
         Diagnostic {
-            message: format!("`{}` {}", leaf.path, self.why),
-            location: Some(leaf.location.clone()),
+            message: format!("`{}` {}", field.path, self.why),
+            location: Some(field.location.clone()),
             hint: Some(self.hint.to_owned()),
         }
     }
@@ -93,18 +93,18 @@ impl Rule {
     }
 }
 
-fn safe_harbor(leaf: &Leaf) -> Option<Refusal> {
-    match effective_mask(leaf.privacy) {
+fn safe_harbor(field: &ScalarField) -> Option<Refusal> {
+    match effective_mask(field.privacy) {
         MaskKind::Null | MaskKind::Redact => None,
         mask @ (MaskKind::Hash | MaskKind::Pseudonym) => Some(derived_code(mask)),
-        mask => broken_rule(leaf, mask).map(|rule| rule.refuse(mask)),
+        mask => broken_rule(field, mask).map(|rule| rule.refuse(mask)),
     }
 }
 
 /// What a mask that leaves a part of the value, or all of it, breaks.
-fn broken_rule(leaf: &Leaf, mask: MaskKind) -> Option<&'static Rule> {
+fn broken_rule(field: &ScalarField, mask: MaskKind) -> Option<&'static Rule> {
     let kept = mask == MaskKind::Keep;
-    Some(match leaf.privacy.phi {
+    Some(match field.privacy.phi {
         _ if mask == MaskKind::DateShift => &DATES,
         Some(PhiClass::Identifier) => &IDENTIFIERS,
         Some(PhiClass::Name) => &NAMES,
@@ -113,9 +113,9 @@ fn broken_rule(leaf: &Leaf, mask: MaskKind) -> Option<&'static Rule> {
         Some(PhiClass::Geo) if mask != MaskKind::Zip3 => &PLACES,
         Some(PhiClass::Date) if !matches!(mask, MaskKind::Year | MaskKind::AgeCap) => &DATES,
         // What its type gives away, unless the class says outright that it is not sensitive.
-        Some(PhiClass::Quasi) | None if kept && is_date(leaf.field_type) => &DATES,
-        Some(PhiClass::Quasi) | None if kept && matches!(leaf.field_type, FieldType::Json) => &ANYTHING,
-        Some(PhiClass::Quasi) if kept && is_whole_number(leaf.field_type) => &AGES,
+        Some(PhiClass::Quasi) | None if kept && is_date(field.field_type) => &DATES,
+        Some(PhiClass::Quasi) | None if kept && matches!(field.field_type, FieldType::Json) => &ANYTHING,
+        Some(PhiClass::Quasi) if kept && is_whole_number(field.field_type) => &AGES,
         _ => return None,
     })
 }
@@ -134,14 +134,14 @@ fn derived_code(mask: MaskKind) -> Refusal {
     }
 }
 
-fn pseudonymised(leaf: &Leaf) -> Option<Refusal> {
-    let mask = effective_mask(leaf.privacy);
+fn pseudonymised(field: &ScalarField) -> Option<Refusal> {
+    let mask = effective_mask(field.privacy);
     let keyed_or_gone = matches!(
         mask,
         MaskKind::Hash | MaskKind::Pseudonym | MaskKind::Null | MaskKind::Redact
     );
-    match leaf.privacy.phi? {
-        class if mask == MaskKind::Keep && is_sensitive(leaf.privacy) => Some(Refusal {
+    match field.privacy.phi? {
+        class if mask == MaskKind::Keep && is_sensitive(field.privacy) => Some(Refusal {
             why: format!(
                 "is classed as {} and kept, but `privacy: pseudonymised` (Art. 4(5) GDPR) keeps nothing that is sensitive",
                 class.name()
@@ -175,8 +175,8 @@ fn is_whole_number(field_type: &FieldType) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mask::samples::{field, list, source};
-    use crate::project::Privacy;
+    use crate::model::Privacy;
+    use crate::model::testing::{field, list, source};
 
     /// The first problem's message of a single field.
     fn problem(

@@ -8,11 +8,9 @@ use arrow::compute::kernels::cmp::not_distinct;
 use arrow::compute::{and, filter_record_batch};
 use arrow::datatypes::UInt64Type;
 
-use super::Refusal;
 use super::keys::{Key, Keys, Texts};
 use crate::error::{Error, Result};
-use crate::project::{Entity, Severity};
-use crate::transform::Guard;
+use crate::model::{Entity, RecordRef, Refusal, RowCheck, Severity};
 
 /// Refused rows that one batch may hold in memory; past it the batch fails, for something is wrong with all of it.
 const MOST_REFUSALS: usize = 1_000_000;
@@ -29,9 +27,9 @@ pub struct Deny {
 }
 
 /// Refuses rows of one entity; made for one pass over its rows.
-pub struct Screen {
-    entity: Arc<str>,
-    guards: Vec<Guard>,
+pub struct RowValidator {
+    entity: String,
+    row_checks: Vec<RowCheck>,
     /// The entity's columns; `_record` follows them.
     width: usize,
     key: Vec<usize>,
@@ -39,7 +37,7 @@ pub struct Screen {
     /// Per set of columns by which another entity belongs to this one.
     children: Vec<(Vec<usize>, Keys)>,
     group: Option<Group>,
-    screened: Screened,
+    report: ValidationReport,
 }
 
 /// The rows with one key, as far as they were seen.
@@ -59,7 +57,7 @@ struct Stays {
 
 /// What came of the rows.
 #[derive(Debug, Default)]
-pub struct Screened {
+pub struct ValidationReport {
     /// Rows that the transform returned.
     pub produced: u64,
     pub refusals: Vec<Refusal>,
@@ -69,16 +67,16 @@ pub struct Screened {
     pub refused: Vec<Keys>,
 }
 
-impl Screened {
+impl ValidationReport {
     /// Rows that may be loaded.
     pub fn accepted(&self) -> u64 {
         self.produced - self.refusals.len() as u64
     }
 }
 
-impl Screen {
+impl RowValidator {
     /// `children` are the columns by which other entities belong to this one; `deny` are rows to refuse.
-    pub fn new(entity: &Entity, guards: &[Guard], children: Vec<Vec<String>>, deny: Vec<Deny>) -> Self {
+    pub fn new(entity: &Entity, row_checks: &[RowCheck], children: Vec<Vec<String>>, deny: Vec<Deny>) -> Self {
         let position = |name: &String| entity.columns.iter().position(|column| column.name == *name);
         let positions = |names: &[String]| names.iter().filter_map(position).collect::<Vec<_>>();
         let deny = deny.into_iter().map(|deny| (positions(&deny.keys.columns), deny));
@@ -86,32 +84,33 @@ impl Screen {
             .into_iter()
             .map(|columns| (positions(&columns), Keys::new(columns)));
         Self {
-            entity: entity.name.as_str().into(),
-            guards: guards.to_vec(),
+            entity: entity.name.clone(),
+            row_checks: row_checks.to_vec(),
             width: entity.columns.len(),
             key: positions(&entity.key),
             deny: deny.collect(),
             children: children.collect(),
             group: None,
-            screened: Screened::default(),
+            report: ValidationReport::default(),
         }
     }
 
     /// The rows of a batch that may be loaded: the entity's columns, then `_record`. The error is that of a check whose
-    /// severity is `fail`; `place` says in the user's words where a record is.
-    pub fn pass(&mut self, batch: &RecordBatch, place: &(dyn Fn(u64) -> String + Sync)) -> Result<RecordBatch> {
+    /// severity is `fail`; `locate` says where a record is.
+    pub fn pass(&mut self, batch: &RecordBatch, locate: Locate) -> Result<RecordBatch> {
         let rows = batch.num_rows();
-        self.screened.produced += rows as u64;
+        self.report.produced += rows as u64;
         let record = batch.column(self.width).as_primitive_opt::<UInt64Type>().cloned();
         let mut pass = Pass {
+            locate,
             kept: vec![true; rows],
             record,
             cascading: BTreeSet::new(),
         };
-        self.guards(batch, &mut pass, place)?;
+        self.row_checks(batch, &mut pass)?;
         self.denied(batch, &mut pass)?;
         self.duplicates(batch, &mut pass)?;
-        if self.screened.refusals.len() > MOST_REFUSALS {
+        if self.report.refusals.len() > MOST_REFUSALS {
             return Err(
                 Error::batch(format!("more than {MOST_REFUSALS} rows of {} are refused", self.entity))
                     .hint("the checks or the transform do not fit this input"),
@@ -126,48 +125,50 @@ impl Screen {
     }
 
     /// What came of all rows.
-    pub fn finish(mut self) -> Result<Screened> {
+    pub fn finish(mut self) -> Result<ValidationReport> {
         if let Some(group) = self.group.take() {
             self.close(&group)?;
         }
         let refused = self.children.into_iter().map(|(_, keys)| keys).collect();
-        Ok(Screened {
-            refused,
-            ..self.screened
-        })
+        Ok(ValidationReport { refused, ..self.report })
     }
 
-    fn guards(&mut self, batch: &RecordBatch, pass: &mut Pass, place: &(dyn Fn(u64) -> String + Sync)) -> Result<()> {
-        for at in 0..self.guards.len() {
+    fn row_checks(&mut self, batch: &RecordBatch, pass: &mut Pass) -> Result<()> {
+        for at in 0..self.row_checks.len() {
             let column = batch.column(self.width + 1 + at);
             let holds = column.as_boolean_opt().ok_or_else(|| self.broken())?;
             if holds.null_count() == 0 && holds.true_count() == holds.len() {
                 continue;
             }
-            let guard = self.guards[at].clone();
-            let (check, reason): (Arc<str>, Arc<str>) = (guard.check.as_str().into(), guard.reason.as_str().into());
-            let path: Option<Arc<str>> = guard.column.as_deref().map(Into::into);
-            // A null here would be a fault of ours: then nothing is let pass.
+            let check = self.row_checks[at].clone();
+            let grounds = Grounds {
+                check: &check.name,
+                path: check.column.as_deref(),
+                reason: &check.reason,
+                cascades: !check.keep_orphans,
+            };
+            // The check's column is never null. If it were, the row must not be let pass.
             for row in (0..holds.len()).filter(|row| holds.is_null(*row) || !holds.value(*row)) {
-                match guard.severity {
+                match check.severity {
                     Severity::Quarantine => {
                         if pass.kept[row] {
-                            self.refuse(pass, row, &check, path.as_ref(), &reason, !guard.keep_orphans);
+                            self.refuse(pass, row, grounds);
                         }
                     }
-                    Severity::Warn => *self.screened.warnings.entry(guard.check.clone()).or_default() += 1,
-                    Severity::Fail => return Err(self.failed(&guard, pass.record(row), place)),
+                    Severity::Warn => *self.report.warnings.entry(check.name.clone()).or_default() += 1,
+                    Severity::Fail => return Err(self.failed(&check, pass, row)),
                 }
             }
         }
         Ok(())
     }
 
-    fn failed(&self, guard: &Guard, record: Option<u64>, place: &(dyn Fn(u64) -> String + Sync)) -> Error {
-        let error = Error::batch(format!("the check {} of {} failed", guard.check, self.entity));
-        let at = record.map_or_else(String::new, |record| format!(", first at {}", place(record)));
+    fn failed(&self, check: &RowCheck, pass: &Pass, row: usize) -> Error {
+        let error = Error::batch(format!("the check {} of {} failed", check.name, self.entity));
+        let at = pass.record(row);
+        let at = at.map_or_else(String::new, |record| format!(", first at {}", (pass.locate)(record)));
         error
-            .cause(format!("{}{at}", guard.reason))
+            .cause(format!("{}{at}", check.reason))
             .hint("mend the input or the SQL, or let the check refuse rows: severity: quarantine")
     }
 
@@ -177,14 +178,15 @@ impl Screen {
             for row in 0..batch.num_rows() {
                 let denied = |key: Key| self.deny[at].1.keys.contain(key, pass.record(row));
                 if pass.kept[row] && texts.key(row).is_some_and(denied) {
-                    let Deny {
-                        check,
-                        reason,
-                        keep_orphans,
-                        ..
-                    } = &self.deny[at].1;
-                    let (check, reason, cascades) = (check.clone(), reason.clone(), !keep_orphans);
-                    self.refuse(pass, row, &check, None, &reason, cascades);
+                    let deny = &self.deny[at].1;
+                    let (check, reason) = (Arc::clone(&deny.check), Arc::clone(&deny.reason));
+                    let grounds = Grounds {
+                        check: &check,
+                        path: None,
+                        reason: &reason,
+                        cascades: !deny.keep_orphans,
+                    };
+                    self.refuse(pass, row, grounds);
                 }
             }
         }
@@ -227,11 +229,12 @@ impl Screen {
         }
         let columns = self.key.iter().map(|at| batch.schema_ref().field(*at).name().clone());
         let columns = columns.collect::<Vec<_>>().join(", ");
-        let (check, reason) = (
-            format!("unique({columns})").into(),
-            "an earlier row has the same key".into(),
-        );
-        let path = Some(columns.into());
+        let grounds = Grounds {
+            check: &format!("unique({columns})"),
+            path: Some(&columns),
+            reason: "an earlier row has the same key",
+            cascades: true,
+        };
         let mut group = group.unwrap_or_else(|| start(0));
         for row in 0..rows {
             let same = if row == 0 { continues } else { within.value(row - 1) };
@@ -241,7 +244,7 @@ impl Screen {
             }
             let record = pass.record(row);
             if pass.kept[row] && group.kept.is_some() {
-                self.refuse(pass, row, &check, path.as_ref(), &reason, true);
+                self.refuse(pass, row, grounds);
             } else if pass.kept[row] {
                 group.kept = Some(Stays { record });
             }
@@ -294,26 +297,20 @@ impl Screen {
         Ok(())
     }
 
-    fn refuse(
-        &mut self,
-        pass: &mut Pass,
-        row: usize,
-        check: &Arc<str>,
-        path: Option<&Arc<str>>,
-        reason: &Arc<str>,
-        cascades: bool,
-    ) {
+    fn refuse(&mut self, pass: &mut Pass, row: usize, grounds: Grounds) {
         pass.kept[row] = false;
-        if cascades {
+        if grounds.cascades {
             pass.cascading.insert(row);
         }
-        self.screened.refusals.push(Refusal {
+        let record = pass.record(row).map(pass.locate);
+        self.report.refusals.push(Refusal {
             entity: Some(self.entity.clone()),
-            check: check.clone(),
-            record: pass.record(row),
-            byte_offset: None,
-            path: path.cloned(),
-            reason: reason.clone(),
+            check: grounds.check.to_owned(),
+            file: record.as_ref().and_then(|record| record.file.clone()),
+            record: record.map(|record| record.number),
+            path: grounds.path.map(str::to_owned),
+            reason: grounds.reason.to_owned().into(),
+            ..Refusal::default()
         });
     }
 
@@ -322,15 +319,30 @@ impl Screen {
     }
 }
 
+/// Why a row is refused.
+#[derive(Clone, Copy)]
+struct Grounds<'a> {
+    check: &'a str,
+    /// The column, where the check is about one.
+    path: Option<&'a str>,
+    reason: &'a str,
+    /// Whether the rows that belong to it are refused, too.
+    cascades: bool,
+}
+
+/// Tells where a record lies from its value of [`crate::model::RECORD_COLUMN`].
+pub type Locate<'a> = &'a (dyn Fn(u64) -> RecordRef + Sync);
+
 /// One batch on its way through.
-struct Pass {
+struct Pass<'a> {
+    locate: Locate<'a>,
     kept: Vec<bool>,
     record: Option<UInt64Array>,
     /// Rows whose dependants are refused, too.
     cascading: BTreeSet<usize>,
 }
 
-impl Pass {
+impl Pass<'_> {
     fn record(&self, row: usize) -> Option<u64> {
         let record = self.record.as_ref()?;
         record.is_valid(row).then(|| record.value(row))

@@ -23,7 +23,7 @@ const WAITING: usize = 8;
 type Records = BoxStream<'static, Result<Masked>>;
 
 /// Where a transform's scan of `source` gets its records from.
-pub struct Feed {
+pub struct ScanInput {
     schema: SchemaRef,
     supply: Supply,
 }
@@ -46,7 +46,7 @@ enum Shared {
     End,
 }
 
-impl Feed {
+impl ScanInput {
     /// A feed whose every scan reads the input anew through `open`.
     pub fn own(schema: SchemaRef, open: impl Fn() -> Records + Send + Sync + 'static) -> Arc<Self> {
         Arc::new(Self {
@@ -100,10 +100,10 @@ pub struct Broadcast {
 }
 
 /// Splits one reading of the input into feeds for so many transforms, a scan each, and the broadcast that drives them.
-pub fn broadcast(schema: &SchemaRef, input: Records, transforms: usize) -> (Vec<Arc<Feed>>, Broadcast) {
+pub fn broadcast(schema: &SchemaRef, input: Records, transforms: usize) -> (Vec<Arc<ScanInput>>, Broadcast) {
     let (senders, receivers): (Vec<_>, Vec<_>) = (0..transforms).map(|_| mpsc::channel(WAITING)).unzip();
     let feed = |receiver| {
-        Arc::new(Feed {
+        Arc::new(ScanInput {
             schema: Arc::clone(schema),
             supply: Supply::Shared(Mutex::new(Some(receiver))),
         })

@@ -1,14 +1,11 @@
 //! Which mask a field of which type may have, and what type comes out: one table, from which the check of a project,
 //! the planning and the documentation all read.
 
-use std::fmt::Write as _;
-
 use arrow::datatypes::DataType;
 
-use crate::ingest;
-use crate::project::{FieldType, MaskKind};
+use super::{FieldType, MaskKind, arrow_type};
 
-/// The types of a leaf.
+/// The types of a scalar field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Scalar {
     String,
@@ -62,7 +59,7 @@ const MATRIX: [(MaskKind, &[Scalar], Output); 9] = [
     (MaskKind::AgeCap, &[Int, Bigint], Output::Same),
 ];
 
-/// The Arrow type that `mask` makes of a leaf of `field_type`; the error says in the user's words why it can't.
+/// The Arrow type that `mask` makes of a scalar field of `field_type`; the error says in the user's words why it can't.
 pub fn output_type(field_type: &FieldType, mask: MaskKind) -> Result<DataType, String> {
     let Some(scalar) = scalar(field_type) else {
         return Err("a mask belongs to a scalar field, or to a list of scalars".to_owned());
@@ -77,44 +74,19 @@ pub fn output_type(field_type: &FieldType, mask: MaskKind) -> Result<DataType, S
         ));
     }
     Ok(match output {
-        Output::Same => ingest::arrow_type(field_type),
+        Output::Same => arrow_type(field_type),
         Output::String => DataType::Utf8,
         Output::Int => DataType::Int32,
     })
 }
 
-/// The masks that a leaf of `field_type` may have, in the table's order; none for a struct or list.
-pub(super) fn masks_of(field_type: &FieldType) -> impl Iterator<Item = MaskKind> {
+/// The masks that a scalar field of `field_type` may have, in the table's order; none for a struct or list.
+pub(crate) fn masks_of(field_type: &FieldType) -> impl Iterator<Item = MaskKind> {
     let scalar = scalar(field_type);
     MATRIX
         .iter()
         .filter(move |(_, inputs, _)| scalar.is_some_and(|s| inputs.contains(&s)))
         .map(|(mask, ..)| *mask)
-}
-
-/// The table as `docs/reference/masks.md` shows it: a row per type, a column per mask, in the cell the type that comes out.
-pub fn markdown() -> String {
-    let mut text = String::from("| type |");
-    for (mask, ..) in MATRIX {
-        let _ = write!(text, " {} |", mask.name());
-    }
-    text.push_str("\n|---|");
-    text.push_str(&"---|".repeat(MATRIX.len()));
-    text.push('\n');
-    for scalar in SCALARS {
-        let _ = write!(text, "| {} |", name(scalar));
-        for (_, inputs, output) in MATRIX {
-            let cell = match output {
-                _ if !inputs.contains(&scalar) => "–",
-                Output::Same => name(scalar),
-                Output::String => name(Text),
-                Output::Int => name(Int),
-            };
-            let _ = write!(text, " {cell} |");
-        }
-        text.push('\n');
-    }
-    text
 }
 
 fn row(mask: MaskKind) -> (MaskKind, &'static [Scalar], Output) {
@@ -172,7 +144,34 @@ fn takes(inputs: &[Scalar]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use super::*;
+
+    /// The table as `docs/reference/masks.md` shows it: a row per type, a column per mask, in the cell the type that comes out.
+    fn markdown() -> String {
+        let mut text = String::from("| type |");
+        for (mask, ..) in MATRIX {
+            let _ = write!(text, " {} |", mask.name());
+        }
+        text.push_str("\n|---|");
+        text.push_str(&"---|".repeat(MATRIX.len()));
+        text.push('\n');
+        for scalar in SCALARS {
+            let _ = write!(text, "| {} |", name(scalar));
+            for (_, inputs, output) in MATRIX {
+                let cell = match output {
+                    _ if !inputs.contains(&scalar) => "–",
+                    Output::Same => name(scalar),
+                    Output::String => name(Text),
+                    Output::Int => name(Int),
+                };
+                let _ = write!(text, " {cell} |");
+            }
+            text.push('\n');
+        }
+        text
+    }
 
     #[test]
     fn every_mask_has_a_row_and_every_type_can_be_nulled() {
