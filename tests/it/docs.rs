@@ -229,16 +229,15 @@ fn every_link_leads_to_a_file_and_a_heading() {
 #[test]
 fn every_path_of_the_code_that_is_named_exists() {
     let path = Regex::new(r"`((?:src|tests|benches|docs|\.ci)/[A-Za-z0-9_./-]*)`").unwrap();
+    let mut missing = Vec::new();
     for page in pages() {
         for captures in path.captures_iter(&page.text) {
-            assert!(
-                repository().join(&captures[1]).exists(),
-                "{} names {}, which is not there",
-                page.path.display(),
-                &captures[1]
-            );
+            if !repository().join(&captures[1]).exists() {
+                missing.push(format!("{} names {}", page.path.display(), &captures[1]));
+            }
         }
     }
+    assert!(missing.is_empty(), "which is not there: {missing:#?}");
 }
 
 #[test]
