@@ -8,7 +8,7 @@ use crate::{lineage, report};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// A column such as visits.visit_date, or a table or view for all of its columns [default: every column]
+    /// A column such as visits.visit_date, or a table or view for all its columns [default: every column]
     #[arg(value_name = "TABLE[.COLUMN]")]
     column: Option<String>,
 }

@@ -9,9 +9,10 @@ use crate::{project, report, run};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Migration {
-    /// Write the DDL for what pipeline.yaml has and the migrations lack
+    /// Write the DDL for what pipeline.yaml declares and the migrations do not make yet
+    #[command(after_help = super::help::MIGRATION)]
     New {
-        /// What the migration does, such as add_lab_results; part of the file's name
+        /// What the migration does, such as add_lab_results; it becomes part of the file's name
         name: String,
     },
 }

@@ -8,7 +8,8 @@ use crate::{lineage, report};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Privacy {
-    /// What of which class ends in which table and view, under which mask
+    /// List every sensitive field with its class, its mask, and the tables and views that show it
+    #[command(after_help = super::help::PRIVACY)]
     Report,
 }
 

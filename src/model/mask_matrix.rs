@@ -148,7 +148,7 @@ mod tests {
 
     use super::*;
 
-    /// The table as `docs/security.md` shows it: a row per type, a column per mask, in the cell the type that comes out.
+    /// The table as `docs/reference/masks.md` shows it: a row per type, a column per mask, in the cell the type that comes out.
     fn markdown() -> String {
         let mut text = String::from("| type |");
         for (mask, ..) in MATRIX {
@@ -218,7 +218,7 @@ mod tests {
     #[test]
     fn the_documentation_shows_this_table() {
         assert!(
-            include_str!("../../docs/security.md").contains(&markdown()),
+            include_str!("../../docs/reference/masks.md").contains(&markdown()),
             "expected:\n{}",
             markdown()
         );

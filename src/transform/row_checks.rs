@@ -93,7 +93,7 @@ fn extend(plan: LogicalPlan, entity: &Entity, columns: Vec<Column>) -> Result<Lo
 
 /// The columns by which the rows are sorted: the key's, for what is decided between rows with the same key. Without one,
 /// those of the widest index: over rows in its order it costs the server a third. An index over just the key's columns
-/// names the order in which both cost least (docs/performance.md has the figures).
+/// names the order in which both cost least (docs/history/performance.md has the figures).
 fn order<'a>(entity: &'a Entity, schema: &DFSchema) -> Vec<&'a str> {
     let key: Vec<&str> = entity.key.iter().map(String::as_str).collect();
     if !key.is_empty() {

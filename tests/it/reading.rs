@@ -214,7 +214,7 @@ fn columns_say_what_they_are_and_where_they_come_from() {
     assert_eq!(comment("items", "item_id"), "The item [lineage: clinic: id]");
 }
 
-/// The procedure of docs/security.md.
+/// The procedure of docs/how-to/erase-a-person.md.
 #[test]
 fn an_erased_person_is_in_no_table_and_no_view() {
     let (database, project) = Small::new()

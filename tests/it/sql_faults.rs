@@ -49,7 +49,7 @@
 //! | 44 | a view that joins too loosely | wrong sums | a materialized view's `-- unique:` |
 //! | 45 | a transform that is not there any more | all rows of its entity are gone | `conserves` |
 //!
-//! Not caught, for no count and no rule tells them from what is meant: see the end of `docs/quality.md`; the last test
+//! Not caught, for no count and no rule tells them from what is meant: see the end of `docs/explanation/quality.md`; the last test
 //! here holds that list to the truth.
 use serde_json::{Value, json};
 
@@ -714,7 +714,7 @@ fn views_that_reveal_or_multiply() {
     assert_eq!(counts, (1, 4));
 }
 
-/// What `docs/quality.md` says that nothing here can see.
+/// What `docs/explanation/quality.md` says that nothing here can see.
 #[test]
 fn what_no_count_and_no_rule_tells_from_what_is_meant() {
     let guarded = Guarded::new();
