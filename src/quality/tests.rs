@@ -64,6 +64,17 @@ fn rows(rows: &[(&str, u64, bool)]) -> RecordBatch {
     RecordBatch::try_from_iter(columns).expect("a batch")
 }
 
+/// With this column in place of the one of its name, or after the others.
+fn with_column(batch: &RecordBatch, name: &str, array: ArrayRef) -> RecordBatch {
+    let names = batch.schema_ref().fields().iter().map(|field| field.name().clone());
+    let mut columns: Vec<(String, ArrayRef)> = names.zip(batch.columns().iter().cloned()).collect();
+    match columns.iter_mut().find(|(known, _)| known == name) {
+        Some((_, column)) => *column = array,
+        None => columns.push((name.to_owned(), array)),
+    }
+    RecordBatch::try_from_iter(columns).expect("a batch")
+}
+
 fn locate(record: u64) -> RecordRef {
     RecordRef {
         file: Some("a.json".to_owned()),
@@ -115,6 +126,7 @@ fn of_rows_with_one_key_the_first_stays_also_over_batches() {
     ];
     let (kept, report) = report(Severity::Quarantine, vec![], &batches).unwrap();
     assert_eq!(kept, [1, 2, 6]);
+    assert_eq!((report.produced, report.accepted()), (7, 3));
     let unique = "unique(id)".to_owned();
     let expected = [3, 4, 5, 6].map(|record| (unique.clone(), Some(record)));
     assert_eq!(refused(&report), expected);
@@ -210,4 +222,75 @@ fn a_key_shows_no_value() {
     assert_eq!(format!("{:?}", key("P-1")), "Key(..)");
     assert_ne!(Key::new([Some("a"), Some("bc")]), Key::new([Some("ab"), Some("c")]));
     assert_eq!(Key::new([Some("a"), None]), None);
+}
+
+#[test]
+fn a_key_of_a_clean_batch_is_known_in_the_next() {
+    let batches = [rows(&[("a", 1, true), ("b", 2, true)]), rows(&[("b", 3, true)])];
+    let (kept, report) = report(Severity::Quarantine, vec![], &batches).unwrap();
+    assert_eq!(kept, [1, 2]);
+    assert_eq!(refused(&report), [("unique(id)".to_owned(), Some(3))]);
+}
+
+#[test]
+fn each_check_has_its_own_column_and_one_that_is_null_refuses() {
+    let batch = rows(&[("a", 1, true), ("b", 2, false), ("c", 3, true), ("d", 4, true)]);
+    let second: ArrayRef = Arc::new(BooleanArray::from(vec![Some(true), Some(true), Some(false), None]));
+    let batch = with_column(&batch, "_check_1", second);
+    let other = RowCheck {
+        name: "not_null(name)".to_owned(),
+        ..row_check(Severity::Quarantine)
+    };
+    let mut validator = RowValidator::new(&entity(), &[row_check(Severity::Quarantine), other], vec![], vec![]);
+    let passed = validator.pass(&batch, &locate).unwrap();
+    assert_eq!(passed.num_rows(), 1);
+    let expected = [("range(name)", 2), ("not_null(name)", 3), ("not_null(name)", 4)];
+    assert_eq!(
+        refused(&validator.finish().unwrap()),
+        expected.map(|(check, record)| (check.to_owned(), Some(record)))
+    );
+}
+
+#[test]
+fn without_a_key_each_refused_row_takes_its_own_dependants_along() {
+    let mut unkeyed = entity();
+    unkeyed.key.clear();
+    let batch = rows(&[("a", 1, false), ("a", 2, true), ("b", 3, true), ("c", 4, false)]);
+    let children = vec![vec!["id".to_owned()]];
+    let mut validator = RowValidator::new(&unkeyed, &[row_check(Severity::Quarantine)], children.clone(), vec![]);
+    validator.pass(&batch, &locate).unwrap();
+    let report = validator.finish().unwrap();
+    assert_eq!(report.refused[0].keys, HashSet::from([key("a"), key("c")]));
+    assert!(!report.refused[0].nameless);
+
+    // What belongs to a row whose key is null can't be found by a key.
+    let nulls: ArrayRef = Arc::new(StringArray::from(vec![None::<&str>; 4]));
+    let batch = with_column(&batch, "id", nulls);
+    let mut validator = RowValidator::new(&unkeyed, &[row_check(Severity::Quarantine)], children, vec![]);
+    validator.pass(&batch, &locate).unwrap();
+    let report = validator.finish().unwrap();
+    assert!(report.refused[0].keys.is_empty() && report.refused[0].nameless);
+}
+
+#[test]
+fn keys_are_empty_only_where_no_row_was_refused() {
+    let columns = vec!["id".to_owned()];
+    assert!(Keys::new(columns.clone()).is_empty());
+    let mut keys = Keys::new(columns.clone());
+    keys.keys.insert(key("a"));
+    assert!(!keys.is_empty());
+    let mut of_records = Keys::new(columns);
+    of_records.of_records.insert((1, key("a")));
+    assert!(!of_records.is_empty());
+}
+
+#[test]
+fn more_refusals_than_memory_is_meant_for_fail_the_batch() {
+    let mut unkeyed = entity();
+    unkeyed.key.clear();
+    let mut validator = RowValidator::new(&unkeyed, &[row_check(Severity::Quarantine)], vec![], vec![]);
+    let most = rows(&vec![("a", 1, false); 1_000_000]);
+    assert_eq!(validator.pass(&most, &locate).unwrap().num_rows(), 0);
+    let error = validator.pass(&rows(&[("a", 2, false)]), &locate).unwrap_err();
+    assert_eq!(error.to_string(), "more than 1000000 rows of patients are refused");
 }

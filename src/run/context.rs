@@ -30,6 +30,6 @@ pub(super) struct Context {
 impl Context {
     /// Chunks come in order: with more under way than there are cores, a core need not wait for the oldest.
     pub fn parallelism() -> usize {
-        2 * crate::cores()
+        2 * crate::cores::cores()
     }
 }

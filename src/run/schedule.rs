@@ -48,7 +48,7 @@ impl Options {
         memory: usize,
     ) -> Self {
         let threads = threads
-            .map_or_else(|| crate::cores().min(MOST_THREADS), usize::from)
+            .map_or_else(|| crate::cores::cores().min(MOST_THREADS), usize::from)
             .min(batches.max(1));
         let most = project
             .sources

@@ -1,8 +1,11 @@
-//! Databases for this module's tests: fresh ones on a private server of the machine's own PostgreSQL, and embedded
-//! ones in memory. Where no PostgreSQL is installed, the tests that need one say so and pass.
+//! Databases for this module's tests: fresh ones on a private PostgreSQL server, and embedded ones in memory.
+//!
+//! Where no PostgreSQL is installed, the tests that need one fail. `PIPELINE_SKIP_POSTGRES=1 cargo test --lib` leaves out
+//! what they do with a server: they pass then, each with a line that says so. It does not work in CI, where `CI` is set.
 
+use std::io::Write;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -10,26 +13,51 @@ use crate::error::Location;
 use crate::model::{Column, Entity, PgType, Project};
 use crate::warehouse::connect::{Database, Warehouse};
 
-/// A server that lives as long as this test process.
-pub struct TestServer {
-    pub folder: PathBuf,
-    pub port: u16,
+/// The one that the tests through the binary use, too.
+#[path = "../../tests/it/harness/server.rs"]
+mod server_process;
+
+use server_process::Server;
+
+pub struct TestServer(Server);
+
+impl Deref for TestServer {
+    type Target = Server;
+
+    fn deref(&self) -> &Server {
+        &self.0
+    }
 }
 
-static SERVER: OnceLock<Option<TestServer>> = OnceLock::new();
 static NAMES: AtomicUsize = AtomicUsize::new(0);
 
-/// The shared server; `None` where none is installed.
+/// The server that the tests of this process share; `None` where tests against a server are left out on purpose.
 pub fn server() -> Option<&'static TestServer> {
-    SERVER
-        .get_or_init(|| {
-            let server = binaries().map(|binaries| start(&binaries, "", |_| String::new()));
-            if server.is_none() {
-                eprintln!("no PostgreSQL is installed: tests against a server are skipped");
-            }
-            server
-        })
-        .as_ref()
+    static SERVER: OnceLock<TestServer> = OnceLock::new();
+    if left_out() {
+        return None;
+    }
+    Some(SERVER.get_or_init(|| TestServer(Server::start(|_| Vec::new()))))
+}
+
+/// Whether `PIPELINE_SKIP_POSTGRES` says so.
+fn left_out() -> bool {
+    if std::env::var_os("PIPELINE_SKIP_POSTGRES").is_none_or(|value| value.is_empty() || value == "0") {
+        return false;
+    }
+    let in_ci = std::env::var_os("CI").is_some_and(|value| !value.is_empty() && value != "false");
+    assert!(
+        !in_ci,
+        "PIPELINE_SKIP_POSTGRES is set, and so is CI: in CI every test runs, so unset one of them"
+    );
+    // Not `eprintln!`: the output of a test that passes is not shown.
+    let thread = std::thread::current();
+    let test = thread.name().unwrap_or("a test");
+    let _ = writeln!(
+        std::io::stderr(),
+        "not tested against a server, as PIPELINE_SKIP_POSTGRES says: {test}"
+    );
+    true
 }
 
 /// A new, empty database on the shared server.
@@ -46,8 +74,8 @@ pub async fn both() -> Vec<Warehouse> {
 }
 
 /// Another server, set up by `prepare`: it gets the data folder, may write there, and gives options of `postgres`.
-pub fn server_with(name: &str, prepare: impl FnOnce(&Path) -> String) -> Option<TestServer> {
-    Some(start(&binaries()?, name, prepare))
+pub fn server_with(prepare: impl FnOnce(&Path) -> Vec<String>) -> Option<TestServer> {
+    (!left_out()).then(|| TestServer(Server::start(prepare)))
 }
 
 /// A server by its connection string alone, without the environment.
@@ -74,82 +102,6 @@ impl TestServer {
         let conninfo = format!("host={folder} port={port} user=postgres dbname={name}");
         Warehouse::open(database(&conninfo), connections).await.unwrap()
     }
-}
-
-fn binaries() -> Option<PathBuf> {
-    let installed = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-    let mut folders: Vec<PathBuf> = installed.map(|entry| entry.path().join("bin")).collect();
-    folders.sort();
-    folders.into_iter().rev().find(|folder| folder.join("initdb").exists())
-}
-
-/// initdb refuses to be root.
-fn command(binary: &Path) -> Command {
-    let is_root = std::fs::metadata("/proc/self").is_ok_and(|m| std::os::unix::fs::MetadataExt::uid(&m) == 0);
-    if !is_root {
-        return Command::new(binary);
-    }
-    let mut command = Command::new("runuser");
-    command.args(["-u", "postgres", "--"]).arg(binary);
-    command
-}
-
-fn start(binaries: &Path, name: &str, prepare: impl FnOnce(&Path) -> String) -> TestServer {
-    let folder = PathBuf::from(format!("/tmp/pipeline-test-{}{name}", std::process::id()));
-    std::fs::create_dir(&folder).unwrap();
-    std::fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
-    let data = folder.join("data");
-    let mut initdb = command(&binaries.join("initdb"));
-    initdb
-        .args(["-A", "trust", "-U", "postgres", "--no-sync", "-D"])
-        .arg(&data)
-        .stdout(Stdio::null());
-    assert!(initdb.status().unwrap().success(), "initdb");
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
-    let options = format!(
-        "-p {port} -k {} -c listen_addresses=127.0.0.1 -c fsync=off {}",
-        folder.display(),
-        prepare(&data)
-    );
-    let mut pg_ctl = command(&binaries.join("pg_ctl"));
-    pg_ctl
-        .args(["-w", "-s", "-o", &options, "-l"])
-        .arg(folder.join("log"))
-        .arg("-D")
-        .arg(&data)
-        .arg("start");
-    assert!(pg_ctl.stdout(Stdio::null()).status().unwrap().success(), "pg_ctl start");
-    stop_with_us(binaries, &folder, &data);
-    TestServer { folder, port }
-}
-
-/// Statics are not dropped: a shell waits for this process to end and then stops the server.
-fn stop_with_us(binaries: &Path, folder: &Path, data: &Path) {
-    let stop = command(&binaries.join("pg_ctl"));
-    let words: Vec<String> = std::iter::once(stop.get_program())
-        .chain(stop.get_args())
-        .map(|w| w.to_string_lossy().into_owned())
-        .collect();
-    let script = format!(
-        "(while kill -0 {} 2>/dev/null; do sleep 0.5; done; {} -s -m immediate -D {} stop; rm -rf {}) &",
-        std::process::id(),
-        words.join(" "),
-        data.display(),
-        folder.display()
-    );
-    // The shell leaves a child of its own behind, so that there is nothing to wait for.
-    let started = Command::new("sh")
-        .args(["-c", &script])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .unwrap();
-    assert!(started.success());
 }
 
 /// A column without a description.

@@ -1,9 +1,11 @@
 //! The promises of this program, each tested through the binary: against a private PostgreSQL server with a database
-//! per test, and the embedded one. A module per promise; `harness` is what they stand on.
+//! per test, and the embedded one. A module per promise; `harness` is what they stand on. The messages of
+//! `wrong_project` are many, so that most of them are asked of the library in this process.
 #![allow(clippy::needless_pass_by_value, reason = "a test hands over what it made")]
 
 mod harness;
 
+mod architecture;
 mod canary;
 mod cli;
 mod concurrency;
@@ -18,6 +20,7 @@ mod formats;
 mod kill;
 mod masks;
 mod migrate;
+mod mutants;
 mod original_data;
 mod privacy_of_errors;
 mod quality;

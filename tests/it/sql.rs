@@ -1,6 +1,6 @@
-//! The SQL that this repository ships, tested as SQL: every file of `tests/slt/` on a database of its own, with the
-//! repository's migrations, views and sample data in place.
-use std::path::PathBuf;
+//! The SQL that this repository ships, tested as SQL: a test per file of `tests/slt/`, each on a database of its own with the
+//! repository's tables and views. The tables are empty, with room for any row: a file writes the rows that it is about.
+use std::collections::BTreeSet;
 
 use postgres::{NoTls, SimpleQueryMessage};
 use sqllogictest::{DBOutput, DefaultColumnType, Runner};
@@ -42,27 +42,73 @@ impl sqllogictest::DB for Server {
     }
 }
 
+fn holds(file: &str, database: &Database) {
+    let url = database.url();
+    let mut runner = Runner::new(move || {
+        let client = postgres::Client::connect(&url, NoTls);
+        std::future::ready(client.map(Server))
+    });
+    if let Err(error) = runner.run_file(repository().join("tests/slt").join(file)) {
+        panic!("{error}");
+    }
+}
+
+/// A test for each file's name.
+macro_rules! files {
+    ($($name:ident)*) => {
+        $(
+            #[test]
+            fn $name() {
+                let database = Database::migrated();
+                for entity in ["patients", "visits", "diagnoses", "treatments"] {
+                    database.execute(&format!("create table {entity}_rows partition of {entity} default"));
+                }
+                holds(concat!(stringify!($name), ".slt"), &database);
+            }
+        )*
+        const FILES: &[&str] = &[$(concat!(stringify!($name), ".slt")),*];
+    };
+}
+
+files! {
+    diagnosis_prevalence
+    drug_utilisation_by_month
+    patient_treatment_summary
+    patients_as_of
+    patients_current
+    readmissions_within_30_days
+    visits_current
+}
+
+/// The one file whose rows come from the sample data.
+const SAMPLE_DATA: &str = "sample_data.slt";
+
 #[test]
-fn every_slt_file_holds() {
-    let mut files: Vec<PathBuf> = std::fs::read_dir(repository().join("tests/slt"))
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
-    files.sort();
-    assert!(!files.is_empty());
+fn sample_data() {
     let database = Database::migrated();
     let project = Project::with_examples().on(&database);
     project
         .run(&["run", "--all-sources", "--start", "20230501", "--end", "20230502"])
         .code(0);
-    for file in files {
-        let url = database.url();
-        let mut runner = Runner::new(move || {
-            let client = postgres::Client::connect(&url, NoTls);
-            std::future::ready(client.map(Server))
-        });
-        if let Err(error) = runner.run_file(&file) {
-            panic!("{error}");
-        }
-    }
+    holds(SAMPLE_DATA, &database);
+}
+
+#[test]
+fn every_view_and_function_has_a_file_and_every_file_a_test() {
+    let names = |folder: &str| -> BTreeSet<String> {
+        let entries = std::fs::read_dir(repository().join(folder)).unwrap();
+        entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect()
+    };
+    let tested: BTreeSet<String> = FILES.iter().map(|&file| file.to_owned()).collect();
+    let shipped = ["sql/views", "sql/materialized", "sql/functions"]
+        .map(names)
+        .into_iter()
+        .flatten();
+    let shipped: BTreeSet<String> = shipped.map(|file| file.replace(".sql", ".slt")).collect();
+    assert_eq!(tested, shipped);
+    let mut files = names("tests/slt");
+    assert!(files.remove(SAMPLE_DATA));
+    assert_eq!(tested, files);
 }

@@ -27,3 +27,19 @@ fn fits(mask: &str, values: usize, width: usize) -> Result<(), ArrowError> {
         ))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_than_a_string_column_holds_is_refused_before_it_is_built() {
+        let most = i32::MAX as usize;
+        assert!(fits("hash", most, 1).is_ok());
+        assert!(fits("hash", most / 32, 32).is_ok());
+        for (values, width) in [(most + 1, 1), (most / 32 + 1, 32), (usize::MAX, 2)] {
+            let error = fits("hash", values, width).unwrap_err().to_string();
+            assert!(error.ends_with("is more than a string column holds"), "{error}");
+        }
+    }
+}

@@ -236,17 +236,23 @@ chmod 600 *.key
 chown --reference=PG_VERSION *.key *.crt pg_hba.conf
 "#;
 
-    fn tls_server(name: &str, certificate: &str) -> Option<TestServer> {
-        server_with(name, |data| {
+    fn tls_server(certificate: &str) -> Option<TestServer> {
+        server_with(|data| {
             let made = Command::new("bash")
                 .args(["-c", CERTIFICATES, "bash"])
                 .arg(data)
                 .status()
                 .unwrap();
             assert!(made.success(), "certificates");
-            format!(
-                "-c ssl=on -c ssl_ca_file=ca.crt -c ssl_cert_file={certificate}.crt -c ssl_key_file={certificate}.key"
-            )
+            let files = [
+                format!("--ssl_cert_file={certificate}.crt"),
+                format!("--ssl_key_file={certificate}.key"),
+            ];
+            ["--ssl=on", "--ssl_ca_file=ca.crt"]
+                .map(str::to_owned)
+                .into_iter()
+                .chain(files)
+                .collect()
         })
     }
 
@@ -265,7 +271,7 @@ chown --reference=PG_VERSION *.key *.crt pg_hba.conf
 
     #[tokio::test]
     async fn each_sslmode_checks_what_libpq_checks() {
-        let Some(server) = tls_server("-tls", "server") else {
+        let Some(server) = tls_server("server") else {
             return;
         };
         let data = server.folder.join("data");
@@ -344,7 +350,7 @@ chown --reference=PG_VERSION *.key *.crt pg_hba.conf
 
     #[tokio::test]
     async fn a_self_signed_certificate_that_is_the_root_is_trusted() {
-        let Some(server) = tls_server("-self", "self") else {
+        let Some(server) = tls_server("self") else {
             return;
         };
         let root = format!("sslrootcert={}/data/self.crt", server.folder.display());

@@ -44,7 +44,7 @@ pub(super) struct Turn {
 impl IndexTurns {
     pub(super) fn of(warehouse: &Warehouse) -> Self {
         if warehouse.is_local() {
-            Self::beside_the_server(crate::cores())
+            Self::beside_the_server(crate::cores::cores())
         } else {
             Self::default()
         }

@@ -1,10 +1,28 @@
-//! A database per test.
+//! A database per test, all on one server.
+use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use postgres::{Client, NoTls, SimpleQueryMessage};
 
-use super::{Project, server};
+use super::Project;
+use super::server::{Server, programs};
+
+/// Started by the first test that asks.
+pub fn server() -> &'static Server {
+    static SERVER: OnceLock<Server> = OnceLock::new();
+    SERVER.get_or_init(|| Server::start(|_| Vec::new()))
+}
+
+/// Beside the server's programs, or in PATH.
+pub fn psql() -> PathBuf {
+    let beside = programs().map(|folder| folder.join("psql"));
+    beside.filter(|psql| psql.exists()).unwrap_or_else(|| "psql".into())
+}
+
+fn url(database: &str) -> String {
+    format!("postgres://postgres@127.0.0.1:{}/{database}", server().port)
+}
 
 pub struct Database {
     pub name: String,
@@ -41,11 +59,11 @@ impl Database {
     }
 
     fn admin() -> Client {
-        Client::connect(&server().url("postgres"), NoTls).unwrap()
+        Client::connect(&url("postgres"), NoTls).unwrap()
     }
 
     pub fn url(&self) -> String {
-        server().url(&self.name)
+        url(&self.name)
     }
 
     pub fn client(&self) -> Client {

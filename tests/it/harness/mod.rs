@@ -13,13 +13,12 @@ mod small;
 use std::time::{Duration, Instant};
 
 pub use clinic::{SOURCE_A, SOURCE_B, Words, batch, sample_batches};
-pub use database::{Database, rows};
+pub use database::{Database, psql, rows, server};
 pub use identifiers::{IDENTIFIERS, everything, in_a_file_name, lacks, talkative};
 pub use outcome::{Outcome, Running};
 pub use project::{MASK_KEY, Project, hashed, padded, repository};
 pub use query::{CONTENT, counts_by_batch};
 pub use s3::{Bucket, KEY, SECRET};
-pub use server::{psql, server};
 pub use small::{DATE, RUN_TWO_DAYS, Small};
 
 /// Asks until it holds; generous, because the machine may be busy.

@@ -277,7 +277,9 @@ async fn a_large_table_is_indexed_in_its_turn() {
         .turn(staged[0].bytes())
         .await
         .expect("a large table beside the server");
-    let _others: Vec<_> = (0..crate::cores()).map(|_| locks.index_turns().begin()).collect();
+    let _others: Vec<_> = (0..crate::cores::cores())
+        .map(|_| locks.index_turns().begin())
+        .collect();
     let mut client = world.warehouse.acquire().await.unwrap();
     let transaction = client.transaction().await.unwrap();
     transaction.batch_execute(&turn.set_helpers()).await.unwrap();

@@ -49,7 +49,7 @@ async fn a_duplicate_key_is_told_without_its_value() {
         assert_old(&world).await;
     }
     if let Some(server) = testing::server() {
-        let log = std::fs::read_to_string(server.folder.join("log")).unwrap();
+        let log = server.log();
         assert!(
             log.contains("unique") && !log.contains("canary"),
             "the server's log quotes a key"

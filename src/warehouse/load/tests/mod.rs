@@ -43,10 +43,11 @@ struct World {
 }
 
 impl World {
-    /// On the shared server; none where none is installed.
+    /// On the shared server; none where tests against one are left out on purpose.
     async fn server() -> Option<Self> {
-        let database = testing::server()?.create().await;
-        let warehouse = testing::server()?.open(&database, 4).await;
+        let server = testing::server()?;
+        let database = server.create().await;
+        let warehouse = server.open(&database, 4).await;
         Some(Self::prepare(warehouse, Some(database)).await)
     }
 

@@ -1,0 +1,45 @@
+//! What is wrong in the project's own files is said whole: file, line and column, the line with a caret, what to do.
+//! Every message is asserted to the letter. A file here per kind of file in a project. They check the project in this
+//! process, by the calls of `pipeline check`; `end_to_end` runs the binary.
+use healthcare_insights::{project, report, run};
+
+use crate::harness::{Project, Small};
+
+mod contract;
+mod end_to_end;
+mod fields;
+mod input;
+mod source;
+mod sql;
+
+/// What `pipeline check` prints of a wrong project.
+#[track_caller]
+fn problems(wrong: &Project) -> String {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let checked = runtime.block_on(async { run::check(&project::load(&wrong.path(""))?).await });
+    let error = checked.expect_err("the project has a problem");
+    assert_eq!(error.kind.exit_code(), 2);
+    report::diagnostics::render(&error, false)
+}
+
+/// The small project with one text of one file replaced.
+fn with(path: &str, old: &str, new: &str) -> Project {
+    let project = Small::new().project();
+    project.edit(path, old, new);
+    project
+}
+
+fn contract(old: &str, new: &str) -> String {
+    problems(&with("pipeline.yaml", old, new))
+}
+
+fn source(old: &str, new: &str) -> String {
+    problems(&with("pipelines/clinic.yaml", old, new))
+}
+
+fn transform(sql: &str) -> String {
+    problems(&Small::new().sql(sql).project())
+}
