@@ -1,6 +1,6 @@
 """Measures `pipeline run`, release build, masks and checks of the shipped sources on, against the COPY floor and DuckDB.
 
-Everything is a ratio within one run of this script: machines differ, and so do their hours. See docs/performance.md.
+Everything is a ratio within one run of this script: machines differ, and so do their hours. See docs/explanation/performance.md.
 """
 
 import argparse

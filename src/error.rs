@@ -94,6 +94,12 @@ impl Error {
         Self::new(Kind::Interrupted(2), "stopped; the old content stands")
     }
 
+    /// A fault of this program. The message of a panic went to nobody, since it may hold data.
+    pub fn internal() -> Self {
+        Self::batch("an internal error ended the batch; the old content stands")
+            .hint("this is a defect of the program; run again with RUST_LOG=debug and report what it says")
+    }
+
     #[must_use]
     pub fn cause(mut self, cause: impl fmt::Display) -> Self {
         self.cause = Some(cause.to_string());

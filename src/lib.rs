@@ -10,10 +10,12 @@
 #![forbid(unsafe_code)]
 
 pub mod cli;
+mod cores;
 pub mod error;
 pub mod ingest;
 pub mod lineage;
 pub mod mask;
+pub mod model;
 pub mod project;
 pub mod quality;
 pub mod report;
@@ -24,8 +26,3 @@ pub mod warehouse;
 pub mod workspace;
 
 pub use error::{Error, Result};
-
-/// The cores that this process may use; two where the system does not tell.
-pub(crate) fn cores() -> usize {
-    std::thread::available_parallelism().map_or(2, usize::from)
-}

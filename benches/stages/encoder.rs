@@ -9,8 +9,8 @@ use arrow::array::{
 };
 use bytes::BytesMut;
 use criterion::{Criterion, Throughput};
-use healthcare_insights::project::{Column, Entity, PgType};
-use healthcare_insights::warehouse::encode::Encoder;
+use healthcare_insights::model::{Column, Entity, PgType};
+use healthcare_insights::warehouse::Encoder;
 
 use crate::world::{World, group};
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput};
-use healthcare_insights::project::{Bounds, Field, FieldType, Literal, Normalize, Source, ValueRules};
+use healthcare_insights::model::{Bounds, Field, FieldType, Literal, Normalize, Source, ValueRules};
 use regex::Regex;
 
 use crate::patients::DRUGS;

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use arrow::array::{ArrayRef, Date32Array, RecordBatch, StringArray, UInt64Array};
 use arrow::datatypes::Date32Type;
 use criterion::{Criterion, Throughput};
-use healthcare_insights::ingest::arrow_schema;
 use healthcare_insights::mask::{Masks, Unmasked};
-use healthcare_insights::project::{Field, FieldType, MaskKind, PhiClass, Privacy, Source};
+use healthcare_insights::model::arrow_schema;
+use healthcare_insights::model::{Field, FieldType, MaskKind, PhiClass, Privacy, Source};
 
 use crate::patients::Patient;
 use crate::world::{World, group};

@@ -1,11 +1,12 @@
-//! The row screen over all rows of an entity: where every check holds, and where one row in a hundred belongs to a
+//! The row validator over all rows of an entity: where every check holds, and where one row in a hundred belongs to a
 //! refused one.
 
 use std::collections::HashSet;
 
 use arrow::array::{Array, AsArray};
 use criterion::{Criterion, Throughput};
-use healthcare_insights::quality::{Deny, Key, Keys, Screen, Screened};
+use healthcare_insights::model::RecordRef;
+use healthcare_insights::quality::{Deny, Key, Keys, RowValidator, ValidationReport};
 
 use crate::world::{Rows, World, group};
 
@@ -20,23 +21,23 @@ pub fn bench(criterion: &mut Criterion, world: &World) {
     ] {
         group.throughput(Throughput::Elements(rows.count()));
         let children = vec![children.map(str::to_owned).to_vec()];
-        let refusals = screened(rows, &children, deny.as_ref()).refusals;
+        let refusals = validated(rows, &children, deny.as_ref()).refusals;
         assert_eq!(refusals.is_empty(), deny.is_none());
         group.bench_function(name, |bencher| {
-            bencher.iter(|| screened(rows, &children, deny.as_ref()));
+            bencher.iter(|| validated(rows, &children, deny.as_ref()));
         });
     }
     group.finish();
 }
 
-fn screened(rows: &Rows<'_>, children: &[Vec<String>], deny: Option<&Deny>) -> Screened {
+fn validated(rows: &Rows<'_>, children: &[Vec<String>], deny: Option<&Deny>) -> ValidationReport {
     let deny = deny.cloned().into_iter().collect();
-    let mut screen = Screen::new(rows.entity, &rows.guards, children.to_vec(), deny);
+    let mut validator = RowValidator::new(rows.entity, &rows.row_checks, children.to_vec(), deny);
     for batch in &rows.batches {
-        let passed = screen.pass(batch, &|record| format!("record {record}"));
-        std::hint::black_box(passed.expect("screened rows"));
+        let passed = validator.pass(batch, &|number| RecordRef { file: None, number });
+        std::hint::black_box(passed.expect("rows that pass"));
     }
-    screen.finish().expect("an account")
+    validator.finish().expect("an account")
 }
 
 fn patients_of_one_in_a_hundred(visits: &Rows<'_>) -> Deny {

@@ -13,13 +13,15 @@ use criterion::{BenchmarkGroup, Criterion, SamplingMode};
 use futures::{StreamExt as _, TryStreamExt as _};
 use healthcare_insights::ingest::{ReadStats, list};
 use healthcare_insights::mask::{MaskKey, Masks, Unmasked};
-use healthcare_insights::project::{self, Batch, Entity, Format, Project, Source};
-use healthcare_insights::transform::{Engine, Feed, Guard, Limits, sample};
+use healthcare_insights::model::{Batch, Entity, Format, Project, Source};
+use healthcare_insights::project;
+use healthcare_insights::transform::{Engine, Limits, ScanInput, sample};
 use healthcare_insights::warehouse;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use crate::patients::{self, Patient};
+use healthcare_insights::model::RowCheck;
 
 pub struct World {
     pub patients: Vec<Patient>,
@@ -44,7 +46,7 @@ pub struct Read {
 /// What a transform returns.
 pub struct Rows<'a> {
     pub entity: &'a Entity,
-    pub guards: Vec<Guard>,
+    pub row_checks: Vec<RowCheck>,
     pub batches: Vec<RecordBatch>,
 }
 
@@ -106,7 +108,7 @@ impl World {
         Masks::plan(&self.lines, &self.key).expect("the shipped masks")
     }
 
-    /// All rows of an entity, masked, sorted, with their guards' columns.
+    /// All rows of an entity, masked, sorted, with the columns of their checks.
     pub fn rows(&self, entity: &str) -> Rows<'_> {
         let limits = Limits {
             memory: 1 << 30,
@@ -122,20 +124,22 @@ impl World {
             let listing = list(self.folder.path(), &self.lines, day()).await.expect("a listing");
             let (listing, source) = (listing.expect("an input"), self.lines.clone());
             let masks = Arc::new(self.masks());
-            let feed = Feed::own(masks.output_schema(), move || {
+            let input = ScanInput::own(masks.output_schema(), move || {
                 let masks = Arc::clone(&masks);
                 let records = listing.read(&source, 1, Arc::default());
                 records.map(move |records| masks.apply(records?)).boxed()
             });
             let any = sample(&self.lines);
-            let prepared = engine.prepare(&self.project, &self.lines, &any, warehouse::accepts);
+            let outlines = engine.outline(&self.project, &self.lines, warehouse::accepts);
+            let outlines = outlines.await.expect("transforms that fit");
+            let prepared = engine.prepare(&self.project, &self.lines, &outlines, &any, &|_, _| None);
             let prepared = prepared.await.expect("transforms that fit");
             let transform = prepared.into_iter().find(|one| one.outline.entity == entity);
             let transform = transform.expect("a transform of the entity");
-            let execution = engine.execute(&transform, &batch, feed).await.expect("a plan");
+            let execution = engine.execute(&transform, &batch, input).await.expect("a plan");
             Rows {
                 entity: self.project.entity(entity).expect("an entity"),
-                guards: transform.guards,
+                row_checks: transform.row_checks,
                 batches: execution.rows.try_collect().await.expect("rows"),
             }
         })

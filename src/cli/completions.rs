@@ -7,6 +7,7 @@ use super::Cli;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
+    /// The shell that will read the script
     shell: Shell,
 }
 

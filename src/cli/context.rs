@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use super::{Global, Output};
 use crate::error::{Error, Result};
-use crate::project::{self, Project};
+use crate::model::Project;
+use crate::project;
 use crate::warehouse::{Database, Warehouse};
 
 impl Global {

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::{Global, date};
 use crate::error::{Error, Result};
-use crate::project::Batch;
+use crate::model::Batch;
 use crate::{report, run};
 
 #[derive(Debug, Args)]
@@ -15,13 +15,13 @@ pub(super) struct Arguments {
     /// The source, by name or alias
     #[arg(long, value_name = "NAME")]
     source: String,
-    /// The batch's date, as 20230502 or 2023-05-02
-    #[arg(long, value_parser = date)]
+    /// The batch's date, written 20230502 or 2023-05-02
+    #[arg(long, value_name = "DATE", value_parser = date)]
     date: NaiveDate,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long, short)]
     yes: bool,
-    /// Wait for a run that holds the batch
+    /// Wait for a run that is loading the batch, instead of failing
     #[arg(long)]
     wait: bool,
 }

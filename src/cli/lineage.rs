@@ -8,7 +8,7 @@ use crate::{lineage, report};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// A column such as visits.visit_date, or a table or view for all of its columns [default: every column]
+    /// A column such as visits.visit_date, or a table or view for all its columns [default: every column]
     #[arg(value_name = "TABLE[.COLUMN]")]
     column: Option<String>,
 }
@@ -16,7 +16,7 @@ pub(super) struct Arguments {
 pub(super) async fn execute(global: &Global, arguments: Arguments) -> Result<u8> {
     let json = global.json()?;
     let project = global.project()?;
-    let mut lineage = lineage::of_project(&lineage::engine()?, &project).await?;
+    let mut lineage = lineage::of_project(&lineage::engine()?, &project, lineage::Outlines::new()).await?;
     if let Some(name) = arguments.column {
         lineage = lineage.column(&name)?;
     }

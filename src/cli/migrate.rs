@@ -4,14 +4,15 @@ use clap::Subcommand;
 
 use super::Global;
 use crate::error::Result;
-use crate::warehouse::{ddl, migrate};
+use crate::warehouse::{migrate, migration_new};
 use crate::{project, report, run};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Migration {
-    /// Write the DDL for what pipeline.yaml has and the migrations lack
+    /// Write the DDL for what pipeline.yaml declares and the migrations do not make yet
+    #[command(after_help = super::help::MIGRATION)]
     New {
-        /// What the migration does, such as add_lab_results; part of the file's name
+        /// What the migration does, such as add_lab_results; it becomes part of the file's name
         name: String,
     },
 }
@@ -34,7 +35,7 @@ pub(super) async fn new(global: &Global, migration: Migration) -> Result<u8> {
     let json = global.json()?;
     let project = global.project()?;
     let Migration::New { name } = migration;
-    let written = ddl::migration_new(&project, &project.root, &name).await?;
+    let written = migration_new(&project, &project.root, &name).await?;
     let written: Vec<String> = written.iter().map(|path| path.display().to_string()).collect();
     report::done(
         "written",

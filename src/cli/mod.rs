@@ -5,6 +5,7 @@ mod check;
 mod completions;
 mod context;
 mod drop;
+mod help;
 mod lineage;
 mod migrate;
 mod privacy;
@@ -18,15 +19,23 @@ mod views;
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use crate::error::Result;
-use crate::project::Project;
+use crate::model::Project;
 use crate::report::LogFormat;
 
-/// Nested healthcare data from many sources, flattened with SQL into PostgreSQL tables.
+/// Load nested healthcare data from many sources into shared PostgreSQL tables, with SQL.
 #[derive(Debug, Parser)]
-#[command(name = "pipeline", version, about, max_term_width = 100, propagate_version = true)]
+#[command(
+    name = "pipeline",
+    version,
+    max_term_width = 100,
+    propagate_version = true,
+    disable_help_flag = true,
+    disable_version_flag = true,
+    help_template = help::template::<Command>()
+)]
 pub struct Cli {
     #[command(flatten)]
     global: Global,
@@ -35,22 +44,29 @@ pub struct Cli {
 }
 
 #[derive(Debug, Args)]
+#[command(next_help_heading = help::GLOBAL_OPTIONS)]
 struct Global {
-    /// The project's folder [default: the nearest one upward that holds pipeline.yaml]
+    /// The project's folder [default: the working directory, or the nearest folder above it that holds pipeline.yaml]
     #[arg(long, value_name = "DIR", global = true)]
     project: Option<PathBuf>,
-    /// The PostgreSQL server, as a URL or libpq keywords [default: DATABASE_URL, then libpq's variables, then the embedded database]
+    /// The PostgreSQL server, as a URL or as libpq keywords [default: DATABASE_URL, then libpq's variables, then the embedded database]
     #[arg(long, value_name = "URL", global = true)]
     database_url: Option<String>,
-    /// How results are printed to stdout
+    /// The format of results on stdout
     #[arg(long, value_name = "FORMAT", global = true, default_value = "text")]
     output: Output,
-    /// How log lines are printed to stderr
+    /// The format of log lines on stderr
     #[arg(long, value_name = "FORMAT", global = true, default_value = "text")]
     log_format: LogFormat,
-    /// Say more on stderr; twice for more
-    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    /// Log more to stderr; give it twice for even more
+    #[arg(short, long, action = ArgAction::Count, global = true)]
     verbose: u8,
+    /// Print help
+    #[arg(short, long, action = ArgAction::Help, global = true)]
+    help: Option<bool>,
+    /// Print the version
+    #[arg(short = 'V', long, action = ArgAction::Version, global = true)]
+    version: Option<bool>,
 }
 
 /// The format of what a command returns.
@@ -58,42 +74,53 @@ struct Global {
 enum Output {
     Text,
     Json,
-    /// Only `query`.
+    /// For `pipeline query` only
     Csv,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Load batches: read, flatten, stage, swap
+    /// Load batches: a source on one day, or many sources on many days
+    #[command(after_help = help::RUN)]
     Run(run::Arguments),
-    /// Remove a batch from all tables
+    /// Remove one batch from all tables
+    #[command(after_help = help::DROP)]
     Drop(drop::Arguments),
-    /// Apply the pending migrations
+    /// Apply the migrations that the database does not have yet
+    #[command(after_help = help::MIGRATE)]
     Migrate,
-    /// Work with migration files
-    #[command(subcommand)]
+    /// Write a migration file for what pipeline.yaml has changed
+    #[command(subcommand, after_help = help::MIGRATION)]
     Migration(migrate::Migration),
-    /// Make every function and view of sql/
+    /// Create or replace the views and functions of sql/
+    #[command(after_help = help::VIEWS)]
     Views,
-    /// Make the database's roles: owner, loader, reader
+    /// Create the roles of a server: owner, loader and reader
+    #[command(after_help = help::ROLES)]
     Roles(roles::Arguments),
     /// Run a SELECT and print its rows
+    #[command(after_help = help::QUERY)]
     Query(query::Arguments),
-    /// Hold the embedded database open for psql or a BI tool
+    /// Open the embedded database for psql or a BI tool
+    #[command(after_help = help::SERVE_DB)]
     ServeDb(serve_db::Arguments),
-    /// The runs of the last batches
+    /// List the latest runs and how they ended
+    #[command(after_help = help::STATUS)]
     Status(status::Arguments),
-    /// What was not loaded, and why
-    #[command(subcommand)]
+    /// Show what was not loaded, and why
+    #[command(subcommand, after_help = help::QUARANTINE)]
     Quarantine(quarantine::Quarantine),
-    /// Check the whole project without a server
+    /// Check the project's files without loading anything
+    #[command(after_help = help::CHECK)]
     Check,
-    /// Where columns of tables and views come from
+    /// Show which source fields a column comes from
+    #[command(after_help = help::LINEAGE)]
     Lineage(lineage::Arguments),
-    /// What is known of sensitive fields
-    #[command(subcommand)]
+    /// Show where sensitive fields end up
+    #[command(subcommand, after_help = help::PRIVACY)]
     Privacy(privacy::Privacy),
-    /// Print a completion script for a shell
+    /// Print a completion script for your shell
+    #[command(after_help = help::COMPLETIONS)]
     Completions(completions::Arguments),
 }
 
@@ -137,8 +164,8 @@ struct Only {
     /// Only this source, by name or alias
     #[arg(long, value_name = "NAME")]
     source: Option<String>,
-    /// Only this batch date
-    #[arg(long, value_parser = date)]
+    /// Only this batch date, written 20230502 or 2023-05-02
+    #[arg(long, value_name = "DATE", value_parser = date)]
     date: Option<chrono::NaiveDate>,
 }
 

@@ -8,7 +8,8 @@ use crate::{lineage, report};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Privacy {
-    /// What of which class ends in which table and view, under which mask
+    /// List every sensitive field with its class, its mask, and the tables and views that show it
+    #[command(after_help = super::help::PRIVACY)]
     Report,
 }
 
@@ -16,7 +17,7 @@ pub(super) async fn execute(global: &Global, privacy: Privacy) -> Result<u8> {
     let json = global.json()?;
     let project = global.project()?;
     let Privacy::Report = privacy;
-    let lineage = lineage::of_project(&lineage::engine()?, &project).await?;
+    let lineage = lineage::of_project(&lineage::engine()?, &project, lineage::Outlines::new()).await?;
     let found = lineage::privacy_report(&lineage, &project);
     report::data(&if json {
         found.to_json().to_string()

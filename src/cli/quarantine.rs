@@ -8,18 +8,20 @@ use crate::report;
 use crate::run;
 use crate::warehouse::quarantine::{self, Filter};
 
-/// What was not loaded, and why. Of each batch its last run counts. To load it after all, mend the input, the YAML or
-/// the SQL and run the batch again: that replaces the whole batch.
+/// Show what was not loaded, and why. Both commands show the last run of each batch. To load what was refused, correct
+/// the input, the YAML or the SQL, and run the batch again: the whole batch is then replaced.
 #[derive(Debug, Subcommand)]
 pub(super) enum Quarantine {
-    /// Counted by batch, entity and check
+    /// Count the entries by batch, entity and check
+    #[command(after_help = super::help::QUARANTINE_LIST)]
     List(Arguments),
-    /// One by one, with file, record and reason
+    /// Show each entry with its file, record and reason
+    #[command(after_help = super::help::QUARANTINE_SHOW)]
     Show {
         #[command(flatten)]
         arguments: Arguments,
-        /// Look into the input for the names of files that a wildcard matched; they may tell of persons, so they are
-        /// kept nowhere
+        /// Look up the names of files that a wildcard matched. A name may identify a person, so it is printed and
+        /// stored nowhere
         #[arg(long)]
         names: bool,
     },
@@ -32,13 +34,13 @@ pub(super) struct Arguments {
     /// Only this check
     #[arg(long, value_name = "NAME")]
     check: Option<String>,
-    /// Only this entity; `record` for records that can't be decoded
+    /// Only this entity; `record` stands for whole records
     #[arg(long, value_name = "NAME")]
     entity: Option<String>,
-    /// Of this run instead of the last one
+    /// The entries of this run, instead of the last one
     #[arg(long, value_name = "RUN_ID")]
     run: Option<i64>,
-    /// How many lines
+    /// Print at most so many lines
     #[arg(long, value_name = "N", default_value_t = 1000)]
     limit: u32,
 }

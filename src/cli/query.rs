@@ -11,7 +11,7 @@ use crate::warehouse;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// The SELECT; `-` reads it from standard input. Nothing can be changed by it
+    /// The SELECT; `-` reads it from standard input. The query can't change anything
     sql: String,
     /// Print at most so many rows
     #[arg(long, value_name = "N")]

@@ -9,16 +9,16 @@ use crate::{lineage, report, run};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Print the SQL for psql instead of running it; needs no database
+    /// Print the SQL for psql instead of running it; this needs no database
     #[arg(long)]
     print: bool,
-    /// The role that owns schemas and tables; it can't log in
+    /// The role that owns the schemas and tables; it can't log in
     #[arg(long, value_name = "ROLE", default_value = "pipeline_owner")]
     owner: String,
-    /// The role that loads; a member of the owner
+    /// The role that loads data; a member of the owner
     #[arg(long, value_name = "ROLE", default_value = "pipeline_loader")]
     loader: String,
-    /// The role of BI tools; another name makes one more
+    /// The role for BI tools; another name creates a further reader
     #[arg(long, value_name = "ROLE", default_value = "pipeline_reader")]
     reader: String,
 }
@@ -32,7 +32,7 @@ pub(super) async fn execute(global: &Global, arguments: Arguments) -> Result<u8>
         reader: arguments.reader,
     };
     names.check()?;
-    let lineage = lineage::of_project(&lineage::engine()?, &project).await?;
+    let lineage = lineage::of_project(&lineage::engine()?, &project, lineage::Outlines::new()).await?;
     let access = run::access(&lineage, &project);
     if arguments.print {
         report::data(&roles::print(&names, &access));

@@ -11,37 +11,37 @@ use crate::run::{self, Options, Selection};
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(super) struct Arguments {
-    /// A source, by name or alias; may be given several times
+    /// A source, by name or alias; repeat it for several sources
     #[arg(long, value_name = "NAME", required_unless_present = "all_sources")]
     source: Vec<String>,
-    /// Every source of the project
+    /// Load every source of the project
     #[arg(long, conflicts_with = "source")]
     all_sources: bool,
-    /// The batch's date, as 20230502 or 2023-05-02
-    #[arg(long, value_parser = date, required_unless_present_any = ["start", "end"])]
+    /// The batch's date, written 20230502 or 2023-05-02
+    #[arg(long, value_name = "DATE", value_parser = date, required_unless_present_any = ["start", "end"])]
     date: Option<NaiveDate>,
-    /// First date of a range
-    #[arg(long, value_parser = date, requires = "end", conflicts_with = "date")]
+    /// The first date of a range
+    #[arg(long, value_name = "DATE", value_parser = date, requires = "end", conflicts_with = "date")]
     start: Option<NaiveDate>,
-    /// Last date of a range; it belongs to the range
-    #[arg(long, value_parser = date, requires = "start", conflicts_with = "date")]
+    /// The last date of a range; this day is loaded, too
+    #[arg(long, value_name = "DATE", value_parser = date, requires = "start", conflicts_with = "date")]
     end: Option<NaiveDate>,
-    /// Batches at once [default: the number of cores, at most 4]
+    /// How many batches to load at once [default: the number of cores, at most 4]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
-    /// Database connections in all [default: one per entity of each batch at once, and one for the leases]
+    /// How many database connections to open in all [default: one per entity for each batch at once, and one more]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     connections: Option<u16>,
-    /// Memory that sorts, joins and aggregates may use before they spill, such as 256MB or 2GB
+    /// How much memory sorts, joins and aggregates may use before they spill to disk, such as 256MB or 2GB
     #[arg(long, value_name = "SIZE", value_parser = size, default_value = "192MB")]
     memory: usize,
-    /// Show how long each stage of each batch worked or waited
+    /// Print how long each stage of each batch took
     #[arg(long)]
     timings: bool,
-    /// Start no further batch after one has failed
+    /// Start no further batch once one has failed
     #[arg(long)]
     fail_fast: bool,
-    /// Wait for a batch that another run holds
+    /// Wait for a batch that another run is loading, instead of failing
     #[arg(long)]
     wait: bool,
 }

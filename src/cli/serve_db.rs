@@ -8,7 +8,7 @@ use crate::{report, run};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// The port on this machine's loopback interface [default: a free one]
+    /// The port to listen on, on this machine only [default: a free one]
     #[arg(long, value_name = "PORT", default_value_t = 0, hide_default_value = true)]
     port: u16,
 }

@@ -11,7 +11,7 @@ use crate::warehouse::runs;
 pub(super) struct Arguments {
     #[command(flatten)]
     only: Only,
-    /// How many runs, the newest first
+    /// Print at most so many runs, the newest first
     #[arg(long, value_name = "N", default_value_t = 20)]
     limit: u32,
 }

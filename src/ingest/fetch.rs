@@ -11,8 +11,8 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::failure::changed;
 use super::files::InputFile;
-use super::open::changed;
 use super::store::{PATIENCE, Remote};
 use crate::error::{Error, Result};
 

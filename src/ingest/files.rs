@@ -15,11 +15,11 @@ use object_store::ObjectMeta;
 use object_store::path::Path as StorePath;
 
 use super::pattern::{Pattern, Step, is_glob};
-use super::schema::RECORD_BITS;
 use super::store::{Remote, scheme};
 use crate::error::{Error, Result};
 use crate::mask::NameHash;
-use crate::project::{OnMissing, Source, expand_date};
+use crate::model::{OnMissing, RECORD_BITS, RecordRef, Source};
+use crate::project::expand_date;
 
 /// A file of a batch's input, as it was when it was listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,12 +35,12 @@ pub struct InputFile {
 
 /// Where a listed file is read from.
 #[derive(Clone)]
-pub(super) enum Place {
+pub(super) enum FileHandle {
     Local(PathBuf),
     Remote(Remote, StorePath),
 }
 
-impl Place {
+impl FileHandle {
     /// An absolute path, or a URL; it may tell of a person, so no message and no table holds it.
     pub fn name(&self) -> String {
         match self {
@@ -54,7 +54,7 @@ impl Place {
 #[derive(Clone)]
 pub struct Listing {
     files: Arc<[InputFile]>,
-    pub(super) places: Arc<[Place]>,
+    pub(super) handles: Arc<[FileHandle]>,
     /// Undeclared fields are warned of once per batch, however many scans read it.
     pub(super) warned: Arc<AtomicBool>,
     /// What tells their names apart.
@@ -79,21 +79,16 @@ impl Listing {
 
     /// The files with the names that they have where they lie; only for who asks to see them.
     pub fn names(&self) -> impl Iterator<Item = (&InputFile, String)> {
-        self.files.iter().zip(self.places.iter().map(Place::name))
+        self.files.iter().zip(self.handles.iter().map(FileHandle::name))
     }
 
-    /// The file and the record's number in it, from a value of [`super::RECORD_COLUMN`].
-    pub fn locate(&self, record: u64) -> (Option<&str>, u64) {
+    /// The file and the record's number in it, from a value of [`crate::model::RECORD_COLUMN`].
+    pub fn locate(&self, record: u64) -> RecordRef {
         let file = usize::try_from(record >> RECORD_BITS).ok();
         let file = file.and_then(|index| self.files.get(index));
-        (file.map(|file| file.path.as_str()), record & ((1 << RECORD_BITS) - 1))
-    }
-
-    /// "path/file.json, record 17", from a value of [`super::RECORD_COLUMN`].
-    pub fn place(&self, record: u64) -> String {
-        match self.locate(record) {
-            (Some(file), number) => format!("{file}, record {number}"),
-            (None, number) => format!("record {number}"),
+        RecordRef {
+            file: file.map(|file| file.path.clone()),
+            number: record & ((1 << RECORD_BITS) - 1),
         }
     }
 }
@@ -135,16 +130,16 @@ pub async fn list(root: &Path, source: &Source, date: NaiveDate) -> Result<Optio
             file.path = format!("{shown}#{number}");
         }
     }
-    let (files, places): (Vec<_>, Vec<_>) = found.into_iter().unzip();
+    let (files, handles): (Vec<_>, Vec<_>) = found.into_iter().unzip();
     Ok(Some(Listing {
         files: files.into(),
-        places: places.into(),
+        handles: handles.into(),
         warned: Arc::default(),
         names: None,
     }))
 }
 
-type Found = Vec<(InputFile, Place)>;
+type Found = Vec<(InputFile, FileHandle)>;
 
 /// A pattern as messages show it.
 fn shown(root: &Path, pattern: &str) -> String {
@@ -176,7 +171,7 @@ async fn list_remote(url: &str, storage: &[(String, String)]) -> Result<Found> {
             size: object.size,
             etag: object.e_tag,
         };
-        (file, Place::Remote(remote.clone(), object.location))
+        (file, FileHandle::Remote(remote.clone(), object.location))
     });
     Ok(listed.collect())
 }
@@ -230,7 +225,7 @@ fn list_local(root: &Path, path: &str) -> Result<Found> {
                 size: metadata.len(),
                 etag: Some(local_etag(&metadata)),
             };
-            (file, Place::Local(path))
+            (file, FileHandle::Local(path))
         })
         .collect())
 }

@@ -1,6 +1,6 @@
 //! The input of a batch: lists its files, splits their bytes into records, and decodes the records into Arrow against
 //! the source's declared schema. Records are split before they are decoded, so that each knows its file, number and
-//! byte offset, and a bad one is data ([`RecordError`]) before it is a failure.
+//! byte offset, and a bad one is data ([`crate::model::Refusal`]) before it is a failure.
 //!
 //! It never infers a schema, never coerces a value in silence, never shortens a read, and never puts a value of the
 //! data into an error or a log line.
@@ -13,7 +13,7 @@ mod open;
 mod parquet;
 mod pattern;
 mod read;
-mod schema;
+mod reading;
 mod split;
 mod stats;
 mod store;
@@ -21,10 +21,7 @@ mod store;
 mod testing;
 mod unknown;
 
-pub use decode::{literal, normalized};
-pub use failure::RecordError;
 pub use files::{InputFile, Listing, list};
 pub use pattern::is_glob;
-pub use schema::{RECORD_COLUMN, arrow_schema, arrow_type};
 pub use stats::{ReadStats, ReadTimes};
 pub use unknown::Unknown;

@@ -12,15 +12,14 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::failure::Reason;
+use super::failure::changed;
 use super::fetch::fetch;
-use super::files::{InputFile, Place, local_etag};
+use super::files::{FileHandle, InputFile, local_etag};
+use super::split::{PIECE, Pieces};
 use super::stats::ReadStats;
 use crate::error::{Error, Result};
-use crate::project::Compression;
-
-/// Bytes read at once.
-pub(super) const PIECE: usize = 1 << 20;
+use crate::model::Compression;
+use crate::model::refusal::Reason;
 
 /// How a file is compressed: as declared, otherwise by its ending.
 pub(super) fn compression_of(path: &str, declared: Option<Compression>) -> Compression {
@@ -48,16 +47,16 @@ impl ByteSource {
     /// `stop` ends a wait for a remote piece.
     pub fn open(
         file: &InputFile,
-        place: &Place,
+        handle: &FileHandle,
         declared: Option<Compression>,
         runtime: &Handle,
         stop: CancellationToken,
         stats: &Arc<ReadStats>,
     ) -> Result<Self> {
-        let compression = compression_of(&place.name(), declared);
+        let compression = compression_of(&handle.name(), declared);
         let taken = Arc::new(AtomicU64::new(0));
         let raw = Raw {
-            from: Origin::open(file, place, runtime, stop)?,
+            from: Origin::open(file, handle, runtime, stop)?,
             buffer: Bytes::new(),
             size: file.size,
             read: 0,
@@ -117,7 +116,7 @@ impl ByteSource {
     }
 }
 
-impl super::split::Pieces for ByteSource {
+impl Pieces for ByteSource {
     fn append(&mut self, buffer: &mut Vec<u8>) -> Result<usize> {
         let start = buffer.len();
         buffer.resize(start + PIECE, 0);
@@ -186,10 +185,10 @@ enum Origin {
 }
 
 impl Origin {
-    fn open(file: &InputFile, place: &Place, runtime: &Handle, stop: CancellationToken) -> Result<Self> {
+    fn open(file: &InputFile, handle: &FileHandle, runtime: &Handle, stop: CancellationToken) -> Result<Self> {
         let name = file.path.clone();
-        match place {
-            Place::Local(path) => {
+        match handle {
+            FileHandle::Local(path) => {
                 let opened = open_local(path, &name)?;
                 Ok(Self::Local {
                     file: opened,
@@ -197,7 +196,7 @@ impl Origin {
                     etag: file.etag.clone(),
                 })
             }
-            Place::Remote(remote, path) => {
+            FileHandle::Remote(remote, path) => {
                 let pieces = fetch(remote.clone(), path.clone(), file.clone(), runtime, stop);
                 Ok(Self::Remote { pieces, name })
             }
@@ -213,11 +212,6 @@ impl Origin {
 
 fn open_local(path: &Path, name: &str) -> Result<File> {
     File::open(path).map_err(|error| Error::batch(format!("{name} can't be opened")).cause(error))
-}
-
-/// The error of a file that is not any more what was listed.
-pub(super) fn changed(name: &str) -> Error {
-    Error::batch(format!("{name} changed while it was read")).hint("run the batch again when the file is complete")
 }
 
 impl Raw {

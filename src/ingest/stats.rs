@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{RecordError, Unknown};
+use super::Unknown;
+use crate::model::Refusal;
 use crate::timing::Spent;
 
 /// Counters of one read; shared with whoever shows progress while it goes on.
@@ -19,7 +20,7 @@ pub struct ReadStats {
     /// Of all reads of this input.
     pub times: Arc<ReadTimes>,
     unknown: Mutex<BTreeMap<String, Unknown>>,
-    refused: Mutex<Vec<RecordError>>,
+    refused: Mutex<Vec<Refusal>>,
 }
 
 /// How long the way from the files to masked records took.
@@ -49,12 +50,12 @@ impl ReadStats {
     }
 
     /// The records that were refused so far, taken out.
-    pub fn take_refused(&self) -> Vec<RecordError> {
+    pub fn take_refused(&self) -> Vec<Refusal> {
         std::mem::take(&mut *self.refused.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// How many are held now.
-    pub(super) fn refuse(&self, records: Vec<RecordError>) -> usize {
+    pub(super) fn refuse(&self, records: Vec<Refusal>) -> usize {
         let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         refused.extend(records);
         refused.len()

@@ -9,7 +9,7 @@ use futures::TryStreamExt;
 
 use super::{ReadStats, list};
 use crate::error::{Location, Result};
-use crate::project::{Field, FieldType, Format, From, Source};
+use crate::model::{Field, FieldType, Format, From, Source};
 
 pub(super) fn location() -> Location {
     Location {
@@ -23,8 +23,8 @@ pub(super) fn location() -> Location {
 
 pub(super) fn field(name: &str, field_type: FieldType) -> Field {
     Field {
-        privacy: crate::project::Privacy::default(),
-        rules: crate::project::ValueRules::default(),
+        privacy: crate::model::Privacy::default(),
+        rules: crate::model::ValueRules::default(),
         name: name.to_owned(),
         field_type,
         required: false,
@@ -48,7 +48,7 @@ pub(super) fn list_of(item: Field) -> FieldType {
 }
 
 pub(super) fn source(path: &str, format: Format, schema: Vec<Field>) -> Source {
-    let mut source = crate::project::testing::source("test", schema);
+    let mut source = crate::model::testing::source("test", schema);
     path.clone_into(&mut source.input.path);
     source.input.format = format;
     source

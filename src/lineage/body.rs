@@ -7,7 +7,7 @@ use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 
 use super::names;
-use crate::project::{View, ViewKind};
+use crate::model::{View, ViewKind};
 
 /// What a view or a function runs.
 pub(super) struct Body {

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::{Dependence, Lineage, Origin, ProjectLineage, ViewLineage, hides_batch_date};
-use crate::project::{MaskKind, PhiClass, Project, ViewKind};
+use crate::model::{MaskKind, PhiClass, Project, ViewKind};
 
 /// Characters of one comment's lineage.
 const MOST: usize = 600;

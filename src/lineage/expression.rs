@@ -2,43 +2,14 @@
 //! CASE counts as direct: its outcome can be read off the value.
 
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::common::{Column, DFSchema};
+
 use datafusion::error::Result;
 use datafusion::logical_expr::expr::{AggregateFunctionParams, Case, ScalarFunction, Sort, WindowFunctionParams};
 use datafusion::logical_expr::{Expr, Subquery};
 
 use super::Dependence;
-use super::plan::Analysis;
+use super::analysis::{Analysis, Scope};
 use super::shape::{Atom, Deps, Relation, Shape};
-
-/// The rows that an expression reads, and those around them where it stands in a subquery.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Scope<'a> {
-    pub schema: &'a DFSchema,
-    pub columns: &'a [Shape],
-    /// What decides on the rows' order.
-    pub order: &'a Deps,
-    pub outer: Option<&'a Scope<'a>>,
-}
-
-impl Scope<'_> {
-    fn column(&self, column: &Column) -> Option<Shape> {
-        let index = self.schema.maybe_index_of_column(column)?;
-        self.columns.get(index).cloned()
-    }
-
-    fn outer_column(&self, column: &Column) -> Option<Shape> {
-        let outer = self.outer?;
-        outer.column(column).or_else(|| outer.outer_column(column))
-    }
-
-    /// All that is in reach, for a column that can't be found.
-    fn everything(&self) -> Shape {
-        let here = self.columns.iter().fold(Deps::default(), |deps, c| deps.and(&c.all()));
-        let around = self.outer.map_or_else(Shape::constant, Scope::everything);
-        Shape::Leaf(here.and(&around.all()))
-    }
-}
 
 impl Analysis<'_> {
     /// All that the expressions derive from.

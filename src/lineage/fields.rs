@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::Dependence;
-use super::plan::Table;
+use super::analysis::Table;
 use super::shape::{Atom, Deps, Shape};
-use crate::project::{Field, FieldType, MaskKind, PhiClass, Privacy, Source};
+use crate::model::{Field, FieldType, MaskKind, PhiClass, Privacy, Source};
 
 /// A source's fields and how sensitive they are.
 #[derive(Debug, Clone, Default)]

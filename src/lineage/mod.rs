@@ -2,6 +2,7 @@
 //! the plans of the transforms and the views. It may name a field too many, never one too few; it
 //! runs no query, reads no data and knows no database.
 
+mod analysis;
 mod body;
 mod comments;
 mod expression;
@@ -25,13 +26,12 @@ pub use reading::{ReadTable, Reading, hides_batch_date, reading, stands_on};
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
-use std::future::ready;
 
 use crate::error::{Error, Result};
-use crate::project::{Project, Source};
+use crate::model::{Project, Source};
 use crate::transform::{Engine, Limits, Outline, Prepared, SOURCE_TABLE};
+use analysis::Tables;
 use fields::Fields;
-use plan::Tables;
 use shape::{Atom, Deps, Relation};
 
 /// An engine that is good for planning alone.
@@ -43,30 +43,21 @@ pub fn engine() -> Result<Engine> {
     })
 }
 
-/// The lineage of all columns of all entities and views.
+/// Transforms that are outlined already, by source.
+pub type Outlines = HashMap<String, Vec<Outline>>;
+
+/// The lineage of all columns of all entities and views. The transforms of sources that `outlines` lacks are planned here.
 ///
 /// # Errors
 /// A transform that can't be planned, with its place. A view that can't be planned is no error but `approximate`.
-pub async fn of_project(engine: &Engine, project: &Project) -> Result<ProjectLineage> {
-    let none = ready(Ok(Outlines::new()));
-    with_outlines(engine, project, &BTreeSet::new(), none).await
-}
-
-/// Planned transforms, by source.
-pub type Outlines = HashMap<String, Vec<Outline>>;
-
-/// As [`of_project`], where somebody plans the transforms of the sources `elsewhere` anyway; they are waited for last.
-pub async fn with_outlines(
-    engine: &Engine,
-    project: &Project,
-    elsewhere: &BTreeSet<String>,
-    planned: impl Future<Output = Result<Outlines>>,
-) -> Result<ProjectLineage> {
-    let (mut outlines, mut problems) = (Outlines::new(), Vec::new());
-    let here = |source: &&Source| !elsewhere.contains(&source.name);
-    for source in project.sources.iter().filter(here) {
+pub async fn of_project(engine: &Engine, project: &Project, mut outlines: Outlines) -> Result<ProjectLineage> {
+    let mut problems = Vec::new();
+    for source in &project.sources {
+        if outlines.contains_key(&source.name) {
+            continue;
+        }
         // Whether a type fits its column is the project check's matter; here any does.
-        match engine.outline(project, source).await {
+        match engine.outline(project, source, |_, _| Ok(())).await {
             Ok(transforms) => drop(outlines.insert(source.name.clone(), transforms)),
             Err(found) => problems.extend(found),
         }
@@ -78,7 +69,6 @@ pub async fn with_outlines(
         views: views::of_views(engine, project).await?,
         ..ProjectLineage::default()
     };
-    outlines.extend(planned.await?);
     for source in &project.sources {
         let transforms = outlines.get(&source.name).map_or(&[][..], Vec::as_slice);
         of_source(project, source, transforms, &mut lineage)?;
@@ -90,19 +80,17 @@ pub async fn with_outlines(
 }
 
 /// The paths of the fields that a transform uses in any way, such as `visits[].date`; `visits[]` is the list's length.
-///
-/// # Errors
-/// The plan can't be read.
-pub fn used(source: &Source, transform: &Outline) -> Result<BTreeSet<String>> {
+/// `None` where the plan can't be read.
+pub fn used(source: &Source, transform: &Outline) -> Option<BTreeSet<String>> {
     let (_, table) = Fields::of(source);
     let tables = Tables::from([(SOURCE_TABLE.to_owned(), table)]);
-    let relation = analyzed(transform, &tables)?;
+    let relation = analyzed(transform, &tables).ok()?;
     let deps = relation.all().and(&relation.order);
     let paths = deps.iter().filter_map(|(atom, _)| match atom {
         Atom::Field(path) => Some(path.clone()),
         Atom::Rows(_) | Atom::Date | Atom::Source => None,
     });
-    Ok(paths.collect())
+    Some(paths.collect())
 }
 
 fn analyzed(transform: &Outline, tables: &Tables) -> Result<Relation> {

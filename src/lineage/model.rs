@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::error::{Error, Result};
-use crate::project::{MaskKind, PhiClass, ViewKind, did_you_mean};
+use crate::model::{MaskKind, PhiClass, ViewKind, did_you_mean};
 
 /// How something derives from a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

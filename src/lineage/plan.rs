@@ -12,21 +12,8 @@ use datafusion::logical_expr::logical_plan::{
 use datafusion::logical_expr::utils::grouping_set_to_exprlist;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 
-use super::expression::Scope;
+use super::analysis::{Analysis, Scope, Tables};
 use super::shape::{Deps, Relation, Shape};
-
-/// A table that a query may read.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Table {
-    pub columns: Vec<(String, Shape)>,
-    /// What decides which rows it has.
-    pub rows: Deps,
-    /// What decides on their order alone.
-    pub order: Deps,
-}
-
-/// The tables of a query by name.
-pub(super) type Tables = BTreeMap<String, Table>;
 
 /// What the columns of a plan derive from, in the order of its schema.
 pub(super) fn analyze(plan: &LogicalPlan, tables: &Tables) -> Result<Relation> {
@@ -35,13 +22,6 @@ pub(super) fn analyze(plan: &LogicalPlan, tables: &Tables) -> Result<Relation> {
         working: Vec::new(),
     }
     .relation(plan, None)
-}
-
-/// One reading of a plan.
-pub(super) struct Analysis<'a> {
-    tables: &'a Tables,
-    /// The recursive queries around, by name, with what is known of them so far.
-    working: Vec<(String, Relation)>,
 }
 
 impl Analysis<'_> {

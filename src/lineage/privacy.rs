@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Dependence, ProjectLineage, SourceField, reading};
-use crate::project::{MaskKind, PhiClass, Profile, Project};
+use crate::model::{MaskKind, PhiClass, Profile, Project};
 
 /// A column that shows a field, or whose rows a field decides on.
 #[derive(Debug, Clone, PartialEq, Eq)]

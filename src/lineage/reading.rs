@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Dependence, ProjectLineage, names};
-use crate::project::{Field, FieldType, MaskKind, Profile, Project, ViewKind};
+use crate::model::{Field, FieldType, MaskKind, Profile, Project, ViewKind};
 
 /// What the reader role gets.
 #[derive(Debug, Clone, PartialEq, Eq)]

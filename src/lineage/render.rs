@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{
     BatchDate, Dependence, Exposure, Lineage, Origin, PrivacyReport, ProjectLineage, Reach, SourceField, ViewLineage,
 };
-use crate::project::{MaskKind, PhiClass, Profile, ViewKind};
+use crate::model::{MaskKind, PhiClass, Profile, ViewKind};
 
 impl ProjectLineage {
     /// A tree per column asked for.

@@ -11,12 +11,13 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::parser::Statement as DfStatement;
 use datafusion::sql::sqlparser::ast::Statement;
 
+use super::analysis::{Table, Tables};
 use super::body::{self, Body};
-use super::plan::{self, Table, Tables};
+use super::plan;
 use super::shape::{Atom, Deps, Shape};
 use super::{Dependence, TableOrigin, ViewLineage, names};
 use crate::error::Result;
-use crate::project::{Entity, PgType, Project, View};
+use crate::model::{Entity, PgType, Project, View};
 use crate::transform::Engine;
 
 /// The lineage of every view and function, in the project's order.

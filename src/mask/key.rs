@@ -7,8 +7,6 @@ use base64::alphabet::{STANDARD, URL_SAFE};
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use ring::hmac::{Context, HMAC_SHA256, Key};
 
-use super::kinds::hash;
-
 /// Length of a key in bytes: 256 bits, the strength of the hash that it keys.
 pub(super) const KEY_BYTES: usize = 32;
 
@@ -46,13 +44,13 @@ impl MaskKey {
     pub fn key_id(&self) -> String {
         let mut mac = self.mac();
         mac.update(b"key id");
-        hash::hex(&mac.sign().as_ref()[..8])
+        hex::encode(&mac.sign().as_ref()[..8])
     }
 
     /// The mask `hash` of a single value: 32 hex digits. For names that may not be shown, and for finding the rows of
     /// one person.
     pub fn hash(&self, domain: &str, value: &str) -> String {
-        hash::hex(&self.keyed(Use::Hash, domain).token(value.as_bytes()))
+        hex::encode(self.keyed(Use::Hash, domain).token(value.as_bytes()))
     }
 
     /// What tells undeclared names apart.
@@ -146,7 +144,7 @@ pub struct NameHash(Keyed);
 impl NameHash {
     /// 16 hex digits.
     pub fn of(&self, name: &str) -> String {
-        hash::hex(&self.0.token(name.as_bytes())[..8])
+        hex::encode(&self.0.token(name.as_bytes())[..8])
     }
 }
 

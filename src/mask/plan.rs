@@ -5,16 +5,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::{DataType, Field as ArrowField, Fields, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field as ArrowField, Fields, SchemaRef};
 use chrono::{Datelike as _, NaiveDate};
 
-use super::check::check_fields;
-use super::key::{KEY_BYTES, Keyed, MaskKey, NameHash, Use};
-use super::leaf::{NOTHING, default_domain, effective_mask, element_privacy, leaves};
-use super::matrix;
+use super::key::{Keyed, MaskKey, NameHash, Use};
 use crate::error::{Error, Result};
-use crate::ingest::arrow_schema;
-use crate::project::{Field, FieldType, MaskKind, Privacy, Source};
+use crate::model::scalar_field::{NOTHING, default_domain, effective_mask, element_privacy, scalar_fields};
+use crate::model::{Field, FieldType, MaskKind, Privacy, Source, arrow_schema, visible_schema};
+use crate::project::check_fields;
 
 /// A batch as it was decoded: nothing but [`Masks::apply`] may look into it.
 pub struct Unmasked(pub(super) RecordBatch);
@@ -131,22 +129,20 @@ impl Masks {
         if !problems.is_empty() {
             return Err(Error::project(format!("the masks of {} can't be applied", source.name)).diagnostics(problems));
         }
-        let input = arrow_schema(source);
+        let (input, output) = (arrow_schema(source), visible_schema(source)?);
         let planner = Planner {
             source: &source.name,
             key: key.into(),
         };
-        let (mut nodes, mut fields) = (Vec::with_capacity(source.schema.len()), input.fields().to_vec());
+        let mut nodes = Vec::with_capacity(source.schema.len());
         for (i, field) in source.schema.iter().enumerate() {
-            let (node, output) = planner.field(field, &field.name, &fields[i], &NOTHING)?;
-            nodes.push(node);
-            fields[i] = output;
+            nodes.push(planner.field(field, &field.name, [input.field(i), output.field(i)], &NOTHING)?);
         }
         let shifts = nodes.iter().any(Node::shifts);
         Ok(Self {
-            output: Arc::new(Schema::new_with_metadata(fields, input.metadata().clone())),
             subject: if shifts { Some(planner.subject(source)?) } else { None },
             input,
+            output,
             nodes,
             oldest_year: None,
             names: planner.key.map(MaskKey::names),
@@ -179,15 +175,9 @@ impl Masks {
 /// Whether a mask of the source is keyed.
 pub fn needs_key(source: &Source) -> bool {
     let keyed = [MaskKind::Hash, MaskKind::Pseudonym, MaskKind::DateShift];
-    leaves(source)
+    scalar_fields(source)
         .iter()
-        .any(|leaf| keyed.contains(&effective_mask(leaf.privacy)))
-}
-
-/// What SQL sees of a source, told without its key.
-pub fn visible_schema(source: &Source) -> Result<SchemaRef> {
-    // The key changes values, never types; these masks are dropped before they could meet a value.
-    Ok(Masks::plan(source, &MaskKey::from_bytes([0; KEY_BYTES]))?.output_schema())
+        .any(|field| keyed.contains(&effective_mask(field.privacy)))
 }
 
 struct Planner<'a> {
@@ -196,85 +186,55 @@ struct Planner<'a> {
 }
 
 impl Planner<'_> {
-    /// The node of a field and the Arrow field that comes out of it. `inherited` is what the list around an element
-    /// says.
-    fn field(
-        &self,
-        field: &Field,
-        path: &str,
-        input: &Arc<ArrowField>,
-        inherited: &Privacy,
-    ) -> Result<(Node, Arc<ArrowField>)> {
-        let privacy = element_privacy(field, inherited);
-        let (node, data_type) = match (&field.field_type, input.data_type()) {
-            (FieldType::Struct(children), DataType::Struct(inputs)) => self.fields(children, path, inputs)?,
-            (FieldType::List(element), DataType::List(item)) => {
-                let (node, item) = self.field(element, &format!("{path}[]"), item, privacy)?;
-                let data_type = DataType::List(Arc::clone(&item));
-                (
-                    if matches!(node, Node::Keep) {
-                        node
-                    } else {
-                        Node::List {
-                            item,
-                            node: Box::new(node),
-                        }
-                    },
-                    data_type,
-                )
+    /// The node of a field that is decoded as the first type and seen by SQL as the second. `list` is what the list
+    /// around an element says.
+    fn field(&self, field: &Field, path: &str, types: [&ArrowField; 2], list: &Privacy) -> Result<Node> {
+        let privacy = element_privacy(field, list);
+        match (&field.field_type, types.map(ArrowField::data_type)) {
+            (FieldType::Struct(children), [DataType::Struct(inputs), DataType::Struct(outputs)]) => {
+                let mut nodes = Vec::with_capacity(children.len());
+                for (child, (input, output)) in children.iter().zip(inputs.iter().zip(outputs)) {
+                    nodes.push(self.field(child, &format!("{path}.{}", child.name), [input, output], &NOTHING)?);
+                }
+                let kept = nodes.iter().all(|node| matches!(node, Node::Keep));
+                Ok(if kept {
+                    Node::Keep
+                } else {
+                    let fields = outputs.clone();
+                    Node::Struct { fields, nodes }
+                })
             }
-            (FieldType::Struct(_) | FieldType::List(_), _) => {
-                return Err(Error::project(format!(
-                    "{path} of {} is not decoded as declared",
-                    self.source
-                )));
+            (FieldType::List(element), [DataType::List(input), DataType::List(output)]) => {
+                let node = self.field(element, &format!("{path}[]"), [input, output], privacy)?;
+                Ok(if matches!(node, Node::Keep) {
+                    node
+                } else {
+                    Node::List {
+                        item: Arc::clone(output),
+                        node: Box::new(node),
+                    }
+                })
             }
-            (scalar, _) => self.leaf(scalar, path, privacy)?,
-        };
-        let output = if matches!(node, Node::Keep) {
-            Arc::clone(input)
-        } else {
-            Arc::new(input.as_ref().clone().with_data_type(data_type))
-        };
-        Ok((node, output))
-    }
-
-    fn fields(&self, children: &[Field], path: &str, inputs: &Fields) -> Result<(Node, DataType)> {
-        let (mut nodes, mut fields) = (vec![], vec![]);
-        for (child, input) in children.iter().zip(inputs) {
-            let (node, field) = self.field(child, &format!("{path}.{}", child.name), input, &NOTHING)?;
-            nodes.push(node);
-            fields.push(field);
+            (FieldType::Struct(_) | FieldType::List(_), _) => Err(Error::project(format!(
+                "{path} of {} is not decoded as declared",
+                self.source
+            ))),
+            (_, [_, output]) => self.scalar(path, privacy, output),
         }
-        let fields = Fields::from(fields);
-        let data_type = DataType::Struct(fields.clone());
-        let kept = nodes.iter().all(|node| matches!(node, Node::Keep));
-        Ok((
-            if kept {
-                Node::Keep
-            } else {
-                Node::Struct { fields, nodes }
-            },
-            data_type,
-        ))
     }
 
-    fn leaf(&self, field_type: &FieldType, path: &str, privacy: &Privacy) -> Result<(Node, DataType)> {
-        let mask = effective_mask(privacy);
-        let data_type = matrix::output_type(field_type, mask)
-            .map_err(|why| Error::project(format!("{path} of {}: {why}", self.source)))?;
-        let node = match mask {
+    fn scalar(&self, path: &str, privacy: &Privacy, output: &DataType) -> Result<Node> {
+        Ok(match effective_mask(privacy) {
             MaskKind::Keep => Node::Keep,
             MaskKind::Redact => Node::Redact,
-            MaskKind::Null => Node::Null(data_type.clone()),
+            MaskKind::Null => Node::Null(output.clone()),
             MaskKind::Hash => Node::Hash(self.keyed(Use::Hash, privacy, path)?),
             MaskKind::Pseudonym => Node::Pseudonym(self.keyed(Use::Pseudonym, privacy, path)?),
             MaskKind::DateShift => Node::DateShift,
             MaskKind::Year => Node::Year,
             MaskKind::Zip3 => Node::Zip3,
             MaskKind::AgeCap => Node::AgeCap,
-        };
-        Ok((node, data_type))
+        })
     }
 
     fn keyed(&self, usage: Use, privacy: &Privacy, path: &str) -> Result<Keyed> {

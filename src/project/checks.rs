@@ -4,10 +4,11 @@
 use std::collections::HashSet;
 
 use super::mapping::{Context, Keys, Mapping, entry_text, entry_texts, node_scalar};
-use super::model::{Check, Entity, PgType, Rule, Severity, Tolerance};
-use super::problems::{Problems, all_of, did_you_mean, one_of};
+use super::problems::Problems;
 use super::yaml::{Entry, Node, Span, Value};
 use crate::error::Location;
+use crate::model::wording::{all_of, did_you_mean, one_of};
+use crate::model::{Check, Entity, PgType, Rule, Severity, Tolerance};
 
 const RULES: [&str; 8] = [
     "not_null",

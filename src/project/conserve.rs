@@ -4,10 +4,11 @@
 use std::fmt::Write as _;
 
 use super::mapping::{Context, Keys, Mapping, Text, entry_text};
-use super::model::{Conserved, ElementFilter, Field, FieldType, RecordPath, RecordStep, Source, Transform};
-use super::problems::{Problems, all_of, did_you_mean};
+use super::problems::Problems;
 use super::record_path;
 use super::yaml::{Entry, Value};
+use crate::model::wording::{all_of, did_you_mean};
+use crate::model::{Conserved, ElementFilter, Field, FieldType, RecordPath, RecordStep, Source, Transform};
 
 const KEYS: Keys = Keys::of(&["path", "where"]);
 const HINT: &str = "write it like visits[].diagnoses[]; `$` stands for the records themselves";

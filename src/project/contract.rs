@@ -2,11 +2,11 @@
 
 use super::checks::{self, CheckDraft};
 use super::mapping::{Context, Keys, Mapping, Text, entry_text, entry_texts, list_texts, node_text};
-use super::model::{Column, Entity, Index, PgType, Profile};
 use super::names::{self, BadName};
 use super::relations::{self, Draft, Named, ParentDraft};
 use super::types::parse_pg_type;
 use super::yaml::{Entry, Node, Span, Value};
+use crate::model::{Column, Entity, Index, PgType, Profile};
 
 const PROJECT_KEYS: Keys = Keys {
     known: &["name", "description", "privacy", "entities"],

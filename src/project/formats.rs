@@ -3,7 +3,7 @@
 use chrono::format::{Item, StrftimeItems};
 use chrono::{DateTime, FixedOffset, NaiveDate, NaiveDateTime};
 
-use super::model::FieldType;
+use crate::model::FieldType;
 
 /// Why a format can't be used, and what to do about it.
 #[derive(Debug, PartialEq, Eq)]

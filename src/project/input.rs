@@ -1,10 +1,10 @@
 //! Reads the `input` of a source: where its data lies and how it is written.
 
 use super::mapping::{Context, Keys, Mapping, entry_text, entry_texts};
-use super::model::{Compression, CsvOptions, Format, Input, OnEmpty, OnMalformed, OnMissing, RecordPath};
 use super::yaml::Entry;
 use super::{path, record_path, secrets, storage};
 use crate::error::Location;
+use crate::model::{Compression, CsvOptions, Format, Input, OnEmpty, OnMalformed, OnMissing, RecordPath};
 
 const INPUT_KEYS: Keys = Keys::of(&[
     "path",

@@ -10,13 +10,14 @@ use super::contract::{self, Contract};
 use super::document::Document;
 use super::environment::Lookup;
 use super::mapping::{Context, check_urls, mend_cut_types};
-use super::model::{Check, Entity, Profile, Project, Source};
-use super::problems::{Problems, all_of, did_you_mean};
+use super::privacy;
+use super::problems::Problems;
 use super::source::{self, SourceDraft};
 use super::sql;
 use super::yaml::Node;
 use crate::error::{Error, Result};
-use crate::mask;
+use crate::model::wording::{all_of, did_you_mean};
+use crate::model::{Check, Entity, Profile, Project, Source};
 
 const PROJECT_FILE: &str = "pipeline.yaml";
 const SOURCES_FOLDER: &str = "pipelines";
@@ -97,8 +98,8 @@ fn check_privacy(profile: Profile, sources: &[Source], problems: &mut Problems) 
     let found = sources
         .iter()
         .filter(|source| !source.schema.is_empty())
-        .flat_map(mask::check_fields)
-        .chain(mask::check_profile(profile, sources));
+        .flat_map(privacy::check_fields)
+        .chain(privacy::check_profile(profile, sources));
     for problem in found {
         problems.add(problem.location, problem.message, problem.hint);
     }

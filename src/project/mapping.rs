@@ -5,10 +5,11 @@ use std::collections::HashMap;
 
 use super::document::Document;
 use super::environment::{self, Lookup};
-use super::problems::{Problems, did_you_mean, one_of};
+use super::problems::Problems;
 use super::secrets;
 use super::yaml::{Entry, Key, Node, Span, Value};
 use crate::error::Location;
+use crate::model::wording::{did_you_mean, one_of};
 
 /// What the checks of one file share.
 pub(super) struct Context<'a> {

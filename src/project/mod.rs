@@ -10,9 +10,9 @@ mod formats;
 mod input;
 mod load;
 mod mapping;
-mod model;
 mod names;
 mod path;
+mod privacy;
 mod problems;
 mod record_path;
 mod relations;
@@ -26,12 +26,8 @@ mod value_rules;
 mod yaml;
 
 #[cfg(test)]
-pub(crate) mod testing;
-#[cfg(test)]
 mod tests;
 
 pub use load::{find_root, load};
-pub use model::*;
 pub use path::expand_date;
-pub use problems::did_you_mean;
-pub use value_rules::{Bounds, Literal, Normalize, ValueRules};
+pub use privacy::{check_fields, check_profile};

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use chrono::NaiveDate;
 use chrono::format::{Item, StrftimeItems};
 
-use super::problems::{did_you_mean, nearest};
+use crate::model::wording::{did_you_mean, nearest};
 
 const DEFAULT_FORMAT: &str = "%Y-%m-%d";
 const SCHEMES: [&str; 7] = ["s3", "s3a", "gs", "az", "azure", "https", "http"];

@@ -1,7 +1,7 @@
 //! `records:` of an input, the JSON path at which records start: `$`, `$.entry[*].resource`, `$['odd key'][*]`. Only
 //! names and `[*]`, also written `[]`: a record's place must be known while the document streams by.
 
-use super::model::{RecordPath, RecordStep};
+use crate::model::{RecordPath, RecordStep};
 
 const HINT: &str = "write it like $.entry[*].resource: names and `[*]` only";
 

@@ -4,9 +4,9 @@
 use std::collections::HashSet;
 
 use super::mapping::{Context, Text};
-use super::model::{Entity, Index, Parent};
-use super::problems::{all_of, did_you_mean};
 use super::yaml::Span;
+use crate::model::wording::{all_of, did_you_mean};
+use crate::model::{Entity, Index, Parent};
 
 /// A name that the file gives, to be looked up.
 pub(super) struct Named {

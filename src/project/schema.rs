@@ -2,11 +2,11 @@
 
 use super::formats;
 use super::mapping::{Context, Keys, Mapping, Text, entry_text, list_texts, node_text};
-use super::model::{Field, FieldType, From, MaskKind, PhiClass, Privacy};
-use super::problems::{did_you_mean, one_of};
 use super::types::parse_field_type;
-use super::value_rules::{self, ValueRules};
+use super::value_rules;
 use super::yaml::{Entry, Node, Span, Value};
+use crate::model::wording::{did_you_mean, one_of};
+use crate::model::{Field, FieldType, From, MaskKind, PhiClass, Privacy, RECORD_COLUMN, ValueRules};
 
 const FIELD_KEYS: Keys = Keys::of(&[
     "type",
@@ -26,9 +26,6 @@ const FIELD_KEYS: Keys = Keys::of(&[
     "accepted_values",
     "range",
 ]);
-
-/// The column that ingest adds to every record.
-const RECORD_COLUMN: &str = "_record";
 
 /// Reads the fields of a record. `flat` is why the format has no lists and structs, where it has none.
 pub(super) fn read(ctx: &mut Context<'_>, entry: &Entry, flat: Option<&str>) -> Vec<Field> {
@@ -234,7 +231,7 @@ fn read_from(ctx: &mut Context<'_>, options: &Mapping<'_>, field: &mut Field) {
         field.from = *from;
         return;
     }
-    let kind = kind(&field.field_type);
+    let kind = field.field_type.kind();
     let hint = match field.field_type {
         FieldType::String => "a string comes from a string anyway: take `from` out",
         FieldType::Bool | FieldType::Int | FieldType::Bigint | FieldType::Double | FieldType::Decimal(..) => {
@@ -269,7 +266,7 @@ fn read_format(ctx: &mut Context<'_>, options: &Mapping<'_>, field: &mut Field) 
         field.field_type,
         FieldType::Date(_) | FieldType::Timestamp(_) | FieldType::TimestampTz(_)
     ) {
-        let message = format!("`format` is nothing for {}", kind(&field.field_type));
+        let message = format!("`format` is nothing for {}", field.field_type.kind());
         ctx.problem(
             entry.key.span,
             message,
@@ -286,23 +283,5 @@ fn read_format(ctx: &mut Context<'_>, options: &Mapping<'_>, field: &mut Field) 
         &mut field.field_type
     {
         *formats = texts.into_iter().map(|text| text.value).collect();
-    }
-}
-
-/// With its article, for messages.
-pub(super) fn kind(field_type: &FieldType) -> &'static str {
-    match field_type {
-        FieldType::String => "a string",
-        FieldType::Bool => "a bool",
-        FieldType::Int => "an int",
-        FieldType::Bigint => "a bigint",
-        FieldType::Double => "a double",
-        FieldType::Decimal(..) => "a decimal",
-        FieldType::Date(_) => "a date",
-        FieldType::Timestamp(_) => "a timestamp",
-        FieldType::TimestampTz(_) => "a timestamptz",
-        FieldType::Json => "json",
-        FieldType::Struct(_) => "a struct",
-        FieldType::List(_) => "a list",
     }
 }

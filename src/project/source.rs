@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 
 use super::checks::{self, CheckDraft};
 use super::mapping::{Context, Keys, Mapping, Text, entry_text, entry_texts};
-use super::model::{Format, OnUnknownField, Source};
 use super::names::{self, MAX_IDENTIFIER};
 use super::problems::Problems;
 use super::yaml::{Entry, Node, Span, Value};
 use super::{conserve, input, schema};
 use crate::error::Location;
+use crate::model::{Format, OnUnknownField, Source};
 
 const SOURCE_KEYS: Keys = Keys::of(&[
     "name",

@@ -6,10 +6,11 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::document::read_text;
-use super::model::{Severity, SqlCheck, Transform, View, ViewKind};
 use super::names::{self, MAX_IDENTIFIER};
-use super::problems::{Problems, nearest, one_of};
+use super::problems::Problems;
 use super::source::SourceDraft;
+use crate::model::wording::{nearest, one_of};
+use crate::model::{Severity, SqlCheck, Transform, View, ViewKind};
 
 const VIEW_FOLDERS: [(&str, ViewKind); 3] = [
     ("sql/functions", ViewKind::Function),

@@ -9,9 +9,9 @@ use object_store::azure::AzureConfigKey;
 use object_store::gcp::GoogleConfigKey;
 
 use super::mapping::{Context, Mapping, entry_text};
-use super::problems::did_you_mean;
 use super::secrets;
 use super::yaml::{Entry, Value};
+use crate::model::wording::did_you_mean;
 
 /// Settings that people use, for "did you mean"; object_store knows more.
 const COMMON: [&str; 12] = [

@@ -3,8 +3,8 @@
 
 use std::fmt;
 
-use super::model::{FieldType, PgType};
-use super::problems::{did_you_mean, one_of};
+use crate::model::wording::{did_you_mean, one_of};
+use crate::model::{FieldType, PgType};
 
 /// Why a type's name is refused, and what to do about it.
 #[derive(Debug, PartialEq, Eq)]

@@ -5,62 +5,9 @@
 use regex::Regex;
 
 use super::mapping::{Context, Keys, Mapping, Text, entry_text, node_scalar, node_text};
-use super::model::{Field, FieldType, From};
-use super::problems::{did_you_mean, one_of};
-use super::schema::kind;
 use super::yaml::{Entry, Node, Span, Value};
-use crate::ingest;
-
-/// What the values of a leaf are made into and then must be. A null is never looked at.
-#[derive(Debug, Clone, Default)]
-pub struct ValueRules {
-    /// In the order given, before the checks.
-    pub normalize: Vec<Normalize>,
-    /// Anchored at both ends.
-    pub matches: Option<Regex>,
-    /// In characters.
-    pub length: Option<Bounds<u64>>,
-    /// Of the leaf's type; empty is no check.
-    pub accepted_values: Vec<Literal>,
-    pub range: Option<Bounds<Literal>>,
-}
-
-/// One step that brings a text to the spelling that all senders share.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Normalize {
-    /// White space at both ends, as Unicode has it.
-    Trim,
-    Upper,
-    Lower,
-    /// Once, where it is there.
-    StripPrefix(String),
-    StripSuffix(String),
-    /// An empty text is null, and the steps after it are not taken.
-    EmptyAsNull,
-}
-
-/// Both ends belong to it; at least one is there.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Bounds<T> {
-    pub min: Option<T>,
-    pub max: Option<T>,
-}
-
-impl<T: PartialOrd> Bounds<T> {
-    pub fn hold(&self, value: &T) -> bool {
-        self.min.as_ref().is_none_or(|min| min <= value) && self.max.as_ref().is_none_or(|max| value <= max)
-    }
-}
-
-/// A value of a leaf's type that stands in the project; those of one type compare as their values do.
-#[derive(Debug, Clone, PartialEq, PartialOrd)]
-pub enum Literal {
-    Bool(bool),
-    /// Whole numbers; decimals in units of their last digit; dates in days and times in microseconds since 1970.
-    Number(i128),
-    Double(f64),
-    Text(String),
-}
+use crate::model::wording::{did_you_mean, one_of};
+use crate::model::{Bounds, Field, FieldType, From, Literal, Normalize, ValueRules, normalized};
 
 /// The keys of a field that are read here.
 pub(super) const KEYS: [&str; 5] = ["normalize", "matches", "length", "accepted_values", "range"];
@@ -130,7 +77,7 @@ fn may_have(ctx: &mut Context<'_>, entry: &Entry, leaf: &Field) -> bool {
         ),
     };
     if !fits {
-        let message = format!("`{key}` is nothing for {}", kind(&leaf.field_type));
+        let message = format!("`{key}` is nothing for {}", leaf.field_type.kind());
         ctx.problem(entry.key.span, message, hint.to_owned());
     }
     fits
@@ -294,7 +241,7 @@ fn read_values(ctx: &mut Context<'_>, entry: &Entry, field_type: &FieldType, nor
             continue;
         };
         if let (Literal::Text(text), Value::Text(raw)) = (&value, &node.value)
-            && ingest::normalized(normalize, text).as_deref() != Some(text)
+            && normalized(normalize, text).as_deref() != Some(text)
         {
             let written = Text {
                 raw,
@@ -312,7 +259,7 @@ fn read_values(ctx: &mut Context<'_>, entry: &Entry, field_type: &FieldType, nor
 /// A value of the type, as the project writes it: dates in ISO 8601, whatever the field's own format is.
 fn literal(ctx: &mut Context<'_>, at: Span, node: &Node, field_type: &FieldType) -> Option<Literal> {
     let value = node_scalar(ctx, at, node)?;
-    let found = ingest::literal(&value, field_type);
+    let found = crate::model::literal(&value, field_type);
     if found.is_none() {
         let hint = match field_type {
             FieldType::Bool => "write true or false",
@@ -328,7 +275,7 @@ fn literal(ctx: &mut Context<'_>, at: Span, node: &Node, field_type: &FieldType)
             _ => &value,
         };
         let span = if node.span.length == 0 { at } else { node.span };
-        let message = format!("`{raw}` is no value of {}", kind(field_type));
+        let message = format!("`{raw}` is no value of {}", field_type.kind());
         ctx.problem(span, message, hint.to_owned());
     }
     found

@@ -3,29 +3,10 @@
 //! a value; it knows neither SQL nor PostgreSQL.
 
 mod keys;
-mod screen;
+mod validator;
 
 pub use keys::{Key, Keys};
-pub use screen::{Deny, Screen, Screened};
-
-use std::sync::Arc;
-
-/// A record or row that was not loaded.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
-    /// `None`: a record, refused before any transform saw it.
-    pub entity: Option<Arc<str>>,
-    /// The name of the check that it broke.
-    pub check: Arc<str>,
-    /// `_record` of where it came from, where the transform kept it.
-    pub record: Option<u64>,
-    /// In the decompressed file, where known.
-    pub byte_offset: Option<u64>,
-    /// The declared path, or the column.
-    pub path: Option<Arc<str>>,
-    /// Holds no value.
-    pub reason: Arc<str>,
-}
+pub use validator::{Deny, Locate, RowValidator, ValidationReport};
 
 #[cfg(test)]
 mod tests;

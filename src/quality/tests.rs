@@ -1,4 +1,4 @@
-//! Rows as a transform returns them, sorted by key, with a guard's column each.
+//! Rows as a transform returns them, sorted by key, with a row check's column each.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -8,8 +8,10 @@ use arrow::array::{ArrayRef, BooleanArray, RecordBatch, StringArray, UInt64Array
 
 use super::*;
 use crate::error::{Error, Location};
-use crate::project::{Column, Entity, PgType, Severity};
-use crate::transform::Guard;
+use crate::model::RecordRef;
+use crate::model::Refusal;
+use crate::model::RowCheck;
+use crate::model::{Column, Entity, PgType, Severity};
 
 fn entity() -> Entity {
     let location = Location {
@@ -38,9 +40,9 @@ fn entity() -> Entity {
     }
 }
 
-fn guard(severity: Severity) -> Guard {
-    Guard {
-        check: "range(name)".to_owned(),
+fn row_check(severity: Severity) -> RowCheck {
+    RowCheck {
+        name: "range(name)".to_owned(),
         column: Some("name".to_owned()),
         reason: "the value is not at least 1".to_owned(),
         severity,
@@ -48,7 +50,7 @@ fn guard(severity: Severity) -> Guard {
     }
 }
 
-/// Rows of (id, record, whether the guard holds).
+/// Rows of (id, record, whether the row check holds).
 fn rows(rows: &[(&str, u64, bool)]) -> RecordBatch {
     let ids: StringArray = rows.iter().map(|(id, ..)| Some(*id)).collect();
     let records: UInt64Array = rows.iter().map(|(_, record, _)| Some(*record)).collect();
@@ -73,17 +75,20 @@ fn with_column(batch: &RecordBatch, name: &str, array: ArrayRef) -> RecordBatch 
     RecordBatch::try_from_iter(columns).expect("a batch")
 }
 
-fn place(record: u64) -> String {
-    format!("a.json, record {record}")
+fn locate(record: u64) -> RecordRef {
+    RecordRef {
+        file: Some("a.json".to_owned()),
+        number: record,
+    }
 }
 
 /// The records that stay, and what came of the rest.
-fn screened(severity: Severity, deny: Vec<Deny>, batches: &[RecordBatch]) -> Result<(Vec<u64>, Screened), Error> {
-    let mut screen = Screen::new(&entity(), &[guard(severity)], vec![vec!["id".to_owned()]], deny);
+fn report(severity: Severity, deny: Vec<Deny>, batches: &[RecordBatch]) -> Result<(Vec<u64>, ValidationReport), Error> {
+    let mut validator = RowValidator::new(&entity(), &[row_check(severity)], vec![vec!["id".to_owned()]], deny);
     let mut kept = Vec::new();
     for batch in batches {
-        let passed = screen.pass(batch, &place)?;
-        assert_eq!(passed.num_columns(), 3, "the guards' columns end here");
+        let passed = validator.pass(batch, &locate)?;
+        assert_eq!(passed.num_columns(), 3, "the row checks' columns end here");
         let records = passed
             .column(2)
             .as_any()
@@ -91,25 +96,25 @@ fn screened(severity: Severity, deny: Vec<Deny>, batches: &[RecordBatch]) -> Res
             .expect("records");
         kept.extend(records.values());
     }
-    Ok((kept, screen.finish()?))
+    Ok((kept, validator.finish()?))
 }
 
 fn key(id: &str) -> Key {
     Key::new([Some(id)]).expect("no null")
 }
 
-fn refused(screened: &Screened) -> Vec<(String, Option<u64>)> {
-    let of = |refusal: &Refusal| (refusal.check.to_string(), refusal.record);
-    screened.refusals.iter().map(of).collect()
+fn refused(report: &ValidationReport) -> Vec<(String, Option<u64>)> {
+    let of = |refusal: &Refusal| (refusal.check.clone(), refusal.record);
+    report.refusals.iter().map(of).collect()
 }
 
 #[test]
 fn clean_rows_pass_untouched() {
     let batch = rows(&[("a", 1, true), ("b", 2, true)]);
-    let (kept, screened) = screened(Severity::Quarantine, vec![], &[batch.clone(), batch.slice(0, 0)]).unwrap();
+    let (kept, report) = report(Severity::Quarantine, vec![], &[batch.clone(), batch.slice(0, 0)]).unwrap();
     assert_eq!(kept, [1, 2]);
-    assert_eq!((screened.produced, screened.accepted()), (2, 2));
-    assert!(screened.refused[0].is_empty());
+    assert_eq!((report.produced, report.accepted()), (2, 2));
+    assert!(report.refused[0].is_empty());
 }
 
 #[test]
@@ -119,19 +124,15 @@ fn of_rows_with_one_key_the_first_stays_also_over_batches() {
         rows(&[("b", 4, true)]),
         rows(&[("b", 5, true), ("c", 6, true), ("c", 6, true)]),
     ];
-    let (kept, screened) = screened(Severity::Quarantine, vec![], &batches).unwrap();
+    let (kept, report) = report(Severity::Quarantine, vec![], &batches).unwrap();
     assert_eq!(kept, [1, 2, 6]);
-    assert_eq!((screened.produced, screened.accepted()), (7, 3));
+    assert_eq!((report.produced, report.accepted()), (7, 3));
     let unique = "unique(id)".to_owned();
     let expected = [3, 4, 5, 6].map(|record| (unique.clone(), Some(record)));
-    assert_eq!(refused(&screened), expected);
+    assert_eq!(refused(&report), expected);
     // The key has a row; what came with the others belongs to nothing. Within one record it can't be told apart.
-    assert!(screened.refused[0].keys.is_empty());
-    let mut of: Vec<u64> = screened.refused[0]
-        .of_records
-        .iter()
-        .map(|(record, _)| *record)
-        .collect();
+    assert!(report.refused[0].keys.is_empty());
+    let mut of: Vec<u64> = report.refused[0].of_records.iter().map(|(record, _)| *record).collect();
     of.sort_unstable();
     assert_eq!(of, [3, 4, 5]);
 }
@@ -142,16 +143,12 @@ fn a_refused_row_does_not_stand_for_its_key() {
         vec![rows(&[("a", 1, false), ("a", 2, true), ("a", 3, true)])],
         vec![rows(&[("a", 1, false)]), rows(&[("a", 2, true), ("a", 3, true)])],
     ] {
-        let (kept, screened) = screened(Severity::Quarantine, vec![], &batches).unwrap();
+        let (kept, report) = report(Severity::Quarantine, vec![], &batches).unwrap();
         assert_eq!(kept, [2]);
         let expected = [("range(name)".to_owned(), Some(1)), ("unique(id)".to_owned(), Some(3))];
-        assert_eq!(refused(&screened), expected);
-        assert!(screened.refused[0].keys.is_empty(), "a row has the key");
-        let of: HashSet<u64> = screened.refused[0]
-            .of_records
-            .iter()
-            .map(|(record, _)| *record)
-            .collect();
+        assert_eq!(refused(&report), expected);
+        assert!(report.refused[0].keys.is_empty(), "a row has the key");
+        let of: HashSet<u64> = report.refused[0].of_records.iter().map(|(record, _)| *record).collect();
         assert_eq!(of, HashSet::from([1, 3]));
     }
 }
@@ -159,7 +156,7 @@ fn a_refused_row_does_not_stand_for_its_key() {
 #[test]
 fn a_refused_row_takes_its_dependants_along() {
     let batch = rows(&[("a", 1, false), ("b", 2, true)]);
-    let (_, parents) = screened(Severity::Quarantine, vec![], &[batch]).unwrap();
+    let (_, parents) = report(Severity::Quarantine, vec![], &[batch]).unwrap();
     assert_eq!(parents.refused[0].keys, HashSet::from([key("a")]));
     let deny = Deny {
         keys: parents.refused[0].clone(),
@@ -168,10 +165,10 @@ fn a_refused_row_takes_its_dependants_along() {
         keep_orphans: false,
     };
     let children = rows(&[("a", 1, true), ("b", 2, true)]);
-    let (kept, screened) = screened(Severity::Quarantine, vec![deny], &[children]).unwrap();
+    let (kept, report) = report(Severity::Quarantine, vec![deny], &[children]).unwrap();
     assert_eq!(kept, [2]);
-    assert_eq!(refused(&screened), [("parent".to_owned(), Some(1))]);
-    assert_eq!(screened.refused[0].keys, HashSet::from([key("a")]), "and theirs along");
+    assert_eq!(refused(&report), [("parent".to_owned(), Some(1))]);
+    assert_eq!(report.refused[0].keys, HashSet::from([key("a")]), "and theirs along");
 }
 
 #[test]
@@ -186,34 +183,34 @@ fn a_duplicate_takes_along_only_what_came_with_it() {
     };
     let mut children = entity();
     children.key.clear();
-    let mut screen = Screen::new(&children, &[guard(Severity::Quarantine)], vec![], vec![deny]);
-    let passed = screen
-        .pass(&rows(&[("a", 1, true), ("a", 2, true), ("b", 2, true)]), &place)
+    let mut validator = RowValidator::new(&children, &[row_check(Severity::Quarantine)], vec![], vec![deny]);
+    let passed = validator
+        .pass(&rows(&[("a", 1, true), ("a", 2, true), ("b", 2, true)]), &locate)
         .unwrap();
     assert_eq!(passed.num_rows(), 2);
-    assert_eq!(refused(&screen.finish().unwrap()), [("parent".to_owned(), Some(2))]);
+    assert_eq!(refused(&validator.finish().unwrap()), [("parent".to_owned(), Some(2))]);
 }
 
 #[test]
 fn a_row_refused_after_its_twin_does_not_take_the_twins_dependants() {
-    let (kept, screened) = screened(
+    let (kept, report) = report(
         Severity::Quarantine,
         vec![],
         &[rows(&[("a", 1, true), ("a", 2, false), ("b", 3, false)])],
     )
     .unwrap();
     assert_eq!(kept, [1]);
-    assert_eq!(screened.refused[0].keys, HashSet::from([key("b")]));
-    assert_eq!(screened.refused[0].of_records, HashSet::from([(2, key("a"))]));
+    assert_eq!(report.refused[0].keys, HashSet::from([key("b")]));
+    assert_eq!(report.refused[0].of_records, HashSet::from([(2, key("a"))]));
 }
 
 #[test]
 fn a_warning_counts_and_a_failure_fails() {
     let batch = rows(&[("a", 1, true), ("b", 2, false)]);
-    let (kept, warned) = screened(Severity::Warn, vec![], std::slice::from_ref(&batch)).unwrap();
+    let (kept, warned) = report(Severity::Warn, vec![], std::slice::from_ref(&batch)).unwrap();
     assert_eq!((kept.len(), warned.warnings.get("range(name)")), (2, Some(&1)));
     assert!(warned.refusals.is_empty());
-    let error = screened(Severity::Fail, vec![], &[batch]).unwrap_err();
+    let error = report(Severity::Fail, vec![], &[batch]).unwrap_err();
     assert_eq!(
         error.to_string(),
         "the check range(name) of patients failed: the value is not at least 1, first at a.json, record 2"
@@ -230,9 +227,9 @@ fn a_key_shows_no_value() {
 #[test]
 fn a_key_of_a_clean_batch_is_known_in_the_next() {
     let batches = [rows(&[("a", 1, true), ("b", 2, true)]), rows(&[("b", 3, true)])];
-    let (kept, screened) = screened(Severity::Quarantine, vec![], &batches).unwrap();
+    let (kept, report) = report(Severity::Quarantine, vec![], &batches).unwrap();
     assert_eq!(kept, [1, 2]);
-    assert_eq!(refused(&screened), [("unique(id)".to_owned(), Some(3))]);
+    assert_eq!(refused(&report), [("unique(id)".to_owned(), Some(3))]);
 }
 
 #[test]
@@ -240,16 +237,16 @@ fn each_check_has_its_own_column_and_one_that_is_null_refuses() {
     let batch = rows(&[("a", 1, true), ("b", 2, false), ("c", 3, true), ("d", 4, true)]);
     let second: ArrayRef = Arc::new(BooleanArray::from(vec![Some(true), Some(true), Some(false), None]));
     let batch = with_column(&batch, "_check_1", second);
-    let other = Guard {
-        check: "not_null(name)".to_owned(),
-        ..guard(Severity::Quarantine)
+    let other = RowCheck {
+        name: "not_null(name)".to_owned(),
+        ..row_check(Severity::Quarantine)
     };
-    let mut screen = Screen::new(&entity(), &[guard(Severity::Quarantine), other], vec![], vec![]);
-    let passed = screen.pass(&batch, &place).unwrap();
+    let mut validator = RowValidator::new(&entity(), &[row_check(Severity::Quarantine), other], vec![], vec![]);
+    let passed = validator.pass(&batch, &locate).unwrap();
     assert_eq!(passed.num_rows(), 1);
     let expected = [("range(name)", 2), ("not_null(name)", 3), ("not_null(name)", 4)];
     assert_eq!(
-        refused(&screen.finish().unwrap()),
+        refused(&validator.finish().unwrap()),
         expected.map(|(check, record)| (check.to_owned(), Some(record)))
     );
 }
@@ -260,19 +257,19 @@ fn without_a_key_each_refused_row_takes_its_own_dependants_along() {
     unkeyed.key.clear();
     let batch = rows(&[("a", 1, false), ("a", 2, true), ("b", 3, true), ("c", 4, false)]);
     let children = vec![vec!["id".to_owned()]];
-    let mut screen = Screen::new(&unkeyed, &[guard(Severity::Quarantine)], children.clone(), vec![]);
-    screen.pass(&batch, &place).unwrap();
-    let screened = screen.finish().unwrap();
-    assert_eq!(screened.refused[0].keys, HashSet::from([key("a"), key("c")]));
-    assert!(!screened.refused[0].nameless);
+    let mut validator = RowValidator::new(&unkeyed, &[row_check(Severity::Quarantine)], children.clone(), vec![]);
+    validator.pass(&batch, &locate).unwrap();
+    let report = validator.finish().unwrap();
+    assert_eq!(report.refused[0].keys, HashSet::from([key("a"), key("c")]));
+    assert!(!report.refused[0].nameless);
 
     // What belongs to a row whose key is null can't be found by a key.
     let nulls: ArrayRef = Arc::new(StringArray::from(vec![None::<&str>; 4]));
     let batch = with_column(&batch, "id", nulls);
-    let mut screen = Screen::new(&unkeyed, &[guard(Severity::Quarantine)], children, vec![]);
-    screen.pass(&batch, &place).unwrap();
-    let screened = screen.finish().unwrap();
-    assert!(screened.refused[0].keys.is_empty() && screened.refused[0].nameless);
+    let mut validator = RowValidator::new(&unkeyed, &[row_check(Severity::Quarantine)], children, vec![]);
+    validator.pass(&batch, &locate).unwrap();
+    let report = validator.finish().unwrap();
+    assert!(report.refused[0].keys.is_empty() && report.refused[0].nameless);
 }
 
 #[test]
@@ -291,9 +288,9 @@ fn keys_are_empty_only_where_no_row_was_refused() {
 fn more_refusals_than_memory_is_meant_for_fail_the_batch() {
     let mut unkeyed = entity();
     unkeyed.key.clear();
-    let mut screen = Screen::new(&unkeyed, &[guard(Severity::Quarantine)], vec![], vec![]);
+    let mut validator = RowValidator::new(&unkeyed, &[row_check(Severity::Quarantine)], vec![], vec![]);
     let most = rows(&vec![("a", 1, false); 1_000_000]);
-    assert_eq!(screen.pass(&most, &place).unwrap().num_rows(), 0);
-    let error = screen.pass(&rows(&[("a", 2, false)]), &place).unwrap_err();
+    assert_eq!(validator.pass(&most, &locate).unwrap().num_rows(), 0);
+    let error = validator.pass(&rows(&[("a", 2, false)]), &locate).unwrap_err();
     assert_eq!(error.to_string(), "more than 1000000 rows of patients are refused");
 }

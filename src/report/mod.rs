@@ -23,7 +23,7 @@ pub use roles::roles;
 pub use rows::{Rows, query, status};
 
 use crate::error::Error;
-use crate::project::{Batch, ViewKind};
+use crate::model::{Batch, ViewKind};
 use crate::run::Checked;
 use crate::warehouse::views::{Action, Applied};
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{colored, data, diagnostics, lines, message, table, thousands};
 use crate::error::Error;
-use crate::project::Batch;
+use crate::model::Batch;
 use crate::run::{BatchOutcome, EntityOutcome, Outcome, Status};
 
 /// How many batches are named one by one before a run.

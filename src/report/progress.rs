@@ -10,9 +10,9 @@ use indicatif::{HumanBytes, MultiProgress, ProgressBar, ProgressStyle};
 
 use super::outcome::summary_line;
 use super::{message, thousands};
-use crate::project::Batch;
+use crate::model::Batch;
 use crate::run::{Activity, BatchOutcome, Observer};
-use crate::warehouse::stage::Phase;
+use crate::warehouse::Phase;
 
 /// How often the bars move.
 const TICK: Duration = Duration::from_millis(120);

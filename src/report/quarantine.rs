@@ -57,20 +57,20 @@ pub fn quarantine_show(found: &[Found], as_json: bool) {
         "batch", "run", "entity", "check", "file", "record", "byte", "path", "reason",
     ];
     let mut table = table(&header, &[1, 5, 6]);
-    let number = |number: Option<i64>| number.map_or_else(|| "-".to_owned(), |number| number.to_string());
+    let number = |number: Option<u64>| number.map_or_else(|| "-".to_owned(), |number| number.to_string());
     let text = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
     for one in found {
-        let entry = &one.entry;
+        let refusal = &one.refusal;
         table.add_row([
             format!("{} {}", one.source, one.batch_date),
             one.run_id.to_string(),
-            entry.entity.clone().unwrap_or_else(|| "record".to_owned()),
-            entry.check.clone(),
-            text(&entry.file),
-            number(entry.record),
-            number(entry.byte_offset),
-            text(&entry.path),
-            entry.reason.clone(),
+            refusal.entity.clone().unwrap_or_else(|| "record".to_owned()),
+            refusal.check.clone(),
+            text(&refusal.file),
+            number(refusal.record),
+            number(refusal.byte_offset),
+            text(&refusal.path),
+            refusal.reason.to_string(),
         ]);
     }
     data(&lines(&table));

@@ -1,329 +1,254 @@
-//! One batch from its files to its swap.
+//! One batch from its files to its swap. Each step consumes the one before; dropping any of them leaves the live tables
+//! as they were.
 
-use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
-
-use super::account::{self, Records};
+use super::clock::Clock;
+use super::context::Context;
 use super::fingerprint::fingerprint;
-use super::masking::AllMasks;
-use super::observer::{Activity, Observer};
-use super::prepare::Plans;
-use super::schedule::internal;
-use super::stage::{Passed, Stage};
-use crate::error::{Error, Kind, Result};
+use super::input::BatchInput;
+use super::observer::Activity;
+use super::outcome::{BatchOutcome, EntityOutcome, Records, Status};
+use super::staging::{StagedEntity, Staging};
+use super::{account, checks};
+use crate::error::{Error, Result};
 use crate::ingest::{self, InputFile, Listing, ReadStats};
-use crate::mask::Masks;
-use crate::project::{Batch, Project, Source};
-use crate::transform::Counted;
-use crate::warehouse::quarantine::Entry;
+use crate::model::{Batch, Refusal, Source};
+use crate::transform::{Prepared, Tally};
 use crate::warehouse::runs::{Action, Failure, RunRecord, Summary};
-use crate::warehouse::{Claim, Lease, StageCounter, Warehouse};
+use crate::warehouse::{ActiveRun, Connection, StageCounter, Staged, StagingRun};
 
-/// How a batch ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Status {
-    Committed,
-    /// Its input is missing and the source says to skip it.
-    Skipped,
-    Failed,
-    /// A signal stopped it.
-    Interrupted,
-    /// `--fail-fast` or a signal came before it.
-    NotStarted,
+/// Runs one batch to its end; whatever fails is in the outcome.
+pub(super) async fn run(context: Arc<Context>, batch: Batch) -> BatchOutcome {
+    let begun = Instant::now();
+    let mut outcome = match load(&context, &batch).await {
+        Ok(outcome) => outcome,
+        Err(error) => BatchOutcome::failed(batch, error),
+    };
+    outcome.elapsed = begun.elapsed();
+    context.observer.finished(&outcome);
+    outcome
 }
 
-impl fmt::Display for Status {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Committed => "loaded",
-            Self::Skipped => "skipped",
-            Self::Failed => "failed",
-            Self::Interrupted => "interrupted",
-            Self::NotStarted => "not started",
-        })
-    }
+async fn load(context: &Arc<Context>, batch: &Batch) -> Result<BatchOutcome> {
+    let source = context.project.source(&batch.source)?;
+    let mut clock = Clock::start();
+    let listing = ingest::list(&context.project.root, source, batch.date).await?;
+    clock.lap("list");
+    let record = record(context, source, listing.as_ref());
+    let Some(listing) = listing else {
+        let run_id = context.locks.skip(batch, &record).await?;
+        return Ok(BatchOutcome::skipped(batch.clone(), run_id));
+    };
+    let input = input(context, source, batch, listing)?;
+    let run = context.locks.start_run(batch, &record, context.wait).await?;
+    clock.lap("claim");
+    let step = Loading {
+        context,
+        source,
+        batch,
+        input,
+        clock,
+    };
+    step.stage(run).await
 }
 
-/// What one batch brought to one entity.
-#[derive(Debug, Clone)]
-pub struct EntityOutcome {
-    pub entity: String,
-    pub rows: u64,
-    /// As sent to PostgreSQL.
-    pub bytes: u64,
-    /// Rows that the transform returned: those loaded and those refused.
-    pub produced: u64,
-    /// Rows that break a check which only warns, by check.
-    pub warnings: BTreeMap<String, u64>,
-    /// Stage and the time that it worked or waited for this entity, in the order of the way.
-    pub times: Vec<(&'static str, Duration)>,
-    /// What `produced` must be, where the source says so.
-    pub elements: Option<Counted>,
-}
-
-impl EntityOutcome {
-    /// Rows that a check refused.
-    pub fn refused(&self) -> u64 {
-        self.produced - self.rows
-    }
-}
-
-/// What one batch came to.
-#[derive(Debug)]
-pub struct BatchOutcome {
-    pub batch: Batch,
-    pub status: Status,
-    pub run_id: Option<i64>,
-    pub records: Records,
-    pub files: Vec<InputFile>,
-    pub entities: Vec<EntityOutcome>,
-    /// What checks of the whole batch only warn of.
-    pub warnings: Vec<String>,
-    /// Stage and the time that it took, in the order of the way. Stages run side by side, and those of an entity are
-    /// summed over all of them: only `list`, `claim`, `stage`, `verify` and `swap` add up to what the batch took.
-    pub times: Vec<(&'static str, Duration)>,
-    pub elapsed: Duration,
-    pub error: Option<Error>,
-}
-
-impl BatchOutcome {
-    pub(super) fn not_started(batch: Batch) -> Self {
-        Self {
-            batch,
-            status: Status::NotStarted,
-            run_id: None,
-            records: Records::default(),
-            files: Vec::new(),
-            entities: Vec::new(),
-            warnings: Vec::new(),
-            times: Vec::new(),
-            elapsed: Duration::ZERO,
-            error: None,
-        }
-    }
-
-    pub(super) fn failed(batch: Batch, error: Error) -> Self {
-        let status = match error.kind {
-            Kind::Interrupted(_) => Status::Interrupted,
-            _ => Status::Failed,
-        };
-        Self {
-            status,
-            error: Some(error),
-            ..Self::not_started(batch)
-        }
-    }
-
-    /// Rows of an entity; `None` where the source does not serve it or the batch was not loaded.
-    pub fn rows(&self, entity: &str) -> Option<u64> {
-        self.entities.iter().find(|e| e.entity == entity).map(|e| e.rows)
-    }
-
-    /// Records and rows that were not loaded.
-    pub fn quarantined(&self) -> u64 {
-        self.records.refused + self.entities.iter().map(EntityOutcome::refused).sum::<u64>()
-    }
-
-    /// The entities whose content the batch changed.
-    pub(super) fn changed(&self) -> Vec<String> {
-        self.entities.iter().map(|e| e.entity.clone()).collect()
+/// What the history says of the run.
+fn record(context: &Context, source: &Source, listing: Option<&Listing>) -> RunRecord {
+    let key_id = context.masks.key_id(source);
+    let fingerprint = |listing: &Listing| fingerprint(&context.project, source, listing.files(), key_id);
+    RunRecord {
+        mask_key_id: key_id.map(str::to_owned),
+        invocation: context.invocation,
+        action: Action::Load,
+        fingerprint: listing.map(fingerprint),
+        files: files_value(listing.map_or(&[], |listing| listing.files())),
     }
 }
 
-/// What all batches of an invocation share.
-pub(super) struct Worker {
-    pub(super) project: Project,
-    pub(super) warehouse: Warehouse,
-    pub(super) plans: Plans,
-    masks: AllMasks,
-    lease: Lease,
-    invocation: Uuid,
-    wait: bool,
-    observer: Arc<dyn Observer>,
-    pub(super) stop: CancellationToken,
-    /// Chunks of input that are decoded or masked at once.
-    pub(super) parallelism: usize,
+fn input(context: &Context, source: &Source, batch: &Batch, listing: Listing) -> Result<BatchInput> {
+    let masks = context.masks.of(source, batch)?;
+    Ok(BatchInput {
+        listing: listing.hashing_names(masks.names().cloned()),
+        source: Arc::new(source.clone()),
+        masks,
+        stats: Arc::new(ReadStats::default()),
+        parallelism: context.parallelism,
+    })
 }
 
-impl Worker {
-    pub(super) fn new(
-        project: Project,
-        lease: Lease,
-        plans: Plans,
-        masks: AllMasks,
-        wait: bool,
-        observer: Arc<dyn Observer>,
-        stop: CancellationToken,
-    ) -> Self {
-        // Chunks come in order: with more under way than there are cores, a core need not wait for the oldest.
-        let parallelism = 2 * crate::cores();
-        let invocation = Uuid::now_v7();
-        Self {
-            project,
-            warehouse: lease.warehouse().clone(),
-            plans,
-            masks,
-            lease,
-            invocation,
-            wait,
-            observer,
-            stop,
-            parallelism,
-        }
-    }
+/// A batch that this run holds.
+struct Loading<'a> {
+    context: &'a Arc<Context>,
+    source: &'a Source,
+    batch: &'a Batch,
+    input: BatchInput,
+    clock: Clock,
+}
 
-    pub(super) fn project(&self) -> &Project {
-        &self.project
-    }
+/// A batch whose staging tables are filled.
+struct Loaded {
+    tables: Vec<Staged>,
+    records: Records,
+    entities: Vec<EntityOutcome>,
+    refusals: Vec<Refusal>,
+}
 
-    pub(super) fn warehouse(&self) -> &Warehouse {
-        &self.warehouse
-    }
-
-    pub(super) fn is_stopped(&self) -> bool {
-        self.stop.is_cancelled()
-    }
-
-    /// Runs one batch to its end; whatever fails is in the outcome.
-    pub(super) async fn run(self: Arc<Self>, batch: Batch) -> BatchOutcome {
-        let begun = Instant::now();
-        let mut outcome = match Arc::clone(&self).load(&batch).await {
-            Ok(outcome) => outcome,
-            Err(error) => BatchOutcome::failed(batch, error),
-        };
-        outcome.elapsed = begun.elapsed();
-        self.observer.finished(&outcome);
-        outcome
-    }
-
-    async fn load(self: Arc<Self>, batch: &Batch) -> Result<BatchOutcome> {
-        let source = self.project.source(&batch.source)?;
-        let mut clock = Clock::start();
-        let listing = ingest::list(&self.project.root, source, batch.date).await?;
-        clock.lap("list");
-        let key_id = self.masks.key_id(source);
-        let record = RunRecord {
-            mask_key_id: key_id.map(str::to_owned),
-            invocation: self.invocation,
-            action: Action::Load,
-            fingerprint: listing
-                .as_ref()
-                .map(|l| fingerprint(&self.project, source, l.files(), key_id)),
-            files: files_value(listing.as_ref().map_or(&[], |l| l.files())),
-        };
-        let Some(listing) = listing else {
-            let run_id = self.lease.skip(batch, &record).await?;
-            let skipped = BatchOutcome {
-                status: Status::Skipped,
-                ..BatchOutcome::not_started(batch.clone())
-            };
-            return Ok(BatchOutcome {
-                run_id: Some(run_id),
-                ..skipped
-            });
-        };
-        let masks = self.masks.of(source, batch)?;
-        let listing = listing.hashing_names(masks.names().cloned());
-        let claim = Arc::new(self.lease.claim(batch, &record, self.wait).await?);
-        clock.lap("claim");
-        let run_id = claim.run_id();
-
-        let stats = Arc::new(ReadStats::default());
-        let passed = Arc::clone(&self);
-        let passed = passed.stage(source, batch, &listing, &claim, &stats, masks).await;
-        clock.lap("stage");
-        // All tasks have ended, so this is the only holder left.
-        let claim = Arc::into_inner(claim).ok_or_else(internal)?;
-        let mut passed = match passed {
-            Ok(passed) => passed,
-            Err(error) => {
-                self.note(&claim, &account::entries(&listing, &stats.take_refused(), &[]))
-                    .await;
-                return Ok(self.failed(claim, error).await);
+impl Loading<'_> {
+    async fn stage(mut self, run: ActiveRun) -> Result<BatchOutcome> {
+        let plans = self.context.plans.of(self.source);
+        let conserved = plans.iter().filter_map(|plan| plan.conserves.as_ref());
+        let tally = self.context.plans.engine.tally(conserved, self.batch)?;
+        let staged = self.fill(&run.staging(), plans, &tally).await;
+        self.clock.lap("stage");
+        match staged {
+            Ok(staged) => {
+                let loaded = self.loaded(staged, &tally);
+                self.verify(run, loaded).await
             }
+            Err(error) => {
+                self.note(&run, &self.input.stats.take_refused()).await;
+                Ok(self.failed(run, error).await)
+            }
+        }
+    }
+
+    /// Fills the staging tables of all entities.
+    async fn fill(&self, run: &StagingRun, plans: &[Prepared], tally: &Arc<Tally>) -> Result<Vec<StagedEntity>> {
+        let counters: Vec<Arc<StageCounter>> = plans.iter().map(|_| Arc::default()).collect();
+        let entities = plans.iter().map(|plan| plan.outline.entity.clone());
+        self.context.observer.started(Activity {
+            batch: self.batch.clone(),
+            input_bytes: self.input.listing.bytes(),
+            read: Arc::clone(&self.input.stats),
+            entities: entities.zip(counters.iter().cloned()).collect(),
+        });
+        let staging = Staging {
+            context: self.context,
+            batch: self.batch,
+            input: &self.input,
+            run,
+            plans,
+            counters: &counters,
+            tally: Arc::clone(tally),
         };
-        let refused = stats.take_refused();
+        staging.run().await
+    }
+
+    fn loaded(&self, staged: Vec<StagedEntity>, tally: &Tally) -> Loaded {
+        let mut refusals = self.input.stats.take_refused();
         let records = Records {
-            accepted: stats.records.load(Ordering::Relaxed),
-            refused: refused.len() as u64,
+            accepted: self.input.stats.records.load(Ordering::Relaxed),
+            refused: refusals.len() as u64,
         };
-        let (mut entities, mut refusals) = (Vec::new(), Vec::new());
-        for one in &mut passed {
+        let (mut tables, mut entities) = (Vec::new(), Vec::new());
+        for one in staged {
             entities.push(EntityOutcome {
                 entity: one.staged.entity().to_owned(),
                 rows: one.staged.rows(),
                 bytes: one.staged.bytes(),
-                produced: one.screened.produced,
-                warnings: one.screened.warnings.clone(),
-                times: std::mem::take(&mut one.times),
-                elements: one.elements.clone(),
+                produced: one.report.produced,
+                warnings: one.report.warnings,
+                times: one.times,
+                elements: tally.of(one.staged.entity()),
             });
-            refusals.extend(std::mem::take(&mut one.screened.refusals));
+            refusals.extend(one.report.refusals);
+            tables.push(one.staged);
         }
-        let mut connection = self.warehouse.acquire().await?;
-        let refused = account::entries(&listing, &refused, &refusals);
-        let checked = async {
-            claim.quarantine(&connection, &refused).await?;
-            account::balance(stats.read.load(Ordering::Relaxed), records)?;
-            account::verdict(source, batch, records, &entities, &refused)?;
-            account::conservation(source, &entities)?;
-            account::whole(&self.project, source, &claim, &mut connection, &passed).await
-        };
-        let warnings = match checked.await {
-            Ok(warnings) => warnings,
+        Loaded {
+            tables,
+            records,
+            entities,
+            refusals,
+        }
+    }
+
+    /// Notes what was refused and decides whether the batch may be loaded.
+    async fn verify(mut self, run: ActiveRun, loaded: Loaded) -> Result<BatchOutcome> {
+        let mut connection = self.context.warehouse.acquire().await?;
+        match self.verdict(&run, &mut connection, &loaded).await {
+            Ok(warnings) => {
+                self.clock.lap("verify");
+                self.swap(run, connection, loaded, warnings).await
+            }
             Err(error) => {
                 drop(connection);
-                return Ok(self.failed(claim, error).await);
+                Ok(self.failed(run, error).await)
             }
+        }
+    }
+
+    /// Gives what checks of the whole batch only warn of.
+    async fn verdict(&self, run: &ActiveRun, connection: &mut Connection, loaded: &Loaded) -> Result<Vec<String>> {
+        run.quarantine(connection, &loaded.refusals).await?;
+        account::balance(self.input.stats.read.load(Ordering::Relaxed), loaded.records)?;
+        account::verdict(
+            self.source,
+            self.batch,
+            loaded.records,
+            &loaded.entities,
+            &loaded.refusals,
+        )?;
+        account::conservation(self.source, &loaded.entities)?;
+        let batch = checks::WholeBatch {
+            project: &self.context.project,
+            source: self.source,
+            batch: self.batch,
+            tables: &loaded.tables,
         };
-        clock.lap("verify");
-        clock.add("read", stats.times.split.get());
-        clock.add("parse", stats.times.decode.get());
-        clock.add("mask", stats.times.mask.get());
-        for (stage, spent) in entities.iter().flat_map(|entity| &entity.times) {
-            clock.add(stage, *spent);
+        batch.check(connection).await
+    }
+
+    async fn swap(
+        mut self,
+        run: ActiveRun,
+        connection: Connection,
+        loaded: Loaded,
+        warnings: Vec<String>,
+    ) -> Result<BatchOutcome> {
+        let run_id = run.run_id();
+        let times = &self.input.stats.times;
+        self.clock.add("read", times.split.get());
+        self.clock.add("parse", times.decode.get());
+        self.clock.add("mask", times.mask.get());
+        for (stage, spent) in loaded.entities.iter().flat_map(|entity| &entity.times) {
+            self.clock.add(stage, *spent);
         }
         let mut summary = Summary {
-            records: records.read(),
-            account: account::value(records, &entities),
+            records: loaded.records.read(),
+            account: account::value(loaded.records, &loaded.entities),
             ..Summary::default()
         };
-        for (stage, took) in &clock.laps {
+        for (stage, took) in &self.clock.laps {
             summary.time(stage, *took);
         }
-        let staged = passed.into_iter().map(|one| one.staged).collect();
-        let committed = claim
-            .swap(&mut connection, &self.project.entities, staged, summary, &self.stop)
-            .await?;
-        clock.lap("swap");
-        if !committed.answered {
-            connection.give_back_when_idle();
-        }
+        let (entities, stop) = (&self.context.project.entities, &self.context.stop);
+        let committed = run.swap(connection, entities, loaded.tables, summary, stop).await?;
+        self.clock.lap("swap");
         if committed.retries > 0 {
-            tracing::info!(%batch, retries = committed.retries, "the swap gave way to readers");
+            tracing::info!(batch = %self.batch, retries = committed.retries, "the swap gave way to readers");
         }
         Ok(BatchOutcome {
             status: Status::Committed,
             run_id: Some(run_id),
-            records,
-            files: listing.files().to_vec(),
-            entities,
+            records: loaded.records,
+            files: self.input.listing.files().to_vec(),
+            entities: loaded.entities,
             warnings,
-            times: clock.laps,
-            ..BatchOutcome::not_started(batch.clone())
+            times: self.clock.laps,
+            ..BatchOutcome::not_started(self.batch.clone())
         })
     }
 
-    /// Ends the run as failed; what it refused so far is noted.
-    async fn failed(&self, claim: Claim, error: Error) -> BatchOutcome {
-        let (run_id, batch) = (claim.run_id(), claim.batch().clone());
-        self.give_up(claim, &error).await;
+    /// Ends the run as failed; what it refused so far is noted. What can't be written to the history, the next run finds
+    /// out.
+    async fn failed(&self, run: ActiveRun, error: Error) -> BatchOutcome {
+        let (run_id, batch) = (run.run_id(), run.batch().clone());
+        if let Err(unmarked) = run.fail(Failure::of(&error), &error.to_string()).await {
+            tracing::warn!(error = %unmarked, "the run could not be marked as ended; the next run will");
+        }
         BatchOutcome {
             run_id: Some(run_id),
             ..BatchOutcome::failed(batch, error)
@@ -331,87 +256,13 @@ impl Worker {
     }
 
     /// For a run that fails anyway: its own error is the one to tell.
-    async fn note(&self, claim: &Claim, refused: &[Entry]) {
+    async fn note(&self, run: &ActiveRun, refused: &[Refusal]) {
         if refused.is_empty() {
             return;
         }
-        let noted = async { claim.quarantine(&*self.warehouse.acquire().await?, refused).await };
+        let noted = async { run.quarantine(&*self.context.warehouse.acquire().await?, refused).await };
         if let Err(error) = noted.await {
             tracing::warn!(%error, "what the run refused could not be noted");
-        }
-    }
-
-    /// Ends the run in the history; what can't be written there, the next run finds out.
-    async fn give_up(&self, claim: Claim, error: &Error) {
-        if let Err(unmarked) = claim.fail(Failure::of(error), &error.to_string()).await {
-            tracing::warn!(error = %unmarked, "the run could not be marked as ended; the next run will");
-        }
-    }
-
-    /// Fills the staging tables of all entities; stops early on a signal.
-    async fn stage(
-        self: Arc<Self>,
-        source: &Source,
-        batch: &Batch,
-        listing: &Listing,
-        claim: &Arc<Claim>,
-        stats: &Arc<ReadStats>,
-        masks: Arc<Masks>,
-    ) -> Result<Vec<Passed>> {
-        let input_bytes = listing.bytes();
-        let plans = self.plans.of(&self.project, source, input_bytes).await;
-        let counters: Vec<Arc<StageCounter>> = plans.iter().map(|_| Arc::default()).collect();
-        self.observer.started(Activity {
-            batch: batch.clone(),
-            input_bytes,
-            read: Arc::clone(stats),
-            entities: plans
-                .iter()
-                .map(|p| p.outline.entity.clone())
-                .zip(counters.iter().cloned())
-                .collect(),
-        });
-        let stage = Stage {
-            worker: &self,
-            source,
-            batch,
-            listing,
-            claim,
-            stats,
-            plans,
-            masks,
-            tally: self.plans.engine.tally(plans, batch)?,
-            counters: &counters,
-        };
-        stage.run().await
-    }
-}
-
-/// The time of each stage.
-struct Clock {
-    last: Instant,
-    laps: Vec<(&'static str, Duration)>,
-}
-
-impl Clock {
-    fn start() -> Self {
-        Self {
-            last: Instant::now(),
-            laps: Vec::new(),
-        }
-    }
-
-    fn lap(&mut self, stage: &'static str) {
-        let elapsed = self.last.elapsed();
-        self.last = Instant::now();
-        self.laps.push((stage, elapsed));
-    }
-
-    /// Time that goes on within a lap.
-    fn add(&mut self, stage: &'static str, spent: Duration) {
-        match self.laps.iter_mut().find(|(known, _)| *known == stage) {
-            Some((_, sum)) => *sum += spent,
-            None => self.laps.push((stage, spent)),
         }
     }
 }

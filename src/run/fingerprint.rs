@@ -1,11 +1,9 @@
 //! What a run was made of, as one hash: the same fingerprint means the same YAML, SQL and input.
 
-use std::fmt::Write;
-
 use sha2::{Digest, Sha256};
 
 use crate::ingest::InputFile;
-use crate::project::{Project, Source};
+use crate::model::{Project, Source};
 
 /// SHA-256, in hex, over the contracts, the source's YAML and SQL, its files' paths, sizes and etags, and the id of the
 /// key of its masks, where they need one.
@@ -31,8 +29,5 @@ pub(super) fn fingerprint(project: &Project, source: &Source, files: &[InputFile
         part("mask key");
         part(id);
     }
-    hash.finalize().iter().fold(String::with_capacity(64), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+    hex::encode(hash.finalize())
 }

@@ -10,11 +10,10 @@ use futures::future::ready;
 use futures::stream::BoxStream;
 
 use super::observer::Observer;
-use super::schedule::internal;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ingest::ReadTimes;
 use crate::mask::{self, KEY_FILE, MaskKey, Masked, Masks, Unmasked};
-use crate::project::{Batch, Profile, Project, Source};
+use crate::model::{Batch, Profile, Project, Source};
 
 /// The masks of the sources that an invocation reads.
 pub(super) struct AllMasks {
@@ -68,7 +67,12 @@ impl AllMasks {
 
     /// The masks of a batch.
     pub(super) fn of(&self, source: &Source, batch: &Batch) -> Result<Arc<Masks>> {
-        let masks = self.by_source.get(&source.name).ok_or_else(internal)?.masks.clone();
+        let masks = self
+            .by_source
+            .get(&source.name)
+            .ok_or_else(Error::internal)?
+            .masks
+            .clone();
         Ok(Arc::new(match self.profile {
             Profile::SafeHarbor => masks.aggregate_ages(batch.date),
             Profile::Pseudonymised | Profile::Custom => masks,
@@ -102,7 +106,7 @@ pub(super) fn masked(
                 // A panic's message may hold a value, so it is not repeated.
                 tokio::task::spawn_blocking(move || times.mask.on(|| masks.apply(batch)))
                     .await
-                    .unwrap_or_else(|_| Err(internal()))
+                    .unwrap_or_else(|_| Err(Error::internal()))
             }
         })
         .buffered(parallelism.max(1))

@@ -4,26 +4,31 @@
 
 mod account;
 mod batch;
+mod cascade;
+mod checks;
+mod clock;
+mod context;
 mod drop;
 mod fingerprint;
+mod input;
 mod masking;
 mod names;
 mod observer;
+mod outcome;
 mod prepare;
 mod publish;
 mod schedule;
 mod selection;
 mod serve;
-mod stage;
+mod staging;
 mod stop;
 
-pub use account::Records;
-pub use batch::{BatchOutcome, EntityOutcome, Status};
 pub use drop::drop_batch;
 pub use names::name_files;
 pub use observer::{Activity, Observer};
+pub use outcome::{BatchOutcome, EntityOutcome, Outcome, Records, Status};
 pub use prepare::{Checked, check};
 pub use publish::{access, publish, restrict};
-pub use schedule::{Options, Outcome, run};
+pub use schedule::{Options, run};
 pub use selection::{Selection, resolve};
 pub use serve::serve;

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::error::Result;
 use crate::ingest::{self, InputFile, Listing};
-use crate::project::{OnMissing, Project};
+use crate::model::{OnMissing, Project};
 use crate::warehouse::quarantine::Found;
 use crate::warehouse::{Connection, runs};
 
@@ -27,7 +27,7 @@ pub async fn name_files(project: &Project, connection: &Connection, entries: &mu
             Entry::Occupied(names) => names.into_mut(),
             Entry::Vacant(place) => place.insert(names_of(project, connection, found).await?),
         };
-        if let Some(file) = &mut found.entry.file {
+        if let Some(file) = &mut found.refusal.file {
             match names.get(file) {
                 Some(name) => file.clone_from(name),
                 None => nameless += 1,

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::batch::BatchOutcome;
+use super::outcome::BatchOutcome;
 use crate::ingest::ReadStats;
-use crate::project::Batch;
+use crate::model::Batch;
 use crate::warehouse::StageCounter;
 
 /// Counters of a batch at work; they move while it runs.

@@ -3,86 +3,62 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use tokio::sync::OnceCell;
-
 use super::publish::Planned;
 use crate::error::{Error, Result};
 use crate::lineage::{self, Outlines};
-use crate::project::{Batch, Project, Source};
+use crate::model::{Batch, Project, Source};
 use crate::transform::{Engine, Prepared, sample};
-use crate::warehouse::{self, Database, Lease, Warehouse, checks, contract, migrate, orphans, views};
+use crate::warehouse::{self, BatchLocks, Database, Warehouse, checks, drift, migrate, views};
 
 /// The engine and each source's planned transforms.
 pub(super) struct Plans {
     pub engine: Engine,
-    by_source: HashMap<String, SourcePlans>,
+    by_source: HashMap<String, Vec<Prepared>>,
 }
-
-struct SourcePlans {
-    full: Vec<Prepared>,
-    /// The same over no more of the records than they use; made for the first input that is worth it.
-    narrow: OnceCell<Vec<Prepared>>,
-}
-
-/// Bytes of input that cost as much as planning again.
-const WORTH_NARROWING: u64 = 1 << 20;
 
 impl Plans {
-    pub(super) fn outlines(&self) -> Outlines {
-        let outlines = |(source, plans): (&String, &SourcePlans)| {
-            let outlines = plans.full.iter().map(|plan| plan.outline.clone());
-            (source.clone(), outlines.collect())
-        };
-        self.by_source.iter().map(outlines).collect()
-    }
-
-    /// The transforms of a source, for an input of so many bytes.
-    pub(super) async fn of(&self, project: &Project, source: &Source, bytes: u64) -> &[Prepared] {
-        let Some(plans) = self.by_source.get(&source.name) else {
-            return &[];
-        };
-        if bytes < WORTH_NARROWING {
-            return &plans.full;
-        }
-        let narrow = plans.narrow.get_or_init(|| async {
-            let mut narrow = Vec::with_capacity(plans.full.len());
-            for full in &plans.full {
-                narrow.push(match lineage::used(source, &full.outline) {
-                    Ok(used) => self.engine.narrow(project, source, full, &used).await,
-                    Err(_) => full.clone(),
-                });
-            }
-            narrow
-        });
-        narrow.await
+    pub(super) fn of(&self, source: &Source) -> &[Prepared] {
+        self.by_source.get(&source.name).map_or(&[], Vec::as_slice)
     }
 }
 
-/// Plans the transforms of the sources of some batches.
+/// Of each source the first batch that will run.
+fn first_batches(batches: &[Batch]) -> BTreeMap<&str, &Batch> {
+    let named = batches.iter().rev().map(|batch| (batch.source.as_str(), batch));
+    named.collect()
+}
+
+/// Outlines the transforms of the sources of some batches: enough to tell where their columns come from.
 ///
 /// # Errors
 /// All problems of all of them at once.
-pub(super) async fn plans<'a>(
-    engine: Engine,
-    project: &Project,
-    batches: impl DoubleEndedIterator<Item = &'a Batch>,
-) -> Result<Plans> {
-    let (mut by_source, mut problems) = (HashMap::new(), Vec::new());
-    // Of each source the first.
-    for (name, batch) in batches
-        .rev()
-        .map(|batch| (&batch.source, batch))
-        .collect::<BTreeMap<_, _>>()
-    {
+pub(super) async fn outlines(engine: &Engine, project: &Project, batches: &[Batch]) -> Result<Outlines> {
+    let (mut outlines, mut problems) = (Outlines::new(), Vec::new());
+    for name in first_batches(batches).into_keys() {
         let source = project.source(name)?;
-        match engine.prepare(project, source, batch, warehouse::accepts).await {
-            Ok(prepared) => {
-                let plans = SourcePlans {
-                    full: prepared,
-                    narrow: OnceCell::new(),
-                };
-                by_source.insert(name.clone(), plans);
-            }
+        match engine.outline(project, source, warehouse::accepts).await {
+            Ok(found) => drop(outlines.insert(source.name.clone(), found)),
+            Err(found) => problems.extend(found),
+        }
+    }
+    if problems.is_empty() {
+        Ok(outlines)
+    } else {
+        Err(Prepared::problems(problems))
+    }
+}
+
+/// Makes outlined transforms ready to run, over no more of the records than they use.
+///
+/// # Errors
+/// All problems of all of them at once.
+pub(super) async fn plans(engine: Engine, project: &Project, batches: &[Batch], outlines: &Outlines) -> Result<Plans> {
+    let (mut by_source, mut problems) = (HashMap::new(), Vec::new());
+    for (name, batch) in first_batches(batches) {
+        let source = project.source(name)?;
+        let of_source = outlines.get(name).map_or(&[][..], Vec::as_slice);
+        match engine.prepare(project, source, of_source, batch, &lineage::used).await {
+            Ok(prepared) => drop(by_source.insert(name.to_owned(), prepared)),
             // What is wrong with a contract's check is so for every source.
             Err(found) => found.into_iter().for_each(|problem| {
                 if !problems.contains(&problem) {
@@ -112,7 +88,7 @@ pub(super) async fn compare(warehouse: &Warehouse, project: &Project) -> Result<
         ))
         .hint("run `pipeline migrate`, then `pipeline views`"));
     }
-    contract::check(warehouse, project).await
+    drift::check(warehouse, project).await
 }
 
 /// Brings the embedded database up to the project; of a server, which was compared with it, what readers are told and
@@ -120,18 +96,18 @@ pub(super) async fn compare(warehouse: &Warehouse, project: &Project) -> Result<
 ///
 /// # Errors
 /// Any difference between the contracts and the tables, and a check that can't be planned.
-pub(super) async fn database(lease: &Lease, project: &Project, lineage: Planned) -> Result<()> {
-    let warehouse = lease.warehouse();
+pub(super) async fn database(locks: &BatchLocks, project: &Project, lineage: Planned) -> Result<()> {
+    let warehouse = locks.warehouse();
     if warehouse.is_embedded() {
         migrate::apply(warehouse, &project.root).await?;
-        contract::check(warehouse, project).await?;
+        drift::check(warehouse, project).await?;
         views::apply(warehouse, project).await?;
         publish(warehouse, project, lineage).await?;
-        return heal(lease).await;
+        return recover(locks).await;
     }
     // Over a session each.
-    let (published, healed) = tokio::join!(publish(warehouse, project, lineage), heal(lease));
-    published.and(healed)
+    let (published, recovered) = tokio::join!(publish(warehouse, project, lineage), recover(locks));
+    published.and(recovered)
 }
 
 async fn publish(warehouse: &Warehouse, project: &Project, lineage: Planned) -> Result<()> {
@@ -142,10 +118,10 @@ async fn publish(warehouse: &Warehouse, project: &Project, lineage: Planned) -> 
     checks::plan(&*warehouse.acquire().await?, &project.entities, &project.checks).await
 }
 
-async fn heal(lease: &Lease) -> Result<()> {
-    let healed = orphans::heal(lease).await?;
-    if !healed.is_empty() {
-        tracing::info!(runs = ?healed, "removed what dead runs had left");
+async fn recover(locks: &BatchLocks) -> Result<()> {
+    let recovered = warehouse::recover(locks).await?;
+    if !recovered.is_empty() {
+        tracing::info!(runs = ?recovered, "removed what dead runs had left");
     }
     Ok(())
 }
@@ -165,16 +141,18 @@ pub struct Checked {
 /// embedded database in memory and compares the contracts with it.
 pub async fn check(project: &Project) -> Result<Checked> {
     let samples: Vec<Batch> = project.sources.iter().map(sample).collect();
-    let plans = plans(lineage::engine()?, project, samples.iter()).await?;
+    let engine = lineage::engine()?;
+    let outlines = outlines(&engine, project, &samples).await?;
+    let plans = plans(engine, project, &samples, &outlines).await?;
     let warehouse = Warehouse::open(Database::Memory, 1).await?;
     migrate::apply(&warehouse, &project.root).await?;
-    contract::check(&warehouse, project).await?;
+    drift::check(&warehouse, project).await?;
     views::apply(&warehouse, project).await?;
     checks::plan(&*warehouse.acquire().await?, &project.entities, &project.checks).await?;
     Ok(Checked {
         sources: project.sources.len(),
         entities: project.entities.len(),
-        transforms: plans.by_source.values().map(|plans| plans.full.len()).sum(),
+        transforms: plans.by_source.values().map(Vec::len).sum(),
         migrations: migrate::files(&project.root)?.len(),
         views: project.views.len(),
     })

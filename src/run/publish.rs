@@ -1,17 +1,12 @@
 //! What those who read are told and allowed, brought to what the project says after anything that may have changed it:
 //! the comments on tables and columns, and the readers' rights where `pipeline roles` has run.
 
-use std::collections::BTreeSet;
-
-use futures::FutureExt;
-use tokio::sync::oneshot::{self, Sender};
 use tokio_postgres::Client;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::schedule::internal;
 use crate::error::{Error, Result};
 use crate::lineage::{self, Outlines, ProjectLineage};
-use crate::project::{Project, ViewKind};
+use crate::model::{Project, ViewKind};
 use crate::transform::Engine;
 use crate::warehouse::roles::{self, Access, File, Table, View};
 use crate::warehouse::{Warehouse, comments, views};
@@ -22,29 +17,23 @@ use crate::warehouse::{Warehouse, comments, views};
 /// Readers would see, or go on seeing, what the project hides. Without readers nothing but the database is a reason to
 /// fail: where the lineage can't be told there are no comments.
 pub async fn publish(warehouse: &Warehouse, project: &Project) -> Result<()> {
-    Planned::start(project).publish(warehouse, project).await
+    Planned::alone(project)?.publish(warehouse, project).await
 }
 
 /// A project's lineage, on its way on another thread.
 pub(super) struct Planned(AbortOnDropHandle<Result<ProjectLineage>>);
 
 impl Planned {
-    pub(super) fn start(project: &Project) -> Self {
+    /// `outlines` are those of the transforms that somebody has planned already.
+    pub(super) fn start(engine: Engine, project: &Project, outlines: Outlines) -> Self {
         let project = project.clone();
         Self(AbortOnDropHandle::new(tokio::spawn(async move {
-            lineage::of_project(&lineage::engine()?, &project).await
+            lineage::of_project(&engine, &project, outlines).await
         })))
     }
 
-    /// Beside somebody who plans the transforms of these sources and will send their outlines.
-    pub(super) fn beside(engine: Engine, project: &Project, sources: BTreeSet<String>) -> (Self, Sender<Outlines>) {
-        let (sender, outlines) = oneshot::channel();
-        let project = project.clone();
-        let lineage = tokio::spawn(async move {
-            let outlines = outlines.map(|sent| sent.map_err(|_| internal()));
-            lineage::with_outlines(&engine, &project, &sources, outlines).await
-        });
-        (Self(AbortOnDropHandle::new(lineage)), sender)
+    fn alone(project: &Project) -> Result<Self> {
+        Ok(Self::start(lineage::engine()?, project, Outlines::new()))
     }
 
     /// As [`publish`].
@@ -59,7 +48,7 @@ impl Planned {
 
     /// `None`, with a warning, where it can't be told and nothing hangs on it.
     async fn lineage(self, project: &Project, has_readers: bool) -> Result<Option<ProjectLineage>> {
-        match self.0.await.unwrap_or_else(|_| Err(internal())) {
+        match self.0.await.unwrap_or_else(|_| Err(Error::internal())) {
             Ok(lineage) => Ok(Some(lineage)),
             Err(error) if has_readers && lineage::hides_batch_date(project) => Err(Error {
                 message: format!("what readers may see can't be told: {}", error.message),
@@ -99,7 +88,7 @@ pub async fn restrict(warehouse: &Warehouse, project: &Project) -> Result<()> {
     if warehouse.is_embedded() || !roles::is_used(&connection).await? {
         return Ok(());
     }
-    match Planned::start(project).lineage(project, true).await? {
+    match Planned::alone(project)?.lineage(project, true).await? {
         Some(lineage) => roles::apply(&connection, &access(&lineage, project)).await,
         None => Ok(()),
     }

@@ -3,21 +3,24 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures::{FutureExt, StreamExt, stream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
+use uuid::Uuid;
 
-use super::batch::{BatchOutcome, Status, Worker};
+use super::context::Context;
 use super::masking::AllMasks;
 use super::observer::Observer;
+use super::outcome::{BatchOutcome, Outcome, Status};
 use super::publish::Planned;
-use super::{prepare, stop};
-use crate::error::{Error, Kind, Result};
-use crate::project::{Batch, Project};
+use super::stop::Stop;
+use super::{batch, prepare, stop};
+use crate::error::{Error, Result};
+use crate::model::{Batch, Project};
 use crate::transform::{Engine, Limits};
-use crate::warehouse::{Database, Lease, Warehouse, views};
+use crate::warehouse::{BatchLocks, Database, Warehouse, views};
 use crate::workspace::Spill;
 
 /// The default ceiling of batches at once: beyond it PostgreSQL, not this program, sets the pace.
@@ -45,7 +48,7 @@ impl Options {
         memory: usize,
     ) -> Self {
         let threads = threads
-            .map_or_else(|| crate::cores().min(MOST_THREADS), usize::from)
+            .map_or_else(|| crate::cores::cores().min(MOST_THREADS), usize::from)
             .min(batches.max(1));
         let most = project
             .sources
@@ -76,41 +79,6 @@ impl Options {
     }
 }
 
-/// What an invocation came to.
-#[derive(Debug)]
-pub struct Outcome {
-    /// In the order in which the batches were resolved.
-    pub batches: Vec<BatchOutcome>,
-    /// Entity names, in the project's order.
-    pub entities: Vec<String>,
-    /// Materialized views that were refreshed.
-    pub refreshed: Vec<String>,
-    /// A refresh that failed after the batches were committed.
-    pub refresh_error: Option<Error>,
-    pub elapsed: Duration,
-    /// The signal that stopped the invocation.
-    pub signal: Option<i32>,
-    /// Of a server, open until the outcome is told: one that ends sessions takes the processor from whoever tells it.
-    _sessions: Option<Warehouse>,
-}
-
-impl Outcome {
-    /// The exit code: an unreachable database wins over a failed batch, a signal over both.
-    pub fn exit_code(&self) -> u8 {
-        let errors = self
-            .batches
-            .iter()
-            .filter_map(|b| b.error.as_ref())
-            .chain(&self.refresh_error);
-        let kinds: BTreeSet<u8> = errors.map(|e| e.kind.exit_code()).collect();
-        match self.signal {
-            Some(signal) => Kind::Interrupted(signal).exit_code(),
-            None if kinds.contains(&3) => 3,
-            None => kinds.first().copied().unwrap_or(0),
-        }
-    }
-}
-
 /// Runs `batches`; whatever fails of a batch is in its outcome.
 ///
 /// # Errors
@@ -129,73 +97,88 @@ pub async fn run(
         at_once: options.transforms,
         spill: Some(spill.folder().to_owned()),
     };
-    // One connection is the lease's.
-    let connections = options.connections.saturating_sub(1).max(1);
     let embedded = !matches!(database, Database::Server(_));
-    let opening = Opening::start(database, connections, &project);
-    let engine = Engine::new(&limits)?;
-    let sources = batches.iter().map(|batch| batch.source.clone()).collect();
-    let (lineage, outlines) = Planned::beside(engine.clone(), &project, sources);
-    let plans = prepare::plans(engine, &project, batches.iter()).await?;
-    let _ = outlines.send(plans.outlines());
-    let masks = AllMasks::plan(
-        &project,
-        batches.iter().map(|b| b.source.as_str()),
-        embedded,
-        &*observer,
-    )?;
-    let lease = opening.end().await?;
-    prepare::database(&lease, &project, lineage).await?;
     let stop = stop::on_signals();
-    let worker = Worker::new(
+    let context = context(project, database, &batches, &options, &limits, observer, &stop).await?;
+    let outcomes = all(&context, batches, &options).await;
+    let (refreshed, refresh_error) = refresh(&context, &outcomes, &stop).await;
+    Ok(Outcome {
+        batches: outcomes,
+        entities: context.project.entities.iter().map(|e| e.name.clone()).collect(),
+        refreshed,
+        refresh_error,
+        elapsed: begun.elapsed(),
+        signal: stop.signal(),
+        _sessions: (!embedded).then(|| context.warehouse.clone()),
+    })
+}
+
+/// Plans the transforms, opens the database beside that, and compares the two.
+async fn context(
+    project: Project,
+    database: Database,
+    batches: &[Batch],
+    options: &Options,
+    limits: &Limits,
+    observer: Arc<dyn Observer>,
+    stop: &Stop,
+) -> Result<Arc<Context>> {
+    let embedded = !matches!(database, Database::Server(_));
+    // One connection is that of the batch locks.
+    let opening = Opening::start(database, options.connections.saturating_sub(1).max(1), &project);
+    let engine = Engine::new(limits)?;
+    let outlines = prepare::outlines(&engine, &project, batches).await?;
+    let lineage = Planned::start(engine.clone(), &project, outlines.clone());
+    let plans = prepare::plans(engine, &project, batches, &outlines).await?;
+    let sources = batches.iter().map(|batch| batch.source.as_str());
+    let masks = AllMasks::plan(&project, sources, embedded, &*observer)?;
+    let locks = opening.end().await?;
+    prepare::database(&locks, &project, lineage).await?;
+    Ok(Arc::new(Context {
         project,
-        lease,
+        warehouse: locks.warehouse().clone(),
+        locks,
         plans,
         masks,
-        options.wait,
-        Arc::clone(&observer),
-        stop.token.clone(),
-    );
-    let worker = Arc::new(worker);
+        observer,
+        stop: stop.token.clone(),
+        invocation: Uuid::now_v7(),
+        wait: options.wait,
+        parallelism: Context::parallelism(),
+    }))
+}
 
+/// Runs all batches, as many at once as asked for; gives their outcomes in the order of the batches.
+async fn all(context: &Arc<Context>, batches: Vec<Batch>, options: &Options) -> Vec<BatchOutcome> {
     let failed = CancellationToken::new();
     // In any order, so that a long batch does not keep others from starting.
     let mut outcomes: Vec<(usize, BatchOutcome)> = stream::iter(batches.into_iter().enumerate())
-        .map(|(i, batch)| one(Arc::clone(&worker), batch, failed.clone(), options.fail_fast).map(move |o| (i, o)))
+        .map(|(i, batch)| one(Arc::clone(context), batch, failed.clone(), options.fail_fast).map(move |o| (i, o)))
         .buffer_unordered(options.threads)
         .collect()
         .await;
     outcomes.sort_by_key(|(i, _)| *i);
-    let outcomes: Vec<BatchOutcome> = outcomes.into_iter().map(|(_, outcome)| outcome).collect();
+    outcomes.into_iter().map(|(_, outcome)| outcome).collect()
+}
 
+/// Refreshes the materialized views that read what the batches changed; gives their names.
+async fn refresh(context: &Context, outcomes: &[BatchOutcome], stop: &Stop) -> (Vec<String>, Option<Error>) {
     let changed: BTreeSet<String> = outcomes.iter().flat_map(BatchOutcome::changed).collect();
-    let (mut refreshed, mut refresh_error) = (Vec::new(), None);
-    if !changed.is_empty() && stop.signal().is_none() {
-        observer.refreshing();
-        let changed: Vec<String> = changed.into_iter().collect();
-        match views::refresh(worker.warehouse(), worker.project(), &changed).await {
-            Ok(done) => refreshed = done.into_iter().map(|view| view.name).collect(),
-            Err(error) => refresh_error = Some(error),
-        }
+    if changed.is_empty() || stop.signal().is_some() {
+        return (Vec::new(), None);
     }
-    let entities = worker.project().entities.iter().map(|e| e.name.clone()).collect();
-    let signal = stop.signal();
-    let sessions = (!embedded).then(|| worker.warehouse().clone());
-    Ok(Outcome {
-        batches: outcomes,
-        entities,
-        refreshed,
-        refresh_error,
-        elapsed: begun.elapsed(),
-        signal,
-        _sessions: sessions,
-    })
+    context.observer.refreshing();
+    let changed: Vec<String> = changed.into_iter().collect();
+    match views::refresh(&context.warehouse, &context.project, &changed).await {
+        Ok(done) => (done.into_iter().map(|view| view.name).collect(), None),
+        Err(error) => (Vec::new(), Some(error)),
+    }
 }
 
 /// A server, looked at while the transforms are planned. The embedded database waits for them: it may have to be made,
 /// and nothing is where they do not fit.
 enum Opening {
-    UnderWay(AbortOnDropHandle<Result<Lease>>),
+    UnderWay(AbortOnDropHandle<Result<BatchLocks>>),
     Later(Database, usize),
 }
 
@@ -206,42 +189,35 @@ impl Opening {
                 let project = project.clone();
                 Self::UnderWay(AbortOnDropHandle::new(tokio::spawn(async move {
                     let warehouse = Warehouse::open(database, connections).await?;
-                    let lease = Lease::new(warehouse.clone());
-                    lease.open_ahead();
+                    let locks = BatchLocks::new(warehouse.clone());
+                    locks.open_ahead();
                     prepare::compare(&warehouse, &project).await?;
-                    Ok(lease)
+                    Ok(locks)
                 })))
             }
             embedded => Self::Later(embedded, connections),
         }
     }
 
-    async fn end(self) -> Result<Lease> {
+    async fn end(self) -> Result<BatchLocks> {
         match self {
-            Self::UnderWay(opening) => opening.await.unwrap_or_else(|_| Err(internal())),
-            Self::Later(database, connections) => Warehouse::open(database, connections).await.map(Lease::new),
+            Self::UnderWay(opening) => opening.await.unwrap_or_else(|_| Err(Error::internal())),
+            Self::Later(database, connections) => Warehouse::open(database, connections).await.map(BatchLocks::new),
         }
     }
 }
 
 /// Runs one batch as a task of its own, so that batches use all cores.
-async fn one(worker: Arc<Worker>, batch: Batch, failed: CancellationToken, fail_fast: bool) -> BatchOutcome {
-    if failed.is_cancelled() || worker.is_stopped() {
+async fn one(context: Arc<Context>, batch: Batch, failed: CancellationToken, fail_fast: bool) -> BatchOutcome {
+    if failed.is_cancelled() || context.stop.is_cancelled() {
         return BatchOutcome::not_started(batch);
     }
-    let task = tokio::spawn({
-        let (worker, batch) = (Arc::clone(&worker), batch.clone());
-        async move { worker.run(batch).await }
-    });
-    let outcome = task.await.unwrap_or_else(|_| BatchOutcome::failed(batch, internal()));
+    let task = tokio::spawn(batch::run(context, batch.clone()));
+    let outcome = task
+        .await
+        .unwrap_or_else(|_| BatchOutcome::failed(batch, Error::internal()));
     if fail_fast && outcome.status == Status::Failed {
         failed.cancel();
     }
     outcome
-}
-
-/// A panic: its message went to nobody, since it may hold data.
-pub(super) fn internal() -> Error {
-    Error::batch("an internal error ended the batch; the old content stands")
-        .hint("this is a defect of the program; run again with RUST_LOG=debug and report what it says")
 }

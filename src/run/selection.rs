@@ -3,7 +3,7 @@
 use chrono::NaiveDate;
 
 use crate::error::{Error, Result};
-use crate::project::{Batch, Project};
+use crate::model::{Batch, Project};
 
 /// What the user asked for.
 #[derive(Debug, Clone)]

@@ -21,11 +21,11 @@ use datafusion::physical_plan::unnest::UnnestExec;
 use datafusion::physical_plan::{ExecutionPlan, SendableRecordBatchStream};
 use futures::stream;
 
-use super::feed::Feed;
+use super::scan_input::ScanInput;
 use super::sort::KeySort;
 use super::{narrow, record};
-use crate::ingest::RECORD_COLUMN;
-use crate::project::Batch;
+use crate::model::Batch;
+use crate::model::RECORD_COLUMN;
 
 /// `$date` and `$source`.
 fn parameters(batch: &Batch) -> Result<Vec<(&'static str, ScalarValue)>> {
@@ -88,11 +88,15 @@ fn bind_input(plan: LogicalPlan, input: &SchemaRef) -> Result<LogicalPlan> {
 
 /// Where a batch's input comes from, in the context of the plans that read it: a plan holds no input, so that it can be
 /// made before there is any, and serve more than one batch.
-struct Input(Arc<Feed>);
+struct Input(Arc<ScanInput>);
 
 /// The context in which a plan finds its input. One that scans nothing, as where a predicate is false on this date, does
 /// not get it, for it would keep it from those who share it.
-pub(super) fn with_input(task: TaskContext, plan: &Arc<dyn ExecutionPlan>, feed: Arc<Feed>) -> Result<TaskContext> {
+pub(super) fn with_input(
+    task: TaskContext,
+    plan: &Arc<dyn ExecutionPlan>,
+    feed: Arc<ScanInput>,
+) -> Result<TaskContext> {
     if !plan.exists(|node| Ok(node.is::<StreamingTableExec>()))? {
         return Ok(task);
     }

@@ -20,15 +20,14 @@ use datafusion::physical_expr::PhysicalExpr;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 
-use self::level::{Level, columns, not_planned};
+use self::level::{Level, Step, columns, not_planned};
 use super::bind::{self, bind_expression};
 use super::failure;
-use super::plan::Prepared;
 use super::session::Engine;
 use crate::error::{Diagnostic, Error, Result};
-use crate::ingest::RECORD_COLUMN;
 use crate::mask::Masked;
-use crate::project::{Batch, Conserved, RecordStep};
+use crate::model::RECORD_COLUMN;
+use crate::model::{Batch, Conserved, RecordStep};
 
 /// The column by which SQL calls an element that is no struct.
 const ELEMENT_COLUMN: &str = "item";
@@ -41,14 +40,6 @@ pub struct Elements {
     path: String,
     steps: Vec<Step>,
     filter: Option<Filter>,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Step {
-    /// A column of the records, then fields of structs.
-    Field(usize),
-    /// From a list to its elements.
-    Each,
 }
 
 #[derive(Debug, Clone)]
@@ -193,9 +184,8 @@ fn sees_more_than_an_element(node: &Expr) -> bool {
 
 impl Engine {
     /// The counters of a batch, one per transform that conserves something.
-    pub fn tally(&self, prepared: &[Prepared], batch: &Batch) -> Result<Arc<Tally>> {
-        let conserved = prepared.iter().filter_map(|plan| plan.conserves.clone());
-        let counters = conserved.map(|elements| Counter::new(self.state(), elements, batch));
+    pub fn tally<'a>(&self, conserved: impl Iterator<Item = &'a Elements>, batch: &Batch) -> Result<Arc<Tally>> {
+        let counters = conserved.map(|elements| Counter::new(self.state(), elements.clone(), batch));
         Ok(Arc::new(Tally {
             counters: counters.collect::<Result<_>>()?,
         }))

@@ -8,7 +8,7 @@ use datafusion::common::{SchemaError, Span as DfSpan};
 use datafusion::error::DataFusionError;
 
 use crate::error::{Diagnostic, Error, Location};
-use crate::project::{Check, Transform};
+use crate::model::{Check, Transform};
 
 /// The form that DataFusion plans where a FROM unnests sideways.
 const CTE_FORM: &str = "DataFusion unnests in the SELECT list: WITH v AS (SELECT patient_id, unnest(visits) AS item FROM \
@@ -132,7 +132,7 @@ fn plan_hint(error: &DataFusionError) -> Option<String> {
         && let SchemaError::FieldNotFound { field, valid_fields } = schema.as_ref()
     {
         let names: Vec<&str> = valid_fields.iter().map(|c| c.name.as_str()).collect();
-        return crate::project::did_you_mean(&field.name, names.iter().copied());
+        return crate::model::did_you_mean(&field.name, names.iter().copied());
     }
     None
 }

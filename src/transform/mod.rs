@@ -5,25 +5,29 @@
 
 mod ast;
 mod bind;
+mod cached_plan;
 mod elements;
+mod execute;
 mod failure;
-mod feed;
 mod functions;
-mod guards;
 mod narrow;
 mod ordinal;
 mod plan;
 mod planner;
+mod prepared;
 mod record;
+mod row_checks;
+mod scan_input;
 mod session;
 mod sort;
-mod steady;
+mod volatility;
 
 pub use elements::{Counted, Tally};
-pub use feed::{Broadcast, Feed, broadcast};
-pub use guards::Guard;
-pub use plan::{Accepts, Effort, Execution, Outline, Prepared};
+pub use execute::{Execution, PlanMetrics};
+pub use plan::Used;
 pub use planner::sample;
+pub use prepared::{Accepts, Outline, Prepared};
+pub use scan_input::{Broadcast, ScanInput, broadcast};
 pub(crate) use session::SOURCE_TABLE;
 pub use session::{Engine, Limits};
 

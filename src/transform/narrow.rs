@@ -14,7 +14,7 @@ use datafusion::physical_plan::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::StreamExt;
 
-use crate::ingest::RECORD_COLUMN;
+use crate::model::RECORD_COLUMN;
 
 /// The part of a schema that lies on the paths used, such as `visits[].date`; the record number stays. A list or struct
 /// of which only its presence counts keeps its first field.

@@ -12,12 +12,13 @@ use datafusion::logical_expr::{Expr, LogicalPlan, lit};
 use datafusion::sql::sqlparser::ast::Query;
 
 use super::bind::{self, bind_parameters, count_scans};
+use super::cached_plan::CachedPlan;
 use super::failure::{self, Span, locate, planning};
-use super::plan::{Accepts, Outline, Prepared, Ready};
-use super::{ast, guards, record, steady};
+use super::prepared::{Accepts, Outline, Prepared};
+use super::{ast, record, row_checks, volatility};
 use crate::error::Diagnostic;
-use crate::ingest::RECORD_COLUMN;
-use crate::project::{Batch, Column, Entity, Project, Source, Transform, did_you_mean};
+use crate::model::RECORD_COLUMN;
+use crate::model::{Batch, Column, Entity, Project, Source, Transform, did_you_mean};
 
 /// What planning one transform needs.
 pub(super) struct Planner<'a> {
@@ -51,19 +52,19 @@ pub(super) fn planners<'a>(
 }
 
 impl Planner<'_> {
-    /// `batch` is one that may be run, or stands for all.
-    pub(super) async fn plan(&self, batch: &Batch) -> std::result::Result<Prepared, Vec<Diagnostic>> {
-        let (outline, sideways) = self.outline().await?;
-        let fail = |e: DataFusionError| vec![planning(self.transform, &e, sideways)];
+    /// Adds the checks of the rows to an outline of this session, and makes its physical plan. `batch` is one that may be
+    /// run, or stands for all.
+    pub(super) async fn prepare(&self, outline: &Outline, batch: &Batch) -> Result<Prepared, Vec<Diagnostic>> {
+        let fail = |e: DataFusionError| vec![planning(self.transform, &e, outline.unnests_sideways)];
         let checks = self.source.checks_of(self.entity);
-        let guarded = guards::add(self.session, outline.plan.clone(), self.entity, checks);
+        let checked = row_checks::add(self.session, outline.plan.clone(), self.entity, checks);
         // Some forms are refused by the optimizer or the physical planner alone.
-        let planned = match &guarded {
+        let planned = match &checked {
             Ok((plan, _)) => self.physically(plan, batch).await,
             Err(_) => self.physically(&outline.plan, batch).await,
         };
-        let (plan, guards) = match (guarded, &planned) {
-            (Ok(guarded), Ok(_)) => guarded,
+        let (plan, row_checks) = match (checked, &planned) {
+            (Ok(checked), Ok(_)) => checked,
             (Err(problems), Ok(_)) => return Err(problems),
             // Whether it is the transform's fault or that of a check's predicate.
             (_, Err(error)) => {
@@ -71,21 +72,19 @@ impl Planner<'_> {
                 return Err(vec![failure::check(None, &self.entity.name, error)]);
             }
         };
-        let ready = planned.map_err(fail)?;
-        let scans = count_scans(&outline.plan).map_err(fail)?;
         Ok(Prepared {
-            outline,
-            scans,
-            guards,
+            scans: count_scans(&outline.plan).map_err(fail)?,
+            outline: outline.clone(),
+            row_checks,
             conserves: None,
             plan,
             input: Arc::clone(self.full),
-            ready,
+            cached: planned.map_err(fail)?,
         })
     }
 
-    /// The transform's plan, its output checked against the contract; and whether its FROM unnests sideways.
-    pub(super) async fn outline(&self) -> std::result::Result<(Outline, bool), Vec<Diagnostic>> {
+    /// The transform's plan, its output checked against the contract.
+    pub(super) async fn outline(&self) -> Result<Outline, Vec<Diagnostic>> {
         let dialect = self.session.config_options().sql_parser.dialect;
         let statement = self
             .session
@@ -101,7 +100,7 @@ impl Planner<'_> {
         let sideways = ast::unnests_sideways(&query);
         let fail = |e: DataFusionError| vec![planning(self.transform, &e, sideways)];
         let plan = self.session.statement_to_plan(statement).await.map_err(fail)?;
-        if let Some(function) = steady::unsteady_function(&plan).map_err(fail)? {
+        if let Some(function) = volatility::volatile_function(&plan).map_err(fail)? {
             let message =
                 format!("`{function}()` differs from run to run, and a batch that runs again brings the same rows");
             let hint = "use $date for the batch's day, and columns of the record for what tells rows apart";
@@ -114,23 +113,23 @@ impl Planner<'_> {
         let options = self.session.config_options();
         let analyzed = self.session.analyzer().execute_and_check(bound, options, |_, _| {});
         self.check(&query, analyzed.map_err(fail)?.schema().as_arrow())?;
-        let outline = Outline {
+        Ok(Outline {
             entity: self.entity.name.clone(),
             path: self.transform.path.clone(),
             plan: self.shape(plan, record).map_err(fail)?,
-        };
-        Ok((outline, sideways))
+            unnests_sideways: sideways,
+        })
     }
 
     /// The physical plan for a batch.
-    async fn physically(&self, plan: &LogicalPlan, batch: &Batch) -> std::result::Result<Ready, DataFusionError> {
+    async fn physically(&self, plan: &LogicalPlan, batch: &Batch) -> Result<CachedPlan, DataFusionError> {
         let physical = bind::physical(self.session, plan, batch, self.full).await?;
         let serves_all = bind::serves_all(plan, &physical)?;
-        Ok(Ready::new(batch.clone(), physical, serves_all))
+        Ok(CachedPlan::new(batch.clone(), physical, serves_all))
     }
 
     /// The contract against the query's output.
-    fn check(&self, query: &Query, output: &Schema) -> std::result::Result<(), Vec<Diagnostic>> {
+    fn check(&self, query: &Query, output: &Schema) -> Result<(), Vec<Diagnostic>> {
         let mut problems = Vec::new();
         let names: Vec<&str> = output
             .fields()
@@ -197,7 +196,7 @@ impl Planner<'_> {
     }
 
     /// The entity's columns in the contract's order, then `_record`.
-    fn shape(&self, plan: LogicalPlan, record: Option<DfColumn>) -> std::result::Result<LogicalPlan, DataFusionError> {
+    fn shape(&self, plan: LogicalPlan, record: Option<DfColumn>) -> Result<LogicalPlan, DataFusionError> {
         let mut columns = Vec::with_capacity(self.entity.columns.len() + 1);
         for column in &self.entity.columns {
             let found = plan

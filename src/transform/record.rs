@@ -10,7 +10,7 @@ use datafusion::logical_expr::logical_plan::{Join, Projection, SubqueryAlias, Ta
 use datafusion::logical_expr::{Expr, LogicalPlan};
 
 use super::session::SOURCE_TABLE;
-use crate::ingest::RECORD_COLUMN;
+use crate::model::RECORD_COLUMN;
 use datafusion::arrow::datatypes::SchemaRef;
 
 /// Whether a scan is one of the batch's input.

@@ -3,7 +3,7 @@
 //! DataFusion's own sort compares by several columns within a batch of some thousand rows, then encodes the columns and
 //! merges hundreds of such batches for each run that it spills, and the transform stands still meanwhile. Here columns
 //! are encoded once for a run, the run is sorted as a whole, and written by another thread while the next one fills; the
-//! runs are merged by DataFusion. docs/performance.md has the figures.
+//! runs are merged by DataFusion. docs/history/performance.md has the figures.
 
 mod order;
 #[cfg(test)]

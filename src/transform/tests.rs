@@ -10,10 +10,9 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use super::*;
 use crate::error::{Diagnostic, Location, Result};
-use crate::ingest;
 use crate::lineage;
 use crate::mask::Masked;
-use crate::project::*;
+use crate::model::{Batch, Column, Entity, Field, FieldType, PgType, Project, Source, Transform};
 
 fn here() -> Location {
     Location {
@@ -37,8 +36,8 @@ fn column(name: &str, pg_type: PgType, nullable: bool) -> Column {
 
 fn field(name: &str, field_type: FieldType) -> Field {
     Field {
-        privacy: crate::project::Privacy::default(),
-        rules: crate::project::ValueRules::default(),
+        privacy: crate::model::Privacy::default(),
+        rules: crate::model::ValueRules::default(),
         name: name.into(),
         field_type,
         required: false,
@@ -72,10 +71,10 @@ fn project(sql: &str) -> Project {
             path: "sql/a/codes.sql".into(),
             sql: sql.into(),
         }],
-        ..testing::source("a", vec![field("patient_id", FieldType::String), field("codes", codes)])
+        ..crate::model::testing::source("a", vec![field("patient_id", FieldType::String), field("codes", codes)])
     };
     Project {
-        profile: crate::project::Profile::Custom,
+        profile: crate::model::Profile::Custom,
         root: PathBuf::new(),
         entities: vec![entity],
         sources: vec![source],
@@ -128,10 +127,14 @@ fn engine() -> Engine {
 
 async fn prepare(sql: &str) -> std::result::Result<Prepared, Vec<Diagnostic>> {
     let project = project(sql);
-    engine()
-        .prepare(&project, &project.sources[0], &sample(&project.sources[0]), text_only)
-        .await
-        .map(|mut all| all.remove(0))
+    prepared(&project, &sample(&project.sources[0]), &|_, _| None).await
+}
+
+async fn prepared(project: &Project, batch: &Batch, used: Used<'_>) -> std::result::Result<Prepared, Vec<Diagnostic>> {
+    let (engine, source) = (engine(), &project.sources[0]);
+    let outlines = engine.outline(project, source, text_only).await?;
+    let mut all = engine.prepare(project, source, &outlines, batch, used).await?;
+    Ok(all.remove(0))
 }
 
 async fn problems(sql: &str) -> Vec<String> {
@@ -153,8 +156,9 @@ async fn problems(sql: &str) -> Vec<String> {
 async fn run(sql: &str) -> Result<Vec<String>> {
     let full = prepare(sql).await.map_err(Prepared::problems)?;
     let project = project(sql);
-    let used = lineage::used(&project.sources[0], &full.outline)?;
-    let narrow = engine().narrow(&project, &project.sources[0], &full, &used).await;
+    let sample = sample(&project.sources[0]);
+    let narrow = prepared(&project, &sample, &lineage::used).await;
+    let narrow = narrow.map_err(Prepared::problems)?;
     let rows = rows_of(&project, &full).await?;
     assert_eq!(rows_of(&project, &narrow).await?, rows);
     Ok(rows)
@@ -162,7 +166,7 @@ async fn run(sql: &str) -> Result<Vec<String>> {
 
 async fn rows_of(project: &Project, prepared: &Prepared) -> Result<Vec<String>> {
     let source = &project.sources[0];
-    let schema = ingest::arrow_schema(source);
+    let schema = crate::model::arrow_schema(source);
     let batch = on("2023-05-02");
     let input = records(&schema, &[Some(2), None, Some(0), Some(1)]);
     let open = move |schema: &SchemaRef| {
@@ -182,7 +186,7 @@ async fn rows_of(project: &Project, prepared: &Prepared) -> Result<Vec<String>> 
         rows?
     } else {
         let s = Arc::clone(&schema);
-        let feed = Feed::own(schema, move || open(&s));
+        let feed = ScanInput::own(schema, move || open(&s));
         engine()
             .execute(prepared, &batch, feed)
             .await?
@@ -339,7 +343,7 @@ async fn a_failing_value_is_not_shown() {
 
 #[tokio::test]
 async fn an_input_that_fails_ends_every_transform() {
-    let schema = ingest::arrow_schema(&project(UNNEST).sources[0]);
+    let schema = crate::model::arrow_schema(&project(UNNEST).sources[0]);
     let input = stream::iter([Err(crate::Error::batch("file x: damaged"))]).boxed();
     let (mut feeds, broadcast) = broadcast(&schema, input, 1);
     let feed = feeds.remove(0);
@@ -358,7 +362,7 @@ async fn an_input_that_fails_ends_every_transform() {
 
 #[tokio::test]
 async fn an_input_that_is_cut_off_is_no_end() {
-    let schema = ingest::arrow_schema(&project(UNNEST).sources[0]);
+    let schema = crate::model::arrow_schema(&project(UNNEST).sources[0]);
     let (mut feeds, broadcast) = broadcast(&schema, stream::empty().boxed(), 1);
     let feed = feeds.remove(0);
     drop(broadcast);
@@ -384,10 +388,10 @@ fn on(day: &str) -> Batch {
 /// The rows of a day whose input has these codes, in no order.
 async fn rows_on(prepared: &Prepared, day: &str, codes: &[Option<usize>]) -> Vec<String> {
     let batch = on(day);
-    let schema = ingest::arrow_schema(&project(UNNEST).sources[0]);
+    let schema = crate::model::arrow_schema(&project(UNNEST).sources[0]);
     let input = records(&schema, codes);
     let open = move || stream::iter([Ok(Masked::assumed(input.clone()))]).boxed();
-    let execution = engine().execute(prepared, &batch, Feed::own(schema, open)).await;
+    let execution = engine().execute(prepared, &batch, ScanInput::own(schema, open)).await;
     let rows = execution.unwrap().rows.try_collect::<Vec<_>>().await.unwrap();
     let mut rows: Vec<String> = rows.iter().flat_map(shown_rows).collect();
     rows.sort();
@@ -397,10 +401,8 @@ async fn rows_on(prepared: &Prepared, day: &str, codes: &[Option<usize>]) -> Vec
 /// By a plan that was made for this day and runs once.
 async fn rows_alone(sql: &str, day: &str, codes: &[Option<usize>]) -> Vec<String> {
     let project = project(sql);
-    let prepared = engine()
-        .prepare(&project, &project.sources[0], &on(day), text_only)
-        .await;
-    rows_on(&prepared.unwrap()[0], day, codes).await
+    let prepared = prepared(&project, &on(day), &|_, _| None).await;
+    rows_on(&prepared.unwrap(), day, codes).await
 }
 
 /// What `run` does with the days of a source. A plan that keeps something, such as a build side or a subquery's result,
@@ -426,7 +428,7 @@ async fn a_plan_serves_more_than_one_batch_and_tells_none_of_another() {
         (aggregate, false),
     ] {
         let prepared = prepare(sql).await.unwrap();
-        assert_eq!(prepared.ready.serves_all(), serves_all, "{sql}");
+        assert_eq!(prepared.cached.serves_all(), serves_all, "{sql}");
         let (one, other) = (("2023-05-02", vec![Some(2), None]), ("2023-05-03", vec![Some(1); 3]));
         // The first again, beside the other.
         let (first, second, third) = futures::join!(
@@ -459,12 +461,8 @@ async fn a_sort_that_merges_leaves_the_others_their_memory() {
     let mut project = project("SELECT patient_id, repeat(unnest(codes)['code'], 50) AS code FROM source");
     project.entities[0].key = vec!["code".to_owned()];
     let source = &project.sources[0];
-    let prepared = engine
-        .prepare(&project, source, &sample(source), text_only)
-        .await
-        .unwrap()
-        .remove(0);
-    let schema = ingest::arrow_schema(source);
+    let prepared = prepared(&project, &sample(source), &|_, _| None).await.unwrap();
+    let schema = crate::model::arrow_schema(source);
     let input = records(&schema, &[Some(20); 80]);
     let open = move || {
         stream::iter(vec![input.clone(); 100])
@@ -472,7 +470,7 @@ async fn a_sort_that_merges_leaves_the_others_their_memory() {
             .boxed()
     };
     let batch = on("2023-05-02");
-    let sort = || engine.execute(&prepared, &batch, Feed::own(Arc::clone(&schema), open.clone()));
+    let sort = || engine.execute(&prepared, &batch, ScanInput::own(Arc::clone(&schema), open.clone()));
     let mut merging = sort().await.unwrap().rows;
     let first = merging.next().await.unwrap().unwrap();
     let spilled = std::fs::read_dir(spill.path()).unwrap().count();

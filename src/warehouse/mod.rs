@@ -1,53 +1,29 @@
-//! All that knows PostgreSQL: connections, the embedded database, migrations, the contract against the catalog,
-//! views and queries. It never reads a project's files itself (save `migrations/`, which it runs) and never prints;
-//! no value from the data and no password leaves it in an error, a log line or a Debug output.
+//! All that knows PostgreSQL, in wings that use each other only downwards:
+//!
+//! ```text
+//! sql < embedded < connect < schema < copy < load
+//!                  connect < views, access, query
+//! ```
+//!
+//! It never reads a project's files itself (save `migrations/`, which it runs) and never prints. No value from the data
+//! and no password leaves it in an error, a log line or a Debug output.
 
-pub mod checks;
-pub mod claim;
-pub mod comments;
-pub mod contract;
-pub mod database;
-pub mod ddl;
-pub mod drop;
-pub mod encode;
-pub mod error;
-pub mod failpoint;
-pub mod leaf;
-pub mod migrate;
-pub mod orphans;
-pub mod pool;
-pub mod quarantine;
-pub mod query;
-pub mod roles;
-pub mod runs;
-pub mod sql;
-pub mod stage;
-pub mod swap;
-pub mod views;
-
-mod catalog;
+mod access;
 mod connect;
-mod conninfo;
+mod copy;
 mod embedded;
-mod exchange;
-mod holder;
-mod indexing;
-#[cfg(test)]
-mod load_tests;
-mod passfile;
-mod place;
-mod relations;
-mod serve;
-mod server;
-mod target;
+mod load;
+pub mod query;
+mod schema;
+mod sql;
 #[cfg(test)]
 mod testing;
-mod tls;
+pub mod views;
 
-pub use claim::{Claim, Lease};
-pub use database::Database;
-pub use encode::accepts;
-pub use pool::{Connection, Dedicated, Warehouse};
-pub use serve::{Served, serve_db};
-pub use stage::{StageCounter, Staged};
-pub use swap::Committed;
+pub use access::{comments, roles};
+pub use connect::{Connection, Database, Warehouse};
+pub use copy::{Encoder, accepts};
+pub use embedded::{Served, serve_db};
+pub use load::{ActiveRun, BatchLocks, Committed, Phase, StageCounter, Staged, StagingRun, recover};
+pub use load::{checks, drop, failpoint, quarantine, relations, runs};
+pub use schema::{drift, migrate, migration_new};

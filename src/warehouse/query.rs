@@ -6,10 +6,9 @@ use futures::TryStreamExt;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
-use super::error::{db_error, describe, sqlstate};
-use super::place;
-use super::pool::Warehouse;
 use crate::error::{Error, Result};
+use crate::warehouse::connect::Warehouse;
+use crate::warehouse::sql::{db_error, describe, position, sqlstate};
 
 /// The rows of the last statement that gave any.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -98,15 +97,15 @@ fn explain(sql: &str, error: &tokio_postgres::Error) -> Error {
             .cause(describe(error))
             .hint("change the project's files and run `pipeline run`, or use psql"),
         Some(code) if code.starts_with("42") => Error::project("the query is wrong")
-            .diagnostics(vec![place::diagnostic(&PathBuf::from("query"), sql, 0, error)]),
+            .diagnostics(vec![position::diagnostic(&PathBuf::from("query"), sql, 0, error)]),
         _ => db_error("the query failed", error),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::both;
     use super::*;
+    use crate::warehouse::testing::both;
 
     #[tokio::test]
     async fn values_come_as_text_with_their_types() {

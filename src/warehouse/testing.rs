@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::{Database, Warehouse};
 use crate::error::Location;
-use crate::project::{Column, Entity, PgType, Project};
+use crate::model::{Column, Entity, PgType, Project};
+use crate::warehouse::connect::{Database, Warehouse};
 
 /// The one that the tests through the binary use, too.
 #[path = "../../tests/it/harness/server.rs"]
@@ -132,7 +132,7 @@ pub fn entity(name: &str, columns: Vec<Column>) -> Entity {
 /// A project of entities alone.
 pub fn project(root: &Path, entities: Vec<Entity>) -> Project {
     Project {
-        profile: crate::project::Profile::Custom,
+        profile: crate::model::Profile::Custom,
         root: root.to_owned(),
         entities,
         sources: Vec::new(),

@@ -164,7 +164,7 @@ fn what_must_be_one_version_is() {
 #[test]
 fn every_direct_dependency_says_why() {
     let metadata = metadata();
-    let text = fs::read_to_string(repository().join("docs/dependencies.md")).unwrap();
+    let text = fs::read_to_string(repository().join("docs/reference/dependencies.md")).unwrap();
     let root = metadata["packages"]
         .as_array()
         .unwrap()
@@ -185,5 +185,8 @@ fn every_direct_dependency_says_why() {
                 .any(|line| line.contains(&format!("`{name}`")) || line.contains(&format!("| {name} |")))
         })
         .collect();
-    assert!(missing.is_empty(), "docs/dependencies.md has no line for {missing:?}");
+    assert!(
+        missing.is_empty(),
+        "docs/reference/dependencies.md has no line for {missing:?}"
+    );
 }

@@ -1,60 +1,54 @@
-//! What README and docs/ name exists: commands, options, files.
-use std::collections::BTreeSet;
+//! The documentation holds what it says: commands and options exist and parse, links lead somewhere, pages are listed,
+//! and the tutorial does what its pages show.
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use clap::Parser;
+use healthcare_insights::cli::Cli;
 use regex::Regex;
 
+use self::page::{Page, Step};
 use crate::harness::{Project, repository};
 
-fn documents() -> Vec<(PathBuf, String)> {
-    let mut paths: Vec<PathBuf> = ["README.md", "ARCHITECTURE.md", "CHANGELOG.md"]
-        .iter()
-        .map(|name| repository().join(name))
-        .collect();
-    let mut docs: Vec<PathBuf> = fs::read_dir(repository().join("docs"))
+mod page;
+
+/// Every page: those at the top, of the examples and benchmarks, and all below docs/.
+fn pages() -> Vec<Page> {
+    let mut paths: Vec<PathBuf> = [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+        "benches/README.md",
+    ]
+    .iter()
+    .map(|name| repository().join(name))
+    .collect();
+    for folder in ["docs", "examples"] {
+        below(&repository().join(folder), &mut paths);
+    }
+    paths.iter().map(|path| Page::read(path)).collect()
+}
+
+fn below(folder: &Path, paths: &mut Vec<PathBuf>) {
+    let mut entries: Vec<PathBuf> = fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .collect();
-    docs.sort();
-    paths.extend(
-        docs.into_iter()
-            .filter(|path| path.extension().is_some_and(|ending| ending == "md")),
-    );
-    paths
-        .into_iter()
-        .map(|path| {
-            (
-                path.clone(),
-                fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())),
-            )
-        })
-        .collect()
-}
-
-/// The command lines of a document: whatever follows `pipeline` or `cargo run ... --` in code.
-fn commands(text: &str) -> Vec<Vec<String>> {
-    let mut found = Vec::new();
-    let start =
-        Regex::new(r"(?:^|\$ |`|&& |; )(?:\./target/\w+/)?(?:pipeline|cargo run[^`\n]*? --) +([a-z-][^`\n]*)").unwrap();
-    let mut in_block = false;
-    for line in text.lines() {
-        if line.trim_start().starts_with("```") {
-            in_block = !in_block;
-            continue;
-        }
-        if !in_block && !line.contains('`') {
-            continue;
-        }
-        for captures in start.captures_iter(line.trim_start()) {
-            if !in_block && !captures[0].starts_with('`') {
-                continue;
-            }
-            let words = captures[1].split(" #").next().unwrap_or_default();
-            found.push(words.split_whitespace().map(str::to_owned).collect());
+    entries.sort();
+    for path in entries {
+        if path.is_dir() {
+            below(&path, paths);
+        } else if path.extension().is_some_and(|ending| ending == "md") {
+            paths.push(path);
         }
     }
-    found
+}
+
+fn page(path: &str) -> Page {
+    Page::read(&repository().join(path))
 }
 
 fn help(words: &[&str]) -> String {
@@ -63,8 +57,8 @@ fn help(words: &[&str]) -> String {
     Project::new().run(&args).code(0).stdout
 }
 
-#[test]
-fn every_command_and_option_that_is_named_exists() {
+/// The commands that the program's own help lists.
+fn known_commands() -> BTreeSet<String> {
     let top = help(&[]);
     let names = Regex::new(r"(?m)^  ([a-z][a-z-]*) ").unwrap();
     let known: BTreeSet<String> = names
@@ -72,21 +66,37 @@ fn every_command_and_option_that_is_named_exists() {
         .map(|captures| captures[1].to_owned())
         .collect();
     assert!(known.contains("run") && known.contains("serve-db"), "{known:?}");
+    known
+}
+
+/// The words of a command and of what stands below it, such as `quarantine show`.
+fn command_words(words: &[String], known: &BTreeSet<String>) -> Vec<String> {
+    let nested = ["migration", "quarantine", "privacy"];
+    let first = &words[0];
+    assert!(known.contains(first), "there is no command `{first}`");
+    let second = words.get(1).filter(|word| !word.starts_with('-'));
+    match second {
+        Some(second) if nested.contains(&first.as_str()) => vec![first.clone(), second.clone()],
+        _ => vec![first.clone()],
+    }
+}
+
+#[test]
+fn every_command_and_option_that_is_named_exists() {
+    let known = known_commands();
+    let mut helps: BTreeMap<Vec<String>, String> = BTreeMap::new();
     let mut checked = 0;
-    for (path, text) in documents() {
-        for words in commands(&text) {
-            let Some(command) = words.first().filter(|word| !word.starts_with('-')) else {
+    for page in pages() {
+        for words in page.commands() {
+            if words[0].starts_with('-') {
                 continue;
-            };
-            let place = format!("{}: pipeline {}", path.display(), words.join(" "));
-            assert!(known.contains(command), "{place}: there is no command `{command}`");
-            let mut sub = vec![command.as_str()];
-            if command == "migration" {
-                sub.push("new");
-            } else if command == "quarantine" {
-                sub.push("show");
             }
-            let help = help(&sub);
+            let place = format!("{}: pipeline {}", page.path.display(), words.join(" "));
+            assert!(known.contains(&words[0]), "{place}: there is no command `{}`", words[0]);
+            let sub = command_words(&words, &known);
+            let help = helps
+                .entry(sub)
+                .or_insert_with_key(|sub| help(&sub.iter().map(String::as_str).collect::<Vec<_>>()));
             for option in words.iter().filter(|word| word.starts_with("--") && word.len() > 2) {
                 let name = option.split('=').next().unwrap().trim_end_matches([',', '.', ')', ']']);
                 assert!(help.contains(name), "{place}: there is no option `{name}`");
@@ -94,35 +104,287 @@ fn every_command_and_option_that_is_named_exists() {
             checked += 1;
         }
     }
-    assert!(checked >= 10, "only {checked} commands were found in the documents");
+    assert!(checked >= 100, "only {checked} commands were found in the documents");
+}
+
+/// What stands in a block can be copied: the program takes it as it is.
+#[test]
+fn every_command_in_a_block_is_taken_by_the_program() {
+    let mut checked = 0;
+    for page in pages() {
+        for line in page.command_lines() {
+            let words = page::shell_words(&line);
+            let parsed = Cli::try_parse_from(std::iter::once("pipeline".to_owned()).chain(words));
+            if let Err(error) = parsed {
+                assert!(
+                    matches!(
+                        error.kind(),
+                        clap::error::ErrorKind::DisplayHelp | clap::error::ErrorKind::DisplayVersion
+                    ),
+                    "{}: pipeline {line}\n{error}",
+                    page.path.display()
+                );
+            }
+            checked += 1;
+        }
+    }
+    assert!(checked >= 60, "only {checked} commands were found in blocks");
 }
 
 #[test]
-fn every_command_of_the_program_is_in_the_readme() {
-    let readme = fs::read_to_string(repository().join("README.md")).unwrap();
-    let top = help(&[]);
-    for captures in Regex::new(r"(?m)^  ([a-z][a-z-]*) ").unwrap().captures_iter(&top) {
-        let name = &captures[1];
+fn every_command_of_the_program_is_in_the_readme_and_the_reference() {
+    let readme = page("README.md").text;
+    let reference = page("docs/reference/commands.md").text;
+    let word = Regex::new("--[a-z][a-z-]*").unwrap();
+    let named: BTreeSet<&str> = word.find_iter(&reference).map(|found| found.as_str()).collect();
+    let option = Regex::new(r"(?m)^ +(?:-\w, )?(--[a-z-]+)").unwrap();
+    for name in known_commands().iter().filter(|name| *name != "help") {
         assert!(
-            name == "help" || readme.contains(&format!("pipeline {name}")),
+            readme.contains(&format!("pipeline {name}")),
             "README does not name `pipeline {name}`"
         );
+        assert!(
+            reference.contains(&format!("`pipeline {name}")),
+            "docs/reference/commands.md does not name `pipeline {name}`"
+        );
+        let subs: &[&str] = match name.as_str() {
+            "quarantine" => &["list", "show"],
+            "migration" => &["new"],
+            "privacy" => &["report"],
+            _ => &[],
+        };
+        let mut paths = vec![vec![name.as_str()]];
+        paths.extend(subs.iter().map(|sub| vec![name.as_str(), *sub]));
+        for path in paths {
+            for captures in option.captures_iter(&help(&path)) {
+                assert!(
+                    named.contains(&captures[1]),
+                    "docs/reference/commands.md does not name {} of {path:?}",
+                    &captures[1]
+                );
+            }
+        }
+    }
+}
+
+/// The lists of keys stand in the code that reads YAML, `Keys::of(&["name", ...])`.
+#[test]
+fn every_key_of_the_yaml_files_is_in_the_reference() {
+    let mut sources = Vec::new();
+    rust_files(&repository().join("src"), &mut sources);
+    let list = Regex::new(r"(?:Keys::of\(&|known: &)\[([^\]]*)\]").unwrap();
+    let word = Regex::new(r#""([a-z_]+)""#).unwrap();
+    let mut keys = BTreeSet::new();
+    for path in sources {
+        let text = fs::read_to_string(path).unwrap();
+        for captures in list.captures_iter(&text) {
+            keys.extend(word.captures_iter(&captures[1]).map(|key| key[1].to_owned()));
+        }
+    }
+    assert!(keys.contains("conserves") && keys.contains("entities"), "{keys:?}");
+    let reference: String = pages()
+        .iter()
+        .filter(|page| page.path.starts_with(repository().join("docs/reference")))
+        .map(|page| page.text.as_str())
+        .collect();
+    for key in keys {
+        let named = Regex::new(&format!(r"[`{{ ,]{key}[`:, }}]")).unwrap();
+        assert!(named.is_match(&reference), "docs/reference does not explain `{key}`");
+    }
+}
+
+fn rust_files(folder: &Path, paths: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            rust_files(&path, paths);
+        } else if path.extension().is_some_and(|ending| ending == "rs") {
+            paths.push(path);
+        }
     }
 }
 
 #[test]
-fn every_link_to_a_file_leads_to_one() {
-    let link = Regex::new(r"\]\(([^)#:]+)(#[^)]*)?\)").unwrap();
-    for (path, text) in documents() {
-        for captures in link.captures_iter(&text) {
-            let target = path.parent().unwrap().join(&captures[1]);
-            assert!(
-                target.exists(),
-                "{} links to {}, which is not there",
-                path.display(),
-                &captures[1]
-            );
+fn every_link_leads_to_a_file_and_a_heading() {
+    let mut checked = 0;
+    for page in pages() {
+        for (file, heading) in page.links() {
+            let target = match file.as_str() {
+                "" => page.path.clone(),
+                file => page.path.parent().unwrap().join(file),
+            };
+            let place = format!("{} links to {file}#{heading}", page.path.display());
+            assert!(target.exists(), "{place}: there is no such file");
+            if !heading.is_empty() {
+                let anchors = Page::read(&target).anchors();
+                assert!(anchors.contains(&heading), "{place}: it has {anchors:?}");
+            }
+            checked += 1;
         }
+    }
+    assert!(checked >= 100, "only {checked} links were found");
+}
+
+/// Paths of the code move; a page that names one has to move along.
+#[test]
+fn every_path_of_the_code_that_is_named_exists() {
+    let path = Regex::new(r"`((?:src|tests|benches|docs|\.ci)/[A-Za-z0-9_./-]*)`").unwrap();
+    let mut missing = Vec::new();
+    for page in pages() {
+        for captures in path.captures_iter(&page.text) {
+            if !repository().join(&captures[1]).exists() {
+                missing.push(format!("{} names {}", page.path.display(), &captures[1]));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "which is not there: {missing:#?}");
+}
+
+#[test]
+fn the_summary_lists_every_page_once() {
+    let docs = repository().join("docs");
+    let summary = page("docs/SUMMARY.md");
+    let mut listed: Vec<PathBuf> = summary.links().iter().map(|(file, _)| docs.join(file)).collect();
+    listed.sort();
+    let mut there = Vec::new();
+    below(&docs, &mut there);
+    there.retain(|path| !path.ends_with("SUMMARY.md"));
+    there.sort();
+    assert_eq!(listed, there);
+}
+
+#[test]
+fn pages_are_short() {
+    assert!(
+        page("README.md").text.lines().count() <= 120,
+        "README has more than 120 lines"
+    );
+    for page in pages() {
+        let lines = page.text.lines().count();
+        assert!(lines <= 200, "{} has {lines} lines: part it", page.path.display());
+    }
+}
+
+#[test]
+fn the_glossary_has_twenty_words() {
+    let text = page("docs/reference/glossary.md").text;
+    let words = text.lines().filter(|line| line.starts_with("| **")).count();
+    assert_eq!(words, 20);
+}
+
+/// What is printed without what differs from run to run: seconds, the number of a run, how wide a column is.
+fn steady(line: &str) -> String {
+    let seconds = Regex::new(r"\d+\.\d\d s$|\s\d+\.\d\d$").unwrap();
+    let run = Regex::new(r"(\d{4}-\d\d-\d\d) +\d+ +record ").unwrap();
+    let line = seconds.replace(line.trim_end(), " TIME");
+    let line = run.replace(&line, "$1 RUN record ");
+    line.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Writes the files that the pages show, runs their commands in order, and compares what they print.
+fn follow(project: &Project, pages: &[&str]) -> usize {
+    let mut run = 0;
+    for page in pages.iter().map(|path| page(path)) {
+        for step in page.steps() {
+            match step {
+                Step::File { path, text } => project.write(&path, text),
+                Step::Run { line, output } => {
+                    let words = page::shell_words(&line);
+                    let outcome = project.run(&words.iter().map(String::as_str).collect::<Vec<_>>());
+                    let place = format!("{}: pipeline {line}", page.path.display());
+                    let fails = output.iter().any(|line| line.starts_with("error:"));
+                    assert_eq!(outcome.exit() != Some(0), fails, "{place}: {outcome:?}");
+                    let printed = format!("{}\n{}", outcome.stdout, outcome.stderr);
+                    let printed: BTreeSet<String> = printed.lines().map(steady).collect();
+                    for line in output.iter().map(|line| steady(line)) {
+                        assert!(printed.contains(&line), "{place}: {line:?} is not in {printed:#?}");
+                    }
+                    run += 1;
+                }
+            }
+        }
+    }
+    run
+}
+
+#[test]
+fn the_tutorial_does_what_it_shows() {
+    let project = Project::with_examples();
+    let run = follow(
+        &project,
+        &[
+            "docs/tutorial/first-run.md",
+            "docs/tutorial/look-at-the-data.md",
+            "docs/tutorial/your-first-source.md",
+        ],
+    );
+    assert!(run >= 13, "only {run} commands were run");
+}
+
+#[test]
+fn the_guides_to_sources_views_and_checks_work() {
+    let project = Project::with_examples();
+    let run = follow(
+        &project,
+        &[
+            "docs/how-to/add-a-source.md",
+            "docs/how-to/add-a-view.md",
+            "docs/how-to/add-a-check.md",
+            "docs/reference/lineage.md",
+        ],
+    );
+    assert!(run >= 11, "only {run} commands were run");
+    assert_eq!(
+        project.query("select count(*), count(distinct visit_id) from visits where source = 'clinic_f'"),
+        ["2,2"]
+    );
+}
+
+#[test]
+fn the_readme_loads_a_source_in_ten_lines() {
+    let project = Project::with_examples();
+    assert_eq!(follow(&project, &["README.md"]), 4);
+    assert_eq!(
+        project.query("select count(*), count(distinct patient_id) from patients where source = 'clinic_e'"),
+        ["1,1"]
+    );
+    let readme = page("README.md");
+    let written: usize = readme
+        .steps()
+        .iter()
+        .filter_map(|step| match step {
+            Step::File { text, .. } => Some(text.lines().count()),
+            Step::Run { .. } => None,
+        })
+        .sum();
+    assert_eq!(written + 1, 10, "and one command");
+}
+
+/// docs/make_pictures.py draws it from the tutorial.
+#[test]
+fn the_picture_shows_what_the_tutorial_does() {
+    let picture = fs::read_to_string(repository().join("docs/pictures/session.svg")).unwrap();
+    let text = Regex::new(r">([^<>]*)</text>").unwrap();
+    let drawn: String = text
+        .captures_iter(&picture)
+        .map(|captures| {
+            captures[1]
+                .trim_start()
+                .replace("&lt;", "<")
+                .replace("&gt;", ">")
+                .replace("&amp;", "&")
+        })
+        .collect::<Vec<_>>()
+        .join(" ");
+    let first = page("docs/tutorial/first-run.md");
+    let Step::Run { line, output } = &first.steps()[0] else {
+        panic!("the tutorial begins with a command");
+    };
+    for line in output.iter().chain([line]) {
+        assert!(
+            drawn.contains(line.as_str()),
+            "run docs/make_pictures.py: {line:?} is not in {drawn:?}"
+        );
     }
 }
 
@@ -226,9 +488,9 @@ fn what_docker_compose_names_exists() {
 
 #[test]
 fn no_document_names_this_machine() {
-    for (path, text) in documents() {
+    for page in pages() {
         for word in ["/work/", "/root/", "/tmp/wt"] {
-            assert!(!text.contains(word), "{} holds {word}", path.display());
+            assert!(!page.text.contains(word), "{} holds {word}", page.path.display());
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod harness;
 
+mod architecture;
 mod canary;
 mod cli;
 mod concurrency;

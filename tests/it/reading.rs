@@ -214,7 +214,7 @@ fn columns_say_what_they_are_and_where_they_come_from() {
     assert_eq!(comment("items", "item_id"), "The item [lineage: clinic: id]");
 }
 
-/// The procedure of docs/security.md.
+/// The procedure of docs/how-to/erase-a-person.md.
 #[test]
 fn an_erased_person_is_in_no_table_and_no_view() {
     let (database, project) = Small::new()
@@ -244,7 +244,7 @@ fn an_erased_person_is_in_no_table_and_no_view() {
     assert_eq!(database.rows("select n from known"), ["2"]);
     let everything = database.rows(
         "select format('select t::text from %I.%I t', n.nspname, c.relname) from pg_class c join pg_namespace n
-         on n.oid = c.relnamespace where n.nspname in ('public', 'pipeline', 'pipeline_leaves') and c.relkind in ('r', 'm')",
+         on n.oid = c.relnamespace where n.nspname in ('public', 'pipeline', 'pipeline_partitions') and c.relkind in ('r', 'm')",
     );
     for sql in everything {
         let held = database.rows(&sql).join("\n");

@@ -136,7 +136,7 @@ fn leaves_carry_the_contracts_keys_and_indexes_and_statistics() {
         let name = leaf.split('|').next().unwrap();
         assert_eq!(
             database.count(&format!(
-                "pg_indexes where schemaname = 'pipeline_leaves' and tablename = '{name}'"
+                "pg_indexes where schemaname = 'pipeline_partitions' and tablename = '{name}'"
             )),
             3
         );

@@ -137,8 +137,8 @@ fn the_loader_does_the_whole_job_and_the_reader_sees_it_and_nothing_else() {
             "permission denied for schema pipeline",
         ),
         (
-            &format!("select * from pipeline_leaves.{leaf}"),
-            "permission denied for schema pipeline_leaves",
+            &format!("select * from pipeline_partitions.{leaf}"),
+            "permission denied for schema pipeline_partitions",
         ),
         ("delete from items", "permission denied for table items"),
         (
@@ -310,7 +310,7 @@ fn who_may_not_make_roles_is_told_what_to_do() {
     // The owner of database and tables who may make roles can do it all.
     database.execute(&format!("alter database {} owner to {creator}", database.name));
     database.execute(&format!(
-        "alter schema pipeline owner to {creator}; alter schema pipeline_leaves owner to {creator};
+        "alter schema pipeline owner to {creator}; alter schema pipeline_partitions owner to {creator};
          do $$ declare item text; begin for item in select oid::regclass from pg_class where relkind in ('r', 'p', 'v', 'm')
          and relnamespace in (select oid from pg_namespace where nspname like 'pipeline%' or nspname = 'public')
          loop execute format('alter table %s owner to {creator}', item); end loop; end $$;

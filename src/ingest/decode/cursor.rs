@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use super::super::failure::Reason;
+use crate::model::refusal::Reason;
 
 /// How deep objects and arrays may nest.
 pub(super) const MAX_DEPTH: u32 = 128;

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use super::super::failure::{Fault, MALFORMED, UNKNOWN_FIELD};
+use super::super::failure::Fault;
 use super::super::unknown::Sightings;
 use super::column::{Column, Values};
 use super::cursor::{Bad, Cursor, Kind};
 use super::plan::{Group, Node, Scalar, ScalarKind, Shape};
 use super::text::{push_clean, push_number};
-use crate::project::From;
+use crate::model::From;
+use crate::model::refusal::{MALFORMED, UNKNOWN_FIELD};
 
 /// Decodes a record into the next row of `columns`; on an error they hold a part of it.
 pub(super) fn record(

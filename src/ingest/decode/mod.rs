@@ -8,7 +8,6 @@ mod json;
 mod plan;
 mod row;
 mod rules;
-mod scalar;
 mod text;
 
 use std::sync::Arc;
@@ -19,18 +18,17 @@ use arrow::datatypes::SchemaRef;
 pub(super) use column::Column;
 pub(super) use plan::{Group, Node, Plan, Scalar, ScalarKind, Shape};
 pub(super) use rules::Breach;
-pub use rules::{literal, normalized};
 pub(super) use text::push_text;
 
 use self::cursor::Cursor;
-use super::failure::{Fault, MALFORMED, Reason, RecordError};
+use super::failure::Fault;
 use super::files::InputFile;
-use super::schema::RECORD_BITS;
 use super::split::{Chunk, CsvHeader};
 use super::unknown::{Sightings, Unknown};
 use crate::error::{Error, Result};
 use crate::mask::NameHash;
-use crate::project::{CsvOptions, OnUnknownField};
+use crate::model::refusal::{MALFORMED, Reason};
+use crate::model::{CsvOptions, OnUnknownField, RECORD_BITS, Refusal};
 
 /// Whether a JSON text is valid, as strictly as a record must be; the reason if not.
 pub(super) fn check_json(text: &str) -> Result<(), Reason> {
@@ -45,7 +43,7 @@ pub(super) fn check_json(text: &str) -> Result<(), Reason> {
 pub(super) struct Decoded {
     pub batch: RecordBatch,
     /// Records that are not in the batch.
-    pub errors: Vec<RecordError>,
+    pub refused: Vec<Refusal>,
     /// Undeclared fields met in the records of the batch, per object of [`Plan::objects`].
     pub unknown: Vec<Unknown>,
 }
@@ -64,7 +62,7 @@ impl Decoding {
     /// Decodes every record of the chunk that can be.
     pub fn decode(&self, chunk: &Chunk, file: &InputFile) -> Result<Decoded> {
         let mut decoder = Decoder::new(self);
-        let mut errors = Vec::new();
+        let mut refused = Vec::new();
         for (index, span) in chunk.records.iter().enumerate() {
             let record = chunk.first + index as u64;
             let text = &chunk.bytes[span.range.clone()];
@@ -74,19 +72,21 @@ impl Decoding {
                 None => decoder.push(text, chunk.header.as_deref(), id),
             };
             if let Err(fault) = pushed {
-                errors.push(RecordError {
-                    file: file.path.clone(),
-                    record,
-                    offset: Some(span.offset),
+                refused.push(Refusal {
+                    file: Some(file.path.clone()),
+                    record: Some(record),
+                    byte_offset: Some(span.offset),
                     fault_offset: Some(span.offset + fault.at as u64),
-                    path: fault.path,
-                    check: fault.check,
-                    reason: fault.reason,
+                    ..fault.refusal()
                 });
             }
         }
         let (batch, unknown) = decoder.finish()?;
-        Ok(Decoded { batch, errors, unknown })
+        Ok(Decoded {
+            batch,
+            refused,
+            unknown,
+        })
     }
 }
 

@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::rules::Rules;
-use super::scalar::Formats;
 use crate::error::{Error, Result};
-use crate::project::{Field, FieldType, From, Source};
+use crate::model::scalar::Formats;
+use crate::model::{Field, FieldType, From, Source};
 
 /// Up to so many fields are looked through one by one, more are hashed.
 const FEW_FIELDS: usize = 8;

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use super::super::failure::{Fault, MALFORMED, Reason, UNKNOWN_FIELD};
+use super::super::failure::Fault;
 use super::super::split::{Cells, CsvHeader};
 use super::super::unknown::Sightings;
 use super::{Breach, Column, Decoding, Node, ScalarKind, Shape, check_json, push_text};
-use crate::project::OnUnknownField;
+use crate::model::OnUnknownField;
+use crate::model::refusal::{MALFORMED, Reason, UNKNOWN_FIELD};
 
 pub(super) fn record(
     text: &str,

@@ -1,5 +1,5 @@
-//! What a source's schema asks of a leaf's values, applied while they are decoded: a text is brought to its spelling
-//! before it is read, a value is checked once it is. A leaf without rules never comes here, and no reason holds a value.
+//! What a source's schema asks of a field's values, applied while they are decoded: a text is brought to its spelling
+//! before it is read, a value is checked once it is. A field without rules never comes here, and no reason holds a value.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -9,10 +9,9 @@ use arrow::datatypes::{
     DataType, Date32Type, Decimal128Type, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType,
 };
 
-use super::super::failure::{MALFORMED, Reason};
 use super::column::{Column, Values};
-use super::scalar::{self, Formats};
-use crate::project::{FieldType, Literal, Normalize, ValueRules};
+use crate::model::refusal::{MALFORMED, Reason};
+use crate::model::{Literal, ValueRules, normalized};
 
 /// Why a value is refused: the name of the check, and the reason.
 #[derive(Debug, PartialEq, Eq)]
@@ -42,7 +41,7 @@ const fn breach(check: &'static str, reason: &'static str) -> Breach {
     }
 }
 
-/// The rules of one leaf.
+/// The rules of one scalar field.
 #[derive(Debug)]
 pub(crate) struct Rules {
     declared: ValueRules,
@@ -53,7 +52,7 @@ pub(crate) struct Rules {
 }
 
 impl Rules {
-    /// `None` where there are none, so that a leaf without pays nothing.
+    /// `None` where there are none, so that a field without pays nothing.
     pub fn new(rules: &ValueRules, required: bool) -> Option<Box<Self>> {
         let idle = rules.normalize.is_empty()
             && rules.matches.is_none()
@@ -91,9 +90,9 @@ impl Rules {
         match &column.values {
             Values::Utf8 { .. } => self.check_text(&text),
             Values::Bool(_) => self.check_value(&Literal::Bool(&*text == "true")),
-            Values::Int32(values) | Values::Date(values) => self.check_last(values.last(), number),
-            Values::Int64(values) | Values::Micros(values) => self.check_last(values.last(), number),
-            Values::Decimal(values) => self.check_last(values.last(), number),
+            Values::Int32(values) | Values::Date(values) => self.check_last(values.last(), Literal::number),
+            Values::Int64(values) | Values::Micros(values) => self.check_last(values.last(), Literal::number),
+            Values::Decimal(values) => self.check_last(values.last(), Literal::number),
             Values::Float64(values) => self.check_last(values.last(), Literal::Double),
             Values::List { .. } | Values::Struct(_) => Ok(()),
         }
@@ -136,17 +135,23 @@ impl Rules {
     pub fn check_array(&self, array: &ArrayRef) -> Result<(), (usize, Breach)> {
         match array.data_type() {
             DataType::Boolean => self.check_rows(array, |row| Literal::Bool(array.as_boolean().value(row))),
-            DataType::Int32 => self.check_rows(array, |row| number(array.as_primitive::<Int32Type>().value(row))),
-            DataType::Date32 => self.check_rows(array, |row| number(array.as_primitive::<Date32Type>().value(row))),
-            DataType::Int64 => self.check_rows(array, |row| number(array.as_primitive::<Int64Type>().value(row))),
+            DataType::Int32 => self.check_rows(array, |row| {
+                Literal::number(array.as_primitive::<Int32Type>().value(row))
+            }),
+            DataType::Date32 => self.check_rows(array, |row| {
+                Literal::number(array.as_primitive::<Date32Type>().value(row))
+            }),
+            DataType::Int64 => self.check_rows(array, |row| {
+                Literal::number(array.as_primitive::<Int64Type>().value(row))
+            }),
             DataType::Float64 => self.check_rows(array, |row| {
                 Literal::Double(array.as_primitive::<Float64Type>().value(row))
             }),
-            DataType::Decimal128(..) => {
-                self.check_rows(array, |row| number(array.as_primitive::<Decimal128Type>().value(row)))
-            }
+            DataType::Decimal128(..) => self.check_rows(array, |row| {
+                Literal::number(array.as_primitive::<Decimal128Type>().value(row))
+            }),
             DataType::Timestamp(..) => self.check_rows(array, |row| {
-                number(array.as_primitive::<TimestampMicrosecondType>().value(row))
+                Literal::number(array.as_primitive::<TimestampMicrosecondType>().value(row))
             }),
             _ => Ok(()),
         }
@@ -159,72 +164,6 @@ impl Rules {
         }
         Ok(())
     }
-}
-
-fn number(value: impl Into<i128>) -> Literal {
-    Literal::Number(value.into())
-}
-
-/// The text after the steps, borrowed where they change nothing; `None` is a null.
-pub fn normalized<'a>(steps: &[Normalize], text: &'a str) -> Option<Cow<'a, str>> {
-    let mut text = Cow::Borrowed(text);
-    for step in steps {
-        text = match step {
-            Normalize::Trim => part(text, str::trim),
-            Normalize::StripPrefix(prefix) => part(text, |text| text.strip_prefix(prefix.as_str()).unwrap_or(text)),
-            Normalize::StripSuffix(suffix) => part(text, |text| text.strip_suffix(suffix.as_str()).unwrap_or(text)),
-            Normalize::Upper if text.chars().all(|char| is_same(char, char.to_uppercase())) => text,
-            Normalize::Upper => text.to_uppercase().into(),
-            Normalize::Lower if text.chars().all(|char| is_same(char, char.to_lowercase())) => text,
-            Normalize::Lower => text.to_lowercase().into(),
-            Normalize::EmptyAsNull if text.is_empty() => return None,
-            Normalize::EmptyAsNull => text,
-        };
-    }
-    Some(text)
-}
-
-fn part<'a>(text: Cow<'a, str>, cut: impl for<'t> Fn(&'t str) -> &'t str) -> Cow<'a, str> {
-    match text {
-        Cow::Borrowed(text) => cut(text).into(),
-        Cow::Owned(text) => {
-            let kept = cut(&text);
-            if kept.len() == text.len() {
-                text.into()
-            } else {
-                kept.to_owned().into()
-            }
-        }
-    }
-}
-
-fn is_same(char: char, mut cased: impl Iterator<Item = char>) -> bool {
-    cased.next() == Some(char) && cased.next().is_none()
-}
-
-/// A value of a scalar type as the project writes it: dates and times in ISO 8601, a date alone for its start.
-pub fn literal(text: &str, field_type: &FieldType) -> Option<Literal> {
-    let iso = Formats::default();
-    let digits = || text.replace('_', "");
-    let midnight = format!("{text}T00:00:00");
-    Some(match field_type {
-        FieldType::String => Literal::Text(text.to_owned()),
-        FieldType::Bool => Literal::Bool(text.parse().ok()?),
-        FieldType::Int => number(scalar::int::<i32>(&digits()).ok()?),
-        FieldType::Bigint => number(scalar::int::<i64>(&digits()).ok()?),
-        FieldType::Double => Literal::Double(scalar::double(&digits()).ok()?),
-        FieldType::Decimal(precision, scale) => number(scalar::decimal(&digits(), *precision, *scale).ok()?),
-        FieldType::Date(_) => number(scalar::date(text, &iso).ok()?),
-        FieldType::Timestamp(_) => {
-            let read = |text: &str| scalar::timestamp(text, &iso).ok();
-            number(read(text).or_else(|| read(&midnight))?)
-        }
-        FieldType::TimestampTz(_) => {
-            let read = |text: &str| scalar::timestamptz(text, &iso).ok();
-            number(read(text).or_else(|| read(&(midnight + "Z")))?)
-        }
-        FieldType::Json | FieldType::Struct(_) | FieldType::List(_) => return None,
-    })
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{Date32Type, Decimal128Type, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
 
-use super::super::schema::arrow_schema;
 use super::super::testing::{field, from, list_of, patients, required, source};
 use super::*;
-use crate::project::{Field, FieldType, Format, From};
+use crate::model::arrow_schema;
+use crate::model::{Field, FieldType, Format, From};
 
 fn decoding(schema: Vec<Field>) -> Decoding {
     let source = source("x.json", Format::Json, schema);

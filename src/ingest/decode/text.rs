@@ -1,11 +1,11 @@
 //! Puts one scalar into its column, from its text or from a JSON number. The same rules hold for strings in JSON, cells
 //! of csv and strings in parquet.
 
-use super::super::failure::Reason;
 use super::column::{Column, Values};
 use super::plan::{Scalar, ScalarKind};
 use super::rules::Breach;
-use super::scalar;
+use crate::model::refusal::Reason;
+use crate::model::scalar;
 
 /// From text: dates and times by their format, numbers by their digits. Then by the leaf's rules.
 pub(crate) fn push_text(text: &str, scalar: &Scalar, column: &mut Column) -> Result<(), Breach> {

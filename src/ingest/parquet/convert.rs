@@ -13,8 +13,8 @@ use arrow::datatypes::{
 };
 
 use super::super::decode::{Breach, Column, Group, Node, Scalar, ScalarKind, Shape, check_json, push_text};
-use super::super::failure::Reason;
 use super::types::{per_second, plain, reads_text};
+use crate::model::refusal::Reason;
 
 const MICROS: i64 = 1_000_000;
 

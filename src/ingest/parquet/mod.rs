@@ -23,14 +23,12 @@ use tokio::sync::mpsc;
 use self::convert::{RowFault, convert_group};
 use self::reader::RangeReader;
 use self::types::check_group;
-use super::RecordError;
 use super::decode::Decoded;
 use super::open::Carried;
-use super::read::{Reading, received, stopped};
-use super::schema::RECORD_BITS;
+use super::reading::{Reading, received, stopped};
 use super::unknown::{Sightings, Unknown};
 use crate::error::{Error, Result};
-use crate::project::OnUnknownField;
+use crate::model::{OnUnknownField, RECORD_BITS, Refusal};
 
 /// Rows in a batch.
 const ROWS: usize = 8192;
@@ -72,7 +70,7 @@ impl File {
         let file = &reading.listing.files()[index];
         let mut reader = RangeReader {
             file: file.clone(),
-            place: reading.listing.places[index].clone(),
+            handle: reading.listing.handles[index].clone(),
             stats: Arc::clone(&reading.stats),
         };
         let metadata = ArrowReaderMetadata::load_async(&mut reader, ArrowReaderOptions::new()).await;
@@ -204,12 +202,13 @@ impl RowGroup {
         columns.push(Arc::new(numbers));
         let rows = batch.num_rows() as u64;
         let batch = RecordBatch::try_new(Arc::clone(schema), columns).map_err(|error| self.internal(error))?;
-        let errors = faults
-            .into_iter()
-            .map(|fault| self.record_error(fault, first))
-            .collect();
+        let refused = faults.into_iter().map(|fault| self.refusal(fault, first)).collect();
         let unknown = self.file.undeclared.iter().map(|met| met.times(rows)).collect();
-        Ok(Decoded { batch, errors, unknown })
+        Ok(Decoded {
+            batch,
+            refused,
+            unknown,
+        })
     }
 
     /// Converts the rows that can be, and gives the others' faults, both in order. A conversion stops at its first
@@ -252,15 +251,14 @@ impl RowGroup {
         Error::batch(format!("{} can't be converted", self.file.path())).cause(error)
     }
 
-    fn record_error(&self, fault: RowFault, first: u64) -> RecordError {
-        RecordError {
-            file: self.file.path().to_owned(),
-            record: first + fault.row as u64,
-            offset: None,
-            fault_offset: None,
-            path: fault.path,
-            check: fault.check,
+    fn refusal(&self, fault: RowFault, first: u64) -> Refusal {
+        Refusal {
+            check: fault.check.to_owned(),
+            file: Some(self.file.path().to_owned()),
+            record: Some(first + fault.row as u64),
+            path: Some(fault.path.to_string()),
             reason: fault.reason,
+            ..Refusal::default()
         }
     }
 }

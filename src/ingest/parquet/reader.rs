@@ -14,9 +14,10 @@ use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
+use super::super::failure::changed;
 use super::super::fetch::fetch_range;
-use super::super::files::{InputFile, Place, local_etag};
-use super::super::open::{Carried, changed};
+use super::super::files::{FileHandle, InputFile, local_etag};
+use super::super::open::Carried;
 use super::super::stats::ReadStats;
 use crate::error::{Error, Result};
 
@@ -26,15 +27,15 @@ const FOOTER: usize = 64 << 10;
 #[derive(Clone)]
 pub(super) struct RangeReader {
     pub file: InputFile,
-    pub place: Place,
+    pub handle: FileHandle,
     pub stats: Arc<ReadStats>,
 }
 
 impl RangeReader {
     async fn read(&self, range: Range<u64>) -> Result<Bytes> {
         let length = range.end.saturating_sub(range.start);
-        let bytes = match &self.place {
-            Place::Local(path) => {
+        let bytes = match &self.handle {
+            FileHandle::Local(path) => {
                 let read = || -> std::io::Result<Option<Bytes>> {
                     let mut file = File::open(path)?;
                     if Some(local_etag(&file.metadata()?)) != self.file.etag {
@@ -48,7 +49,7 @@ impl RangeReader {
                 let failed = |error| Error::batch(format!("{} can't be read", self.file.path)).cause(error);
                 read().map_err(failed)?.ok_or_else(|| changed(&self.file.path))?
             }
-            Place::Remote(remote, path) => fetch_range(remote, path, &self.file, range).await?,
+            FileHandle::Remote(remote, path) => fetch_range(remote, path, &self.file, range).await?,
         };
         if bytes.len() as u64 != length {
             return Err(changed(&self.file.path));

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Fields, TimeUnit};
 
 use super::super::decode::{Node, Scalar, ScalarKind, Shape};
-use super::super::failure::Reason;
 use super::super::unknown::Sightings;
-use crate::project::From;
+use crate::model::From;
+use crate::model::refusal::Reason;
 
 /// A column that does not fit.
 #[derive(Debug)]

@@ -5,7 +5,8 @@ use arrow::array::RecordBatchWriter;
 use super::super::testing::{field, from, list_of, patients, read, read_with, required, source, unknown};
 use super::tests::{error, people, whole, write};
 use super::*;
-use crate::project::FieldType;
+use crate::model::FieldType;
+use crate::model::{OnMalformed, arrow_schema};
 use std::path::Path;
 
 pub(super) fn parquet(root: &Path, name: &str, batch: &RecordBatch) {
@@ -78,7 +79,7 @@ async fn parquet_widens_without_loss_or_says_where_not() {
         field("narrow", FieldType::Bigint),
         field("int", FieldType::Bigint),
         field("millis", FieldType::Timestamp(vec![])),
-        from(field("narrow", FieldType::String), crate::project::From::Number),
+        from(field("narrow", FieldType::String), crate::model::From::Number),
     ] {
         let batch = whole(&read(folder.path(), &with(good.clone()), 1).await.unwrap());
         assert_eq!(batch.schema(), arrow_schema(&with(good)));
@@ -91,7 +92,7 @@ async fn parquet_widens_without_loss_or_says_where_not() {
             "$.nanos: a timestamp finer than a microsecond",
         ),
         (
-            from(field("text", FieldType::Int), crate::project::From::String),
+            from(field("text", FieldType::Int), crate::model::From::String),
             3,
             "$.text: not a whole number",
         ),
@@ -164,7 +165,7 @@ async fn every_bad_row_is_refused_and_the_others_load() {
         "a.parquet",
         &RecordBatch::try_from_iter(columns).unwrap(),
     );
-    let text = from(field("text", FieldType::Int), crate::project::From::String);
+    let text = from(field("text", FieldType::Int), crate::model::From::String);
     let mut source = source(
         "a.parquet",
         Format::Parquet,
@@ -177,7 +178,7 @@ async fn every_bad_row_is_refused_and_the_others_load() {
         .filter(|row| row % 50 == 7 || row % 90 == 3)
         .map(|row| row + 1)
         .collect();
-    let refused: Vec<u64> = stats.take_refused().iter().map(|entry| entry.record).collect();
+    let refused: Vec<u64> = stats.take_refused().iter().filter_map(|entry| entry.record).collect();
     assert_eq!(refused, bad);
     let numbers = all.column(2).as_primitive::<arrow::datatypes::UInt64Type>();
     let good: Vec<u64> = (1..=500).filter(|row| !bad.contains(row)).collect();

@@ -3,7 +3,8 @@
 use super::super::testing::{field, patients, read_with, required, source};
 use super::tests::{bzip2, gzip, people, write, zstd};
 use super::*;
-use crate::project::{FieldType, RecordPath, RecordStep};
+use crate::model::OnMalformed;
+use crate::model::{FieldType, RecordPath, RecordStep};
 
 /// Compressed data that ends early: what came before is read, the rest is one entry.
 #[tokio::test]
@@ -38,8 +39,8 @@ async fn a_truncated_file_is_accounted_for() {
                     }
                     let entries = stats.take_refused();
                     let [entry] = &entries[..] else { panic!("{entries:?}") };
-                    assert_eq!((entry.check, entry.record), ("unreadable", accepted + 1));
-                    let from = usize::try_from(entry.offset.unwrap()).unwrap();
+                    assert_eq!((&*entry.check, entry.record), ("unreadable", Some(accepted + 1)));
+                    let from = usize::try_from(entry.byte_offset.unwrap()).unwrap();
                     let end = usize::try_from(entry.fault_offset.unwrap()).unwrap();
                     assert!(from <= end && end <= text.len(), "{name} {length}: {entry:?}");
                     let reason = format!(
@@ -98,7 +99,11 @@ async fn offsets_count_in_the_decompressed_file() {
                 assert_eq!(batches.iter().map(RecordBatch::num_rows).sum::<usize>(), 2, "{name}");
                 let entries = stats.take_refused();
                 let [entry] = &entries[..] else { panic!("{entries:?}") };
-                assert_eq!((entry.record, entry.offset), (2, Some(offset)), "{name} {bom:?}");
+                assert_eq!(
+                    (entry.record, entry.byte_offset),
+                    (Some(2), Some(offset)),
+                    "{name} {bom:?}"
+                );
             }
         }
     }

@@ -7,11 +7,12 @@ use arrow::datatypes::UInt64Type;
 use futures::TryStreamExt;
 use proptest::prelude::*;
 
+use super::super::list;
 use super::super::testing::{field, patients, read_with, source};
-use super::super::{RECORD_COLUMN, list};
 use super::tests::{people, whole, write};
 use super::*;
-use crate::project::FieldType;
+use crate::model::RECORD_COLUMN;
+use crate::model::{FieldType, OnMalformed, OnUnknownField};
 
 const GOOD: usize = 1000;
 const BAD: usize = 40;
@@ -99,17 +100,17 @@ async fn a_thousand_good_and_forty_damaged() {
             let entries = stats.take_refused();
             let found: Vec<_> = entries
                 .iter()
-                .map(|entry| (entry.record, entry.offset.unwrap()))
+                .map(|entry| (entry.record.unwrap(), entry.byte_offset.unwrap()))
                 .collect();
             assert!(
                 entries
                     .iter()
-                    .all(|entry| entry.file == format!("in/*.{}#2", &name[5..]))
+                    .all(|entry| entry.file == Some(format!("in/*.{}#2", &name[5..])))
             );
             let wanted = places.clone();
             assert_eq!(found, wanted, "{name} on {parallelism}");
             assert!(!format!("{entries:?}").contains("CANARY"));
-            assert_eq!(&*entries[15].path, "$.id");
+            assert_eq!(entries[15].path.as_deref(), Some("$.id"));
             assert_eq!(entries[15].reason, "required, but missing");
             // The good ones keep their numbers.
             let numbers = all.column_by_name(RECORD_COLUMN).unwrap().as_primitive::<UInt64Type>();
@@ -118,7 +119,7 @@ async fn a_thousand_good_and_forty_damaged() {
                 numbers.len() == GOOD + 1
                     && wanted
                         .iter()
-                        .all(|(record, _)| !numbers.contains(&(1 << super::super::schema::RECORD_BITS | record)))
+                        .all(|(record, _)| !numbers.contains(&(1 << crate::model::RECORD_BITS | record)))
             );
         }
     }
@@ -156,8 +157,8 @@ async fn damage_without_an_end_fails_with_its_bytes_and_what_came_before() {
             assert!(error.to_string().contains("can't be split"), "{error}");
             let entries = stats.take_refused();
             let [entry] = &entries[..] else { panic!("{entries:?}") };
-            assert_eq!((entry.check, entry.record), ("unreadable", 10));
-            let from = usize::try_from(entry.offset.unwrap()).unwrap();
+            assert_eq!((&*entry.check, entry.record), ("unreadable", Some(10)));
+            let from = usize::try_from(entry.byte_offset.unwrap()).unwrap();
             assert!(
                 entry
                     .reason
@@ -240,7 +241,7 @@ proptest! {
             let all = whole(&batches);
             let numbers = all.column_by_name(RECORD_COLUMN).unwrap().as_primitive::<UInt64Type>();
             let loaded: BTreeSet<u64> = numbers.values().iter().copied().collect();
-            let refused: BTreeSet<u64> = entries.iter().map(|entry| entry.record).collect();
+            let refused: BTreeSet<u64> = entries.iter().filter_map(|entry| entry.record).collect();
             prop_assert_eq!(loaded.len() as u64, stats.records.load(Ordering::Relaxed));
             prop_assert_eq!(refused.len(), entries.len());
             prop_assert!(loaded.is_disjoint(&refused));

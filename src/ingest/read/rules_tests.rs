@@ -10,7 +10,8 @@ use super::parquet_tests::parquet;
 use super::tests::{error, whole, write};
 use super::*;
 use crate::mask::MaskKey;
-use crate::project::{Bounds, FieldType, Literal, Normalize, ValueRules};
+use crate::model::OnMalformed;
+use crate::model::{Bounds, FieldType, Literal, Normalize, ValueRules};
 
 /// One rule set, five formats: the same rows load, and the same records are refused by the same checks.
 #[tokio::test]
@@ -85,7 +86,7 @@ async fn rules_hold_alike_in_every_format() {
         let entries = stats.take_refused();
         let found: Vec<_> = entries
             .iter()
-            .map(|entry| (entry.record, entry.check, &*entry.path))
+            .map(|entry| (entry.record.unwrap(), &*entry.check, entry.path.as_deref().unwrap()))
             .collect();
         let expected = [
             (2, "range", "$.age"),
@@ -98,7 +99,7 @@ async fn rules_hold_alike_in_every_format() {
         assert!(
             entries
                 .iter()
-                .all(|entry| entry.offset.is_some() == (name != "a.parquet"))
+                .all(|entry| entry.byte_offset.is_some() == (name != "a.parquet"))
         );
         source.input.on_malformed = OnMalformed::Fail;
         let error = error(folder.path(), &source).await;

@@ -7,11 +7,14 @@ use arrow::compute::concat_batches;
 use arrow::datatypes::UInt64Type;
 use futures::TryStreamExt;
 
+use super::super::list;
 use super::super::testing::{day, field, patients, read, read_with, required, source, unknown};
-use super::super::{RECORD_COLUMN, list};
 use super::*;
+use crate::error::Error;
 use crate::error::Kind;
-use crate::project::{FieldType, OnMissing, RecordPath, RecordStep};
+use crate::model::RECORD_COLUMN;
+use crate::model::{Compression, OnEmpty, OnMalformed, arrow_schema};
+use crate::model::{FieldType, OnMissing, RecordPath, RecordStep};
 
 pub(super) fn write(root: &Path, name: &str, bytes: impl AsRef<[u8]>) {
     let path = root.join(name);
@@ -134,10 +137,14 @@ async fn files_come_in_order_and_number_their_own_records() {
         .column_by_name(RECORD_COLUMN)
         .unwrap()
         .as_primitive::<UInt64Type>();
-    let places: Vec<_> = numbers.values().iter().map(|number| listing.place(*number)).collect();
+    let places: Vec<_> = numbers
+        .values()
+        .iter()
+        .map(|number| listing.locate(*number).to_string())
+        .collect();
     assert_eq!(places[0], "in/20230502/**/*.json#1, record 1");
     assert_eq!(places[5], "in/20230502/**/*.json#3, record 2");
-    assert_eq!(listing.place(9 << 40 | 3), "record 3");
+    assert_eq!(listing.locate(9 << 40 | 3).to_string(), "record 3");
     assert_eq!(batches[0].schema(), arrow_schema(&source));
 }
 
@@ -340,7 +347,7 @@ async fn a_dropped_stream_stops_reading() {
     drop(stream);
     // The listing is held by whoever still reads; at last by nobody but us.
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
-    while Arc::strong_count(&listing.places) > 1 {
+    while Arc::strong_count(&listing.handles) > 1 {
         assert!(std::time::Instant::now() < deadline, "the reading thread goes on");
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }

@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use memchr::{memchr, memchr2};
 
-use super::super::failure::{Reason, SplitFault};
+use super::super::failure::SplitFault;
 use super::{Found, Scanner};
-use crate::project::{CsvOptions, Field};
+use crate::model::refusal::Reason;
+use crate::model::{CsvOptions, Field};
 
 /// Which declared field each column of a file holds.
 #[derive(PartialEq, Eq)]

@@ -3,10 +3,11 @@
 
 use memchr::memchr2;
 
-use super::super::failure::{Reason, SplitFault};
+use super::super::failure::SplitFault;
 use super::token::{key_is, shown, string_end};
 use super::{Found, Scanner};
-use crate::project::{RecordPath, RecordStep};
+use crate::model::refusal::Reason;
+use crate::model::{RecordPath, RecordStep};
 
 /// Keys of the path are compared up to this length, as written with escapes.
 const MAX_KEY: usize = 64 << 10;

@@ -16,9 +16,9 @@ pub(super) use csv::{Cells, CsvHeader, CsvScanner};
 pub(super) use json::JsonScanner;
 pub(super) use ndjson::NdjsonScanner;
 
-use super::failure::{Reason, SplitFault};
-use super::open::PIECE;
+use super::failure::SplitFault;
 use crate::error::Result;
+use crate::model::refusal::Reason;
 
 /// A chunk is handed on when it holds about this many bytes. Tests use few, so that records cross the borders.
 const CHUNK: usize = if cfg!(test) { 64 } else { 1 << 20 };
@@ -28,6 +28,9 @@ const CHUNK_RECORDS: usize = if cfg!(test) { 3 } else { 8192 };
 
 /// No record may be larger, since it has to fit into memory as a whole.
 const MAX_RECORD: usize = 256 << 20;
+
+/// Bytes that a file hands over at a time.
+pub(super) const PIECE: usize = 1 << 20;
 
 const BOM: &[u8] = b"\xEF\xBB\xBF";
 

@@ -7,7 +7,7 @@ use memchr::memchr_iter;
 
 use super::super::failure::SplitFault;
 use super::{Found, JsonScanner, Scanner};
-use crate::project::RecordPath;
+use crate::model::RecordPath;
 
 pub(crate) struct NdjsonScanner {
     path: RecordPath,

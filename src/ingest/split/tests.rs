@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::*;
-use crate::project::{CsvOptions, FieldType, RecordPath, RecordStep};
+use crate::model::{CsvOptions, FieldType, RecordPath, RecordStep};
 
 /// Bytes that come in pieces of given sizes.
 struct Parts<'a> {

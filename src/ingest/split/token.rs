@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use memchr::memchr2;
 
-use super::super::failure::Reason;
-use crate::project::RecordStep;
+use crate::model::RecordStep;
+use crate::model::refusal::Reason;
 
 /// Where a string ends (after its quote), or the buffer with whether an escape is open.
 pub(super) fn string_end(buffer: &[u8], mut at: usize, escaped: bool) -> (usize, Option<bool>) {

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::error::Location;
-use crate::project::*;
+use crate::model::{Column, Entity, Field, FieldType, PgType, Privacy, Profile, Transform, View, ViewKind};
 
 fn here() -> Location {
     Location {
@@ -88,7 +88,7 @@ fn field(name: &str, field_type: FieldType) -> Field {
         required: false,
         from: None,
         privacy: Privacy::default(),
-        rules: crate::project::ValueRules::default(),
+        rules: crate::model::ValueRules::default(),
         location: here(),
     }
 }
@@ -129,7 +129,7 @@ fn source(name: &str, fields: &str, transforms: &[(&str, &str)]) -> Source {
     };
     Source {
         transforms: transforms.iter().map(transform).collect(),
-        ..crate::project::testing::source(name, schema(fields))
+        ..crate::model::testing::source(name, schema(fields))
     }
 }
 
@@ -160,7 +160,7 @@ fn view(kind: ViewKind, name: &str, sql: &str) -> View {
 }
 
 async fn lineage(project: &Project) -> ProjectLineage {
-    of_project(&engine().unwrap(), project).await.unwrap()
+    of_project(&engine().unwrap(), project, Outlines::new()).await.unwrap()
 }
 
 /// `direct | indirect`, each as sorted paths parted by space.

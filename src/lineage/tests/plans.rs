@@ -12,7 +12,7 @@ async fn out(sql: &str) -> String {
         vec![source("s", FIELDS, &[("t", sql)])],
         vec![],
     );
-    let lineage = of_project(&engine().unwrap(), &project)
+    let lineage = of_project(&engine().unwrap(), &project, Outlines::new())
         .await
         .unwrap_or_else(|e| panic!("{sql}: {e:?}"));
     shown(lineage.of("t", "out").next().unwrap())
@@ -305,7 +305,9 @@ async fn a_table_without_a_source_and_a_transform_that_fails() {
         "lonely.x\n└─ no source serves it"
     );
     project.sources[0].transforms[0].sql = "SELECT citi AS out FROM source".into();
-    let error = of_project(&engine().unwrap(), &project).await.unwrap_err();
+    let error = of_project(&engine().unwrap(), &project, Outlines::new())
+        .await
+        .unwrap_err();
     assert_eq!(error.diagnostics.len(), 1, "{error:?}");
 }
 

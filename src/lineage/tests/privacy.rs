@@ -1,6 +1,7 @@
 //! The report of what ends where, over the shipped project with classes and masks.
 
 use super::*;
+use crate::model::{Field, FieldType, MaskKind, PhiClass, Privacy, Profile, ViewKind};
 
 fn class(fields: &mut [Field], path: &[&str], phi: PhiClass, mask: Option<MaskKind>, reason: Option<&str>) {
     let field = fields.iter_mut().find(|field| field.name == path[0]).unwrap();

@@ -12,9 +12,9 @@ use serde_json::Value;
 use super::random_sql::Sql;
 use super::records::{batch, changed, record};
 use super::*;
-use crate::ingest;
 use crate::mask::Masked;
-use crate::transform::{Feed, sample};
+use crate::model::Batch;
+use crate::transform::{ScanInput, Used, sample};
 
 const FIELDS: &str = "id, city, hiv, age:int, codes[:string], home{street, zip}, \
                       visits[code, day:int, tags[:string], note{text, author}]";
@@ -41,10 +41,13 @@ async fn a_field_outside_the_lineage_changes_nothing() {
         );
         // Not all that is made up here can be planned and run.
         let source = &project.sources[0];
-        let Ok(lineage) = of_project(&engine, &project).await else {
+        let Ok(lineage) = of_project(&engine, &project, Outlines::new()).await else {
             continue;
         };
-        let Ok(mut prepared) = engine.prepare(&project, source, &sample(source), |_, _| Ok(())).await else {
+        let outlines = engine.outline(&project, source, |_, _| Ok(())).await.unwrap();
+        let sample = sample(source);
+        let prepare = async |used: Used<'_>| engine.prepare(&project, source, &outlines, &sample, used).await;
+        let Ok(mut prepared) = prepare(&|_, _| None).await else {
             continue;
         };
         let prepared = prepared.remove(0);
@@ -54,8 +57,7 @@ async fn a_field_outside_the_lineage_changes_nothing() {
         };
         ran += 1;
         // What a transform doesn't use can be taken out before it.
-        let used = used(source, &prepared.outline).unwrap();
-        let narrow = engine.narrow(&project, source, &prepared, &used).await;
+        let narrow = prepare(&used).await.unwrap().remove(0);
         narrower += u64::from(narrow.reads() < prepared.reads());
         let without = run(&engine, source, &narrow, &records).await;
         assert_eq!(without.as_ref(), Some(&before), "seed {seed}: narrowed\n{sql}");
@@ -100,9 +102,9 @@ async fn run(
     prepared: &Prepared,
     records: &[Value],
 ) -> Option<[Vec<Option<String>>; 2]> {
-    let schema = ingest::arrow_schema(source);
+    let schema = crate::model::arrow_schema(source);
     let input = batch(&schema, source, records);
-    let feed = Feed::own(schema, move || {
+    let feed = ScanInput::own(schema, move || {
         stream::iter([input.slice(0, 2), input.slice(2, 4)].map(|batch| Ok(Masked::assumed(batch)))).boxed()
     });
     let day = Batch {

@@ -13,6 +13,7 @@ use rand::{Rng, SeedableRng};
 use serde_json::{Map, Value, json};
 
 use super::*;
+use crate::model::{Field, FieldType};
 
 pub(super) fn batch(schema: &SchemaRef, source: &Source, records: &[Value]) -> RecordBatch {
     let column = |field: &Field| {

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::*;
+use crate::model::{Field, FieldType, MaskKind, PhiClass, Privacy};
 use crate::project;
 
 /// The shipped project without its classes and masks, which each test sets as it needs them.

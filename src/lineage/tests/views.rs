@@ -1,6 +1,7 @@
 //! Views over views, and SQL that DataFusion can't plan.
 
 use super::*;
+use crate::model::{View, ViewKind};
 
 async fn of(views: Vec<View>) -> ProjectLineage {
     let sql = "SELECT id, city, hiv FROM source";

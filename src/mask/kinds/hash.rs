@@ -17,19 +17,11 @@ pub(in crate::mask) fn apply(keyed: &Keyed, array: &ArrayRef) -> Result<ArrayRef
     tokens(keyed, array, "hash", DIGITS, hex_into)
 }
 
-/// Lower-case hex.
-pub(in crate::mask) fn hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len() * 2);
-    hex_into(bytes, &mut text);
-    text
-}
-
 fn hex_into(bytes: &[u8], text: &mut String) {
-    for byte in bytes {
-        for digit in [byte >> 4, byte & 15] {
-            text.push(char::from(b"0123456789abcdef"[usize::from(digit)]));
-        }
-    }
+    let mut digits = [0; DIGITS];
+    let digits = &mut digits[..2 * bytes.len()];
+    hex::encode_to_slice(bytes, digits).expect("a token has as many bytes as the digits have room for");
+    text.extend(digits.iter().map(|digit| char::from(*digit)));
 }
 
 /// A string for every value, at most `width` bytes long, which `render` appends from the value's token. Values repeat

@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn the_documentation_lists_them() {
-        let docs = include_str!("../../../docs/security.md");
+        let docs = include_str!("../../../docs/reference/masks.md");
         assert!(docs.contains(ZIP3_LISTS));
         assert!(
             CENSUS_2000

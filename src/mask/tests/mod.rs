@@ -9,10 +9,10 @@ use arrow::array::{Array, ArrayRef, AsArray, ListArray, RecordBatch, StringArray
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::datatypes::{DataType, SchemaRef};
 
-use crate::ingest::arrow_schema;
-use crate::mask::samples::{field, source};
 use crate::mask::{MaskKey, Masks, Unmasked};
-use crate::project::{FieldType, MaskKind, Privacy, Source};
+use crate::model::arrow_schema;
+use crate::model::testing::{field, source};
+use crate::model::{FieldType, MaskKind, Privacy, Source};
 
 fn key() -> MaskKey {
     MaskKey::from_bytes([9; 32])
@@ -63,7 +63,7 @@ fn strings(array: &ArrayRef) -> Vec<Option<&str>> {
 }
 
 fn list_of(field_type: &FieldType, values: ArrayRef, lengths: &[usize], valid: Option<Vec<bool>>) -> ArrayRef {
-    let DataType::List(item) = crate::ingest::arrow_type(field_type) else {
+    let DataType::List(item) = crate::model::arrow_type(field_type) else {
         unreachable!()
     };
     Arc::new(ListArray::new(

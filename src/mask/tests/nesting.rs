@@ -11,10 +11,10 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int32Type};
 
 use super::{key, list_of, mask_one, masked_as, run, strings};
-use crate::ingest::{RECORD_COLUMN, arrow_schema};
-use crate::mask::output_type;
-use crate::mask::samples::{field, list, source};
-use crate::project::{FieldType, MaskKind, Privacy, Source};
+use crate::model::mask_matrix::output_type;
+use crate::model::testing::{field, list, source};
+use crate::model::{FieldType, MaskKind, Privacy, Source};
+use crate::model::{RECORD_COLUMN, arrow_schema};
 
 /// Six rows of every scalar type, a null among them, made to be sliced.
 fn scalars() -> Vec<(FieldType, ArrayRef)> {
@@ -178,7 +178,7 @@ fn a_slice_is_masked_like_its_rows() {
 /// the second a null list over elements, the fourth empty.
 fn nest(array: &ArrayRef, inner: &FieldType, privacy: &Privacy) -> (FieldType, ArrayRef) {
     let deep = |array: &ArrayRef, kept: ArrayRef, nulls: Option<NullBuffer>, schema: &FieldType| -> ArrayRef {
-        let DataType::Struct(fields) = crate::ingest::arrow_type(schema) else {
+        let DataType::Struct(fields) = crate::model::arrow_type(schema) else {
             unreachable!()
         };
         Arc::new(StructArray::new(fields, vec![Arc::clone(array), kept], nulls))

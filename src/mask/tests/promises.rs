@@ -12,10 +12,10 @@ use base64::Engine as _;
 use proptest::prelude::*;
 
 use super::{batch, key, list_of, mask_one, masked_as, run, strings};
-use crate::ingest::arrow_schema;
-use crate::mask::samples::{field, list, phi, source};
 use crate::mask::{MaskKey, Masked, Masks, Unmasked};
-use crate::project::{Field, FieldType, MaskKind, PhiClass, Privacy};
+use crate::model::arrow_schema;
+use crate::model::testing::{field, list, phi, source};
+use crate::model::{Field, FieldType, MaskKind, PhiClass, Privacy};
 
 #[test]
 fn lists_of_lists_of_scalars_take_the_lists_mask() {
@@ -41,7 +41,7 @@ fn children_of_a_null_struct_come_out_null() {
         field("codes", list(FieldType::String), masked_as(MaskKind::Hash)),
     ];
     let field_type = FieldType::Struct(children);
-    let DataType::Struct(fields) = crate::ingest::arrow_type(&field_type) else {
+    let DataType::Struct(fields) = crate::model::arrow_type(&field_type) else {
         unreachable!()
     };
     let names: ArrayRef = Arc::new(StringArray::from(vec!["real", "garbage"]));
@@ -122,7 +122,7 @@ fn dates_of_a_subject_move_together_in_all_its_sources() {
             FieldType::Date(vec![]),
             masked_as(MaskKind::DateShift),
         )]));
-        let DataType::List(item) = crate::ingest::arrow_type(&visits) else {
+        let DataType::List(item) = crate::model::arrow_type(&visits) else {
             unreachable!()
         };
         let DataType::Struct(fields) = item.data_type().clone() else {
@@ -248,7 +248,7 @@ proptest! {
         let children: Vec<Field> =
             masks.iter().map(|mask| field(mask.name(), FieldType::String, masked_as(*mask))).collect();
         let field_type = list(FieldType::Struct(children));
-        let DataType::List(item) = crate::ingest::arrow_type(&field_type) else { unreachable!() };
+        let DataType::List(item) = crate::model::arrow_type(&field_type) else { unreachable!() };
         let DataType::Struct(fields) = item.data_type().clone() else { unreachable!() };
         let column: ArrayRef = Arc::new(StringArray::from(values.clone()));
         let structs: ArrayRef = Arc::new(StructArray::new(fields, vec![column; masks.len()], None));
@@ -259,7 +259,7 @@ proptest! {
             // Four characters alone can turn up in a hash by chance; they then say nothing about the value.
             let chance = value.trim().len() < 6 || value.trim().split(' ').all(|word| word.len() < 4);
             prop_assert!(chance || !shown.contains(value.trim()), "raw");
-            prop_assert!(!shown.contains(&crate::mask::kinds::hash::hex(value.as_bytes())), "hex");
+            prop_assert!(!shown.contains(&hex::encode(value.as_bytes())), "hex");
             let base64 = base64::engine::general_purpose::STANDARD_NO_PAD.encode(value);
             prop_assert!(!shown.contains(base64.as_str()), "base64");
         }

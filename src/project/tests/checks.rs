@@ -3,7 +3,7 @@
 use insta::assert_snapshot;
 
 use super::Files;
-use crate::project::{Rule, Severity, Tolerance};
+use crate::model::{Rule, Severity, Tolerance};
 
 fn with(checks: &str) -> Files {
     Files::good().contract(

@@ -3,7 +3,7 @@
 use insta::assert_snapshot;
 
 use super::Files;
-use crate::project::{RecordPath, RecordStep};
+use crate::model::{RecordPath, RecordStep};
 
 const SCHEMA: &str = "  patient_id: {type: string, required: true}
   visits:";

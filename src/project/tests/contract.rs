@@ -3,7 +3,7 @@
 use insta::assert_snapshot;
 
 use super::Files;
-use crate::project::{Index, PgType};
+use crate::model::{Index, PgType};
 
 #[test]
 fn the_good_one_is_read_whole() {

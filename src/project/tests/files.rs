@@ -4,7 +4,8 @@ use insta::assert_snapshot;
 
 use super::Files;
 use crate::error::Kind;
-use crate::project::{ViewKind, find_root, load};
+use crate::model::ViewKind;
+use crate::project::{find_root, load};
 use crate::report::diagnostics::render;
 
 #[test]

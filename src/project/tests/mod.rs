@@ -13,9 +13,9 @@ mod value_rules;
 use std::fmt::Write as _;
 use std::fs;
 
-use super::Project;
 use super::load::load_with;
 use crate::error::{Error, Result};
+use crate::model::Project;
 
 pub(super) const CONTRACT: &str = "\
 name: test

@@ -3,7 +3,7 @@
 use insta::assert_snapshot;
 
 use super::Files;
-use crate::project::{FieldType, MaskKind, PhiClass, Privacy, Profile};
+use crate::model::{FieldType, MaskKind, PhiClass, Privacy, Profile};
 
 fn with_fields(fields: &str) -> Files {
     let start = super::SOURCE.find("schema:").expect("a schema");

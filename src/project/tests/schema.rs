@@ -3,7 +3,7 @@
 use insta::assert_snapshot;
 
 use super::Files;
-use crate::project::{Field, FieldType, From};
+use crate::model::{Field, FieldType, From};
 
 fn with_fields(fields: &str) -> Files {
     let start = super::SOURCE.find("schema:").expect("a schema");

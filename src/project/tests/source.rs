@@ -3,7 +3,7 @@
 use insta::assert_snapshot;
 
 use super::Files;
-use crate::project::{Compression, Format, OnEmpty, OnMissing, OnUnknownField, RecordStep};
+use crate::model::{Compression, Format, OnEmpty, OnMissing, OnUnknownField, RecordStep};
 
 #[test]
 fn defaults() {

@@ -3,7 +3,7 @@
 use insta::assert_snapshot;
 
 use super::Files;
-use crate::project::{Bounds, Field, FieldType, Literal, Normalize};
+use crate::model::{Bounds, Field, FieldType, Literal, Normalize};
 
 fn with_fields(fields: &str) -> Files {
     let start = super::SOURCE.find("schema:").expect("a schema");

@@ -9,7 +9,13 @@ use datafusion::arrow::compute::{filter, nullif};
 use datafusion::arrow::datatypes::ArrowNativeType;
 use datafusion::arrow::error::ArrowError;
 
-use super::Step;
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Step {
+    /// A column of the records, then fields of structs.
+    Field(usize),
+    /// From a list to its elements.
+    Each,
+}
 
 /// The values at one depth of a path, as they lie in memory.
 pub(super) struct Level {

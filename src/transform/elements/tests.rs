@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
 
 use super::*;
-use crate::project::{ElementFilter, RecordPath, testing};
+use crate::model::{ElementFilter, RecordPath, testing};
 use crate::transform::Limits;
 
 /// A value and whether it is null; a null one may hide something.

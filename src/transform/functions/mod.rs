@@ -1,5 +1,5 @@
 //! The list of functions that transforms have beyond DataFusion's own: one file per family, one
-//! line here. What each does for an analyst stands in docs/sql.md.
+//! line here. What each does for an analyst stands in docs/reference/sql-functions.md.
 
 mod codes;
 mod dates;

@@ -2,19 +2,20 @@
 //! of another waits until that is there. An object that can't be replaced in place is dropped with those of ours that
 //! stand on it, and all of them are made again.
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashSet};
 
-use tokio_postgres::Client;
 use tokio_postgres::types::{Oid, Type};
 
-use super::super::error::{db_error, sqlstate};
-use super::super::pool::Connection;
 use super::file::{Definition, qualified};
 use super::keep::Kept;
+use super::outcome::{Action, Applied, applied, is_of, refused};
 use super::registry::{self, Entry};
-use super::{Action, Applied, applied, hidden, is_current, is_of, refresh, refused};
+use super::work::Work;
+use super::{hidden, refresh};
 use crate::error::{Diagnostic, Result};
-use crate::project::ViewKind;
+use crate::model::ViewKind;
+use crate::warehouse::connect::Connection;
+use crate::warehouse::sql::{db_error, position, sqlstate};
 
 /// Two processes that apply views take turns ("views" in ASCII).
 const LOCK: i64 = 0x0076_6965_7773;
@@ -36,19 +37,6 @@ pub(super) async fn run(connection: &mut Connection, definitions: &[Definition<'
     Ok(applied)
 }
 
-/// What is known and what is still to be done, within the transaction.
-pub(super) struct Work<'a> {
-    pub(super) client: &'a Client,
-    pub(super) definitions: &'a [Definition<'a>],
-    pub(super) entries: Vec<Entry>,
-    /// Indexes of definitions still to be made.
-    pub(super) pending: VecDeque<usize>,
-    /// Of what was dropped to be made again.
-    pub(super) kept: BTreeMap<(ViewKind, String), Kept>,
-    pub(super) actions: BTreeMap<usize, Action>,
-    pub(super) dropped: Vec<Applied>,
-}
-
 /// What became of one try.
 enum Outcome {
     Made,
@@ -59,28 +47,11 @@ enum Outcome {
 
 struct Failure {
     problem: Diagnostic,
-    /// Something that it needs is not there: a relation, function, column or type.
-    lacks: bool,
+    /// The name, in its parts, of what it needs and is not there: a relation, function, column or type.
+    lacks: Option<Vec<String>>,
 }
 
-impl<'a> Work<'a> {
-    async fn new(client: &'a Client, definitions: &'a [Definition<'a>]) -> Result<Self> {
-        let entries = registry::read(client).await?;
-        let pending = (0..definitions.len())
-            .filter(|index| !is_current(&definitions[*index], &entries))
-            .collect();
-        let (kept, actions, dropped) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
-        Ok(Self {
-            client,
-            definitions,
-            entries,
-            pending,
-            kept,
-            actions,
-            dropped,
-        })
-    }
-
+impl Work<'_> {
     /// A name that is taken by what we did not make stays its maker's.
     async fn refuse_strangers(&self) -> Result<()> {
         let names: Vec<&str> = self
@@ -104,11 +75,7 @@ impl<'a> Work<'a> {
                 .filter(|d| d.view.name == name && same_space(d.view.kind));
             problems.extend(in_the_way.map(|definition| Diagnostic {
                 message: format!("public.{name} is there already, and `pipeline views` did not make it"),
-                location: Some(super::super::place::location(
-                    &definition.view.path,
-                    &definition.view.sql,
-                    1,
-                )),
+                location: Some(position::location(&definition.view.path, &definition.view.sql, 1)),
                 hint: Some("rename the file, or drop or rename what has the name".to_owned()),
             }));
         }
@@ -145,10 +112,10 @@ impl<'a> Work<'a> {
     fn told(&self, failures: BTreeMap<usize, Failure>) -> Vec<Diagnostic> {
         let follows = |own: usize, failure: &Failure| {
             let others = failures.keys().filter(|other| **other != own);
-            failure.lacks
-                && others
-                    .map(|other| &self.definitions[*other].view.name)
-                    .any(|name| mentions(&failure.problem.message, name))
+            let lacks = failure.lacks.as_deref().unwrap_or_default();
+            others
+                .map(|other| &self.definitions[*other].view.name)
+                .any(|name| lacks.contains(name))
         };
         let roots: HashSet<usize> = failures
             .iter()
@@ -161,7 +128,7 @@ impl<'a> Work<'a> {
             let mut problem = failure.problem;
             if circle {
                 problem.hint = Some("these views need each other; one of them must do without".to_owned());
-            } else if failure.lacks {
+            } else if failure.lacks.is_some() {
                 problem.hint = Some("check the name; entity tables are made by `pipeline migrate`".to_owned());
             }
             problem
@@ -184,11 +151,7 @@ impl<'a> Work<'a> {
                     "{} reads {table}, which is not for who reads views",
                     definition.view.name
                 ),
-                location: Some(super::super::place::location(
-                    &definition.view.path,
-                    &definition.view.sql,
-                    1,
-                )),
+                location: Some(position::location(&definition.view.path, &definition.view.sql, 1)),
                 hint: Some("read the entity tables; `pipeline quarantine` shows what was refused".to_owned()),
             }));
         }
@@ -230,7 +193,7 @@ impl<'a> Work<'a> {
                 (Some("42P16" | "42P13"), Some(old)) => Ok(Outcome::InTheWay(old)),
                 (Some(code), _) if may_be_mended(code) => Ok(Outcome::Failed(Box::new(Failure {
                     problem: definition.diagnostic(&error),
-                    lacks: matches!(code, "42P01" | "42883" | "42703" | "42704"),
+                    lacks: matches!(code, "42P01" | "42883" | "42703" | "42704").then(|| definition.name_at(&error)),
                 }))),
                 _ => Err(failed(error)),
             };
@@ -361,11 +324,4 @@ fn may_be_mended(code: &str) -> bool {
         code.get(..2),
         Some("42" | "0A" | "21" | "22" | "23" | "2B" | "38" | "39" | "P0")
     )
-}
-
-/// Whether PostgreSQL's message is about this name: in quotes, or a function's before its arguments.
-fn mentions(message: &str, name: &str) -> bool {
-    message.contains(&format!("\"{name}\""))
-        || message.contains(&format!("function {name}("))
-        || message.contains(&format!(" {name}."))
 }

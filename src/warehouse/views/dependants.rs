@@ -4,10 +4,10 @@
 use tokio_postgres::Client;
 use tokio_postgres::types::{Oid, Type};
 
-use super::super::error::db_error;
 use super::registry;
 use crate::error::Result;
-use crate::project::ViewKind;
+use crate::model::ViewKind;
+use crate::warehouse::sql::db_error;
 
 /// One object that stands on another.
 #[derive(Debug)]

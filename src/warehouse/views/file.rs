@@ -17,11 +17,9 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use super::super::error::position;
-use super::super::place;
-use super::super::sql::{ident, idents};
 use crate::error::Diagnostic;
-use crate::project::{View, ViewKind};
+use crate::model::{View, ViewKind};
+use crate::warehouse::sql::{ident, idents, position};
 
 /// A file's statement; what identifies it is the file's kind and name.
 pub(super) struct Definition<'a> {
@@ -64,10 +62,19 @@ impl<'a> Definition<'a> {
 
     /// The error as a problem of the file.
     pub(super) fn diagnostic(&self, error: &tokio_postgres::Error) -> Diagnostic {
-        let ours = position(error)
+        position::diagnostic(&self.view.path, &self.view.sql, self.inserted_before(error), error)
+    }
+
+    /// The name in the file that the error points at, in its parts.
+    pub(super) fn name_at(&self, error: &tokio_postgres::Error) -> Vec<String> {
+        position::name(&self.view.sql, self.inserted_before(error), error)
+    }
+
+    /// How many characters of ours come before the place of the error.
+    fn inserted_before(&self, error: &tokio_postgres::Error) -> usize {
+        position::of(error)
             .filter(|position| *position > self.inserted.at)
-            .map_or(0, |_| self.inserted.count);
-        place::diagnostic(&self.view.path, &self.view.sql, ours, error)
+            .map_or(0, |_| self.inserted.count)
     }
 }
 
@@ -195,7 +202,7 @@ fn problem(view: &View, line: usize, message: &str) -> Diagnostic {
 
 fn line_start(path: &Path, text: &str, line: usize) -> crate::error::Location {
     let before: usize = text.lines().take(line - 1).map(|line| line.chars().count() + 1).sum();
-    place::location(path, text, before + 1)
+    position::location(path, text, before + 1)
 }
 
 trait WithHint {

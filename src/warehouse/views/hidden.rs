@@ -1,12 +1,11 @@
 //! What a view may not read. Whoever may read a view reads with its owner's rights: over the quarantine it would show
-//! readers what they have no right to, and on a leaf it would hold that fast when the next run swaps it out.
+//! readers what they have no right to, and over a partition it would keep the next run from swapping that out.
 
 use tokio_postgres::Client;
 use tokio_postgres::types::{Oid, Type};
 
-use super::super::error::db_error;
-use super::super::leaf;
 use crate::error::Result;
+use crate::warehouse::sql::{PARTITIONS, db_error};
 
 const SQL: &str = "
 SELECT DISTINCT r.ev_class, pg_catalog.format('%I.%I', n.nspname, c.relname)
@@ -20,7 +19,7 @@ ORDER BY 2";
 /// Of these views those that read such a table, and its name.
 pub(super) async fn read_by(client: &Client, views: &[Oid]) -> Result<Vec<(Oid, String)>> {
     let rows = client
-        .query_typed(SQL, &[(&views, Type::OID_ARRAY), (&leaf::SCHEMA, Type::TEXT)])
+        .query_typed(SQL, &[(&views, Type::OID_ARRAY), (&PARTITIONS, Type::TEXT)])
         .await;
     let rows = rows.map_err(|error| db_error("what the views read can't be looked up", &error))?;
     Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())

@@ -6,11 +6,10 @@ use std::collections::HashSet;
 use tokio_postgres::Client;
 use tokio_postgres::types::{Oid, Type};
 
-use super::super::error::{db_error, describe};
-use super::super::sql::{ident, literal};
 use super::file::index_prefix;
 use crate::error::Result;
-use crate::project::ViewKind;
+use crate::model::ViewKind;
+use crate::warehouse::sql::{db_error, describe, ident, literal};
 
 #[derive(Debug, Default)]
 pub(super) struct Kept {

@@ -1,46 +1,28 @@
 //! The BI views: every file of `sql/functions`, `sql/views` and `sql/materialized` made into an object of the schema
 //! `public`, all in one transaction. Grants are kept, unchanged objects left alone, and what others have built on a
-//! view is never dropped: the change is refused instead.
+//! view is never dropped: the change is refused instead. Entity tables and their rows are not touched.
 
 mod apply;
 mod dependants;
 mod file;
 mod hidden;
 mod keep;
+mod outcome;
 mod refresh;
 mod registry;
 mod remove;
 #[cfg(test)]
 mod tests;
+mod work;
 
-use super::pool::Warehouse;
-use crate::error::{Diagnostic, Error, Result};
-use crate::project::{Project, View, ViewKind};
+use crate::error::Result;
+use crate::model::{Project, View};
+use crate::warehouse::connect::Warehouse;
 use file::Definition;
+use outcome::{applied, has_file, is_current, refused};
 
+pub use outcome::{Action, Applied};
 pub use refresh::{Refreshed, refresh};
-
-/// What became of one object.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Applied {
-    pub kind: ViewKind,
-    pub name: String,
-    pub action: Action,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Action {
-    Created,
-    /// In place: what stands on it was not touched.
-    Replaced,
-    /// Dropped and made again, itself or because of what it stands on; grants, owner and comments were kept.
-    Recreated,
-    /// Its file is gone.
-    Dropped,
-    /// As it was, but filled anew, since what it reads was changed.
-    Refreshed,
-    Unchanged,
-}
 
 /// Names of views and functions whose files differ from what the database has, or are gone. Changes nothing.
 pub async fn pending(warehouse: &Warehouse, project: &Project) -> Result<Vec<String>> {
@@ -88,31 +70,5 @@ fn definitions(project: &Project) -> Result<Vec<Definition<'_>>> {
         Ok(definitions)
     } else {
         Err(refused(problems))
-    }
-}
-
-fn refused(problems: Vec<Diagnostic>) -> Error {
-    Error::project("the views can't be made, and none was changed").diagnostics(problems)
-}
-
-fn is_current(definition: &Definition<'_>, entries: &[registry::Entry]) -> bool {
-    entries
-        .iter()
-        .any(|entry| is_of(entry, definition) && entry.oid.is_some() && entry.fingerprint == definition.fingerprint)
-}
-
-fn has_file(entry: &registry::Entry, definitions: &[Definition<'_>]) -> bool {
-    definitions.iter().any(|definition| is_of(entry, definition))
-}
-
-fn is_of(entry: &registry::Entry, definition: &Definition<'_>) -> bool {
-    entry.kind == definition.view.kind && entry.name == definition.view.name
-}
-
-fn applied(definition: &Definition<'_>, action: Action) -> Applied {
-    Applied {
-        kind: definition.view.kind,
-        name: definition.view.name.clone(),
-        action,
     }
 }

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use tokio_postgres::Client;
 use tokio_postgres::types::{Oid, Type};
 
-use super::super::error::{db_error, sqlstate};
-use super::super::pool::{Connection, Warehouse};
 use super::file::qualified;
 use super::registry;
 use crate::error::{Error, Result};
-use crate::project::{Project, ViewKind};
+use crate::model::{Project, ViewKind};
+use crate::warehouse::connect::{Connection, Warehouse};
+use crate::warehouse::sql::{db_error, sqlstate};
 
 /// A materialized view that was refreshed.
 #[derive(Debug, Clone)]

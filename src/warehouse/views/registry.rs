@@ -3,10 +3,10 @@
 use tokio_postgres::Client;
 use tokio_postgres::types::{Oid, Type};
 
-use super::super::error::{db_error, sqlstate};
 use super::file::Definition;
 use crate::error::{Error, Result};
-use crate::project::ViewKind;
+use crate::model::ViewKind;
+use crate::warehouse::sql::{db_error, sqlstate};
 
 /// One object that we made.
 #[derive(Debug, Clone)]

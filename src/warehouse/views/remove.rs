@@ -1,14 +1,14 @@
 //! The dropping side of a change of views: only what is ours, never with CASCADE, and with a note of what hands have
 //! given to it where it will be made again.
 
-use super::super::error::db_error;
-use super::super::place;
-use super::apply::Work;
+use super::dependants;
 use super::keep::Kept;
+use super::outcome::{Action, Applied, is_of, refused};
 use super::registry::{self, Entry};
-use super::{Action, Applied, dependants, is_of, refused};
+use super::work::Work;
 use crate::error::{Diagnostic, Result};
-use crate::project::ViewKind;
+use crate::model::ViewKind;
+use crate::warehouse::sql::{db_error, position};
 
 impl Work<'_> {
     /// A view whose file went from `sql/views` to `sql/materialized`, or back, gives its name free first.
@@ -136,7 +136,7 @@ impl Work<'_> {
                 entry.object,
                 names.join(", ")
             ),
-            location: definition.map(|d| place::location(&d.view.path, &d.view.sql, 1)),
+            location: definition.map(|d| position::location(&d.view.path, &d.view.sql, 1)),
             hint: Some("drop that first, or keep the columns as they are and add new ones at the end".to_owned()),
         }
     }

@@ -1,9 +1,10 @@
 use std::path::{Path, PathBuf};
 
-use super::super::migrate;
-use super::super::testing::{both, fresh, project};
 use super::*;
-use crate::project::View;
+use crate::error::Diagnostic;
+use crate::model::{View, ViewKind};
+use crate::warehouse::schema::migrate;
+use crate::warehouse::testing::{both, fresh, project};
 
 const ENTITY: &str = "CREATE TABLE visits (id text, day date, source text, batch_date date) PARTITION BY LIST (source)";
 
@@ -303,7 +304,7 @@ async fn what_reads_a_changed_entity_is_refreshed_in_order() {
         applied(&warehouse, &list).await;
         run(
             &warehouse,
-            "CREATE TABLE leaf PARTITION OF visits FOR VALUES IN ('a'); INSERT INTO visits VALUES ('x', NULL, 'a')",
+            "CREATE TABLE part PARTITION OF visits FOR VALUES IN ('a'); INSERT INTO visits VALUES ('x', NULL, 'a')",
         )
         .await;
         let refreshed = refresh(&warehouse, &files(&list), &["visits".to_owned()])
@@ -329,7 +330,7 @@ async fn a_failed_refresh_quotes_no_value() {
     applied(&warehouse, &list).await;
     run(
         &warehouse,
-        "CREATE TABLE leaf PARTITION OF visits FOR VALUES IN ('a'); INSERT INTO visits VALUES ('hunter2', NULL, 'a')",
+        "CREATE TABLE part PARTITION OF visits FOR VALUES IN ('a'); INSERT INTO visits VALUES ('hunter2', NULL, 'a')",
     )
     .await;
     let error = refresh(&warehouse, &files(&list), &["visits".to_owned()])

@@ -93,11 +93,11 @@ impl Database {
         self.value(&format!("select count(*) from {table}")).parse().unwrap()
     }
 
-    /// Every table of `pipeline_leaves` that hangs in no partition tree: what a run left behind.
+    /// Every table of `pipeline_partitions` that hangs in no partition tree: what a run left behind.
     pub fn staging_tables(&self) -> Vec<String> {
         self.rows(
             "select c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace
-             where n.nspname = 'pipeline_leaves' and c.relkind in ('r', 'p')
+             where n.nspname = 'pipeline_partitions' and c.relkind in ('r', 'p')
              and not exists (select from pg_inherits i where i.inhrelid = c.oid) order by 1",
         )
     }

@@ -85,7 +85,7 @@ pub fn lacks(bytes: &[u8], place: &str) {
 pub fn everything(database: &Database) -> String {
     let tables = database.rows(
         "select format('%I.%I', n.nspname, c.relname) from pg_class c join pg_namespace n on n.oid = c.relnamespace
-         where n.nspname in ('public', 'pipeline', 'pipeline_leaves') and c.relkind in ('r', 'm', 'v') order by 1",
+         where n.nspname in ('public', 'pipeline', 'pipeline_partitions') and c.relkind in ('r', 'm', 'v') order by 1",
     );
     let rows = tables
         .iter()

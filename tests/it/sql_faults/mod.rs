@@ -49,7 +49,7 @@
 //! | 44 | a view that joins too loosely | wrong sums | a materialized view's `-- unique:` |
 //! | 45 | a transform that is not there any more | all rows of its entity are gone | `conserves` |
 //!
-//! Not caught, for no count and no rule tells them from what is meant: see the end of `docs/quality.md`; the last test
+//! Not caught, for no count and no rule tells them from what is meant: see the end of `docs/explanation/quality.md`; the last test
 //! of `outside` holds that list to the truth.
 mod count;
 mod forbidden;

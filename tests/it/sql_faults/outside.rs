@@ -130,9 +130,9 @@ fn views_that_reveal_or_multiply() {
     ])
     .code(2)
     .stderr_contains("hidden reads pipeline.quarantine");
-    views(&[(view, &format!("select * from pipeline_leaves.{leaf}"))])
+    views(&[(view, &format!("select * from pipeline_partitions.{leaf}"))])
         .code(2)
-        .stderr_contains(&format!("shown reads pipeline_leaves.{leaf}"));
+        .stderr_contains(&format!("shown reads pipeline_partitions.{leaf}"));
     views(&[(view, "select 1 as one; drop table patients")]).code(2);
     views(&[(counted, loose)])
         .code(2)
@@ -143,7 +143,7 @@ fn views_that_reveal_or_multiply() {
     assert_eq!(counts, (1, 4));
 }
 
-/// What `docs/quality.md` says that nothing here can see.
+/// What `docs/explanation/quality.md` says that nothing here can see.
 #[test]
 fn what_no_count_and_no_rule_tells_from_what_is_meant() {
     let guarded = Guarded::new();

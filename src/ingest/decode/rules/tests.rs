@@ -4,7 +4,8 @@ use regex::Regex;
 use super::super::super::testing::{field, from, list_of, required};
 use super::super::tests::decode;
 use super::*;
-use crate::project::{Bounds, Field, From};
+use crate::model::{Bounds, Field, From};
+use crate::model::{FieldType, Normalize, literal};
 
 fn ruled(name: &str, field_type: FieldType, rules: ValueRules) -> Field {
     Field {

@@ -1,0 +1,191 @@
+//! The words of `--help` that belong to no single argument: the groups of the commands, and an example for each.
+
+use std::fmt::Write as _;
+
+use clap::Subcommand;
+
+/// The heading of what every command takes.
+pub(super) const GLOBAL_OPTIONS: &str = "Global options";
+
+/// The commands by what a person wants to do; each command stands in one group.
+const GROUPS: [(&str, &[&str]); 4] = [
+    ("Load data", &["run", "drop"]),
+    ("Look at it", &["query", "status", "quarantine", "serve-db"]),
+    (
+        "Develop a project",
+        &["check", "lineage", "privacy", "migration", "completions"],
+    ),
+    ("Administer a database", &["migrate", "views", "roles"]),
+];
+
+pub(super) const RUN: &str = "\
+Examples:
+  pipeline run --source source_b --date 20230502
+  pipeline run --all-sources --start 20230501 --end 20230502 --threads 2
+
+A batch that is loaded again replaces what was there.";
+
+pub(super) const DROP: &str = "\
+Example:
+  pipeline drop --source source_b --date 20230502 --yes";
+
+pub(super) const MIGRATE: &str = "\
+Example:
+  pipeline migrate";
+
+pub(super) const MIGRATION: &str = "\
+Example:
+  pipeline migration new add_lab_results";
+
+pub(super) const VIEWS: &str = "\
+Example:
+  pipeline views";
+
+pub(super) const ROLES: &str = "\
+Examples:
+  pipeline roles
+  pipeline roles --print --reader dashboard";
+
+pub(super) const QUERY: &str = "\
+Examples:
+  pipeline query \"select * from patients limit 5\"
+  pipeline query --output csv \"select * from diagnosis_prevalence\"";
+
+pub(super) const SERVE_DB: &str = "\
+Example:
+  pipeline serve-db --port 5433";
+
+pub(super) const STATUS: &str = "\
+Example:
+  pipeline status --source source_b --limit 5";
+
+pub(super) const QUARANTINE: &str = "\
+Examples:
+  pipeline quarantine list
+  pipeline quarantine show --source source_b --date 20230502";
+
+pub(super) const QUARANTINE_LIST: &str = "\
+Example:
+  pipeline quarantine list --source source_b";
+
+pub(super) const QUARANTINE_SHOW: &str = "\
+Examples:
+  pipeline quarantine show --source source_b --date 20230502
+  pipeline quarantine show --check malformed --names";
+
+pub(super) const CHECK: &str = "\
+Example:
+  pipeline check";
+
+pub(super) const LINEAGE: &str = "\
+Examples:
+  pipeline lineage visits.visit_date
+  pipeline lineage patient_treatment_summary --output json";
+
+pub(super) const PRIVACY: &str = "\
+Example:
+  pipeline privacy report";
+
+pub(super) const COMPLETIONS: &str = "\
+Example:
+  pipeline completions bash > pipeline.bash";
+
+/// The help of the program itself: clap has no groups of commands, so they are written into its template.
+pub(super) fn template<C: Subcommand>() -> String {
+    let commands = C::augment_subcommands(clap::Command::new("pipeline"));
+    let mut text = "{about-with-newline}\n{usage-heading} {usage}\n".to_owned();
+    for (heading, names) in GROUPS {
+        let _ = write!(text, "\n{heading}:\n");
+        for name in names {
+            let about = commands.find_subcommand(name).and_then(clap::Command::get_about);
+            let about = about.map(ToString::to_string).unwrap_or_default();
+            let _ = writeln!(text, "  {name:<12} {about}");
+        }
+    }
+    let _ = write!(
+        text,
+        "\n{GLOBAL_OPTIONS}:\n{{options}}\n\n`pipeline COMMAND --help` shows a command's own options and examples."
+    );
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use clap::{CommandFactory, Parser};
+
+    use super::GROUPS;
+    use crate::cli::Cli;
+
+    #[test]
+    fn every_command_is_in_one_group() {
+        let grouped: Vec<&str> = GROUPS.iter().flat_map(|(_, names)| *names).copied().collect();
+        let distinct: BTreeSet<&str> = grouped.iter().copied().collect();
+        assert_eq!(distinct.len(), grouped.len(), "a command stands in two groups");
+        let cli = Cli::command();
+        let commands: BTreeSet<&str> = cli.get_subcommands().map(clap::Command::get_name).collect();
+        assert_eq!(distinct, commands);
+    }
+
+    /// The commands below `command` that do something themselves, each with its words.
+    fn runnable(command: &clap::Command, words: &str) -> Vec<(String, clap::Command)> {
+        if !command.has_subcommands() {
+            return vec![(words.to_owned(), command.clone())];
+        }
+        let below = command.get_subcommands().filter(|sub| sub.get_name() != "help");
+        below
+            .flat_map(|sub| runnable(sub, &format!("{words} {}", sub.get_name())))
+            .collect()
+    }
+
+    #[test]
+    fn every_command_has_an_example_that_can_be_run() {
+        let mut cli = Cli::command();
+        cli.build();
+        for (words, mut command) in runnable(&cli, "pipeline") {
+            let help = command.render_long_help().to_string();
+            let examples: Vec<&str> = help
+                .lines()
+                .filter_map(|line| line.strip_prefix("  "))
+                .filter(|line| line.starts_with(&words))
+                .collect();
+            assert!(!examples.is_empty(), "no example in the help of `{words}`:\n{help}");
+            for example in examples {
+                let example = example.split(" > ").next().unwrap_or_default();
+                // A quoted statement is one word; nothing else in an example is quoted.
+                let quoted: Vec<&str> = example.split('"').collect();
+                let words = quoted.iter().enumerate().flat_map(|(nth, part)| match nth % 2 {
+                    0 => part.split_whitespace().collect(),
+                    _ => vec![*part],
+                });
+                Cli::try_parse_from(words).unwrap_or_else(|error| panic!("{example}: {error}"));
+            }
+        }
+    }
+
+    #[test]
+    fn global_options_come_last_under_their_own_heading() {
+        let mut cli = Cli::command();
+        cli.build();
+        for (words, mut command) in runnable(&cli, "pipeline") {
+            let help = command.render_long_help().to_string();
+            let (own, global) = help.split_once("\nGlobal options:\n").expect(&words);
+            for option in [
+                "--project",
+                "--database-url",
+                "--output",
+                "--log-format",
+                "--verbose",
+                "--help",
+            ] {
+                assert!(global.contains(option), "{words}: {option} is not in\n{global}");
+                let described = format!("{option} <");
+                assert!(
+                    !own.contains(&described),
+                    "{words}: {option} stands among its own options"
+                );
+            }
+        }
+    }
+}

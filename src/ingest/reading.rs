@@ -1,0 +1,188 @@
+//! One read of a batch's input: what all its decoding tasks share, and what a bad record does to the batch. That is
+//! decided here and nowhere else.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow::array::RecordBatch;
+use futures::{Stream, stream};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use super::decode::{Decoded, Decoding, Plan};
+use super::files::Listing;
+use super::split::Unreadable;
+use super::stats::ReadStats;
+use super::unknown::{Names, Unknown};
+use crate::error::{Error, Result};
+use crate::model::refusal::{UNKNOWN_FIELD, UNREADABLE};
+use crate::model::{Compression, Format, Input, OnEmpty, OnMalformed, OnUnknownField, Refusal, Source, arrow_schema};
+
+/// Refused records that one batch may hold in memory; past it the batch fails, for then its schema is wrong.
+const MOST_REFUSED: usize = 1_000_000;
+
+/// One read of a batch's input.
+pub(super) struct Reading {
+    pub listing: Listing,
+    pub input: Input,
+    pub decoding: Decoding,
+    pub stats: Arc<ReadStats>,
+    pub source: Source,
+    records: AtomicU64,
+    refused: AtomicU64,
+    /// Undeclared fields, per object of the plan.
+    unknown: Mutex<Vec<Unknown>>,
+}
+
+impl Reading {
+    pub fn new(listing: &Listing, source: &Source, stats: Arc<ReadStats>) -> Result<Self> {
+        let input = source.input.clone();
+        if !(input.csv.delimiter.is_ascii() && input.csv.quote.is_ascii()) {
+            return Err(Error::project(
+                "the delimiter and the quote of csv must be ASCII characters",
+            ));
+        }
+        if input.format == Format::Parquet && !matches!(input.compression, None | Some(Compression::None)) {
+            return Err(
+                Error::project("a parquet file is compressed inside, not as a whole").hint("leave `compression` out")
+            );
+        }
+        let decoding = Decoding {
+            plan: Plan::new(source)?,
+            schema: arrow_schema(source),
+            on_unknown_field: source.on_unknown_field,
+            names: listing.names.clone(),
+            csv: input.csv.clone(),
+        };
+        let unknown = Mutex::new(vec![Unknown::default(); decoding.plan.objects.len()]);
+        let (listing, source) = (listing.clone(), source.clone());
+        Ok(Self {
+            listing,
+            input,
+            decoding,
+            stats,
+            source,
+            records: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+            unknown,
+        })
+    }
+
+    /// What a bad record does: it is refused, or it fails the batch.
+    pub fn accept(&self, decoded: Decoded) -> Result<RecordBatch> {
+        if !decoded.refused.is_empty() {
+            self.refuse(decoded.refused)?;
+        }
+        let records = decoded.batch.num_rows() as u64;
+        self.records.fetch_add(records, Ordering::Relaxed);
+        self.stats.records.fetch_add(records, Ordering::Relaxed);
+        let mut unknown = self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
+        for (sum, met) in unknown.iter_mut().zip(decoded.unknown) {
+            sum.add(met);
+        }
+        Ok(decoded.batch)
+    }
+
+    fn refuse(&self, refused: Vec<Refusal>) -> Result<()> {
+        let fatal = |one: &Refusal| self.input.on_malformed == OnMalformed::Fail || one.check == UNKNOWN_FIELD;
+        if let Some(one) = refused.iter().find(|one| fatal(one)) {
+            return Err(one.clone().into());
+        }
+        self.refused.fetch_add(refused.len() as u64, Ordering::Relaxed);
+        if self.stats.refuse(refused) > MOST_REFUSED {
+            let message = format!(
+                "more than {MOST_REFUSED} records of {} can't be decoded",
+                self.source.name
+            );
+            return Err(Error::batch(message).hint("the schema does not fit this input"));
+        }
+        Ok(())
+    }
+
+    /// All files were read to their ends.
+    pub fn finish(&self) -> Result<()> {
+        let unknown = self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
+        let met = self
+            .decoding
+            .plan
+            .objects
+            .iter()
+            .zip(unknown.iter())
+            .filter(|(_, met)| met.count > 0);
+        let warn = self.decoding.on_unknown_field == OnUnknownField::Warn
+            && !(unknown.iter().all(|met| met.count == 0) || self.listing.warned.swap(true, Ordering::Relaxed));
+        for (path, met) in met {
+            self.stats.add_unknown(path, met);
+            if warn {
+                let (source, count) = (&self.source.name, met.count);
+                if met.names.is_empty() {
+                    tracing::warn!(%source, %path, count, "undeclared fields were left out");
+                } else {
+                    let names = Names(met);
+                    tracing::warn!(%source, %path, count, %names, "undeclared fields were left out");
+                }
+            }
+        }
+        let read = self.records.load(Ordering::Relaxed) + self.refused.load(Ordering::Relaxed);
+        if read > 0 || self.input.on_empty == OnEmpty::Replace {
+            return Ok(());
+        }
+        let files = self.listing.files();
+        let more = if files.len() > 1 {
+            format!(" and {} more", files.len() - 1)
+        } else {
+            String::new()
+        };
+        Err(Error::batch(format!(
+            "the input of {} holds no record: {}{more}",
+            self.source.name, files[0].path
+        ))
+        .hint("if a day without records is normal, set `on_empty: replace`"))
+    }
+
+    /// The rest of a file is one entry of the account, although the batch fails with it.
+    pub fn refuse_rest(&self, file: &str, rest: &Unreadable, stretch: &str) {
+        let Unreadable {
+            fault, record, from, ..
+        } = rest;
+        self.stats.read.fetch_add(1, Ordering::Relaxed);
+        self.stats.refuse(vec![Refusal {
+            check: UNREADABLE.to_owned(),
+            file: Some(file.to_owned()),
+            record: Some(*record),
+            byte_offset: Some(*from),
+            fault_offset: Some(fault.offset),
+            path: Some(self.decoding.plan.root.path.to_string()),
+            reason: format!(
+                "an unreadable stretch {stretch}: {} at byte {}",
+                fault.reason, fault.offset
+            )
+            .into(),
+            ..Refusal::default()
+        }]);
+    }
+}
+
+/// What a task sends; if the task dies, that is an error and not an early end.
+pub(super) fn received<T: Send + 'static>(
+    receiver: mpsc::Receiver<Result<T>>,
+    task: JoinHandle<()>,
+) -> impl Stream<Item = Result<T>> + Send + 'static {
+    stream::unfold((receiver, Some(task)), |(mut receiver, task)| async move {
+        if let Some(item) = receiver.recv().await {
+            return Some((item, (receiver, task)));
+        }
+        let ended = task?.await;
+        ended.err().map(|error| (Err(stopped(&error)), (receiver, None)))
+    })
+}
+
+/// The payload of a panic could hold a value, so it is not repeated.
+pub(super) fn stopped(error: &tokio::task::JoinError) -> Error {
+    let why = if error.is_panic() {
+        "it panicked, which is a fault of this program"
+    } else {
+        "it was cancelled"
+    };
+    Error::batch("reading the input stopped").cause(why)
+}

@@ -1,0 +1,57 @@
+//! What reading a plan works with: the tables that it may read, and the rows that an expression sees. The reading itself is
+//! in `plan` and `expression`, which call each other.
+
+use std::collections::BTreeMap;
+
+use datafusion::common::{Column, DFSchema};
+
+use super::shape::{Deps, Relation, Shape};
+
+/// A table that a query may read.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Table {
+    pub columns: Vec<(String, Shape)>,
+    /// What decides which rows it has.
+    pub rows: Deps,
+    /// What decides on their order alone.
+    pub order: Deps,
+}
+
+/// The tables of a query by name.
+pub(super) type Tables = BTreeMap<String, Table>;
+
+/// One reading of a plan.
+pub(super) struct Analysis<'a> {
+    pub tables: &'a Tables,
+    /// The recursive queries around, by name, with what is known of them so far.
+    pub working: Vec<(String, Relation)>,
+}
+
+/// The rows that an expression reads, and those around them where it stands in a subquery.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Scope<'a> {
+    pub schema: &'a DFSchema,
+    pub columns: &'a [Shape],
+    /// What decides on the rows' order.
+    pub order: &'a Deps,
+    pub outer: Option<&'a Scope<'a>>,
+}
+
+impl Scope<'_> {
+    pub fn column(&self, column: &Column) -> Option<Shape> {
+        let index = self.schema.maybe_index_of_column(column)?;
+        self.columns.get(index).cloned()
+    }
+
+    pub fn outer_column(&self, column: &Column) -> Option<Shape> {
+        let outer = self.outer?;
+        outer.column(column).or_else(|| outer.outer_column(column))
+    }
+
+    /// All that is in reach, for a column that can't be found.
+    pub fn everything(&self) -> Shape {
+        let here = self.columns.iter().fold(Deps::default(), |deps, c| deps.and(&c.all()));
+        let around = self.outer.map_or_else(Shape::constant, Scope::everything);
+        Shape::Leaf(here.and(&around.all()))
+    }
+}

@@ -1,0 +1,16 @@
+//! A batch: one source on one day.
+
+use chrono::NaiveDate;
+
+/// One batch: the unit of work, of replacement, of retry and of parallelism.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Batch {
+    pub source: String,
+    pub date: NaiveDate,
+}
+
+impl std::fmt::Display for Batch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.source, self.date)
+    }
+}

@@ -1,0 +1,43 @@
+//! What every stage speaks of: sources, fields, entities, batches, checks, refusals. Plain data and pure rules over it.
+//! No file, network, database or DataFusion session is touched here, and nothing here knows YAML.
+
+mod arrow_type;
+mod batch;
+mod check;
+mod entity;
+mod field;
+mod input;
+mod literal;
+pub(crate) mod mask_matrix;
+mod privacy;
+mod project;
+mod record_path;
+mod record_schema;
+pub mod refusal;
+pub(crate) mod scalar;
+pub(crate) mod scalar_field;
+mod source;
+#[cfg(test)]
+pub(crate) mod testing;
+mod tolerance;
+mod value_rules;
+mod view;
+pub(crate) mod wording;
+
+pub use arrow_type::arrow_type;
+pub use batch::Batch;
+pub use check::{Check, RowCheck, Rule, Severity, SqlCheck};
+pub use entity::{Column, Entity, Index, Parent, PgType};
+pub use field::{Field, FieldType, From};
+pub use input::{Compression, CsvOptions, Format, Input, OnEmpty, OnMalformed, OnMissing, OnUnknownField};
+pub use literal::literal;
+pub use privacy::{MaskKind, PhiClass, Privacy, Profile};
+pub use project::Project;
+pub use record_path::{RecordPath, RecordStep};
+pub use record_schema::{RECORD_BITS, RECORD_COLUMN, arrow_schema, visible_schema};
+pub use refusal::{RecordRef, Refusal};
+pub use source::{Conserved, ElementFilter, Source, Transform};
+pub use tolerance::Tolerance;
+pub use value_rules::{Bounds, Literal, Normalize, ValueRules, normalized};
+pub use view::{View, ViewKind};
+pub use wording::did_you_mean;

@@ -1,0 +1,66 @@
+//! What a source's declared schema is in Arrow: as its records are decoded, and as SQL sees them after the masks.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field as ArrowField, Schema, SchemaRef};
+
+use super::arrow_type::arrow_field;
+use super::scalar_field::{NOTHING, effective_mask, element_privacy};
+use super::{Field, FieldType, Privacy, Source, mask_matrix};
+use crate::error::{Error, Result};
+
+/// The hidden column that says where a record came from: `UInt64`, not null, file index << 40 | record number (from 1).
+pub const RECORD_COLUMN: &str = "_record";
+
+/// Bits of [`RECORD_COLUMN`] that hold the record's number within its file.
+pub const RECORD_BITS: u32 = 40;
+
+/// The Arrow schema of a source's records: the declared fields in order, all nullable, then [`RECORD_COLUMN`].
+pub fn arrow_schema(source: &Source) -> SchemaRef {
+    let mut fields: Vec<ArrowField> = source.schema.iter().map(arrow_field).collect();
+    fields.push(ArrowField::new(RECORD_COLUMN, DataType::UInt64, false));
+    Arc::new(Schema::new(fields))
+}
+
+/// What SQL sees of a source's records: the declared fields with their types after the masks, then [`RECORD_COLUMN`].
+///
+/// # Errors
+/// A field has a mask that its type can't have.
+pub fn visible_schema(source: &Source) -> Result<SchemaRef> {
+    let decoded = arrow_schema(source);
+    let mut fields = decoded.fields().to_vec();
+    for (field, output) in source.schema.iter().zip(&mut fields) {
+        let data_type = visible_type(field, &field.name, &NOTHING)
+            .map_err(|why| Error::project(format!("{} of {}: {}", why.path, source.name, why.reason)))?;
+        *output = Arc::new(output.as_ref().clone().with_data_type(data_type));
+    }
+    Ok(Arc::new(Schema::new(fields)))
+}
+
+/// A field whose mask its type can't have.
+struct NoSuchMask {
+    path: String,
+    reason: String,
+}
+
+/// `list` is what the list around an element says.
+fn visible_type(field: &Field, path: &str, list: &Privacy) -> Result<DataType, NoSuchMask> {
+    let privacy = element_privacy(field, list);
+    Ok(match &field.field_type {
+        FieldType::Struct(children) => {
+            let child = |child: &Field| {
+                let data_type = visible_type(child, &format!("{path}.{}", child.name), &NOTHING)?;
+                Ok(ArrowField::new(&child.name, data_type, true))
+            };
+            DataType::Struct(children.iter().map(child).collect::<Result<_, _>>()?)
+        }
+        FieldType::List(element) => {
+            let item = visible_type(element, &format!("{path}[]"), privacy)?;
+            DataType::List(Arc::new(ArrowField::new("item", item, true)))
+        }
+        scalar => mask_matrix::output_type(scalar, effective_mask(privacy)).map_err(|reason| NoSuchMask {
+            path: path.to_owned(),
+            reason,
+        })?,
+    })
+}

@@ -1,0 +1,77 @@
+//! What may not be loaded: one type from the reader, through the checks, to the quarantine table.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use crate::error::Error;
+
+/// Why, in the user's words; free of values.
+pub type Reason = Cow<'static, str>;
+
+/// The record is not JSON as it must be, or does not fit its declaration.
+pub const MALFORMED: &str = "malformed";
+/// The record has an undeclared field, and its source says that there are none.
+pub const UNKNOWN_FIELD: &str = "unknown_field";
+/// The rest of a file in which no next record can be found.
+pub const UNREADABLE: &str = "unreadable";
+
+/// Where a record lies: its file, as messages name it, and its number there, from 1.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordRef {
+    /// `None`: the file is not known.
+    pub file: Option<String>,
+    pub number: u64,
+}
+
+impl fmt::Display for RecordRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.file {
+            Some(file) => write!(f, "{file}, record {}", self.number),
+            None => write!(f, "record {}", self.number),
+        }
+    }
+}
+
+/// A record or a row that is not loaded, and why. It never holds a value of the data, nor a name that is not declared.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Refusal {
+    /// The entity of a row; `None`: a record, refused before any transform saw it.
+    pub entity: Option<String>,
+    /// The check that refuses it: [`MALFORMED`], [`UNKNOWN_FIELD`], [`UNREADABLE`], or the name of a declared one.
+    pub check: String,
+    /// The input file, as messages name it.
+    pub file: Option<String>,
+    /// The record's number within its file, from 1; `None` where a transform did not keep it.
+    pub record: Option<u64>,
+    /// Where the record starts in the decompressed file; `None` for rows and for Parquet.
+    pub byte_offset: Option<u64>,
+    /// The declared JSON path, such as `$.visits[].date`, or the column; `$` is the record itself.
+    pub path: Option<String>,
+    pub reason: Reason,
+    /// Where in the decompressed file the fault lies. Shown when it fails the batch; the quarantine does not keep it.
+    #[serde(skip)]
+    pub fault_offset: Option<u64>,
+}
+
+impl From<Refusal> for Error {
+    /// The error of a record whose refusal fails its batch.
+    fn from(refusal: Refusal) -> Self {
+        let at = |offset: Option<u64>| offset.map(|offset| format!(" at byte {offset}")).unwrap_or_default();
+        let (start, fault) = (at(refusal.byte_offset), at(refusal.fault_offset));
+        let what = match refusal.check.as_str() {
+            MALFORMED | UNKNOWN_FIELD | UNREADABLE => "can't be decoded".to_owned(),
+            check => format!("breaks the check `{check}`"),
+        };
+        let record = RecordRef {
+            file: refusal.file,
+            number: refusal.record.unwrap_or_default(),
+        };
+        Error::batch(format!("{record}{start} {what}"))
+            .cause(format!(
+                "{}: {}{fault}",
+                refusal.path.as_deref().unwrap_or("$"),
+                refusal.reason
+            ))
+            .hint("mend the file, or the schema of the source if the record is right")
+    }
+}

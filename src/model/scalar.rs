@@ -1,0 +1,373 @@
+//! From a scalar's text to its value, exactly or not at all: what would lose a digit, wrap, or guess is a reason.
+
+use chrono::format::{Item, Parsed, StrftimeItems};
+use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime};
+
+use super::refusal::Reason;
+
+const MICROS_PER_SECOND: i64 = 1_000_000;
+const SECONDS_PER_DAY: i64 = 86_400;
+
+/// Days from 0001-01-01 (day 1) to 1970-01-01.
+const EPOCH_DAYS: i32 = 719_163;
+
+/// Declared formats, parsed once.
+#[derive(Debug, Default)]
+pub(crate) struct Formats(Vec<Vec<Item<'static>>>);
+
+impl Formats {
+    /// The error is the format that chrono does not know.
+    pub fn parse(formats: &[String]) -> Result<Self, String> {
+        let parse = |format: &String| StrftimeItems::new(format).parse_to_owned().map_err(|_| format.clone());
+        formats.iter().map(parse).collect::<Result<_, _>>().map(Self)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn first<T>(&self, text: &str, resolve: impl Fn(&Parsed) -> Option<T>) -> Option<T> {
+        self.0.iter().find_map(|items| {
+            let mut parsed = Parsed::new();
+            chrono::format::parse(&mut parsed, text, items.iter()).ok()?;
+            resolve(&parsed)
+        })
+    }
+}
+
+/// A whole number; `1.0` and `1e3` are none.
+pub(crate) fn int<T: std::str::FromStr>(text: &str) -> Result<T, &'static str> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err("not a whole number");
+    }
+    text.parse().map_err(|_| "a number too large for its type")
+}
+
+/// The nearest 64-bit float; one that would be infinite is none.
+pub(crate) fn double(text: &str) -> Result<f64, &'static str> {
+    if !is_number(text) {
+        return Err("not a number");
+    }
+    match text.parse::<f64>() {
+        Ok(value) if value.is_finite() => Ok(value),
+        _ => Err("a number too large for its type"),
+    }
+}
+
+/// A JSON number, leading zeros allowed (texts pad with them).
+fn is_number(text: &str) -> bool {
+    let text = text.strip_prefix('-').unwrap_or(text);
+    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, exponent.strip_prefix(['+', '-']).unwrap_or(exponent)),
+        None => (text, "0"),
+    };
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, "0"));
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    digits(whole) && digits(fraction) && digits(exponent)
+}
+
+/// A decimal as the integer `value * 10^scale`, exactly.
+pub(crate) fn decimal(text: &str, precision: u8, scale: i8) -> Result<i128, &'static str> {
+    const TOO_LARGE: &str = "more digits before the point than its decimal type has";
+    const TOO_FINE: &str = "more digits after the point than its decimal type has";
+    if !is_number(text) {
+        return Err("not a number");
+    }
+    let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+    let negative = mantissa.starts_with('-');
+    let (whole, fraction) = mantissa
+        .trim_start_matches('-')
+        .split_once('.')
+        .unwrap_or((mantissa.trim_start_matches('-'), ""));
+    let mut digits: Vec<u8> = whole
+        .bytes()
+        .chain(fraction.bytes())
+        .skip_while(|byte| *byte == b'0')
+        .collect();
+    if digits.is_empty() {
+        return Ok(0);
+    }
+    let written = digits.len();
+    digits.truncate(digits.iter().rposition(|byte| *byte != b'0').map_or(0, |last| last + 1));
+    // An exponent beyond 64 bits is beyond every decimal, whatever the digits are.
+    let exponent = exponent.parse::<i64>().unwrap_or(if exponent.starts_with('-') {
+        i64::MIN / 4
+    } else {
+        i64::MAX / 4
+    });
+    let dropped = i64::try_from(written - digits.len()).unwrap_or(i64::MAX / 4);
+    let fraction = i64::try_from(fraction.len()).unwrap_or(i64::MAX / 4);
+    let shift = exponent
+        .saturating_sub(fraction)
+        .saturating_add(dropped)
+        .saturating_add(i64::from(scale));
+    if shift < 0 {
+        return Err(TOO_FINE);
+    }
+    let length = i64::try_from(digits.len())
+        .unwrap_or(i64::MAX / 4)
+        .saturating_add(shift);
+    if length > i64::from(precision) {
+        return Err(TOO_LARGE);
+    }
+    let zeros = usize::try_from(shift).map_err(|_| TOO_LARGE)?;
+    digits.extend(std::iter::repeat_n(b'0', zeros));
+    // At most 38 digits (the largest precision), which fit.
+    let value = digits
+        .iter()
+        .fold(0_i128, |value, digit| value * 10 + i128::from(digit - b'0'));
+    Ok(if negative { -value } else { value })
+}
+
+/// Days since 1970-01-01.
+pub(crate) fn date(text: &str, formats: &Formats) -> Result<i32, Reason> {
+    let date = if formats.is_empty() {
+        iso_date(text.as_bytes()).ok_or("not a date (yyyy-mm-dd)")?
+    } else {
+        formats
+            .first(text, |parsed| parsed.to_naive_date().ok())
+            .ok_or("not a date in a declared format")?
+    };
+    Ok(days(date))
+}
+
+/// Microseconds since 1970-01-01 00:00, without time zone.
+pub(crate) fn timestamp(text: &str, formats: &Formats) -> Result<i64, Reason> {
+    if formats.is_empty() {
+        let (seconds, nanos, rest) =
+            iso_timestamp(text).ok_or("not a timestamp (yyyy-mm-ddThh:mm:ss, without offset)")?;
+        if !rest.is_empty() {
+            return Err("not a timestamp without offset".into());
+        }
+        return micros(seconds, nanos);
+    }
+    let parsed = formats.first(text, |parsed| parsed.to_naive_datetime_with_offset(0).ok());
+    let value: NaiveDateTime = parsed.ok_or("not a timestamp in a declared format")?;
+    micros(value.and_utc().timestamp(), value.and_utc().timestamp_subsec_nanos())
+}
+
+/// Microseconds since 1970-01-01 00:00 UTC.
+pub(crate) fn timestamptz(text: &str, formats: &Formats) -> Result<i64, Reason> {
+    if formats.is_empty() {
+        let (seconds, nanos, rest) = iso_timestamp(text).ok_or("not a timestamp (yyyy-mm-ddThh:mm:ss+hh:mm)")?;
+        let offset = iso_offset(rest).ok_or("a timestamp whose offset (Z or +hh:mm) is missing or wrong")?;
+        return micros(seconds - offset, nanos);
+    }
+    let value: DateTime<_> = formats
+        .first(text, |parsed| parsed.to_datetime().ok())
+        .ok_or("not a timestamp with an offset in a declared format")?;
+    micros(value.timestamp(), value.timestamp_subsec_nanos())
+}
+
+fn micros(seconds: i64, nanos: u32) -> Result<i64, Reason> {
+    if i64::from(nanos) >= 1000 * MICROS_PER_SECOND {
+        return Err("a leap second, which PostgreSQL can't hold".into());
+    }
+    if !nanos.is_multiple_of(1000) {
+        return Err("a timestamp finer than a microsecond".into());
+    }
+    let micros = seconds
+        .checked_mul(MICROS_PER_SECOND)
+        .and_then(|value| value.checked_add(i64::from(nanos / 1000)));
+    micros.ok_or_else(|| "a timestamp out of range".into())
+}
+
+fn days(date: NaiveDate) -> i32 {
+    date.num_days_from_ce() - EPOCH_DAYS
+}
+
+/// `yyyy-mm-dd`, nothing else.
+fn iso_date(text: &[u8]) -> Option<NaiveDate> {
+    let [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2] = text else {
+        return None;
+    };
+    let digit = |byte: &u8| byte.is_ascii_digit().then(|| u32::from(byte - b'0'));
+    let year = digit(y1)? * 1000 + digit(y2)? * 100 + digit(y3)? * 10 + digit(y4)?;
+    let month = digit(m1)? * 10 + digit(m2)?;
+    let day = digit(d1)? * 10 + digit(d2)?;
+    // Year 0 does not exist in PostgreSQL's calendar.
+    NaiveDate::from_ymd_opt(i32::try_from(year).ok().filter(|year| *year > 0)?, month, day)
+}
+
+/// `yyyy-mm-dd`, `T` or a space, `hh:mm`, `:ss` and a fraction if there; gives seconds, nanoseconds and what follows.
+fn iso_timestamp(text: &str) -> Option<(i64, u32, &str)> {
+    let date = iso_date(text.as_bytes().get(..10)?)?;
+    let rest = text.get(10..)?.strip_prefix(['T', 't', ' '])?;
+    let (hour, rest) = two_digits(rest, 23)?;
+    let (minute, rest) = two_digits(rest.strip_prefix(':')?, 59)?;
+    let mut seconds = i64::from(days(date)) * SECONDS_PER_DAY + hour * 3600 + minute * 60;
+    let Some(rest) = rest.strip_prefix(':') else {
+        return Some((seconds, 0, rest));
+    };
+    let (second, rest) = two_digits(rest, 59)?;
+    seconds += second;
+    let Some(fraction) = rest.strip_prefix('.') else {
+        return Some((seconds, 0, rest));
+    };
+    let length = fraction.bytes().take_while(u8::is_ascii_digit).count();
+    if length == 0 {
+        return None;
+    }
+    let (digits, rest) = fraction.split_at(length);
+    let nanos = digits
+        .bytes()
+        .chain(std::iter::repeat(b'0'))
+        .take(9)
+        .fold(0, |n, d| n * 10 + u32::from(d - b'0'));
+    // Digits beyond nanoseconds are as fine as nanoseconds to us: too fine, unless zero.
+    let finer = digits.bytes().skip(9).any(|digit| digit != b'0');
+    Some((seconds, nanos + u32::from(finer && nanos % 1000 == 0), rest))
+}
+
+/// Seconds east of UTC.
+fn iso_offset(text: &str) -> Option<i64> {
+    if text == "Z" || text == "z" {
+        return Some(0);
+    }
+    let sign = if text.starts_with('-') { -1 } else { 1 };
+    let (hours, rest) = two_digits(text.strip_prefix(['+', '-'])?, 23)?;
+    let (minutes, rest) = two_digits(rest.strip_prefix(':').unwrap_or(rest), 59)?;
+    rest.is_empty().then_some(sign * (hours * 3600 + minutes * 60))
+}
+
+fn two_digits(text: &str, most: i64) -> Option<(i64, &str)> {
+    let [a, b, ..] = text.as_bytes() else { return None };
+    let value =
+        a.is_ascii_digit().then(|| i64::from(a - b'0'))? * 10 + b.is_ascii_digit().then(|| i64::from(b - b'0'))?;
+    (value <= most).then(|| (value, &text[2..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn formats(list: &[&str]) -> Formats {
+        Formats::parse(&list.iter().map(|&format| format.to_owned()).collect::<Vec<_>>()).unwrap()
+    }
+
+    #[test]
+    fn whole_numbers_are_whole() {
+        assert_eq!(int::<i32>("-2147483648"), Ok(i32::MIN));
+        assert_eq!(int::<i64>("9223372036854775807"), Ok(i64::MAX));
+        assert_eq!(int::<i32>("-0"), Ok(0));
+        for text in ["1.0", "1e3", "", "-", "+1", " 1", "1 ", "0x1", "١"] {
+            assert!(int::<i32>(text).is_err(), "{text}");
+        }
+        assert_eq!(int::<i32>("2147483648"), Err("a number too large for its type"));
+        assert!(int::<i64>("9223372036854775808").is_err());
+    }
+
+    #[test]
+    fn doubles_are_finite() {
+        assert_eq!(double("1e308"), Ok(1e308));
+        assert_eq!(double("0.1"), Ok(0.1));
+        assert_eq!(double("5e-324"), Ok(5e-324));
+        for text in [
+            "1e999", "-1e999", "NaN", "inf", "infinity", "1_0", "", ".5", "5.", "1e", "0x10",
+        ] {
+            assert!(double(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn decimals_are_exact() {
+        assert_eq!(decimal("123.45", 5, 2), Ok(12345));
+        assert_eq!(decimal("-0.05", 5, 2), Ok(-5));
+        assert_eq!(decimal("1e2", 5, 2), Ok(10000));
+        assert_eq!(decimal("1.50000", 3, 2), Ok(150));
+        assert_eq!(decimal("12345e-2", 5, 2), Ok(12345));
+        assert_eq!(decimal("0e999999999999999999999", 5, 2), Ok(0));
+        assert_eq!(decimal("-0.000", 5, 2), Ok(0));
+        assert_eq!(decimal("007.10", 5, 2), Ok(710));
+        assert_eq!(decimal(&"9".repeat(38), 38, 0), Ok(10_i128.pow(38) - 1));
+        assert_eq!(decimal(&format!("-{}", "9".repeat(38)), 38, 0), Ok(1 - 10_i128.pow(38)));
+        assert!(decimal("1.005", 5, 2).unwrap_err().contains("after"));
+        assert!(decimal("1000", 5, 2).unwrap_err().contains("before"));
+        assert!(decimal("1e999999999999999999999", 5, 2).unwrap_err().contains("before"));
+        assert!(decimal("1e-999999999999999999999", 5, 2).unwrap_err().contains("after"));
+        assert!(decimal(&"9".repeat(39), 38, 0).is_err());
+        assert!(decimal("abc", 5, 2).is_err());
+    }
+
+    #[test]
+    fn iso_dates() {
+        let none = Formats::default();
+        assert_eq!(date("1970-01-01", &none), Ok(0));
+        assert_eq!(date("1969-12-31", &none), Ok(-1));
+        assert_eq!(date("2024-02-29", &none), Ok(19782));
+        assert_eq!(date("9999-12-31", &none), Ok(2_932_896));
+        for text in [
+            "2023-02-29",
+            "2023-2-9",
+            "2023-13-01",
+            "2023-00-10",
+            "2023-01-32",
+            "20230101",
+            "2023-01-01 ",
+            "",
+            "0000-01-01",
+        ] {
+            assert!(date(text, &none).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn declared_date_formats_in_order() {
+        let both = formats(&["%d.%m.%Y", "%Y%m%d"]);
+        assert_eq!(date("02.01.1970", &both), Ok(1));
+        assert_eq!(date("19700103", &both), Ok(2));
+        for text in ["1970-01-02", "31.02.2023", "02.01.1970x"] {
+            assert!(date(text, &both).is_err(), "{text}");
+        }
+        assert!(Formats::parse(&["%Q".to_owned()]).is_err());
+    }
+
+    #[test]
+    fn timestamps_without_offset() {
+        let none = Formats::default();
+        assert_eq!(timestamp("1970-01-01T00:00:01.5", &none), Ok(1_500_000));
+        assert_eq!(timestamp("1970-01-02 00:01", &none), Ok(86_460_000_000));
+        assert_eq!(timestamp("1969-12-31T23:59:59.999999", &none), Ok(-1));
+        assert_eq!(timestamp("1970-01-01T00:00:00.000001000000000", &none), Ok(1));
+        for text in [
+            "1970-01-01",
+            "1970-01-01T24:00",
+            "1970-01-01T00:60",
+            "1970-01-01T00:00:60",
+            "1970-01-01T00:00:00Z",
+            "1970-01-01T00:00:00.0000001",
+            "1970-01-01T00:00:00.0000000000001",
+            "1970-01-01T00:00:00.",
+            "1970-01-01T0:00",
+            "1970-01-01é00:00",
+        ] {
+            assert!(timestamp(text, &none).is_err(), "{text}");
+        }
+        assert_eq!(
+            timestamp("01.01.1970 00:00:02", &formats(&["%d.%m.%Y %H:%M:%S"])),
+            Ok(2_000_000)
+        );
+        assert!(timestamp("01.01.1970 00:00:60", &formats(&["%d.%m.%Y %H:%M:%S"])).is_err());
+    }
+
+    #[test]
+    fn instants_need_their_offset() {
+        let none = Formats::default();
+        assert_eq!(timestamptz("1970-01-01T00:00:00Z", &none), Ok(0));
+        assert_eq!(timestamptz("1970-01-01T02:00:00+02:00", &none), Ok(0));
+        assert_eq!(timestamptz("1969-12-31T19:30:00-0430", &none), Ok(0));
+        for text in [
+            "1970-01-01T00:00:00",
+            "1970-01-01T00:00:00+2",
+            "1970-01-01T00:00:00+24:00",
+            "1970-01-01T00:00:00 UTC",
+        ] {
+            assert!(timestamptz(text, &none).is_err(), "{text}");
+        }
+        assert_eq!(
+            timestamptz("01.01.1970 02:00:00 +0200", &formats(&["%d.%m.%Y %H:%M:%S %z"])),
+            Ok(0)
+        );
+    }
+}

@@ -1,0 +1,75 @@
+//! Stand-ins for the tests of other modules, so that a new field of the model has one place to be filled in.
+
+use std::path::PathBuf;
+
+use super::{
+    CsvOptions, Field, FieldType, Format, Input, MaskKind, OnEmpty, OnMalformed, OnMissing, OnUnknownField, PhiClass,
+    Privacy, RecordPath, Source, Tolerance, ValueRules,
+};
+use crate::error::Location;
+
+pub(crate) fn location() -> Location {
+    Location {
+        file: PathBuf::from("pipelines/a.yaml"),
+        line: 1,
+        column: 1,
+        length: 1,
+        text: String::new(),
+    }
+}
+
+/// A source of these fields without transforms, whose bad records fail it.
+pub(crate) fn source(name: &str, schema: Vec<Field>) -> Source {
+    Source {
+        name: name.to_owned(),
+        aliases: Vec::new(),
+        description: None,
+        input: Input {
+            path: String::new(),
+            location: location(),
+            format: Format::Json,
+            compression: None,
+            records: RecordPath::default(),
+            on_missing: OnMissing::Fail,
+            on_empty: OnEmpty::Fail,
+            on_malformed: OnMalformed::Fail,
+            csv: CsvOptions::default(),
+            storage: Vec::new(),
+        },
+        schema,
+        subject: None,
+        on_unknown_field: OnUnknownField::Warn,
+        transforms: Vec::new(),
+        max_quarantined: Tolerance::default(),
+        checks: Vec::new(),
+        conserves: Vec::new(),
+        location: location(),
+        text: String::new(),
+    }
+}
+
+/// A field without rules.
+pub(crate) fn field(name: &str, field_type: FieldType, privacy: Privacy) -> Field {
+    Field {
+        name: name.into(),
+        field_type,
+        required: false,
+        from: None,
+        privacy,
+        rules: ValueRules::default(),
+        location: location(),
+    }
+}
+
+pub(crate) fn list(element: FieldType) -> FieldType {
+    FieldType::List(Box::new(field("item", element, Privacy::default())))
+}
+
+pub(crate) fn phi(class: PhiClass, mask: MaskKind, domain: Option<&str>) -> Privacy {
+    Privacy {
+        phi: Some(class),
+        mask: Some(mask),
+        domain: domain.map(str::to_owned),
+        reason: None,
+    }
+}

@@ -1,0 +1,36 @@
+//! How much of a batch may be refused before it fails.
+
+/// How much of a batch may be refused before it fails.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Tolerance {
+    /// Records, and rows of each entity.
+    Count(u64),
+    /// Of the records read, and of the rows that a transform returned.
+    Percent(f64),
+}
+
+impl Tolerance {
+    pub fn allows(self, refused: u64, of: u64) -> bool {
+        match self {
+            Self::Count(most) => refused <= most,
+            // Exact up to 2^53 of either.
+            #[expect(clippy::cast_precision_loss, reason = "a share needs no more digits")]
+            Self::Percent(most) => refused as f64 * 100.0 <= most * of as f64,
+        }
+    }
+}
+
+impl Default for Tolerance {
+    fn default() -> Self {
+        Self::Percent(1.0)
+    }
+}
+
+impl std::fmt::Display for Tolerance {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Count(most) => write!(f, "{most}"),
+            Self::Percent(most) => write!(f, "{most}%"),
+        }
+    }
+}

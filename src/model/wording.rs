@@ -1,0 +1,71 @@
+//! Words that many messages share: suggestions for misspelt names, and lists of names.
+
+/// `did you mean` for a misspelt name, or `None` where none is near.
+pub fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    nearest(name, known).map(|near| format!("did you mean `{near}`?"))
+}
+
+/// The known name that a misspelt one most probably stands for.
+pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let written = name;
+    let name = name.to_lowercase();
+    // A third of the letters may be wrong; in short names one.
+    let allowed = (name.chars().count() / 3).max(1);
+    known
+        .into_iter()
+        .filter(|candidate| *candidate != written)
+        .map(|candidate| (strsim::damerau_levenshtein(&name, &candidate.to_lowercase()), candidate))
+        .filter(|(distance, candidate)| {
+            (*distance <= allowed && *distance < candidate.chars().count()) || is_cut(&name, candidate)
+        })
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// `alias` for `aliases`, `descriptions` for `description`.
+fn is_cut(name: &str, candidate: &str) -> bool {
+    name.len() >= 3 && (candidate.starts_with(name) || (candidate.len() >= 3 && name.starts_with(candidate)))
+}
+
+/// `a, b or c`
+pub(crate) fn one_of(names: &[&str]) -> String {
+    joined(names, "or")
+}
+
+/// `a, b and c`
+pub(crate) fn all_of(names: &[&str]) -> String {
+    joined(names, "and")
+}
+
+fn joined(names: &[&str], last_by: &str) -> String {
+    match names {
+        [] => "none".to_owned(),
+        [only] => (*only).to_owned(),
+        [first @ .., last] => format!("{} {last_by} {last}", first.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn near_names_are_found_and_far_ones_are_not() {
+        let known = ["name", "aliases", "transforms", "on_missing"];
+        assert_eq!(nearest("transfroms", known), Some("transforms"));
+        assert_eq!(nearest("Name", known), Some("name"));
+        assert_eq!(nearest("alias", known), Some("aliases"));
+        assert_eq!(nearest("on_mising", known), Some("on_missing"));
+        assert_eq!(nearest("x", ["b"]), None);
+        assert_eq!(nearest("colour", known), None);
+        assert_eq!(nearest("name", ["name"]), None);
+    }
+
+    #[test]
+    fn lists_read_as_english() {
+        assert_eq!(one_of(&["a"]), "a");
+        assert_eq!(one_of(&["a", "b", "c"]), "a, b or c");
+        assert_eq!(all_of(&["a", "b"]), "a and b");
+        assert_eq!(all_of(&[]), "none");
+    }
+}

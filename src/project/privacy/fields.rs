@@ -1,0 +1,328 @@
+//! Whether a source's classes and masks make sense, field by field; every problem at once, each at its field.
+
+use crate::error::{Diagnostic, Location};
+use crate::model::mask_matrix;
+use crate::model::scalar_field::{ScalarField, effective_mask, is_sensitive, scalar_fields};
+use crate::model::{Field, FieldType, MaskKind, Source, did_you_mean};
+
+/// The problems of a source's classes, masks and subject; none if it can be masked as declared.
+pub fn check_fields(source: &Source) -> Vec<Diagnostic> {
+    let mut problems = Problems::default();
+    for field in &source.schema {
+        check_place(field, &field.name, &field.location, &mut problems);
+    }
+    let leaves = scalar_fields(source);
+    for leaf in &leaves {
+        check_mask(leaf, &mut problems);
+        check_domain(leaf, &mut problems);
+    }
+    check_subject(source, &leaves, &mut problems);
+    problems.0
+}
+
+#[derive(Default)]
+struct Problems(Vec<Diagnostic>);
+
+impl Problems {
+    fn add(&mut self, at: &Location, message: String, hint: impl Into<Option<String>>) {
+        self.0.push(Diagnostic {
+            message,
+            location: Some(at.clone()),
+            hint: hint.into(),
+        });
+    }
+}
+
+/// Classes and masks belong to leaves.
+fn check_place(field: &Field, path: &str, at: &Location, problems: &mut Problems) {
+    let inner = match &field.field_type {
+        FieldType::Struct(_) => Some("a struct"),
+        FieldType::List(element) if holds_structs(&element.field_type) => Some("a list of structs"),
+        _ => None,
+    };
+    if let Some(inner) = inner
+        && field.privacy != crate::model::scalar_field::NOTHING
+    {
+        let message = format!("`{path}` is {inner}: it can't have a class or a mask of its own");
+        problems.add(at, message, "put `phi` and `mask` on the fields inside".to_owned());
+    }
+    match &field.field_type {
+        FieldType::Struct(children) => {
+            for child in children {
+                check_place(child, &format!("{path}.{}", child.name), &child.location, problems);
+            }
+        }
+        FieldType::List(element) => check_place(element, &format!("{path}[]"), at, problems),
+        _ => {}
+    }
+}
+
+fn holds_structs(field_type: &FieldType) -> bool {
+    match field_type {
+        FieldType::Struct(_) => true,
+        FieldType::List(element) => holds_structs(&element.field_type),
+        _ => false,
+    }
+}
+
+fn check_mask(leaf: &ScalarField, problems: &mut Problems) {
+    let ScalarField { path, privacy, .. } = leaf;
+    let class = privacy.phi.map_or("", |class| class.name());
+    let mask = effective_mask(privacy);
+    if let Err(why) = mask_matrix::output_type(leaf.field_type, mask) {
+        problems.add(
+            leaf.location,
+            format!("`{path}`: {why}"),
+            Some(choices(leaf.field_type)),
+        );
+    } else if is_sensitive(privacy) && privacy.mask.is_none() && mask == MaskKind::Keep {
+        let message = format!("`{path}` is classed as {class} and has no mask");
+        problems.add(
+            leaf.location,
+            message,
+            format!("{}; `keep` needs a `reason`", choices(leaf.field_type)),
+        );
+    } else if is_sensitive(privacy) && mask == MaskKind::Keep && is_blank(privacy.reason.as_deref()) {
+        let message = format!("`{path}` is classed as {class} and kept without a reason");
+        problems.add(
+            leaf.location,
+            message,
+            "say why in `reason: \"...\"`, or name another mask".to_owned(),
+        );
+    }
+}
+
+fn choices(field_type: &FieldType) -> String {
+    let names: Vec<String> = mask_matrix::masks_of(field_type)
+        .map(|mask| format!("`{}`", mask.name()))
+        .collect();
+    format!("masks for this type: {}", names.join(", "))
+}
+
+fn is_blank(text: Option<&str>) -> bool {
+    text.is_none_or(|text| text.trim().is_empty())
+}
+
+fn check_domain(leaf: &ScalarField, problems: &mut Problems) {
+    let ScalarField { path, privacy, .. } = leaf;
+    let Some(domain) = &privacy.domain else { return };
+    if !matches!(privacy.mask, Some(MaskKind::Hash | MaskKind::Pseudonym)) {
+        let message = format!("`{path}` has a domain, but its mask uses none");
+        problems.add(
+            leaf.location,
+            message,
+            "`domain` goes with `mask: hash` and `mask: pseudonym`".to_owned(),
+        );
+    } else if domain.trim().is_empty() {
+        let message = format!("the domain of `{path}` is empty");
+        problems.add(
+            leaf.location,
+            message,
+            "name the kind of value, e.g. `domain: patient`, or drop it".to_owned(),
+        );
+    }
+}
+
+fn check_subject(source: &Source, leaves: &[ScalarField], problems: &mut Problems) {
+    let Some(name) = &source.subject else {
+        for leaf in leaves
+            .iter()
+            .filter(|leaf| leaf.privacy.mask == Some(MaskKind::DateShift))
+        {
+            let message = format!("`{}` is shifted, but nothing says whose date it is", leaf.path);
+            let hint = "name the field that identifies the person: `subject: <field>`, beside `schema`";
+            problems.add(leaf.location, message, hint.to_owned());
+        }
+        return;
+    };
+    let Some(field) = source.schema.iter().find(|field| field.name == *name) else {
+        let message = format!("the subject `{name}` is no top-level field of {}", source.name);
+        problems.add(
+            &source.location,
+            message,
+            did_you_mean(name, source.schema.iter().map(|f| f.name.as_str())),
+        );
+        return;
+    };
+    // A subject is spelled like a value to be hashed.
+    if mask_matrix::output_type(&field.field_type, MaskKind::Hash).is_err() {
+        let message = format!(
+            "`{name}` can't be the subject of {}: its type does not identify anyone",
+            source.name
+        );
+        let hint = "a subject is a string, int, bigint, decimal, date or json field";
+        problems.add(&field.location, message, hint.to_owned());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::testing::{field, list, phi, source};
+    use crate::model::{PhiClass, Privacy};
+
+    fn problems(fields: Vec<Field>) -> Vec<(String, String)> {
+        check_fields(&source("a", fields))
+            .into_iter()
+            .map(|d| (d.message, d.hint.unwrap_or_default()))
+            .collect()
+    }
+
+    #[test]
+    fn honest_declarations_pass() {
+        let fields = vec![
+            field(
+                "patient_id",
+                FieldType::String,
+                phi(PhiClass::Identifier, MaskKind::Hash, Some("patient")),
+            ),
+            field(
+                "sex",
+                FieldType::String,
+                Privacy {
+                    reason: Some("by sex".into()),
+                    ..phi(PhiClass::Quasi, MaskKind::Keep, None)
+                },
+            ),
+            field(
+                "note",
+                FieldType::String,
+                Privacy {
+                    phi: Some(PhiClass::FreeText),
+                    ..Privacy::default()
+                },
+            ),
+            field(
+                "ward",
+                FieldType::String,
+                Privacy {
+                    phi: Some(PhiClass::None),
+                    ..Privacy::default()
+                },
+            ),
+            field(
+                "codes",
+                list(FieldType::String),
+                Privacy {
+                    mask: Some(MaskKind::Hash),
+                    ..Privacy::default()
+                },
+            ),
+        ];
+        assert_eq!(problems(fields), []);
+    }
+
+    #[test]
+    fn a_sensitive_field_needs_a_mask_and_keep_a_reason() {
+        for class in PhiClass::ALL {
+            let bare = Privacy {
+                phi: Some(class),
+                ..Privacy::default()
+            };
+            let expected = usize::from(!matches!(class, PhiClass::None | PhiClass::FreeText));
+            assert_eq!(
+                problems(vec![field("x", FieldType::String, bare)]).len(),
+                expected,
+                "{}",
+                class.name()
+            );
+            for (reason, fine) in [(None, false), (Some("  "), false), (Some("asked for"), true)] {
+                let kept = Privacy {
+                    reason: reason.map(str::to_owned),
+                    ..phi(class, MaskKind::Keep, None)
+                };
+                let count = problems(vec![field("x", FieldType::String, kept)]).len();
+                assert_eq!(count, usize::from(!fine && class != PhiClass::None), "{}", class.name());
+            }
+        }
+        let bare = Privacy {
+            phi: Some(PhiClass::Date),
+            ..Privacy::default()
+        };
+        let visits = list(FieldType::Struct(vec![field("date", FieldType::Date(vec![]), bare)]));
+        assert_eq!(
+            problems(vec![field("visits", visits, Privacy::default())]),
+            [(
+                "`visits[].date` is classed as date and has no mask".to_owned(),
+                "masks for this type: `keep`, `null`, `hash`, `date_shift`, `year`; `keep` needs a `reason`".to_owned()
+            )]
+        );
+    }
+
+    #[test]
+    fn pairs_outside_of_the_matrix_are_refused() {
+        let masked = |mask| Privacy {
+            mask: Some(mask),
+            ..Privacy::default()
+        };
+        let found = problems(vec![field("born", FieldType::Date(vec![]), masked(MaskKind::Redact))]);
+        assert_eq!(
+            found[0].0,
+            "`born`: `redact` does not mask a date; it takes string and json"
+        );
+        let found = problems(vec![field("s", FieldType::Struct(vec![]), masked(MaskKind::Null))]);
+        assert_eq!(
+            found[0].0,
+            "`s` is a struct: it can't have a class or a mask of its own"
+        );
+        let structs = list(list(FieldType::Struct(vec![])));
+        let found = problems(vec![field("s", structs, masked(MaskKind::Null))]);
+        assert_eq!(
+            found[0].0,
+            "`s` is a list of structs: it can't have a class or a mask of its own"
+        );
+    }
+
+    #[test]
+    fn a_domain_belongs_to_a_keyed_mask() {
+        let bad = phi(PhiClass::Name, MaskKind::Redact, Some("person"));
+        assert_eq!(
+            problems(vec![field("n", FieldType::String, bad)])[0].0,
+            "`n` has a domain, but its mask uses none"
+        );
+        let empty = phi(PhiClass::Name, MaskKind::Pseudonym, Some(" "));
+        assert_eq!(
+            problems(vec![field("n", FieldType::String, empty)])[0].0,
+            "the domain of `n` is empty"
+        );
+    }
+
+    #[test]
+    fn a_shifted_date_needs_a_subject() {
+        let shifted = field(
+            "seen",
+            FieldType::Date(vec![]),
+            phi(PhiClass::Date, MaskKind::DateShift, None),
+        );
+        let id = field("patient_id", FieldType::Bigint, Privacy::default());
+        let check = |subject: Option<&str>, id: &Field| {
+            let mut source = source("a", vec![id.clone(), shifted.clone()]);
+            source.subject = subject.map(str::to_owned);
+            check_fields(&source)
+                .into_iter()
+                .map(|d| (d.message, d.hint))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(check(Some("patient_id"), &id), []);
+        assert_eq!(
+            check(None, &id)[0].0,
+            "`seen` is shifted, but nothing says whose date it is"
+        );
+        let (message, hint) = &check(Some("patient_ids"), &id)[0];
+        assert_eq!(message, "the subject `patient_ids` is no top-level field of a");
+        assert!(hint.as_ref().unwrap().contains("`patient_id`"));
+        for no_scalar in [
+            list(FieldType::String),
+            FieldType::Struct(vec![]),
+            FieldType::Double,
+            FieldType::Bool,
+        ] {
+            let id = field("patient_id", no_scalar, Privacy::default());
+            assert!(
+                check(Some("patient_id"), &id)[0]
+                    .0
+                    .starts_with("`patient_id` can't be the subject")
+            );
+        }
+    }
+}

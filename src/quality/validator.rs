@@ -1,0 +1,361 @@
+//! One entity's rows on their way from the transform to the staging table.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, BooleanArray, RecordBatch, UInt64Array};
+use arrow::compute::kernels::cmp::not_distinct;
+use arrow::compute::{and, filter_record_batch};
+use arrow::datatypes::UInt64Type;
+
+use super::keys::{Key, Keys, Texts};
+use crate::error::{Error, Result};
+use crate::model::{Entity, RecordRef, Refusal, RowCheck, Severity};
+
+/// Refused rows that one batch may hold in memory; past it the batch fails, for something is wrong with all of it.
+const MOST_REFUSALS: usize = 1_000_000;
+
+/// Rows that may not be loaded because of what they belong to.
+#[derive(Debug, Clone)]
+pub struct Deny {
+    pub keys: Keys,
+    /// The check that refuses them.
+    pub check: Arc<str>,
+    pub reason: Arc<str>,
+    /// Whether what belongs to them stays.
+    pub keep_orphans: bool,
+}
+
+/// Refuses rows of one entity; made for one pass over its rows.
+pub struct RowValidator {
+    entity: String,
+    row_checks: Vec<RowCheck>,
+    /// The entity's columns; `_record` follows them.
+    width: usize,
+    key: Vec<usize>,
+    deny: Vec<(Vec<usize>, Deny)>,
+    /// Per set of columns by which another entity belongs to this one.
+    children: Vec<(Vec<usize>, Keys)>,
+    group: Option<Group>,
+    report: ValidationReport,
+}
+
+/// The rows with one key, as far as they were seen.
+struct Group {
+    row: RecordBatch,
+    /// The row that stays, if one does.
+    kept: Option<Stays>,
+    /// The records of those that are refused and take along what belongs to them.
+    refused: Vec<Option<u64>>,
+}
+
+/// A row that stays.
+#[derive(Clone, Copy)]
+struct Stays {
+    record: Option<u64>,
+}
+
+/// What came of the rows.
+#[derive(Debug, Default)]
+pub struct ValidationReport {
+    /// Rows that the transform returned.
+    pub produced: u64,
+    pub refusals: Vec<Refusal>,
+    /// Rows per check that only warns.
+    pub warnings: BTreeMap<String, u64>,
+    /// The keys of refused rows whose dependants may not be loaded, per columns of a child's `parent`.
+    pub refused: Vec<Keys>,
+}
+
+impl ValidationReport {
+    /// Rows that may be loaded.
+    pub fn accepted(&self) -> u64 {
+        self.produced - self.refusals.len() as u64
+    }
+}
+
+impl RowValidator {
+    /// `children` are the columns by which other entities belong to this one; `deny` are rows to refuse.
+    pub fn new(entity: &Entity, row_checks: &[RowCheck], children: Vec<Vec<String>>, deny: Vec<Deny>) -> Self {
+        let position = |name: &String| entity.columns.iter().position(|column| column.name == *name);
+        let positions = |names: &[String]| names.iter().filter_map(position).collect::<Vec<_>>();
+        let deny = deny.into_iter().map(|deny| (positions(&deny.keys.columns), deny));
+        let children = children
+            .into_iter()
+            .map(|columns| (positions(&columns), Keys::new(columns)));
+        Self {
+            entity: entity.name.clone(),
+            row_checks: row_checks.to_vec(),
+            width: entity.columns.len(),
+            key: positions(&entity.key),
+            deny: deny.collect(),
+            children: children.collect(),
+            group: None,
+            report: ValidationReport::default(),
+        }
+    }
+
+    /// The rows of a batch that may be loaded: the entity's columns, then `_record`. The error is that of a check whose
+    /// severity is `fail`; `locate` says where a record is.
+    pub fn pass(&mut self, batch: &RecordBatch, locate: Locate) -> Result<RecordBatch> {
+        let rows = batch.num_rows();
+        self.report.produced += rows as u64;
+        let record = batch.column(self.width).as_primitive_opt::<UInt64Type>().cloned();
+        let mut pass = Pass {
+            locate,
+            kept: vec![true; rows],
+            record,
+            cascading: BTreeSet::new(),
+        };
+        self.row_checks(batch, &mut pass)?;
+        self.denied(batch, &mut pass)?;
+        self.duplicates(batch, &mut pass)?;
+        if self.report.refusals.len() > MOST_REFUSALS {
+            return Err(
+                Error::batch(format!("more than {MOST_REFUSALS} rows of {} are refused", self.entity))
+                    .hint("the checks or the transform do not fit this input"),
+            );
+        }
+        let columns: Vec<usize> = (0..=self.width).collect();
+        let batch = batch.project(&columns).map_err(|_| self.broken())?;
+        if pass.kept.iter().all(|kept| *kept) {
+            return Ok(batch);
+        }
+        filter_record_batch(&batch, &BooleanArray::from(pass.kept)).map_err(|_| self.broken())
+    }
+
+    /// What came of all rows.
+    pub fn finish(mut self) -> Result<ValidationReport> {
+        if let Some(group) = self.group.take() {
+            self.close(&group)?;
+        }
+        let refused = self.children.into_iter().map(|(_, keys)| keys).collect();
+        Ok(ValidationReport { refused, ..self.report })
+    }
+
+    fn row_checks(&mut self, batch: &RecordBatch, pass: &mut Pass) -> Result<()> {
+        for at in 0..self.row_checks.len() {
+            let column = batch.column(self.width + 1 + at);
+            let holds = column.as_boolean_opt().ok_or_else(|| self.broken())?;
+            if holds.null_count() == 0 && holds.true_count() == holds.len() {
+                continue;
+            }
+            let check = self.row_checks[at].clone();
+            let grounds = Grounds {
+                check: &check.name,
+                path: check.column.as_deref(),
+                reason: &check.reason,
+                cascades: !check.keep_orphans,
+            };
+            // The check's column is never null. If it were, the row must not be let pass.
+            for row in (0..holds.len()).filter(|row| holds.is_null(*row) || !holds.value(*row)) {
+                match check.severity {
+                    Severity::Quarantine => {
+                        if pass.kept[row] {
+                            self.refuse(pass, row, grounds);
+                        }
+                    }
+                    Severity::Warn => *self.report.warnings.entry(check.name.clone()).or_default() += 1,
+                    Severity::Fail => return Err(self.failed(&check, pass, row)),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn failed(&self, check: &RowCheck, pass: &Pass, row: usize) -> Error {
+        let error = Error::batch(format!("the check {} of {} failed", check.name, self.entity));
+        let at = pass.record(row);
+        let at = at.map_or_else(String::new, |record| format!(", first at {}", (pass.locate)(record)));
+        error
+            .cause(format!("{}{at}", check.reason))
+            .hint("mend the input or the SQL, or let the check refuse rows: severity: quarantine")
+    }
+
+    fn denied(&mut self, batch: &RecordBatch, pass: &mut Pass) -> Result<()> {
+        for at in 0..self.deny.len() {
+            let texts = Texts::of(batch, &self.deny[at].0)?;
+            for row in 0..batch.num_rows() {
+                let denied = |key: Key| self.deny[at].1.keys.contain(key, pass.record(row));
+                if pass.kept[row] && texts.key(row).is_some_and(denied) {
+                    let deny = &self.deny[at].1;
+                    let (check, reason) = (Arc::clone(&deny.check), Arc::clone(&deny.reason));
+                    let grounds = Grounds {
+                        check: &check,
+                        path: None,
+                        reason: &reason,
+                        cascades: !deny.keep_orphans,
+                    };
+                    self.refuse(pass, row, grounds);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Rows come sorted by the key, so those with the same are neighbours. Of the rows that nothing else refuses the
+    /// first stays.
+    fn duplicates(&mut self, batch: &RecordBatch, pass: &mut Pass) -> Result<()> {
+        let rows = batch.num_rows();
+        if self.key.is_empty() || rows == 0 {
+            return self.remember_refused(batch, pass);
+        }
+        let key = batch.project(&self.key).map_err(|_| self.broken())?;
+        let within = same(&key.slice(0, rows - 1), &key.slice(1, rows - 1));
+        let within = within.ok_or_else(|| self.broken())?;
+        let group = self.group.take();
+        let continues = match &group {
+            Some(group) => {
+                let before = group.row.project(&self.key).map_err(|_| self.broken())?;
+                same(&before, &key.slice(0, 1)).ok_or_else(|| self.broken())?.value(0)
+            }
+            None => false,
+        };
+        let start = |row: usize| Group {
+            row: batch.slice(row, 1),
+            kept: None,
+            refused: Vec::new(),
+        };
+        if !continues && within.true_count() == 0 && pass.cascading.is_empty() {
+            if let Some(group) = group {
+                self.close(&group)?;
+            }
+            let last = rows - 1;
+            let kept = pass.kept[last].then(|| Stays {
+                record: pass.record(last),
+            });
+            self.group = Some(Group { kept, ..start(last) });
+            return Ok(());
+        }
+        let columns = self.key.iter().map(|at| batch.schema_ref().field(*at).name().clone());
+        let columns = columns.collect::<Vec<_>>().join(", ");
+        let grounds = Grounds {
+            check: &format!("unique({columns})"),
+            path: Some(&columns),
+            reason: "an earlier row has the same key",
+            cascades: true,
+        };
+        let mut group = group.unwrap_or_else(|| start(0));
+        for row in 0..rows {
+            let same = if row == 0 { continues } else { within.value(row - 1) };
+            if !same {
+                self.close(&group)?;
+                group = start(row);
+            }
+            let record = pass.record(row);
+            if pass.kept[row] && group.kept.is_some() {
+                self.refuse(pass, row, grounds);
+            } else if pass.kept[row] {
+                group.kept = Some(Stays { record });
+            }
+            if pass.cascading.contains(&row) {
+                group.refused.push(record);
+            }
+        }
+        self.group = Some(group);
+        Ok(())
+    }
+
+    /// What belongs to refused rows belongs to the row that stays, if one does, but for what came with them.
+    fn close(&mut self, group: &Group) -> Result<()> {
+        if group.refused.is_empty() {
+            return Ok(());
+        }
+        for (columns, keys) in &mut self.children {
+            let Some(key) = Texts::of(&group.row, columns)?.key(0) else {
+                keys.nameless = true;
+                continue;
+            };
+            match group.kept {
+                None => {
+                    keys.keys.insert(key);
+                }
+                Some(kept) => {
+                    let others = group.refused.iter().filter(|record| **record != kept.record);
+                    keys.of_records
+                        .extend(others.filter_map(|record| Some(((*record)?, key.clone()))));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Without a key each row stands for itself.
+    fn remember_refused(&mut self, batch: &RecordBatch, pass: &Pass) -> Result<()> {
+        if pass.cascading.is_empty() {
+            return Ok(());
+        }
+        for (columns, keys) in &mut self.children {
+            let texts = Texts::of(batch, columns)?;
+            for row in &pass.cascading {
+                match texts.key(*row) {
+                    Some(key) => drop(keys.keys.insert(key)),
+                    None => keys.nameless = true,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn refuse(&mut self, pass: &mut Pass, row: usize, grounds: Grounds) {
+        pass.kept[row] = false;
+        if grounds.cascades {
+            pass.cascading.insert(row);
+        }
+        let record = pass.record(row).map(pass.locate);
+        self.report.refusals.push(Refusal {
+            entity: Some(self.entity.clone()),
+            check: grounds.check.to_owned(),
+            file: record.as_ref().and_then(|record| record.file.clone()),
+            record: record.map(|record| record.number),
+            path: grounds.path.map(str::to_owned),
+            reason: grounds.reason.to_owned().into(),
+            ..Refusal::default()
+        });
+    }
+
+    fn broken(&self) -> Error {
+        Error::batch(format!("the rows of {} can't be checked", self.entity))
+    }
+}
+
+/// Why a row is refused.
+#[derive(Clone, Copy)]
+struct Grounds<'a> {
+    check: &'a str,
+    /// The column, where the check is about one.
+    path: Option<&'a str>,
+    reason: &'a str,
+    /// Whether the rows that belong to it are refused, too.
+    cascades: bool,
+}
+
+/// Tells where a record lies from its value of [`crate::model::RECORD_COLUMN`].
+pub type Locate<'a> = &'a (dyn Fn(u64) -> RecordRef + Sync);
+
+/// One batch on its way through.
+struct Pass<'a> {
+    locate: Locate<'a>,
+    kept: Vec<bool>,
+    record: Option<UInt64Array>,
+    /// Rows whose dependants are refused, too.
+    cascading: BTreeSet<usize>,
+}
+
+impl Pass<'_> {
+    fn record(&self, row: usize) -> Option<u64> {
+        let record = self.record.as_ref()?;
+        record.is_valid(row).then(|| record.value(row))
+    }
+}
+
+/// Per row whether all columns are the same; `None` where they can't be compared.
+fn same(left: &RecordBatch, right: &RecordBatch) -> Option<BooleanArray> {
+    let mut columns = left.columns().iter().zip(right.columns());
+    let (left, right) = columns.next()?;
+    let mut same = not_distinct(left, right).ok()?;
+    for (left, right) in columns {
+        same = and(&same, &not_distinct(left, right).ok()?).ok()?;
+    }
+    Some(same)
+}

@@ -1,0 +1,102 @@
+//! The checks that see a batch as a whole, once it is staged: SELECTs over its tables, its rows counted, how new they are.
+
+use crate::error::{Error, Result};
+use crate::model::{Batch, Check, Project, Rule, Severity, Source};
+use crate::warehouse::{Connection, Staged, checks, relations, runs};
+
+/// A staged batch.
+pub(super) struct WholeBatch<'a> {
+    pub project: &'a Project,
+    pub source: &'a Source,
+    pub batch: &'a Batch,
+    pub tables: &'a [Staged],
+}
+
+impl WholeBatch<'_> {
+    /// Gives what only warns.
+    pub async fn check(&self, connection: &mut Connection) -> Result<Vec<String>> {
+        let mut warnings = self.selects(connection).await?;
+        for table in self.tables {
+            let entity = self.project.entity(table.entity())?;
+            for check in self.source.checks_of(entity) {
+                let Some(problem) = self.problem(check, connection, table).await? else {
+                    continue;
+                };
+                let message = format!("the check {} of {} failed", check.name, entity.name);
+                if check.severity == Severity::Warn {
+                    warnings.push(format!("{message}: {problem}"));
+                } else {
+                    return Err(Error::batch(message)
+                        .cause(problem)
+                        .hint("if that is as it should be, mend the check or let it warn only: severity: warn"));
+                }
+            }
+        }
+        Ok(warnings)
+    }
+
+    /// The checks of `sql/checks`.
+    async fn selects(&self, connection: &mut Connection) -> Result<Vec<String>> {
+        let mut warnings = Vec::new();
+        let tables: Vec<&Staged> = self.tables.iter().collect();
+        for check in &self.project.checks {
+            let rows = checks::violations(connection, &self.project.entities, &tables, check).await?;
+            if rows == 0 {
+                continue;
+            }
+            let message = format!("the check {} failed", check.path.display());
+            let problem = format!("it selects {rows} rows of the batch");
+            if check.severity == Severity::Warn {
+                warnings.push(format!("{message}: {problem}"));
+            } else {
+                return Err(Error::batch(message)
+                    .cause(problem)
+                    .hint("mend the input or the SQL, or let the check only warn: `-- severity: warn`"));
+            }
+        }
+        Ok(warnings)
+    }
+
+    /// What is wrong with a table's rows as a whole, if anything.
+    async fn problem(&self, check: &Check, connection: &Connection, table: &Staged) -> Result<Option<String>> {
+        let rows = table.rows();
+        match &check.rule {
+            Rule::RowCount { min, max, change } => {
+                if let Some(min) = min.filter(|min| rows < *min) {
+                    return Ok(Some(format!("{rows} rows, at least {min} are expected")));
+                }
+                if let Some(max) = max.filter(|max| rows > *max) {
+                    return Ok(Some(format!("{rows} rows, at most {max} are expected")));
+                }
+                let Some(change) = change else { return Ok(None) };
+                let before = runs::rows_before(connection, self.batch, table.entity()).await?;
+                Ok(before.filter(|before| !within(rows, *before, *change)).map(|before| {
+                    format!("{rows} rows, {before} in the batch before, which is more than {change}% apart")
+                }))
+            }
+            Rule::Freshness { column, days } => {
+                let newest = relations::newest(connection, table, column).await?;
+                let age = newest.map(|newest| (self.batch.date - newest).num_days());
+                let old = age.filter(|age| u64::try_from(*age).is_ok_and(|age| age > *days));
+                Ok(old.map(|age| format!("the newest is {age} days older than the batch, {days} are allowed")))
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a share needs no more digits")]
+fn within(rows: u64, before: u64, change: f64) -> bool {
+    rows.abs_diff(before) as f64 * 100.0 <= change * before as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::within;
+
+    #[test]
+    fn a_change_is_of_the_batch_before() {
+        assert!(within(50, 100, 50.0) && within(150, 100, 50.0) && !within(49, 100, 50.0) && !within(151, 100, 50.0));
+        assert!(within(0, 0, 10.0) && !within(1, 0, 10.0));
+    }
+}

@@ -1,0 +1,35 @@
+//! What all batches of an invocation share.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::masking::AllMasks;
+use super::observer::Observer;
+use super::prepare::Plans;
+use crate::model::Project;
+use crate::warehouse::{BatchLocks, Warehouse};
+
+pub(super) struct Context {
+    pub project: Project,
+    pub warehouse: Warehouse,
+    pub locks: BatchLocks,
+    pub plans: Plans,
+    pub masks: AllMasks,
+    pub observer: Arc<dyn Observer>,
+    /// Cancelled by the first signal.
+    pub stop: CancellationToken,
+    pub invocation: Uuid,
+    /// Whether a batch that another run holds is waited for.
+    pub wait: bool,
+    /// Chunks of input that are decoded or masked at once.
+    pub parallelism: usize,
+}
+
+impl Context {
+    /// Chunks come in order: with more under way than there are cores, a core need not wait for the oldest.
+    pub fn parallelism() -> usize {
+        2 * crate::cores::cores()
+    }
+}

@@ -1,0 +1,200 @@
+//! A batch's staging tables: all entities side by side from one parse of the input, or one after the other, each row
+//! through its entity's checks.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::{FutureExt, StreamExt};
+use tokio::task::JoinSet;
+
+use super::context::Context;
+use super::input::BatchInput;
+use crate::error::{Error, Result};
+use crate::model::Batch;
+use crate::quality::{Deny, RowValidator, ValidationReport};
+use crate::timing::Spent;
+use crate::transform::{Execution, Prepared, ScanInput, Tally, broadcast};
+use crate::warehouse::{Connection, StageCounter, Staged, StagingRun};
+
+/// One entity's rows, staged.
+pub(super) struct StagedEntity {
+    /// Of its plan.
+    pub index: usize,
+    pub staged: Staged,
+    pub report: ValidationReport,
+    pub times: Vec<(&'static str, Duration)>,
+}
+
+/// The staging of one batch.
+pub(super) struct Staging<'a> {
+    pub context: &'a Arc<Context>,
+    pub batch: &'a Batch,
+    pub input: &'a BatchInput,
+    pub run: &'a StagingRun,
+    pub plans: &'a [Prepared],
+    pub counters: &'a [Arc<StageCounter>],
+    pub tally: Arc<Tally>,
+}
+
+impl Staging<'_> {
+    /// Fills the staging tables of all entities; stops early on a signal.
+    pub async fn run(&self) -> Result<Vec<StagedEntity>> {
+        let staged = if self.input.listing.bytes() <= BatchInput::SMALL {
+            self.unless_stopped(self.one_by_one_from_memory()).await
+        } else if self.plans.len() <= self.context.warehouse.connections() {
+            // Its tasks hear the signal themselves, for they must have ended when this returns.
+            self.side_by_side().await
+        } else {
+            self.unless_stopped(self.one_by_one()).await
+        };
+        self.unless_stopped(self.cascade_refusals(staged?)).await
+    }
+
+    /// A panic is an error here as it is of a task, so that the run is ended in the history.
+    async fn unless_stopped<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::select! {
+            done = AssertUnwindSafe(work).catch_unwind() => done.unwrap_or_else(|_| Err(Error::internal())),
+            () = self.context.stop.cancelled() => Err(Error::interrupted()),
+        }
+    }
+
+    /// All entities from one parse; a transform that scans more than once reads for itself.
+    async fn side_by_side(&self) -> Result<Vec<StagedEntity>> {
+        let connections = self.context.warehouse.reserve(self.plans.len()).await?;
+        let shared = self.plans.iter().filter(|plan| plan.scans == 1).count();
+        let (inputs, reading) = broadcast(&self.input.schema(), self.input.read(&self.tally), shared);
+        let mut inputs = inputs.into_iter();
+        let mut tasks = JoinSet::new();
+        for (index, (plan, connection)) in self.plans.iter().zip(connections).enumerate() {
+            let shared = if plan.scans == 1 { inputs.next() } else { None };
+            let input = shared.unwrap_or_else(|| self.input.scan());
+            let entity = self.entity(index, connection, input, Vec::new());
+            tasks.spawn(async move { entity.await.map(Some) });
+        }
+        // Also where no transform shares it: every record counts in the account of the batch.
+        tasks.spawn(async move { reading.run().await.map(|()| None) });
+        let mut staged = Vec::with_capacity(self.plans.len());
+        loop {
+            let done = tokio::select! {
+                done = tasks.join_next() => done,
+                () = self.context.stop.cancelled() => Some(Ok(Err(Error::interrupted()))),
+            };
+            match done.map(|task| task.unwrap_or_else(|_| Err(Error::internal()))) {
+                Some(Ok(one)) => staged.extend(one),
+                Some(Err(error)) => {
+                    tasks.shutdown().await;
+                    return Err(error);
+                }
+                None => break,
+            }
+        }
+        staged.sort_by_key(|one: &StagedEntity| one.index);
+        Ok(staged)
+    }
+
+    /// One entity after another over one connection, all from one parse that is held in memory.
+    async fn one_by_one_from_memory(&self) -> Result<Vec<StagedEntity>> {
+        let input = self.input.hold(&self.tally).await?;
+        let mut staged = Vec::with_capacity(self.plans.len());
+        for index in 0..self.plans.len() {
+            let connection = self.connection().await?;
+            staged.push(self.entity(index, connection, Arc::clone(&input), Vec::new()).await?);
+        }
+        Ok(staged)
+    }
+
+    /// One entity after another over one connection, each with a parse of its own.
+    async fn one_by_one(&self) -> Result<Vec<StagedEntity>> {
+        let mut staged = Vec::with_capacity(self.plans.len());
+        for (index, plan) in self.plans.iter().enumerate() {
+            let connection = self.connection().await?;
+            // Records and their elements are counted once, in the first parse.
+            let records = if index == 0 {
+                self.input.read(&self.tally)
+            } else {
+                self.input.read_again()
+            };
+            let shared = plan.scans == 1;
+            let (mut inputs, reading) = broadcast(&self.input.schema(), records, usize::from(shared));
+            let input = inputs.pop().unwrap_or_else(|| self.input.scan());
+            let counted = async {
+                if shared || index == 0 {
+                    reading.run().await
+                } else {
+                    Ok(())
+                }
+            };
+            let (one, ()) = futures::try_join!(self.entity(index, connection, input, Vec::new()), counted)?;
+            staged.push(one);
+        }
+        Ok(staged)
+    }
+
+    /// Runs one transform through its checks into its staging table.
+    pub fn entity(
+        &self,
+        index: usize,
+        mut connection: Connection,
+        input: Arc<ScanInput>,
+        deny: Vec<Deny>,
+    ) -> impl Future<Output = Result<StagedEntity>> + Send + use<> {
+        let (context, run) = (Arc::clone(self.context), self.run.clone());
+        let (plan, batch, batch_input) = (self.plans[index].clone(), self.batch.clone(), self.input.clone());
+        let counter = Arc::clone(&self.counters[index]);
+        let children = self.children(&plan.outline.entity);
+        async move {
+            let Execution { rows, metrics } = context.plans.engine.execute(&plan, &batch, input).await?;
+            let entity = context.project.entity(&plan.outline.entity)?;
+            let locate = |record: u64| batch_input.locate(record);
+            let validator = Mutex::new(RowValidator::new(entity, &plan.row_checks, children, deny));
+            let checking = Spent::default();
+            let accepted = rows.map(|rows| {
+                let mut validator = validator.lock().unwrap_or_else(PoisonError::into_inner);
+                let rows = rows?;
+                checking.on(|| validator.pass(&rows, &locate))
+            });
+            let place = |record: u64| locate(record).to_string();
+            let staged = run.stage(&mut connection, entity, accepted, &place, &counter).await?;
+            let validator = validator.into_inner().unwrap_or_else(PoisonError::into_inner);
+            let report = validator.finish()?;
+            if staged.rows() != report.accepted() {
+                let counts = format!("{} accepted, {} staged", report.accepted(), staged.rows());
+                return Err(Error::batch(format!("the account of {} does not add up", entity.name)).cause(counts));
+            }
+            let (transform, sort) = metrics.spent();
+            let times = vec![
+                ("transform", transform),
+                ("sort", sort),
+                ("check", checking.get()),
+                ("encode", counter.encode.get()),
+                ("copy_wait", counter.wait.get()),
+                ("index", staged.indexed()),
+            ];
+            Ok(StagedEntity {
+                index,
+                staged,
+                report,
+                times,
+            })
+        }
+    }
+
+    /// The columns by which other entities belong to this one.
+    fn children(&self, entity: &str) -> Vec<Vec<String>> {
+        let entities = self.context.project.entities.iter();
+        let parents = entities.filter_map(|child| child.parent.as_ref());
+        let mut children: Vec<Vec<String>> = Vec::new();
+        for parent in parents.filter(|parent| parent.entity == entity) {
+            if !children.contains(&parent.columns) {
+                children.push(parent.columns.clone());
+            }
+        }
+        children
+    }
+
+    pub async fn connection(&self) -> Result<Connection> {
+        let mut reserved = self.context.warehouse.reserve(1).await?;
+        reserved.pop().ok_or_else(Error::internal)
+    }
+}

@@ -1,0 +1,84 @@
+//! Runs a prepared transform over a batch's input.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::error::DataFusionError;
+use datafusion::physical_plan::sorts::sort::SortExec;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use futures::StreamExt;
+use futures::stream::BoxStream;
+
+use super::bind;
+use super::failure::running;
+use super::prepared::Prepared;
+use super::scan_input::ScanInput;
+use super::session::Engine;
+use super::sort::KeySort;
+use crate::error::Result;
+use crate::model::Batch;
+
+impl Engine {
+    /// Runs a prepared transform over a batch's input.
+    ///
+    /// Yields batches with exactly the entity's columns in the contract's order, then `_record` (nullable `UInt64`), then
+    /// a Boolean column per row check; rows sorted by the entity's key, and of those with the same key the input's first
+    /// comes first; without a key, sorted by its widest index.
+    pub async fn execute(&self, prepared: &Prepared, batch: &Batch, input: Arc<ScanInput>) -> Result<Execution> {
+        let path = prepared.outline.path.clone();
+        let physical = self.physical(prepared, batch).await;
+        let physical = physical.map_err(|e| running(&path, e))?;
+        let rows = self
+            .task()
+            .and_then(|task| bind::with_input(task, &physical, input))
+            .and_then(|task| execute_stream(Arc::clone(&physical), Arc::new(task)))
+            .map_err(|e| running(&path, e))?;
+        Ok(Execution {
+            rows: rows.map(move |next| next.map_err(|e| running(&path, e))).boxed(),
+            metrics: PlanMetrics(physical),
+        })
+    }
+
+    async fn physical(
+        &self,
+        prepared: &Prepared,
+        batch: &Batch,
+    ) -> std::result::Result<Arc<dyn ExecutionPlan>, DataFusionError> {
+        match prepared.cached.of(batch)? {
+            Some(plan) => Ok(plan),
+            None => bind::physical(self.state(), &prepared.plan, batch, &prepared.input).await,
+        }
+    }
+}
+
+/// A transform under way.
+pub struct Execution {
+    pub rows: BoxStream<'static, Result<RecordBatch>>,
+    pub metrics: PlanMetrics,
+}
+
+/// What a transform's operators worked so far.
+pub struct PlanMetrics(Arc<dyn ExecutionPlan>);
+
+impl PlanMetrics {
+    /// The time spent in all operators but sorts, and in sorts.
+    pub fn spent(&self) -> (Duration, Duration) {
+        let (mut transform, mut sort) = (Duration::ZERO, Duration::ZERO);
+        let mut plans = vec![&self.0];
+        while let Some(plan) = plans.pop() {
+            let nanos = plan
+                .metrics()
+                .and_then(|metrics| metrics.elapsed_compute())
+                .unwrap_or(0);
+            let spent = Duration::from_nanos(nanos as u64);
+            *if plan.is::<KeySort>() || plan.is::<SortExec>() {
+                &mut sort
+            } else {
+                &mut transform
+            } += spent;
+            plans.extend(plan.children());
+        }
+        (transform, sort)
+    }
+}

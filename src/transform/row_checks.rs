@@ -1,0 +1,258 @@
+//! Adds to a transform's plan what the checks of its rows need: a Boolean column per check, and rows in the order of
+//! the key, so that rows with the same key come one after the other. Which rows are refused is decided elsewhere.
+
+use datafusion::common::{Column as DfColumn, DFSchema, ScalarValue};
+use datafusion::error::DataFusionError;
+use datafusion::execution::session_state::SessionState;
+use datafusion::functions_window::expr_fn::row_number;
+use datafusion::logical_expr::{Expr, ExprFunctionExt, ExprSchemable, LogicalPlan, LogicalPlanBuilder, lit};
+
+use super::failure;
+use super::ordinal::ordinal;
+use crate::error::Diagnostic;
+use crate::model::{Check, Entity, RowCheck, Rule, Severity};
+use datafusion::arrow::datatypes::DataType;
+
+/// The input's order, which decides which of two rows with the same key comes first.
+const ROW_COLUMN: &str = "_row";
+
+/// Extends a plan that returns the entity's columns and `_record`: the row checks' columns follow, rows are sorted by key.
+pub(super) fn add<'a>(
+    session: &SessionState,
+    plan: LogicalPlan,
+    entity: &Entity,
+    checks: impl Iterator<Item = &'a Check>,
+) -> Result<(LogicalPlan, Vec<RowCheck>), Vec<Diagnostic>> {
+    let checks: Vec<&Check> = checks.collect();
+    let mut builder = Builder {
+        session,
+        entity,
+        row_checks: Vec::new(),
+        columns: Vec::new(),
+        problems: Vec::new(),
+    };
+    builder.nullability(&checks, plan.schema());
+    for check in &checks {
+        builder.check(check, plan.schema());
+    }
+    let Builder {
+        row_checks,
+        columns,
+        problems,
+        ..
+    } = builder;
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let extended = extend(plan, entity, columns);
+    let extended = extended.map_err(|error| vec![failure::check(None, &entity.name, &error)])?;
+    Ok((extended, row_checks))
+}
+
+fn extend(plan: LogicalPlan, entity: &Entity, columns: Vec<Column>) -> Result<LogicalPlan, DataFusionError> {
+    let unique = columns.iter().any(|column| matches!(column, Column::Unique(_)));
+    let order = order(entity, plan.schema());
+    if columns.is_empty() && order.is_empty() {
+        return Ok(plan);
+    }
+    let keyed = !entity.key.is_empty();
+    let mut output: Vec<Expr> = plan.schema().columns().into_iter().map(Expr::Column).collect();
+    let mut builder = LogicalPlanBuilder::from(plan);
+    if unique || keyed {
+        let numbered = output.iter().cloned().chain([ordinal().alias(ROW_COLUMN)]);
+        builder = builder.project(numbered.collect::<Vec<_>>())?;
+    }
+    let mut checked = Vec::with_capacity(columns.len());
+    for (at, column) in columns.into_iter().enumerate() {
+        let holds = match column {
+            Column::Predicate(predicate) => predicate.is_not_false(),
+            Column::Unique(names) => {
+                let any_null = names.iter().map(|name| col(name).is_null()).reduce(Expr::or);
+                let nth = format!("_nth_{at}");
+                let number = row_number()
+                    .partition_by(names.iter().map(|name| col(name)).collect())
+                    .order_by(vec![col(ROW_COLUMN).sort(true, false)])
+                    .build()?;
+                builder = builder.window([number.alias(&nth)])?;
+                let first = col(&nth).eq(lit(1_u64));
+                any_null.map_or(first.clone(), |null| null.or(first))
+            }
+        };
+        checked.push(holds.alias(format!("_check_{at}")));
+    }
+    if !order.is_empty() {
+        let by = order.into_iter().chain(keyed.then_some(ROW_COLUMN));
+        // As PostgreSQL's indexes have it.
+        builder = builder.sort(by.map(|name| col(name).sort(true, false)))?;
+    }
+    // After the sort, which need not carry them.
+    output.extend(checked);
+    builder = builder.project(output)?;
+    builder.build()
+}
+
+/// The columns by which the rows are sorted: the key's, for what is decided between rows with the same key. Without one,
+/// those of the widest index: over rows in its order it costs the server a third. An index over just the key's columns
+/// names the order in which both cost least (docs/history/performance.md has the figures).
+fn order<'a>(entity: &'a Entity, schema: &DFSchema) -> Vec<&'a str> {
+    let key: Vec<&str> = entity.key.iter().map(String::as_str).collect();
+    if !key.is_empty() {
+        let permuted = entity.indexes.iter().map(|index| &index.columns).find(|columns| {
+            columns.len() == key.len() && key.iter().all(|part| columns.iter().any(|column| column == part))
+        });
+        return permuted.map_or(key, |columns| columns.iter().map(String::as_str).collect());
+    }
+    let widest = entity.indexes.iter().rev().max_by_key(|index| index.columns.len());
+    let columns = widest.into_iter().flat_map(|index| &index.columns).map(String::as_str);
+    let sortable = |name: &&str| data_type(schema, name).is_ok_and(|arrow| !arrow.is_nested() && !arrow.is_null());
+    columns.take_while(sortable).collect()
+}
+
+/// What a row check's column is made of.
+enum Column {
+    Predicate(Expr),
+    Unique(Vec<String>),
+}
+
+struct Builder<'a> {
+    session: &'a SessionState,
+    entity: &'a Entity,
+    row_checks: Vec<RowCheck>,
+    columns: Vec<Column>,
+    problems: Vec<Diagnostic>,
+}
+
+impl Builder<'_> {
+    /// `nullable: false` is a check of its own, unless one with another severity takes its place.
+    fn nullability(&mut self, checks: &[&Check], schema: &DFSchema) {
+        for column in self.entity.columns.iter().filter(|column| !column.nullable) {
+            let given = |check: &&Check| matches!(&check.rule, Rule::NotNull(name) if *name == column.name);
+            let never = schema
+                .field_with_unqualified_name(&column.name)
+                .is_ok_and(|field| !field.is_nullable());
+            if never || checks.iter().any(given) {
+                continue;
+            }
+            self.row_checks.push(RowCheck {
+                name: format!("not_null({})", column.name),
+                column: Some(column.name.clone()),
+                reason: "the column is null".to_owned(),
+                severity: Severity::Quarantine,
+                keep_orphans: false,
+            });
+            self.columns.push(Column::Predicate(col(&column.name).is_not_null()));
+        }
+    }
+
+    fn check(&mut self, check: &Check, schema: &DFSchema) {
+        let made = match self.column(check, schema) {
+            Ok(made) => made,
+            Err(error) => {
+                self.problems
+                    .push(failure::check(Some(check), &self.entity.name, &error));
+                return;
+            }
+        };
+        let Some((column, name, reason)) = made else { return };
+        self.columns.push(column);
+        self.row_checks.push(RowCheck {
+            name: check.name.clone(),
+            column: name,
+            reason,
+            severity: check.severity,
+            keep_orphans: check.keep_orphans,
+        });
+    }
+
+    /// The column, what it is about, and why a row is refused; nothing for a check of the whole batch.
+    fn column(
+        &self,
+        check: &Check,
+        schema: &DFSchema,
+    ) -> Result<Option<(Column, Option<String>, String)>, DataFusionError> {
+        let of = |name: &String, predicate: Expr, reason: String| {
+            Ok(Some((Column::Predicate(predicate), Some(name.clone()), reason)))
+        };
+        match &check.rule {
+            Rule::NotNull(name) => of(name, col(name).is_not_null(), "the column is null".to_owned()),
+            Rule::AcceptedValues { column, values } => {
+                let arrow = data_type(schema, column)?;
+                let values = values.iter().map(|value| literal(value, &arrow));
+                let predicate = col(column).in_list(values.collect::<Result<_, _>>()?, false);
+                of(column, predicate, "the value is not one of those accepted".to_owned())
+            }
+            Rule::Range { column, min, max } => {
+                let arrow = data_type(schema, column)?;
+                let low = min.as_ref().map(|min| literal(min, &arrow)).transpose()?;
+                let high = max.as_ref().map(|max| literal(max, &arrow)).transpose()?;
+                let low = low.map(|low| col(column).gt_eq(low));
+                let high = high.map(|high| col(column).lt_eq(high));
+                let predicate = low.into_iter().chain(high).reduce(Expr::and).unwrap_or(lit(true));
+                of(
+                    column,
+                    predicate,
+                    format!("the value is not {}", bounds(min.as_deref(), max.as_deref())),
+                )
+            }
+            Rule::Expression(sql) => {
+                let predicate = self.session.create_logical_expr(sql, schema)?;
+                if predicate.is_volatile() {
+                    let message = "an expression must give the same each time: no random() and the like";
+                    return Err(DataFusionError::Plan(message.to_owned()));
+                }
+                let returned = predicate.to_field(schema)?.1.data_type().clone();
+                if !matches!(returned, DataType::Boolean | DataType::Null) {
+                    return Err(DataFusionError::Plan(format!(
+                        "an expression must be true or false, this one is {returned}"
+                    )));
+                }
+                Ok(Some((
+                    Column::Predicate(predicate),
+                    None,
+                    "the expression is false".to_owned(),
+                )))
+            }
+            Rule::Unique(names) => {
+                let column = (names.len() == 1).then(|| names[0].clone());
+                let reason = "an earlier row has the same values".to_owned();
+                Ok(Some((Column::Unique(names.clone()), column, reason)))
+            }
+            Rule::Relationships { .. } | Rule::RowCount { .. } | Rule::Freshness { .. } => Ok(None),
+        }
+    }
+}
+
+/// The bounds stand in the project's own files, so they may be shown.
+fn bounds(min: Option<&str>, max: Option<&str>) -> String {
+    match (min, max) {
+        (Some(min), Some(max)) => format!("between {min} and {max}"),
+        (Some(min), None) => format!("at least {min}"),
+        (None, max) => format!("at most {}", max.unwrap_or_default()),
+    }
+}
+
+fn col(name: &str) -> Expr {
+    Expr::Column(DfColumn::new_unqualified(name))
+}
+
+fn data_type(schema: &DFSchema, column: &str) -> Result<DataType, DataFusionError> {
+    Ok(schema.field_with_unqualified_name(column)?.data_type().clone())
+}
+
+/// A value of the project's files in the type of a column; decimals with room for their digits, so that none is
+/// rounded away.
+fn literal(text: &str, arrow: &DataType) -> Result<Expr, DataFusionError> {
+    let target = match arrow {
+        DataType::Decimal128(..) | DataType::Decimal256(..) => DataType::Decimal128(38, 12),
+        DataType::Null => return Ok(lit(text)),
+        other => other.clone(),
+    };
+    let value = ScalarValue::try_from_string(text.to_owned(), &target)
+        .map_err(|_| DataFusionError::Plan(format!("`{text}` is no value of the column's type {arrow}")))?;
+    if value.is_null() {
+        return Err(DataFusionError::Plan(format!(
+            "`{text}` is no value of the column's type {arrow}"
+        )));
+    }
+    Ok(lit(value))
+}

@@ -1,0 +1,265 @@
+//! What readers may see, brought to what the project says: grants on entity tables and views or, where the batch's date
+//! is hidden, views without it in a schema of their own. Run by the owner or a member of it, after everything that can
+//! add a table or a view; nothing is locked and nothing written where all is as it should be.
+
+use tokio_postgres::Client;
+use tokio_postgres::types::Type;
+
+use crate::error::{Error, Result};
+use crate::warehouse::sql::{db_error, literal, sqlstate};
+
+/// Whoever changes grants takes turns ("access" in ASCII): two at once fail with "tuple concurrently updated".
+const LOCK: i64 = 0x6163_6365_7373;
+
+/// What readers get.
+#[derive(Debug, Clone)]
+pub struct Access {
+    /// Whether entity tables are read through views that leave columns out.
+    pub hides: bool,
+    /// All entities.
+    pub tables: Vec<Table>,
+    /// Views and materialized views.
+    pub views: Vec<View>,
+    /// Functions that may run with their owner's rights.
+    pub functions: Vec<String>,
+    /// The project's files of views and functions.
+    pub files: Vec<File>,
+}
+
+/// A view that shows nothing hidden, as its file has it.
+#[derive(Debug, Clone)]
+pub struct View {
+    pub name: String,
+    /// Itself and the views and functions that it reads.
+    pub stands_on: Vec<String>,
+}
+
+/// A file as `pipeline.views` knows it.
+#[derive(Debug, Clone)]
+pub struct File {
+    pub kind: &'static str,
+    pub name: String,
+    pub fingerprint: String,
+}
+
+/// An entity table and the columns of it that readers may see.
+#[derive(Debug, Clone)]
+pub struct Table {
+    pub name: String,
+    pub columns: Vec<String>,
+}
+
+/// Whether `pipeline roles` has run in this database. Needs no right in the schema `pipeline`.
+pub async fn is_used(client: &Client) -> Result<bool> {
+    let sql = "SELECT EXISTS (SELECT FROM pg_catalog.pg_class WHERE relname = 'readers'
+               AND relnamespace = pg_catalog.to_regnamespace('pipeline'))";
+    let row = client.query_typed_one(sql, &[]).await;
+    row.map(|row| row.get(0))
+        .map_err(|error| db_error("whether there are roles can't be looked up", &error))
+}
+
+/// Brings the readers' rights to what the project says.
+///
+/// # Errors
+/// Something can't be granted or taken away, or a reader sees more by way of another role.
+pub async fn apply(client: &Client, access: &Access) -> Result<()> {
+    if let Err(error) = client.batch_execute(&statement(access)).await {
+        let built = db_error("the readers' rights can't be brought to what the project says", &error);
+        return Err(match sqlstate(&error) {
+            Some("42501") => built
+                .hint("run as a member of the role that owns the tables, or let a superuser repeat `pipeline roles`"),
+            _ => built,
+        });
+    }
+    check(client, access).await
+}
+
+/// `ARRAY['a', 'b']::text[]`
+pub(super) fn text_array<'a>(texts: impl Iterator<Item = &'a str>) -> String {
+    let texts: Vec<String> = texts.map(literal).collect();
+    format!("ARRAY[{}]::text[]", texts.join(", "))
+}
+
+/// One DO block; it changes only what differs.
+pub(super) fn statement(access: &Access) -> String {
+    let names = text_array(access.tables.iter().map(|table| table.name.as_str()));
+    let (views, files) = (views(access), files(access));
+    let functions = text_array(access.functions.iter().map(String::as_str));
+    let (hides, wanted) = (access.hides, wanted(access));
+    format!(
+        "DO $pipeline$
+DECLARE
+    item text;
+    -- Grants that are there were then given for definitions without the date.
+    hid boolean := EXISTS (SELECT FROM pg_catalog.pg_class
+        WHERE relnamespace = 'pipeline_reading'::regnamespace AND relkind = 'v');
+BEGIN
+    PERFORM pg_catalog.pg_advisory_xact_lock({LOCK});
+    FOR item IN
+        SELECT pg_catalog.format('DROP VIEW pipeline_reading.%I', c.relname)
+        FROM pg_catalog.pg_class c LEFT JOIN {wanted} w (name, columns) ON w.name = c.relname
+        WHERE c.relnamespace = 'pipeline_reading'::regnamespace AND c.relkind = 'v' AND w.columns IS DISTINCT FROM
+            ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a
+                  WHERE a.attrelid = c.oid AND a.attnum > 0 ORDER BY a.attnum)
+    LOOP EXECUTE item; END LOOP;
+    FOR item IN
+        SELECT pg_catalog.format('CREATE VIEW pipeline_reading.%I AS SELECT %s FROM public.%I', w.name,
+            (SELECT pg_catalog.string_agg(pg_catalog.quote_ident(u.x), ', ' ORDER BY u.n)
+             FROM pg_catalog.unnest(w.columns) WITH ORDINALITY u (x, n)), w.name)
+        FROM {wanted} w (name, columns)
+        WHERE pg_catalog.to_regclass(pg_catalog.format('pipeline_reading.%I', w.name)) IS NULL
+    LOOP EXECUTE item; END LOOP;
+    IF pg_catalog.to_regclass('pipeline.views') IS NULL THEN RETURN; END IF;
+    FOR item IN
+        WITH object (oid, may, doubtful) AS (
+            SELECT c.oid, c.relname = ANY ({names}) AND NOT {hides}, false
+            FROM pg_catalog.pg_class c
+            WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'p'
+                AND (c.relname = ANY ({names}) OR ({hides} AND c.relowner = current_user::regrole))
+            UNION ALL
+            -- What is told of a view's file holds once the database has it, and all that it stands on.
+            SELECT c.oid, w.name IS NOT NULL, {hides} AND EXISTS (
+                SELECT FROM pg_catalog.unnest(w.stands_on) s (name) WHERE NOT EXISTS (
+                    SELECT FROM pipeline.views x JOIN {files} f (kind, name, fingerprint)
+                        ON f.kind = x.kind AND f.name = x.name AND f.fingerprint = x.fingerprint
+                    WHERE x.name = s.name))
+            FROM pipeline.views v JOIN pg_catalog.pg_class c ON c.relname = v.name
+                AND c.relnamespace = 'public'::regnamespace
+                AND c.relkind = CASE v.kind WHEN 'view' THEN 'v' WHEN 'materialized' THEN 'm' END::\"char\"
+            LEFT JOIN {views} w (name, stands_on) ON w.name = v.name
+            UNION ALL
+            SELECT c.oid, true, false FROM pg_catalog.pg_class c
+            WHERE c.relnamespace = 'pipeline_reading'::regnamespace AND c.relkind = 'v'
+        ), found (oid, nspname, relname, may, doubtful, reader, whole, part) AS (
+            SELECT c.oid, n.nspname, c.relname, o.may, o.doubtful, g.rolname,
+                EXISTS (SELECT FROM pg_catalog.aclexplode(c.relacl) x
+                        WHERE x.grantee = g.oid AND x.privilege_type = 'SELECT'),
+                EXISTS (SELECT FROM pg_catalog.pg_attribute a, pg_catalog.aclexplode(a.attacl) x
+                        WHERE a.attrelid = c.oid AND x.grantee = g.oid AND x.privilege_type = 'SELECT')
+            FROM object o JOIN pg_catalog.pg_class c ON c.oid = o.oid
+            JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+            CROSS JOIN pipeline.readers r JOIN pg_catalog.pg_roles g ON g.rolname = r.name
+        )
+        SELECT pg_catalog.format(
+            CASE WHEN i.may AND NOT i.doubtful THEN 'GRANT SELECT ON %I.%I TO %I' ELSE 'REVOKE SELECT ON %I.%I FROM %I' END,
+            i.nspname, i.relname, i.reader)
+        FROM found i WHERE (i.may AND NOT i.doubtful AND NOT i.whole)
+            OR ((NOT i.may OR (i.doubtful AND NOT hid)) AND (i.whole OR i.part))
+    LOOP EXECUTE item; END LOOP;
+    -- A function with its owner's rights reads what its caller may not.
+    FOR item IN
+        SELECT pg_catalog.format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', p.oid::regprocedure)
+        FROM pipeline.views v JOIN pg_catalog.pg_proc p ON p.proname = v.name AND v.kind = 'function'
+            AND p.pronamespace = 'public'::regnamespace
+        WHERE {hides} AND p.prosecdef AND NOT v.name = ANY ({functions}) AND EXISTS (
+            SELECT FROM pg_catalog.aclexplode(coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner))) x
+            WHERE x.grantee = 0)
+    LOOP EXECUTE item; END LOOP;
+END $pipeline$"
+    )
+}
+
+/// The views to read instead of the tables: of the wanted columns those that the table has.
+fn wanted(access: &Access) -> String {
+    if !access.hides || access.tables.is_empty() {
+        return values(&[], "NULL::text, NULL::text[]");
+    }
+    let rows: Vec<String> = access
+        .tables
+        .iter()
+        .map(|table| {
+            let columns = text_array(table.columns.iter().map(String::as_str));
+            format!("({}, {columns})", literal(&table.name))
+        })
+        .collect();
+    format!(
+        "(SELECT t.name, ARRAY(
+                SELECT u.x FROM pg_catalog.unnest(t.columns) WITH ORDINALITY u (x, n)
+                JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attname = u.x AND NOT a.attisdropped
+                ORDER BY u.n)
+            FROM (VALUES {}) t (name, columns)
+            JOIN pg_catalog.pg_class c ON c.relname = t.name AND c.relnamespace = 'public'::regnamespace
+                AND c.relkind = 'p')",
+        rows.join(", ")
+    )
+}
+
+fn views(access: &Access) -> String {
+    let row = |view: &View| {
+        let stands_on = text_array(view.stands_on.iter().map(String::as_str));
+        format!("({}, {stands_on})", literal(&view.name))
+    };
+    values(
+        &access.views.iter().map(row).collect::<Vec<_>>(),
+        "NULL::text, NULL::text[]",
+    )
+}
+
+fn files(access: &Access) -> String {
+    let row = |file: &File| {
+        let parts = [file.kind, &file.name, &file.fingerprint].map(literal);
+        format!("({})", parts.join(", "))
+    };
+    values(
+        &access.files.iter().map(row).collect::<Vec<_>>(),
+        "NULL::text, NULL::text, NULL::text",
+    )
+}
+
+/// `(VALUES ...)`, which there is none of for no rows.
+fn values(rows: &[String], none: &str) -> String {
+    if rows.is_empty() {
+        format!("(SELECT {none} WHERE false)")
+    } else {
+        format!("(VALUES {})", rows.join(", "))
+    }
+}
+
+/// What a reader can see all the same, by a grant to PUBLIC or to a role that it is in: the quarantine, and where the
+/// batch's date is hidden whatever holds it. Nobody can read a partition without the right to its schema.
+pub(super) async fn check(client: &Client, access: &Access) -> Result<()> {
+    let sql = "
+        SELECT g.rolname::text, pg_catalog.format('%I.%I', n.nspname, c.relname)
+        FROM pipeline.readers r JOIN pg_catalog.pg_roles g ON g.rolname = r.name
+        CROSS JOIN pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+        WHERE (n.nspname = 'pipeline' AND c.relkind = 'r' AND (c.relname = 'quarantine' OR $1)
+               OR $1 AND n.nspname = 'public' AND (
+                   c.relkind = 'p' AND c.relname = ANY ($2)
+                   OR c.relkind IN ('v', 'm') AND c.relname <> ALL ($3)
+                      AND EXISTS (SELECT FROM pipeline.views v WHERE v.name = c.relname)))
+        AND pg_catalog.has_schema_privilege(g.oid, n.oid, 'USAGE')
+        AND pg_catalog.has_any_column_privilege(g.oid, c.oid, 'SELECT')
+        ORDER BY 1, 2 LIMIT 5";
+    let there = "SELECT pg_catalog.to_regclass('pipeline.views') IS NOT NULL";
+    let failed = |error: tokio_postgres::Error| db_error("the readers' rights can't be looked up", &error);
+    if !client
+        .query_typed_one(there, &[])
+        .await
+        .map_err(failed)?
+        .get::<_, bool>(0)
+    {
+        return Ok(());
+    }
+    let names: Vec<&str> = access.tables.iter().map(|table| table.name.as_str()).collect();
+    let views: Vec<&str> = access.views.iter().map(|view| view.name.as_str()).collect();
+    let parameters = [
+        (&access.hides as _, Type::BOOL),
+        (&names as _, Type::TEXT_ARRAY),
+        (&views as _, Type::TEXT_ARRAY),
+    ];
+    let rows = client.query_typed(sql, &parameters).await.map_err(failed)?;
+    let Some(first) = rows.first() else {
+        return Ok(());
+    };
+    let reader: String = first.get(0);
+    let seen: Vec<&str> = rows
+        .iter()
+        .filter(|row| row.get::<_, &str>(0) == reader)
+        .map(|row| row.get(1))
+        .collect();
+    Err(Error::batch(format!(
+        "{reader} can read {}, which is not for readers",
+        seen.join(", ")
+    ))
+    .hint("a grant to PUBLIC, or to a role that it is a member of, gives it that: take it back with REVOKE"))
+}

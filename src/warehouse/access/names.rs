@@ -1,0 +1,33 @@
+//! The names of the roles.
+
+use crate::error::{Error, Result};
+
+/// What the roles are called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Names {
+    pub owner: String,
+    pub loader: String,
+    pub reader: String,
+}
+
+impl Names {
+    /// Three different names that can be a role's.
+    pub fn check(&self) -> Result<()> {
+        let names = [&self.owner, &self.loader, &self.reader];
+        for name in names {
+            let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '@');
+            // PostgreSQL keeps the prefix for itself, and these words.
+            let taken = name.starts_with("pg_") || name == "public" || name == "none";
+            if name.is_empty() || name.len() > 63 || taken || !name.chars().all(plain) {
+                return Err(Error::project("a role can't have this name")
+                    .hint("use up to 63 letters, digits and _ - . @; not public, none, nor what begins with pg_"));
+            }
+        }
+        if self.owner == self.loader || self.owner == self.reader || self.loader == self.reader {
+            return Err(
+                Error::project("owner, loader and reader must be three roles").hint("give each a name of its own")
+            );
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,106 @@
+//! The database's roles: an owner that can't log in, a loader that is a member of it, readers for BI. One script makes
+//! them, run here or printed for somebody who may; it can be repeated. No password passes through here.
+
+use tokio_postgres::Client;
+use tokio_postgres::types::Type;
+
+use super::{grants, script};
+use crate::error::{Error, Result};
+use crate::warehouse::connect::Warehouse;
+use crate::warehouse::sql::{db_error, sqlstate};
+
+pub use super::grants::{Access, File, Table, View, apply, is_used};
+pub use super::names::Names;
+
+/// The script for psql, as a superuser: the statements of [`make`], in the same order.
+pub fn print(names: &Names, access: &Access) -> String {
+    let head = "-- Written by `pipeline roles --print`. Run by psql as a superuser, in the project's database, without -1.\n\
+                \\set ON_ERROR_STOP on\n";
+    let statements: Vec<String> = script::statements(names, access)
+        .into_iter()
+        .map(|statement| format!("{statement};\n"))
+        .collect();
+    format!("{head}{}", statements.join("\n"))
+}
+
+/// Makes the roles, hands them what is there, and gives the reader its grants. What was done before an error stays;
+/// running it again goes on.
+pub async fn make(warehouse: &Warehouse, names: &Names, access: &Access) -> Result<()> {
+    if warehouse.is_embedded() {
+        return Err(Error::project(
+            "the embedded database has no use for roles: whoever may open its folder may do all",
+        )
+        .hint("name a server with --database-url or DATABASE_URL; --print shows the SQL without one"));
+    }
+    let connection = warehouse.acquire().await?;
+    let client: &Client = &connection;
+    let failed = |error: tokio_postgres::Error| explain(&error);
+    client.batch_execute("SET ROLE NONE").await.map_err(failed)?;
+    refuse_unfit(client, names).await?;
+    for statement in script::statements(names, access) {
+        client.batch_execute(&statement).await.map_err(failed)?;
+    }
+    check_owner(client, names).await?;
+    grants::check(client, access).await
+}
+
+const REMEDY: &str = "let a superuser run the SQL that `pipeline roles --print` prints, with psql in this database";
+
+/// What would fail half-way, or make a reader that reads all.
+async fn refuse_unfit(client: &Client, names: &Names) -> Result<()> {
+    let failed = |error: tokio_postgres::Error| db_error("the database's roles can't be read", &error);
+    let sql =
+        "SELECT session_user::text, u.rolsuper OR (u.rolcreaterole AND pg_catalog.pg_has_role(d.datdba, 'USAGE')),
+               EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = $1 AND (rolcanlogin OR rolsuper)),
+               EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = $2 AND rolsuper)
+               FROM pg_catalog.pg_roles u, pg_catalog.pg_database d
+               WHERE u.rolname = session_user AND d.datname = current_database()";
+    let parameters = [(&names.owner as _, Type::TEXT), (&names.reader as _, Type::TEXT)];
+    let row = client.query_typed_one(sql, &parameters).await.map_err(failed)?;
+    if !row.get::<_, bool>(1) {
+        return Err(Error::project(format!(
+            "the user {} may not make the roles: it takes a superuser, or CREATEROLE and the ownership of the database",
+            row.get::<_, String>(0)
+        ))
+        .hint(REMEDY));
+    }
+    if row.get(2) {
+        return Err(Error::project(format!("the role {} is there and can log in", names.owner))
+            .hint("the owner never logs in, its members assume it: choose another with --owner, or ALTER ROLE ... NOLOGIN"));
+    }
+    if row.get(3) {
+        return Err(Error::project(format!(
+            "the role {} is a superuser, who reads everything",
+            names.reader
+        ))
+        .hint("choose another with --reader"));
+    }
+    Ok(())
+}
+
+/// GRANT only warns where the right to grant is missing.
+async fn check_owner(client: &Client, names: &Names) -> Result<()> {
+    let failed = |error: tokio_postgres::Error| db_error("the owner's rights can't be read", &error);
+    let sql = "SELECT pg_catalog.has_schema_privilege($1, 'public', 'CREATE') AND
+               pg_catalog.has_database_privilege($1, current_database(), 'CREATE')";
+    let row = client.query_typed_one(sql, &[(&names.owner as _, Type::TEXT)]).await;
+    if row.map_err(failed)?.get(0) {
+        return Ok(());
+    }
+    Err(Error::batch(format!(
+        "{} may not make tables in the schema public, and this user may not let it",
+        names.owner
+    ))
+    .hint(REMEDY))
+}
+
+fn explain(error: &tokio_postgres::Error) -> Error {
+    let built = db_error("the roles can't be made", error);
+    match sqlstate(error) {
+        Some("42501") => built.hint(REMEDY),
+        Some("55P03") => built.hint(
+            "somebody reads or loads a table that is handed to its new owner: run it again when the database is quiet",
+        ),
+        _ => built,
+    }
+}

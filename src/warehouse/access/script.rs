@@ -1,0 +1,163 @@
+//! The SQL that makes the roles and hands the project's objects to the owner. Each statement looks before it changes,
+//! so that a second run finds nothing to do; none holds a password.
+
+use super::grants::{self, Access};
+use super::names::Names;
+use crate::warehouse::sql::{ident, literal};
+
+/// Settings that keep rows out of the server's log (docs: "SECURITY"), which only a superuser may set.
+const QUIET: &[(&str, &str)] = &[
+    ("log_error_verbosity", "terse"),
+    ("log_parameter_max_length", "0"),
+    ("log_parameter_max_length_on_error", "0"),
+];
+
+/// In order, to be sent one at a time: partitions are handed over in portions, each with its own COMMIT.
+pub(super) fn statements(names: &Names, access: &Access) -> Vec<String> {
+    let (owner, loader, reader) = (ident(&names.owner), ident(&names.loader), ident(&names.reader));
+    vec![
+        "SET client_min_messages = warning".to_owned(),
+        "SET lock_timeout = '30s'".to_owned(),
+        roles(names),
+        rights(&owner, &loader, &reader),
+        schemas(names),
+        hand_over(names, access),
+        hand_over_partitions(names),
+        settings(names),
+        format!("SET ROLE {owner}"),
+        "CREATE TABLE IF NOT EXISTS pipeline.readers (name text PRIMARY KEY)".to_owned(),
+        format!(
+            "INSERT INTO pipeline.readers VALUES ({}) ON CONFLICT DO NOTHING",
+            literal(&names.reader)
+        ),
+        grants::statement(access),
+        "RESET ROLE".to_owned(),
+    ]
+}
+
+fn block(declare: &str, body: &str) -> String {
+    format!("DO $pipeline$\n{declare}BEGIN\n{body}END $pipeline$")
+}
+
+fn roles(names: &Names) -> String {
+    let one = |name: &str, login: &str| {
+        format!(
+            "    IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = {}) THEN\n        \
+             CREATE ROLE {} {login};\n    END IF;\n",
+            literal(name),
+            ident(name)
+        )
+    };
+    let (owner, loader) = (literal(&names.owner), literal(&names.loader));
+    let membership = format!(
+        "    IF NOT pg_catalog.pg_has_role({loader}, {owner}, 'MEMBER') THEN\n        GRANT {} TO {};\n    END IF;\n    \
+         -- Who hands something over must be a member of the new owner.\n    \
+         IF NOT pg_catalog.pg_has_role({owner}, 'USAGE') THEN\n        GRANT {} TO CURRENT_USER;\n    END IF;\n",
+        ident(&names.owner),
+        ident(&names.loader),
+        ident(&names.owner),
+    );
+    let all = [
+        one(&names.owner, "NOLOGIN"),
+        one(&names.loader, "LOGIN"),
+        one(&names.reader, "LOGIN"),
+        membership,
+    ];
+    block("", &all.concat())
+}
+
+fn rights(owner: &str, loader: &str, reader: &str) -> String {
+    block(
+        "",
+        &format!(
+            "    EXECUTE pg_catalog.format('GRANT CONNECT ON DATABASE %I TO {loader}, {reader}', pg_catalog.current_database());\n    \
+             EXECUTE pg_catalog.format('GRANT CREATE ON DATABASE %I TO {owner}', pg_catalog.current_database());\n    \
+             GRANT USAGE, CREATE ON SCHEMA public TO {owner};\n    \
+             GRANT USAGE ON SCHEMA public TO {reader};\n"
+        ),
+    )
+}
+
+fn schemas(names: &Names) -> String {
+    let (owner, reader) = (ident(&names.owner), ident(&names.reader));
+    let body = format!(
+        "    FOREACH item IN ARRAY ARRAY['pipeline', partitions, 'pipeline_reading'] LOOP\n        \
+         IF pg_catalog.to_regnamespace(item) IS NULL THEN\n            \
+         EXECUTE pg_catalog.format('CREATE SCHEMA %I AUTHORIZATION {owner}', item);\n        \
+         ELSIF NOT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = item AND nspowner = {literal}::regrole) THEN\n            \
+         EXECUTE pg_catalog.format('ALTER SCHEMA %I OWNER TO {owner}', item);\n        \
+         END IF;\n    END LOOP;\n    \
+         GRANT USAGE ON SCHEMA pipeline_reading TO {reader};\n    \
+         EXECUTE pg_catalog.format('REVOKE ALL ON SCHEMA pipeline, %I FROM {reader}', partitions);\n",
+        literal = literal(&owner),
+    );
+    // Until a database of an older version is migrated, its partitions are in another schema.
+    let declare = "DECLARE\n    item text;\n    partitions text := CASE WHEN \
+                   pg_catalog.to_regnamespace('pipeline_leaves') IS NULL THEN 'pipeline_partitions' \
+                   ELSE 'pipeline_leaves' END;\n";
+    block(declare, &body)
+}
+
+/// All but the partitions, in one transaction: entity tables, the engine's own, views, functions.
+fn hand_over(names: &Names, access: &Access) -> String {
+    let owner = ident(&names.owner);
+    let role = literal(&owner);
+    let tables = grants::text_array(access.tables.iter().map(|table| table.name.as_str()));
+    let body = format!(
+        "    FOR item IN\n        \
+         SELECT pg_catalog.format('ALTER TABLE %I.%I OWNER TO {owner}', n.nspname, c.relname)\n        \
+         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace\n        \
+         WHERE c.relowner <> {role}::regrole AND (\n            \
+         (n.nspname IN ('pipeline', 'pipeline_reading') AND c.relkind IN ('r', 'p', 'v', 'm'))\n            \
+         OR (n.nspname = 'public' AND c.relkind = 'p' AND c.relname = ANY ({tables})))\n    \
+         LOOP\n        EXECUTE item;\n    END LOOP;\n    \
+         IF pg_catalog.to_regclass('pipeline.views') IS NOT NULL THEN\n        \
+         FOR item IN\n            \
+         SELECT pg_catalog.format('ALTER TABLE public.%I OWNER TO {owner}', c.relname)\n            \
+         FROM pipeline.views v JOIN pg_catalog.pg_class c ON c.relname = v.name\n                \
+         AND c.relnamespace = 'public'::regnamespace\n                \
+         AND c.relkind = CASE v.kind WHEN 'view' THEN 'v' WHEN 'materialized' THEN 'm' END::\"char\"\n            \
+         WHERE c.relowner <> {role}::regrole\n            \
+         UNION ALL\n            \
+         SELECT pg_catalog.format('ALTER FUNCTION %s OWNER TO {owner}', v.object)\n            \
+         FROM pipeline.views v JOIN pg_catalog.pg_proc p ON p.proname = v.name\n                \
+         AND p.pronamespace = 'public'::regnamespace AND v.kind = 'function'\n                \
+         AND v.object = pg_catalog.format('public.%I(%s)', p.proname, pg_catalog.pg_get_function_identity_arguments(p.oid))\n            \
+         WHERE p.proowner <> {role}::regrole\n        \
+         LOOP\n            EXECUTE item;\n        END LOOP;\n    END IF;\n"
+    );
+    block("DECLARE item text;\n", &body)
+}
+
+/// Each takes an ACCESS EXCLUSIVE lock on its partition; a hundred at a time, since locks are counted.
+fn hand_over_partitions(names: &Names) -> String {
+    let owner = ident(&names.owner);
+    let body = format!(
+        "    FOR item IN\n        \
+         SELECT pg_catalog.format('ALTER TABLE %I.%I OWNER TO {owner}', n.nspname, c.relname)\n        \
+         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace\n        \
+         WHERE n.nspname IN ('pipeline_leaves', 'pipeline_partitions') AND c.relkind IN ('r', 'p')\n            \
+         AND c.relowner <> {}::regrole\n    \
+         LOOP\n        EXECUTE item;\n        done := done + 1;\n        \
+         IF done % 100 = 0 THEN\n            COMMIT;\n        END IF;\n    END LOOP;\n",
+        literal(&owner)
+    );
+    block("DECLARE item text; done int := 0;\n", &body)
+}
+
+fn settings(names: &Names) -> String {
+    let loader = ident(&names.loader);
+    let quiet: Vec<String> = QUIET
+        .iter()
+        .map(|(name, value)| format!("        ALTER ROLE {loader} SET {name} = {};\n", literal(value)))
+        .collect();
+    let quiet = quiet.concat();
+    let body = format!(
+        "    EXECUTE pg_catalog.format('ALTER ROLE {} IN DATABASE %I SET search_path = pipeline_reading, public', \
+         pg_catalog.current_database());\n    \
+         -- The server's log then quotes no row that the loader sends.\n    \
+         IF pg_catalog.current_setting('is_superuser') = 'on' THEN\n{quiet}    END IF;\n",
+        ident(&names.reader)
+    );
+    block("", &body)
+}

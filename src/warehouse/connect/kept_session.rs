@@ -1,0 +1,59 @@
+//! A session outside of the pool that a process keeps while it works: batch locks hang on it.
+
+use std::sync::Arc;
+
+use tokio::sync::Mutex;
+
+use super::pool::{Dedicated, Warehouse};
+use crate::error::Result;
+
+/// The session; clones share it. On the embedded database, which has no second session, there is none.
+#[derive(Clone)]
+pub struct KeptSession(Arc<Inner>);
+
+struct Inner {
+    warehouse: Warehouse,
+    open: Mutex<Option<Arc<Dedicated>>>,
+}
+
+impl KeptSession {
+    /// Connects when it is first needed.
+    pub fn new(warehouse: Warehouse) -> Self {
+        Self(Arc::new(Inner {
+            warehouse,
+            open: Mutex::default(),
+        }))
+    }
+
+    /// Starts to connect at once, in a task of its own. An error shows when the session is needed.
+    ///
+    /// Only small batches gain from this: connecting takes some milliseconds, in which transforms can be planned.
+    /// Together with the other steps that moved beside planning it brought a batch of two patients from 150 to 130 ms
+    /// (docs, "performance").
+    pub fn open_ahead(&self) {
+        if !self.0.warehouse.is_embedded() {
+            let session = self.clone();
+            tokio::spawn(async move { session.get().await.map(drop) });
+        }
+    }
+
+    /// The session, made anew where it was lost; `None` on the embedded database.
+    pub async fn get(&self) -> Result<Option<Arc<Dedicated>>> {
+        let mut open = self.0.open.lock().await;
+        if let Some(session) = open.as_ref().filter(|session| !session.is_closed()) {
+            return Ok(Some(session.clone()));
+        }
+        *open = self.0.warehouse.dedicated().await?.map(Arc::new);
+        Ok(open.clone())
+    }
+
+    /// The session, where it is open.
+    pub async fn if_open(&self) -> Option<Arc<Dedicated>> {
+        let open = self.0.open.lock().await;
+        open.clone().filter(|session| !session.is_closed())
+    }
+
+    pub fn warehouse(&self) -> &Warehouse {
+        &self.0.warehouse
+    }
+}

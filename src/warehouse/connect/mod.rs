@@ -1,0 +1,23 @@
+//! Ways to a database: connection strings, password files, TLS, sessions and their pool. It knows nothing of what is
+//! said over them.
+
+mod config;
+mod conninfo;
+mod database;
+mod dial;
+mod environment;
+mod kept_session;
+mod passfile;
+mod pool;
+mod protection;
+mod server;
+mod service;
+mod session;
+mod target;
+mod tls;
+mod url;
+mod values;
+
+pub use database::Database;
+pub use kept_session::KeptSession;
+pub use pool::{Connection, Dedicated, Warehouse};

@@ -1,0 +1,142 @@
+//! What leaves the encoder, byte by byte; the round trip through a real server is in `roundtrip.rs`.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, Int32Array, Int64Array, LargeStringArray, ListArray, NullArray, RecordBatch, StringArray,
+    StringViewArray, UInt64Array,
+};
+use arrow::datatypes::{DataType, Field};
+use bytes::BytesMut;
+
+use super::testing::entity;
+use super::{EncodeError, Encoder};
+use crate::model::PgType;
+
+fn encode_all(columns: &[(&str, PgType, bool)], arrays: Vec<(&str, ArrayRef)>) -> Result<Vec<u8>, EncodeError> {
+    let batch = RecordBatch::try_from_iter_with_nullable(arrays.into_iter().map(|(name, array)| (name, array, true)));
+    let batch = batch.unwrap();
+    let encoder = Encoder::new(&entity(columns), &batch.schema()).unwrap();
+    let mut out = BytesMut::new();
+    assert!(!encoder.bind(&batch).unwrap().write(&mut out, usize::MAX)?);
+    Ok(out.to_vec())
+}
+
+fn refusal(pg_type: PgType, nullable: bool, array: ArrayRef) -> String {
+    encode_all(&[("c", pg_type, nullable)], vec![("c", array)])
+        .unwrap_err()
+        .to_string()
+}
+
+#[test]
+fn a_row() {
+    let bytes = encode_all(
+        &[("id", PgType::Text, false), ("n", PgType::Int4, true)],
+        vec![
+            ("id", Arc::new(StringArray::from(vec!["x"]))),
+            ("n", Arc::new(Int32Array::from(vec![None]))),
+        ],
+    );
+    assert_eq!(bytes.unwrap(), [0, 2, 0, 0, 0, 1, b'x', 0xff, 0xff, 0xff, 0xff]);
+}
+
+#[test]
+fn all_string_arrays_are_one() {
+    let plain: ArrayRef = Arc::new(StringArray::from(vec![
+        Some("a"),
+        None,
+        Some("a text longer than twelve bytes"),
+    ]));
+    let columns = [("c", PgType::Text, true)];
+    let expected = encode_all(&columns, vec![("c", plain.clone())]).unwrap();
+    let dictionary = DataType::Dictionary(Box::new(DataType::UInt8), Box::new(DataType::LargeUtf8));
+    for arrow in [DataType::LargeUtf8, DataType::Utf8View, dictionary] {
+        let array = arrow::compute::cast(&plain, &arrow).unwrap();
+        assert_eq!(encode_all(&columns, vec![("c", array)]).unwrap(), expected, "{arrow}");
+    }
+    let sliced = StringArray::from(vec![
+        Some("\0"),
+        Some("a"),
+        None,
+        Some("a text longer than twelve bytes"),
+    ])
+    .slice(1, 3);
+    assert_eq!(encode_all(&columns, vec![("c", Arc::new(sliced))]).unwrap(), expected);
+}
+
+#[test]
+fn refusals_name_column_and_reason_only() {
+    let text = |value: &str| Arc::new(StringArray::from(vec![value])) as ArrayRef;
+    let nul = "column c holds a NUL character, which PostgreSQL can't store";
+    assert_eq!(refusal(PgType::Text, true, text("a\0b")), nul);
+    assert_eq!(
+        refusal(PgType::Text, true, Arc::new(StringViewArray::from(vec!["a\0b"]))),
+        nul
+    );
+    assert_eq!(
+        refusal(PgType::Text, true, Arc::new(LargeStringArray::from(vec!["a\0b"]))),
+        nul
+    );
+    assert_eq!(
+        refusal(PgType::Varchar(Some(2)), true, text("é☃x")),
+        "column c holds a text longer than varchar(2)"
+    );
+    assert!(encode_all(&[("c", PgType::Varchar(Some(2)), true)], vec![("c", text("é☃"))]).is_ok());
+    // PostgreSQL would cut these blanks without a word.
+    assert_eq!(
+        refusal(PgType::Varchar(Some(2)), true, text("ab  ")),
+        "column c holds a text longer than varchar(2)"
+    );
+    assert_eq!(
+        refusal(PgType::Uuid, true, text("{00000000-0000-0000-0000-000000000000}")),
+        "column c holds a text that is no UUID"
+    );
+    assert_eq!(
+        refusal(PgType::Jsonb, true, text("{")),
+        "column c holds a text that is no JSON (its line 1, byte 1)"
+    );
+    let null = "column c holds null, which the contract forbids";
+    assert_eq!(
+        refusal(PgType::Int4, false, Arc::new(Int32Array::from(vec![None]))),
+        null
+    );
+    assert_eq!(refusal(PgType::Date, false, Arc::new(NullArray::new(1))), null);
+    let big = Arc::new(Int64Array::from(vec![i64::from(i32::MAX) + 1]));
+    assert_eq!(
+        refusal(PgType::Int4, true, big),
+        "column c holds a number out of the range of int4"
+    );
+    let list = ListArray::new(
+        Arc::new(Field::new("item", DataType::Utf8, true)),
+        arrow::buffer::OffsetBuffer::from_lengths([1]),
+        text("\0"),
+        None,
+    );
+    assert_eq!(refusal(PgType::TextArray, true, Arc::new(list)), nul);
+}
+
+#[test]
+fn an_error_tells_row_and_record_and_keeps_what_was_good() {
+    let ids: ArrayRef = Arc::new(StringArray::from(vec!["a", "b", "c\0"]));
+    let records: ArrayRef = Arc::new(UInt64Array::from(vec![Some(1), None, Some(17)]));
+    let batch = RecordBatch::try_from_iter([("id", ids), ("_record", records)]).unwrap();
+    let encoder = Encoder::new(&entity(&[("id", PgType::Text, false)]), &batch.schema()).unwrap();
+    let mut rows = encoder.bind(&batch).unwrap();
+    let mut out = BytesMut::new();
+    assert_eq!(rows.write(&mut out, 1), Ok(true));
+    let one = out.len();
+    let error = rows.write(&mut out, usize::MAX).unwrap_err();
+    assert_eq!((error.row, error.column.as_str(), error.record), (2, "id", Some(17)));
+    assert_eq!((rows.written(), out.len()), (2, 2 * one));
+}
+
+#[test]
+fn a_batch_of_another_shape_is_refused() {
+    let batch = RecordBatch::try_from_iter([("id", Arc::new(NullArray::new(1)) as ArrayRef)]).unwrap();
+    let wanted = entity(&[("id", PgType::Text, true), ("n", PgType::Int4, true)]);
+    let error = Encoder::new(&wanted, &batch.schema()).unwrap_err();
+    assert_eq!(error, "column n is missing at position 2");
+    let encoder = Encoder::new(&entity(&[("id", PgType::Text, true)]), &batch.schema()).unwrap();
+    let other = RecordBatch::try_from_iter([("id", Arc::new(Int32Array::from(vec![1])) as ArrayRef)]).unwrap();
+    assert!(encoder.bind(&other).is_err());
+}

@@ -1,0 +1,17 @@
+//! The database of a project that names none: PostgreSQL compiled to WebAssembly, run inside this process. The lock of
+//! its folder lives here, too, and the port that `serve-db` opens. It knows nothing of sessions, tables or SQL.
+
+#[cfg(feature = "embedded")]
+mod engine;
+#[cfg(not(feature = "embedded"))]
+#[path = "no_engine.rs"]
+mod engine;
+mod folder_lock;
+mod serve;
+mod server;
+mod socket;
+#[cfg(all(test, feature = "embedded"))]
+mod tests;
+
+pub use serve::{Served, serve_db};
+pub use server::Embedded;

@@ -1,0 +1,160 @@
+//! The embedded database held open on a port, for psql or a BI tool. It passes bytes on, and understands only how a
+//! connection begins.
+//!
+//! The port is on the loopback address and asks for no password: every user of this machine can connect while it is
+//! open. It serves one client at a time. A second one is let in if the first leaves within two seconds, else it is
+//! refused with SQLSTATE 53300. The embedded database alone would let it wait without an answer.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use super::server::{Embedded, Stream};
+use crate::error::{Error, Result};
+
+/// How long a second client waits for the first to leave.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Codes of the packets a connection may begin with (PostgreSQL manual, "Message Formats").
+const SSL_REQUEST: u32 = 80_877_103;
+const GSS_REQUEST: u32 = 80_877_104;
+const CANCEL_REQUEST: u32 = 80_877_102;
+/// The server's own limit for a startup packet.
+const LONGEST_STARTUP: usize = 10_000;
+
+/// An embedded database on a port, until it is stopped or dropped.
+pub struct Served {
+    embedded: Arc<Embedded>,
+    listener: TcpListener,
+    url: String,
+}
+
+/// Opens the embedded database of the project at `root` on a port of the loopback address; 0 is any free one.
+pub async fn serve_db(root: &Path, port: u16) -> Result<Served> {
+    let failed = |error: std::io::Error| {
+        Error::unreachable(format!("port {port} of this machine can't be opened"))
+            .cause(error)
+            .hint("name another by --port; 0 takes any that is free")
+    };
+    let listener = TcpListener::bind(("127.0.0.1", port)).await.map_err(failed)?;
+    let port = listener.local_addr().map_err(failed)?.port();
+    let embedded = Embedded::start(Some(root.join(".pipeline").join("warehouse"))).await?;
+    let url = embedded.url(port);
+    Ok(Served {
+        embedded: Arc::new(embedded),
+        listener,
+        url,
+    })
+}
+
+impl Served {
+    /// The URL to give to psql.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Serves until `stop` is done; then ends the client's connection and shuts the database down.
+    pub async fn run(self, stop: impl Future<Output = ()>) {
+        let free = Arc::new(Semaphore::new(1));
+        let mut clients = JoinSet::new();
+        let mut stop = std::pin::pin!(stop);
+        loop {
+            tokio::select! {
+                () = &mut stop => break,
+                accepted = self.listener.accept() => match accepted {
+                    Ok((client, _)) => {
+                        clients.spawn(serve(client, self.embedded.clone(), free.clone()));
+                    }
+                    // For lack of file handles, or because the client has left already. Neither ends the service.
+                    Err(error) => {
+                        tracing::warn!(%error, "a client could not be accepted");
+                        tokio::time::sleep(Duration::from_millis(100)).await;
+                    }
+                },
+                Some(_) = clients.join_next(), if !clients.is_empty() => {}
+            }
+        }
+        clients.shutdown().await;
+        self.embedded.stop().await;
+    }
+}
+
+async fn serve(mut client: TcpStream, embedded: Arc<Embedded>, free: Arc<Semaphore>) {
+    if let Err(error) = serve_one(&mut client, &embedded, &free).await {
+        tracing::debug!(%error, "a client's connection ended");
+    }
+}
+
+async fn serve_one(client: &mut TcpStream, embedded: &Embedded, free: &Semaphore) -> std::io::Result<()> {
+    let Some(startup) = startup(client).await? else {
+        return Ok(());
+    };
+    let Ok(Ok(_permit)) = tokio::time::timeout(PATIENCE, free.acquire()).await else {
+        let refusal = "the embedded database serves one client at a time, and another is connected";
+        return client.write_all(&error_response("53300", refusal)).await;
+    };
+    let mut database = embedded.dial().await?;
+    database.write_all(&startup).await?;
+    forward(client, &mut *database).await
+}
+
+/// The packet that opens a session; `None` where the client wanted something else, or left.
+async fn startup(client: &mut TcpStream) -> std::io::Result<Option<Vec<u8>>> {
+    loop {
+        let (Ok(length), Ok(code)) = (client.read_u32().await, client.read_u32().await) else {
+            return Ok(None);
+        };
+        let whole = usize::try_from(length).unwrap_or(usize::MAX);
+        match code {
+            SSL_REQUEST | GSS_REQUEST => client.write_all(b"N").await?,
+            // The embedded database runs one statement at a time and can't be interrupted.
+            CANCEL_REQUEST => return Ok(None),
+            _ if !(8..=LONGEST_STARTUP).contains(&whole) => return Ok(None),
+            _ => {
+                let mut packet = [length.to_be_bytes(), code.to_be_bytes()].concat();
+                let head = packet.len();
+                packet.resize(whole, 0);
+                client.read_exact(&mut packet[head..]).await?;
+                return Ok(Some(packet));
+            }
+        }
+    }
+}
+
+/// Passes bytes both ways until the client has left. Then it reads what the database still sends to its end: a
+/// connection that is closed with answers in it would end the embedded database's thread.
+async fn forward(client: &mut TcpStream, database: &mut (dyn Stream + Send)) -> std::io::Result<()> {
+    let (mut from_client, mut to_client) = client.split();
+    let (mut from_database, mut to_database) = tokio::io::split(database);
+    let requests = async {
+        let copied = tokio::io::copy(&mut from_client, &mut to_database).await;
+        to_database.shutdown().await?;
+        copied
+    };
+    let answers = async {
+        let copied = tokio::io::copy(&mut from_database, &mut to_client).await;
+        if copied.is_err() {
+            tokio::io::copy(&mut from_database, &mut tokio::io::sink()).await?;
+        }
+        to_client.shutdown().await?;
+        copied
+    };
+    tokio::join!(requests, answers).1.map(drop)
+}
+
+/// An ErrorResponse of severity FATAL (PostgreSQL manual, "Error and Notice Message Fields").
+fn error_response(code: &str, message: &str) -> Vec<u8> {
+    let mut body = Vec::new();
+    for (field, text) in [(b'S', "FATAL"), (b'V', "FATAL"), (b'C', code), (b'M', message)] {
+        body.push(field);
+        body.extend_from_slice(text.as_bytes());
+        body.push(0);
+    }
+    body.push(0);
+    let length = u32::try_from(body.len() + 4).unwrap_or(u32::MAX);
+    [&b"E"[..], &length.to_be_bytes(), &body].concat()
+}

@@ -1,0 +1,182 @@
+//! The database of a folder: what survives a kill, who may open it, and whom its port serves.
+
+use std::time::Duration;
+
+use tokio_postgres::NoTls;
+
+use super::serve_db;
+use crate::warehouse::{Database, Warehouse};
+
+/// Not a test of its own: the process that the next one kills.
+#[tokio::test(flavor = "multi_thread")]
+async fn held_by_a_child() {
+    let Ok(dir) = std::env::var("PIPELINE_TEST_HOLD") else {
+        return;
+    };
+    let warehouse = Warehouse::open(Database::Embedded { dir: dir.into() }, 1)
+        .await
+        .unwrap();
+    let mut connection = warehouse.acquire().await.unwrap();
+    connection
+        .batch_execute("CREATE TABLE t (a int); INSERT INTO t VALUES (1)")
+        .await
+        .unwrap();
+    let open = connection.transaction().await.unwrap();
+    open.batch_execute("INSERT INTO t SELECT generate_series(2, 1000)")
+        .await
+        .unwrap();
+    eprintln!("held");
+    tokio::time::sleep(std::time::Duration::from_mins(1)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_committed_survives_a_kill() {
+    use std::io::BufRead;
+    let root = tempfile::tempdir().unwrap();
+    let dir = root.path().join(".pipeline").join("warehouse");
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "warehouse::embedded::tests::held_by_a_child", "--nocapture"])
+        .env("PIPELINE_TEST_HOLD", &dir)
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = std::io::BufReader::new(child.stderr.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap() == "held"));
+    let open = || Warehouse::open(Database::Embedded { dir: dir.clone() }, 1);
+    let refused = open().await.err().unwrap();
+    assert!(
+        refused.message.ends_with(&format!("(process {})", child.id())),
+        "{refused}"
+    );
+    child.kill().unwrap();
+    let warehouse = open().await.unwrap();
+    child.wait().unwrap();
+    let row = warehouse
+        .acquire()
+        .await
+        .unwrap()
+        .query_one("SELECT count(*) FROM t", &[])
+        .await
+        .unwrap();
+    assert_eq!(row.get::<_, i64>(0), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_outlive_the_process_that_wrote_them() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = root.path().join(".pipeline").join("warehouse");
+    let open = || Warehouse::open(Database::Embedded { dir: dir.clone() }, 8);
+    let first = open().await.unwrap();
+    assert_eq!(first.connections(), 1);
+    first
+        .acquire()
+        .await
+        .unwrap()
+        .batch_execute("CREATE TABLE t (a int); INSERT INTO t VALUES (7)")
+        .await
+        .unwrap();
+    let refused = open().await.err().unwrap();
+    assert!(
+        refused
+            .message
+            .starts_with("the embedded database is in use by `pipeline"),
+        "{refused}"
+    );
+    first.close().await;
+    let second = open().await.unwrap();
+    let row = second
+        .acquire()
+        .await
+        .unwrap()
+        .query_one("SELECT a FROM t", &[])
+        .await
+        .unwrap();
+    assert_eq!(row.get::<_, i32>(0), 7);
+    drop(second);
+    // Dropped without closing, on a live runtime: the folder is free again in a moment.
+    let third = open().await.unwrap();
+    assert!(
+        third.describe().ends_with(".pipeline/warehouse"),
+        "{}",
+        third.describe()
+    );
+    assert_eq!(
+        std::fs::read_to_string(root.path().join(".pipeline/.gitignore")).unwrap(),
+        "*\n"
+    );
+}
+
+async fn connect(url: &str) -> Result<tokio_postgres::Client, tokio_postgres::Error> {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
+    tokio::spawn(connection);
+    Ok(client)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_client_at_a_time_is_served_and_the_next_is_told() {
+    let root = tempfile::tempdir().unwrap();
+    let served = serve_db(root.path(), 0).await.unwrap();
+    let url = served.url().to_owned();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let serving = tokio::spawn(served.run(async {
+        let _ = stopped.await;
+    }));
+    let first = connect(&url).await.unwrap();
+    first
+        .batch_execute("CREATE TABLE t (a int); INSERT INTO t VALUES (7)")
+        .await
+        .unwrap();
+    let second = connect(&url).await.err().unwrap();
+    let second = second.as_db_error().unwrap();
+    assert_eq!(second.code().code(), "53300");
+    assert_eq!(
+        second.message(),
+        "the embedded database serves one client at a time, and another is connected"
+    );
+    // A client that leaves in the middle of a large answer harms nobody.
+    let large = first
+        .simple_query_raw("SELECT repeat('x', 1000) FROM generate_series(1, 100000)")
+        .await
+        .unwrap();
+    drop((large, first));
+    let third = tokio::time::timeout(Duration::from_secs(30), async {
+        loop {
+            if let Ok(client) = connect(&url).await {
+                return client;
+            }
+        }
+    });
+    let third = third.await.unwrap();
+    let row = third
+        .query_one("SELECT a, current_database()::text FROM t", &[])
+        .await
+        .unwrap();
+    assert_eq!((row.get::<_, i32>(0), row.get::<_, &str>(1)), (7, "postgres"));
+    let held = Warehouse::open(
+        Database::Embedded {
+            dir: root.path().join(".pipeline/warehouse"),
+        },
+        1,
+    )
+    .await;
+    assert!(
+        held.err()
+            .unwrap()
+            .message
+            .starts_with("the embedded database is in use by `pipeline")
+    );
+    // Stopping does not wait for a client.
+    stop.send(()).unwrap();
+    tokio::time::timeout(Duration::from_secs(10), serving)
+        .await
+        .unwrap()
+        .unwrap();
+    Warehouse::open(
+        Database::Embedded {
+            dir: root.path().join(".pipeline/warehouse"),
+        },
+        1,
+    )
+    .await
+    .unwrap();
+}

@@ -1,0 +1,65 @@
+//! Checks of `sql/checks`, in PostgreSQL's SQL. Each selects the rows that may not be in a batch. The batch's staging
+//! tables stand in for the entity tables. Of what a check selects only the count is read.
+
+use tokio_postgres::Client;
+
+use super::staging::Staged;
+use crate::error::{Error, Result};
+use crate::model::{Entity, SqlCheck};
+use crate::warehouse::sql::{ENTITIES, PARTITIONS, db_error, ident, qualified};
+
+/// Plans every check over empty tables.
+///
+/// # Errors
+/// The first that PostgreSQL does not plan, with its file.
+pub async fn plan(client: &Client, entities: &[Entity], checks: &[SqlCheck]) -> Result<()> {
+    for check in checks {
+        let sql = format!("EXPLAIN {}", counting(check, entities, &[]));
+        // The extended protocol takes one statement only: a file can't bring along others.
+        client
+            .query_typed(&sql, &[])
+            .await
+            .map_err(|error| Error::project(db_error(cannot(check), &error).to_string()).hint(HINT))?;
+    }
+    Ok(())
+}
+
+/// How many rows a check selects from a batch.
+pub async fn violations(client: &mut Client, entities: &[Entity], staged: &[&Staged], check: &SqlCheck) -> Result<u64> {
+    let failed = |error| db_error(cannot(check), &error);
+    let transaction = client
+        .build_transaction()
+        .read_only(true)
+        .start()
+        .await
+        .map_err(failed)?;
+    let sql = counting(check, entities, staged);
+    let row = transaction.query_typed_one(&sql, &[]).await.map_err(failed)?;
+    let count: i64 = row.try_get(0).map_err(failed)?;
+    transaction.rollback().await.map_err(failed)?;
+    Ok(count.unsigned_abs())
+}
+
+const HINT: &str = "a check is one SELECT over the entity tables; source and batch_date are those of the batch";
+
+fn cannot(check: &SqlCheck) -> String {
+    format!("the check {} can't be made", check.path.display())
+}
+
+/// A check as a count. Each entity's name stands for the batch's rows of it, or for no rows where it has none.
+fn counting(check: &SqlCheck, entities: &[Entity], staged: &[&Staged]) -> String {
+    let tables = entities.iter().map(|entity| {
+        let name = ident(&entity.name);
+        match staged.iter().find(|staged| staged.entity() == entity.name) {
+            Some(staged) => format!("{name} AS (SELECT * FROM {})", qualified(PARTITIONS, &staged.name)),
+            None => format!(
+                "{name} AS (SELECT * FROM {} WHERE false)",
+                qualified(ENTITIES, &entity.name)
+            ),
+        }
+    });
+    let tables = tables.collect::<Vec<_>>().join(", ");
+    let sql = check.sql.trim_end().trim_end_matches(';');
+    // The file may end in a `--` comment, so the parenthesis goes to a line of its own.
+    format!("WITH {tables} SELECT count(*) FROM ({sql}\n) AS violating")
+}

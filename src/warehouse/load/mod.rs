@@ -1,0 +1,30 @@
+//! Loading a batch: its lock and its run in the history, staging tables, checks on them, and the swap that makes them
+//! live. What dead runs leave behind is removed here, too. It does not know where rows come from.
+
+mod active_run;
+mod batch_locks;
+mod batch_partitions;
+pub mod checks;
+mod commit;
+pub mod drop;
+pub mod failpoint;
+mod indexing;
+mod partition;
+pub mod quarantine;
+mod recovery;
+pub mod relations;
+pub mod runs;
+mod stage_counter;
+mod staging;
+mod staging_tables;
+mod swap;
+mod swap_transaction;
+#[cfg(test)]
+mod tests;
+
+pub use active_run::ActiveRun;
+pub use batch_locks::BatchLocks;
+pub use recovery::recover;
+pub use stage_counter::{Phase, StageCounter};
+pub use staging::{Staged, StagingRun};
+pub use swap::Committed;

@@ -1,0 +1,65 @@
+//! Ends runs whose process died. A run that says `running` is dead when its batch's lock can be taken. Live runs and
+//! their staging tables are never touched.
+
+use tokio_postgres::Client;
+use tokio_postgres::types::Type;
+
+use super::batch_locks::BatchLocks;
+use super::staging_tables;
+use crate::error::Result;
+use crate::model::Batch;
+use crate::warehouse::sql::{PARTITIONS, db_error};
+
+/// Ends what dead runs left behind: marks them lost and removes their staging tables. One query where there is nothing
+/// to do. Returns the ids of the runs that were found dead.
+///
+/// On the embedded database this needs its one connection for a moment: hold none while calling.
+pub async fn recover(locks: &BatchLocks) -> Result<Vec<i64>> {
+    let mut dead = Vec::new();
+    for (batch, run_id, running) in find(locks).await? {
+        if !running {
+            staging_tables::remove(&*locks.session().await?, &[run_id]).await?;
+        } else if let Some(lock) = locks.try_lock(&batch).await? {
+            if mark_lost(&*locks.session().await?, run_id).await? {
+                tracing::warn!(%batch, run_id, "the process of this run ended before its swap");
+                dead.push(run_id);
+            }
+            staging_tables::remove(&*locks.session().await?, &[run_id]).await?;
+            lock.release().await;
+        }
+    }
+    Ok(dead)
+}
+
+/// Runs that say `running`, and runs that ended without a swap and still have a table. Tables of runs that the history
+/// does not know are nobody's to remove.
+async fn find(locks: &BatchLocks) -> Result<Vec<(Batch, i64, bool)>> {
+    let sql = "SELECT source, batch_date, run_id, status = 'running' FROM pipeline.runs \
+               WHERE status = 'running' OR (status IN ('failed', 'interrupted', 'lost') AND run_id IN \
+               (SELECT substring(relname FROM '_r([0-9]{1,18})$')::int8 FROM pg_class \
+               WHERE relnamespace = $1::text::regnamespace AND relkind = 'r' AND NOT relispartition)) ORDER BY run_id";
+    let session = locks.session().await?;
+    let rows = session.query_typed(sql, &[(&PARTITIONS, Type::TEXT)]).await;
+    let failed = |error| db_error("runs whose process died can't be looked for", &error);
+    let read = |row: &tokio_postgres::Row| {
+        let batch = Batch {
+            source: row.try_get(0)?,
+            date: row.try_get(1)?,
+        };
+        Ok((batch, row.try_get(2)?, row.try_get(3)?))
+    };
+    rows.map_err(failed)?
+        .iter()
+        .map(read)
+        .collect::<Result<_, _>>()
+        .map_err(failed)
+}
+
+async fn mark_lost(client: &Client, run_id: i64) -> Result<bool> {
+    let sql = "UPDATE pipeline.runs SET status = 'lost', finished_at = clock_timestamp(), \
+               error = 'its process ended before the swap' WHERE run_id = $1 AND status = 'running' RETURNING run_id";
+    let rows = client.query_typed(sql, &[(&run_id, Type::INT8)]).await;
+    Ok(!rows
+        .map_err(|error| db_error(format!("run {run_id} can't be marked lost"), &error))?
+        .is_empty())
+}

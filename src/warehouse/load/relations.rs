@@ -1,0 +1,54 @@
+//! Looks at staging tables before anyone else can: which rows of one belong to no row of another. It reads keys, which
+//! are values of the data, and gives them to its caller only.
+
+use chrono::NaiveDate;
+use tokio_postgres::Client;
+
+use super::staging::Staged;
+use crate::error::{Error, Result};
+use crate::warehouse::sql::{PARTITIONS, db_error, ident, qualified};
+
+/// Keys that one check may bring into memory.
+const MOST: usize = 1_000_000;
+
+/// The distinct keys, as text, of the rows in `child` that have no row in `parent`. A row with a null among these
+/// columns needs no parent.
+pub async fn missing(client: &Client, child: &Staged, parent: &Staged, columns: &[String]) -> Result<Vec<Vec<String>>> {
+    let failed = |error| db_error(format!("the rows of {} can't be checked", child.entity), &error);
+    let names: Vec<String> = columns.iter().map(|name| ident(name)).collect();
+    let each = |form: &dyn Fn(&String) -> String, by: &str| names.iter().map(form).collect::<Vec<_>>().join(by);
+    let sql = format!(
+        "SELECT DISTINCT {} FROM {} c WHERE {} AND NOT EXISTS (SELECT 1 FROM {} p WHERE {}) LIMIT {}",
+        each(&|name| format!("c.{name}::text"), ", "),
+        qualified(PARTITIONS, &child.name),
+        each(&|name| format!("c.{name} IS NOT NULL"), " AND "),
+        qualified(PARTITIONS, &parent.name),
+        each(&|name| format!("p.{name} = c.{name}"), " AND "),
+        MOST + 1,
+    );
+    let rows = client.query_typed(&sql, &[]).await.map_err(failed)?;
+    if rows.len() > MOST {
+        return Err(Error::batch(format!(
+            "more than {MOST} rows of {} belong to no row of {}",
+            child.entity, parent.entity
+        )));
+    }
+    let key = |row: &tokio_postgres::Row| (0..columns.len()).map(|at| row.try_get(at)).collect();
+    rows.iter().map(key).collect::<Result<_, _>>().map_err(failed)
+}
+
+/// The newest day in a column of a staging table; `None` where it has none.
+pub async fn newest(client: &Client, staged: &Staged, column: &str) -> Result<Option<NaiveDate>> {
+    let failed = |error| db_error(format!("the rows of {} can't be checked", staged.entity), &error);
+    let (column, table) = (ident(column), qualified(PARTITIONS, &staged.name));
+    let sql = format!("SELECT max({column})::date FROM {table} WHERE isfinite({column})");
+    let row = client.query_typed_one(&sql, &[]).await.map_err(failed)?;
+    row.try_get(0).map_err(failed)
+}
+
+/// Removes a staging table that is to be filled anew.
+pub async fn unstage(client: &mut Client, staged: Staged) -> Result<()> {
+    let sql = format!("DROP TABLE IF EXISTS {}", qualified(PARTITIONS, &staged.name));
+    let failed = |error| db_error(format!("{} can't be staged again", staged.entity), &error);
+    client.batch_execute(&sql).await.map_err(failed)
+}

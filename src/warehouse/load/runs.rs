@@ -1,0 +1,317 @@
+//! The history of runs, `pipeline.runs`: one row per run of a batch. Only a run whose row still says `running` may swap.
+//! The table holds no value from the data.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use serde_json::Value;
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Client, Row, Transaction};
+use uuid::Uuid;
+
+use crate::error::{Error, Kind, Result};
+use crate::model::Batch;
+use crate::warehouse::sql::db_error;
+
+/// What a run does to its batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    Load,
+    Drop,
+}
+
+impl Action {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Load => "load",
+            Self::Drop => "drop",
+        }
+    }
+}
+
+/// How a run ended without a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    Failed,
+    /// Stopped by a signal.
+    Interrupted,
+}
+
+impl Failure {
+    /// How an error ends a run.
+    pub fn of(error: &Error) -> Self {
+        match error.kind {
+            Kind::Interrupted(_) => Self::Interrupted,
+            _ => Self::Failed,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+/// What is known of a run when it starts.
+#[derive(Debug, Clone)]
+pub struct RunRecord {
+    /// One per process.
+    pub invocation: Uuid,
+    pub action: Action,
+    /// A hash of the YAML, the SQL and the input.
+    pub fingerprint: Option<String>,
+    /// `[{path, size, etag}]`
+    pub files: Value,
+    /// Tells keys apart; `None` where no mask of the source needs a key.
+    pub mask_key_id: Option<String>,
+}
+
+/// What is known of a load when it ends.
+#[derive(Debug, Clone, Default)]
+pub struct Summary {
+    /// Records read.
+    pub records: u64,
+    /// `{records: {read, accepted, quarantined}, entities: {name: {produced, loaded, quarantined}}}`
+    pub account: Value,
+    /// Stage to milliseconds; the warehouse adds its `swap`.
+    pub timings: BTreeMap<String, u64>,
+}
+
+impl Summary {
+    /// Notes how long a stage took.
+    pub fn time(&mut self, stage: &str, took: Duration) {
+        self.timings
+            .insert(stage.to_owned(), u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
+    }
+}
+
+/// Rows and bytes that an entity got.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Count {
+    pub rows: u64,
+    /// As sent, in the binary format.
+    pub bytes: u64,
+}
+
+/// A row of the history; JSON columns as they are.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct RunRow {
+    pub run_id: i64,
+    #[serde(serialize_with = "as_text")]
+    pub invocation: Uuid,
+    pub source: String,
+    pub batch_date: NaiveDate,
+    /// The number of this run among those of its batch, from 1.
+    pub attempt: i32,
+    pub action: String,
+    pub status: String,
+    pub started_at: DateTime<Utc>,
+    pub finished_at: Option<DateTime<Utc>>,
+    pub timings: Option<Value>,
+    pub files: Option<Value>,
+    pub fingerprint: Option<String>,
+    pub records: Option<i64>,
+    pub counts: Option<Value>,
+    pub account: Option<Value>,
+    pub error: Option<String>,
+    pub program_version: String,
+    pub mask_key_id: Option<String>,
+}
+
+fn as_text<S: serde::Serializer>(invocation: &Uuid, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(invocation)
+}
+
+/// Which runs to list.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    pub source: Option<String>,
+    pub date: Option<NaiveDate>,
+    /// At most so many.
+    pub limit: Option<u32>,
+}
+
+/// A run that has started, and the runs of the same batch that it found dead.
+pub(super) struct Started {
+    pub run_id: i64,
+    pub attempt: i32,
+    pub lost: Vec<i64>,
+}
+
+type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
+
+/// The newest runs first.
+pub async fn list(client: &Client, filter: &Filter) -> Result<Vec<RunRow>> {
+    let limit = filter.limit.map_or(i64::MAX, i64::from);
+    let sql = "SELECT run_id, invocation, source, batch_date, attempt, action, status, started_at, finished_at, timings, \
+               files, fingerprint, records, counts, error, program_version, account, mask_key_id FROM pipeline.runs \
+               WHERE ($1 IS NULL OR source = $1) AND ($2 IS NULL OR batch_date = $2) ORDER BY run_id DESC LIMIT $3";
+    let parameters: [Parameter<'_>; 3] = [
+        (&filter.source, Type::TEXT),
+        (&filter.date, Type::DATE),
+        (&limit, Type::INT8),
+    ];
+    let rows = client.query_typed(sql, &parameters).await;
+    let rows = rows.map_err(|error| db_error("the history of runs can't be read", &error))?;
+    rows.iter()
+        .map(run_row)
+        .collect::<Result<_, _>>()
+        .map_err(|error| db_error("the history of runs can't be read", &error))
+}
+
+/// The files of a run as `[{path, size, etag}]`; null where it has none.
+pub async fn files(client: &Client, run_id: i64) -> Result<Value> {
+    let failed = |error| db_error("the history of runs can't be read", &error);
+    let sql = "SELECT files FROM pipeline.runs WHERE run_id = $1";
+    let row = client
+        .query_typed_one(sql, &[(&run_id, Type::INT8)])
+        .await
+        .map_err(failed)?;
+    Ok(row.try_get::<_, Option<Value>>(0).map_err(failed)?.unwrap_or_default())
+}
+
+fn run_row(row: &Row) -> Result<RunRow, tokio_postgres::Error> {
+    Ok(RunRow {
+        run_id: row.try_get(0)?,
+        invocation: row.try_get(1)?,
+        source: row.try_get(2)?,
+        batch_date: row.try_get(3)?,
+        attempt: row.try_get(4)?,
+        action: row.try_get(5)?,
+        status: row.try_get(6)?,
+        started_at: row.try_get(7)?,
+        finished_at: row.try_get(8)?,
+        timings: row.try_get(9)?,
+        files: row.try_get(10)?,
+        fingerprint: row.try_get(11)?,
+        records: row.try_get(12)?,
+        counts: row.try_get(13)?,
+        error: row.try_get(14)?,
+        program_version: row.try_get(15)?,
+        account: row.try_get(16)?,
+        mask_key_id: row.try_get(17)?,
+    })
+}
+
+/// Makes a run's row, and marks older runs of the batch that still say `running` as lost. Who holds the batch's lock may
+/// do so: such a run is dead, or has lost the lock, and then finds at its swap that it has ended.
+pub(super) async fn start(client: &Client, batch: &Batch, record: &RunRecord) -> Result<Started> {
+    let sql = "WITH lost AS (UPDATE pipeline.runs SET status = 'lost', finished_at = clock_timestamp(), \
+               error = 'its process ended before the swap' \
+               WHERE source = $1 AND batch_date = $2 AND status = 'running' RETURNING run_id) \
+               INSERT INTO pipeline.runs (source, batch_date, invocation, action, files, fingerprint, program_version, \
+               mask_key_id, status, attempt) SELECT $1, $2, $3, $4, $5, $6, $7, $8, 'running', \
+               coalesce((SELECT max(attempt) FROM pipeline.runs WHERE source = $1 AND batch_date = $2), 0) + 1 \
+               RETURNING run_id, attempt, array(SELECT run_id FROM lost)";
+    let row = insert(client, sql, batch, record).await?;
+    let started = || {
+        Some(Started {
+            run_id: row.try_get(0).ok()?,
+            attempt: row.try_get(1).ok()?,
+            lost: row.try_get(2).ok()?,
+        })
+    };
+    started().ok_or_else(|| crate::Error::batch("pipeline.runs is not as this version made it"))
+}
+
+/// Records that a batch's input is missing and that its source says to skip it.
+pub(super) async fn skip(client: &Client, batch: &Batch, record: &RunRecord) -> Result<i64> {
+    let sql = "INSERT INTO pipeline.runs (source, batch_date, invocation, action, files, fingerprint, program_version, \
+               mask_key_id, status, finished_at, attempt) SELECT $1, $2, $3, $4, $5, $6, $7, $8, 'skipped', clock_timestamp(), \
+               coalesce((SELECT max(attempt) FROM pipeline.runs WHERE source = $1 AND batch_date = $2), 0) + 1 \
+               RETURNING run_id";
+    let row = insert(client, sql, batch, record).await?;
+    row.try_get(0)
+        .map_err(|error| db_error("the skipped run can't be recorded", &error))
+}
+
+async fn insert(client: &Client, sql: &str, batch: &Batch, record: &RunRecord) -> Result<Row> {
+    let version = env!("CARGO_PKG_VERSION");
+    let action = record.action.name();
+    let parameters: [Parameter<'_>; 8] = [
+        (&batch.source, Type::TEXT),
+        (&batch.date, Type::DATE),
+        (&record.invocation, Type::UUID),
+        (&action, Type::TEXT),
+        (&record.files, Type::JSONB),
+        (&record.fingerprint, Type::TEXT),
+        (&version, Type::TEXT),
+        (&record.mask_key_id, Type::TEXT),
+    ];
+    let row = client.query_typed_one(sql, &parameters).await;
+    row.map_err(|error| db_error(format!("the run of {batch} can't be recorded"), &error))
+}
+
+/// Marks a run that did not commit. A run that is no longer `running` keeps its status.
+pub(super) async fn fail(client: &Client, run_id: i64, failure: Failure, error: &str) -> Result<()> {
+    let sql = "UPDATE pipeline.runs SET status = $2, error = $3, finished_at = clock_timestamp() \
+               WHERE run_id = $1 AND status = 'running'";
+    let status = failure.name();
+    let parameters: [Parameter<'_>; 3] = [(&run_id, Type::INT8), (&status, Type::TEXT), (&error, Type::TEXT)];
+    let done = client.query_typed(sql, &parameters).await;
+    done.map(drop)
+        .map_err(|error| db_error(format!("run {run_id} can't be marked {status}"), &error))
+}
+
+/// Marks a run as committed; true where it was still `running`. Part of the swap's transaction.
+pub(super) async fn commit(
+    transaction: &Transaction<'_>,
+    run_id: i64,
+    summary: &Summary,
+    counts: &BTreeMap<String, Count>,
+) -> Result<bool, tokio_postgres::Error> {
+    let sql = "UPDATE pipeline.runs SET status = 'committed', finished_at = clock_timestamp(), records = $2, \
+               timings = $3, counts = $4, account = $5 WHERE run_id = $1 AND status = 'running' RETURNING run_id";
+    let records = i64::try_from(summary.records).unwrap_or(i64::MAX);
+    let timings = serde_json::json!(summary.timings);
+    let counts = serde_json::json!(counts);
+    let parameters: [Parameter<'_>; 5] = [
+        (&run_id, Type::INT8),
+        (&records, Type::INT8),
+        (&timings, Type::JSONB),
+        (&counts, Type::JSONB),
+        (&summary.account, Type::JSONB),
+    ];
+    Ok(!transaction.query_typed(sql, &parameters).await?.is_empty())
+}
+
+/// How many rows of an entity the batch before this one has, by date within the source. `None` for the first.
+pub async fn rows_before(client: &Client, batch: &Batch, entity: &str) -> Result<Option<u64>> {
+    let sql = "SELECT (counts -> $3 ->> 'rows')::int8 FROM pipeline.runs WHERE source = $1 AND batch_date < $2 \
+               AND status = 'committed' AND action = 'load' ORDER BY batch_date DESC, run_id DESC LIMIT 1";
+    let parameters: [Parameter<'_>; 3] = [
+        (&batch.source, Type::TEXT),
+        (&batch.date, Type::DATE),
+        (&entity, Type::TEXT),
+    ];
+    let failed = |error| db_error("the history of runs can't be read", &error);
+    let row = client.query_typed_opt(sql, &parameters).await.map_err(failed)?;
+    let rows: Option<i64> = row.map(|row| row.try_get(0)).transpose().map_err(failed)?.flatten();
+    Ok(rows.and_then(|rows| u64::try_from(rows).ok()))
+}
+
+/// Whether a run has this status. A transaction that is about to change it is not seen, nor waited for.
+pub(super) async fn has_status(client: &Client, run_id: i64, status: &str) -> Result<bool, tokio_postgres::Error> {
+    let sql = "SELECT status = $2 FROM pipeline.runs WHERE run_id = $1";
+    let parameters: [Parameter<'_>; 2] = [(&run_id, Type::INT8), (&status, Type::TEXT)];
+    let row = client.query_typed_opt(sql, &parameters).await?;
+    row.map_or(Ok(false), |row| row.try_get(0))
+}
+
+/// Whether a run is still `running`. If so, it stays so until the transaction ends: who ends the run waits for that, and
+/// then finds the staging table that the transaction has made.
+pub(super) async fn hold_running(transaction: &Client, run_id: i64) -> Result<bool, tokio_postgres::Error> {
+    let sql = "SELECT FROM pipeline.runs WHERE run_id = $1 AND status = 'running' FOR SHARE";
+    let rows = transaction.query_typed(sql, &[(&run_id, Type::INT8)]).await?;
+    Ok(!rows.is_empty())
+}
+
+/// A run's status, once no transaction holds its row any more.
+pub(super) async fn final_status(client: &Client, run_id: i64) -> Result<Option<String>, tokio_postgres::Error> {
+    let sql = "SELECT status FROM pipeline.runs WHERE run_id = $1 FOR UPDATE";
+    let row = client.query_typed_opt(sql, &[(&run_id, Type::INT8)]).await?;
+    row.map(|row| row.try_get(0)).transpose()
+}

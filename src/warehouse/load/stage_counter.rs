@@ -1,0 +1,49 @@
+//! How far the staging of one entity is.
+
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+
+use crate::timing::Spent;
+
+/// How far one entity's stage is; read by whoever shows progress.
+#[derive(Debug, Default)]
+pub struct StageCounter {
+    /// Rows encoded.
+    pub rows: AtomicU64,
+    /// Bytes sent to the database.
+    pub bytes: AtomicU64,
+    /// The time spent on encoding rows.
+    pub encode: Spent,
+    /// The time spent on waiting until the server takes more.
+    pub wait: Spent,
+    phase: AtomicU8,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    Waiting,
+    Copying,
+    Indexing,
+    Staged,
+}
+
+impl StageCounter {
+    pub fn phase(&self) -> Phase {
+        match self.phase.load(Ordering::Relaxed) {
+            0 => Phase::Waiting,
+            1 => Phase::Copying,
+            2 => Phase::Indexing,
+            _ => Phase::Staged,
+        }
+    }
+
+    /// Starts again from zero, for an entity that is staged anew.
+    pub fn restart(&self) {
+        self.rows.store(0, Ordering::Relaxed);
+        self.bytes.store(0, Ordering::Relaxed);
+        self.enter(Phase::Waiting);
+    }
+
+    pub(super) fn enter(&self, phase: Phase) {
+        self.phase.store(phase as u8, Ordering::Relaxed);
+    }
+}

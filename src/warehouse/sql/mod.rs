@@ -1,0 +1,11 @@
+//! What every statement needs: quoting, the names of our schemas, and what may be said of an error that PostgreSQL
+//! gave. It opens no connection and sends nothing.
+
+mod error;
+pub mod position;
+mod quote;
+mod schemas;
+
+pub use error::{ClientFailure, client_failure, db_error, describe, is_unreachable, sqlstate};
+pub use quote::{at_most, ident, idents, literal, qualified};
+pub use schemas::{ENTITIES, PARTITIONS, READING};

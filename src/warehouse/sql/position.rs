@@ -1,0 +1,121 @@
+//! Where in a user's SQL file PostgreSQL found an error. It counts characters of the statement that was sent; what we
+//! put before the file's text is taken off.
+
+use std::path::Path;
+
+use tokio_postgres::error::ErrorPosition;
+
+use super::error::describe;
+use crate::error::{Diagnostic, Location};
+
+/// Where PostgreSQL found the error in the statement that was sent: characters, from 1.
+pub fn of(error: &tokio_postgres::Error) -> Option<usize> {
+    match error.as_db_error()?.position()? {
+        ErrorPosition::Original(position) => usize::try_from(*position).ok(),
+        ErrorPosition::Internal { .. } => None,
+    }
+}
+
+/// The place of the `offset`th character (from 1) of a file's text.
+pub fn location(file: &Path, text: &str, offset: usize) -> Location {
+    let before = offset.saturating_sub(1);
+    let (mut line, mut column) = (1, 1);
+    for c in text.chars().take(before) {
+        if c == '\n' {
+            line += 1;
+            column = 1;
+        } else {
+            column += 1;
+        }
+    }
+    let is_word = |c: &char| c.is_alphanumeric() || *c == '_';
+    let length = text.chars().skip(before).take_while(is_word).count().max(1);
+    let line_text = text.lines().nth(line - 1).unwrap_or_default().to_owned();
+    Location {
+        file: file.to_owned(),
+        line,
+        column,
+        length,
+        text: line_text,
+    }
+}
+
+/// The name that an error points at in a file, of which `added` characters of ours were sent first: `public."A b".x` in
+/// its parts, as PostgreSQL reads them. Empty where it points at no name.
+pub fn name(text: &str, added: usize, error: &tokio_postgres::Error) -> Vec<String> {
+    let offset = of(error).and_then(|position| position.checked_sub(added + 1));
+    offset.map_or_else(Vec::new, |offset| parts(text, offset))
+}
+
+/// The parts of the name at a place, counted in characters from 0.
+fn parts(text: &str, offset: usize) -> Vec<String> {
+    let mut rest = text.chars().skip(offset).peekable();
+    let mut parts = Vec::new();
+    loop {
+        let mut part = String::new();
+        if rest.next_if_eq(&'"').is_some() {
+            while let Some(c) = rest.next() {
+                // Two quotes stand for one.
+                if c == '"' && rest.next_if_eq(&'"').is_none() {
+                    break;
+                }
+                part.push(c);
+            }
+        } else {
+            while let Some(c) = rest.next_if(|c| c.is_alphanumeric() || matches!(c, '_' | '$')) {
+                part.extend(c.to_lowercase());
+            }
+        }
+        if !part.is_empty() {
+            parts.push(part);
+        }
+        if rest.next_if_eq(&'.').is_none() {
+            return parts;
+        }
+    }
+}
+
+/// The error as a problem of a file, of which `added` characters of ours were sent first.
+pub fn diagnostic(file: &Path, text: &str, added: usize, error: &tokio_postgres::Error) -> Diagnostic {
+    let place = of(error)
+        .and_then(|position| position.checked_sub(added))
+        .filter(|position| *position > 0);
+    Diagnostic {
+        message: describe(error),
+        location: Some(match place {
+            Some(offset) => location(file, text, offset),
+            None => Location {
+                file: file.to_owned(),
+                line: 1,
+                column: 1,
+                length: 1,
+                text: String::new(),
+            },
+        }),
+        hint: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_count_in_characters() {
+        let text = "SELECT 'é',\n  nope FROM t";
+        let found = location(Path::new("v.sql"), text, 15);
+        assert_eq!((found.line, found.column, found.length), (2, 3, 4));
+        assert_eq!(found.text, "  nope FROM t");
+        assert_eq!(location(Path::new("v.sql"), text, 9).length, 1);
+        assert_eq!(location(Path::new("v.sql"), text, 500).line, 2);
+    }
+
+    #[test]
+    fn a_name_is_read_in_its_parts() {
+        let text = "FROM é.Visits, \"A \"\"b\"\"\".x$1 (1)";
+        assert_eq!(parts(text, 5), ["é", "visits"]);
+        assert_eq!(parts(text, 15), ["A \"b\"", "x$1"]);
+        assert_eq!(parts(text, 13), [] as [&str; 0]);
+        assert_eq!(parts(text, 500), [] as [&str; 0]);
+    }
+}

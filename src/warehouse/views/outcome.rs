@@ -1,0 +1,54 @@
+//! What became of the views and functions of `sql/`, and what of them is as its file says.
+
+use super::file::Definition;
+use super::registry;
+use crate::error::{Diagnostic, Error};
+use crate::model::ViewKind;
+
+/// What became of one object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Applied {
+    pub kind: ViewKind,
+    pub name: String,
+    pub action: Action,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    Created,
+    /// In place: what stands on it was not touched.
+    Replaced,
+    /// Dropped and made again, itself or because of what it stands on; grants, owner and comments were kept.
+    Recreated,
+    /// Its file is gone.
+    Dropped,
+    /// As it was, but filled anew, since what it reads was changed.
+    Refreshed,
+    Unchanged,
+}
+
+pub(super) fn refused(problems: Vec<Diagnostic>) -> Error {
+    Error::project("the views can't be made, and none was changed").diagnostics(problems)
+}
+
+pub(super) fn is_current(definition: &Definition<'_>, entries: &[registry::Entry]) -> bool {
+    entries
+        .iter()
+        .any(|entry| is_of(entry, definition) && entry.oid.is_some() && entry.fingerprint == definition.fingerprint)
+}
+
+pub(super) fn has_file(entry: &registry::Entry, definitions: &[Definition<'_>]) -> bool {
+    definitions.iter().any(|definition| is_of(entry, definition))
+}
+
+pub(super) fn is_of(entry: &registry::Entry, definition: &Definition<'_>) -> bool {
+    entry.kind == definition.view.kind && entry.name == definition.view.name
+}
+
+pub(super) fn applied(definition: &Definition<'_>, action: Action) -> Applied {
+    Applied {
+        kind: definition.view.kind,
+        name: definition.view.name.clone(),
+        action,
+    }
+}
