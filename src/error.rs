@@ -2,8 +2,13 @@
 //! to do about it. It never holds a value from the data nor a secret; it prints nothing itself
 //! (`report` does).
 
+mod code;
+
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
+
+pub use code::Code;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -57,19 +62,28 @@ pub struct Diagnostic {
 #[derive(Debug, Clone)]
 pub struct Error {
     pub kind: Kind,
+    pub code: Code,
     pub message: String,
     /// Places in the user's files; for [`Kind::Project`] all problems of the project at once.
     pub diagnostics: Vec<Diagnostic>,
-    /// Why, from below: already free of values and secrets.
-    pub cause: Option<String>,
+    /// Why, from below; its text is free of values and secrets. Whoever hands over an error of another crate vouches for
+    /// that.
+    pub cause: Option<Arc<dyn std::error::Error + Send + Sync>>,
     /// What to do about it.
     pub hint: Option<String>,
 }
 
 impl Error {
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+        let code = match kind {
+            Kind::Batch => Code::BatchFailed,
+            Kind::Project => Code::ProjectInvalid,
+            Kind::Unreachable => Code::Unreachable,
+            Kind::Interrupted(_) => Code::Interrupted,
+        };
         Self {
             kind,
+            code,
             message: message.into(),
             diagnostics: Vec::new(),
             cause: None,
@@ -97,13 +111,27 @@ impl Error {
     /// A fault of this program. The message of a panic went to nobody, since it may hold data.
     pub fn internal() -> Self {
         Self::batch("an internal error ended the batch; the old content stands")
+            .code(Code::Internal)
             .hint("this is a defect of the program; run again with RUST_LOG=debug and report what it says")
     }
 
+    /// A code narrower than that of the kind.
     #[must_use]
-    pub fn cause(mut self, cause: impl fmt::Display) -> Self {
-        self.cause = Some(cause.to_string());
+    pub fn code(mut self, code: Code) -> Self {
+        self.code = code;
         self
+    }
+
+    /// A text, or an error whose text holds no value and no secret.
+    #[must_use]
+    pub fn cause(mut self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        self.cause = Some(Arc::from(cause.into()));
+        self
+    }
+
+    /// The cause in words.
+    pub fn why(&self) -> Option<String> {
+        self.cause.as_ref().map(ToString::to_string)
     }
 
     #[must_use]
@@ -129,4 +157,9 @@ impl fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        let cause = self.cause.as_ref()?;
+        Some(&**cause)
+    }
+}

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::error::Error;
+use crate::error::{Code, Error};
 use crate::model::refusal::{Reason, Refusal};
 
 /// Why a record can't be decoded, before its place in the file is known.
@@ -47,6 +47,7 @@ impl SplitFault {
 
     pub fn into_error(self, file: &str) -> Error {
         Error::batch(format!("{file} can't be split into records at byte {}", self.offset))
+            .code(Code::InputUnreadable)
             .cause(self.reason)
             .hint("look at the file around that byte (counted in its decompressed form)")
     }
@@ -54,5 +55,7 @@ impl SplitFault {
 
 /// The error of a file that is not any more what was listed.
 pub(super) fn changed(name: &str) -> Error {
-    Error::batch(format!("{name} changed while it was read")).hint("run the batch again when the file is complete")
+    Error::batch(format!("{name} changed while it was read"))
+        .code(Code::InputChanged)
+        .hint("run the batch again when the file is complete")
 }

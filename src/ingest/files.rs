@@ -16,7 +16,7 @@ use object_store::path::Path as StorePath;
 
 use super::pattern::{Pattern, Step, is_glob};
 use super::store::{Remote, scheme};
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::mask::NameHash;
 use crate::model::{OnMissing, RECORD_BITS, RecordRef, Source};
 use crate::project::expand_date;
@@ -119,6 +119,7 @@ pub async fn list(root: &Path, source: &Source, date: NaiveDate) -> Result<Optio
             OnMissing::Skip => Ok(None),
             OnMissing::Fail => Err(
                 Error::batch(format!("the input of {} {date} is missing: {path}", source.name))
+                    .code(Code::InputMissing)
                     .hint("deliver it, or set `on_missing: skip` where a day without input is normal"),
             ),
         };
@@ -290,7 +291,7 @@ fn is_absence(error: &io::Error) -> bool {
 
 fn unreadable(path: &str, error: &io::Error) -> Error {
     Error::batch(format!("{path} can't be read"))
-        .cause(error)
+        .cause(error.to_string())
         .hint("check who may read it")
 }
 

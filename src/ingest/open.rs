@@ -17,7 +17,7 @@ use super::fetch::fetch;
 use super::files::{FileHandle, InputFile, local_etag};
 use super::split::{PIECE, Pieces};
 use super::stats::ReadStats;
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::model::Compression;
 use crate::model::refusal::Reason;
 
@@ -64,7 +64,11 @@ impl ByteSource {
             taken: Arc::clone(&taken),
             stats: Arc::clone(stats),
         };
-        let failed = |error: io::Error| Error::batch(format!("{} can't be decompressed", file.path)).cause(error);
+        let failed = |error: io::Error| {
+            Error::batch(format!("{} can't be decompressed", file.path))
+                .code(Code::InputUnreadable)
+                .cause(error)
+        };
         let reader: Box<dyn Read + Send> = match compression {
             Compression::None => Box::new(raw),
             _ if file.size == 0 => {

@@ -14,7 +14,7 @@ use super::files::Listing;
 use super::split::Unreadable;
 use super::stats::ReadStats;
 use super::unknown::{Names, Unknown};
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::model::refusal::{UNKNOWN_FIELD, UNREADABLE};
 use crate::model::{Compression, Format, Input, OnEmpty, OnMalformed, OnUnknownField, Refusal, Source, arrow_schema};
 
@@ -137,6 +137,7 @@ impl Reading {
             "the input of {} holds no record: {}{more}",
             self.source.name, files[0].path
         ))
+        .code(Code::InputEmpty)
         .hint("if a day without records is normal, set `on_empty: replace`"))
     }
 

@@ -98,7 +98,7 @@ fn read_or_make(path: &Path) -> Result<LoadedKey> {
 fn read(path: &Path) -> Result<MaskKey> {
     let unreadable = |cause: &dyn std::fmt::Display| {
         Error::project(format!("can't read the key of the masks from {}", path.display()))
-            .cause(cause)
+            .cause(cause.to_string())
             .hint(format!(
                 "give the file to the user who runs this, mode 600, or name another in {KEY_VARIABLE}"
             ))
@@ -216,7 +216,7 @@ fn private_folder(folder: &Path) -> std::io::Result<()> {
 
 fn cannot_make(path: &Path, error: &std::io::Error) -> Error {
     Error::project(format!("can't make a key for the masks in {}", path.display()))
-        .cause(error.kind())
+        .cause(error.kind().to_string())
         .hint(format!("make the folder writable, or {MAKE_ONE}"))
 }
 

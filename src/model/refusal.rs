@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use crate::error::Error;
+use crate::error::{Code, Error};
 
 /// Why, in the user's words; free of values.
 pub type Reason = Cow<'static, str>;
@@ -67,6 +67,7 @@ impl From<Refusal> for Error {
             number: refusal.record.unwrap_or_default(),
         };
         Error::batch(format!("{record}{start} {what}"))
+            .code(Code::RecordRefused)
             .cause(format!(
                 "{}: {}{fault}",
                 refusal.path.as_deref().unwrap_or("$"),

@@ -9,7 +9,7 @@ use arrow::compute::{and, filter_record_batch};
 use arrow::datatypes::UInt64Type;
 
 use super::keys::{Key, Keys, Texts};
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::model::{Entity, RecordRef, Refusal, RowCheck, Severity};
 
 /// Refused rows that one batch may hold in memory; past it the batch fails, for something is wrong with all of it.
@@ -164,7 +164,7 @@ impl RowValidator {
     }
 
     fn failed(&self, check: &RowCheck, pass: &Pass, row: usize) -> Error {
-        let error = Error::batch(format!("the check {} of {} failed", check.name, self.entity));
+        let error = Error::batch(format!("the check {} of {} failed", check.name, self.entity)).code(Code::CheckFailed);
         let at = pass.record(row);
         let at = at.map_or_else(String::new, |record| format!(", first at {}", (pass.locate)(record)));
         error

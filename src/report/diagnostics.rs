@@ -21,8 +21,8 @@ pub fn render(error: &Error, color: bool) -> String {
     if !error.diagnostics.is_empty() && (error.cause.is_some() || error.hint.is_some()) {
         text.push('\n');
     }
-    if let Some(cause) = &error.cause {
-        text.push_str(&footer("caused by", cause, AnsiColor::Yellow, color));
+    if let Some(cause) = error.why() {
+        text.push_str(&footer("caused by", &cause, AnsiColor::Yellow, color));
     }
     if let Some(hint) = &error.hint {
         text.push_str(&footer("hint", hint, AnsiColor::BrightCyan, color));

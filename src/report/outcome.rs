@@ -239,7 +239,8 @@ fn millis(times: &[(&'static str, Duration)]) -> Value {
 pub(super) fn error_value(error: &Error) -> Value {
     json!({
         "message": error.message,
-        "cause": error.cause,
+        "code": error.code.name(),
+        "cause": error.why(),
         "hint": error.hint,
         "diagnostics": error.diagnostics.iter().map(|d| json!({
             "message": d.message,

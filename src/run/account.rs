@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::outcome::{EntityOutcome, Records};
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::model::refusal::MALFORMED;
 use crate::model::{Batch, Format, RecordRef, Refusal, Source};
 use crate::transform::Counted;
@@ -82,6 +82,7 @@ pub(super) fn verdict(
     let no_records = refused.iter().filter(no_record).count() as u64;
     let in_lines = source.input.format != Format::Ndjson || no_records <= records.accepted;
     Err(Error::batch(format!("too much is refused: {}", over.join(", ")))
+        .code(Code::TooManyRefused)
         .cause(format!("{}; max_quarantined is {most}", most_frequent(refused)))
         .hint(if in_lines {
             hint
@@ -129,7 +130,7 @@ pub(super) fn conservation(source: &Source, entities: &[EntityOutcome]) -> Resul
     if broken.iter().any(|(entity, elements)| entity.produced > elements.count) {
         reasons.push("a join by less than a key multiplies rows, and so does one unnest too many");
     }
-    let error = Error::batch(differences.join("; "));
+    let error = Error::batch(differences.join("; ")).code(Code::RowsLost);
     let error = error.hint(format!("look into {}: {}", files.join(", "), reasons.join("; ")));
     Err(if filters.is_empty() {
         error

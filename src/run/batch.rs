@@ -44,7 +44,7 @@ async fn load(context: &Arc<Context>, batch: &Batch) -> Result<BatchOutcome> {
     };
     let input = input(context, source, batch, listing)?;
     let run = context.locks.start_run(batch, &record, context.wait).await?;
-    clock.lap("claim");
+    clock.lap("lock");
     let step = Loading {
         context,
         source,

@@ -10,7 +10,7 @@
 use std::collections::HashSet;
 
 use super::staging::{StagedEntity, Staging};
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::model::{Rule, Severity};
 use crate::quality::{Deny, Key, Keys};
 use crate::warehouse::relations;
@@ -98,6 +98,7 @@ impl Staging<'_> {
                 Severity::Fail => {
                     let message = format!("the check {} of {} failed", check.name, entity.name);
                     return Err(Error::batch(message)
+                        .code(Code::CheckFailed)
                         .cause(reason)
                         .hint("mend the input or the SQL, or let the check refuse rows: severity: quarantine"));
                 }

@@ -1,6 +1,6 @@
 //! The checks that see a batch as a whole, once it is staged: SELECTs over its tables, its rows counted, how new they are.
 
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::model::{Batch, Check, Project, Rule, Severity, Source};
 use crate::warehouse::{Connection, Staged, checks, relations, runs};
 
@@ -27,6 +27,7 @@ impl WholeBatch<'_> {
                     warnings.push(format!("{message}: {problem}"));
                 } else {
                     return Err(Error::batch(message)
+                        .code(Code::CheckFailed)
                         .cause(problem)
                         .hint("if that is as it should be, mend the check or let it warn only: severity: warn"));
                 }
@@ -50,6 +51,7 @@ impl WholeBatch<'_> {
                 warnings.push(format!("{message}: {problem}"));
             } else {
                 return Err(Error::batch(message)
+                    .code(Code::CheckFailed)
                     .cause(problem)
                     .hint("mend the input or the SQL, or let the check only warn: `-- severity: warn`"));
             }

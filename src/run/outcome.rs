@@ -106,7 +106,7 @@ pub struct BatchOutcome {
     /// What checks of the whole batch only warn of.
     pub warnings: Vec<String>,
     /// Stage and the time that it took, in the order of the way. Stages run side by side, and those of an entity are
-    /// summed over all of them: only `list`, `claim`, `stage`, `verify` and `swap` add up to what the batch took.
+    /// summed over all of them: only `list`, `lock`, `stage`, `verify` and `swap` add up to what the batch took.
     pub times: Vec<(&'static str, Duration)>,
     pub elapsed: Duration,
     pub error: Option<Error>,

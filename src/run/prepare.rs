@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::publish::Planned;
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::lineage::{self, Outlines};
 use crate::model::{Batch, Project, Source};
 use crate::transform::{Engine, Prepared, sample};
@@ -86,6 +86,7 @@ pub(super) async fn compare(warehouse: &Warehouse, project: &Project) -> Result<
             count(pending.len(), "migration"),
             pending.join(", ")
         ))
+        .code(Code::MigrationsPending)
         .hint("run `pipeline migrate`, then `pipeline views`"));
     }
     drift::check(warehouse, project).await

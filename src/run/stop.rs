@@ -33,7 +33,7 @@ pub(super) fn on_signals() -> Stop {
         loop {
             let signal = next().await;
             if told.token.is_cancelled() {
-                // What a killed run leaves behind, the next one heals.
+                // What a killed run leaves behind, the next run removes.
                 std::process::exit(128 + signal);
             }
             told.signal.store(signal, Ordering::SeqCst);

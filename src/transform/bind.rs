@@ -95,12 +95,12 @@ struct Input(Arc<ScanInput>);
 pub(super) fn with_input(
     task: TaskContext,
     plan: &Arc<dyn ExecutionPlan>,
-    feed: Arc<ScanInput>,
+    input: Arc<ScanInput>,
 ) -> Result<TaskContext> {
     if !plan.exists(|node| Ok(node.is::<StreamingTableExec>()))? {
         return Ok(task);
     }
-    let config = task.session_config().clone().with_extension(Arc::new(Input(feed)));
+    let config = task.session_config().clone().with_extension(Arc::new(Input(input)));
     Ok(task.with_session_config(config))
 }
 

@@ -7,7 +7,7 @@ use datafusion::arrow::error::ArrowError;
 use datafusion::common::{SchemaError, Span as DfSpan};
 use datafusion::error::DataFusionError;
 
-use crate::error::{Diagnostic, Error, Location};
+use crate::error::{Code, Diagnostic, Error, Location};
 use crate::model::{Check, Transform};
 
 /// The form that DataFusion plans where a FROM unnests sideways.
@@ -170,10 +170,11 @@ pub(super) fn running(path: &Path, error: DataFusionError) -> Error {
     let path = path.display();
     match error.find_root() {
         DataFusionError::ResourcesExhausted(_) => Error::batch(format!("{path} needs more memory than it may use"))
+            .code(Code::OutOfMemory)
             .cause("a sort, join or aggregate could not be spilled further")
             .hint("raise --memory, or let the transform carry fewer columns through its joins and aggregates"),
         DataFusionError::IoError(e) => Error::batch(format!("{path} could not spill to disk"))
-            .cause(e.kind())
+            .cause(e.kind().to_string())
             .hint("free space where the project's .pipeline/spill lies"),
         DataFusionError::ArrowError(e, _) => data_error(&path, arrow_reason(e)),
         DataFusionError::Execution(_) => data_error(&path, "a function refused a value"),
@@ -184,6 +185,7 @@ pub(super) fn running(path: &Path, error: DataFusionError) -> Error {
 
 fn data_error(path: &impl std::fmt::Display, reason: &str) -> Error {
     Error::batch(format!("{path} failed while it ran"))
+        .code(Code::TransformFailed)
         .cause(format!("{reason} (which one is not shown: it is data)"))
         .hint("use try_cast, try_parse_date or a CASE for values that may not fit; `pipeline check` plans without data")
 }

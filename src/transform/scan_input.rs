@@ -29,7 +29,7 @@ pub struct ScanInput {
 }
 
 enum Supply {
-    /// One scan takes it. It goes with the feed: a plan that scans nothing, as one whose predicate is false on this
+    /// One scan takes it. It goes with the input: a plan that scans nothing, as one whose predicate is false on this
     /// date, holds up nobody.
     Shared(Mutex<Option<mpsc::Receiver<Shared>>>),
     /// Each scan reads the input anew.
@@ -47,7 +47,7 @@ enum Shared {
 }
 
 impl ScanInput {
-    /// A feed whose every scan reads the input anew through `open`.
+    /// An input whose every scan reads the input anew through `open`.
     pub fn own(schema: SchemaRef, open: impl Fn() -> Records + Send + Sync + 'static) -> Arc<Self> {
         Arc::new(Self {
             schema,
@@ -99,17 +99,17 @@ pub struct Broadcast {
     senders: Vec<mpsc::Sender<Shared>>,
 }
 
-/// Splits one reading of the input into feeds for so many transforms, a scan each, and the broadcast that drives them.
+/// Splits one reading of the input into inputs for so many transforms, a scan each, and the broadcast that drives them.
 pub fn broadcast(schema: &SchemaRef, input: Records, transforms: usize) -> (Vec<Arc<ScanInput>>, Broadcast) {
     let (senders, receivers): (Vec<_>, Vec<_>) = (0..transforms).map(|_| mpsc::channel(WAITING)).unzip();
-    let feed = |receiver| {
+    let scan = |receiver| {
         Arc::new(ScanInput {
             schema: Arc::clone(schema),
             supply: Supply::Shared(Mutex::new(Some(receiver))),
         })
     };
-    let feeds = receivers.into_iter().map(feed).collect();
-    (feeds, Broadcast { input, senders })
+    let inputs = receivers.into_iter().map(scan).collect();
+    (inputs, Broadcast { input, senders })
 }
 
 impl Broadcast {

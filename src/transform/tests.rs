@@ -152,7 +152,7 @@ async fn problems(sql: &str) -> Vec<String> {
         .collect()
 }
 
-/// The rows as `patient code record`, from a shared feed of two batches; the same from whole and from narrowed records.
+/// The rows as `patient code record`, from a shared input of two batches; the same from whole and from narrowed records.
 async fn run(sql: &str) -> Result<Vec<String>> {
     let full = prepare(sql).await.map_err(Prepared::problems)?;
     let project = project(sql);
@@ -174,10 +174,10 @@ async fn rows_of(project: &Project, prepared: &Prepared) -> Result<Vec<String>> 
         stream::iter([input.slice(0, 1), input.slice(1, 3)].map(|batch| Ok(Masked::assumed(batch)))).boxed()
     };
     let rows = if prepared.scans == 1 {
-        let (mut feeds, broadcast) = broadcast(&schema, open(&schema), 1);
-        let feed = feeds.remove(0);
+        let (mut inputs, broadcast) = broadcast(&schema, open(&schema), 1);
+        let input = inputs.remove(0);
         let rows = engine()
-            .execute(prepared, &batch, feed)
+            .execute(prepared, &batch, input)
             .await?
             .rows
             .try_collect::<Vec<_>>();
@@ -186,9 +186,9 @@ async fn rows_of(project: &Project, prepared: &Prepared) -> Result<Vec<String>> 
         rows?
     } else {
         let s = Arc::clone(&schema);
-        let feed = ScanInput::own(schema, move || open(&s));
+        let input = ScanInput::own(schema, move || open(&s));
         engine()
-            .execute(prepared, &batch, feed)
+            .execute(prepared, &batch, input)
             .await?
             .rows
             .try_collect::<Vec<_>>()
@@ -345,12 +345,12 @@ async fn a_failing_value_is_not_shown() {
 async fn an_input_that_fails_ends_every_transform() {
     let schema = crate::model::arrow_schema(&project(UNNEST).sources[0]);
     let input = stream::iter([Err(crate::Error::batch("file x: damaged"))]).boxed();
-    let (mut feeds, broadcast) = broadcast(&schema, input, 1);
-    let feed = feeds.remove(0);
+    let (mut inputs, broadcast) = broadcast(&schema, input, 1);
+    let input = inputs.remove(0);
     let prepared = prepare(UNNEST).await.unwrap();
     let batch = on("2023-05-02");
     let rows = engine()
-        .execute(&prepared, &batch, feed)
+        .execute(&prepared, &batch, input)
         .await
         .unwrap()
         .rows
@@ -363,13 +363,13 @@ async fn an_input_that_fails_ends_every_transform() {
 #[tokio::test]
 async fn an_input_that_is_cut_off_is_no_end() {
     let schema = crate::model::arrow_schema(&project(UNNEST).sources[0]);
-    let (mut feeds, broadcast) = broadcast(&schema, stream::empty().boxed(), 1);
-    let feed = feeds.remove(0);
+    let (mut inputs, broadcast) = broadcast(&schema, stream::empty().boxed(), 1);
+    let input = inputs.remove(0);
     drop(broadcast);
     let prepared = prepare(UNNEST).await.unwrap();
     let batch = on("2023-05-02");
     let rows = engine()
-        .execute(&prepared, &batch, feed)
+        .execute(&prepared, &batch, input)
         .await
         .unwrap()
         .rows

@@ -36,6 +36,7 @@ fn a_result_for_machines_is_one_json_document() {
     let failed = find("source_b", "2023-05-02");
     assert_eq!(failed["status"], "failed", "{result}");
     assert!(failed["error"].to_string().contains("20230502"), "{result}");
+    assert_eq!(failed["error"]["code"], "input_missing", "{result}");
 }
 
 #[test]

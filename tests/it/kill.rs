@@ -1,4 +1,4 @@
-//! A run that is killed or breaks at any point leaves the old content, and the next run heals.
+//! A run that is killed or breaks at any point leaves the old content, and the next run cleans up.
 use std::time::{Duration, Instant};
 
 use crate::harness::{Database, Project, SOURCE_A, batch, padded};

@@ -247,7 +247,7 @@ impl RowGroup {
         Ok(())
     }
 
-    fn internal(&self, error: impl std::fmt::Display) -> Error {
+    fn internal(&self, error: impl std::error::Error + Send + Sync + 'static) -> Error {
         Error::batch(format!("{} can't be converted", self.file.path())).cause(error)
     }
 

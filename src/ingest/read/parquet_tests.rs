@@ -105,7 +105,7 @@ async fn parquet_widens_without_loss_or_says_where_not() {
     ] {
         let error = error(folder.path(), &with(bad)).await;
         assert_eq!(error.message, format!("a.parquet, record {record} can't be decoded"));
-        assert_eq!(error.cause.as_deref(), Some(cause));
+        assert_eq!(error.why().as_deref(), Some(cause));
     }
     for (misfit, cause) in [
         (field("absent", FieldType::String), "$.absent: the column is missing"),
@@ -128,7 +128,7 @@ async fn parquet_widens_without_loss_or_says_where_not() {
     ] {
         let error = error(folder.path(), &with(misfit)).await;
         assert_eq!(error.message, "a.parquet does not fit the schema of the source");
-        assert_eq!(error.cause.as_deref(), Some(cause));
+        assert_eq!(error.why().as_deref(), Some(cause));
     }
 }
 

@@ -164,5 +164,5 @@ async fn a_store_that_dies_is_unreachable() {
         error.message,
         format!("{url}/a.json can't be looked for: the storage at {url} can't be reached")
     );
-    assert!(error.cause.unwrap().contains("refused"));
+    assert!(error.why().unwrap().contains("refused"));
 }

@@ -315,7 +315,7 @@ async fn a_bad_record_fails_the_batch_with_its_place_and_no_value() {
         );
         let at = offset + people[16].find("\"CANARY").unwrap();
         let cause = format!("$.visits[].date: not a date (yyyy-mm-dd) at byte {at}");
-        assert_eq!(error.cause.as_deref(), Some(cause.as_str()));
+        assert_eq!(error.why().as_deref(), Some(cause.as_str()));
         assert!(!format!("{error:?}").contains("CANARY"));
     }
 }

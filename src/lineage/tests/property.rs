@@ -104,7 +104,7 @@ async fn run(
 ) -> Option<[Vec<Option<String>>; 2]> {
     let schema = crate::model::arrow_schema(source);
     let input = batch(&schema, source, records);
-    let feed = ScanInput::own(schema, move || {
+    let input = ScanInput::own(schema, move || {
         stream::iter([input.slice(0, 2), input.slice(2, 4)].map(|batch| Ok(Masked::assumed(batch)))).boxed()
     });
     let day = Batch {
@@ -112,7 +112,7 @@ async fn run(
         date: "2023-05-02".parse().unwrap(),
     };
     let rows: Vec<RecordBatch> = engine
-        .execute(prepared, &day, feed)
+        .execute(prepared, &day, input)
         .await
         .ok()?
         .rows

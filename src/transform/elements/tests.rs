@@ -285,7 +285,7 @@ fn a_predicate_never_meets_what_a_null_hides() {
     assert_eq!(by("10 / item > 5").unwrap(), 1);
     let error = by("10 / (item - 1) > 5").unwrap_err();
     assert_eq!(error.message, "`where` of conserves.x failed while it ran");
-    assert!(error.cause.unwrap().starts_with("a division by zero"));
+    assert!(error.why().unwrap().starts_with("a division by zero"));
 }
 
 #[test]

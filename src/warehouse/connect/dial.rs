@@ -17,7 +17,7 @@ use super::protection::SslMode;
 use super::server::Server;
 use super::session::{granted, setup};
 use super::tls;
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::warehouse::sql::{ClientFailure, client_failure, describe, sqlstate};
 
 /// The oldest server that is served: its releases still get fixes.
@@ -235,6 +235,7 @@ impl Dialer {
 
     fn refused(&self, cause: &str) -> Error {
         Error::unreachable(format!("the database at {} refuses the user {}", self.name, self.user))
+            .code(Code::DatabaseRefused)
             .cause(cause)
             .hint("check PGUSER and PGPASSWORD (or ~/.pgpass), and the server's pg_hba.conf")
     }

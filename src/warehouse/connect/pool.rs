@@ -336,7 +336,7 @@ mod tests {
             format!("no encrypted connection to the database at 127.0.0.1:{port}/postgres")
         );
         assert_eq!(
-            error.cause.as_deref(),
+            error.why().as_deref(),
             Some("error performing TLS handshake: server does not support TLS")
         );
     }

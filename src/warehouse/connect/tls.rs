@@ -260,7 +260,7 @@ chown --reference=PG_VERSION *.key *.crt pg_hba.conf
     async fn encrypted(server: &TestServer, rest: &str) -> Result<bool, String> {
         let conninfo = format!("hostaddr=127.0.0.1 port={} dbname=postgres {rest}", server.port);
         let opened = Warehouse::open(database(&conninfo), 1).await;
-        let warehouse = opened.map_err(|error| error.cause.unwrap_or(error.message))?;
+        let warehouse = opened.map_err(|error| error.why().unwrap_or(error.message))?;
         let connection = warehouse.acquire().await.map_err(|error| error.to_string())?;
         let row = connection
             .query_one("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()", &[])

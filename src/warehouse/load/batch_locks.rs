@@ -13,7 +13,7 @@ use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
 use super::indexing::IndexTurns;
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::model::Batch;
 use crate::warehouse::connect::{Connection, Dedicated, KeptSession, Warehouse};
 use crate::warehouse::sql::{db_error, describe};
@@ -148,7 +148,9 @@ impl BatchLocks {
     }
 
     async fn held_by(&self, batch: &Batch) -> Result<Error> {
-        let error = Error::batch(format!("{batch} is held by another run")).hint("wait for it with --wait");
+        let error = Error::batch(format!("{batch} is held by another run"))
+            .code(Code::BatchHeld)
+            .hint("wait for it with --wait");
         let session = self.session().await?;
         let sql = "SELECT r.run_id, to_char(r.started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS'), l.pid \
                    FROM (SELECT 1) one \

@@ -14,7 +14,7 @@ use tokio_postgres::{Client, Transaction};
 use super::active_run::ActiveRun;
 use super::batch_locks::BatchLocks;
 use super::{failpoint, runs};
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::warehouse::connect::Connection;
 use crate::warehouse::sql::describe;
 
@@ -148,6 +148,7 @@ impl ActiveRun {
             if Instant::now() >= deadline {
                 return Err(
                     Error::unreachable(format!("whether {} was swapped in is unknown", self.batch))
+                        .code(Code::OutcomeUnknown)
                         .cause(status)
                         .hint("pipeline status tells when the database is back; running it again is safe either way"),
                 );

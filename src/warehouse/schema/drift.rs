@@ -3,7 +3,7 @@
 
 use super::catalog::{self, PrimaryKey, Table};
 use super::ddl;
-use crate::error::{Diagnostic, Error, Location, Result};
+use crate::error::{Code, Diagnostic, Error, Location, Result};
 use crate::model::{Column, Entity, Index, Project};
 use crate::warehouse::connect::Warehouse;
 
@@ -33,6 +33,7 @@ pub async fn check(warehouse: &Warehouse, project: &Project) -> Result<()> {
         "the tables in {} differ from pipeline.yaml in {places}",
         warehouse.describe()
     ))
+    .code(Code::TablesDiffer)
     .diagnostics(diagnostics)
     .hint("run `pipeline migrate`; where no migration makes the change yet, `pipeline migration new` writes one"))
 }

@@ -124,7 +124,7 @@ fn failed(what: String, error: &refinery_core::Error) -> Error {
     match postgres(error) {
         Some(error) => db_error(what, error),
         // Refinery's other errors are about names and versions of migrations.
-        None => Error::project(what).cause(error),
+        None => Error::project(what).cause(error.to_string()),
     }
 }
 

@@ -177,7 +177,7 @@ async fn a_held_batch_is_refused_with_its_holder_or_waited_for() {
     for locks in [&locks, &other] {
         let error = locks.start_run(&day(2), &record(), false).await.err().unwrap();
         assert_eq!(error.message, "source_b 2023-05-02 is held by another run");
-        let cause = error.cause.unwrap();
+        let cause = error.why().unwrap();
         assert!(
             cause.starts_with("run 1, since 20") && cause.contains("UTC, server process "),
             "{cause}"
@@ -199,7 +199,7 @@ async fn a_held_batch_is_refused_with_its_holder_or_waited_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_claim_that_is_dropped_is_healed() {
+async fn a_run_that_is_dropped_is_cleaned_up_after() {
     for world in [Some(World::embedded().await), World::server().await]
         .into_iter()
         .flatten()

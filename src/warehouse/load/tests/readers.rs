@@ -171,7 +171,7 @@ async fn patience_ends_with_the_names_of_the_holders() {
         error.message,
         "source_b 2023-05-02 found no moment to swap within 0 s: readers hold the tables"
     );
-    assert_eq!(error.cause, Some(format!("server processes {pid}")));
+    assert_eq!(error.why(), Some(format!("server processes {pid}")));
     holder.batch_execute("COMMIT").await.unwrap();
     assert_eq!(
         world.state().await,

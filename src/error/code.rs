@@ -1,0 +1,101 @@
+//! Stable names of the kinds of errors, for programs that read the JSON output. docs/reference/exit-codes.md lists them.
+
+/// What kind of error it is. A code never changes its meaning; new ones may be added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Code {
+    /// Of no kind that has a code of its own.
+    BatchFailed,
+    ProjectInvalid,
+    Unreachable,
+    Interrupted,
+    Internal,
+    InputMissing,
+    InputEmpty,
+    InputChanged,
+    InputUnreadable,
+    RecordRefused,
+    TooManyRefused,
+    CheckFailed,
+    RowsLost,
+    TransformFailed,
+    OutOfMemory,
+    BatchHeld,
+    SwapBlocked,
+    RunSuperseded,
+    OutcomeUnknown,
+    MigrationsPending,
+    TablesDiffer,
+    DatabaseRefused,
+}
+
+impl Code {
+    pub const ALL: [Self; 22] = [
+        Self::BatchFailed,
+        Self::ProjectInvalid,
+        Self::Unreachable,
+        Self::Interrupted,
+        Self::Internal,
+        Self::InputMissing,
+        Self::InputEmpty,
+        Self::InputChanged,
+        Self::InputUnreadable,
+        Self::RecordRefused,
+        Self::TooManyRefused,
+        Self::CheckFailed,
+        Self::RowsLost,
+        Self::TransformFailed,
+        Self::OutOfMemory,
+        Self::BatchHeld,
+        Self::SwapBlocked,
+        Self::RunSuperseded,
+        Self::OutcomeUnknown,
+        Self::MigrationsPending,
+        Self::TablesDiffer,
+        Self::DatabaseRefused,
+    ];
+
+    /// As JSON output shows it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::BatchFailed => "batch_failed",
+            Self::ProjectInvalid => "project_invalid",
+            Self::Unreachable => "unreachable",
+            Self::Interrupted => "interrupted",
+            Self::Internal => "internal",
+            Self::InputMissing => "input_missing",
+            Self::InputEmpty => "input_empty",
+            Self::InputChanged => "input_changed",
+            Self::InputUnreadable => "input_unreadable",
+            Self::RecordRefused => "record_refused",
+            Self::TooManyRefused => "too_many_refused",
+            Self::CheckFailed => "check_failed",
+            Self::RowsLost => "rows_lost",
+            Self::TransformFailed => "transform_failed",
+            Self::OutOfMemory => "out_of_memory",
+            Self::BatchHeld => "batch_held",
+            Self::SwapBlocked => "swap_blocked",
+            Self::RunSuperseded => "run_superseded",
+            Self::OutcomeUnknown => "outcome_unknown",
+            Self::MigrationsPending => "migrations_pending",
+            Self::TablesDiffer => "tables_differ",
+            Self::DatabaseRefused => "database_refused",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::Code;
+
+    #[test]
+    fn each_code_has_a_name_of_its_own_in_the_documentation() {
+        let page = include_str!("../../docs/reference/exit-codes.md");
+        let names: HashSet<&str> = Code::ALL.iter().map(|code| code.name()).collect();
+        assert_eq!(names.len(), Code::ALL.len());
+        for name in names {
+            assert!(page.contains(&format!("| `{name}` |")), "{name}");
+        }
+    }
+}
