@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::checks;
+use super::check_columns;
 use super::conserve;
 use super::contract::{self, Contract};
 use super::document::Document;
@@ -111,10 +111,10 @@ fn resolve_checks(contract: Option<&mut Contract>, drafts: &mut [SourceDraft], p
     let Some(contract) = contract.filter(|contract| !contract.entities.is_empty()) else {
         return;
     };
-    let shared = checks::resolve(std::mem::take(&mut contract.checks), &contract.entities, problems);
+    let shared = check_columns::resolve(std::mem::take(&mut contract.checks), &contract.entities, problems);
     for draft in drafts {
         let own = std::mem::take(&mut draft.checks);
-        draft.source.checks = checks::resolve(own, &contract.entities, problems);
+        draft.source.checks = check_columns::resolve(own, &contract.entities, problems);
         for (entity, check) in &draft.source.checks {
             let same = |(other, known): &&(String, Check)| other == entity && known.name == check.name;
             if let Some((_, known)) = shared.iter().find(same) {

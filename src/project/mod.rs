@@ -1,6 +1,7 @@
 //! The user's project: reads `pipeline.yaml`, `pipelines/*.yaml` and the SQL files into checked
 //! types, reporting every problem at once. Pure: it never touches a network or a database.
 
+mod check_columns;
 mod checks;
 mod conserve;
 mod contract;

@@ -302,6 +302,27 @@ fn neither_files_nor_folders_use_one_another_in_a_circle() {
 }
 
 #[test]
+fn no_file_is_longer_than_400_lines() {
+    let mut folders = vec![repository().join("src")];
+    let mut long = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if is_test(path.file_stem().unwrap().to_str().unwrap()) {
+                continue;
+            }
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|ending| ending == "rs") {
+                let lines = fs::read_to_string(&path).unwrap().lines().count();
+                long.extend((lines > 400).then(|| format!("{}: {lines}", path.display())));
+            }
+        }
+    }
+    assert!(long.is_empty(), "look for the seam in {long:#?}");
+}
+
+#[test]
 fn reads_uses_as_the_compiler_does() {
     let modules = [
         ("", "pub mod a; pub mod b;"),

@@ -398,6 +398,27 @@ fn the_second_command_of_the_readme_is_this_suite() {
     assert!(repository().join("tests/run").exists());
 }
 
+const COMPOSE_KEYS: [&str; 18] = [
+    "image",
+    "build",
+    "environment",
+    "depends_on",
+    "volumes",
+    "command",
+    "entrypoint",
+    "healthcheck",
+    "ports",
+    "restart",
+    "working_dir",
+    "user",
+    "profiles",
+    "init",
+    "shm_size",
+    "secrets",
+    "env_file",
+    "stop_grace_period",
+];
+
 /// No Docker here: paths and commands are checked, building and starting are not.
 #[test]
 fn what_docker_compose_names_exists() {
@@ -406,29 +427,9 @@ fn what_docker_compose_names_exists() {
     let services = value["services"].as_object().expect("services");
     assert!(services.len() >= 2, "postgres and the pipeline");
     for (name, service) in services {
-        let known = [
-            "image",
-            "build",
-            "environment",
-            "depends_on",
-            "volumes",
-            "command",
-            "entrypoint",
-            "healthcheck",
-            "ports",
-            "restart",
-            "working_dir",
-            "user",
-            "profiles",
-            "init",
-            "shm_size",
-            "secrets",
-            "env_file",
-            "stop_grace_period",
-        ];
         for key in service.as_object().unwrap().keys() {
             assert!(
-                known.contains(&key.as_str()),
+                COMPOSE_KEYS.contains(&key.as_str()),
                 "{name}: `{key}` is no key of a compose service that we know"
             );
         }

@@ -18,6 +18,11 @@ use crate::model::{RECORD_COLUMN, arrow_schema};
 
 /// Six rows of every scalar type, a null among them, made to be sliced.
 fn scalars() -> Vec<(FieldType, ArrayRef)> {
+    let texts = |texts: [&'static str; 5]| {
+        let mut texts = texts.map(Some).to_vec();
+        texts.insert(2, None);
+        Arc::new(StringArray::from(texts)) as ArrayRef
+    };
     let times = vec![
         Some(1),
         Some(-1),
@@ -26,100 +31,32 @@ fn scalars() -> Vec<(FieldType, ArrayRef)> {
         Some(1_600_000_000_000_000),
         Some(7),
     ];
+    let ages = [Some(89), Some(90), None, Some(104), Some(-1), Some(0)];
+    let bools = vec![Some(true), Some(false), None, Some(true), None, Some(true)];
+    let doubles = vec![Some(0.5), Some(1.5), None, Some(2.5), Some(3.5), Some(4.5)];
+    let days = vec![Some(0), Some(-1), None, Some(19_478), Some(5), Some(6)];
+    let decimals = Decimal128Array::from(vec![Some(1), Some(2), None, Some(3), Some(4), Some(5)]);
+    let zoned = TimestampMicrosecondArray::from(times.clone()).with_timezone("UTC");
     vec![
-        (
-            FieldType::String,
-            Arc::new(StringArray::from(vec![
-                Some("02139"),
-                Some("x"),
-                None,
-                Some("03601"),
-                Some(""),
-                Some("é"),
-            ])) as ArrayRef,
-        ),
-        (
-            FieldType::Json,
-            Arc::new(StringArray::from(vec![
-                Some("{}"),
-                Some("1"),
-                None,
-                Some("[1]"),
-                Some("null"),
-                Some("2"),
-            ])),
-        ),
-        (
-            FieldType::Bool,
-            Arc::new(BooleanArray::from(vec![
-                Some(true),
-                Some(false),
-                None,
-                Some(true),
-                None,
-                Some(true),
-            ])),
-        ),
-        (
-            FieldType::Int,
-            Arc::new(Int32Array::from(vec![
-                Some(89),
-                Some(90),
-                None,
-                Some(104),
-                Some(-1),
-                Some(0),
-            ])),
-        ),
+        (FieldType::String, texts(["02139", "x", "03601", "", "é"])),
+        (FieldType::Json, texts(["{}", "1", "[1]", "null", "2"])),
+        (FieldType::Bool, Arc::new(BooleanArray::from(bools))),
+        (FieldType::Int, Arc::new(Int32Array::from(ages.to_vec()))),
         (
             FieldType::Bigint,
-            Arc::new(Int64Array::from(vec![
-                Some(89),
-                Some(90),
-                None,
-                Some(104),
-                Some(-1),
-                Some(0),
-            ])),
+            Arc::new(ages.map(|age| age.map(i64::from)).into_iter().collect::<Int64Array>()),
         ),
-        (
-            FieldType::Double,
-            Arc::new(Float64Array::from(vec![
-                Some(0.5),
-                Some(1.5),
-                None,
-                Some(2.5),
-                Some(3.5),
-                Some(4.5),
-            ])),
-        ),
+        (FieldType::Double, Arc::new(Float64Array::from(doubles))),
         (
             FieldType::Decimal(6, 2),
-            Arc::new(
-                Decimal128Array::from(vec![Some(1), Some(2), None, Some(3), Some(4), Some(5)])
-                    .with_precision_and_scale(6, 2)
-                    .unwrap(),
-            ),
+            Arc::new(decimals.with_precision_and_scale(6, 2).unwrap()),
         ),
-        (
-            FieldType::Date(vec![]),
-            Arc::new(Date32Array::from(vec![
-                Some(0),
-                Some(-1),
-                None,
-                Some(19_478),
-                Some(5),
-                Some(6),
-            ])),
-        ),
+        (FieldType::Date(vec![]), Arc::new(Date32Array::from(days))),
         (
             FieldType::Timestamp(vec![]),
-            Arc::new(TimestampMicrosecondArray::from(times.clone())),
+            Arc::new(TimestampMicrosecondArray::from(times)),
         ),
-        (
-            FieldType::TimestampTz(vec![]),
-            Arc::new(TimestampMicrosecondArray::from(times).with_timezone("UTC")),
-        ),
+        (FieldType::TimestampTz(vec![]), Arc::new(zoned)),
     ]
 }
 

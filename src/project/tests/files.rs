@@ -200,9 +200,9 @@ fn an_anchor_used_twice_is_reported_once() {
     "#);
 }
 
-#[test]
-fn ten_problems_of_three_files_come_in_order() {
-    let files = Files::good()
+/// Three files with ten problems.
+fn ten_problems() -> Files {
+    Files::good()
         .with(
             "pipelines/a.yaml",
             "name: a\ninput: {path: x, formt: csv}\nschema: {x: strng}\non_unknown_field: no\n",
@@ -217,7 +217,12 @@ fn ten_problems_of_three_files_come_in_order() {
             super::CONTRACT
                 .replace("name: test", "nam: test")
                 .replace("      name: text", "      name: txt\n      name: text"),
-        );
+        )
+}
+
+#[test]
+fn ten_problems_of_three_files_come_in_order() {
+    let files = ten_problems();
     assert_eq!(files.error().diagnostics.len(), 10);
     assert_snapshot!(render(&files.error(), false), @r#"
     error: the project has 10 problems

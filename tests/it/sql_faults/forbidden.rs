@@ -5,7 +5,6 @@ use super::{Guarded, case};
 #[test]
 fn what_no_transform_may_do() {
     const DIFFERS: Caught = Planned("differs from run to run");
-    const ONE_SELECT: Caught = Planned("a transform is one SELECT");
     const HONEST: &str = "select * from visits";
     Guarded::all_hold(&[
         case(
@@ -72,6 +71,14 @@ fn what_no_transform_may_do() {
             Planned("public.visits"),
             "select patient_id, null as name from source",
         ),
+    ]);
+}
+
+#[test]
+fn one_select_and_nothing_else() {
+    const ONE_SELECT: Caught = Planned("a transform is one SELECT");
+    const HONEST: &str = "select * from visits";
+    Guarded::all_hold(&[
         case(33, "visits", "copy source to 'out.json'", ONE_SELECT, HONEST),
         case(
             33,

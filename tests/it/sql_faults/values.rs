@@ -53,6 +53,12 @@ fn keys_orphans_and_values_that_are_gone() {
             ]),
             "select * replace (trim(patient_id) as patient_id) from visits",
         ),
+    ]);
+}
+
+#[test]
+fn parents_and_values_that_are_gone() {
+    Guarded::all_hold(&[
         case(
             26,
             "visits",
