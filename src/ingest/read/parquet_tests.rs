@@ -40,14 +40,13 @@ async fn parquet_gives_the_same_as_json() {
     }
 }
 
-#[tokio::test]
-async fn parquet_widens_without_loss_or_says_where_not() {
+/// Columns of types that are not those of the fields.
+fn drifted() -> RecordBatch {
     use arrow::array::{
         ArrayRef, DictionaryArray, Float32Array, Int16Array, Int32Array, LargeStringArray, StringArray,
         TimestampMillisecondArray, TimestampNanosecondArray,
     };
     use arrow::datatypes::Int8Type;
-    let folder = tempfile::tempdir().unwrap();
     let dictionary: DictionaryArray<Int8Type> = vec![Some("x"), None, Some("x")].into_iter().collect();
     let columns: Vec<(&str, ArrayRef)> = vec![
         ("dictionary", Arc::new(dictionary)),
@@ -66,11 +65,13 @@ async fn parquet_widens_without_loss_or_says_where_not() {
         ("text", Arc::new(StringArray::from(vec!["1", "2", "x"]))),
         ("nul", Arc::new(StringArray::from(vec!["1", "2", "\0"]))),
     ];
-    parquet(
-        folder.path(),
-        "a.parquet",
-        &RecordBatch::try_from_iter(columns).unwrap(),
-    );
+    RecordBatch::try_from_iter(columns).unwrap()
+}
+
+#[tokio::test]
+async fn parquet_widens_without_loss_or_says_where_not() {
+    let folder = tempfile::tempdir().unwrap();
+    parquet(folder.path(), "a.parquet", &drifted());
     let with = |field| source("a.parquet", Format::Parquet, vec![field]);
     for good in [
         field("dictionary", FieldType::String),

@@ -10,13 +10,10 @@ use super::parquet_tests::parquet;
 use super::tests::{error, whole, write};
 use super::*;
 use crate::mask::MaskKey;
-use crate::model::OnMalformed;
-use crate::model::{Bounds, FieldType, Literal, Normalize, ValueRules};
+use crate::model::{Bounds, Field, FieldType, Literal, Normalize, OnMalformed, ValueRules};
 
-/// One rule set, five formats: the same rows load, and the same records are refused by the same checks.
-#[tokio::test]
-async fn rules_hold_alike_in_every_format() {
-    let folder = tempfile::tempdir().unwrap();
+/// A rule of every kind.
+fn ruled_fields() -> Vec<Field> {
     let mut id = required(field("id", FieldType::String));
     id.rules = ValueRules {
         normalize: vec![
@@ -40,7 +37,14 @@ async fn rules_hold_alike_in_every_format() {
         max: Some(5),
     });
     zip.rules.normalize = vec![Normalize::EmptyAsNull];
-    let schema = vec![id, age, sex, zip];
+    vec![id, age, sex, zip]
+}
+
+/// One rule set, five formats: the same rows load, and the same records are refused by the same checks.
+#[tokio::test]
+async fn rules_hold_alike_in_every_format() {
+    let folder = tempfile::tempdir().unwrap();
+    let schema = ruled_fields();
     let records = [
         [" Patient/p-1", "0", "m", "éée"],
         ["P-2", "121", "m", "123"],
