@@ -49,7 +49,9 @@ impl<'a> Ahead<'a> {
     fn fetch_ahead(&mut self) {
         while self.waiting.len() < OBJECTS {
             let index = self.next + self.waiting.len();
-            let Some(file) = self.listing.files().get(index) else { return };
+            let Some(file) = self.listing.files().get(index) else {
+                return;
+            };
             let remote = matches!(self.listing.handles[index], FileHandle::Remote(..));
             if !remote || self.bytes + file.size > BYTES {
                 return;

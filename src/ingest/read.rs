@@ -80,9 +80,7 @@ impl Reading {
     /// Splits all files, on a thread of its own; ends early when nobody listens.
     fn split_files(&self, runtime: &Handle, stop: &CancellationToken, loads: &mpsc::Sender<Result<Load>>) {
         let (begun, waited) = (Instant::now(), Spent::default());
-        self.split_all(runtime, stop, &|load| {
-            waited.on(|| loads.blocking_send(load)).is_ok()
-        });
+        self.split_all(runtime, stop, &|load| waited.on(|| loads.blocking_send(load)).is_ok());
         self.stats.times.split.add(begun.elapsed().saturating_sub(waited.get()));
     }
 

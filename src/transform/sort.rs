@@ -21,7 +21,9 @@ use datafusion::common::runtime::SpawnedTask;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::TaskContext;
-use datafusion::execution::memory_pool::{GreedyMemoryPool, MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation};
+use datafusion::execution::memory_pool::{
+    GreedyMemoryPool, MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation,
+};
 use datafusion::physical_expr::{LexOrdering, PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::execution_plan::apply_expression_roots;
@@ -352,7 +354,10 @@ impl Sorter {
 /// Bytes of a batch's rows. What is allocated beyond them is no more than that once for all batches; counted with each, it
 /// would fill a run with batches of few rows.
 fn rows_size(batch: &RecordBatch) -> usize {
-    let of_rows = batch.columns().iter().map(|column| column.to_data().get_slice_memory_size());
+    let of_rows = batch
+        .columns()
+        .iter()
+        .map(|column| column.to_data().get_slice_memory_size());
     let of_rows = of_rows.sum::<std::result::Result<usize, _>>();
     let allocated = get_record_batch_memory_size(batch);
     of_rows.map_or(allocated, |bytes| allocated.min(bytes.saturating_mul(2)))

@@ -48,7 +48,9 @@ fn hides_size(column: &ColumnChunkMetaData) -> bool {
 
 /// Puts batches together while they have no more than [`ROWS`] rows and [`BYTES`]. What was read before an error comes
 /// before it.
-pub(super) fn filled(batches: impl Stream<Item = Result<Decoded>> + Send + 'static) -> BoxStream<'static, Result<Decoded>> {
+pub(super) fn filled(
+    batches: impl Stream<Item = Result<Decoded>> + Send + 'static,
+) -> BoxStream<'static, Result<Decoded>> {
     let state = (batches.boxed(), None, None);
     stream::unfold(state, |(mut batches, held, mut after)| async move {
         let mut gathered: Vec<Decoded> = held.into_iter().collect();

@@ -218,7 +218,9 @@ async fn small_parquet_files_are_read_into_full_batches() {
     let listing = super::super::list(folder.path(), &source, super::super::testing::day());
     let listing = listing.await.unwrap().unwrap();
     let items: Vec<_> = listing.read(&source, 2, Arc::default()).collect().await;
-    let rows = items.iter().map(|item| item.as_ref().map_or(0, |batch| batch.num_rows()));
+    let rows = items
+        .iter()
+        .map(|item| item.as_ref().map_or(0, crate::mask::Unmasked::num_rows));
     assert_eq!(rows.collect::<Vec<_>>(), [60, 40, 0]);
     let error = items.into_iter().next_back().unwrap().err().unwrap();
     assert!(error.message.starts_with("in/*.parquet#6 "), "{error}");

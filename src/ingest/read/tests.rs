@@ -442,14 +442,20 @@ async fn undeclared_fields_are_warned_of_once_per_batch() {
 async fn small_files_are_decoded_into_full_batches() {
     let folder = tempfile::tempdir().unwrap();
     for number in 100..130 {
-        write(folder.path(), &format!("in/{number}.json"), format!(r#"{{"id":"{number}"}}"#));
+        write(
+            folder.path(),
+            &format!("in/{number}.json"),
+            format!(r#"{{"id":"{number}"}}"#),
+        );
     }
     // A bad record knows its file still.
     write(folder.path(), "in/115.json", r#"{"id":115}"#);
     let mut source = source("in/*.json", Format::Json, patients());
     source.input.on_malformed = OnMalformed::Quarantine;
     let stats = Arc::new(ReadStats::default());
-    let batches = super::super::testing::read_with(folder.path(), &source, 2, &stats).await.unwrap();
+    let batches = super::super::testing::read_with(folder.path(), &source, 2, &stats)
+        .await
+        .unwrap();
     assert_eq!(batches.len(), 10, "three records each, as of one file");
     let ids = whole(&batches);
     let ids = ids.column(0).as_string::<i32>().iter().flatten().collect::<Vec<_>>();

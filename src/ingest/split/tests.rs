@@ -452,7 +452,12 @@ fn a_record_that_is_too_large_is_one_bad_record_with_its_size() {
             format!("{{\"a\":[\"{large}\\\"]\"]}}"),
             ",{\"a\":2}]".into(),
         ),
-        (json(&[]), "[{\"a\":1}, ".into(), format!("\"{large}\""), ", {\"a\":2}]".into()),
+        (
+            json(&[]),
+            "[{\"a\":1}, ".into(),
+            format!("\"{large}\""),
+            ", {\"a\":2}]".into(),
+        ),
         (
             json(&["r"]),
             "{\"b\":[],\"r\":[{\"a\":1},".into(),
@@ -482,9 +487,16 @@ fn a_record_that_is_too_large_is_one_bad_record_with_its_size() {
         };
         let mut spans = Vec::new();
         let count = split(0, &mut parts, scanner.as_mut(), &mut |chunk| {
-            assert!(chunk.bytes.len() <= MAX_RECORD, "the bytes of a record too large are held");
+            assert!(
+                chunk.bytes.len() <= MAX_RECORD,
+                "the bytes of a record too large are held"
+            );
             for span in &chunk.records {
-                spans.push((span.offset, span.fault.clone(), chunk.bytes[span.range.clone()].to_vec()));
+                spans.push((
+                    span.offset,
+                    span.fault.clone(),
+                    chunk.bytes[span.range.clone()].to_vec(),
+                ));
             }
             ControlFlow::Continue(())
         });
@@ -496,7 +508,10 @@ fn a_record_that_is_too_large_is_one_bad_record_with_its_size() {
         for index in [0, 2] {
             let (offset, fault, bytes) = &spans[index];
             assert_eq!(*fault, None, "{before}");
-            assert!(text.as_bytes()[usize::try_from(*offset).unwrap()..].starts_with(bytes), "{before}");
+            assert!(
+                text.as_bytes()[usize::try_from(*offset).unwrap()..].starts_with(bytes),
+                "{before}"
+            );
         }
     }
 }
