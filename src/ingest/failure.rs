@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::error::{Code, Error};
-use crate::model::refusal::{Reason, Refusal};
+use crate::model::refusal::{MALFORMED, NO_RECORDS, Reason, Refusal};
 
 /// Why a record can't be decoded, before its place in the file is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +25,34 @@ impl Fault {
             path: Some(self.path.to_string()),
             reason: self.reason,
             ..Refusal::default()
+        }
+    }
+}
+
+/// What is wrong with a record that was found, where that lies around it and not in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Flaw {
+    pub check: &'static str,
+    /// The path that it is about; `None`: the record itself.
+    pub path: Option<Reason>,
+    pub reason: Reason,
+}
+
+impl Flaw {
+    pub fn malformed(reason: impl Into<Reason>) -> Self {
+        Self {
+            check: MALFORMED,
+            path: None,
+            reason: reason.into(),
+        }
+    }
+
+    /// There are no records at `path`.
+    pub fn no_records(path: Reason, reason: &'static str) -> Self {
+        Self {
+            check: NO_RECORDS,
+            path: Some(path),
+            reason: reason.into(),
         }
     }
 }

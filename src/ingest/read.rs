@@ -72,8 +72,8 @@ impl Reading {
     fn scanner(&self) -> Box<dyn Scanner> {
         match self.input.format {
             Format::Csv => Box::new(CsvScanner::new(&self.input.csv, &self.source.schema)),
-            Format::Ndjson => Box::new(NdjsonScanner::new(&self.input.records)),
-            Format::Json | Format::Parquet => Box::new(JsonScanner::new(&self.input.records)),
+            Format::Ndjson => Box::new(NdjsonScanner::new(&self.input.records, self.input.on_no_records)),
+            Format::Json | Format::Parquet => Box::new(JsonScanner::new(&self.input.records, self.input.on_no_records)),
         }
     }
 

@@ -16,6 +16,7 @@ pub struct Input {
     pub on_missing: OnMissing,
     pub on_empty: OnEmpty,
     pub on_malformed: OnMalformed,
+    pub on_no_records: OnNoRecords,
     pub csv: CsvOptions,
     /// Object-store settings that are no secrets (`endpoint`, `region`, ...), named as object_store names them.
     pub storage: Vec<(String, String)>,
@@ -56,6 +57,14 @@ pub enum OnMalformed {
     /// It is refused and noted; its neighbours load.
     Quarantine,
     Fail,
+}
+
+/// What a document, a line or an entry does in which the path to the records leads nowhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnNoRecords {
+    /// It is a refused record.
+    Refuse,
+    Skip,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -12,6 +12,8 @@ pub type Reason = Cow<'static, str>;
 pub const MALFORMED: &str = "malformed";
 /// The record has an undeclared field, and its source says that there are none.
 pub const UNKNOWN_FIELD: &str = "unknown_field";
+/// The document, line or entry has no records where its source says that they are.
+pub const NO_RECORDS: &str = "no_records";
 /// The rest of a file in which no next record can be found.
 pub const UNREADABLE: &str = "unreadable";
 
@@ -37,7 +39,8 @@ impl fmt::Display for RecordRef {
 pub struct Refusal {
     /// The entity of a row; `None`: a record, refused before any transform saw it.
     pub entity: Option<String>,
-    /// The check that refuses it: [`MALFORMED`], [`UNKNOWN_FIELD`], [`UNREADABLE`], or the name of a declared one.
+    /// The check that refuses it: [`MALFORMED`], [`UNKNOWN_FIELD`], [`NO_RECORDS`], [`UNREADABLE`], or the name of a
+    /// declared one.
     pub check: String,
     /// The input file, as messages name it.
     pub file: Option<String>,
@@ -59,6 +62,7 @@ impl From<Refusal> for Error {
         let at = |offset: Option<u64>| offset.map(|offset| format!(" at byte {offset}")).unwrap_or_default();
         let (start, fault) = (at(refusal.byte_offset), at(refusal.fault_offset));
         let what = match refusal.check.as_str() {
+            NO_RECORDS => "holds no records".to_owned(),
             MALFORMED | UNKNOWN_FIELD | UNREADABLE => "can't be decoded".to_owned(),
             check => format!("breaks the check `{check}`"),
         };

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use super::{
-    CsvOptions, Field, FieldType, Format, Input, MaskKind, OnEmpty, OnMalformed, OnMissing, OnUnknownField, PhiClass,
-    Privacy, RecordPath, Source, Tolerance, ValueRules,
+    CsvOptions, Field, FieldType, Format, Input, MaskKind, OnEmpty, OnMalformed, OnMissing, OnNoRecords,
+    OnUnknownField, PhiClass, Privacy, RecordPath, Source, Tolerance, ValueRules,
 };
 use crate::error::Location;
 
@@ -33,6 +33,7 @@ pub(crate) fn source(name: &str, schema: Vec<Field>) -> Source {
             on_missing: OnMissing::Fail,
             on_empty: OnEmpty::Fail,
             on_malformed: OnMalformed::Fail,
+            on_no_records: OnNoRecords::Refuse,
             csv: CsvOptions::default(),
             storage: Vec::new(),
         },

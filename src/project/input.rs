@@ -4,7 +4,7 @@ use super::mapping::{Context, Keys, Mapping, entry_text, entry_texts};
 use super::yaml::Entry;
 use super::{path, record_path, secrets, storage};
 use crate::error::Location;
-use crate::model::{Compression, CsvOptions, Format, Input, OnEmpty, OnMalformed, OnMissing, RecordPath};
+use crate::model::{Compression, CsvOptions, Format, Input, OnEmpty, OnMalformed, OnMissing, OnNoRecords, RecordPath};
 
 const INPUT_KEYS: Keys = Keys::of(&[
     "path",
@@ -14,6 +14,7 @@ const INPUT_KEYS: Keys = Keys::of(&[
     "on_missing",
     "on_empty",
     "on_malformed",
+    "on_no_records",
     "csv",
     "storage",
 ]);
@@ -26,6 +27,7 @@ const FORMATS: [(&str, Format); 4] = [
     ("parquet", Format::Parquet),
 ];
 const MALFORMED: [(&str, OnMalformed); 2] = [("quarantine", OnMalformed::Quarantine), ("fail", OnMalformed::Fail)];
+const NO_RECORDS: [(&str, OnNoRecords); 2] = [("refuse", OnNoRecords::Refuse), ("skip", OnNoRecords::Skip)];
 const COMPRESSIONS: [(&str, Option<Compression>); 5] = [
     ("auto", None),
     ("none", Some(Compression::None)),
@@ -70,6 +72,7 @@ pub(super) fn read(ctx: &mut Context<'_>, entry: &Entry) -> Input {
             &[("fail", OnEmpty::Fail), ("replace", OnEmpty::Replace)],
         ),
         on_malformed,
+        on_no_records: options.choice(ctx, "on_no_records", &NO_RECORDS),
         csv: read_csv(ctx, &options, format),
         storage,
     }
@@ -86,6 +89,7 @@ pub(super) fn stand_in(location: Location) -> Input {
         on_missing: OnMissing::Fail,
         on_empty: OnEmpty::Fail,
         on_malformed: OnMalformed::Quarantine,
+        on_no_records: OnNoRecords::Refuse,
         csv: CsvOptions::default(),
         storage: Vec::new(),
     }

@@ -21,7 +21,7 @@ pub(super) use rules::Breach;
 pub(super) use text::push_text;
 
 use self::cursor::Cursor;
-use super::failure::Fault;
+use super::failure::{Fault, Flaw};
 use super::files::InputFile;
 use super::split::{Chunk, CsvHeader};
 use super::unknown::{Sightings, Unknown};
@@ -80,7 +80,7 @@ impl Decoding {
             let text = &chunk.bytes[span.range.clone()];
             let id = (chunk.file as u64) << RECORD_BITS | record;
             let pushed = match &span.fault {
-                Some(reason) => Err(decoder.fault(0, reason.clone())),
+                Some(flaw) => Err(decoder.around(flaw)),
                 None => decoder.push(text, chunk.header.as_deref(), id),
             };
             if let Err(fault) = pushed {
@@ -152,6 +152,16 @@ impl<'a> Decoder<'a> {
 
     fn row(&mut self, text: &str, header: &CsvHeader) -> Result<(), Fault> {
         row::record(text, header, self.decoding, &mut self.columns, &mut self.unknown)
+    }
+
+    /// Of a record whose fault lies around it.
+    fn around(&self, flaw: &Flaw) -> Fault {
+        let root = &self.decoding.plan.root.path;
+        Fault {
+            path: flaw.path.as_deref().map_or_else(|| Arc::clone(root), Arc::from),
+            check: flaw.check,
+            ..self.fault(0, flaw.reason.clone())
+        }
     }
 
     fn fault(&self, at: usize, reason: impl Into<Reason>) -> Fault {

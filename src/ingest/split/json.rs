@@ -1,27 +1,19 @@
 //! JSON documents: an array, one document, or several one after the other, with the path to the records in them.
-//! A structural scan (strings, escapes, brackets) that never decodes a value, can stop at any byte and go on there.
+//! Records are found by a structural scan that never decodes a value, what stands beside them is read to the letter,
+//! and each can stop at any byte and go on there.
 
-use memchr::memchr2;
-
-use super::super::failure::SplitFault;
-use super::token::{key_is, shown, string_end};
-use super::{Found, MAX_RECORD, Scanner};
+use super::super::failure::{Flaw, SplitFault};
+use super::beside::{Bad, Beside, Text};
+use super::token::{key_is, shown};
+use super::whole::Whole;
+use super::{Found, Scanner};
 use crate::model::refusal::Reason;
-use crate::model::{RecordPath, RecordStep};
+use crate::model::{OnNoRecords, RecordPath, RecordStep};
+
+mod values;
 
 /// Keys of the path are compared up to this length, as written with escapes.
 const MAX_KEY: usize = 64 << 10;
-
-/// Bytes that matter outside of strings.
-const STRUCTURAL: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut index = 0;
-    while index < 6 {
-        table[b"\"{}[]\\"[index] as usize] = true;
-        index += 1;
-    }
-    table
-};
 
 /// What the next value in a container is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +33,8 @@ struct Frame {
     inner: Role,
     /// In an object: the key of the path was met.
     met: bool,
+    /// Where it starts, in bytes seen.
+    start: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,15 +49,12 @@ enum State {
     Key {
         may_close: bool,
     },
-    KeyText {
-        escaped: bool,
-    },
+    KeyText,
     Colon,
-    /// Within a record or a value beside the way: an object or array,
-    Nested {
-        quoted: bool,
-        escaped: bool,
-    },
+    /// Within a value beside the way.
+    Beside,
+    /// Within a record: an object or array,
+    Nested,
     /// a string,
     Text {
         escaped: bool,
@@ -74,33 +65,43 @@ enum State {
 
 pub(crate) struct JsonScanner {
     steps: Vec<RecordStep>,
+    on_no_records: OnNoRecords,
     frames: Vec<Frame>,
     state: State,
     /// Of the value that is next or being read.
     role: Role,
     /// Where the record (or the value beside the way) starts.
     start: usize,
-    /// Brackets that must close within the value, innermost last.
-    closers: Vec<u8>,
+    whole: Whole,
+    beside: Option<Beside>,
     /// The key that is being read, as written.
     key: Vec<u8>,
+    key_text: Text,
     /// What is wrong with the record being read although it may be whole.
-    fault: Option<Reason>,
+    fault: Option<Flaw>,
+    /// Bytes seen so far, and of them those before the buffer's first; bytes that the buffer lacks count there.
+    seen: u64,
+    before: u64,
 }
 
 impl JsonScanner {
-    pub fn new(path: &RecordPath) -> Self {
+    pub fn new(path: &RecordPath, on_no_records: OnNoRecords) -> Self {
         let steps = path.0.clone();
         let state = State::Value { may_close: false };
         Self {
             steps,
+            on_no_records,
             frames: Vec::new(),
             state,
             role: Role::Way(0),
             start: 0,
-            closers: Vec::new(),
+            whole: Whole::default(),
+            beside: None,
             key: Vec::new(),
+            key_text: Text::Plain,
             fault: None,
+            seen: 0,
+            before: 0,
         }
     }
 
@@ -110,16 +111,16 @@ impl JsonScanner {
         match (self.state, byte) {
             (_, b' ' | b'\n' | b'\r' | b'\t') => Ok(()),
             (State::Value { may_close: true }, b']') | (State::Key { may_close: true }, b'}') => {
-                self.close();
+                self.close(at, records);
                 Ok(())
             }
             (State::Value { .. }, b',' | b']') if self.among_records() => {
                 records.push(Found {
-                    range: at..at,
-                    fault: Some("not valid JSON: a comma with no record beside it".into()),
+                    fault: Some(Flaw::malformed("not valid JSON: a comma with no record beside it")),
+                    ..Found::from(at..at)
                 });
                 if byte == b']' {
-                    self.close();
+                    self.close(at, records);
                 } else {
                     self.state = State::Value { may_close: false };
                 }
@@ -131,19 +132,20 @@ impl JsonScanner {
                 Ok(())
             }
             (State::Comma, b']' | b'}') if self.frames.last().is_some_and(|f| f.object == (byte == b'}')) => {
-                self.close();
+                self.close(at, records);
                 Ok(())
             }
             (State::Key { .. }, b'"') => {
                 self.key.clear();
-                self.state = State::KeyText { escaped: false };
+                self.key_text = Text::Plain;
+                self.state = State::KeyText;
                 Ok(())
             }
             (State::Colon, b':') => self.key_done(at),
             (State::Comma, b']' | b'}') => Err(SplitFault::new(at, "a bracket closes that is not the one open")),
             (State::Comma, _) if self.among_records() && byte != b':' => {
                 self.role = Role::Record;
-                self.fault = Some("not valid JSON: a comma is missing before this record".into());
+                self.fault = Some(Flaw::malformed("not valid JSON: a comma is missing before this record"));
                 self.begin_value(byte, at)
             }
             (State::Comma, _) => Err(SplitFault::new(
@@ -160,26 +162,25 @@ impl JsonScanner {
         match self.role {
             Role::Way(step) if step == self.steps.len() => {
                 if byte == b'[' && spread {
-                    self.enter(false, Role::Record);
+                    self.enter(at, false, Role::Record);
                     return Ok(());
                 }
-                // A list that the path leads to may be null, which is no record; a document may not.
-                self.role = if byte == b'n' && step > 0 && spread {
-                    Role::Other
+                if byte == b'n' && step > 0 && spread {
+                    self.leads_to_null(step);
                 } else {
-                    Role::Record
-                };
+                    self.role = Role::Record;
+                }
             }
             Role::Way(step) => match (&self.steps[step], byte) {
                 (RecordStep::Key(_), b'{') => {
-                    self.enter(true, Role::Way(step + 1));
+                    self.enter(at, true, Role::Way(step + 1));
                     return Ok(());
                 }
                 (RecordStep::Each, b'[') => {
-                    self.enter(false, Role::Way(step + 1));
+                    self.enter(at, false, Role::Way(step + 1));
                     return Ok(());
                 }
-                (_, b'n') => self.role = Role::Other,
+                (_, b'n') => self.leads_to_null(step),
                 // Among its like it is one bad record; alone, it says that the path or the file is another.
                 (RecordStep::Key(_), _) if self.in_list() => self.off_path(step, "an object"),
                 (RecordStep::Each, _) if self.in_list() => self.off_path(step, "an array"),
@@ -189,37 +190,6 @@ impl JsonScanner {
             Role::Record | Role::Other => {}
         }
         self.begin_value(byte, at)
-    }
-
-    fn begin_value(&mut self, byte: u8, at: usize) -> Result<(), SplitFault> {
-        self.start = at;
-        self.closers.clear();
-        self.state = match byte {
-            b'{' | b'[' => {
-                self.closers.push(if byte == b'{' { b'}' } else { b']' });
-                State::Nested {
-                    quoted: false,
-                    escaped: false,
-                }
-            }
-            b'"' => State::Text { escaped: false },
-            // In an array commas tell where a word ends, so that a bad one is a bad record and no more.
-            b'-' | b'0'..=b'9' | b't' | b'f' | b'n' => State::Word,
-            b']' | b'}' => {
-                return Err(SplitFault::new(
-                    at,
-                    "a bracket closes that is not open, or a value is missing",
-                ));
-            }
-            _ if !self.frames.is_empty() && byte != b',' && byte != b':' => State::Word,
-            _ => {
-                return Err(SplitFault::new(
-                    at,
-                    "text between records, where a JSON value should start",
-                ));
-            }
-        };
-        Ok(())
     }
 
     /// Whether the innermost open container is a list of records.
@@ -237,7 +207,7 @@ impl JsonScanner {
     }
 
     fn off_path(&mut self, step: usize, wanted: &str) {
-        self.fault = Some(self.misses(step, wanted));
+        self.fault = Some(Flaw::malformed(self.misses(step, wanted)));
         self.role = Role::Record;
     }
 
@@ -250,17 +220,44 @@ impl JsonScanner {
         format!("`records` wants {wanted} at `{path}`, and this is none").into()
     }
 
-    fn enter(&mut self, object: bool, inner: Role) {
+    /// The path up to `step` leads to a null: no records are there.
+    fn leads_to_null(&mut self, step: usize) {
+        if self.on_no_records == OnNoRecords::Skip {
+            self.role = Role::Other;
+        } else {
+            self.fault = Some(Flaw::no_records(
+                shown(&self.steps[..step]),
+                "null, where the records should be",
+            ));
+            self.role = Role::Record;
+        }
+    }
+
+    fn enter(&mut self, at: usize, object: bool, inner: Role) {
         self.frames.push(Frame {
             object,
             inner,
             met: false,
+            start: self.before + at as u64,
         });
         self.next_in_frame(true);
     }
 
-    fn close(&mut self) {
-        self.frames.pop();
+    /// The innermost container on the way ends at `at`; without the key of the path it holds no records.
+    fn close(&mut self, at: usize, records: &mut Vec<Found>) {
+        if let Some(frame) = self.frames.pop()
+            && let Role::Way(next) = frame.inner
+            && frame.object
+            && !frame.met
+            && self.on_no_records == OnNoRecords::Refuse
+        {
+            let reason = "missing, where the records should be";
+            records.push(Found {
+                from: Some(frame.start),
+                fault: Some(Flaw::no_records(shown(&self.steps[..next]), reason)),
+                ..Found::from(at + 1..at + 1)
+            });
+        }
         self.value_done();
     }
 
@@ -301,126 +298,19 @@ impl JsonScanner {
         self.state = State::Value { may_close: false };
         Ok(())
     }
-
-    /// Within an object or array that is taken as a whole; gives where to go on.
-    fn nested(&mut self, buffer: &[u8], mut at: usize, records: &mut Vec<Found>) -> Result<usize, SplitFault> {
-        let State::Nested { mut quoted, escaped } = self.state else {
-            return Ok(at);
-        };
-        if escaped {
-            at += 1;
-        }
-        loop {
-            if quoted {
-                match memchr2(b'"', b'\\', &buffer[at..]) {
-                    None => break,
-                    Some(skip) if buffer[at + skip] == b'"' => {
-                        quoted = false;
-                        at += skip + 1;
-                    }
-                    Some(skip) if at + skip + 1 == buffer.len() => {
-                        self.state = State::Nested { quoted, escaped: true };
-                        return Ok(buffer.len());
-                    }
-                    Some(skip) => at += skip + 2,
-                }
-                continue;
-            }
-            while at < buffer.len() && !STRUCTURAL[buffer[at] as usize] {
-                at += 1;
-            }
-            let Some(&byte) = buffer.get(at) else { break };
-            at += 1;
-            if self.closers.len() > MAX_RECORD {
-                let reason = format!("more than {} million brackets are open here", MAX_RECORD >> 20);
-                return Err(SplitFault::new(at - 1, reason));
-            }
-            match byte {
-                b'"' => quoted = true,
-                b'{' => self.closers.push(b'}'),
-                b'[' => self.closers.push(b']'),
-                // Outside of a string; the decoder refuses it.
-                b'\\' => {}
-                _ => {
-                    if self.closers.pop() != Some(byte) {
-                        return Err(SplitFault::new(at - 1, "a bracket closes that is not the one open"));
-                    }
-                    if self.closers.is_empty() {
-                        self.take(at, records);
-                        return Ok(at);
-                    }
-                }
-            }
-        }
-        self.state = State::Nested { quoted, escaped: false };
-        Ok(buffer.len())
-    }
-
-    /// The value ends before `end`.
-    fn take(&mut self, end: usize, records: &mut Vec<Found>) {
-        if self.role == Role::Record {
-            records.push(Found {
-                range: self.start..end,
-                fault: self.fault.take(),
-            });
-        }
-        self.value_done();
-    }
-
-    fn text(&mut self, buffer: &[u8], at: usize, escaped: bool, records: &mut Vec<Found>) -> usize {
-        let (end, state) = string_end(buffer, at, escaped);
-        match state {
-            Some(escaped) => self.state = State::Text { escaped },
-            None => self.take(end, records),
-        }
-        end
-    }
-
-    fn key_text(&mut self, buffer: &[u8], at: usize, escaped: bool) -> usize {
-        let (end, state) = string_end(buffer, at, escaped);
-        if self.key.len() < MAX_KEY {
-            self.key.extend_from_slice(&buffer[at..end]);
-        }
-        self.state = if let Some(escaped) = state {
-            State::KeyText { escaped }
-        } else {
-            // Without the quote that ends it.
-            self.key.pop();
-            State::Colon
-        };
-        end
-    }
-
-    fn word(&mut self, buffer: &[u8], at: usize, records: &mut Vec<Found>) -> Result<usize, SplitFault> {
-        let ends = |byte: &u8| byte.is_ascii_whitespace() || b",:{}[]\"".contains(byte);
-        Ok(match buffer[at..].iter().position(ends) {
-            None => buffer.len(),
-            Some(length) => {
-                self.word_done(buffer, at + length, records)?;
-                at + length
-            }
-        })
-    }
-
-    /// A word beside the way is checked here, since nobody decodes it.
-    fn word_done(&mut self, buffer: &[u8], end: usize, records: &mut Vec<Found>) -> Result<(), SplitFault> {
-        let word = &buffer[self.start..end];
-        if self.role == Role::Other && serde_json::from_slice::<serde::de::IgnoredAny>(word).is_err() {
-            return Err(SplitFault::new(self.start, "this is no JSON value"));
-        }
-        self.take(end, records);
-        Ok(())
-    }
 }
 
 impl Scanner for JsonScanner {
     fn scan(&mut self, buffer: &[u8], from: usize, records: &mut Vec<Found>) -> Result<(), SplitFault> {
+        self.seen += (buffer.len() - from) as u64;
+        self.before = self.seen.saturating_sub(buffer.len() as u64);
         let mut at = from;
         while at < buffer.len() {
             at = match self.state {
-                State::Nested { .. } => self.nested(buffer, at, records)?,
+                State::Beside => self.beside(buffer, at)?,
+                State::Nested => self.nested(buffer, at, records)?,
                 State::Text { escaped } => self.text(buffer, at, escaped, records),
-                State::KeyText { escaped } => self.key_text(buffer, at, escaped),
+                State::KeyText => self.key_text(buffer, at)?,
                 State::Word => self.word(buffer, at, records)?,
                 _ => {
                     self.step(buffer, at, records)?;
@@ -438,8 +328,12 @@ impl Scanner for JsonScanner {
         }
         match self.state {
             State::Value { .. } if self.frames.is_empty() => Ok(()),
-            State::Nested { quoted, .. } => {
-                let what = if quoted { "a quote" } else { "a bracket" };
+            State::Nested | State::Beside => {
+                let in_text = match &self.beside {
+                    Some(value) if self.state == State::Beside => value.in_text(),
+                    _ => self.whole.in_text(),
+                };
+                let what = if in_text { "a quote" } else { "a bracket" };
                 Err(SplitFault::new(
                     self.start,
                     format!("the file ends inside the value that starts here: {what} is not closed"),
@@ -458,8 +352,7 @@ impl Scanner for JsonScanner {
 
     fn keep_from(&self, end: usize) -> usize {
         match self.state {
-            State::Nested { .. } | State::Text { .. } if self.role == Role::Record => self.start,
-            State::Word => self.start,
+            State::Nested | State::Text { .. } | State::Word => self.start,
             _ => end,
         }
     }
@@ -473,4 +366,8 @@ impl Scanner for JsonScanner {
         // error wraps it back.
         self.start = self.start.wrapping_sub(count);
     }
+}
+
+fn fault((at, reason): Bad) -> SplitFault {
+    SplitFault::new(at, reason)
 }

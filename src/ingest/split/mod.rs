@@ -2,10 +2,12 @@
 //! each knows its place. Damage after which the next record can be found is one bad record; what can't be split any
 //! further is an error with its place and length, never a shorter read.
 
+mod beside;
 mod csv;
 mod json;
 mod ndjson;
 mod token;
+mod whole;
 
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
@@ -16,7 +18,7 @@ pub(super) use csv::{Cells, CsvHeader, CsvScanner};
 pub(super) use json::JsonScanner;
 pub(super) use ndjson::NdjsonScanner;
 
-use super::failure::SplitFault;
+use super::failure::{Flaw, SplitFault};
 use crate::error::Result;
 use crate::model::refusal::Reason;
 
@@ -55,7 +57,7 @@ pub(super) struct Span {
     /// Of the record's first byte, in the decompressed file.
     pub offset: u64,
     /// Why it is no record, where that lies around it and not in it.
-    pub fault: Option<Reason>,
+    pub fault: Option<Flaw>,
 }
 
 /// A record that a scanner has found.
@@ -63,13 +65,20 @@ pub(super) struct Span {
 pub(super) struct Found {
     /// In the buffer.
     pub range: Range<usize>,
+    /// Where it starts, in bytes that the scanner has seen: of what is larger than its range, which then only says where
+    /// it ends.
+    pub from: Option<u64>,
     /// As in [`Span::fault`]
-    pub fault: Option<Reason>,
+    pub fault: Option<Flaw>,
 }
 
 impl From<Range<usize>> for Found {
     fn from(range: Range<usize>) -> Self {
-        Self { range, fault: None }
+        Self {
+            range,
+            from: None,
+            fault: None,
+        }
     }
 }
 
@@ -142,6 +151,7 @@ pub(super) fn split(
         file,
         buffer: Vec::new(),
         base: 0,
+        begin: 0,
         found: Vec::new(),
         next: 1,
         dropped: 0,
@@ -192,6 +202,8 @@ struct Window {
     buffer: Vec<u8>,
     /// Offset of the buffer's first byte in the file.
     base: u64,
+    /// Offset of the first byte that the scanner sees.
+    begin: u64,
     found: Vec<Found>,
     /// Number of the next record to hand on.
     next: u64,
@@ -213,14 +225,15 @@ impl Window {
     }
 
     /// Why a record that was found is none; the first one of the buffer may lack bytes.
-    fn fault(&self, found: &Found, is_first: bool) -> Option<Reason> {
+    fn fault(&self, found: &Found, is_first: bool) -> Option<Flaw> {
         let dropped = if is_first { self.dropped } else { 0 };
         let bytes = found.range.len() + dropped;
         if bytes <= MAX_RECORD {
             return found.fault.clone();
         }
         let limit = MAX_RECORD >> 20;
-        Some(format!("a record of {bytes} bytes, and at most {limit} MiB can be read").into())
+        let reason = format!("a record of {bytes} bytes, and at most {limit} MiB can be read");
+        Some(Flaw::malformed(reason))
     }
 
     /// Gives whether the input ended.
@@ -232,6 +245,7 @@ impl Window {
         if self.buffer.starts_with(BOM) {
             self.buffer.drain(..BOM.len());
             self.base = BOM.len() as u64;
+            self.begin = self.base;
         }
         read.map(|count| count == 0)
     }
@@ -357,7 +371,9 @@ impl Window {
         let found = std::mem::take(&mut self.found);
         let span = |(index, found): (usize, &Found)| Span {
             range: found.range.clone(),
-            offset: self.offset(found.range.start),
+            offset: found
+                .from
+                .map_or_else(|| self.offset(found.range.start), |from| self.begin + from),
             fault: self.fault(found, index == 0),
         };
         found.iter().enumerate().map(span).collect()

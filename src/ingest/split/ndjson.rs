@@ -5,12 +5,16 @@ use std::ops::Range;
 
 use memchr::memchr_iter;
 
-use super::super::failure::SplitFault;
+use super::super::failure::{Flaw, SplitFault};
 use super::{Found, JsonScanner, Scanner};
-use crate::model::RecordPath;
+use crate::model::{OnNoRecords, RecordPath};
 
 pub(crate) struct NdjsonScanner {
     path: RecordPath,
+    on_no_records: OnNoRecords,
+    /// Bytes before the buffer's first, where none are missing in it.
+    before: u64,
+    seen: u64,
     /// Where the line starts that has not ended yet.
     line: usize,
     /// The line lacks bytes, and is one bad record.
@@ -18,9 +22,12 @@ pub(crate) struct NdjsonScanner {
 }
 
 impl NdjsonScanner {
-    pub fn new(path: &RecordPath) -> Self {
+    pub fn new(path: &RecordPath, on_no_records: OnNoRecords) -> Self {
         Self {
             path: path.clone(),
+            on_no_records,
+            before: 0,
+            seen: 0,
             line: 0,
             too_large: false,
         }
@@ -42,7 +49,7 @@ impl NdjsonScanner {
             return;
         }
         // A fresh scanner per line: damage in one can't reach into the next.
-        let mut scanner = JsonScanner::new(&self.path);
+        let mut scanner = JsonScanner::new(&self.path, self.on_no_records);
         let mut found = Vec::new();
         let result = scanner
             .scan(trimmed, 0, &mut found)
@@ -53,12 +60,13 @@ impl NdjsonScanner {
             let at = usize::try_from(fault.offset).map_or(trimmed.len(), |at| at.min(trimmed.len()));
             let from = scanner.keep_from(trimmed.len()).min(at).max(last);
             found.push(Found {
-                range: from..trimmed.len(),
-                fault: Some(fault.reason),
+                fault: Some(Flaw::malformed(fault.reason)),
+                ..Found::from(from..trimmed.len())
             });
         }
         records.extend(found.into_iter().map(|found| Found {
             range: start + found.range.start..start + found.range.end,
+            from: found.from.map(|from| self.before + start as u64 + from),
             ..found
         }));
     }
@@ -66,6 +74,10 @@ impl NdjsonScanner {
 
 impl Scanner for NdjsonScanner {
     fn scan(&mut self, buffer: &[u8], from: usize, records: &mut Vec<Found>) -> Result<(), SplitFault> {
+        // Of a line that lacks bytes nothing is looked up.
+        let seen = self.seen + (buffer.len() - from) as u64;
+        self.before = seen.saturating_sub(buffer.len() as u64);
+        self.seen = seen;
         for at in memchr_iter(b'\n', &buffer[from..]) {
             let end = from + at;
             self.line(buffer, self.line..end, records);

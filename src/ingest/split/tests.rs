@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::*;
-use crate::model::{CsvOptions, FieldType, RecordPath, RecordStep};
+use crate::model::{CsvOptions, FieldType, OnNoRecords, RecordPath, RecordStep};
 
 /// Bytes that come in pieces of given sizes.
 struct Parts<'a> {
@@ -71,7 +71,7 @@ fn path(steps: &[&str]) -> RecordPath {
 }
 
 fn json(steps: &[&str]) -> Box<dyn Scanner> {
-    Box::new(JsonScanner::new(&path(steps)))
+    Box::new(JsonScanner::new(&path(steps), OnNoRecords::Refuse))
 }
 
 fn texts(steps: &[&str], text: &str) -> Vec<String> {
@@ -152,7 +152,10 @@ fn a_byte_order_mark_is_skipped() {
 fn a_path_leads_to_the_records() {
     let text = r#"{"type":"Bundle","link":[{"entry":[{"resource":0}]}],"entry":[{"resource":{"id":1},"x":"]"},
         {"other":{}},{"resource":null},{"res\u006furce":{"id":2}}],"total":2}"#;
-    assert_eq!(texts(&["entry", "*", "resource"], text), [r#"{"id":1}"#, r#"{"id":2}"#]);
+    assert_eq!(
+        texts(&["entry", "*", "resource"], text),
+        [r#"{"id":1}"#, "", "null", r#"{"id":2}"#]
+    );
     assert_eq!(texts(&["entry"], text).len(), 4);
     assert_eq!(texts(&["entry", "*"], text).len(), 4);
     assert_eq!(
@@ -160,11 +163,11 @@ fn a_path_leads_to_the_records() {
             &["a", "b"],
             r#"{"a":{"b":[{"x":1},2]}} {"a":{"b":{"y":1}}} {"a":null} {}"#
         ),
-        [r#"{"x":1}"#, "2", r#"{"y":1}"#]
+        [r#"{"x":1}"#, "2", r#"{"y":1}"#, "null", ""]
     );
     assert_eq!(
         texts(&["*", "v"], r#"[{"v":[1,2]},{"v":[]},{"v":[3]},{}]"#),
-        ["1", "2", "3"]
+        ["1", "2", "3", ""]
     );
     assert_eq!(texts(&["*"], r#"[{"v":1},[2],null]"#), [r#"{"v":1}"#, "[2]", "null"]);
     assert_eq!(texts(&["odd \" key"], r#"{"odd \" key":[1]}"#), ["1"]);
@@ -185,6 +188,7 @@ fn what_leaves_the_path_is_named() {
     let (_, reason) = fault(&["entry"], r#"{"entry":[1],"entry":[2]}"#);
     assert_eq!(reason, "`$.entry` stands twice in one object");
     assert!(fault(&["entry"], r#"{"entry":nothing}"#).1.contains("no JSON value"));
+    assert!(fault(&["entry"], r#"{"other":nothing}"#).1.contains("an unknown word"));
 }
 
 #[test]
@@ -222,7 +226,7 @@ fn marked(steps: &[&str], text: &str) -> Vec<(String, Option<String>)> {
         let ended = split(0, &mut parts, json(steps).as_mut(), &mut |chunk| {
             records.extend(chunk.records.iter().map(|span| {
                 let text = String::from_utf8_lossy(&chunk.bytes[span.range.clone()]).into_owned();
-                (text, span.fault.as_ref().map(ToString::to_string))
+                (text, span.fault.as_ref().map(|flaw| flaw.reason.to_string()))
             }));
             ControlFlow::Continue(())
         });
@@ -263,6 +267,100 @@ fn damage_between_the_elements_of_an_array_is_one_bad_record() {
 }
 
 #[test]
+fn what_has_no_records_is_one_bad_record_where_it_starts() {
+    let found = |steps: &[&str], text: &str| {
+        let run = |sizes| {
+            let mut records = Vec::new();
+            let mut parts = Parts {
+                bytes: text.as_bytes(),
+                sizes,
+            };
+            let ended = split(0, &mut parts, json(steps).as_mut(), &mut |chunk| {
+                records.extend(chunk.records.iter().map(|span| {
+                    let flaw = span.fault.as_ref();
+                    (
+                        span.offset,
+                        flaw.and_then(|flaw| flaw.path.clone()).map(Reason::into_owned),
+                    )
+                }));
+                ControlFlow::Continue(())
+            });
+            assert!(ended.is_ok(), "{text}: {ended:?}");
+            records
+        };
+        let whole = run(Vec::new());
+        for size in [1, 2, 3, 7, 64, 65] {
+            assert_eq!(run(vec![size; text.len()]), whole);
+        }
+        whole
+    };
+    let at = |offset: u64, path: &str| (offset, Some(path.to_owned()));
+    let entry = ["entry", "*", "resource"];
+    for text in [
+        "{}",
+        r#"{"Entry":[{"resource":{}}]}"#,
+        "{\"t\":\"O\",\"issue\":[{\"entry\":[]}]}",
+    ] {
+        assert_eq!(found(&entry, text), [at(0, "$.entry")], "{text}");
+    }
+    assert_eq!(found(&entry, r#"{"entry":null}"#), [at(9, "$.entry")]);
+    assert_eq!(found(&entry, "null"), [at(0, "$")]);
+    assert_eq!(found(&entry, "\u{feff} {}"), [at(4, "$.entry")]);
+    // An empty array is there, and holds nothing.
+    assert_eq!(found(&entry, r#"{"entry":[]}"#), []);
+    assert_eq!(found(&["entry"], r#"{"entry":[]}"#), []);
+    let long = "x".repeat(200);
+    let text =
+        format!(r#"{{"entry":[{{"a":"{long}","resource":{{}}}},{{"a":"{long}"}},{{"resource":null}},null]}} {{}}"#);
+    let place = |part: &str| text.find(part).unwrap() as u64;
+    assert_eq!(
+        found(&entry, &text),
+        [
+            (place(r#"{}},"#), None),
+            at(place(r#",{"a":"#) + 1, "$.entry[*].resource"),
+            at(place("null}"), "$.entry[*].resource"),
+            at(place("null]"), "$.entry[*]"),
+            at(text.len() as u64 - 2, "$.entry"),
+        ]
+    );
+    // Where the source says so, they are nothing.
+    let scanner = JsonScanner::new(&path(&entry), OnNoRecords::Skip);
+    let records = split_pieces(Box::new(scanner), text.as_bytes(), vec![5; text.len()]).unwrap();
+    assert_eq!(records.len(), 1);
+    let bad = r#"{"entry":nul}"#.as_bytes();
+    let scanner = JsonScanner::new(&path(&entry), OnNoRecords::Skip);
+    assert!(split_pieces(Box::new(scanner), bad, Vec::new()).is_err());
+}
+
+#[test]
+fn damage_beside_the_records_is_damage() {
+    let records = r#""entry":[{"resource":{"id":1}}]"#;
+    for (beside, part) in [
+        (r#""t":"x\q""#, "an unknown escape"),
+        (r#""t":"a"#, "not closed"),
+        (r#""t":01"#, "not a JSON number"),
+        (r#""t":1.e5"#, "not a JSON number"),
+        (r#""t":truely"#, "comma or the end"),
+        (r#""t":[1,]"#, "a value is missing"),
+        (r#""t":{"a":1,}"#, "a key in quotes is missing"),
+        (r#""t":{"a" 1}"#, "a colon is missing"),
+        (r#""t":[1 2]"#, "a comma is missing"),
+        ("\"t\":\"a\u{1}\"", "a control character"),
+        (r#""t\q":1"#, "an unknown escape"),
+    ] {
+        for text in [format!("{{{beside},{records}}}"), format!("{{{records},{beside}}}")] {
+            let (_, reason) = fault(&["entry", "*", "resource"], &text);
+            // Without its quote the string takes the comma and the key after it.
+            let swallowed = beside.ends_with(":\"a") && !reason.contains(part);
+            assert!(reason.contains(part) || swallowed, "{text}: {reason}");
+        }
+    }
+    let bytes = [&b"{\"t\":\"a\xff\","[..], records.as_bytes(), b"}"].concat();
+    let fault = split_pieces(json(&["entry"]), &bytes, vec![1; 99]).unwrap_err();
+    assert_eq!((fault.offset, &*fault.reason), (7, "not valid UTF-8"));
+}
+
+#[test]
 fn a_cut_anywhere_is_never_a_short_read() {
     let array = r#"[{"a":"x"},{"b":[1,2]},{"c":null}]"#;
     for length in 1..array.len() {
@@ -293,7 +391,7 @@ fn deep_nesting_is_the_decoders_to_refuse() {
 #[test]
 fn lines() {
     let scan = |steps: &[&str], text: &str| {
-        let scanner = || Box::new(NdjsonScanner::new(&path(steps)));
+        let scanner = || Box::new(NdjsonScanner::new(&path(steps), OnNoRecords::Refuse));
         let whole = split_pieces(scanner(), text.as_bytes(), Vec::new());
         assert_eq!(split_pieces(scanner(), text.as_bytes(), vec![1; text.len()]), whole);
         whole
@@ -317,6 +415,14 @@ fn lines() {
     let records = scan(&["e", "*"], "{\"e\":[1]}\n {\"e\":[2}\n{\"e\":[3]}").unwrap();
     let offsets: Vec<u64> = records.iter().map(|(offset, _)| *offset).collect();
     assert_eq!(offsets, [6, 17, 18, 26]);
+    // And so is a line without records.
+    let records = scan(
+        &["e"],
+        "{\"e\":{}}\n {\"E\":{}}\nnull\n{\"e\":null}\n{\"e\":[]}\n{\"e\":{}}",
+    )
+    .unwrap();
+    let offsets: Vec<u64> = records.iter().map(|(offset, _)| *offset).collect();
+    assert_eq!(offsets, [5, 10, 19, 29, 49]);
 }
 
 fn csv(text: &str) -> Result<Records, SplitFault> {
@@ -418,7 +524,7 @@ proptest! {
         let entries: Vec<_> = values.iter().map(|value| serde_json::json!({"a": beside, "r": value, "x": beside})).collect();
         let text = serde_json::json!({"b": beside, "entry": entries, "z": beside}).to_string();
         let records = split_pieces(json(&["entry", "*", "r"]), text.as_bytes(), sizes).unwrap();
-        let expected: Vec<_> = values.into_iter().filter(|value| !value.is_null()).flat_map(|value| match value {
+        let expected: Vec<_> = values.into_iter().flat_map(|value| match value {
             serde_json::Value::Array(items) => items,
             other => vec![other],
         }).collect();
@@ -430,8 +536,8 @@ proptest! {
     fn pieces_do_not_matter(text in "[\\[\\]{}:,\"\\\\a1n \r\n]{0,40}", sizes in prop::collection::vec(0..5_usize, 0..40)) {
         let schema = ["a"].map(|name| super::super::testing::field(name, FieldType::String));
         let scanners = || -> Vec<Box<dyn Scanner>> { vec![
-            json(&[]), json(&["*", "a"]), json(&["a"]), Box::new(NdjsonScanner::new(&path(&[]))),
-            Box::new(NdjsonScanner::new(&path(&["a"]))), Box::new(CsvScanner::new(&CsvOptions::default(), &schema)),
+            json(&[]), json(&["*", "a"]), json(&["a"]), Box::new(NdjsonScanner::new(&path(&[]), OnNoRecords::Refuse)),
+            Box::new(NdjsonScanner::new(&path(&["a"]), OnNoRecords::Refuse)), Box::new(CsvScanner::new(&CsvOptions::default(), &schema)),
         ] };
         for (one, other) in scanners().into_iter().zip(scanners()) {
             prop_assert_eq!(split_pieces(one, text.as_bytes(), Vec::new()), split_pieces(other, text.as_bytes(), sizes.clone()));
@@ -465,13 +571,13 @@ fn a_record_that_is_too_large_is_one_bad_record_with_its_size() {
             ",{\"a\":2}],\"c\":1}".into(),
         ),
         (
-            Box::new(NdjsonScanner::new(&path(&[]))),
+            Box::new(NdjsonScanner::new(&path(&[]), OnNoRecords::Refuse)),
             "{\"a\":1}\n".into(),
             format!("{{\"a\":\"{large}\"}}"),
             "\n{\"a\":2}\n".into(),
         ),
         (
-            Box::new(NdjsonScanner::new(&path(&["r"]))),
+            Box::new(NdjsonScanner::new(&path(&["r"]), OnNoRecords::Refuse)),
             "{\"r\":{\"a\":1}}\n".into(),
             format!("{{\"r\":{{\"a\":\"{large}\"}}}}"),
             "\n{\"r\":{\"a\":2}}\n".into(),
@@ -503,7 +609,7 @@ fn a_record_that_is_too_large_is_one_bad_record_with_its_size() {
         assert_eq!(count.unwrap(), 3, "{before}");
         let fault = spans[1].1.as_ref().unwrap();
         let size = format!("a record of {} bytes, and at most 1 MiB can be read", record.len());
-        assert_eq!(fault.to_string(), size, "{before}");
+        assert_eq!(fault.reason, size, "{before}");
         assert_eq!(spans[1].0, before.len() as u64);
         for index in [0, 2] {
             let (offset, fault, bytes) = &spans[index];
@@ -527,5 +633,5 @@ fn a_record_that_is_too_large_and_not_closed_is_an_unreadable_stretch() {
 fn brackets_beside_the_records_are_bounded() {
     let text = format!("{{\"b\":{}", "[".repeat(MAX_RECORD + 10));
     let fault = split_pieces(json(&["r"]), text.as_bytes(), vec![PIECE / 3; 20]).unwrap_err();
-    assert!(fault.reason.contains("brackets"), "{}", fault.reason);
+    assert_eq!((fault.offset, &*fault.reason), (5 + 128, "nested deeper than 128"));
 }

@@ -1,0 +1,378 @@
+//! Checks JSON that nobody decodes: what stands beside the records. It goes byte by byte, can stop at any of them, and
+//! keeps nothing but which brackets are open. It follows RFC 8259; what only the decoder refuses (a NUL, half of a
+//! surrogate pair, a key that stands twice) is no fault here, since nothing of it is stored.
+
+use crate::model::refusal::Reason;
+
+/// How deep objects and arrays may nest, as in a record.
+const MAX_DEPTH: usize = 128;
+
+/// Bytes of a string that need no look: neither the end, nor an escape, nor part of a longer character.
+const PLAIN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0x20;
+    while byte < 0x80 {
+        table[byte] = byte != b'"' as usize && byte != b'\\' as usize;
+        byte += 1;
+    }
+    table
+};
+
+/// What is wrong, and at which byte of the buffer.
+pub(super) type Bad = (usize, Reason);
+
+/// The inside of a string, after its first quote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Text {
+    Plain,
+    /// After a backslash.
+    Escape,
+    /// So many digits of a `\u` are missing.
+    Hex(u8),
+    /// So many bytes of a character are missing, the next one within these bounds.
+    Wide {
+        left: u8,
+        low: u8,
+        high: u8,
+    },
+}
+
+impl Text {
+    /// Where to go on, and whether the closing quote was passed.
+    pub fn feed(&mut self, buffer: &[u8], mut at: usize) -> Result<(usize, bool), Bad> {
+        while let Some(&byte) = buffer.get(at) {
+            *self = match *self {
+                Self::Plain if PLAIN[byte as usize] => {
+                    at += buffer[at..].iter().take_while(|byte| PLAIN[**byte as usize]).count();
+                    continue;
+                }
+                Self::Plain if byte == b'"' => return Ok((at + 1, true)),
+                Self::Plain => Self::special(byte).map_err(|reason| (at, reason.into()))?,
+                Self::Escape => match byte {
+                    b'u' => Self::Hex(4),
+                    b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Self::Plain,
+                    _ => return Err((at, "not valid JSON: an unknown escape".into())),
+                },
+                Self::Hex(left) if byte.is_ascii_hexdigit() => match left {
+                    1 => Self::Plain,
+                    left => Self::Hex(left - 1),
+                },
+                Self::Hex(_) => return Err((at, "not valid JSON: an incomplete \\u escape".into())),
+                Self::Wide { left, low, high } if (low..=high).contains(&byte) => match left {
+                    1 => Self::Plain,
+                    left => Self::wide(left - 1, 0x80, 0xBF),
+                },
+                Self::Wide { .. } => return Err((at, "not valid UTF-8".into())),
+            };
+            at += 1;
+        }
+        Ok((at, false))
+    }
+
+    /// After a byte that is not plain. The bounds are those of Unicode's table of well-formed UTF-8.
+    fn special(byte: u8) -> Result<Self, &'static str> {
+        Ok(match byte {
+            b'\\' => Self::Escape,
+            0..0x20 => return Err("not valid JSON: a control character that is not escaped"),
+            0xC2..=0xDF => Self::wide(1, 0x80, 0xBF),
+            0xE0 => Self::wide(2, 0xA0, 0xBF),
+            0xED => Self::wide(2, 0x80, 0x9F),
+            0xE1..=0xEF => Self::wide(2, 0x80, 0xBF),
+            0xF0 => Self::wide(3, 0x90, 0xBF),
+            0xF1..=0xF3 => Self::wide(3, 0x80, 0xBF),
+            0xF4 => Self::wide(3, 0x80, 0x8F),
+            _ => return Err("not valid UTF-8"),
+        })
+    }
+
+    fn wide(left: u8, low: u8, high: u8) -> Self {
+        Self::Wide { left, low, high }
+    }
+}
+
+/// A part of a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Number {
+    Minus,
+    Zero,
+    Whole,
+    Point,
+    Fraction,
+    Exponent,
+    Sign,
+    Power,
+}
+
+impl Number {
+    /// `None`: the byte does not belong to the number.
+    fn then(self, byte: u8) -> Option<Self> {
+        Some(match (self, byte) {
+            (Self::Minus, b'0') => Self::Zero,
+            (Self::Minus, b'1'..=b'9') | (Self::Whole, b'0'..=b'9') => Self::Whole,
+            (Self::Zero | Self::Whole, b'.') => Self::Point,
+            (Self::Point | Self::Fraction, b'0'..=b'9') => Self::Fraction,
+            (Self::Zero | Self::Whole | Self::Fraction, b'e' | b'E') => Self::Exponent,
+            (Self::Exponent, b'+' | b'-') => Self::Sign,
+            (Self::Exponent | Self::Sign | Self::Power, b'0'..=b'9') => Self::Power,
+            _ => return None,
+        })
+    }
+
+    fn may_end(self) -> bool {
+        matches!(self, Self::Zero | Self::Whole | Self::Fraction | Self::Power)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    Value {
+        may_close: bool,
+    },
+    Key {
+        may_close: bool,
+    },
+    Colon,
+    /// Or the closing bracket.
+    Comma,
+    Text {
+        key: bool,
+    },
+    Number(Number),
+    /// What is missing of `true`, `false` or `null`.
+    Word(&'static [u8]),
+}
+
+/// A value that is being checked.
+#[derive(Debug)]
+pub(super) struct Beside {
+    next: Next,
+    text: Text,
+    /// Open brackets, innermost last; true: of an object.
+    open: Vec<bool>,
+}
+
+impl Beside {
+    /// The value's first byte was `byte`, at `at`.
+    pub fn begin(byte: u8, at: usize) -> Result<Self, Bad> {
+        let mut value = Self {
+            next: Next::Value { may_close: false },
+            text: Text::Plain,
+            open: Vec::new(),
+        };
+        value.open_value(byte, at)?;
+        Ok(value)
+    }
+
+    pub fn in_text(&self) -> bool {
+        matches!(self.next, Next::Text { .. })
+    }
+
+    /// Where to go on, and whether the value ends there.
+    pub fn feed(&mut self, buffer: &[u8], mut at: usize) -> Result<(usize, bool), Bad> {
+        while let Some(&byte) = buffer.get(at) {
+            match self.next {
+                Next::Text { key } => {
+                    let (end, over) = self.text.feed(buffer, at)?;
+                    at = end;
+                    if over && key {
+                        self.next = Next::Colon;
+                    } else if over && self.value_done() {
+                        return Ok((at, true));
+                    }
+                    continue;
+                }
+                Next::Number(number) => match number.then(byte) {
+                    Some(number) => self.next = Next::Number(number),
+                    None if !number.may_end() || byte.is_ascii_digit() => {
+                        return Err((at, "not a JSON number".into()));
+                    }
+                    // The byte is the next one's.
+                    None if self.value_done() => return Ok((at, true)),
+                    None => continue,
+                },
+                Next::Word(rest) => {
+                    if rest[0] != byte {
+                        return Err((at, "not valid JSON: an unknown word".into()));
+                    }
+                    self.next = Next::Word(&rest[1..]);
+                    if rest.len() == 1 && self.value_done() {
+                        return Ok((at + 1, true));
+                    }
+                }
+                _ if matches!(byte, b' ' | b'\n' | b'\r' | b'\t') => {}
+                _ => {
+                    if self.sign(byte, at)? {
+                        return Ok((at + 1, true));
+                    }
+                }
+            }
+            at += 1;
+        }
+        Ok((at, false))
+    }
+
+    /// A byte between values; gives whether the whole value ends with it.
+    fn sign(&mut self, byte: u8, at: usize) -> Result<bool, Bad> {
+        let in_object = self.open.last().copied().unwrap_or_default();
+        match (self.next, byte) {
+            (Next::Value { may_close: true }, b']') | (Next::Key { may_close: true }, b'}') => Ok(self.close()),
+            (Next::Comma, b']' | b'}') if in_object == (byte == b'}') => Ok(self.close()),
+            (Next::Comma, b']' | b'}') => Err((at, "a bracket closes that is not the one open".into())),
+            (Next::Comma, b',') => {
+                self.next = if in_object {
+                    Next::Key { may_close: false }
+                } else {
+                    Next::Value { may_close: false }
+                };
+                Ok(false)
+            }
+            (Next::Comma, _) => Err((at, "not valid JSON: a comma is missing".into())),
+            (Next::Colon, b':') => {
+                self.next = Next::Value { may_close: false };
+                Ok(false)
+            }
+            (Next::Colon, _) => Err((at, "not valid JSON: a colon is missing".into())),
+            (Next::Key { .. }, b'"') => {
+                self.text = Text::Plain;
+                self.next = Next::Text { key: true };
+                Ok(false)
+            }
+            (Next::Key { .. }, _) => Err((at, "not valid JSON: a key in quotes is missing".into())),
+            _ => self.open_value(byte, at).map(|()| false),
+        }
+    }
+
+    fn open_value(&mut self, byte: u8, at: usize) -> Result<(), Bad> {
+        if matches!(byte, b'{' | b'[') {
+            if self.open.len() == MAX_DEPTH {
+                return Err((at, format!("nested deeper than {MAX_DEPTH}").into()));
+            }
+            self.open.push(byte == b'{');
+        }
+        self.next = match byte {
+            b'{' => Next::Key { may_close: true },
+            b'[' => Next::Value { may_close: true },
+            b'"' => {
+                self.text = Text::Plain;
+                Next::Text { key: false }
+            }
+            b'-' => Next::Number(Number::Minus),
+            b'0' => Next::Number(Number::Zero),
+            b'1'..=b'9' => Next::Number(Number::Whole),
+            b't' => Next::Word(b"rue"),
+            b'f' => Next::Word(b"alse"),
+            b'n' => Next::Word(b"ull"),
+            b',' | b':' | b']' | b'}' => return Err((at, "not valid JSON: a value is missing".into())),
+            _ => return Err((at, "this is no JSON value".into())),
+        };
+        Ok(())
+    }
+
+    fn close(&mut self) -> bool {
+        self.open.pop();
+        self.value_done()
+    }
+
+    /// Whether it was the whole value.
+    fn value_done(&mut self) -> bool {
+        self.next = Next::Comma;
+        self.open.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::Beside;
+
+    /// Whether it is JSON, whole and in pieces.
+    fn valid(text: &[u8], pieces: usize) -> bool {
+        let text = [text, b" "].concat();
+        let Ok(mut value) = Beside::begin(text[0], 0) else {
+            return false;
+        };
+        let mut at = 1;
+        while at < text.len() {
+            let end = (at + pieces).min(text.len());
+            match value.feed(&text[..end], at) {
+                Ok((end, true)) => return text[end..].trim_ascii().is_empty(),
+                Ok((next, false)) => at = next,
+                Err(_) => return false,
+            }
+        }
+        false
+    }
+
+    #[test]
+    fn it_is_read_to_the_letter() {
+        for good in [
+            r#"{"a":[1,-0.5e+3,{"b":null}],"c":"\u00e9\n\"é€😀"}"#,
+            "[]",
+            "{}",
+            "[[],{}]",
+            "0",
+            "-1E9",
+            "true",
+            "false",
+            "null",
+            r#""""#,
+            " \"x\"".trim(),
+        ] {
+            assert!(valid(good.as_bytes(), 1) && valid(good.as_bytes(), 99), "{good}");
+        }
+        for bad in [
+            "{\"a\":1,}",
+            "[1,]",
+            "[1 2]",
+            "{\"a\" 1}",
+            "{a:1}",
+            "[01]",
+            "[1.]",
+            "[.5]",
+            "[+1]",
+            "[-]",
+            "[1e]",
+            "nul",
+            "[tru]",
+            "[NaN]",
+            "[nulll]",
+            "\"\\q\"",
+            "\"\\u12g4\"",
+            "\"a\nb\"",
+            "[1}",
+            "{\"a\"}",
+            "{\"a\":}",
+            "[,1]",
+            "'a'",
+        ] {
+            assert!(!valid(bad.as_bytes(), 1) && !valid(bad.as_bytes(), 99), "{bad}");
+        }
+        for bytes in [
+            &b"\"\xff\""[..],
+            b"\"\xc3(\"",
+            b"\"\xed\xa0\x80\"",
+            b"\"\xf4\x90\x80\x80\"",
+            b"\"\xc0\x80\"",
+            b"\"\xe2\x82\"",
+        ] {
+            assert!(!valid(bytes, 1) && !valid(bytes, 99));
+        }
+    }
+
+    #[test]
+    fn brackets_do_not_pile_up() {
+        let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        assert!(valid(nested(128).as_bytes(), 99));
+        assert!(!valid(nested(129).as_bytes(), 99));
+    }
+
+    proptest! {
+        /// As serde_json sees it.
+        #[test]
+        fn it_agrees_with_another_reader(text in "[\\[\\]{}:,\"\\\\a0-2enul.\\- é]{1,12}", pieces in 1..4_usize) {
+            let other = serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok();
+            prop_assert_eq!(valid(text.trim().as_bytes(), pieces), other);
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Finds where a record ends that is an object or an array: by strings, escapes and brackets alone, since a decoder will
+//! read it. It can stop at any byte and go on there.
+
+use memchr::memchr2;
+
+use super::super::failure::SplitFault;
+use super::MAX_RECORD;
+
+/// Bytes that matter outside of strings.
+const STRUCTURAL: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut index = 0;
+    while index < 6 {
+        table[b"\"{}[]\\"[index] as usize] = true;
+        index += 1;
+    }
+    table
+};
+
+#[derive(Debug, Default)]
+pub(super) struct Whole {
+    /// Brackets that must close, innermost last.
+    closers: Vec<u8>,
+    quoted: bool,
+    escaped: bool,
+}
+
+impl Whole {
+    /// A record begins with this bracket.
+    pub fn begin(&mut self, bracket: u8) {
+        self.closers.clear();
+        self.closers.push(if bracket == b'{' { b'}' } else { b']' });
+        (self.quoted, self.escaped) = (false, false);
+    }
+
+    pub fn in_text(&self) -> bool {
+        self.quoted
+    }
+
+    /// Where to go on, and whether the record ends there.
+    pub fn feed(&mut self, buffer: &[u8], mut at: usize) -> Result<(usize, bool), SplitFault> {
+        if std::mem::take(&mut self.escaped) {
+            at += 1;
+        }
+        loop {
+            if self.quoted {
+                match memchr2(b'"', b'\\', buffer.get(at..).unwrap_or_default()) {
+                    None => break,
+                    Some(skip) if buffer[at + skip] == b'"' => {
+                        self.quoted = false;
+                        at += skip + 1;
+                    }
+                    Some(skip) if at + skip + 1 == buffer.len() => {
+                        self.escaped = true;
+                        break;
+                    }
+                    Some(skip) => at += skip + 2,
+                }
+                continue;
+            }
+            while at < buffer.len() && !STRUCTURAL[buffer[at] as usize] {
+                at += 1;
+            }
+            let Some(&byte) = buffer.get(at) else { break };
+            at += 1;
+            if self.closers.len() > MAX_RECORD {
+                let reason = format!("more than {} million brackets are open here", MAX_RECORD >> 20);
+                return Err(SplitFault::new(at - 1, reason));
+            }
+            match byte {
+                b'"' => self.quoted = true,
+                b'{' => self.closers.push(b'}'),
+                b'[' => self.closers.push(b']'),
+                // Outside of a string; the decoder refuses it.
+                b'\\' => {}
+                _ => {
+                    if self.closers.pop() != Some(byte) {
+                        return Err(SplitFault::new(at - 1, "a bracket closes that is not the one open"));
+                    }
+                    if self.closers.is_empty() {
+                        return Ok((at, true));
+                    }
+                }
+            }
+        }
+        Ok((buffer.len(), false))
+    }
+}
