@@ -47,6 +47,8 @@ pub(super) struct ByteSource {
     /// Compressed bytes taken by the decompressor, and decompressed bytes given.
     taken: Arc<AtomicU64>,
     given: u64,
+    /// There are no bytes at all.
+    empty: bool,
     /// After an error: what is wrong with the compressed data.
     damage: Option<Reason>,
 }
@@ -83,12 +85,7 @@ impl ByteSource {
         };
         let reader: Box<dyn Read + Send> = match compression {
             Compression::None => Box::new(raw),
-            _ if file.size == 0 => {
-                return Err(
-                    Error::batch(format!("{} is empty, which no compressed file is", file.path))
-                        .hint("it may still be on its way; deliver it again"),
-                );
-            }
+            _ if file.size == 0 => Box::new(Nothing),
             Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(raw)),
             Compression::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(raw).map_err(failed)?),
             Compression::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(raw)),
@@ -100,6 +97,7 @@ impl ByteSource {
             compression,
             taken,
             given: 0,
+            empty: file.size == 0,
             damage: None,
         })
     }
@@ -117,6 +115,12 @@ impl ByteSource {
             Compression::Zstd => "zstd",
             Compression::Bzip2 => "bzip2",
         };
+        if self.empty {
+            self.damage = Some(format!("the file is empty, which no {name} file is").into());
+            return Error::batch(format!("{} is empty, which no compressed file is", self.path))
+                .code(Code::InputUnreadable)
+                .hint("it may still be on its way; deliver it again");
+        }
         let taken = self.taken.load(Ordering::Relaxed);
         let what = if error.kind() == io::ErrorKind::UnexpectedEof {
             "truncated"
@@ -162,6 +166,15 @@ impl Pieces for ByteSource {
 
     fn damage(&self) -> Option<Reason> {
         self.damage.clone()
+    }
+}
+
+/// A compressed file without bytes.
+struct Nothing;
+
+impl Read for Nothing {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::UnexpectedEof.into())
     }
 }
 

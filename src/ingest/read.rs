@@ -101,7 +101,12 @@ impl Reading {
                     }
                 })
             });
+            let damaged = matches!(split, Err(Stopped::Damaged(..) | Stopped::Split(_)));
             let error = match split {
+                Ok(0) => {
+                    self.stats.add_empty(&file.path);
+                    continue;
+                }
                 Ok(_) => continue,
                 Err(Stopped::Unwanted) => return,
                 Err(Stopped::Source(error)) => error,
@@ -117,6 +122,9 @@ impl Reading {
                     rest.fault.into_error(&file.path)
                 }
             };
+            if damaged && self.goes_on_after_damage() {
+                continue;
+            }
             // A failed send means that nobody listens any more.
             if gather.take().is_none_or(|load| send(Ok(load))) {
                 send(Err(error));

@@ -15,8 +15,10 @@ use super::split::Unreadable;
 use super::stats::ReadStats;
 use super::unknown::{Names, Unknown};
 use crate::error::{Code, Error, Result};
-use crate::model::refusal::{UNKNOWN_FIELD, UNREADABLE};
-use crate::model::{Compression, Format, Input, OnEmpty, OnMalformed, OnUnknownField, Refusal, Source, arrow_schema};
+use crate::model::refusal::{Reason, UNKNOWN_FIELD, UNREADABLE};
+use crate::model::{
+    Compression, Format, Input, OnEmpty, OnEmptyFile, OnMalformed, OnUnknownField, Refusal, Source, arrow_schema,
+};
 
 /// Refused records that one batch may hold in memory; past it the batch fails, for then its schema is wrong.
 const MOST_REFUSED: usize = 1_000_000;
@@ -124,7 +126,10 @@ impl Reading {
             }
         }
         let read = self.records.load(Ordering::Relaxed) + self.refused.load(Ordering::Relaxed);
-        if read > 0 || self.input.on_empty == OnEmpty::Replace {
+        if read > 0 {
+            return self.empty_files();
+        }
+        if self.input.on_empty == OnEmpty::Replace {
             return Ok(());
         }
         let files = self.listing.files();
@@ -141,26 +146,65 @@ impl Reading {
         .hint("if a day without records is normal, set `on_empty: replace`"))
     }
 
-    /// The rest of a file is one entry of the account, although the batch fails with it.
+    /// Files without records beside others; what warns of them reads [`ReadStats::empty_files`].
+    fn empty_files(&self) -> Result<()> {
+        let empty = self.stats.empty_files();
+        match (&empty[..], self.input.on_empty_file) {
+            ([first, more @ ..], OnEmptyFile::Fail) => {
+                let files = match more.len() {
+                    0 => format!("{first} holds no record"),
+                    more => format!("{first} and {more} more files hold no record"),
+                };
+                Err(Error::batch(files)
+                    .code(Code::InputEmpty)
+                    .hint("deliver it again; where files without records are normal, set `on_empty_file: ignore`"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether damage that ends a file is a refusal, so that the other files are read: one file alone fails its batch.
+    pub fn goes_on_after_damage(&self) -> bool {
+        self.input.on_malformed == OnMalformed::Quarantine && self.listing.files().len() > 1
+    }
+
+    /// The whole file can't be read.
+    pub fn refuse_file(&self, file: &str, reason: impl Into<Reason>) {
+        self.refuse_unreadable(Refusal {
+            file: Some(file.to_owned()),
+            reason: reason.into(),
+            ..Refusal::default()
+        });
+    }
+
+    /// It is one entry of the account, also where the batch fails with it.
+    fn refuse_unreadable(&self, entry: Refusal) {
+        self.stats.read.fetch_add(1, Ordering::Relaxed);
+        self.refused.fetch_add(1, Ordering::Relaxed);
+        self.stats.refuse(vec![Refusal {
+            check: UNREADABLE.to_owned(),
+            path: Some(self.decoding.plan.root.path.to_string()),
+            ..entry
+        }]);
+    }
+
+    /// The rest of a file can't be read.
     pub fn refuse_rest(&self, file: &str, rest: &Unreadable, stretch: &str) {
         let Unreadable {
             fault, record, from, ..
         } = rest;
-        self.stats.read.fetch_add(1, Ordering::Relaxed);
-        self.stats.refuse(vec![Refusal {
-            check: UNREADABLE.to_owned(),
+        self.refuse_unreadable(Refusal {
             file: Some(file.to_owned()),
             record: Some(*record),
             byte_offset: Some(*from),
             fault_offset: Some(fault.offset),
-            path: Some(self.decoding.plan.root.path.to_string()),
             reason: format!(
                 "an unreadable stretch {stretch}: {} at byte {}",
                 fault.reason, fault.offset
             )
             .into(),
             ..Refusal::default()
-        }]);
+        });
     }
 }
 

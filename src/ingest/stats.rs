@@ -21,6 +21,7 @@ pub struct ReadStats {
     pub times: Arc<ReadTimes>,
     unknown: Mutex<BTreeMap<String, Unknown>>,
     refused: Mutex<Vec<Refusal>>,
+    empty: Mutex<Vec<String>>,
 }
 
 /// How long the way from the files to masked records took.
@@ -47,6 +48,16 @@ impl ReadStats {
     /// The undeclared fields that were met, per declared path of the object that held them (`$`, `$.visits[]`).
     pub fn unknown_fields(&self) -> BTreeMap<String, Unknown> {
         self.unknown.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The files that hold no record, as messages name them.
+    pub fn empty_files(&self) -> Vec<String> {
+        self.empty.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn add_empty(&self, file: &str) {
+        let mut empty = self.empty.lock().unwrap_or_else(PoisonError::into_inner);
+        empty.push(file.to_owned());
     }
 
     /// The records that were refused so far, taken out.

@@ -15,6 +15,7 @@ pub struct Input {
     pub records: RecordPath,
     pub on_missing: OnMissing,
     pub on_empty: OnEmpty,
+    pub on_empty_file: OnEmptyFile,
     pub on_malformed: OnMalformed,
     pub on_no_records: OnNoRecords,
     pub csv: CsvOptions,
@@ -49,6 +50,14 @@ pub enum OnMissing {
 pub enum OnEmpty {
     Fail,
     Replace,
+}
+
+/// What a file without records does, where other files of the batch have some.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnEmptyFile {
+    Warn,
+    Fail,
+    Ignore,
 }
 
 /// What a record does that can't be read or breaks the schema.

@@ -29,7 +29,9 @@ pub use batch::Batch;
 pub use check::{Check, RowCheck, Rule, Severity, SqlCheck};
 pub use entity::{Column, Entity, Index, Parent, PgType};
 pub use field::{Field, FieldType, From};
-pub use input::{Compression, CsvOptions, Format, Input, OnEmpty, OnMalformed, OnMissing, OnNoRecords, OnUnknownField};
+pub use input::{
+    Compression, CsvOptions, Format, Input, OnEmpty, OnEmptyFile, OnMalformed, OnMissing, OnNoRecords, OnUnknownField,
+};
 pub use literal::literal;
 pub use privacy::{MaskKind, PhiClass, Privacy, Profile};
 pub use project::Project;

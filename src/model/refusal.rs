@@ -66,6 +66,12 @@ impl From<Refusal> for Error {
             MALFORMED | UNKNOWN_FIELD | UNREADABLE => "can't be decoded".to_owned(),
             check => format!("breaks the check `{check}`"),
         };
+        let hint = match refusal.check.as_str() {
+            NO_RECORDS => {
+                "mend the file, or `records`; where some have no records by nature, set `on_no_records: skip`"
+            }
+            _ => "mend the file, or the schema of the source if the record is right",
+        };
         let record = RecordRef {
             file: refusal.file,
             number: refusal.record.unwrap_or_default(),
@@ -77,6 +83,6 @@ impl From<Refusal> for Error {
                 refusal.path.as_deref().unwrap_or("$"),
                 refusal.reason
             ))
-            .hint("mend the file, or the schema of the source if the record is right")
+            .hint(hint)
     }
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::{
-    CsvOptions, Field, FieldType, Format, Input, MaskKind, OnEmpty, OnMalformed, OnMissing, OnNoRecords,
+    CsvOptions, Field, FieldType, Format, Input, MaskKind, OnEmpty, OnEmptyFile, OnMalformed, OnMissing, OnNoRecords,
     OnUnknownField, PhiClass, Privacy, RecordPath, Source, Tolerance, ValueRules,
 };
 use crate::error::Location;
@@ -32,6 +32,7 @@ pub(crate) fn source(name: &str, schema: Vec<Field>) -> Source {
             records: RecordPath::default(),
             on_missing: OnMissing::Fail,
             on_empty: OnEmpty::Fail,
+            on_empty_file: OnEmptyFile::Warn,
             on_malformed: OnMalformed::Fail,
             on_no_records: OnNoRecords::Refuse,
             csv: CsvOptions::default(),

@@ -4,7 +4,9 @@ use super::mapping::{Context, Keys, Mapping, entry_text, entry_texts};
 use super::yaml::Entry;
 use super::{path, record_path, secrets, storage};
 use crate::error::Location;
-use crate::model::{Compression, CsvOptions, Format, Input, OnEmpty, OnMalformed, OnMissing, OnNoRecords, RecordPath};
+use crate::model::{
+    Compression, CsvOptions, Format, Input, OnEmpty, OnEmptyFile, OnMalformed, OnMissing, OnNoRecords, RecordPath,
+};
 
 const INPUT_KEYS: Keys = Keys::of(&[
     "path",
@@ -13,6 +15,7 @@ const INPUT_KEYS: Keys = Keys::of(&[
     "records",
     "on_missing",
     "on_empty",
+    "on_empty_file",
     "on_malformed",
     "on_no_records",
     "csv",
@@ -27,6 +30,11 @@ const FORMATS: [(&str, Format); 4] = [
     ("parquet", Format::Parquet),
 ];
 const MALFORMED: [(&str, OnMalformed); 2] = [("quarantine", OnMalformed::Quarantine), ("fail", OnMalformed::Fail)];
+const EMPTY_FILES: [(&str, OnEmptyFile); 3] = [
+    ("warn", OnEmptyFile::Warn),
+    ("fail", OnEmptyFile::Fail),
+    ("ignore", OnEmptyFile::Ignore),
+];
 const NO_RECORDS: [(&str, OnNoRecords); 2] = [("refuse", OnNoRecords::Refuse), ("skip", OnNoRecords::Skip)];
 const COMPRESSIONS: [(&str, Option<Compression>); 5] = [
     ("auto", None),
@@ -71,6 +79,7 @@ pub(super) fn read(ctx: &mut Context<'_>, entry: &Entry) -> Input {
             "on_empty",
             &[("fail", OnEmpty::Fail), ("replace", OnEmpty::Replace)],
         ),
+        on_empty_file: options.choice(ctx, "on_empty_file", &EMPTY_FILES),
         on_malformed,
         on_no_records: options.choice(ctx, "on_no_records", &NO_RECORDS),
         csv: read_csv(ctx, &options, format),
@@ -88,6 +97,7 @@ pub(super) fn stand_in(location: Location) -> Input {
         records: RecordPath::default(),
         on_missing: OnMissing::Fail,
         on_empty: OnEmpty::Fail,
+        on_empty_file: OnEmptyFile::Warn,
         on_malformed: OnMalformed::Quarantine,
         on_no_records: OnNoRecords::Refuse,
         csv: CsvOptions::default(),

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::outcome::{EntityOutcome, Records};
 use crate::error::{Code, Error, Result};
-use crate::model::refusal::MALFORMED;
+use crate::model::refusal::{MALFORMED, NO_RECORDS, UNREADABLE};
 use crate::model::{Batch, Format, RecordRef, Refusal, Source};
 use crate::transform::Counted;
 
@@ -27,8 +27,24 @@ pub(super) fn balance(found: u64, records: Records) -> Result<()> {
     )
 }
 
+/// Names of files that a list of them holds at most.
+const NAMED: usize = 100;
+
+/// Of those, how many a message holds.
+const TOLD: usize = 10;
+
+/// What a message says of files without records beside others.
+pub(super) fn empty_files(files: &[String]) -> String {
+    let names = files.iter().take(TOLD).cloned().collect::<Vec<_>>().join(", ");
+    match files.len() {
+        1 => format!("1 file holds no record: {names}"),
+        count if count <= TOLD => format!("{count} files hold no record: {names}"),
+        count => format!("{count} files hold no record: {names} and {} more", count - TOLD),
+    }
+}
+
 /// As it stands in `pipeline.runs.account`.
-pub(super) fn value(records: Records, entities: &[EntityOutcome]) -> Value {
+pub(super) fn value(records: Records, entities: &[EntityOutcome], empty: &[String]) -> Value {
     let entities = entities.iter().map(|entity| {
         let mut account = json!({
             "produced": entity.produced,
@@ -41,22 +57,32 @@ pub(super) fn value(records: Records, entities: &[EntityOutcome]) -> Value {
         }
         (entity.entity.clone(), account)
     });
-    json!({
+    let mut account = json!({
         "records": {"read": records.read(), "accepted": records.accepted, "quarantined": records.refused},
         "entities": entities.collect::<Map<_, _>>(),
-    })
+    });
+    if !empty.is_empty() {
+        account["empty_files"] = json!({"count": empty.len(), "names": &empty[..empty.len().min(NAMED)]});
+    }
+    account
 }
 
 /// Fails where more is refused than the source allows.
 pub(super) fn verdict(
     source: &Source,
     batch: &Batch,
+    files: u64,
     records: Records,
     entities: &[EntityOutcome],
     refused: &[Refusal],
 ) -> Result<()> {
     let most = source.max_quarantined;
     let mut over = Vec::new();
+    // Nobody knows how many records such a file holds, so that it counts among files as well.
+    let unreadable = refused.iter().filter(|entry| entry.check == UNREADABLE).count() as u64;
+    if !most.allows(unreadable, files) {
+        over.push(format!("{unreadable} of {files} files can't be read to their ends"));
+    }
     if !most.allows(records.refused, records.read()) {
         over.push(format!("{} of {} records", records.refused, records.read()));
     }
@@ -164,7 +190,7 @@ fn most_frequent(refused: &[Refusal]) -> String {
     let Some(((check, reason), (count, first))) = reasons.into_iter().max_by_key(|(_, (count, _))| *count) else {
         return "nothing is noted".to_owned();
     };
-    let path = first.path.as_ref().filter(|_| check == MALFORMED);
+    let path = first.path.as_ref().filter(|_| matches!(check, MALFORMED | NO_RECORDS));
     let path = path.map_or_else(String::new, |path| format!("{path}: "));
     let place = match (first.file.clone(), first.record) {
         (Some(file), Some(number)) => {

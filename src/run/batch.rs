@@ -15,7 +15,7 @@ use super::staging::{StagedEntity, Staging};
 use super::{account, checks};
 use crate::error::{Error, Result};
 use crate::ingest::{self, InputFile, Listing, ReadStats};
-use crate::model::{Batch, Refusal, Source};
+use crate::model::{Batch, OnEmptyFile, Refusal, Source};
 use crate::transform::{Prepared, Tally};
 use crate::warehouse::runs::{Action, Failure, RunRecord, Summary};
 use crate::warehouse::{ActiveRun, Connection, StageCounter, Staged, StagingRun};
@@ -187,6 +187,7 @@ impl Loading<'_> {
         account::verdict(
             self.source,
             self.batch,
+            self.input.listing.files().len() as u64,
             loaded.records,
             &loaded.entities,
             &loaded.refusals,
@@ -206,7 +207,7 @@ impl Loading<'_> {
         run: ActiveRun,
         connection: Connection,
         loaded: Loaded,
-        warnings: Vec<String>,
+        mut warnings: Vec<String>,
     ) -> Result<BatchOutcome> {
         let run_id = run.run_id();
         let times = &self.input.stats.times;
@@ -216,9 +217,13 @@ impl Loading<'_> {
         for (stage, spent) in loaded.entities.iter().flat_map(|entity| &entity.times) {
             self.clock.add(stage, *spent);
         }
+        let empty = self.empty_files(loaded.records);
+        if !empty.is_empty() {
+            warnings.push(account::empty_files(&empty));
+        }
         let mut summary = Summary {
             records: loaded.records.read(),
-            account: account::value(loaded.records, &loaded.entities),
+            account: account::value(loaded.records, &loaded.entities, &empty),
             ..Summary::default()
         };
         for (stage, took) in &self.clock.laps {
@@ -240,6 +245,14 @@ impl Loading<'_> {
             times: self.clock.laps,
             ..BatchOutcome::not_started(self.batch.clone())
         })
+    }
+
+    /// Files without records beside others, where the source wants to know of them.
+    fn empty_files(&self, records: Records) -> Vec<String> {
+        if records.read() == 0 || self.source.input.on_empty_file == OnEmptyFile::Ignore {
+            return Vec::new();
+        }
+        self.input.stats.empty_files()
     }
 
     /// Ends the run as failed; what it refused so far is noted. What can't be written to the history, the next run finds

@@ -398,8 +398,9 @@ fn records_that_lead_nowhere() {
     1 batch: clinic 2023-05-01
     clinic 2023-05-01: failed in [time]
 
-    error: clinic 2023-05-01: the input of clinic holds no record: in/2023-05-01.json
-    hint: if a day without records is normal, set `on_empty: replace`
+    error: clinic 2023-05-01: in/2023-05-01.json, record 1 at byte 0 holds no records
+    caused by: $.entry: missing, where the records should be at byte 0
+    hint: mend the file, or `records`; where some have no records by nature, set `on_no_records: skip`
     ");
 }
 

@@ -42,6 +42,7 @@ pub(super) fn decode(reading: &Arc<Reading>, parallelism: usize) -> BoxStream<'s
     let groups = stream::iter(files)
         .map(move |index| open(Arc::clone(&reading), index))
         .buffered(AHEAD)
+        .try_filter_map(|file| async move { Ok(file) })
         .map_ok(|file| stream::iter(file.row_groups()).map(Ok::<_, Error>))
         .try_flatten()
         .map(|group| async move { Ok::<_, Error>(group?.start()) })
@@ -50,7 +51,8 @@ pub(super) fn decode(reading: &Arc<Reading>, parallelism: usize) -> BoxStream<'s
     filled(groups)
 }
 
-async fn open(reading: Arc<Reading>, index: usize) -> Result<File> {
+/// `None`: the file is refused.
+async fn open(reading: Arc<Reading>, index: usize) -> Result<Option<File>> {
     let runtime = Handle::current();
     let open = move || runtime.block_on(File::open(reading, index));
     tokio::task::spawn_blocking(open)
@@ -69,7 +71,7 @@ struct File {
 }
 
 impl File {
-    async fn open(reading: Arc<Reading>, index: usize) -> Result<Self> {
+    async fn open(reading: Arc<Reading>, index: usize) -> Result<Option<Self>> {
         let file = &reading.listing.files()[index];
         let mut reader = RangeReader {
             file: file.clone(),
@@ -77,7 +79,23 @@ impl File {
             stats: Arc::clone(&reading.stats),
         };
         let metadata = ArrowReaderMetadata::load_async(&mut reader, ArrowReaderOptions::new()).await;
-        let metadata = metadata.map_err(|error| damaged(&file.path, error))?;
+        let metadata = match metadata {
+            Ok(metadata) => metadata,
+            // An error of reading it is not the file's.
+            Err(error) if matches!(error, ParquetError::External(_)) || !reading.goes_on_after_damage() => {
+                return Err(damaged(&file.path, error));
+            }
+            Err(_) => {
+                reading.refuse_file(
+                    &file.path,
+                    "no valid parquet file: its end, where the columns are listed, is damaged",
+                );
+                return Ok(None);
+            }
+        };
+        if metadata.metadata().file_metadata().num_rows() == 0 {
+            reading.stats.add_empty(&file.path);
+        }
         let decoding = &reading.decoding;
         let mut undeclared = Sightings::new(decoding.plan.objects.len(), decoding.names.as_ref());
         check_group(&reading.decoding.plan.root, metadata.schema().fields(), &mut undeclared).map_err(|misfit| {
@@ -95,13 +113,13 @@ impl File {
                     .hint("declare it, or set `on_unknown_field: warn`"));
             }
         }
-        Ok(Self {
+        Ok(Some(Self {
             reading,
             index,
             reader,
             metadata,
             undeclared,
-        })
+        }))
     }
 
     fn row_groups(self) -> Vec<RowGroup> {
