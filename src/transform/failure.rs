@@ -74,6 +74,11 @@ pub(super) fn locate(transform: &Transform, span: Option<Span>) -> Location {
     }
 }
 
+/// The place of a span of a plan in a transform's file.
+pub fn place(transform: &Transform, span: Option<DfSpan>) -> Location {
+    locate(transform, span.map(Span::from))
+}
+
 /// A transform that can't be planned; its text quotes the analyst's SQL, never data.
 pub(super) fn planning(transform: &Transform, error: &DataFusionError, unnests_sideways: bool) -> Diagnostic {
     let (message, span) = if let Some(d) = error.diagnostic() {

@@ -443,6 +443,34 @@ async fn a_plan_serves_more_than_one_batch_and_tells_none_of_another() {
 }
 
 #[tokio::test]
+async fn lambdas_go_over_elements_and_arrows_elsewhere_into_json() {
+    for (sql, rows) in [
+        (
+            "SELECT patient_id, array_filter(codes, c -> c['code'] = '1-2')[1]['code'] AS code FROM source",
+            vec!["P1 1-2 1", "P2 null 2", "P3 null 3", "P4 null 4"],
+        ),
+        (
+            "SELECT patient_id, array_to_string(array_transform(codes, (c) -> upper(c['code'] || 'x')), ' ') AS code
+             FROM source WHERE any_match(codes, c -> c['code'] = '4-1')",
+            vec!["P4 4-1X 4"],
+        ),
+        (
+            "SELECT patient_id, array_to_string(array_transform(array_filter(codes, c -> c['code'] <> '1-1'),
+                                                                 d -> d['code'] || patient_id), ' ') AS code
+             FROM source WHERE patient_id = 'P1'",
+            vec!["P1 1-2P1 1"],
+        ),
+        (
+            "SELECT patient_id, j ->> 'a' AS code FROM (SELECT *, '{\"a\": 7}' AS j FROM source)
+             WHERE patient_id = 'P1' AND j -> 'a' IS NOT NULL",
+            vec!["P1 7 1"],
+        ),
+    ] {
+        assert_eq!(run(sql).await.unwrap(), rows, "{sql}");
+    }
+}
+
+#[tokio::test]
 async fn json_and_code_functions_are_there() {
     let sql = "SELECT code_system('ICD-10:E11.9') AS patient_id, json_get_str('{\"a\":\"b\"}', 'a') AS code FROM source LIMIT 1";
     assert_eq!(run(sql).await.unwrap(), ["ICD-10 b 1"]);
