@@ -320,6 +320,13 @@ async fn planning_errors_name_the_place() {
         let lateral = problems(&format!("SELECT s.patient_id, c.i['code'] AS code FROM {from}")).await;
         assert!(lateral[0].contains("unnests in the SELECT list"), "{lateral:?}");
     }
+    let field = problems("SELECT patient_id,\n  codes[1]['cod'] AS code FROM source").await;
+    assert!(
+        field[0].starts_with("2:11+7 ") && field[0].contains("cod not found"),
+        "{field:?}"
+    );
+    let list = problems("SELECT patient_id, codes['code'] AS code FROM source").await;
+    assert!(list[0].contains("it is a list: take one element"), "{list:?}");
     let ddl = problems("DROP TABLE source").await;
     assert_eq!(
         ddl,
@@ -462,7 +469,7 @@ async fn lambdas_go_over_elements_and_arrows_elsewhere_into_json() {
         ),
         (
             "SELECT patient_id, j ->> 'a' AS code FROM (SELECT *, '{\"a\": 7}' AS j FROM source)
-             WHERE patient_id = 'P1' AND j -> 'a' IS NOT NULL",
+             WHERE patient_id = 'P1' AND (j -> 'a') IS NOT NULL",
             vec!["P1 7 1"],
         ),
     ] {
