@@ -1,9 +1,10 @@
 //! What reading a plan works with: the tables that it may read, and the rows that an expression sees. The reading itself is
 //! in `plan` and `expression`, which call each other.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use datafusion::common::{Column, DFSchema};
+use datafusion::common::{Column, DFSchema, Span};
 
 use super::shape::{Deps, Relation, Shape};
 
@@ -20,11 +21,26 @@ pub(super) struct Table {
 /// The tables of a query by name.
 pub(super) type Tables = BTreeMap<String, Table>;
 
+/// A value that tells rows apart or puts them together.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Use {
+    /// In SQL's words: `GROUP BY`.
+    pub what: &'static str,
+    pub deps: Deps,
+    /// Whether it tells no more than that there is a value.
+    pub presence: bool,
+    pub span: Option<Span>,
+}
+
 /// One reading of a plan.
 pub(super) struct Analysis<'a> {
     pub tables: &'a Tables,
     /// The recursive queries around, by name, with what is known of them so far.
     pub working: Vec<(String, Relation)>,
+    /// The variables of the lambdas around.
+    pub variables: Vec<(String, Shape)>,
+    /// What tells rows apart or puts them together, as far as it was met.
+    pub uses: &'a RefCell<Vec<Use>>,
 }
 
 /// The rows that an expression reads, and those around them where it stands in a subquery.

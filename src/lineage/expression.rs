@@ -32,11 +32,13 @@ impl Analysis<'_> {
             Expr::Column(column) => scope.column(column).unwrap_or_else(|| scope.everything()),
             Expr::OuterReferenceColumn(_, column) => scope.outer_column(column).unwrap_or_else(|| scope.everything()),
             Expr::Placeholder(placeholder) => Shape::Leaf(parameter(&placeholder.id)),
-            // The variable stands for elements of the list beside it, which counts as a whole.
-            Expr::Literal(..) | Expr::ScalarVariable(..) | Expr::LambdaVariable(_) => Shape::constant(),
+            Expr::Literal(..) | Expr::ScalarVariable(..) => Shape::constant(),
+            // One that is unknown stands for elements of the list beside it, which then counts as a whole.
+            Expr::LambdaVariable(variable) => self.variable(&variable.name),
             Expr::IsNull(inner) | Expr::IsNotNull(inner) => Shape::Leaf(self.expression(inner, scope)?.presence()),
             Expr::Case(case) => self.case(case, scope)?,
             Expr::ScalarFunction(function) => self.function(function, scope)?,
+            Expr::HigherOrderFunction(function) => self.over_elements(expression, function, scope)?,
             Expr::AggregateFunction(function) => {
                 let AggregateFunctionParams {
                     args,
@@ -45,6 +47,9 @@ impl Analysis<'_> {
                     order_by,
                     null_treatment,
                 } = &function.params;
+                if *distinct {
+                    self.use_each("an aggregate with DISTINCT", args, scope)?;
+                }
                 let mut chosen = self.all_of(filter.as_deref(), scope)?;
                 chosen.add(&self.all_of_sorts(order_by, scope)?);
                 let every_row = !distinct && null_treatment.is_none();
@@ -72,11 +77,19 @@ impl Analysis<'_> {
             Expr::Exists(exists) => Shape::Leaf(self.subquery(&exists.subquery, scope)?.rows),
             Expr::InSubquery(one) => {
                 let inner = self.subquery(&one.subquery, scope)?;
+                self.use_each("IN (subquery)", [one.expr.as_ref()], scope)?;
+                self.use_columns("IN (subquery)", &inner);
                 Shape::Leaf(inner.all().and(&self.expression(&one.expr, scope)?.all()))
             }
             Expr::SetComparison(one) => {
                 let inner = self.subquery(&one.subquery, scope)?;
+                self.use_each("ANY or ALL (subquery)", [one.expr.as_ref()], scope)?;
+                self.use_columns("ANY or ALL (subquery)", &inner);
                 Shape::Leaf(inner.all().and(&self.expression(&one.expr, scope)?.all()))
+            }
+            Expr::BinaryExpr(one) => {
+                self.use_compared(one, scope)?;
+                Shape::Leaf(self.parts(expression, scope)?)
             }
             #[expect(deprecated, reason = "a wildcard that planning left over must not pass as nothing")]
             Expr::Wildcard { .. } => scope.everything(),
@@ -85,7 +98,7 @@ impl Analysis<'_> {
     }
 
     /// All that the parts of an expression derive from.
-    fn parts(&self, expression: &Expr, scope: &Scope<'_>) -> Result<Deps> {
+    pub(super) fn parts(&self, expression: &Expr, scope: &Scope<'_>) -> Result<Deps> {
         let mut deps = Deps::default();
         expression.apply_children(|part| {
             deps.add(&self.expression(part, scope)?.all());
@@ -191,6 +204,7 @@ fn built(name: &str, arguments: &[Shape], keys: &[Option<&str>]) -> Option<Shape
             })
         }
         ("array_length" | "empty", [list]) => Some(Shape::Leaf(list.presence())),
+        ("cardinality", [list]) => Some(Shape::Leaf(list.lengths())),
         _ => None,
     }
 }

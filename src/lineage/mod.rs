@@ -5,8 +5,10 @@
 mod analysis;
 mod body;
 mod comments;
+mod constants;
 mod expression;
 mod fields;
+mod lambda;
 mod model;
 mod names;
 mod plan;
@@ -20,6 +22,7 @@ mod views;
 mod tests;
 
 pub use comments::{ColumnComment, comments};
+pub use constants::constant_masks;
 pub use model::{Dependence, Lineage, Origin, ProjectLineage, SourceField, TableOrigin, ViewLineage};
 pub use privacy::{BatchDate, Exposure, PrivacyReport, Reach, privacy_report};
 pub use reading::{ReadTable, Reading, hides_batch_date, reading, stands_on};

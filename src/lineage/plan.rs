@@ -1,6 +1,7 @@
 //! What the rows and columns of a query derive from, from its logical plan as the SQL planner made
 //! it. A node that is not known here derives, in every column, from all that it reads.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
@@ -12,16 +13,25 @@ use datafusion::logical_expr::logical_plan::{
 use datafusion::logical_expr::utils::grouping_set_to_exprlist;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 
-use super::analysis::{Analysis, Scope, Tables};
+use super::analysis::{Analysis, Scope, Tables, Use};
 use super::shape::{Deps, Relation, Shape};
 
 /// What the columns of a plan derive from, in the order of its schema.
 pub(super) fn analyze(plan: &LogicalPlan, tables: &Tables) -> Result<Relation> {
-    Analysis {
+    Ok(analyze_uses(plan, tables)?.0)
+}
+
+/// The same, and what tells rows apart or puts them together.
+pub(super) fn analyze_uses(plan: &LogicalPlan, tables: &Tables) -> Result<(Relation, Vec<Use>)> {
+    let uses = RefCell::default();
+    let analysis = Analysis {
         tables,
         working: Vec::new(),
-    }
-    .relation(plan, None)
+        variables: Vec::new(),
+        uses: &uses,
+    };
+    let relation = analysis.relation(plan, None)?;
+    Ok((relation, uses.into_inner()))
 }
 
 impl Analysis<'_> {
@@ -71,6 +81,7 @@ impl Analysis<'_> {
             }
             LogicalPlan::Distinct(Distinct::All(input)) => {
                 let input = self.relation(input, outer)?;
+                self.use_columns("DISTINCT, UNION, EXCEPT or INTERSECT", &input);
                 let all = input.all();
                 Ok(input.rows_by(&all))
             }
@@ -132,6 +143,9 @@ impl Analysis<'_> {
         for expression in &node.window_expr {
             expression.apply(|part| {
                 if let Expr::WindowFunction(function) = part {
+                    self.use_each("PARTITION BY", &function.params.partition_by, &scope)?;
+                    let by = function.params.order_by.iter().map(|sort| &sort.expr);
+                    self.use_each("ORDER BY of a window", by, &scope)?;
                     order.add(&self.all_of(&function.params.partition_by, &scope)?);
                     order.add(&self.all_of_sorts(&function.params.order_by, &scope)?);
                 }
@@ -146,6 +160,7 @@ impl Analysis<'_> {
     fn aggregates(&self, node: &Aggregate, outer: Option<&Scope<'_>>) -> Result<Relation> {
         let input = self.relation(&node.input, outer)?;
         let scope = scope(node.input.schema(), &input, outer);
+        self.use_each("GROUP BY", grouping_set_to_exprlist(&node.group_expr)?, &scope)?;
         let groups = self.all_of(&node.group_expr, &scope)?;
         let mut columns = self.each(grouping_set_to_exprlist(&node.group_expr)?, &scope)?;
         let aggregates = self.each(&node.aggr_expr, &scope)?;
@@ -160,6 +175,7 @@ impl Analysis<'_> {
     fn distinct_on(&self, node: &DistinctOn, outer: Option<&Scope<'_>>) -> Result<Relation> {
         let input = self.relation(&node.input, outer)?;
         let scope = scope(node.input.schema(), &input, outer);
+        self.use_each("DISTINCT ON", &node.on_expr, &scope)?;
         let mut chosen = self.all_of(&node.on_expr, &scope)?.and(&input.order);
         chosen.add(&self.all_of_sorts(node.sort_expr.as_deref().unwrap_or_default(), &scope)?);
         let columns = self.each(&node.select_expr, &scope)?;
@@ -174,6 +190,16 @@ impl Analysis<'_> {
         let right_scope = scope(node.right.schema(), &right, outer);
 
         let mut condition = left.rows.clone().and(&right.rows);
+        self.use_each(
+            "the condition of a join",
+            node.on.iter().map(|(left, _)| left),
+            &left_scope,
+        )?;
+        self.use_each(
+            "the condition of a join",
+            node.on.iter().map(|(_, right)| right),
+            &right_scope,
+        )?;
         condition.add(&self.all_of(node.on.iter().map(|(left, _)| left), &left_scope)?);
         condition.add(&self.all_of(node.on.iter().map(|(_, right)| right), &right_scope)?);
         if let Some(filter) = &node.filter {
@@ -240,12 +266,17 @@ impl Analysis<'_> {
             let inner = Analysis {
                 tables: self.tables,
                 working,
+                variables: self.variables.clone(),
+                uses: self.uses,
             };
             let step = flat(inner.relation(&node.recursive_term, outer)?);
             let mut next = either(vec![known.clone(), step], width);
             if node.is_distinct {
                 let all = next.all();
                 next = next.rows_by(&all);
+            }
+            if node.is_distinct {
+                self.use_columns("UNION of a recursive query", &next);
             }
             if next == known {
                 return Ok(known);

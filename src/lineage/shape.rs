@@ -91,6 +91,17 @@ impl Shape {
         }
     }
 
+    /// What tells how many values there are, lists in lists counted one by one.
+    pub fn lengths(&self) -> Deps {
+        match self {
+            Self::List { item, own } => match item.as_ref() {
+                Self::List { .. } => item.lengths().and(own),
+                _ => own.clone(),
+            },
+            other => other.all(),
+        }
+    }
+
     /// The value, deriving from `deps` as well in every part.
     #[must_use]
     pub fn with(self, deps: &Deps) -> Self {

@@ -24,6 +24,8 @@ pub struct Source {
     pub checks: Vec<(String, Check)>,
     /// At most one per entity, and that has a transform.
     pub conserves: Vec<Conserved>,
+    /// Paths of fields whose mask gives all of them one value, and that SQL may join or group by nevertheless.
+    pub allow_constant_masks: Vec<String>,
     pub location: Location,
     /// The YAML as read, for the fingerprint of a run.
     pub text: String,

@@ -43,6 +43,7 @@ pub(crate) fn source(name: &str, schema: Vec<Field>) -> Source {
         max_quarantined: Tolerance::default(),
         checks: Vec::new(),
         conserves: Vec::new(),
+        allow_constant_masks: Vec::new(),
         location: location(),
         text: String::new(),
     }

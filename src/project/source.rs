@@ -22,6 +22,7 @@ const SOURCE_KEYS: Keys = Keys::of(&[
     "transforms",
     "checks",
     "conserves",
+    "allow_constant_masks",
     "max_quarantined",
 ]);
 /// Folders below `sql/` that are not a source's.
@@ -83,6 +84,9 @@ pub(super) fn read(ctx: &mut Context<'_>, root: &Node) -> Option<SourceDraft> {
     let conserves = options.get("conserves");
     let conserves = conserves.map_or_else(Vec::new, |entry| conserve::read(ctx, entry, &schema));
 
+    let allowed = options.get("allow_constant_masks");
+    let allowed = allowed.map_or_else(Vec::new, |entry| entry_texts(ctx, entry));
+
     let name = name.map_or(stem, |text| text.value);
     let transforms = match options.get("transforms") {
         Some(entry) => entry_text(ctx, entry).map(|text| (PathBuf::from(text.value), ctx.location(text.span))),
@@ -107,6 +111,7 @@ pub(super) fn read(ctx: &mut Context<'_>, root: &Node) -> Option<SourceDraft> {
         max_quarantined: max_quarantined.unwrap_or_default(),
         checks: Vec::new(),
         conserves,
+        allow_constant_masks: allowed.into_iter().map(|path| path.value).collect(),
         location,
         text: ctx.document.text.clone(),
     };

@@ -22,8 +22,8 @@ use futures::stream::BoxStream;
 
 use self::level::{Level, Step, columns, not_planned};
 use super::bind::{self, bind_expression};
-use super::failure;
 use super::session::Engine;
+use super::{failure, parse};
 use crate::error::{Diagnostic, Error, Result};
 use crate::mask::Masked;
 use crate::model::RECORD_COLUMN;
@@ -133,7 +133,7 @@ impl Filter {
         let columns = DFSchema::try_from(Arc::clone(&schema))?;
         let planned = Self {
             sql: sql.to_owned(),
-            predicate: session.create_logical_expr(sql, &columns)?,
+            predicate: parse::expression(session, sql, &columns)?,
             schema,
         };
         if planned.predicate.exists(|node| Ok(sees_more_than_an_element(node)))? {

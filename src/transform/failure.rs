@@ -74,15 +74,23 @@ pub(super) fn locate(transform: &Transform, span: Option<Span>) -> Location {
     }
 }
 
+/// The place of a span of a plan in a transform's file.
+pub fn place(transform: &Transform, span: Option<DfSpan>) -> Location {
+    locate(transform, span.map(Span::from))
+}
+
 /// A transform that can't be planned; its text quotes the analyst's SQL, never data.
 pub(super) fn planning(transform: &Transform, error: &DataFusionError, unnests_sideways: bool) -> Diagnostic {
     let (message, span) = if let Some(d) = error.diagnostic() {
         (d.message.clone(), d.span.map(Span::from))
     } else {
         let text = error.find_root().strip_backtrace();
-        (without_position(&text), parser_position(&text))
+        let span = parser_position(&text).or_else(|| field_position(&transform.sql, &text));
+        (without_position(&text), span)
     };
-    let hint = if unnests_sideways {
+    let hint = if message.contains("Cannot access field") && message.contains("type List(") {
+        Some("it is a list: take one element, list[1]['field'], or all of them with unnest(list)".to_owned())
+    } else if unnests_sideways {
         Some(CTE_FORM.to_owned())
     } else {
         plan_hint(error)
@@ -147,6 +155,22 @@ fn parser_position(message: &str) -> Option<Span> {
         column: digits.parse().ok()?,
         end_line: 0,
         end_column: 0,
+    })
+}
+
+/// Where the SQL names, in quotes, the field that `Field x not found in struct` is about.
+fn field_position(sql: &str, message: &str) -> Option<Span> {
+    let (_, rest) = message.split_once("Field ")?;
+    let (name, _) = rest.split_once(" not found in struct")?;
+    let quoted = format!("['{name}']");
+    sql.lines().zip(1..).find_map(|(text, line)| {
+        let column = text[..text.find(&quoted)?].chars().count() as u64 + 1;
+        Some(Span {
+            line,
+            column,
+            end_line: line,
+            end_column: column + quoted.chars().count() as u64,
+        })
     })
 }
 

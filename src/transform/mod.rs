@@ -6,12 +6,15 @@
 mod ast;
 mod bind;
 mod cached_plan;
+mod dialect;
 mod elements;
 mod execute;
 mod failure;
 mod functions;
 mod narrow;
+mod not_in;
 mod ordinal;
+mod parse;
 mod plan;
 mod planner;
 mod prepared;
@@ -24,6 +27,7 @@ mod volatility;
 
 pub use elements::{Counted, Tally};
 pub use execute::{Execution, PlanMetrics};
+pub(crate) use failure::place;
 pub use plan::Used;
 pub use planner::sample;
 pub use prepared::{Accepts, Outline, Prepared};

@@ -15,7 +15,7 @@ use super::bind::{self, bind_parameters, count_scans};
 use super::cached_plan::CachedPlan;
 use super::failure::{self, Span, locate, planning};
 use super::prepared::{Accepts, Outline, Prepared};
-use super::{ast, record, row_checks, volatility};
+use super::{ast, not_in, parse, record, row_checks, volatility};
 use crate::error::Diagnostic;
 use crate::model::RECORD_COLUMN;
 use crate::model::{Batch, Column, Entity, Project, Source, Transform, did_you_mean};
@@ -85,10 +85,7 @@ impl Planner<'_> {
 
     /// The transform's plan, its output checked against the contract.
     pub(super) async fn outline(&self) -> Result<Outline, Vec<Diagnostic>> {
-        let dialect = self.session.config_options().sql_parser.dialect;
-        let statement = self
-            .session
-            .sql_to_statement(&self.transform.sql, &dialect)
+        let statement = parse::statement(self.session, &self.transform.sql)
             .map_err(|e| vec![planning(self.transform, &e, false)])?;
         let Some(query) = ast::query(&statement).cloned() else {
             return Err(vec![self.problem(
@@ -97,6 +94,9 @@ impl Planner<'_> {
                 "return the entity's rows with a SELECT",
             )]);
         };
+        if let Some(found) = not_in::in_query(&query) {
+            return Err(vec![self.problem(&found.message, Some(found.span), found.hint)]);
+        }
         let sideways = ast::unnests_sideways(&query);
         let fail = |e: DataFusionError| vec![planning(self.transform, &e, sideways)];
         let plan = self.session.statement_to_plan(statement).await.map_err(fail)?;

@@ -7,8 +7,8 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::functions_window::expr_fn::row_number;
 use datafusion::logical_expr::{Expr, ExprFunctionExt, ExprSchemable, LogicalPlan, LogicalPlanBuilder, lit};
 
-use super::failure;
 use super::ordinal::ordinal;
+use super::{failure, parse};
 use crate::error::Diagnostic;
 use crate::model::{Check, Entity, RowCheck, Rule, Severity};
 use datafusion::arrow::datatypes::DataType;
@@ -195,7 +195,7 @@ impl Builder<'_> {
                 )
             }
             Rule::Expression(sql) => {
-                let predicate = self.session.create_logical_expr(sql, schema)?;
+                let predicate = parse::checked(self.session, sql, schema)?;
                 if predicate.is_volatile() {
                     let message = "an expression must give the same each time: no random() and the like";
                     return Err(DataFusionError::Plan(message.to_owned()));

@@ -320,6 +320,13 @@ async fn planning_errors_name_the_place() {
         let lateral = problems(&format!("SELECT s.patient_id, c.i['code'] AS code FROM {from}")).await;
         assert!(lateral[0].contains("unnests in the SELECT list"), "{lateral:?}");
     }
+    let field = problems("SELECT patient_id,\n  codes[1]['cod'] AS code FROM source").await;
+    assert!(
+        field[0].starts_with("2:11+7 ") && field[0].contains("cod not found"),
+        "{field:?}"
+    );
+    let list = problems("SELECT patient_id, codes['code'] AS code FROM source").await;
+    assert!(list[0].contains("it is a list: take one element"), "{list:?}");
     let ddl = problems("DROP TABLE source").await;
     assert_eq!(
         ddl,
@@ -439,6 +446,34 @@ async fn a_plan_serves_more_than_one_batch_and_tells_none_of_another() {
         let alone = rows_alone(sql, one.0, &one.1).await;
         assert_eq!((&first, &third), (&alone, &alone), "{sql}");
         assert_eq!(second, rows_alone(sql, other.0, &other.1).await, "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn lambdas_go_over_elements_and_arrows_elsewhere_into_json() {
+    for (sql, rows) in [
+        (
+            "SELECT patient_id, array_filter(codes, c -> c['code'] = '1-2')[1]['code'] AS code FROM source",
+            vec!["P1 1-2 1", "P2 null 2", "P3 null 3", "P4 null 4"],
+        ),
+        (
+            "SELECT patient_id, array_to_string(array_transform(codes, (c) -> upper(c['code'] || 'x')), ' ') AS code
+             FROM source WHERE any_match(codes, c -> c['code'] = '4-1')",
+            vec!["P4 4-1X 4"],
+        ),
+        (
+            "SELECT patient_id, array_to_string(array_transform(array_filter(codes, c -> c['code'] <> '1-1'),
+                                                                 d -> d['code'] || patient_id), ' ') AS code
+             FROM source WHERE patient_id = 'P1'",
+            vec!["P1 1-2P1 1"],
+        ),
+        (
+            "SELECT patient_id, j ->> 'a' AS code FROM (SELECT *, '{\"a\": 7}' AS j FROM source)
+             WHERE patient_id = 'P1' AND (j -> 'a') IS NOT NULL",
+            vec!["P1 7 1"],
+        ),
+    ] {
+        assert_eq!(run(sql).await.unwrap(), rows, "{sql}");
     }
 }
 

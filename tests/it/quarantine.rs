@@ -87,3 +87,52 @@ fn a_batch_that_fails_on_its_way_is_noted_in_the_embedded_database() {
     let status = project.run(&["status", "--output", "json"]).code(0);
     assert_eq!(status.json()[0]["status"], "failed", "{}", status.stdout);
 }
+
+#[test]
+fn a_kind_of_record_does_not_vanish_within_the_tolerance() {
+    let of = |kind: &str, good: bool| {
+        let ids = (0..50).map(|n| format!(r#"{{"id": "{n}", "kind": "b", "n": 1}}"#));
+        let rare = if good {
+            r#"{"id": "r", "kind": "KIND", "n": 1}"#
+        } else {
+            r#"{"id": "r", "kind": "KIND", "n": "x"}"#
+        };
+        let all: Vec<String> = ids.chain([rare.replace("KIND", kind)]).collect();
+        format!("[{}]", all.join(","))
+    };
+    let small = Small::new()
+        .schema("id: {type: string, required: true}\nkind: string\nn: bigint")
+        .sql("select id as item_id, n from source where kind = 'a'")
+        .rest("max_quarantined: 5%")
+        .quarantine();
+    let (database, project) = small.on_server();
+    // Nothing is known of the first batch.
+    project.write("in/2023-04-29.json", of("a", false));
+    let first = project
+        .run(&["run", "--source", "clinic", "--date", "2023-04-29"])
+        .code(0);
+    assert!(
+        first
+            .stderr
+            .contains("items has no row, and 1 of 51 records are refused"),
+        "{}",
+        first.stderr
+    );
+    project.write("in/2023-04-30.json", of("a", true));
+    project
+        .run(&["run", "--source", "clinic", "--date", "2023-04-30"])
+        .code(0);
+    project.write("in/2023-05-01.json", of("a", false));
+    project
+        .run_clinic()
+        .code(1)
+        .stderr_contains("items lost 100% of its rows (1 in the batch before, none now)")
+        .stderr_contains("checks: {items: [{row_count: {min: 0}}]}");
+    assert_eq!(database.rows("select batch_date from items"), ["2023-04-30"]);
+    project.edit(
+        "pipelines/clinic.yaml",
+        "max_quarantined: 5%",
+        "max_quarantined: 5%\nchecks: {items: [{row_count: {min: 0}}]}",
+    );
+    project.run_clinic().code(0);
+}

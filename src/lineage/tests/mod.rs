@@ -1,5 +1,6 @@
 //! Lineage of SQL as analysts write it, over projects made by hand.
 
+mod constants;
 mod plans;
 mod privacy;
 mod property;

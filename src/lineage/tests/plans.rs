@@ -81,12 +81,37 @@ async fn structs_and_lists() {
         ("SELECT codes[1] AS out FROM source", "codes[] |"),
         ("SELECT array_to_string(codes, ',') AS out FROM source", "codes[] |"),
         ("SELECT CAST(array_length(visits) AS VARCHAR) AS out FROM source", "visits[] |"),
-        ("SELECT CAST(visits IS NULL AS VARCHAR) AS out FROM source", "visits[] |"),
+        ("SELECT CAST(cardinality(visits) AS VARCHAR) AS out FROM source", "visits[] |"),
         (
-            "SELECT CAST(cardinality(visits) AS VARCHAR) AS out FROM source",
-            "visits[] visits[].code visits[].day visits[].items[] visits[].items[].dose visits[].items[].drug \
-             visits[].note.author visits[].note.text visits[].tags[] |",
+            "SELECT CAST(cardinality(array_transform(visits, v -> v['items'])) AS VARCHAR) AS out FROM source",
+            "visits[] visits[].items[] |",
         ),
+        (
+            "SELECT CAST(n AS VARCHAR) AS out FROM (SELECT unnest(visits) AS v,
+             unnest(generate_series(1, cast(cardinality(visits) AS BIGINT))) AS n FROM source)",
+            "visits[] |",
+        ),
+        (
+            "SELECT array_filter(visits, v -> v['code'] = city)[1]['day'] AS out FROM source",
+            "visits[].day | city visits[] visits[].code",
+        ),
+        (
+            "SELECT v['day'] AS out FROM (SELECT unnest(array_filter(visits, v -> v['code'] = 'x')) AS v FROM source)",
+            "visits[].day | visits[] visits[].code",
+        ),
+        (
+            "SELECT array_to_string(array_transform(visits, v -> v['note']['text'] || id), ' ') AS out FROM source",
+            "id visits[] visits[].note.text |",
+        ),
+        (
+            "SELECT CAST(any_match(visits, v -> v['code'] = id) AS VARCHAR) AS out FROM source",
+            "id visits[] visits[].code |",
+        ),
+        (
+            "SELECT array_to_string(array_filter(array_transform(visits, v -> v['code']), c -> c <> id), ' ') AS out FROM source",
+            "id visits[] visits[].code |",
+        ),
+        ("SELECT CAST(visits IS NULL AS VARCHAR) AS out FROM source", "visits[] |"),
         ("SELECT named_struct('a', city, 'b', hiv)['a'] AS out FROM source", "city |"),
         ("SELECT struct(city, hiv)['c1'] AS out FROM source", "hiv |"),
         ("SELECT out FROM (SELECT x['b']['zip'] AS out FROM (SELECT named_struct('a', id, 'b', home) AS x FROM source))", "home.zip |"),
@@ -284,7 +309,7 @@ async fn subqueries() {
             "city | age",
         ),
         (
-            "SELECT city AS out FROM source WHERE id NOT IN (SELECT hiv FROM source)",
+            "SELECT city AS out FROM source WHERE NOT EXISTS (SELECT 1 FROM source b WHERE b.hiv = source.id)",
             "city | hiv id",
         ),
     ])

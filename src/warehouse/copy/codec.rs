@@ -118,9 +118,7 @@ fn remedy(arrow: &DataType, pg: PgType) -> String {
         (A::Struct(_), _) => "select one of its fields: column['field']".to_owned(),
         (A::List(_) | A::LargeList(_), _) => "unnest it, or select one element: column[1]".to_owned(),
         (_, PgType::TextArray) => "make_array(...) of texts".to_owned(),
-        (A::Timestamp(_, None), PgType::TimestampTz) => {
-            "say which zone it is in: CAST(... AS TIMESTAMPTZ) reads it as UTC".to_owned()
-        }
+        (A::Timestamp(_, None), PgType::TimestampTz) => "say which zone it is in: (...) AT TIME ZONE 'UTC'".to_owned(),
         _ => format!("CAST(... AS {})", datafusion_type(pg)),
     }
 }
