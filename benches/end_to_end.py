@@ -217,6 +217,31 @@ class Bench:
         self.check("--threads 2 / one by one", paired(measured["--threads 2"], measured["one by one"]), 0.6)
         print(f"  --threads 2 / --threads 1: {paired(measured['--threads 2'], measured['--threads 1']):.2f}")
 
+    def files(self, count, patients, source):
+        """The same records in many files and in one."""
+        print(f"{count:,} files of {patients} patients of {source}", flush=True)
+        many, one = self.project("many_files"), self.project("one_file")
+        yaml = many / "pipelines" / f"{source}.yaml"
+        yaml.write_text(yaml.read_text().replace("visit_events.json", "visit_events/*.json"))
+        array = self.data(one, count * patients, source, DAY)
+        records = json.loads(array.read_text())
+        folder = many / array.relative_to(one).with_suffix("")
+        folder.mkdir(parents=True)
+        for number in range(count):
+            part = records[number * patients : (number + 1) * patients]
+            (folder / f"{number:06}.json").write_text(json.dumps(part, ensure_ascii=False))
+        select = ("--source", source, "--date", f"{DAY}")
+        steps = {project.name: lambda project=project: self.run(project, *select) for project in (many, one)}
+        measured = in_turn(self.options.rounds, steps)
+        for name, runs in measured.items():
+            walls = ", ".join(f"{run['wall']:.2f}" for run in runs)
+            print(f"  {name}: {walls} s, peak {max(run['peak'] for run in runs) / 1e6:.0f} MB")
+        peaks = {name: statistics.median(run["peak"] for run in runs) for name, runs in measured.items()}
+        self.figures["files"] = {name: {"wall": statistics.median(run["wall"] for run in runs), "peak": peaks[name]}
+                                 for name, runs in measured.items()}  # fmt: skip
+        self.check("wall of many files / of one", paired(measured["many_files"], measured["one_file"]), 1.3)
+        self.check("peak of many files / of one", peaks["many_files"] / peaks["one_file"], 1.3)
+
     def tiny(self):
         """A batch of two patients, from the start of the process to its end."""
         print("a batch of two patients", flush=True)
@@ -238,7 +263,7 @@ def main():
     options.add_argument("--rounds", type=int, default=3)
     options.add_argument("--seed", default="1")
     options.add_argument("--binary", type=Path, default=ROOT / "target/release/pipeline")
-    options.add_argument("--only", choices=["batch", "cost", "many", "small", "tiny"], help="one part alone")
+    options.add_argument("--only", choices=["batch", "cost", "files", "many", "small", "tiny"], help="one part alone")
     options.add_argument("--check", action="store_true", help="exit 1 where a ratio misses its limit")
     options.add_argument("--save", type=Path, metavar="FOLDER", help="figures as JSON, and the plot as SVG")
     options = options.parse_args()
@@ -254,6 +279,8 @@ def main():
             bench.tiny()
         if wants("small"):
             bench.small(64, 20)
+        if wants("files"):
+            bench.files(10_000, 6, options.source)
         if wants("cost"):
             bench.cost(options.patients, options.source)
         if wants("batch"):

@@ -5,10 +5,12 @@
 //! It never infers a schema, never coerces a value in silence, never shortens a read, and never puts a value of the
 //! data into an error or a log line.
 
+mod ahead;
 mod decode;
 mod failure;
 mod fetch;
 mod files;
+mod gather;
 mod open;
 mod parquet;
 mod pattern;

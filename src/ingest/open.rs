@@ -21,6 +21,12 @@ use crate::error::{Code, Error, Result};
 use crate::model::Compression;
 use crate::model::refusal::Reason;
 
+/// How many times as large a file is expected to be when it is decompressed.
+const COMPRESSED_TO: u64 = 8;
+
+/// The fewest bytes to decompress at a time.
+const LEAST_PIECE: u64 = 16 << 10;
+
 /// How a file is compressed: as declared, otherwise by its ending.
 pub(super) fn compression_of(path: &str, declared: Option<Compression>) -> Compression {
     declared.unwrap_or_else(|| match path.rsplit_once('.').map_or("", |(_, ending)| ending) {
@@ -34,6 +40,8 @@ pub(super) fn compression_of(path: &str, declared: Option<Compression>) -> Compr
 /// A file's decompressed bytes. Its `io::Error`s are turned into the crate's by [`ByteSource::explain`].
 pub(super) struct ByteSource {
     reader: Box<dyn Read + Send>,
+    /// Bytes that are asked for at a time: of a small file no more than it should need.
+    piece: usize,
     path: String,
     compression: Compression,
     /// Compressed bytes taken by the decompressor, and decompressed bytes given.
@@ -44,19 +52,18 @@ pub(super) struct ByteSource {
 }
 
 impl ByteSource {
-    /// `stop` ends a wait for a remote piece.
+    /// The bytes that come `from` the file's opened form.
     pub fn open(
         file: &InputFile,
         handle: &FileHandle,
+        from: Origin,
         declared: Option<Compression>,
-        runtime: &Handle,
-        stop: CancellationToken,
         stats: &Arc<ReadStats>,
     ) -> Result<Self> {
         let compression = compression_of(&handle.name(), declared);
         let taken = Arc::new(AtomicU64::new(0));
         let raw = Raw {
-            from: Origin::open(file, handle, runtime, stop)?,
+            from,
             buffer: Bytes::new(),
             size: file.size,
             read: 0,
@@ -68,6 +75,11 @@ impl ByteSource {
             Error::batch(format!("{} can't be decompressed", file.path))
                 .code(Code::InputUnreadable)
                 .cause(error)
+        };
+        let expected = match compression {
+            // One more byte than it has, so that its end is met with the last of them.
+            Compression::None => file.size.saturating_add(1),
+            _ => file.size.saturating_mul(COMPRESSED_TO).max(LEAST_PIECE),
         };
         let reader: Box<dyn Read + Send> = match compression {
             Compression::None => Box::new(raw),
@@ -83,6 +95,7 @@ impl ByteSource {
         };
         Ok(Self {
             reader,
+            piece: usize::try_from(expected).map_or(PIECE, |expected| expected.min(PIECE)),
             path: file.path.clone(),
             compression,
             taken,
@@ -123,7 +136,7 @@ impl ByteSource {
 impl Pieces for ByteSource {
     fn append(&mut self, buffer: &mut Vec<u8>) -> Result<usize> {
         let start = buffer.len();
-        buffer.resize(start + PIECE, 0);
+        buffer.resize(start + self.piece, 0);
         let mut filled = start;
         while filled < buffer.len() {
             match self.reader.read(&mut buffer[filled..]) {
@@ -140,6 +153,10 @@ impl Pieces for ByteSource {
             }
         }
         buffer.truncate(filled);
+        if filled - start == self.piece {
+            // It is larger than it seemed.
+            self.piece = PIECE;
+        }
         Ok(filled - start)
     }
 
@@ -176,7 +193,8 @@ struct Raw {
     stats: Arc<ReadStats>,
 }
 
-enum Origin {
+/// The opened file.
+pub(super) enum Origin {
     Local {
         file: File,
         name: String,
@@ -189,7 +207,8 @@ enum Origin {
 }
 
 impl Origin {
-    fn open(file: &InputFile, handle: &FileHandle, runtime: &Handle, stop: CancellationToken) -> Result<Self> {
+    /// `stop` ends a wait for a remote piece.
+    pub fn open(file: &InputFile, handle: &FileHandle, runtime: &Handle, stop: CancellationToken) -> Result<Self> {
         let name = file.path.clone();
         match handle {
             FileHandle::Local(path) => {
@@ -256,7 +275,7 @@ impl Raw {
 
 impl Read for Raw {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        if self.buffer.is_empty() && !self.ended && into.len() >= PIECE / 16 {
+        if self.buffer.is_empty() && !self.ended {
             // Uncompressed local files go straight into the caller's buffer.
             if let Origin::Local { file, .. } = &mut self.from {
                 let count = retry_read(file, into)?;
@@ -281,7 +300,8 @@ impl BufRead for Raw {
         if self.buffer.is_empty() && !self.ended {
             self.buffer = match &mut self.from {
                 Origin::Local { file, .. } => {
-                    let mut piece = vec![0; PIECE / 4];
+                    let left = (self.size - self.read.min(self.size)).saturating_add(1);
+                    let mut piece = vec![0; usize::try_from(left).map_or(PIECE / 4, |left| left.min(PIECE / 4))];
                     let count = retry_read(file, &mut piece)?;
                     piece.truncate(count);
                     piece.into()

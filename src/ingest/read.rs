@@ -14,19 +14,21 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::ahead::Ahead;
 use super::decode::Decoded;
 use super::files::Listing;
+use super::gather::{Gather, Load};
 use super::open::ByteSource;
 use super::parquet;
 use super::reading::{Reading, received, stopped};
-use super::split::{Chunk, CsvScanner, JsonScanner, NdjsonScanner, Scanner, Stopped, split};
+use super::split::{CsvScanner, JsonScanner, NdjsonScanner, Scanner, Stopped, split};
 use super::stats::ReadStats;
 use crate::error::Result;
 use crate::mask::Unmasked;
 use crate::model::{Format, Source};
 use crate::timing::Spent;
 
-/// Chunks that wait between the reading thread and the decoding tasks.
+/// Loads that wait between the reading thread and the decoding tasks.
 const WAITING: usize = 2;
 impl Listing {
     /// Reads the files one after the other and yields their records, in order, as batches of
@@ -76,22 +78,23 @@ impl Reading {
     }
 
     /// Splits all files, on a thread of its own; ends early when nobody listens.
-    fn split_files(&self, runtime: &Handle, stop: &CancellationToken, chunks: &mpsc::Sender<Result<Chunk>>) {
+    fn split_files(&self, runtime: &Handle, stop: &CancellationToken, loads: &mpsc::Sender<Result<Load>>) {
         let (begun, waited) = (Instant::now(), Spent::default());
-        self.split_all(runtime, stop, &|chunk| {
-            waited.on(|| chunks.blocking_send(chunk)).is_ok()
-        });
+        self.split_all(runtime, stop, &|load| waited.on(|| loads.blocking_send(load)).is_ok());
         self.stats.times.split.add(begun.elapsed().saturating_sub(waited.get()));
     }
 
     /// `send` tells whether anybody still listens.
-    fn split_all(&self, runtime: &Handle, stop: &CancellationToken, send: &dyn Fn(Result<Chunk>) -> bool) {
-        for (index, (file, handle)) in self.listing.files().iter().zip(self.listing.handles.iter()).enumerate() {
-            let opened = ByteSource::open(file, handle, self.input.compression, runtime, stop.clone(), &self.stats);
+    fn split_all(&self, runtime: &Handle, stop: &CancellationToken, send: &dyn Fn(Result<Load>) -> bool) {
+        let mut gather = Gather::default();
+        for (index, origin) in Ahead::new(&self.listing, runtime, stop) {
+            let (file, handle) = (&self.listing.files()[index], &self.listing.handles[index]);
+            let opened =
+                origin.and_then(|from| ByteSource::open(file, handle, from, self.input.compression, &self.stats));
             let split = opened.map_err(Stopped::Source).and_then(|mut source| {
                 split(index, &mut source, self.scanner().as_mut(), &mut |chunk| {
                     self.stats.read.fetch_add(chunk.records.len() as u64, Ordering::Relaxed);
-                    if send(Ok(chunk)) {
+                    if gather.add(chunk).is_none_or(|load| send(Ok(load))) {
                         ControlFlow::Continue(())
                     } else {
                         ControlFlow::Break(())
@@ -115,8 +118,13 @@ impl Reading {
                 }
             };
             // A failed send means that nobody listens any more.
-            send(Err(error));
+            if gather.take().is_none_or(|load| send(Ok(load))) {
+                send(Err(error));
+            }
             return;
+        }
+        if let Some(load) = gather.take() {
+            send(Ok(load));
         }
     }
 }
@@ -125,21 +133,21 @@ fn decode_text(reading: &Arc<Reading>, parallelism: usize) -> BoxStream<'static,
     let reading = Arc::clone(reading);
     stream::once(async move {
         let runtime = Handle::current();
-        let (sender, chunks) = mpsc::channel(WAITING);
+        let (sender, loads) = mpsc::channel(WAITING);
         let splitting = Arc::clone(&reading);
         let stop = CancellationToken::new();
         // Lives in the stream: dropping that ends a wait for a remote piece, too.
         let guard = stop.clone().drop_guard();
         let task = tokio::task::spawn_blocking(move || splitting.split_files(&runtime, &stop, &sender));
-        received(chunks, task)
-            .map(move |chunk| {
+        received(loads, task)
+            .map(move |load| {
                 let _held = &guard;
                 let reading = Arc::clone(&reading);
                 async move {
-                    let chunk = chunk?;
+                    let load = load?;
                     let decode = move || {
-                        let file = &reading.listing.files()[chunk.file];
-                        reading.stats.times.decode.on(|| reading.decoding.decode(&chunk, file))
+                        let files = reading.listing.files();
+                        reading.stats.times.decode.on(|| reading.decoding.decode(&load, files))
                     };
                     tokio::task::spawn_blocking(decode)
                         .await

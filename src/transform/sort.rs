@@ -21,7 +21,9 @@ use datafusion::common::runtime::SpawnedTask;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::TaskContext;
-use datafusion::execution::memory_pool::{MemoryConsumer, MemoryLimit, MemoryReservation};
+use datafusion::execution::memory_pool::{
+    GreedyMemoryPool, MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation,
+};
 use datafusion::physical_expr::{LexOrdering, PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::execution_plan::apply_expression_roots;
@@ -154,6 +156,13 @@ struct Writing {
     bytes: usize,
 }
 
+/// A batch of more than this part of a run is held even where it can't be reserved: its rows are in memory already, and
+/// they are written at once.
+const LARGE: usize = 8;
+
+/// How many times a run's largest batch DataFusion sets aside to merge two runs: two read ahead of each, and a copy.
+const MERGE_OF_TWO: usize = 8;
+
 /// One sort under way.
 struct Sorter {
     schema: SchemaRef,
@@ -224,7 +233,7 @@ impl Sorter {
                 .map(|by| by.expr.evaluate(&batch)?.into_array(batch.num_rows()));
             self.converter.convert_columns(&columns.collect::<Result<Vec<_>>>()?)?
         };
-        let of_batch = get_record_batch_memory_size(&batch);
+        let of_batch = rows_size(&batch);
         let bytes = of_batch + keys.size() + batch.num_rows() * order::PER_ROW;
         let of_others = self.writing.as_ref().map_or(0, |writing| writing.bytes);
         if (self.held.size() - of_others).saturating_add(bytes) > self.run_size {
@@ -235,7 +244,12 @@ impl Sorter {
             if self.writing.is_some() {
                 self.wait().await?;
             } else if !self.write().await? {
-                return Err(error);
+                if self.spills.is_none() || bytes < self.run_size / LARGE {
+                    return Err(error);
+                }
+                self.run.push(batch, of_batch, keys);
+                self.write().await?;
+                return self.wait().await;
             }
         }
         self.run.push(batch, of_batch, keys);
@@ -295,6 +309,14 @@ impl Sorter {
             return internal_err!("rows were spilled without a disk");
         };
         let pool = &self.context.runtime_env().memory_pool;
+        let largest = self.written.iter().map(|run| run.max_record_batch_memory).max();
+        let needed = largest.unwrap_or(0).saturating_mul(MERGE_OF_TWO);
+        // Rows as large as that are merged two runs at a time, whatever the share: there is no smaller batch of them.
+        let pool: Arc<dyn MemoryPool> = if needed > self.run_size {
+            Arc::new(GreedyMemoryPool::new(needed))
+        } else {
+            Arc::clone(pool)
+        };
         StreamingMergeBuilder::new()
             .with_sorted_spill_files(self.written)
             .with_spill_manager(spills)
@@ -303,7 +325,7 @@ impl Sorter {
             .with_metrics(self.metrics)
             // A merge holds what it puts into a batch; more rows than the runs' own might be too wide for the memory.
             .with_batch_size(self.fewest_rows)
-            .with_reservation(MemoryConsumer::new("KeySort's merge").register(pool))
+            .with_reservation(MemoryConsumer::new("KeySort's merge").register(&pool))
             .build()
     }
 
@@ -327,6 +349,18 @@ impl Sorter {
             stream::iter(batches),
         )))
     }
+}
+
+/// Bytes of a batch's rows. What is allocated beyond them is no more than that once for all batches; counted with each, it
+/// would fill a run with batches of few rows.
+fn rows_size(batch: &RecordBatch) -> usize {
+    let of_rows = batch
+        .columns()
+        .iter()
+        .map(|column| column.to_data().get_slice_memory_size());
+    let of_rows = of_rows.sum::<std::result::Result<usize, _>>();
+    let allocated = get_record_batch_memory_size(batch);
+    of_rows.map_or(allocated, |bytes| allocated.min(bytes.saturating_mul(2)))
 }
 
 /// What another thread's work came to; a panic there is one here.

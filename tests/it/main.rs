@@ -18,6 +18,7 @@ mod fifth_entity;
 mod first_run;
 mod formats;
 mod kill;
+mod large_records;
 mod masks;
 mod migrate;
 mod mutants;

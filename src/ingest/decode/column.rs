@@ -166,7 +166,7 @@ impl Column {
 }
 
 fn offset(length: usize) -> i32 {
-    i32::try_from(length).expect("a chunk is smaller than 2 GiB, since a record is at most 256 MiB")
+    i32::try_from(length).expect("a chunk is smaller than 2 GiB, since a record is at most 32 MiB")
 }
 
 fn length(offset: i32) -> usize {

@@ -39,7 +39,7 @@ pub(super) fn check_json(text: &str) -> Result<(), Reason> {
         .map_err(|bad| bad.reason)
 }
 
-/// What the decoding of a chunk gave.
+/// What the decoding of some chunks gave.
 pub(super) struct Decoded {
     pub batch: RecordBatch,
     /// Records that are not in the batch.
@@ -59,10 +59,22 @@ pub(super) struct Decoding {
 }
 
 impl Decoding {
-    /// Decodes every record of the chunk that can be.
-    pub fn decode(&self, chunk: &Chunk, file: &InputFile) -> Result<Decoded> {
+    /// Decodes every record of the chunks that can be, in their order. `files` are those of the listing.
+    pub fn decode(&self, chunks: &[Chunk], files: &[InputFile]) -> Result<Decoded> {
         let mut decoder = Decoder::new(self);
         let mut refused = Vec::new();
+        for chunk in chunks {
+            Self::decode_chunk(chunk, &files[chunk.file], &mut decoder, &mut refused);
+        }
+        let (batch, unknown) = decoder.finish()?;
+        Ok(Decoded {
+            batch,
+            refused,
+            unknown,
+        })
+    }
+
+    fn decode_chunk(chunk: &Chunk, file: &InputFile, decoder: &mut Decoder<'_>, refused: &mut Vec<Refusal>) {
         for (index, span) in chunk.records.iter().enumerate() {
             let record = chunk.first + index as u64;
             let text = &chunk.bytes[span.range.clone()];
@@ -81,12 +93,6 @@ impl Decoding {
                 });
             }
         }
-        let (batch, unknown) = decoder.finish()?;
-        Ok(Decoded {
-            batch,
-            refused,
-            unknown,
-        })
     }
 }
 

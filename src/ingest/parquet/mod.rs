@@ -3,6 +3,7 @@
 
 mod convert;
 mod reader;
+mod size;
 mod types;
 
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use tokio::sync::mpsc;
 
 use self::convert::{RowFault, convert_group};
 use self::reader::RangeReader;
+use self::size::{filled, rows_of};
 use self::types::check_group;
 use super::decode::Decoded;
 use super::open::Carried;
@@ -30,21 +32,22 @@ use super::unknown::{Sightings, Unknown};
 use crate::error::{Error, Result};
 use crate::model::{OnUnknownField, RECORD_BITS, Refusal};
 
-/// Rows in a batch.
-const ROWS: usize = 8192;
+/// Files whose metadata is read ahead.
+const AHEAD: usize = 8;
 
 /// The stream of decoded batches of all files.
 pub(super) fn decode(reading: &Arc<Reading>, parallelism: usize) -> BoxStream<'static, Result<Decoded>> {
     let files = 0..reading.listing.files().len();
     let reading = Arc::clone(reading);
-    stream::iter(files)
-        .then(move |index| open(Arc::clone(&reading), index))
+    let groups = stream::iter(files)
+        .map(move |index| open(Arc::clone(&reading), index))
+        .buffered(AHEAD)
         .map_ok(|file| stream::iter(file.row_groups()).map(Ok::<_, Error>))
         .try_flatten()
         .map(|group| async move { Ok::<_, Error>(group?.start()) })
         .buffered(parallelism)
-        .try_flatten()
-        .boxed()
+        .try_flatten();
+    filled(groups)
 }
 
 async fn open(reading: Arc<Reading>, index: usize) -> Result<File> {
@@ -160,11 +163,15 @@ impl RowGroup {
         let declared = columns
             .filter(|(_, field)| plan.root.find(field.name(), 0).is_some())
             .map(|(index, _)| index);
-        let mask = ProjectionMask::roots(builder.parquet_schema(), declared);
+        let roots: Vec<usize> = declared.collect();
+        let mask = ProjectionMask::roots(builder.parquet_schema(), roots.iter().copied());
+        let descriptor = builder.metadata().file_metadata().schema_descr_ptr();
+        let group = builder.metadata().row_group(self.index);
+        let rows = rows_of(group, |column| roots.contains(&descriptor.get_column_root_idx(column)));
         let stream = builder
             .with_row_groups(vec![self.index])
             .with_projection(mask)
-            .with_batch_size(ROWS)
+            .with_batch_size(rows)
             .build();
         let mut batches = stream.map_err(|error| damaged(file.path(), error))?;
         let mut first = self.first;

@@ -33,7 +33,7 @@ async fn parquet_gives_the_same_as_json() {
         let stats = Arc::new(ReadStats::default());
         let source = source("a.parquet", Format::Parquet, patients());
         let batches = read_with(folder.path(), &source, parallelism, &stats).await.unwrap();
-        assert_eq!(batches.len(), 5, "one per row group");
+        assert_eq!(batches.len(), 2, "five row groups, as many to a batch as fill it");
         assert_eq!(whole(&batches), json);
         assert_eq!(unknown(&stats), [("$".to_owned(), 100)]);
         assert!(stats.bytes.load(Ordering::Relaxed) > 0);
@@ -192,4 +192,59 @@ async fn every_bad_row_is_refused_and_the_others_load() {
             .zip(&good)
             .all(|(value, row)| i64::from(*value) + 1 == i64::try_from(*row).unwrap())
     );
+}
+
+#[tokio::test]
+async fn small_parquet_files_are_read_into_full_batches() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "a.json", people(20).concat());
+    let as_json = source("a.json", Format::Json, patients());
+    let json = whole(&read(folder.path(), &as_json, 1).await.unwrap());
+    std::fs::create_dir(folder.path().join("in")).unwrap();
+    for number in 10..20 {
+        parquet(folder.path(), &format!("in/{number}.parquet"), &json);
+    }
+    let stats = Arc::new(ReadStats::default());
+    let source = source("in/*.parquet", Format::Parquet, patients());
+    let batches = read_with(folder.path(), &source, 2, &stats).await.unwrap();
+    let rows: Vec<_> = batches.iter().map(RecordBatch::num_rows).collect();
+    assert_eq!(rows, [60, 60, 60, 20]);
+    let read = whole(&batches);
+    for file in 0..10 {
+        assert_eq!(read.slice(file * 20, 20).column(0), json.column(0));
+    }
+    assert_eq!(unknown(&stats), [("$".to_owned(), 200)]);
+    // What comes before a damaged file is handed on.
+    write(folder.path(), "in/15.parquet", "PAR1 and no more");
+    let listing = super::super::list(folder.path(), &source, super::super::testing::day());
+    let listing = listing.await.unwrap().unwrap();
+    let items: Vec<_> = listing.read(&source, 2, Arc::default()).collect().await;
+    let rows = items
+        .iter()
+        .map(|item| item.as_ref().map_or(0, crate::mask::Unmasked::num_rows));
+    assert_eq!(rows.collect::<Vec<_>>(), [60, 40, 0]);
+    let error = items.into_iter().next_back().unwrap().err().unwrap();
+    assert!(error.message.starts_with("in/*.parquet#6 "), "{error}");
+}
+
+#[tokio::test]
+async fn large_parquet_rows_are_read_by_their_bytes() {
+    use arrow::array::{ArrayRef, StringArray};
+    let folder = tempfile::tempdir().unwrap();
+    let fields = || vec![field("text", FieldType::String)];
+    // One value in every row, which a dictionary stores once; and others, which it does not.
+    for repeated in [true, false] {
+        let texts = (0..100).map(|row| format!("{:05}{}", if repeated { 0 } else { row }, "x".repeat(4 << 10)));
+        let texts: ArrayRef = Arc::new(StringArray::from_iter_values(texts));
+        let batch = RecordBatch::try_from_iter([("text", texts)]).unwrap();
+        let file = std::fs::File::create(folder.path().join("a.parquet")).unwrap();
+        let mut writer = ::parquet::arrow::ArrowWriter::try_new(file, batch.schema(), None).unwrap();
+        RecordBatchWriter::write(&mut writer, &batch).unwrap();
+        RecordBatchWriter::close(writer).unwrap();
+        let source = source("a.parquet", Format::Parquet, fields());
+        let batches = read(folder.path(), &source, 1).await.unwrap();
+        let rows: Vec<_> = batches.iter().map(RecordBatch::num_rows).collect();
+        assert_eq!(rows.iter().sum::<usize>(), 100);
+        assert!(rows.iter().all(|rows| *rows <= 4), "{rows:?}");
+    }
 }

@@ -437,3 +437,47 @@ async fn undeclared_fields_are_warned_of_once_per_batch() {
     }
     assert_eq!(WARNINGS.load(Ordering::Relaxed), 2);
 }
+
+#[tokio::test]
+async fn small_files_are_decoded_into_full_batches() {
+    let folder = tempfile::tempdir().unwrap();
+    for number in 100..130 {
+        write(
+            folder.path(),
+            &format!("in/{number}.json"),
+            format!(r#"{{"id":"{number}"}}"#),
+        );
+    }
+    // A bad record knows its file still.
+    write(folder.path(), "in/115.json", r#"{"id":115}"#);
+    let mut source = source("in/*.json", Format::Json, patients());
+    source.input.on_malformed = OnMalformed::Quarantine;
+    let stats = Arc::new(ReadStats::default());
+    let batches = super::super::testing::read_with(folder.path(), &source, 2, &stats)
+        .await
+        .unwrap();
+    assert_eq!(batches.len(), 10, "three records each, as of one file");
+    let ids = whole(&batches);
+    let ids = ids.column(0).as_string::<i32>().iter().flatten().collect::<Vec<_>>();
+    let expected: Vec<_> = (100..130).filter(|id| *id != 115).map(|id| id.to_string()).collect();
+    assert_eq!(ids, expected);
+    let refused = stats.take_refused();
+    let place = (refused[0].file.as_deref(), refused[0].record, refused[0].byte_offset);
+    assert_eq!(place, (Some("in/*.json#16"), Some(1), Some(0)));
+}
+
+#[tokio::test]
+async fn records_before_a_file_that_fails_are_handed_on() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "in/1.json", r#"{"id":"1"}"#);
+    write(folder.path(), "in/2.json", r#"{"id":"2"}"#);
+    write(folder.path(), "in/3.json", r#"{"id":"3""#);
+    let source = source("in/*.json", Format::Json, patients());
+    let listing = list(folder.path(), &source, day()).await.unwrap().unwrap();
+    let items: Vec<_> = listing.read(&source, 2, Arc::default()).collect().await;
+    assert_eq!(items.len(), 2);
+    let mut items = items.into_iter();
+    assert_eq!(items.next().unwrap().unwrap().into_inner().num_rows(), 2);
+    let error = items.next().unwrap().err().unwrap();
+    assert!(error.message.starts_with("in/*.json#3 "), "{error}");
+}

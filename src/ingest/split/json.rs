@@ -5,7 +5,7 @@ use memchr::memchr2;
 
 use super::super::failure::SplitFault;
 use super::token::{key_is, shown, string_end};
-use super::{Found, Scanner};
+use super::{Found, MAX_RECORD, Scanner};
 use crate::model::refusal::Reason;
 use crate::model::{RecordPath, RecordStep};
 
@@ -331,6 +331,10 @@ impl JsonScanner {
             }
             let Some(&byte) = buffer.get(at) else { break };
             at += 1;
+            if self.closers.len() > MAX_RECORD {
+                let reason = format!("more than {} million brackets are open here", MAX_RECORD >> 20);
+                return Err(SplitFault::new(at - 1, reason));
+            }
             match byte {
                 b'"' => quoted = true,
                 b'{' => self.closers.push(b'}'),
@@ -458,6 +462,10 @@ impl Scanner for JsonScanner {
             State::Word => self.start,
             _ => end,
         }
+    }
+
+    fn skip_open(&mut self) -> bool {
+        self.role == Role::Record
     }
 
     fn shift(&mut self, count: usize) {

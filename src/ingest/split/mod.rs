@@ -21,13 +21,13 @@ use crate::error::Result;
 use crate::model::refusal::Reason;
 
 /// A chunk is handed on when it holds about this many bytes. Tests use few, so that records cross the borders.
-const CHUNK: usize = if cfg!(test) { 64 } else { 1 << 20 };
+pub(super) const CHUNK: usize = if cfg!(test) { 64 } else { 1 << 20 };
 
 /// ... or this many records.
-const CHUNK_RECORDS: usize = if cfg!(test) { 3 } else { 8192 };
+pub(super) const CHUNK_RECORDS: usize = if cfg!(test) { 3 } else { 8192 };
 
-/// No record may be larger, since it has to fit into memory as a whole.
-const MAX_RECORD: usize = 256 << 20;
+/// A larger record is refused, since a record has to fit into memory as a whole, in several forms at once.
+pub(super) const MAX_RECORD: usize = if cfg!(test) { 1 << 20 } else { 32 << 20 };
 
 /// Bytes that a file hands over at a time.
 pub(super) const PIECE: usize = 1 << 20;
@@ -99,6 +99,10 @@ pub(super) trait Scanner: Send {
     /// The first `count` bytes of the buffer are gone.
     fn shift(&mut self, count: usize);
 
+    /// The open record is too large: its bytes but the first are gone from the buffer. Whether its end can be found all
+    /// the same; then it is added to the records like any other.
+    fn skip_open(&mut self) -> bool;
+
     fn header(&self) -> Option<Arc<CsvHeader>> {
         None
     }
@@ -140,6 +144,7 @@ pub(super) fn split(
         base: 0,
         found: Vec::new(),
         next: 1,
+        dropped: 0,
     };
     let mut seen = 0;
     let mut ended = match window.skip_bom(source) {
@@ -159,13 +164,19 @@ pub(super) fn split(
             return Ok(window.next - 1);
         }
         let open = scanner.keep_from(end);
-        if end - open > MAX_RECORD {
+        // What was dropped is the open record's, unless that has been found since.
+        let dropped = if window.found.is_empty() { window.dropped } else { 0 };
+        let too_large = open < end && end - open + dropped > MAX_RECORD;
+        if too_large && !scanner.skip_open() {
             let reason = format!("a record of more than {} MiB starts here", MAX_RECORD >> 20);
             return Err(window.give_up(SplitFault::new(open, reason), scanner, source, emit));
         }
         if end >= CHUNK && (open > 0 || !window.found.is_empty()) {
             window.cut(open, scanner.header().as_ref(), emit)?;
             scanner.shift(open);
+        }
+        if too_large {
+            window.drop_open();
         }
         seen = window.buffer.len();
         ended = match source.append(&mut window.buffer) {
@@ -184,9 +195,34 @@ struct Window {
     found: Vec<Found>,
     /// Number of the next record to hand on.
     next: u64,
+    /// Bytes that are missing after the buffer's first: of a record that is too large.
+    dropped: usize,
 }
 
 impl Window {
+    /// Where a byte of the buffer lies in the file.
+    fn offset(&self, at: usize) -> u64 {
+        let dropped = if at == 0 { 0 } else { self.dropped };
+        self.base.wrapping_add(at as u64).wrapping_add(dropped as u64)
+    }
+
+    /// The buffer holds nothing but a record that is too large, and forgets it but for its first byte.
+    fn drop_open(&mut self) {
+        self.dropped += self.buffer.len() - 1;
+        self.buffer = vec![self.buffer[0]];
+    }
+
+    /// Why a record that was found is none; the first one of the buffer may lack bytes.
+    fn fault(&self, found: &Found, is_first: bool) -> Option<Reason> {
+        let dropped = if is_first { self.dropped } else { 0 };
+        let bytes = found.range.len() + dropped;
+        if bytes <= MAX_RECORD {
+            return found.fault.clone();
+        }
+        let limit = MAX_RECORD >> 20;
+        Some(format!("a record of {bytes} bytes, and at most {limit} MiB can be read").into())
+    }
+
     /// Gives whether the input ended.
     fn skip_bom(&mut self, source: &mut dyn Pieces) -> Result<bool> {
         let mut read = Ok(1);
@@ -217,7 +253,7 @@ impl Window {
         }
         let end = self.buffer.len();
         let last = self.found.last().map_or(0, |found| found.range.end);
-        let offset = self.base + end as u64;
+        let offset = self.offset(end);
         if let Err(stopped) = self.cut(scanner.keep_from(end).clamp(last, end), scanner.header().as_ref(), emit) {
             return stopped;
         }
@@ -225,7 +261,7 @@ impl Window {
             fault: SplitFault { offset, reason },
             record: self.next,
             from: self.base,
-            bytes: self.buffer.len() as u64,
+            bytes: (self.buffer.len() + self.dropped) as u64,
         };
         Stopped::Damaged(error, Box::new(rest))
     }
@@ -243,14 +279,14 @@ impl Window {
         let at = usize::try_from(fault.offset).map_or(end, |offset| offset.min(end));
         let from = scanner.keep_from(end).min(at).max(last);
         let fault = SplitFault {
-            offset: self.base.wrapping_add(fault.offset),
+            offset: usize::try_from(fault.offset).map_or(fault.offset, |at| self.offset(at)),
             ..fault
         };
         if let Err(stopped) = self.cut(from, scanner.header().as_ref(), emit) {
             return stopped;
         }
         let from = self.base;
-        let mut bytes = self.buffer.len() as u64;
+        let mut bytes = (self.buffer.len() + self.dropped) as u64;
         loop {
             self.buffer.clear();
             match source.append(&mut self.buffer) {
@@ -278,32 +314,53 @@ impl Window {
         header: Option<&Arc<CsvHeader>>,
         emit: &mut dyn FnMut(Chunk) -> ControlFlow<()>,
     ) -> Result<(), Stopped> {
-        let mut rest = Vec::with_capacity(self.buffer.len() - keep + PIECE);
-        rest.extend_from_slice(&self.buffer[keep..]);
+        let spans = self.spans();
+        let mut rest = Vec::new();
+        if keep < self.buffer.len() {
+            rest.reserve_exact(self.buffer.len() - keep + PIECE);
+            rest.extend_from_slice(&self.buffer[keep..]);
+        }
         let bytes = Bytes::from(std::mem::replace(&mut self.buffer, rest));
-        for ranges in self.found.chunks(CHUNK_RECORDS) {
-            let start = ranges[0].range.start;
-            let end = ranges[ranges.len() - 1].range.end;
-            let span = |Found { range, fault }: &Found| Span {
-                range: range.start - start..range.end - start,
-                offset: self.base + range.start as u64,
-                fault: fault.clone(),
+        for spans in spans.chunks(CHUNK_RECORDS) {
+            let start = spans[0].range.start;
+            let end = spans[spans.len() - 1].range.end;
+            let within = |span: &Span| Span {
+                range: span.range.start - start..span.range.end - start,
+                ..span.clone()
             };
             let chunk = Chunk {
                 file: self.file,
-                bytes: bytes.slice(start..end),
+                // Few bytes of many are copied, or a chunk that waits for others would hold all of them.
+                bytes: if end - start < bytes.len() / 2 {
+                    Bytes::copy_from_slice(&bytes[start..end])
+                } else {
+                    bytes.slice(start..end)
+                },
                 first: self.next,
-                records: ranges.iter().map(span).collect(),
+                records: spans.iter().map(within).collect(),
                 header: header.cloned(),
             };
-            self.next += ranges.len() as u64;
+            self.next += spans.len() as u64;
             if emit(chunk).is_break() {
                 return Err(Stopped::Unwanted);
             }
         }
-        self.found.clear();
-        self.base += keep as u64;
+        if keep > 0 {
+            self.base = self.offset(keep);
+            self.dropped = 0;
+        }
         Ok(())
+    }
+
+    /// The records found, taken out; their ranges are in the buffer.
+    fn spans(&mut self) -> Vec<Span> {
+        let found = std::mem::take(&mut self.found);
+        let span = |(index, found): (usize, &Found)| Span {
+            range: found.range.clone(),
+            offset: self.offset(found.range.start),
+            fault: self.fault(found, index == 0),
+        };
+        found.iter().enumerate().map(span).collect()
     }
 }
 

@@ -13,6 +13,8 @@ pub(crate) struct NdjsonScanner {
     path: RecordPath,
     /// Where the line starts that has not ended yet.
     line: usize,
+    /// The line lacks bytes, and is one bad record.
+    too_large: bool,
 }
 
 impl NdjsonScanner {
@@ -20,10 +22,15 @@ impl NdjsonScanner {
         Self {
             path: path.clone(),
             line: 0,
+            too_large: false,
         }
     }
 
-    fn line(&self, buffer: &[u8], line: Range<usize>, records: &mut Vec<Found>) {
+    fn line(&mut self, buffer: &[u8], line: Range<usize>, records: &mut Vec<Found>) {
+        if std::mem::take(&mut self.too_large) {
+            records.push(line.into());
+            return;
+        }
         let text = &buffer[line.clone()];
         let trimmed = text.trim_ascii();
         if trimmed.is_empty() {
@@ -74,6 +81,11 @@ impl Scanner for NdjsonScanner {
 
     fn keep_from(&self, _end: usize) -> usize {
         self.line
+    }
+
+    fn skip_open(&mut self) -> bool {
+        self.too_large = true;
+        true
     }
 
     fn shift(&mut self, count: usize) {

@@ -438,3 +438,94 @@ proptest! {
         }
     }
 }
+
+/// What a record too large is refused for, and that its neighbours are found where they are.
+#[test]
+fn a_record_that_is_too_large_is_one_bad_record_with_its_size() {
+    let schema = ["a"].map(|name| super::super::testing::field(name, FieldType::String));
+    let csv = || Box::new(CsvScanner::new(&CsvOptions::default(), &schema));
+    let large = "x".repeat(3 * MAX_RECORD / 2);
+    let cases: Vec<(Box<dyn Scanner>, String, String, String)> = vec![
+        (
+            json(&[]),
+            "[{\"a\":1},".into(),
+            format!("{{\"a\":[\"{large}\\\"]\"]}}"),
+            ",{\"a\":2}]".into(),
+        ),
+        (
+            json(&[]),
+            "[{\"a\":1}, ".into(),
+            format!("\"{large}\""),
+            ", {\"a\":2}]".into(),
+        ),
+        (
+            json(&["r"]),
+            "{\"b\":[],\"r\":[{\"a\":1},".into(),
+            format!("{{\"a\":\"{large}\"}}"),
+            ",{\"a\":2}],\"c\":1}".into(),
+        ),
+        (
+            Box::new(NdjsonScanner::new(&path(&[]))),
+            "{\"a\":1}\n".into(),
+            format!("{{\"a\":\"{large}\"}}"),
+            "\n{\"a\":2}\n".into(),
+        ),
+        (
+            Box::new(NdjsonScanner::new(&path(&["r"]))),
+            "{\"r\":{\"a\":1}}\n".into(),
+            format!("{{\"r\":{{\"a\":\"{large}\"}}}}"),
+            "\n{\"r\":{\"a\":2}}\n".into(),
+        ),
+        (csv(), "a\n1\n".into(), format!("\"{large}\n\"\"\""), "\n2\n".into()),
+    ];
+    for (mut scanner, before, record, after) in cases {
+        let text = format!("{before}{record}{after}");
+        let sizes = vec![PIECE / 3; 20];
+        let mut parts = Parts {
+            bytes: text.as_bytes(),
+            sizes,
+        };
+        let mut spans = Vec::new();
+        let count = split(0, &mut parts, scanner.as_mut(), &mut |chunk| {
+            assert!(
+                chunk.bytes.len() <= MAX_RECORD,
+                "the bytes of a record too large are held"
+            );
+            for span in &chunk.records {
+                spans.push((
+                    span.offset,
+                    span.fault.clone(),
+                    chunk.bytes[span.range.clone()].to_vec(),
+                ));
+            }
+            ControlFlow::Continue(())
+        });
+        assert_eq!(count.unwrap(), 3, "{before}");
+        let fault = spans[1].1.as_ref().unwrap();
+        let size = format!("a record of {} bytes, and at most 1 MiB can be read", record.len());
+        assert_eq!(fault.to_string(), size, "{before}");
+        assert_eq!(spans[1].0, before.len() as u64);
+        for index in [0, 2] {
+            let (offset, fault, bytes) = &spans[index];
+            assert_eq!(*fault, None, "{before}");
+            assert!(
+                text.as_bytes()[usize::try_from(*offset).unwrap()..].starts_with(bytes),
+                "{before}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_record_that_is_too_large_and_not_closed_is_an_unreadable_stretch() {
+    let text = format!("[{{\"a\":1}},{{\"a\":\"{}", "x".repeat(3 * MAX_RECORD / 2));
+    let fault = split_pieces(json(&[]), text.as_bytes(), vec![PIECE / 3; 20]).unwrap_err();
+    assert_eq!(fault.offset, 9);
+}
+
+#[test]
+fn brackets_beside_the_records_are_bounded() {
+    let text = format!("{{\"b\":{}", "[".repeat(MAX_RECORD + 10));
+    let fault = split_pieces(json(&["r"]), text.as_bytes(), vec![PIECE / 3; 20]).unwrap_err();
+    assert!(fault.reason.contains("brackets"), "{}", fault.reason);
+}

@@ -211,6 +211,41 @@ fn merges_wide_rows_in_several_passes() {
     assert!(largest < 1 << 19, "a batch of {largest} bytes");
 }
 
+/// Rows of three times the memory among small ones: no operator can hold them in its share, and no batch is smaller.
+#[test]
+fn rows_larger_than_the_memory_are_sorted() {
+    let mut rows = many(2_000);
+    for at in [3, 700, 701, 1_500] {
+        rows[at].1 = Some("-".repeat(3 << 20));
+    }
+    let input = batches(&rows, 100);
+    let folder = tempfile::tempdir().unwrap();
+    let plan = sort(input.clone(), ASCENDING, None);
+    let output = run(Arc::clone(&plan), task(1 << 20, Some(folder.path().to_owned()))).unwrap();
+    assert_sorted(&input, ASCENDING, &output);
+}
+
+/// What a batch of one row allocates is more than the row: counted, it would spill what fits.
+#[test]
+fn batches_of_a_row_each_fill_a_run_no_faster_than_full_ones() {
+    let rows: Vec<Row> = many(5_000);
+    let with_room = |batch: RecordBatch| {
+        let text = batch.column(2).as_any().downcast_ref::<StringArray>().unwrap();
+        let mut bytes = Vec::with_capacity(4096);
+        bytes.extend_from_slice(text.value_data());
+        let text = StringArray::new(text.offsets().clone(), bytes.into(), text.nulls().cloned());
+        let mut columns = batch.columns().to_vec();
+        columns[2] = Arc::new(text);
+        RecordBatch::try_new(schema(), columns).unwrap()
+    };
+    let input: Vec<_> = batches(&rows, 1).into_iter().map(with_room).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let plan = sort(input.clone(), ASCENDING, None);
+    let output = run(Arc::clone(&plan), task(8 << 20, Some(folder.path().to_owned()))).unwrap();
+    assert_sorted(&input, ASCENDING, &output);
+    assert_eq!(spilled(&plan), 0);
+}
+
 /// As the branches of a UNION may give them; DataFusion's tables in memory adapt theirs.
 #[test]
 fn batches_may_differ_in_what_can_be_null() {

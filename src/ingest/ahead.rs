@@ -1,0 +1,83 @@
+//! Opens the files of a listing one after the other; small ones in a store some ahead of the one that is being read, so
+//! that their answers travel at the same time.
+
+use std::collections::VecDeque;
+
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+
+use super::files::{FileHandle, Listing};
+use super::open::Origin;
+use crate::error::Result;
+
+/// Objects that are fetched ahead, beside the one that is being read.
+const OBJECTS: usize = 15;
+
+/// ... while all of them together have no more than so many bytes.
+const BYTES: u64 = 8 << 20;
+
+/// The files of a listing, opened in its order.
+pub(super) struct Ahead<'a> {
+    listing: &'a Listing,
+    runtime: &'a Handle,
+    stop: &'a CancellationToken,
+    /// Opened and not yet given; of all of them the bytes.
+    waiting: VecDeque<Result<Origin>>,
+    bytes: u64,
+    /// The next file to give.
+    next: usize,
+}
+
+impl<'a> Ahead<'a> {
+    pub fn new(listing: &'a Listing, runtime: &'a Handle, stop: &'a CancellationToken) -> Self {
+        Self {
+            listing,
+            runtime,
+            stop,
+            waiting: VecDeque::new(),
+            bytes: 0,
+            next: 0,
+        }
+    }
+
+    fn open(&self, index: usize) -> Result<Origin> {
+        let (file, handle) = (&self.listing.files()[index], &self.listing.handles[index]);
+        Origin::open(file, handle, self.runtime, self.stop.clone())
+    }
+
+    /// Starts to fetch what comes next.
+    fn fetch_ahead(&mut self) {
+        while self.waiting.len() < OBJECTS {
+            let index = self.next + self.waiting.len();
+            let Some(file) = self.listing.files().get(index) else {
+                return;
+            };
+            let remote = matches!(self.listing.handles[index], FileHandle::Remote(..));
+            if !remote || self.bytes + file.size > BYTES {
+                return;
+            }
+            self.bytes += file.size;
+            self.waiting.push_back(self.open(index));
+        }
+    }
+}
+
+impl Iterator for Ahead<'_> {
+    /// The file's place in the listing, and its bytes.
+    type Item = (usize, Result<Origin>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let index = self.next;
+        let file = self.listing.files().get(index)?;
+        let opened = match self.waiting.pop_front() {
+            Some(opened) => {
+                self.bytes -= file.size;
+                opened
+            }
+            None => self.open(index),
+        };
+        self.next += 1;
+        self.fetch_ahead();
+        Some((index, opened))
+    }
+}

@@ -1,0 +1,104 @@
+//! How many rows of a row group are decoded at a time, and how the batches of small files and groups become full ones.
+
+use ::parquet::basic::Type;
+use ::parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
+use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
+use futures::stream::{self, BoxStream};
+use futures::{Stream, StreamExt};
+
+use super::super::decode::Decoded;
+use super::super::unknown::Unknown;
+use crate::error::{Error, Result};
+
+/// Rows in a batch.
+pub(super) const ROWS: usize = if cfg!(test) { 64 } else { 8192 };
+
+/// ... or about this many bytes, once decoded.
+const BYTES: u64 = if cfg!(test) { 16 << 10 } else { 8 << 20 };
+
+/// Rows that are decoded at once at least where a dictionary hides how large values are.
+const GUESSED_ROWS: u64 = 128;
+
+/// Rows of a group that take about [`BYTES`]. `wanted` tells by the place of a column whether it is read.
+pub(super) fn rows_of(group: &RowGroupMetaData, wanted: impl Fn(usize) -> bool) -> usize {
+    let columns = group.columns().iter().enumerate().filter(|(index, _)| wanted(*index));
+    let rows = u64::try_from(group.num_rows()).unwrap_or(0).max(1);
+    let (mut bytes, mut repeated) = (0_u64, 0_u64);
+    for (_, column) in columns {
+        let stored = u64::try_from(column.uncompressed_size()).unwrap_or(0);
+        let unencoded = column.unencoded_byte_array_data_bytes();
+        let unencoded = unencoded.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0);
+        bytes = bytes.saturating_add(stored.max(unencoded));
+        if unencoded == 0 && hides_size(column) {
+            // The same value of nearly this size may stand in each row.
+            repeated = repeated.saturating_add(stored);
+        }
+    }
+    let at_once = |bytes_per_row: u64| BYTES / bytes_per_row.max(1);
+    let known = at_once(bytes / rows);
+    let guessed = at_once(repeated).max(GUESSED_ROWS);
+    usize::try_from(known.min(guessed)).unwrap_or(ROWS).clamp(1, ROWS)
+}
+
+fn hides_size(column: &ColumnChunkMetaData) -> bool {
+    let texts = matches!(column.column_type(), Type::BYTE_ARRAY | Type::FIXED_LEN_BYTE_ARRAY);
+    texts && column.dictionary_page_offset().is_some()
+}
+
+/// Puts batches together while they have no more than [`ROWS`] rows and [`BYTES`]. What was read before an error comes
+/// before it.
+pub(super) fn filled(
+    batches: impl Stream<Item = Result<Decoded>> + Send + 'static,
+) -> BoxStream<'static, Result<Decoded>> {
+    let state = (batches.boxed(), None, None);
+    stream::unfold(state, |(mut batches, held, mut after)| async move {
+        let mut gathered: Vec<Decoded> = held.into_iter().collect();
+        let mut held = None;
+        while after.is_none() {
+            match batches.next().await {
+                Some(Ok(next)) if fits(&gathered, &next) => gathered.push(next),
+                Some(Ok(next)) => {
+                    held = Some(next);
+                    break;
+                }
+                // An error, or the end.
+                end => after = Some(end),
+            }
+        }
+        if gathered.is_empty() {
+            let end = after.take().flatten()?;
+            return Some((end, (batches, None, Some(None))));
+        }
+        Some((joined(gathered), (batches, held, after)))
+    })
+    .boxed()
+}
+
+fn fits(gathered: &[Decoded], next: &Decoded) -> bool {
+    let all = || gathered.iter().chain([next]).map(|decoded| &decoded.batch);
+    let bytes = |batch: &RecordBatch| batch.get_array_memory_size() as u64;
+    gathered.is_empty()
+        || (all().map(RecordBatch::num_rows).sum::<usize>() <= ROWS && all().map(bytes).sum::<u64>() <= BYTES)
+}
+
+fn joined(mut parts: Vec<Decoded>) -> Result<Decoded> {
+    if parts.len() == 1 {
+        return Ok(parts.remove(0));
+    }
+    let batch = concat_batches(parts[0].batch.schema_ref(), parts.iter().map(|part| &part.batch));
+    let batch = batch.map_err(|error| Error::batch("the decoded records do not make an Arrow batch").cause(error))?;
+    let mut unknown = vec![Unknown::default(); parts[0].unknown.len()];
+    let mut refused = Vec::new();
+    for part in parts {
+        for (sum, met) in unknown.iter_mut().zip(part.unknown) {
+            sum.add(met);
+        }
+        refused.extend(part.refused);
+    }
+    Ok(Decoded {
+        batch,
+        refused,
+        unknown,
+    })
+}
