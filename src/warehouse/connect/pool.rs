@@ -71,6 +71,9 @@ impl Warehouse {
         }));
         drop(warehouse.acquire().await?);
         warehouse.0.dialer.check_version()?;
+        if !warehouse.is_embedded() {
+            warehouse.0.dialer.check_encoding()?;
+        }
         Ok(warehouse)
     }
 
@@ -294,6 +297,24 @@ mod tests {
             "5 database connections are needed at once, and at most 4 may be made"
         );
         assert!(warehouse.dedicated().await.unwrap().is_some());
+    }
+
+    #[tokio::test]
+    async fn a_database_that_is_not_utf8_is_refused() {
+        let Some(server) = server() else { return };
+        let name = server.create().await;
+        let admin = server.open(&name, 1).await;
+        let latin = format!("{name}_latin");
+        let sql = format!("CREATE DATABASE {latin} ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0");
+        admin.acquire().await.unwrap().batch_execute(&sql).await.unwrap();
+        let (host, port) = (server.folder.display(), server.port);
+        let conninfo = format!("host={host} port={port} user=postgres dbname={latin}");
+        let error = Warehouse::open(database(&conninfo), 1).await.err().unwrap();
+        assert_eq!(
+            error.message,
+            format!("the database {host}:{port}/{latin} has the encoding LATIN1, and UTF8 is needed")
+        );
+        assert_eq!(error.kind, crate::error::Kind::Project);
     }
 
     #[tokio::test]
