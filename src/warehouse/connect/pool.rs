@@ -3,7 +3,7 @@
 //! ever.
 
 use std::ops::{Deref, DerefMut};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod};
 use futures::future::try_join_all;
@@ -27,6 +27,8 @@ struct Inner {
     dialer: Arc<Dialer>,
     embedded: Option<Embedded>,
     is_local: bool,
+    /// The server process of the first session, which the pool keeps. `None` on the embedded database.
+    process: OnceLock<i32>,
 }
 
 /// A session from the pool, given back on drop. Open transactions by [`Client::transaction`], which rolls back when it
@@ -68,12 +70,19 @@ impl Warehouse {
             dialer,
             embedded,
             is_local,
+            process: OnceLock::new(),
         }));
-        drop(warehouse.acquire().await?);
+        let first = warehouse.acquire().await?;
         warehouse.0.dialer.check_version()?;
         if !warehouse.is_embedded() {
             warehouse.0.dialer.check_encoding()?;
+            let process = process(&first).await;
+            let _ = warehouse
+                .0
+                .process
+                .set(process.map_err(|error| warehouse.0.dialer.explain(&error))?);
         }
+        drop(first);
         Ok(warehouse)
     }
 
@@ -121,12 +130,17 @@ impl Warehouse {
         if self.is_embedded() {
             return Ok(None);
         }
-        let client = self
-            .0
-            .dialer
-            .dial()
-            .await
-            .map_err(|error| self.0.dialer.explain(&error))?;
+        let failed = |error: tokio_postgres::Error| self.0.dialer.explain(&error);
+        let client = self.0.dialer.dial().await.map_err(failed)?;
+        // Two sessions are two processes of the server, unless a pooler stands between.
+        if self.0.process.get() == Some(&process(&client).await.map_err(failed)?) {
+            return Err(Error::project(format!(
+                "{} is a pooler that gives one session to several clients",
+                self.describe()
+            ))
+            .cause("locks that a run holds in its session would belong to others, and stay when it has ended")
+            .hint("connect to the server itself, or to a pooler in session mode (pgbouncer: pool_mode = session)"));
+        }
         Ok(Some(Dedicated(client)))
     }
 
@@ -165,6 +179,14 @@ impl Warehouse {
             _ => Error::unreachable(format!("no connection to the database {}", self.0.dialer.name())),
         }
     }
+}
+
+/// The server's process that a session belongs to.
+async fn process(client: &Client) -> Result<i32, tokio_postgres::Error> {
+    let row = client
+        .query_typed_one("SELECT pg_catalog.pg_backend_pid()", &[])
+        .await?;
+    row.try_get(0)
 }
 
 impl std::fmt::Debug for Warehouse {
