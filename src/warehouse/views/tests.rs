@@ -376,7 +376,7 @@ async fn what_runs_over_rows_tells_a_condition_and_no_text() {
         ("SELECT pg_read_file(id) AS n FROM visits", "undefined file (58P01)"),
         (
             "SELECT set_config('role', id, true) AS n FROM visits",
-            "invalid parameter value (22023)",
+            "insufficient privilege (42501)",
         ),
     ] {
         let list = [("materialized/m", select)];
