@@ -38,8 +38,9 @@ Example:
   pipeline migration new add_lab_results";
 
 pub(super) const VIEWS: &str = "\
-Example:
-  pipeline views";
+Examples:
+  pipeline views
+  pipeline views --refresh";
 
 pub(super) const ROLES: &str = "\
 Examples:

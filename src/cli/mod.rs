@@ -94,7 +94,7 @@ enum Command {
     Migration(migrate::Migration),
     /// Create or replace the views and functions of sql/
     #[command(after_help = help::VIEWS)]
-    Views,
+    Views(views::Arguments),
     /// Create the roles of a server: owner, loader and reader
     #[command(after_help = help::ROLES)]
     Roles(roles::Arguments),
@@ -139,12 +139,16 @@ impl Cli {
     /// Returns the exit code where the command itself has reported (0 all done, 1 some batch failed, ...).
     pub async fn execute(self) -> Result<u8> {
         let global = self.global;
+        // These two end what they are at first.
+        if !matches!(self.command, Command::Run(_) | Command::ServeDb(_)) {
+            crate::run::end_on_signals();
+        }
         match self.command {
             Command::Run(arguments) => run::execute(&global, arguments).await,
             Command::Drop(arguments) => drop::execute(&global, arguments).await,
             Command::Migrate => migrate::apply(&global).await,
             Command::Migration(migration) => migrate::new(&global, migration).await,
-            Command::Views => views::execute(&global).await,
+            Command::Views(arguments) => views::execute(&global, &arguments).await,
             Command::Roles(arguments) => roles::execute(&global, arguments).await,
             Command::Query(arguments) => query::execute(&global, arguments).await,
             Command::ServeDb(arguments) => serve_db::execute(&global, arguments).await,

@@ -265,16 +265,13 @@ impl Source {
     /// What a batch of this source is made by, as text: its YAML, then each transform's entity and SQL. Equal texts mean
     /// equal processing, up to the contract and the input.
     pub fn fingerprint_text(&self) -> String {
-        let mut text = format!("yaml {}\n{}", self.text.len(), self.text);
+        // A checkout with other line endings is the same project.
+        let lf = |text: &str| text.replace("\r\n", "\n");
+        let yaml = lf(&self.text);
+        let mut text = format!("yaml {}\n{yaml}", yaml.len());
         for transform in &self.transforms {
-            for part in [
-                "\nsql ",
-                &transform.entity,
-                " ",
-                &transform.sql.len().to_string(),
-                "\n",
-                &transform.sql,
-            ] {
+            let sql = lf(&transform.sql);
+            for part in ["\nsql ", &transform.entity, " ", &sql.len().to_string(), "\n", &sql] {
                 text.push_str(part);
             }
         }

@@ -25,7 +25,7 @@ pub use rows::{Rows, query, status};
 use crate::error::Error;
 use crate::model::{Batch, ViewKind};
 use crate::run::Checked;
-use crate::warehouse::views::{Action, Applied};
+use crate::warehouse::views::{Action, Applied, Refresh};
 
 /// Prints an error to stderr; returns its exit code.
 pub fn failure(error: &Error) -> u8 {
@@ -55,22 +55,57 @@ pub fn done(key: &str, lines: &[String], nothing: &str, as_json: bool) {
     }
 }
 
-/// Prints what became of each view.
-pub fn views(applied: &[Applied], as_json: bool) {
+/// Prints what became of each view, and which were refreshed or are to be.
+pub fn views(applied: &[Applied], refresh: &Refresh, as_json: bool) {
+    let refreshed: Vec<&str> = refresh.refreshed.iter().map(|view| view.name.as_str()).collect();
+    let stale: Vec<&str> = refresh.stale.iter().map(|view| view.name.as_str()).collect();
     if as_json {
         let views = applied
             .iter()
             .map(|a| json!({"kind": kind(a.kind), "name": a.name, "action": action(a.action)}));
-        data(&json!({"views": views.collect::<Vec<_>>()}).to_string());
+        let views = views.collect::<Vec<_>>();
+        data(&json!({"views": views, "refreshed": refreshed, "stale": stale}).to_string());
         return;
     }
     let changed: Vec<&Applied> = applied.iter().filter(|a| a.action != Action::Unchanged).collect();
     for a in &changed {
         data(&format!("{} {} {}", action(a.action), kind(a.kind), a.name));
     }
-    match applied.len() - changed.len() {
+    for name in &refreshed {
+        data(&format!("refreshed materialized view {name}"));
+    }
+    for name in &stale {
+        data(&format!("stale materialized view {name}"));
+    }
+    let named = |a: &&Applied| refreshed.contains(&a.name.as_str()) || stale.contains(&a.name.as_str());
+    let unchanged = applied.iter().filter(|a| a.action == Action::Unchanged);
+    match unchanged
+        .filter(|a| !(a.kind == ViewKind::Materialized && named(a)))
+        .count()
+    {
         0 => {}
         n => data(&format!("{n} up to date")),
+    }
+}
+
+/// Prints why views could not be refreshed, and names those that are stale; returns the exit code.
+pub fn not_refreshed(refresh: &Refresh) -> u8 {
+    for error in &refresh.errors {
+        message(&diagnostics::render(error, colored()));
+    }
+    let stale: Vec<String> = refresh.stale.iter().map(|view| view.name.clone()).collect();
+    name_stale(&stale);
+    let codes = refresh.errors.iter().map(|error| error.kind.exit_code());
+    codes.max().unwrap_or(0)
+}
+
+/// Says which materialized views are stale, and what to do about it.
+fn name_stale(names: &[String]) {
+    if !names.is_empty() {
+        let names = names.join(", ");
+        message(&format!(
+            "stale: {names}\n  hint: the next run refreshes what it can, and so does `pipeline views --refresh`"
+        ));
     }
 }
 

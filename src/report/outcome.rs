@@ -42,9 +42,10 @@ pub fn outcome(outcome: &Outcome, timings: bool, as_json: bool) -> u8 {
     for batch in &outcome.batches {
         warnings(batch);
     }
-    if let Some(error) = &outcome.refresh_error {
+    for error in &outcome.refresh_errors {
         message(&format!("\n{}", diagnostics::render(error, colored())));
     }
+    super::name_stale(&outcome.stale);
     data(&if as_json {
         as_value(outcome).to_string()
     } else {
@@ -191,7 +192,9 @@ fn as_value(outcome: &Outcome) -> Value {
     json!({
         "batches": outcome.batches.iter().map(batch_value).collect::<Vec<_>>(),
         "refreshed": outcome.refreshed,
-        "refresh_error": outcome.refresh_error.as_ref().map(error_value),
+        "refresh_error": outcome.refresh_errors.first().map(error_value),
+        "refresh_errors": outcome.refresh_errors.iter().map(error_value).collect::<Vec<_>>(),
+        "stale": outcome.stale,
         "seconds": outcome.elapsed.as_secs_f64(),
         "exit_code": outcome.exit_code(),
     })

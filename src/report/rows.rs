@@ -2,9 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{data, lines, table, thousands};
+use super::{data, lines, message, table, thousands};
 use crate::warehouse::query::QueryResult;
 use crate::warehouse::runs::RunRow;
+use crate::warehouse::views::Stale;
 
 /// How rows are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,10 +111,17 @@ fn query_csv(result: &QueryResult) -> String {
     text
 }
 
-/// Prints the run history.
-pub fn status(runs: &[RunRow], as_json: bool) {
+/// Prints the run history, and the materialized views that do not show all of it yet. In JSON each run has the names of
+/// those that do not show it.
+pub fn status(runs: &[RunRow], stale: &[Stale], as_json: bool) {
     if as_json {
-        data(&json!(runs).to_string());
+        let with_stale = |run: &RunRow| {
+            let mut value = json!(run);
+            let names = stale.iter().filter(|view| view.runs.contains(&run.run_id));
+            value["stale_views"] = names.map(|view| view.name.as_str()).collect();
+            value
+        };
+        data(&Value::Array(runs.iter().map(with_stale).collect()).to_string());
         return;
     }
     let header = [
@@ -143,6 +151,18 @@ pub fn status(runs: &[RunRow], as_json: bool) {
         ]);
     }
     data(&lines(&table));
+    for view in stale {
+        let runs: Vec<String> = view.runs.iter().map(ToString::to_string).collect();
+        let of = if runs.is_empty() {
+            String::new()
+        } else {
+            format!(" (without run {})", runs.join(", "))
+        };
+        data(&format!("stale materialized view {}{of}", view.name));
+    }
+    if !stale.is_empty() {
+        message("the next run refreshes what it can, and so does `pipeline views --refresh`");
+    }
 }
 
 fn seconds(run: &RunRow) -> Option<f64> {

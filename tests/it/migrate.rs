@@ -42,6 +42,49 @@ fn a_migration_that_was_changed_after_it_ran_is_refused() {
     project.run_clinic().code(2).stderr_contains("V1__items");
 }
 
+/// What Git makes of a checkout where `core.autocrlf` is set.
+#[test]
+fn line_endings_change_neither_a_migration_nor_a_fingerprint() {
+    let (database, project) = unmigrated();
+    project.run(&["migrate"]).code(0);
+    project.run_clinic().code(0);
+    for file in [
+        "migrations/V1__items.sql",
+        "pipeline.yaml",
+        "pipelines/clinic.yaml",
+        "sql/clinic/items.sql",
+    ] {
+        project.write(file, project.read(file).replace('\n', "\r\n"));
+    }
+    project
+        .run(&["migrate"])
+        .code(0)
+        .stdout_contains("no migration is pending");
+    project.run_clinic().code(0);
+    assert_eq!(
+        database.value("select count(distinct fingerprint) from pipeline.runs"),
+        "1"
+    );
+}
+
+/// The first process of a container has to ask for signals, and so every command does. Ended by it, its exit code says so.
+#[test]
+fn a_command_that_waits_ends_at_a_signal() {
+    let (database, project) = unmigrated();
+    let mut holder = database.client();
+    holder
+        .batch_execute("select pg_advisory_lock(x'706970656c696e65'::bigint)")
+        .unwrap();
+    let running = project.spawn(&["migrate"]);
+    crate::harness::until("it waits for the lock", || {
+        database.count("pg_locks where locktype = 'advisory' and not granted") == 1
+    });
+    running.signal("TERM");
+    let outcome = running.wait();
+    assert_eq!(outcome.exit(), Some(143), "{outcome:?}");
+    assert_eq!(database.count("pg_tables where schemaname = 'public'"), 0);
+}
+
 #[test]
 fn a_migration_that_fails_leaves_nothing() {
     let (database, project) = unmigrated();

@@ -181,6 +181,33 @@ fn a_view_that_breaks_on_the_data_when_refreshed() {
     assert!(!history.contains("84022048"), "{history}");
 }
 
+/// PostgreSQL's messages of other classes quote values, too: what runs over rows is told without them.
+#[test]
+fn what_postgresql_quotes_of_a_value_while_it_reads_rows() {
+    let value = "Zanzi & ( x84022049";
+    for select in [
+        "select to_tsquery(item_id) as n from items",
+        "select current_setting(item_id) as n from items",
+        "select item_id::regclass as n from items",
+        "select pg_read_file(item_id) as n from items",
+    ] {
+        for folder in ["checks", "materialized"] {
+            let (database, project) = Small::new().on_server();
+            talkative(&database);
+            let project = project
+                .json(format!(r#"[{{"id": "{value}", "n": 1}}]"#))
+                .file(&format!("sql/{folder}/broken.sql"), format!("{select}\n"));
+            project.run(&["views"]).code(0);
+            let outcome = project.run(&["run", "--source", "clinic", "--date", "2023-05-01", "-v", "-v"]);
+            assert_eq!(outcome.exit(), Some(1), "{select}: {outcome:?}");
+            assert!(outcome.stderr.contains("broken.sql"), "{}", outcome.stderr);
+            outcome.output_lacks("84022049").output_lacks("Zanzi");
+            let history = database.rows("select r::text from pipeline.runs r").join("\n");
+            assert!(!history.contains("84022049"), "{history}");
+        }
+    }
+}
+
 #[test]
 fn values_of_a_batch_that_loads() {
     let database = Database::migrated();

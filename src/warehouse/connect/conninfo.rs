@@ -337,6 +337,33 @@ mod tests {
     }
 
     #[test]
+    fn a_raw_delimiter_in_a_password_is_refused_and_nothing_is_shown() {
+        for url in [
+            "postgresql://postgres:1234/Hunter2x@host:5432/x",
+            "postgres://u:P@ssHunter2x!23@host:5432/x",
+            "postgres://u:12?Hunter2x@host/x",
+            "postgres://u:12?hunter=Hunter2x@host/x",
+            "postgres://u:12/Hunter2x/y@host/x",
+            "postgres://u:12?/Hunter2x=@host/x",
+        ] {
+            let error = Params::parse(url, "DATABASE_URL").err().unwrap();
+            assert_eq!(
+                error.message, "DATABASE_URL has a `@`, `/` or `?` where none can be",
+                "{url}"
+            );
+            assert!(!format!("{error:?}").to_lowercase().contains("hunter"), "{url}");
+            assert!(error.hint.unwrap().contains("percent-encode"));
+        }
+        for url in [
+            "postgres://u:P%40ss%2F%3F@host/x",
+            "postgres://host/x?user=me@azure",
+            "postgres:///x?host=/run/pg",
+        ] {
+            assert!(Params::parse(url, "DATABASE_URL").is_ok(), "{url}");
+        }
+    }
+
+    #[test]
     fn protection_that_can_not_be_given_is_refused() {
         let environment = |name: &str| (name == "PGREQUIREAUTH").then(|| "scram-sha-256".to_owned());
         let error = Params::default().complete(&environment).err().unwrap();

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rand::seq::SliceRandom;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinHandle;
 use tokio_postgres::config::SslMode as Negotiation;
 use tokio_postgres::tls::{NoTls, TlsStream};
@@ -40,6 +41,7 @@ pub(super) struct Dialer {
     setup: String,
     setup_plain: String,
     version: OnceLock<String>,
+    encoding: OnceLock<String>,
 }
 
 struct Route {
@@ -107,6 +109,7 @@ impl Dialer {
             setup: setup(options, true),
             setup_plain: setup(options, false),
             version: OnceLock::new(),
+            encoding: OnceLock::new(),
         }
     }
 
@@ -185,9 +188,12 @@ impl Dialer {
             (true, SslMode::Prefer) => Negotiation::Prefer,
             (true, _) => Negotiation::Require,
         });
-        let (client, version) = open(&config, tls).await?;
-        if let Some(version) = version {
+        let (client, told) = open(&config, tls).await?;
+        if let Some(version) = told.version {
             let _ = self.version.set(version);
+        }
+        if let Some(encoding) = told.encoding {
+            let _ = self.encoding.set(encoding);
         }
         Ok(client)
     }
@@ -204,6 +210,18 @@ impl Dialer {
                 self.name
             ))
             .hint(format!("PostgreSQL {OLDEST} or newer is needed"))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses a database that can't hold every text, which the server told on connecting, too.
+    pub(super) fn check_encoding(&self) -> Result<()> {
+        match self.encoding.get() {
+            Some(encoding) if encoding != "UTF8" => Err(Error::project(format!(
+                "the database {} has the encoding {encoding}, and UTF8 is needed",
+                self.name
+            ))
+            .hint("make another: CREATE DATABASE ... ENCODING 'UTF8' LOCALE 'C.UTF-8' TEMPLATE template0")),
             _ => Ok(()),
         }
     }
@@ -258,23 +276,38 @@ impl deadpool_postgres::Connect for PoolDialer {
     }
 }
 
-/// A connection and the server's version.
-async fn open(
-    config: &Config,
-    tls: Option<MakeRustlsConnect>,
-) -> Result<(Client, Option<String>), tokio_postgres::Error> {
+/// What a server says of itself when a session begins.
+struct Told {
+    version: Option<String>,
+    encoding: Option<String>,
+}
+
+fn told<S, T>(connection: &tokio_postgres::Connection<S, T>) -> Told
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    T: TlsStream + Unpin,
+{
+    let parameter = |name| connection.parameter(name).map(str::to_owned);
+    Told {
+        version: parameter("server_version"),
+        encoding: parameter("server_encoding"),
+    }
+}
+
+/// A connection and what the server says of itself.
+async fn open(config: &Config, tls: Option<MakeRustlsConnect>) -> Result<(Client, Told), tokio_postgres::Error> {
     match tls {
         None => {
             let (client, connection) = config.connect(NoTls).await?;
-            let version = connection.parameter("server_version").map(str::to_owned);
+            let told = told(&connection);
             drive(connection);
-            Ok((client, version))
+            Ok((client, told))
         }
         Some(tls) => {
             let (client, connection) = config.connect(tls).await?;
-            let version = connection.parameter("server_version").map(str::to_owned);
+            let told = told(&connection);
             drive(connection);
-            Ok((client, version))
+            Ok((client, told))
         }
     }
 }

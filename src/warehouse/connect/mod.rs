@@ -9,6 +9,8 @@ mod environment;
 mod kept_session;
 mod passfile;
 mod pool;
+#[cfg(test)]
+mod pooler_tests;
 mod protection;
 mod server;
 mod service;

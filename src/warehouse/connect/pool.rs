@@ -3,7 +3,7 @@
 //! ever.
 
 use std::ops::{Deref, DerefMut};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod};
 use futures::future::try_join_all;
@@ -27,6 +27,8 @@ struct Inner {
     dialer: Arc<Dialer>,
     embedded: Option<Embedded>,
     is_local: bool,
+    /// The server process of the first session, which the pool keeps. `None` on the embedded database.
+    process: OnceLock<i32>,
 }
 
 /// A session from the pool, given back on drop. Open transactions by [`Client::transaction`], which rolls back when it
@@ -68,9 +70,19 @@ impl Warehouse {
             dialer,
             embedded,
             is_local,
+            process: OnceLock::new(),
         }));
-        drop(warehouse.acquire().await?);
+        let first = warehouse.acquire().await?;
         warehouse.0.dialer.check_version()?;
+        if !warehouse.is_embedded() {
+            warehouse.0.dialer.check_encoding()?;
+            let process = process(&first).await;
+            let _ = warehouse
+                .0
+                .process
+                .set(process.map_err(|error| warehouse.0.dialer.explain(&error))?);
+        }
+        drop(first);
         Ok(warehouse)
     }
 
@@ -118,12 +130,17 @@ impl Warehouse {
         if self.is_embedded() {
             return Ok(None);
         }
-        let client = self
-            .0
-            .dialer
-            .dial()
-            .await
-            .map_err(|error| self.0.dialer.explain(&error))?;
+        let failed = |error: tokio_postgres::Error| self.0.dialer.explain(&error);
+        let client = self.0.dialer.dial().await.map_err(failed)?;
+        // Two sessions are two processes of the server, unless a pooler stands between.
+        if self.0.process.get() == Some(&process(&client).await.map_err(failed)?) {
+            return Err(Error::project(format!(
+                "{} is a pooler that gives one session to several clients",
+                self.describe()
+            ))
+            .cause("locks that a run holds in its session would belong to others, and stay when it has ended")
+            .hint("connect to the server itself, or to a pooler in session mode (pgbouncer: pool_mode = session)"));
+        }
         Ok(Some(Dedicated(client)))
     }
 
@@ -162,6 +179,14 @@ impl Warehouse {
             _ => Error::unreachable(format!("no connection to the database {}", self.0.dialer.name())),
         }
     }
+}
+
+/// The server's process that a session belongs to.
+async fn process(client: &Client) -> Result<i32, tokio_postgres::Error> {
+    let row = client
+        .query_typed_one("SELECT pg_catalog.pg_backend_pid()", &[])
+        .await?;
+    row.try_get(0)
 }
 
 impl std::fmt::Debug for Warehouse {
@@ -294,6 +319,24 @@ mod tests {
             "5 database connections are needed at once, and at most 4 may be made"
         );
         assert!(warehouse.dedicated().await.unwrap().is_some());
+    }
+
+    #[tokio::test]
+    async fn a_database_that_is_not_utf8_is_refused() {
+        let Some(server) = server() else { return };
+        let name = server.create().await;
+        let admin = server.open(&name, 1).await;
+        let latin = format!("{name}_latin");
+        let sql = format!("CREATE DATABASE {latin} ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0");
+        admin.acquire().await.unwrap().batch_execute(&sql).await.unwrap();
+        let (host, port) = (server.folder.display(), server.port);
+        let conninfo = format!("host={host} port={port} user=postgres dbname={latin}");
+        let error = Warehouse::open(database(&conninfo), 1).await.err().unwrap();
+        assert_eq!(
+            error.message,
+            format!("the database {host}:{port}/{latin} has the encoding LATIN1, and UTF8 is needed")
+        );
+        assert_eq!(error.kind, crate::error::Kind::Project);
     }
 
     #[tokio::test]

@@ -16,6 +16,12 @@ pub(super) fn read(rest: &str, origin: &str) -> Result<Vec<(String, String)>> {
         Some((user_info, hosts)) => (user_info, hosts),
         None => ("", authority),
     };
+    // A password with one of these would be read as something else, and its end shown as a host or a database.
+    if hosts.contains('@') || database.contains(['@', '/']) || query.split('&').any(is_cut) {
+        return Err(Error::project(format!("{origin} has a `@`, `/` or `?` where none can be"))
+            .cause("user name or password hold one as it is")
+            .hint("percent-encode it: %40 for @, %2F for /, %3F for ?; or give the password by PGPASSWORD or ~/.pgpass"));
+    }
     let (user, password) = user_info.split_once(':').unwrap_or((user_info, ""));
     for (keyword, part) in [("user", user), ("password", password), ("dbname", database)] {
         if !part.is_empty() {
@@ -49,6 +55,12 @@ pub(super) fn read(rest: &str, origin: &str) -> Result<Vec<(String, String)>> {
         }
     }
     Ok(found)
+}
+
+/// Whether a query parameter is rather the end of a password and what follows it.
+fn is_cut(pair: &str) -> bool {
+    // Some servers have a `@` in user names, which many give like this.
+    pair.contains('@') && !pair.starts_with("user=") && !pair.starts_with("password=")
 }
 
 /// Host and port of one entry of a URL's host list; `None` for an unclosed bracket.

@@ -6,7 +6,7 @@ use tokio_postgres::Client;
 use super::staging::Staged;
 use crate::error::{Error, Result};
 use crate::model::{Entity, SqlCheck};
-use crate::warehouse::sql::{ENTITIES, PARTITIONS, db_error, ident, qualified};
+use crate::warehouse::sql::{ENTITIES, PARTITIONS, ident, qualified, rows_error};
 
 /// Plans every check over empty tables.
 ///
@@ -19,14 +19,14 @@ pub async fn plan(client: &Client, entities: &[Entity], checks: &[SqlCheck]) -> 
         client
             .query_typed(&sql, &[])
             .await
-            .map_err(|error| Error::project(db_error(cannot(check), &error).to_string()).hint(HINT))?;
+            .map_err(|error| Error::project(rows_error(cannot(check), &error).to_string()).hint(HINT))?;
     }
     Ok(())
 }
 
 /// How many rows a check selects from a batch.
 pub async fn violations(client: &mut Client, entities: &[Entity], staged: &[&Staged], check: &SqlCheck) -> Result<u64> {
-    let failed = |error| db_error(cannot(check), &error);
+    let failed = |error| rows_error(cannot(check), &error);
     let transaction = client
         .build_transaction()
         .read_only(true)

@@ -18,6 +18,7 @@ mod stage_counter;
 mod staging;
 mod staging_tables;
 mod swap;
+mod swap_locks;
 mod swap_transaction;
 #[cfg(test)]
 mod tests;

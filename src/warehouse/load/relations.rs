@@ -6,7 +6,7 @@ use tokio_postgres::Client;
 
 use super::staging::Staged;
 use crate::error::{Error, Result};
-use crate::warehouse::sql::{PARTITIONS, db_error, ident, qualified};
+use crate::warehouse::sql::{PARTITIONS, db_error, ident, qualified, rows_error};
 
 /// Keys that one check may bring into memory.
 const MOST: usize = 1_000_000;
@@ -14,7 +14,7 @@ const MOST: usize = 1_000_000;
 /// The distinct keys, as text, of the rows in `child` that have no row in `parent`. A row with a null among these
 /// columns needs no parent.
 pub async fn missing(client: &Client, child: &Staged, parent: &Staged, columns: &[String]) -> Result<Vec<Vec<String>>> {
-    let failed = |error| db_error(format!("the rows of {} can't be checked", child.entity), &error);
+    let failed = |error| rows_error(format!("the rows of {} can't be checked", child.entity), &error);
     let names: Vec<String> = columns.iter().map(|name| ident(name)).collect();
     let each = |form: &dyn Fn(&String) -> String, by: &str| names.iter().map(form).collect::<Vec<_>>().join(by);
     let sql = format!(
@@ -39,7 +39,7 @@ pub async fn missing(client: &Client, child: &Staged, parent: &Staged, columns: 
 
 /// The newest day in a column of a staging table; `None` where it has none.
 pub async fn newest(client: &Client, staged: &Staged, column: &str) -> Result<Option<NaiveDate>> {
-    let failed = |error| db_error(format!("the rows of {} can't be checked", staged.entity), &error);
+    let failed = |error| rows_error(format!("the rows of {} can't be checked", staged.entity), &error);
     let (column, table) = (ident(column), qualified(PARTITIONS, &staged.name));
     let sql = format!("SELECT max({column})::date FROM {table} WHERE isfinite({column})");
     let row = client.query_typed_one(&sql, &[]).await.map_err(failed)?;

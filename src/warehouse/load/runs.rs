@@ -256,24 +256,32 @@ pub(super) async fn fail(client: &Client, run_id: i64, failure: Failure, error: 
         .map_err(|error| db_error(format!("run {run_id} can't be marked {status}"), &error))
 }
 
-/// Marks a run as committed; true where it was still `running`. Part of the swap's transaction.
+/// Marks a run as committed; true where it was still `running`. Part of the swap's transaction. Every materialized view
+/// is marked as stale for each of the `changed` entities, whether it reads them or not: who refreshes finds that out.
 pub(super) async fn commit(
     transaction: &Transaction<'_>,
     run_id: i64,
     summary: &Summary,
     counts: &BTreeMap<String, Count>,
+    changed: &[String],
 ) -> Result<bool, tokio_postgres::Error> {
-    let sql = "UPDATE pipeline.runs SET status = 'committed', finished_at = clock_timestamp(), records = $2, \
-               timings = $3, counts = $4, account = $5 WHERE run_id = $1 AND status = 'running' RETURNING run_id";
+    let sql = "WITH committed AS (UPDATE pipeline.runs SET status = 'committed', finished_at = clock_timestamp(), \
+               records = $2, timings = $3, counts = $4, account = $5 WHERE run_id = $1 AND status = 'running' \
+               RETURNING run_id), \
+               marked AS (INSERT INTO pipeline.stale_views (name, entity, run_id) \
+               SELECT v.name, e.entity, c.run_id FROM committed c, pipeline.views v, unnest($6) e (entity) \
+               WHERE v.kind = 'materialized') \
+               SELECT run_id FROM committed";
     let records = i64::try_from(summary.records).unwrap_or(i64::MAX);
     let timings = serde_json::json!(summary.timings);
     let counts = serde_json::json!(counts);
-    let parameters: [Parameter<'_>; 5] = [
+    let parameters: [Parameter<'_>; 6] = [
         (&run_id, Type::INT8),
         (&records, Type::INT8),
         (&timings, Type::JSONB),
         (&counts, Type::JSONB),
         (&summary.account, Type::JSONB),
+        (&changed, Type::TEXT_ARRAY),
     ];
     Ok(!transaction.query_typed(sql, &parameters).await?.is_empty())
 }

@@ -19,7 +19,7 @@ use super::{failpoint, partition, runs};
 use crate::error::{Error, Result};
 use crate::model::{Batch, Entity};
 use crate::warehouse::copy::{EncodeError, Encoder, HEADER, Rows, TRAILER};
-use crate::warehouse::sql::db_error;
+use crate::warehouse::sql::rows_error;
 
 /// Bytes per message: large enough to forget its overhead, small enough to stay in a processor's cache.
 const CHUNK: usize = 256 * 1024;
@@ -91,7 +91,7 @@ impl StagingRun {
         failpoint::hit(failpoint::BEFORE_COPY)?;
         let under_way = self.index_turns.begin();
         let name = partition::staging_name(&entity.name, self.run_id);
-        let failed = |error: tokio_postgres::Error| db_error(format!("{} can't be staged", entity.name), &error);
+        let failed = |error: tokio_postgres::Error| rows_error(format!("{} can't be staged", entity.name), &error);
         let transaction = client
             .build_transaction()
             .isolation_level(IsolationLevel::ReadCommitted);
@@ -162,7 +162,7 @@ impl StagingRun {
 /// keeps it out of the server's log, too.
 fn refused(entity: &Entity, batch: &Batch, error: &tokio_postgres::Error) -> Error {
     if error.code() != Some(&SqlState::UNIQUE_VIOLATION) {
-        return db_error(format!("{} can't be indexed", entity.name), error);
+        return rows_error(format!("{} can't be indexed", entity.name), error);
     }
     let key = entity.key.join(", ");
     Error::batch(format!("duplicate key in {}", entity.name))
@@ -219,7 +219,7 @@ impl Copy<'_> {
     async fn send(&mut self, chunk: Bytes) -> Result<u64> {
         let length = chunk.len() as u64;
         let sent = self.counter.wait.waiting(self.sink.feed(chunk)).await;
-        sent.map_err(|error| db_error(format!("{} can't be copied", self.entity.name), &error))?;
+        sent.map_err(|error| rows_error(format!("{} can't be copied", self.entity.name), &error))?;
         self.counter.bytes.fetch_add(length, Ordering::Relaxed);
         Ok(length)
     }

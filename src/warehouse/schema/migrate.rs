@@ -11,7 +11,7 @@ use super::migration_files::{self, File};
 use super::state;
 use crate::error::{Error, Result};
 use crate::warehouse::connect::Warehouse;
-use crate::warehouse::sql::{db_error, position};
+use crate::warehouse::sql::{Over, db_error, position};
 
 const STATE_HISTORY: &str = "pipeline.migrations";
 const USER_HISTORY: &str = "pipeline.user_migrations";
@@ -81,9 +81,13 @@ impl File {
             .hint("nothing of this migration was kept; mend the file and run `pipeline migrate` again");
         match postgres(error) {
             // The diagnostic says what the cause says, and where.
-            Some(error) => {
-                Error { cause: None, ..built }.diagnostics(vec![position::diagnostic(&self.path, &self.text, 0, error)])
-            }
+            Some(error) => Error { cause: None, ..built }.diagnostics(vec![position::diagnostic(
+                &self.path,
+                &self.text,
+                0,
+                error,
+                Over::Script,
+            )]),
             None => built,
         }
     }
@@ -111,7 +115,10 @@ async fn prepare(client: &Client) -> Result<()> {
 
 /// Runs one version, so that an error can name it.
 async fn run(client: &mut Client, all: &[Migration], version: i32, history: &str) -> Result<(), refinery_core::Error> {
-    let mut runner = Runner::new(all).set_target(Target::Version(version));
+    // What has run was compared with its file before, by whatever line endings.
+    let mut runner = Runner::new(all)
+        .set_target(Target::Version(version))
+        .set_abort_divergent(false);
     runner.set_migration_table_name(history);
     runner.run_async(client).await.map(drop)
 }
@@ -192,7 +199,7 @@ fn check_past(old: &Past, files: &[File]) -> Result<()> {
         ))
         .hint("bring the file back; what it made is undone by a new migration"));
     };
-    if file.migration.checksum().to_string() == old.checksum {
+    if file.is(&old.name, &old.checksum) {
         return Ok(());
     }
     let what = if file.migration.name() == old.name {
@@ -262,6 +269,7 @@ mod tests {
                 "pipeline V2__quarantine",
                 "pipeline V3__masks",
                 "pipeline V4__names",
+                "pipeline V5__stale_views",
                 "migrations/V1__one.sql",
                 "migrations/V2__two.sql",
             ];
@@ -286,6 +294,30 @@ mod tests {
             std::fs::remove_file(root.path().join("migrations/V2__two.sql")).unwrap();
             let error = pending(&warehouse, root.path()).await.unwrap_err();
             assert_eq!(error.message, "migrations/V2__two.sql has run and is not there");
+        }
+    }
+
+    /// As Git writes them where `core.autocrlf` is set.
+    #[tokio::test]
+    async fn line_endings_do_not_change_a_migration() {
+        for warehouse in both().await {
+            let text = "CREATE TABLE t (\n  a int);\n";
+            let (lf, crlf) = (
+                project(&[("V1__one.sql", text)]),
+                project(&[("V1__one.sql", &text.replace('\n', "\r\n"))]),
+            );
+            apply(&warehouse, lf.path()).await.unwrap();
+            assert!(pending(&warehouse, crlf.path()).await.unwrap().is_empty());
+            // What an older version has noted of a file with CRLF.
+            let older = Migration::unapplied("V1__one", &text.replace('\n', "\r\n")).unwrap();
+            let sql = format!("UPDATE {USER_HISTORY} SET checksum = '{}'", older.checksum());
+            warehouse.acquire().await.unwrap().batch_execute(&sql).await.unwrap();
+            for root in [&lf, &crlf] {
+                assert!(pending(&warehouse, root.path()).await.unwrap().is_empty());
+                std::fs::write(root.path().join("migrations/V2__two.sql"), "SELECT 1;\r\n").unwrap();
+            }
+            assert_eq!(apply(&warehouse, lf.path()).await.unwrap(), ["migrations/V2__two.sql"]);
+            assert!(pending(&warehouse, crlf.path()).await.unwrap().is_empty());
         }
     }
 

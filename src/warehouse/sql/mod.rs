@@ -6,6 +6,8 @@ pub mod position;
 mod quote;
 mod schemas;
 
-pub use error::{ClientFailure, client_failure, db_error, describe, is_unreachable, sqlstate};
+pub use error::{
+    ClientFailure, Over, client_failure, db_error, describe, describe_over, is_unreachable, rows_error, sqlstate,
+};
 pub use quote::{at_most, ident, idents, literal, qualified};
 pub use schemas::{ENTITIES, PARTITIONS, READING};

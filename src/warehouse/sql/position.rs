@@ -5,7 +5,7 @@ use std::path::Path;
 
 use tokio_postgres::error::ErrorPosition;
 
-use super::error::describe;
+use super::error::{Over, describe_over};
 use crate::error::{Diagnostic, Location};
 
 /// Where PostgreSQL found the error in the statement that was sent: characters, from 1.
@@ -75,13 +75,13 @@ fn parts(text: &str, offset: usize) -> Vec<String> {
     }
 }
 
-/// The error as a problem of a file, of which `added` characters of ours were sent first.
-pub fn diagnostic(file: &Path, text: &str, added: usize, error: &tokio_postgres::Error) -> Diagnostic {
+/// The error as a problem of a file, of which `added` characters of ours were sent first. `over` is what the server was at.
+pub fn diagnostic(file: &Path, text: &str, added: usize, error: &tokio_postgres::Error, over: Over) -> Diagnostic {
     let place = of(error)
         .and_then(|position| position.checked_sub(added))
         .filter(|position| *position > 0);
     Diagnostic {
-        message: describe(error),
+        message: describe_over(error, over),
         location: Some(match place {
             Some(offset) => location(file, text, offset),
             None => Location {

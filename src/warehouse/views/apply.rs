@@ -11,7 +11,7 @@ use super::keep::Kept;
 use super::outcome::{Action, Applied, applied, is_of, refused};
 use super::registry::{self, Entry};
 use super::work::Work;
-use super::{hidden, refresh};
+use super::{hidden, refresh, stale};
 use crate::error::{Diagnostic, Result};
 use crate::model::ViewKind;
 use crate::warehouse::connect::Connection;
@@ -182,6 +182,7 @@ impl Work<'_> {
             }) => Some(Kept::read(self.client, *kind, name, *oid).await?),
             _ => None,
         };
+        let runs = stale::runs_of(self.client, &definition.view.name).await?;
         self.client.batch_execute("SAVEPOINT try").await.map_err(failed)?;
         if let Err(error) = self.define(definition).await {
             self.client
@@ -202,6 +203,7 @@ impl Work<'_> {
             .batch_execute("RELEASE SAVEPOINT try")
             .await
             .map_err(failed)?;
+        stale::forget(self.client, &definition.view.name, &runs).await?;
         self.made(index, before).await?;
         Ok(Outcome::Made)
     }
@@ -211,6 +213,9 @@ impl Work<'_> {
         let definition = &self.definitions[index];
         let kind = definition.view.kind;
         let (oid, object) = self.identify(definition).await?;
+        if kind == ViewKind::Function {
+            self.give_path(oid, &object).await?;
+        }
         let kept = self.kept.remove(&(kind, definition.view.name.clone()));
         let action = match (kept, before) {
             (Some(kept), _) => {
@@ -233,6 +238,7 @@ impl Work<'_> {
             object,
             fingerprint: definition.fingerprint.clone(),
             oid: Some(oid),
+            lacks_path: false,
         });
         Ok(())
     }
@@ -244,6 +250,21 @@ impl Work<'_> {
             self.client.execute(index, &[]).await?;
         }
         Ok(())
+    }
+
+    /// Lets a function find its tables whoever calls it. A body that is kept as text is read anew at each call, by the
+    /// caller's search path: a restore, and REFRESH from version 17 on, have none. A parsed body holds what it has found.
+    async fn give_path(&self, oid: Oid, object: &str) -> Result<()> {
+        let failed = |error: tokio_postgres::Error| db_error(format!("{object} can't be given a search_path"), &error);
+        let sql = "SELECT prosqlbody IS NULL \
+                   AND NOT EXISTS (SELECT FROM unnest(proconfig) s WHERE s LIKE 'search\\_path=%') \
+                   FROM pg_catalog.pg_proc WHERE oid = $1";
+        let row = self.client.query_typed_one(sql, &[(&oid, Type::OID)]).await;
+        if !row.map_err(failed)?.get::<_, bool>(0) {
+            return Ok(());
+        }
+        let sql = format!("ALTER FUNCTION {object} SET search_path = public, pg_temp");
+        self.client.batch_execute(&sql).await.map_err(failed)
     }
 
     /// The object just made, as DROP names it. Of functions with one name it is the row that is youngest.
@@ -298,10 +319,12 @@ impl Work<'_> {
             let Some(index) = index.filter(|index| !self.actions.contains_key(index)) else {
                 continue;
             };
+            let runs = stale::runs_of(self.client, &name).await?;
             let sql = format!("REFRESH MATERIALIZED VIEW {}", qualified(&name));
             if let Err(error) = self.client.batch_execute(&sql).await {
                 return Err(refused(vec![self.definitions[index].diagnostic(&error)]));
             }
+            stale::forget(self.client, &name, &runs).await?;
             self.actions.insert(index, Action::Refreshed);
         }
         Ok(())

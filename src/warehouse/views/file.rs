@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 
 use crate::error::Diagnostic;
 use crate::model::{View, ViewKind};
-use crate::warehouse::sql::{ident, idents, position};
+use crate::warehouse::sql::{Over, ident, idents, position};
 
 /// A file's statement; what identifies it is the file's kind and name.
 pub(super) struct Definition<'a> {
@@ -62,7 +62,18 @@ impl<'a> Definition<'a> {
 
     /// The error as a problem of the file.
     pub(super) fn diagnostic(&self, error: &tokio_postgres::Error) -> Diagnostic {
-        position::diagnostic(&self.view.path, &self.view.sql, self.inserted_before(error), error)
+        // A materialized view is filled as it is made.
+        let over = match self.view.kind {
+            ViewKind::Materialized => Over::Rows,
+            ViewKind::View | ViewKind::Function => Over::Definitions,
+        };
+        position::diagnostic(
+            &self.view.path,
+            &self.view.sql,
+            self.inserted_before(error),
+            error,
+            over,
+        )
     }
 
     /// The name in the file that the error points at, in its parts.
@@ -83,16 +94,35 @@ pub(super) fn qualified(name: &str) -> String {
     format!("public.{}", ident(name))
 }
 
-/// How index names of ours start; others on the same view are somebody else's.
-pub(super) fn index_prefix(view: &str) -> String {
-    format!("{}__by_", view.chars().take(40).collect::<String>())
+/// The longest beginning of an index name of ours, in bytes: PostgreSQL cuts names at 63.
+const INDEX_HEAD: usize = 40;
+
+/// How index names of ours start. Two long names may share their beginning, so a hash keeps them apart.
+fn index_prefix(view: &str) -> String {
+    if view.len() <= INDEX_HEAD {
+        return format!("{view}__by_");
+    }
+    let hash = hex::encode(&Sha256::digest(view)[..4]);
+    let mut end = INDEX_HEAD - hash.len() - 1;
+    while !view.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}_{hash}__by_", &view[..end])
+}
+
+/// Whether an index on a view is one of ours; others are somebody else's.
+pub(super) fn is_our_index(view: &str, index: &str) -> bool {
+    // Older versions cut long names without a hash.
+    let older = format!("{}__by_", view.chars().take(40).collect::<String>());
+    index.starts_with(&index_prefix(view)) || index.starts_with(&older)
 }
 
 /// Of kind and text.
 pub(super) fn fingerprint(view: &View) -> String {
     let mut hash = Sha256::new();
     hash.update(format!("{:?}\n", view.kind));
-    hash.update(&view.sql);
+    // A checkout with other line endings holds the same view.
+    hash.update(view.sql.replace("\r\n", "\n"));
     hash.finalize().iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text
@@ -338,6 +368,31 @@ mod tests {
             message(ViewKind::Materialized, "-- unique: a b\nSELECT 1"),
             "an index is declared as column names with commas between them"
         );
+    }
+
+    #[test]
+    fn indexes_of_long_names_are_kept_apart() {
+        let head = "a".repeat(40);
+        let names = [
+            head.clone(),
+            format!("{head}_one"),
+            format!("{head}_two"),
+            "é".repeat(31),
+        ];
+        let prefixes: std::collections::HashSet<String> = names.iter().map(|name| index_prefix(name)).collect();
+        assert_eq!(prefixes.len(), names.len());
+        assert!(prefixes.iter().all(|prefix| prefix.len() <= 45), "{prefixes:?}");
+        assert_eq!(index_prefix("short"), "short__by_");
+        assert!(is_our_index(&names[1], &format!("{}1", index_prefix(&names[1]))));
+        assert!(is_our_index(&names[1], &format!("{head}__by_1")), "of an older version");
+        assert!(!is_our_index(&names[1], "by_hand"));
+    }
+
+    #[test]
+    fn line_endings_change_no_fingerprint() {
+        let lines = |ending: &str| view(ViewKind::View, &["SELECT 1", "AS a", ""].join(ending));
+        assert_eq!(fingerprint(&lines("\n")), fingerprint(&lines("\r\n")));
+        assert_ne!(fingerprint(&lines("\n")), fingerprint(&lines(" ")));
     }
 
     #[test]

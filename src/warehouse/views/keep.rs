@@ -6,10 +6,10 @@ use std::collections::HashSet;
 use tokio_postgres::Client;
 use tokio_postgres::types::{Oid, Type};
 
-use super::file::index_prefix;
+use super::file::is_our_index;
 use crate::error::Result;
 use crate::model::ViewKind;
-use crate::warehouse::sql::{db_error, describe, ident, literal};
+use crate::warehouse::sql::{Over, db_error, describe_over, ident, literal};
 
 #[derive(Debug, Default)]
 pub(super) struct Kept {
@@ -103,12 +103,11 @@ impl Kept {
             kept.column_comments = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
         }
         if kind == ViewKind::Materialized {
-            let prefix = index_prefix(name);
             let rows = client
                 .query_typed(INDEXES, &[(&oid, Type::OID)])
                 .await
                 .map_err(failed)?;
-            let others = rows.iter().filter(|row| !row.get::<_, &str>(0).starts_with(&prefix));
+            let others = rows.iter().filter(|row| !is_our_index(name, row.get::<_, &str>(0)));
             kept.indexes = others.map(|row| row.get(1)).collect();
         }
         Ok(kept)
@@ -144,7 +143,7 @@ impl Kept {
             if let Err(error) = client.batch_execute(index).await {
                 tracing::warn!(
                     view = object,
-                    error = describe(&error),
+                    error = describe_over(&error, Over::Rows),
                     "an index made by hand could not be made again"
                 );
                 client

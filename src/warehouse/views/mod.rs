@@ -11,6 +11,7 @@ mod outcome;
 mod refresh;
 mod registry;
 mod remove;
+mod stale;
 #[cfg(test)]
 mod tests;
 mod work;
@@ -22,7 +23,8 @@ use file::Definition;
 use outcome::{applied, has_file, is_current, refused};
 
 pub use outcome::{Action, Applied};
-pub use refresh::{Refreshed, refresh};
+pub use refresh::{Refresh, Refreshed, refresh, stale};
+pub use stale::Stale;
 
 /// Names of views and functions whose files differ from what the database has, or are gone. Changes nothing.
 pub async fn pending(warehouse: &Warehouse, project: &Project) -> Result<Vec<String>> {

@@ -32,9 +32,10 @@ pub(super) fn refused(problems: Vec<Diagnostic>) -> Error {
 }
 
 pub(super) fn is_current(definition: &Definition<'_>, entries: &[registry::Entry]) -> bool {
-    entries
-        .iter()
-        .any(|entry| is_of(entry, definition) && entry.oid.is_some() && entry.fingerprint == definition.fingerprint)
+    entries.iter().any(|entry| {
+        let same = is_of(entry, definition) && entry.fingerprint == definition.fingerprint;
+        same && entry.oid.is_some() && !entry.lacks_path
+    })
 }
 
 pub(super) fn has_file(entry: &registry::Entry, definitions: &[Definition<'_>]) -> bool {

@@ -18,6 +18,8 @@ pub(super) struct Entry {
     pub fingerprint: String,
     /// `None` where somebody dropped it since.
     pub oid: Option<Oid>,
+    /// A function that looks its tables up where its caller looks; see [`super::apply`].
+    pub lacks_path: bool,
 }
 
 /// The word by which the table knows a kind.
@@ -36,7 +38,9 @@ pub(super) fn kind(word: &str) -> Option<ViewKind> {
 }
 
 const READ: &str = "
-SELECT v.kind, v.name, v.object, v.fingerprint, coalesce(c.oid, p.oid)
+SELECT v.kind, v.name, v.object, v.fingerprint, coalesce(c.oid, p.oid),
+       p.oid IS NOT NULL AND p.prosqlbody IS NULL
+       AND NOT EXISTS (SELECT FROM unnest(p.proconfig) s WHERE s LIKE 'search\\_path=%')
 FROM pipeline.views v
 LEFT JOIN pg_catalog.pg_class c ON c.relname = v.name AND c.relnamespace = 'public'::regnamespace
     AND c.relkind = CASE v.kind WHEN 'view' THEN 'v' WHEN 'materialized' THEN 'm' END::\"char\"
@@ -65,6 +69,7 @@ pub(super) async fn read(client: &Client) -> Result<Vec<Entry>> {
                 object: row.get(2),
                 fingerprint: row.get(3),
                 oid: row.get(4),
+                lacks_path: row.get(5),
             })
         })
         .collect())

@@ -48,16 +48,23 @@ impl World {
         let server = testing::server()?;
         let database = server.create().await;
         let warehouse = server.open(&database, 4).await;
-        Some(Self::prepare(warehouse, Some(database)).await)
+        Some(Self::prepare(warehouse, Some(database), contract()).await)
+    }
+
+    /// As [`World::server`], with entities of these names.
+    async fn server_of(names: &[&str]) -> Option<Self> {
+        let server = testing::server()?;
+        let database = server.create().await;
+        let warehouse = server.open(&database, 4).await;
+        Some(Self::prepare(warehouse, Some(database), contract_of(names)).await)
     }
 
     async fn embedded() -> Self {
         let warehouse = Warehouse::open(Database::Memory, 1).await.unwrap();
-        Self::prepare(warehouse, None).await
+        Self::prepare(warehouse, None, contract()).await
     }
 
-    async fn prepare(warehouse: Warehouse, database: Option<String>) -> Self {
-        let entities = contract();
+    async fn prepare(warehouse: Warehouse, database: Option<String>, entities: Vec<Entity>) -> Self {
         let client = warehouse.acquire().await.unwrap();
         for (_, state) in state::MIGRATIONS {
             client.batch_execute(state).await.unwrap();
@@ -151,18 +158,21 @@ async fn texts(client: &Client, sql: &str) -> Vec<String> {
 }
 
 fn contract() -> Vec<Entity> {
+    contract_of(&["patients", "visits"])
+}
+
+fn contract_of(names: &[&str]) -> Vec<Entity> {
     let columns = [("id", PgType::Text, false), ("value", PgType::Varchar(Some(40)), true)];
-    ["patients", "visits"]
-        .map(|name| Entity {
-            name: name.to_owned(),
-            key: vec!["id".to_owned()],
-            checks: vec![],
-            indexes: vec![Index {
-                columns: vec!["value".to_owned()],
-            }],
-            ..entity(&columns)
-        })
-        .into()
+    let of = |name: &&str| Entity {
+        name: (*name).to_owned(),
+        key: vec!["id".to_owned()],
+        checks: vec![],
+        indexes: vec![Index {
+            columns: vec!["value".to_owned()],
+        }],
+        ..entity(&columns)
+    };
+    names.iter().map(of).collect()
 }
 
 fn day(day: u32) -> Batch {

@@ -44,7 +44,7 @@ async fn its_rows_runs_and_partitions_go_on() {
         let root = tempfile::tempdir().unwrap();
         assert_eq!(
             migrate::apply(&world.warehouse, root.path()).await.unwrap(),
-            ["pipeline V4__names"]
+            ["pipeline V4__names", "pipeline V5__stale_views"]
         );
         assert_eq!(world.rows("patients").await, ["(a,old,source_b,2023-05-02)"]);
         assert_eq!(

@@ -11,6 +11,7 @@ pub const MIGRATIONS: &[(&str, &str)] = &[
     ("V2__quarantine", include_str!("V2__quarantine.sql")),
     ("V3__masks", include_str!("V3__masks.sql")),
     ("V4__names", include_str!("V4__names.sql")),
+    ("V5__stale_views", include_str!("V5__stale_views.sql")),
 ];
 
 pub(super) fn migrations() -> Result<Vec<Migration>> {
