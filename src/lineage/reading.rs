@@ -1,5 +1,6 @@
-//! What the reader role may see of a project: its tables and views, and where a date is shifted only what does not
-//! show the batch's date, which lies near the true ones. It decides; it grants nothing.
+//! Decides what the reader role may see of a project: its tables and views. If a date is shifted, everything that shows
+//! the batch's date is excluded, because that date is close to the true dates. The rights themselves are granted
+//! elsewhere.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -145,7 +145,7 @@ fn read_records(ctx: &mut Context<'_>, options: &Mapping<'_>, format: Format) ->
     })
 }
 
-/// `quarantine` is known, but nothing acts on it yet.
+/// Reads `csv:`, the options of a CSV input.
 fn read_csv(ctx: &mut Context<'_>, options: &Mapping<'_>, format: Format) -> CsvOptions {
     let mut csv = CsvOptions::default();
     let Some(entry) = options.get("csv") else { return csv };

@@ -1,4 +1,4 @@
-//! Rows that are lost or come too often (classes 1 to 20): the counts do not agree.
+//! Rows that are lost or repeated (classes 1 to 20). The counts do not match.
 use super::Caught::Failed;
 use super::{Guarded, case};
 
