@@ -224,7 +224,7 @@ impl<'n> Mapping<'n> {
         default
     }
 
-    /// The choice that the text names. The first choice if the key is missing.
+    /// The choice that the text names. The first choice if the key is missing or its text is wrong.
     pub fn choice<T: Copy>(&self, ctx: &mut Context<'_>, key: &str, choices: &[(&'static str, T)]) -> T {
         let default = choices[0].1;
         let Some(text) = self.text(ctx, key) else {

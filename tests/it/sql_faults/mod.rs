@@ -1,5 +1,5 @@
-//! The ways in which SQL can lose, repeat, orphan or reveal rows. Each fault must be detected, and a similar transform that
-//! is correct must load.
+//! The ways in which SQL can lose, repeat, orphan or reveal rows. Each fault must be detected. A similar but correct
+//! transform must load.
 //!
 //! | # | class | what goes wrong | what detects it |
 //! |---|---|---|---|
@@ -25,7 +25,7 @@
 //! | 20 | branches of UNION ALL that overlap | rows are repeated | `conserves`, the key |
 //! | 21 | a key that is null | the row can't be found again | the key, `not_null` |
 //! | 22 | a key twice in one record | it is unclear which row is right | the key |
-//! | 23 | a key twice in two records | it is unclear which row is right | the key; the rows below the second are refused, too |
+//! | 23 | a key twice in two records | it is unclear which row is right | the key; rows below the second go, too |
 //! | 24 | a key cut short or folded | different rows get the same key | the key |
 //! | 25 | an orphan | a row has no parent | `relationships` |
 //! | 26 | a refused row's children | they have no parent | the contract's `parent` |
@@ -33,7 +33,7 @@
 //! | 28 | NULLIF and the like in a nullable column | the value is lost | `not_null` |
 //! | 29 | an impossible value | for example a date in the wrong century | `range`, `expression`, `accepted_values` |
 //! | 30 | random values and the clock | a repeated run loads other rows | refused when planned |
-//! | 31 | columns of the engine | rows of another batch are changed | refused when planned |
+//! | 31 | columns of the engine | rows get into another batch | refused when planned |
 //! | 32 | another table or file | shows data that was not masked | refused when planned |
 //! | 33 | COPY, DDL, SET, DML | can change anything | refused when planned |
 //! | 34 | several statements | can change anything | refused when planned |
@@ -44,7 +44,7 @@
 //! | 39 | a value in an error | shows the value | errors hold none |
 //! | 40 | a check that selects values | shows the values | rows are counted and never read |
 //! | 41 | a check that writes, or has more statements | can change anything | one statement, read-only |
-//! | 42 | a view of the quarantine or of a partition | shows hidden data; blocks changes of the partition | refused by `pipeline views` |
+//! | 42 | a view of quarantine or partition | shows hidden data, pins the partition | refused by `pipeline views` |
 //! | 43 | a view of several statements | can change anything | refused by `pipeline views` |
 //! | 44 | a view whose join repeats rows | wrong sums | a materialized view's `-- unique:` |
 //! | 45 | a transform whose file is missing | all rows of its entity are lost | `conserves` |
