@@ -9,7 +9,7 @@ use crate::model::{MaskKind, PhiClass, Profile, Project};
 /// A column that shows a field, or whose rows depend on a field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reach {
-    /// `table.column`.
+    /// The column, as `table.column`.
     pub column: String,
     pub dependence: Dependence,
     /// The column belongs to a view whose lineage is not known exactly.
@@ -25,7 +25,7 @@ pub struct Exposure {
 }
 
 impl Exposure {
-    /// Whether it reaches any table.
+    /// Whether the field reaches any table.
     pub fn reaches(&self) -> bool {
         !self.entities.is_empty() || !self.views.is_empty()
     }

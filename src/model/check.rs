@@ -78,9 +78,9 @@ impl std::fmt::Display for Rule {
 pub enum Severity {
     /// The row is refused and recorded; the rest of the batch is loaded.
     Quarantine,
-    /// The batch fails and the old rows stay in the table.
+    /// The rows are counted and reported, and are loaded.
     Warn,
-    /// The batch fails and the old content stays.
+    /// The batch fails and the old rows stay in the table.
     Fail,
 }
 

@@ -27,12 +27,12 @@ fn is_cut(name: &str, candidate: &str) -> bool {
     name.len() >= 3 && (candidate.starts_with(name) || (candidate.len() >= 3 && name.starts_with(candidate)))
 }
 
-/// `a, b or c`
+/// Joins names as `a, b or c`.
 pub(crate) fn one_of(names: &[&str]) -> String {
     joined(names, "or")
 }
 
-/// `a, b and c`
+/// Joins names as `a, b and c`.
 pub(crate) fn all_of(names: &[&str]) -> String {
     joined(names, "and")
 }

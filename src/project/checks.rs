@@ -47,7 +47,7 @@ pub(super) struct CheckDraft {
     pub target: Option<(String, Location)>,
 }
 
-/// `checks: [{not_null: name}, {range: {column: dose, min: 0}, severity: warn}]` of one entity.
+/// Reads `checks: [{not_null: name}, {range: {column: dose, min: 0}, severity: warn}]` of one entity.
 pub(super) fn read(ctx: &mut Context<'_>, entity: &str, entry: &Entry) -> Vec<CheckDraft> {
     let Value::List(nodes) = &entry.value.value else {
         let message = format!("`{}` must be a list, not {}", entry.key.text, entry.value.value.kind());
@@ -61,7 +61,7 @@ pub(super) fn read(ctx: &mut Context<'_>, entity: &str, entry: &Entry) -> Vec<Ch
         .collect()
 }
 
-/// `checks: {visits: [...]}` of a source.
+/// Reads `checks: {visits: [...]}` of a source.
 pub(super) fn read_of_source(ctx: &mut Context<'_>, entry: &Entry) -> Vec<CheckDraft> {
     let Some(entities) = Mapping::of_names(ctx, "`checks`", entry.key.span, &entry.value) else {
         return Vec::new();
@@ -73,7 +73,7 @@ pub(super) fn read_of_source(ctx: &mut Context<'_>, entry: &Entry) -> Vec<CheckD
     drafts
 }
 
-/// `max_quarantined: 1%` or `max_quarantined: 20`.
+/// Reads `max_quarantined: 1%` or `max_quarantined: 20`.
 pub(super) fn tolerance(ctx: &mut Context<'_>, entry: &Entry) -> Option<Tolerance> {
     let mut reader = Reader {
         ctx,

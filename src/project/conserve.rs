@@ -17,7 +17,8 @@ const HINT: &str = "write it like visits[].diagnoses[]; `$` stands for the recor
 /// Why a path can't be used, and how to correct it.
 type Bad = (String, String);
 
-/// `conserves: {patients: $, visits: "visits[]", diagnoses: {path: "visits[].diagnoses[]", where: code is not null}}`
+/// Reads, for example,
+/// `conserves: {patients: $, visits: "visits[]", diagnoses: {path: "visits[].diagnoses[]", where: code is not null}}`.
 pub(super) fn read(ctx: &mut Context<'_>, entry: &Entry, schema: &[Field]) -> Vec<Conserved> {
     let Some(entities) = Mapping::of_names(ctx, "`conserves`", entry.key.span, &entry.value) else {
         return Vec::new();

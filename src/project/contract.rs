@@ -184,7 +184,7 @@ fn column(ctx: &mut Context<'_>, entry: &Entry) -> (Column, bool) {
     }
 }
 
-/// `parent: patients` or `parent: {entity: patients, columns: [patient_id]}`
+/// Reads `parent: patients` or `parent: {entity: patients, columns: [patient_id]}`.
 fn read_parent(ctx: &mut Context<'_>, entry: &Entry) -> Option<ParentDraft> {
     if !matches!(entry.value.value, Value::Map(_)) {
         let entity = entry_text(ctx, entry)?;
@@ -210,7 +210,7 @@ fn read_parent(ctx: &mut Context<'_>, entry: &Entry) -> Option<ParentDraft> {
     })
 }
 
-/// `indexes: [[a], [a, b], {columns: [c]}]`
+/// Reads `indexes: [[a], [a, b], {columns: [c]}]`.
 fn read_indexes(ctx: &mut Context<'_>, entry: &Entry, draft: &mut Draft) {
     let Value::List(list) = &entry.value.value else {
         let message = format!("`indexes` must be a list, not {}", entry.value.value.kind());

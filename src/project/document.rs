@@ -77,7 +77,7 @@ impl Document {
     }
 }
 
-/// The text of a file of the project without a byte order mark.
+/// The text of a project file, without its byte order mark. Reports a problem if it can't be read.
 pub(super) fn read_text(root: &Path, path: &Path, problems: &mut Problems) -> Option<String> {
     let full = root.join(path);
     let too_large = fs::metadata(&full).is_ok_and(|metadata| metadata.len() > MAX_BYTES);

@@ -306,7 +306,7 @@ pub(super) fn node_scalar(ctx: &mut Context<'_>, at: Span, node: &Node) -> Optio
     }
 }
 
-/// The texts of a list such as `aliases: [a, b]`.
+/// Reads the texts of a list such as `aliases: [a, b]`.
 pub(super) fn entry_texts<'n>(ctx: &mut Context<'_>, entry: &'n Entry) -> Vec<Text<'n>> {
     list_texts(ctx, &format!("`{}`", entry.key.text), entry.place(), &entry.value)
 }

@@ -82,7 +82,7 @@ fn may_have(ctx: &mut Context<'_>, entry: &Entry, leaf: &Field) -> bool {
     fits
 }
 
-/// `normalize: trim`, or `normalize: [trim, {strip_prefix: "Patient/"}]`.
+/// Reads `normalize: trim` or `normalize: [trim, {strip_prefix: "Patient/"}]`.
 fn read_steps(ctx: &mut Context<'_>, entry: &Entry) -> Vec<Normalize> {
     let Value::List(nodes) = &entry.value.value else {
         return read_step(ctx, entry.place(), &entry.value).into_iter().collect();
@@ -167,7 +167,7 @@ fn reason(error: &regex::Error) -> String {
     }
 }
 
-/// `length: 10`, or `length: {min: 1, max: 10}`.
+/// Reads `length: 10` or `length: {min: 1, max: 10}`.
 fn read_length(ctx: &mut Context<'_>, entry: &Entry) -> Option<Bounds<u64>> {
     let number = |ctx: &mut Context<'_>, entry: &Entry| {
         let written = node_scalar(ctx, entry.key.span, &entry.value)?;

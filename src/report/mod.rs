@@ -27,7 +27,7 @@ use crate::model::{Batch, ViewKind};
 use crate::run::Checked;
 use crate::warehouse::views::{Action, Applied};
 
-/// Prints an error to stderr; returns its exit code.
+/// Prints an error to stderr and returns its exit code.
 pub fn failure(error: &Error) -> u8 {
     message(&diagnostics::render(error, colored()));
     error.kind.exit_code()
@@ -168,7 +168,7 @@ fn lines(table: &Table) -> String {
     lines.join("\n")
 }
 
-/// `1234567` as `1,234,567`.
+/// Writes a number with commas: `1234567` as `1,234,567`.
 fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);

@@ -100,7 +100,7 @@ fn in_batch(batch: &BatchOutcome, error: &Error) -> Error {
     }
 }
 
-/// One batch in one line.
+/// The result of one batch in one line.
 pub(super) fn summary_line(outcome: &BatchOutcome) -> String {
     let seconds = outcome.elapsed.as_secs_f64();
     let mut line = format!("{}: {}", outcome.batch, outcome.status);
