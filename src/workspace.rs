@@ -88,7 +88,7 @@ fn remove_dead(parent: &Path) {
 }
 
 /// Makes a folder that only this user may enter. If the folder exists and other users can enter it, its mode is
-/// corrected. A folder of another owner, such as a mounted volume, is left as it is.
+/// corrected. If that is not possible, as for a mounted volume of another owner, it stays and a warning is logged.
 pub fn private_folder(path: &Path) -> std::io::Result<()> {
     let mut builder = DirBuilder::new();
     builder.recursive(true);

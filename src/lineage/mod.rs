@@ -49,7 +49,8 @@ pub type Outlines = HashMap<String, Vec<Outline>>;
 /// The lineage of all columns of all entities and views. Transforms of sources that are not in `outlines` are planned
 /// here.
 ///
-/// # Errors A transform that can't be planned, with its place. A view that can't be planned is marked `approximate` and
+/// # Errors
+/// A transform that can't be planned, with its place. A view that can't be planned is marked `approximate` and
 /// is not an error.
 pub async fn of_project(engine: &Engine, project: &Project, mut outlines: Outlines) -> Result<ProjectLineage> {
     let mut problems = Vec::new();

@@ -105,7 +105,8 @@ pub struct ProjectLineage {
 impl ProjectLineage {
     /// Limits the lineage to `table.column`, or to all columns of `table`.
     ///
-    /// # Errors Nothing has this name. The hint names what exists.
+    /// # Errors
+    /// Nothing has this name. The hint names what exists.
     pub fn column(&self, name: &str) -> Result<Self> {
         let asked: Vec<String> = self
             .asked

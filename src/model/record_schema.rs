@@ -24,7 +24,8 @@ pub fn arrow_schema(source: &Source) -> SchemaRef {
 
 /// The schema that SQL sees: the declared fields with their types after masking, then [`RECORD_COLUMN`].
 ///
-/// # Errors A field has a mask that its type can't have.
+/// # Errors
+/// A field has a mask that its type can't have.
 pub fn visible_schema(source: &Source) -> Result<SchemaRef> {
     let decoded = arrow_schema(source);
     let mut fields = decoded.fields().to_vec();

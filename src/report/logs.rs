@@ -11,9 +11,9 @@ pub enum LogFormat {
 }
 
 /// Starts logging to stderr. The default level is warnings, `-v` adds the program's steps and `-vv` adds details.
-/// `RUST_LOG` overrides all of this.
+/// `RUST_LOG`, if it is the name of a level, decides instead.
 ///
-/// The libraries that we use stay at warnings, because at debug level some of them log the statements and values they
+/// The libraries that we use log only errors, because at debug level some of them log the statements and values they
 /// handle.
 pub fn start_logs(format: LogFormat, verbosity: u8) {
     let level = match verbosity {
