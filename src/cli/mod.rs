@@ -1,5 +1,5 @@
-//! The command line: arguments in, one library call, a report out. A command is one file here and
-//! one line in [`Command`]; no command holds logic that another could want.
+//! The command line. Each command parses its arguments, makes one library call and prints a report. A command is one
+//! file here and one line in [`Command`]. Commands hold no logic that other code could need.
 
 mod check;
 mod completions;
@@ -136,7 +136,8 @@ impl Cli {
 
     /// Runs the command.
     ///
-    /// Returns the exit code where the command itself has reported (0 all done, 1 some batch failed, ...).
+    /// Returns the exit code, for example 0 if everything succeeded or 1 if a batch failed. The command has then
+    /// already printed its report.
     pub async fn execute(self) -> Result<u8> {
         let global = self.global;
         // These two end what they are at first.
@@ -162,7 +163,7 @@ impl Cli {
     }
 }
 
-/// What a list of batches is narrowed to.
+/// The options that limit a list of batches.
 #[derive(Debug, clap::Args)]
 struct Only {
     /// Only this source, by name or alias
@@ -174,7 +175,7 @@ struct Only {
 }
 
 impl Only {
-    /// The source's name, where one was named.
+    /// The full name of the source that `--source` gives, if it was given.
     fn source(&self, project: &Project) -> Result<Option<String>> {
         let named = self.source.as_deref().map(|name| project.source(name));
         Ok(named.transpose()?.map(|source| source.name.clone()))

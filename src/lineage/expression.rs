@@ -1,5 +1,5 @@
-//! What an expression derives from, column by column of the rows that it reads. A condition of a
-//! CASE counts as direct: its outcome can be read off the value.
+//! Finds what an expression derives from, in terms of the columns that it reads. The condition of a CASE counts as
+//! direct, because the value shows how the condition turned out.
 
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 
@@ -12,7 +12,7 @@ use super::analysis::{Analysis, Scope};
 use super::shape::{Atom, Deps, Relation, Shape};
 
 impl Analysis<'_> {
-    /// All that the expressions derive from.
+    /// Everything that any of the expressions derives from.
     pub fn all_of<'e>(&self, expressions: impl IntoIterator<Item = &'e Expr>, scope: &Scope<'_>) -> Result<Deps> {
         let mut deps = Deps::default();
         for expression in expressions {
@@ -142,8 +142,8 @@ impl Analysis<'_> {
         }))
     }
 
-    /// A function over many rows, which `chosen` picks out of those that the query has. Unless it takes every row
-    /// (no DISTINCT, no IGNORE NULLS), the whole of a nested value decides which rows count.
+    /// The value of a function over many rows. `chosen` decides which of the query's rows it uses. With DISTINCT or
+    /// IGNORE NULLS, the whole of a nested value decides which rows count. `every_row` is true if neither is given.
     fn over_rows(
         &self,
         name: &str,
@@ -170,7 +170,7 @@ impl Analysis<'_> {
     }
 }
 
-/// The value of a function that keeps its arguments' shape or takes it apart; `None` for all others.
+/// The value of a function that keeps the structure of its arguments or takes it apart. `None` for other functions.
 fn built(name: &str, arguments: &[Shape], keys: &[Option<&str>]) -> Option<Shape> {
     match (name, arguments) {
         ("get_field", [value, path @ ..]) => {

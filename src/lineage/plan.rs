@@ -1,5 +1,5 @@
-//! What the rows and columns of a query derive from, from its logical plan as the SQL planner made
-//! it. A node that is not known here derives, in every column, from all that it reads.
+//! Finds what the rows and columns of a query derive from. It reads the logical plan as the SQL planner made it. For an
+//! unknown kind of plan node, every column derives from everything that the node reads.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan};
 use super::analysis::{Analysis, Scope, Tables, Use};
 use super::shape::{Deps, Relation, Shape};
 
-/// What the columns of a plan derive from, in the order of its schema.
+/// What the columns of a plan derive from, in the order of the plan's schema.
 pub(super) fn analyze(plan: &LogicalPlan, tables: &Tables) -> Result<Relation> {
     Ok(analyze_uses(plan, tables)?.0)
 }
@@ -35,7 +35,8 @@ pub(super) fn analyze_uses(plan: &LogicalPlan, tables: &Tables) -> Result<(Relat
 }
 
 impl Analysis<'_> {
-    /// `outer` are the rows around a subquery.
+    /// What a plan's columns and rows derive from. `outer` holds the rows of the enclosing query, if this is a
+    /// subquery.
     pub fn relation(&self, plan: &LogicalPlan, outer: Option<&Scope<'_>>) -> Result<Relation> {
         match plan {
             LogicalPlan::TableScan(scan) => self.scan(scan, outer),
@@ -112,7 +113,7 @@ impl Analysis<'_> {
             .get(name)
             .ok_or_else(|| DataFusionError::Plan(format!("lineage knows no table {name}")))?;
         let column = |name: &str| {
-            // What the engine adds (`_record`) holds nothing of the data.
+            // The engine's own columns (`_record`) contain no data.
             table
                 .columns
                 .iter()
@@ -138,7 +139,7 @@ impl Analysis<'_> {
         let mut input = self.relation(&node.input, outer)?;
         let scope = scope(node.input.schema(), &input, outer);
         let added = self.each(&node.window_expr, &scope)?;
-        // Rows are sorted for a window, and are not sorted back.
+        // A window function sorts the rows, and they stay in that order.
         let mut order = Deps::default();
         for expression in &node.window_expr {
             expression.apply(|part| {
@@ -164,7 +165,7 @@ impl Analysis<'_> {
         let groups = self.all_of(&node.group_expr, &scope)?;
         let mut columns = self.each(grouping_set_to_exprlist(&node.group_expr)?, &scope)?;
         let aggregates = self.each(&node.aggr_expr, &scope)?;
-        // Grouping sets have a column of their own that says which set a row is of.
+        // Grouping sets add a column that says which set a row belongs to.
         while columns.len() + aggregates.len() < node.schema.fields().len() {
             columns.push(Shape::Leaf(groups.indirect()));
         }
@@ -185,7 +186,7 @@ impl Analysis<'_> {
     fn join(&self, node: &Join, outer: Option<&Scope<'_>>) -> Result<Relation> {
         let left = self.relation(&node.left, outer)?;
         let left_scope = scope(node.left.schema(), &left, outer);
-        // A lateral right side sees the rows of the left one.
+        // The right side of a lateral join sees the rows of the left side.
         let right = self.relation(&node.right, Some(&left_scope))?;
         let right_scope = scope(node.right.schema(), &right, outer);
 
@@ -256,7 +257,8 @@ impl Analysis<'_> {
         Ok(Relation::default().with_columns(columns))
     }
 
-    /// Reads the recursive term again until it adds nothing; nested values count as a whole, so that this ends.
+    /// Reads the recursive term repeatedly until nothing new is found. Nested values are treated as a whole, so the
+    /// loop always ends.
     fn recursive(&self, node: &RecursiveQuery, outer: Option<&Scope<'_>>) -> Result<Relation> {
         let width = node.schema.fields().len();
         let mut known = flat(self.relation(&node.static_term, outer)?);
@@ -310,7 +312,7 @@ fn scope<'a>(schema: &'a DFSchema, relation: &'a Relation, outer: Option<&'a Sco
     }
 }
 
-/// Rows that come from any of the inputs, column by column.
+/// The rows of a UNION: each row comes from one of the inputs.
 fn either(inputs: Vec<Relation>, width: usize) -> Relation {
     let mut result = Relation::default().with_columns(vec![Shape::constant(); width]);
     for input in inputs {
@@ -336,7 +338,8 @@ fn flat(relation: Relation) -> Relation {
     relation.with_columns(columns)
 }
 
-/// Each output column is an input column as it was, an element of it at some depth, or one of its fields in their order.
+/// The columns of an UNNEST. Each output column is an unchanged input column, an element of it at some depth, or one of
+/// its struct fields in order.
 fn unnested(node: &Unnest, input: &Relation) -> Relation {
     let mut rows = input.rows.clone();
     let mut columns = Vec::with_capacity(node.dependency_indices.len());

@@ -1,9 +1,10 @@
-//! Values that stand in the project: bounds and accepted values of a field.
+//! Values that are written in the project's files: the bounds and accepted values of a field.
 
 use super::scalar::{self, Formats};
 use super::{FieldType, Literal};
 
-/// A value of a scalar type as the project writes it: dates and times in ISO 8601, a date alone for its start.
+/// Reads a value as the project writes it. Dates and times are in ISO 8601. A date without a time means the start of
+/// the day.
 pub fn literal(text: &str, field_type: &FieldType) -> Option<Literal> {
     let iso = Formats::default();
     let digits = || text.replace('_', "");

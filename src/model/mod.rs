@@ -1,5 +1,5 @@
-//! What every stage speaks of: sources, fields, entities, batches, checks, refusals. Plain data and pure rules over it.
-//! No file, network, database or DataFusion session is touched here, and nothing here knows YAML.
+//! The data types that all stages share: sources, fields, entities, batches, checks, refusals. They are plain data with
+//! pure functions. Nothing here reads a file, opens a connection or a DataFusion session, or knows about YAML.
 
 mod arrow_type;
 mod batch;

@@ -1,4 +1,5 @@
-//! From a scalar's text to its value, exactly or not at all: what would lose a digit, wrap, or guess is a reason.
+//! Parses a scalar's text into its exact value. A text that would lose a digit, overflow or need a guess is refused
+//! with a reason.
 
 use chrono::format::{Item, Parsed, StrftimeItems};
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime};
@@ -11,12 +12,12 @@ const SECONDS_PER_DAY: i64 = 86_400;
 /// Days from 0001-01-01 (day 1) to 1970-01-01.
 const EPOCH_DAYS: i32 = 719_163;
 
-/// Declared formats, parsed once.
+/// The declared formats, parsed once.
 #[derive(Debug, Default)]
 pub(crate) struct Formats(Vec<Vec<Item<'static>>>);
 
 impl Formats {
-    /// The error is the format that chrono does not know.
+    /// Parses the formats. The error is the first format that chrono does not know.
     pub fn parse(formats: &[String]) -> Result<Self, String> {
         let parse = |format: &String| StrftimeItems::new(format).parse_to_owned().map_err(|_| format.clone());
         formats.iter().map(parse).collect::<Result<_, _>>().map(Self)
@@ -35,7 +36,7 @@ impl Formats {
     }
 }
 
-/// A whole number; `1.0` and `1e3` are none.
+/// A whole number. `1.0` and `1e3` are refused.
 pub(crate) fn int<T: std::str::FromStr>(text: &str) -> Result<T, &'static str> {
     let digits = text.strip_prefix('-').unwrap_or(text);
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -44,7 +45,7 @@ pub(crate) fn int<T: std::str::FromStr>(text: &str) -> Result<T, &'static str> {
     text.parse().map_err(|_| "a number too large for its type")
 }
 
-/// The nearest 64-bit float; one that would be infinite is none.
+/// The nearest 64-bit float. A text that would give infinity is refused.
 pub(crate) fn double(text: &str) -> Result<f64, &'static str> {
     if !is_number(text) {
         return Err("not a number");
@@ -55,7 +56,7 @@ pub(crate) fn double(text: &str) -> Result<f64, &'static str> {
     }
 }
 
-/// A JSON number, leading zeros allowed (texts pad with them).
+/// Whether the text is a JSON number. Leading zeros are allowed, because senders pad numbers in texts with them.
 fn is_number(text: &str) -> bool {
     let text = text.strip_prefix('-').unwrap_or(text);
     let (mantissa, exponent) = match text.split_once(['e', 'E']) {
@@ -67,7 +68,7 @@ fn is_number(text: &str) -> bool {
     digits(whole) && digits(fraction) && digits(exponent)
 }
 
-/// A decimal as the integer `value * 10^scale`, exactly.
+/// The exact decimal, as the integer `value * 10^scale`.
 pub(crate) fn decimal(text: &str, precision: u8, scale: i8) -> Result<i128, &'static str> {
     const TOO_LARGE: &str = "more digits before the point than its decimal type has";
     const TOO_FINE: &str = "more digits after the point than its decimal type has";
@@ -90,7 +91,7 @@ pub(crate) fn decimal(text: &str, precision: u8, scale: i8) -> Result<i128, &'st
     }
     let written = digits.len();
     digits.truncate(digits.iter().rposition(|byte| *byte != b'0').map_or(0, |last| last + 1));
-    // An exponent beyond 64 bits is beyond every decimal, whatever the digits are.
+    // An exponent that does not fit into 64 bits is too large for every decimal, whatever the digits are.
     let exponent = exponent.parse::<i64>().unwrap_or(if exponent.starts_with('-') {
         i64::MIN / 4
     } else {
@@ -113,7 +114,7 @@ pub(crate) fn decimal(text: &str, precision: u8, scale: i8) -> Result<i128, &'st
     }
     let zeros = usize::try_from(shift).map_err(|_| TOO_LARGE)?;
     digits.extend(std::iter::repeat_n(b'0', zeros));
-    // At most 38 digits (the largest precision), which fit.
+    // A precision of at most 38 digits always fits.
     let value = digits
         .iter()
         .fold(0_i128, |value, digit| value * 10 + i128::from(digit - b'0'));
@@ -177,7 +178,7 @@ fn days(date: NaiveDate) -> i32 {
     date.num_days_from_ce() - EPOCH_DAYS
 }
 
-/// `yyyy-mm-dd`, nothing else.
+/// A date written as `yyyy-mm-dd`. No other form is read.
 fn iso_date(text: &[u8]) -> Option<NaiveDate> {
     let [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2] = text else {
         return None;
@@ -190,7 +191,8 @@ fn iso_date(text: &[u8]) -> Option<NaiveDate> {
     NaiveDate::from_ymd_opt(i32::try_from(year).ok().filter(|year| *year > 0)?, month, day)
 }
 
-/// `yyyy-mm-dd`, `T` or a space, `hh:mm`, `:ss` and a fraction if there; gives seconds, nanoseconds and what follows.
+/// A timestamp: `yyyy-mm-dd`, `T` or a space, `hh:mm`, and optionally `:ss` with a fraction. Returns seconds,
+/// nanoseconds and the rest of the text.
 fn iso_timestamp(text: &str) -> Option<(i64, u32, &str)> {
     let date = iso_date(text.as_bytes().get(..10)?)?;
     let rest = text.get(10..)?.strip_prefix(['T', 't', ' '])?;
@@ -215,12 +217,13 @@ fn iso_timestamp(text: &str) -> Option<(i64, u32, &str)> {
         .chain(std::iter::repeat(b'0'))
         .take(9)
         .fold(0, |n, d| n * 10 + u32::from(d - b'0'));
-    // Digits beyond nanoseconds are as fine as nanoseconds to us: too fine, unless zero.
+    // A digit after the ninth that is not zero makes the value finer than a microsecond. One added nanosecond marks
+    // this, so that the caller refuses the value.
     let finer = digits.bytes().skip(9).any(|digit| digit != b'0');
     Some((seconds, nanos + u32::from(finer && nanos % 1000 == 0), rest))
 }
 
-/// Seconds east of UTC.
+/// The offset in seconds east of UTC.
 fn iso_offset(text: &str) -> Option<i64> {
     if text == "Z" || text == "z" {
         return Some(0);

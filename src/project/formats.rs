@@ -1,18 +1,18 @@
-//! Formats of dates and times in a source's schema: each must be one that chrono reads the field's type with.
+//! Checks the date and time formats of a source's schema. chrono must be able to read the field's type with the format.
 
 use chrono::format::{Item, StrftimeItems};
 use chrono::{DateTime, FixedOffset, NaiveDate, NaiveDateTime};
 
 use crate::model::FieldType;
 
-/// Why a format can't be used, and what to do about it.
+/// Why a format can't be used, and how to correct it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct BadFormat {
     pub message: String,
     pub hint: &'static str,
 }
 
-/// Checks that what the format writes can be read back as the type. Types without formats take none.
+/// Checks that a value written with the format can be read back as the type. Other types take no format.
 pub(super) fn check(format: &str, field_type: &FieldType) -> Result<(), BadFormat> {
     let (needs, hint) = match field_type {
         FieldType::Date(_) => ("a whole date", "a date needs year, month and day: \"%d.%m.%Y\""),

@@ -1,4 +1,4 @@
-//! Migrations and the contract: nothing is loaded into tables that are not what pipeline.yaml says.
+//! Tests of migrations and the contract. Nothing is loaded into tables that differ from pipeline.yaml.
 use crate::harness::{Database, Project, Small};
 
 fn unmigrated() -> (Database, Project) {
@@ -26,7 +26,7 @@ fn a_run_with_pending_migrations_is_refused() {
     project.run_clinic().code(2).stderr_contains("V2__more");
     project.run(&["migrate"]).code(0);
     project.run_clinic().code(0);
-    // Again: nothing to do.
+    // The second time, there is nothing to do.
     project.run(&["migrate"]).code(0);
 }
 

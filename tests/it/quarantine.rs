@@ -1,4 +1,4 @@
-//! Damage that has no end is accounted for in bytes, and the old content stands.
+//! Damage that goes on to the end of a file is reported in bytes, and the old rows stay.
 use crate::harness::Small;
 
 #[test]
@@ -47,7 +47,7 @@ fn a_file_is_named_only_to_who_asks_and_while_it_is_the_same() {
     let place = "in/2023-05-01/*.json#2";
     assert_eq!(show(&[]), (place.to_owned(), String::new()));
     assert_eq!(show(&["--names"]), ("in/2023-05-01/Zoe.json".to_owned(), String::new()));
-    // Its place is another's now, and it is still the same.
+    // Another file has taken the file's position in the list. The command still finds the right name.
     project.write("in/2023-05-01/Bob.json", r#"[{"id": "c"}]"#);
     assert_eq!(show(&["--names"]).0, "in/2023-05-01/Zoe.json");
     project.write("in/2023-05-01/Zoe.json", r#"[{"id": "b"}, {"id": "mended"}]"#);
@@ -76,7 +76,7 @@ fn an_undeclared_field_fails_the_batch_where_there_may_be_none_whatever_is_toler
 
 #[test]
 fn a_batch_that_fails_on_its_way_is_noted_in_the_embedded_database() {
-    // Without a key rows are sent as they come, so that the COPY is broken off in its middle.
+    // Without a key, rows are sent in the order in which they are read. So the COPY is cancelled in the middle.
     let small = Small::new().quarantine().columns(&[("item_id", "text"), ("n", "int8")]);
     let good = "{\"id\": \"as long as an id may be\"},".repeat(100_000);
     let project = small.project().json(format!("[{good}{{\"id\": \"CANA"));

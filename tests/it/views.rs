@@ -1,4 +1,5 @@
-//! Functions and views of sql/: ordered by what they read, replaced with their grants, never over somebody else's.
+//! Tests of the functions and views in sql/. They are made in the order in which they depend on each other. Their
+//! grants survive a replacement. Objects of other users are never replaced.
 use crate::harness::{Database, Project, Small};
 
 fn small() -> (Database, Project) {
@@ -25,7 +26,7 @@ fn files_are_made_in_the_order_of_what_they_read() {
     project.run_clinic().code(0);
     assert_eq!(database.rows("select * from a_last order by 1"), ["2|3", "4|5"]);
     assert_eq!(database.value("select a_total()"), "6");
-    // Again, with nothing changed.
+    // The second time, nothing has changed.
     project.run(&["views"]).code(0);
     assert_eq!(database.rows("select * from a_last order by 1"), ["2|3", "4|5"]);
 }
@@ -173,7 +174,7 @@ fn a_materialized_view_with_a_unique_index_is_refreshed_while_it_is_read() {
     let mut reader = database.client();
     reader.batch_execute("begin; select * from copy").unwrap();
     let project = project.json(r#"{"id": "c", "n": 3}"#);
-    // Were it not concurrent, this would wait for the reader for ever.
+    // If the refresh were not concurrent, it would wait forever for the reader.
     project.run_clinic().code(0);
     assert_eq!(database.rows("select * from copy"), ["c|3"]);
     reader.batch_execute("commit").unwrap();
@@ -224,7 +225,7 @@ fn a_strangers_view_on_ours_is_named_and_the_change_refused() {
     let project = project.file("sql/views/ours.sql", "select item_id, n from items\n");
     project.run(&["views"]).code(0);
     database.execute("create schema bi; create view bi.theirs as select item_id from ours");
-    // A change that would need to drop it.
+    // A change for which the view would have to be dropped.
     project.write("sql/views/ours.sql", "select n, item_id from items\n");
     project
         .run(&["views"])

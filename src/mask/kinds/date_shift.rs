@@ -1,7 +1,8 @@
-//! `date_shift`: all dates of one subject move by the same number of days, 1 to 183 forward or back, never 0. Times
-//! of day and the distances between one subject's dates stay; without a subject there is no date.
+//! `date_shift`: moves all dates of one subject by the same number of days, 1 to 183 forward or back. Times of day
+//! stay, and so do the intervals between the dates of one subject. A record without a subject gets null dates.
 //!
-//! Half a year to either side hides the season and keeps ages within a year; a shift of 0 would be no mask.
+//! A range of half a year in both directions hides the season and changes ages by less than a year. The shift is never
+//! 0, because that would not mask the date.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,15 +14,15 @@ use arrow::error::ArrowError;
 use super::spelling::{self, Spelled};
 use crate::mask::key::Keyed;
 
-/// The most days that a date moves.
+/// The largest number of days that a date moves.
 pub(in crate::mask) const MOST_DAYS: i32 = 183;
 
 const MICROSECONDS_PER_DAY: i64 = 86_400_000_000;
 
-/// Days by which the dates of a record move; 0 where the record has no subject, so that its dates become null.
+/// Days by which the dates of a record move. 0 means that the record has no subject; its dates then become null.
 pub(in crate::mask) type Shift = i32;
 
-/// A shift per subject.
+/// The shift of each row, derived from the row's subject.
 pub(in crate::mask) fn shifts(keyed: &Keyed, subjects: &ArrayRef) -> Result<Vec<Shift>, ArrowError> {
     let mut known: HashMap<String, Shift> = HashMap::new();
     let mut shifts = Vec::with_capacity(subjects.len());
@@ -38,8 +39,8 @@ pub(in crate::mask) fn shifts(keyed: &Keyed, subjects: &ArrayRef) -> Result<Vec<
     Ok(shifts)
 }
 
-/// `array` and `shifts` are of one length. A date that would leave its type's range becomes null, too: JSON can't
-/// write such a date and PostgreSQL can't hold it.
+/// Shifts the dates of `array`, which has the same length as `shifts`. A date that leaves the range of its type becomes
+/// null, because JSON can't write such a date and PostgreSQL can't hold it.
 pub(in crate::mask) fn apply(array: &ArrayRef, shifts: &[Shift]) -> Result<ArrayRef, ArrowError> {
     match array.data_type() {
         DataType::Date32 => {

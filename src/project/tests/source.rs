@@ -1,4 +1,4 @@
-//! What is wrong with a source as a whole, and among sources.
+//! Tests of problems with a source as a whole, and between sources.
 
 use insta::assert_snapshot;
 

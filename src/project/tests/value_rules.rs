@@ -1,4 +1,4 @@
-//! What is wrong with the rules of a field's values.
+//! Tests of problems in the rules of a field's values.
 
 use insta::assert_snapshot;
 
