@@ -1,4 +1,4 @@
-//! Refreshing of materialized views after a run: those that read what the run changed, each after the ones it reads.
+//! Refreshes materialized views after a run: those that read a changed entity, each after the views that it reads.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -18,24 +18,24 @@ use crate::warehouse::sql::{db_error, sqlstate};
 pub struct Refreshed {
     pub name: String,
     pub took: Duration,
-    /// Whether it could be read meanwhile.
+    /// Whether readers could use it during the refresh.
     pub concurrently: bool,
 }
 
-/// A materialized view of ours and what it reads, through views and functions.
+/// A materialized view that this program made, and what it reads through views and functions.
 struct Reader {
     name: String,
     oid: Oid,
     /// Tables, views, materialized views and functions.
     reads: HashSet<Oid>,
     tables: HashSet<String>,
-    /// It calls a function whose body PostgreSQL keeps as text: what that reads is not known.
+    /// Whether it calls a function whose body PostgreSQL keeps as text. What such a function reads is not known.
     opaque: bool,
     concurrently: bool,
 }
 
-/// Refreshes the materialized views that read one of these entities; in the order in which they read each other, and
-/// without locking readers out where a unique index allows it.
+/// Refreshes the materialized views that read one of these entities, in the order in which they read each other.
+/// Readers are not locked out where a unique index makes that possible.
 pub async fn refresh(warehouse: &Warehouse, project: &Project, changed_entities: &[String]) -> Result<Vec<Refreshed>> {
     let has_any = project.views.iter().any(|view| view.kind == ViewKind::Materialized);
     if !has_any || changed_entities.is_empty() {
@@ -49,7 +49,7 @@ pub async fn refresh(warehouse: &Warehouse, project: &Project, changed_entities:
         .collect();
     let mut refreshed = Vec::new();
     for reader in ordered(stale) {
-        // On the embedded database nobody reads meanwhile.
+        // The embedded database has one session, so there is no reader to lock out.
         let concurrently = reader.concurrently && !warehouse.is_embedded();
         let started = Instant::now();
         refresh_one(&mut connection, reader, concurrently, project).await?;
@@ -62,8 +62,9 @@ pub async fn refresh(warehouse: &Warehouse, project: &Project, changed_entities:
     Ok(refreshed)
 }
 
-/// Names of the materialized views that read one of these objects, in the order to refresh them; `any_function` is
-/// whether a function is among them, which a text body may call unseen.
+/// Names of the materialized views that read one of these objects, in the order to refresh them. `any_function` says
+/// whether a function is among the objects: a function whose body is kept as text may call it without a recorded
+/// dependency.
 pub(super) async fn readers_of(client: &Client, objects: &[Oid], any_function: bool) -> Result<Vec<String>> {
     let readers = readers(client).await?;
     let stale = readers
@@ -84,7 +85,7 @@ async fn refresh_one(
     let failed = |error: tokio_postgres::Error| explain(&reader.name, project, &error);
     let transaction = connection.transaction().await.map_err(failed)?;
     if concurrently {
-        // Another refresh of it is worth waiting for, and its lock keeps no reader out.
+        // Without a limit: waiting for another refresh of the same view is right, and this lock blocks no reader.
         transaction
             .batch_execute("SET LOCAL lock_timeout = 0")
             .await
@@ -110,7 +111,7 @@ fn explain(name: &str, project: &Project, error: &tokio_postgres::Error) -> Erro
     }
 }
 
-/// Those that are read come before those that read them; a reader reads all that what it reads reads.
+/// Sorts the views so that each comes after those that it reads. `reads` is transitive.
 fn ordered(mut readers: Vec<&Reader>) -> Vec<&Reader> {
     readers.sort_by(|a, b| a.name.cmp(&b.name));
     let mut sorted: Vec<&Reader> = Vec::new();
