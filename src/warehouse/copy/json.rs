@@ -101,7 +101,7 @@ fn lone() -> Cow<'static, str> {
     "a JSON text with half of a surrogate pair, which PostgreSQL can't store".into()
 }
 
-/// From the first digit to behind the number.
+/// Reads a number, from its first digit to after its end.
 fn number(text: &[u8], start: usize) -> Result<usize, Cow<'static, str>> {
     let digits = |from: usize| text[from..].iter().take_while(|byte| byte.is_ascii_digit()).count();
     let length = |count: usize| i64::try_from(count).unwrap_or(i64::MAX / 4);
