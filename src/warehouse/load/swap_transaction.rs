@@ -1,7 +1,7 @@
-//! The transaction that swaps one batch's partitions for its staging tables, all entities at once, so that no reader
-//! sees a mix. The swap gives way, never the reader: it waits for its locks a fifth of a second at most, then lets
-//! everybody pass and tries again. It marks the run as committed in the same transaction, and changes nothing where the
-//! run is no longer `running`.
+//! The transaction that replaces one batch's partitions by its staging tables. It covers all entities at once, so no
+//! reader sees a mix. Readers have priority: the swap waits for its locks a fifth of a second at most, then lets
+//! everybody pass and tries again. The same transaction marks the run as committed. It changes nothing where the run
+//! is no longer `running`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -23,14 +23,14 @@ use crate::error::{Error, Result};
 use crate::model::{Batch, Entity};
 use crate::warehouse::sql::{ENTITIES, PARTITIONS, db_error, qualified};
 
-/// How long one try may wait for all of its locks together (`lock_timeout` counts per lock and adds up), and so the
-/// longest that a reader waits for it. Well below `deadlock_timeout`, whose default is one second.
+/// How long one attempt may wait for all of its locks together (`lock_timeout` counts per lock, so it would add up).
+/// A reader waits no longer than this for the swap. It is well below `deadlock_timeout`, whose default is one second.
 const LOCK_WAIT: Duration = Duration::from_millis(200);
-/// The longest pause between two tries.
+/// The longest pause between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// How often the catalog may change between looking and locking.
+/// How often an attempt may fail because the catalog has changed between reading and locking.
 const STALE_LIMIT: u32 = 5;
-/// After this the server ends the session of a process that stands still while it holds the locks.
+/// After this time the server ends the session of a process that hangs while it holds the locks.
 const IDLE_LIMIT: &str = "10s";
 
 /// A swap that is to be made.
@@ -43,38 +43,38 @@ pub(super) struct SwapTransaction<'a> {
     pub run_id: i64,
     pub summary: &'a Summary,
     pub counts: &'a BTreeMap<String, Count>,
-    /// For how long in all the swap may give way to readers.
+    /// How long in total the swap may let readers go first.
     pub patience: Duration,
-    /// Looked at while the swap gives way to readers, and never between COMMIT and its answer.
+    /// Checked while the swap waits for readers, and never between COMMIT and its answer.
     pub stop: &'a CancellationToken,
 }
 
 /// How a swap ended.
 pub(super) enum Outcome {
     Committed(Swapped),
-    /// The answer to COMMIT was lost: only the run's row can tell.
+    /// The answer to COMMIT was lost. Only the run's row tells the outcome.
     Unknown(Swapped),
 }
 
 pub(super) struct Swapped {
-    /// Entities that lost a partition and got none.
+    /// Entities that lost a partition and got no new one.
     pub emptied: Vec<String>,
-    /// How often the swap gave way to readers.
+    /// How often the swap released its locks to let readers go first.
     pub retries: u32,
 }
 
-/// What one try came to.
+/// The result of one attempt.
 enum Tried {
     Committed,
     Unknown,
-    /// A reader holds a table.
+    /// A reader holds a lock on a table.
     Busy,
     /// The catalog has changed since it was read: another batch made the source's partition, or a table is gone.
     Stale(Error),
 }
 
 impl SwapTransaction<'_> {
-    /// Finds, locks, marks the run, swaps, commits. After an error nothing has changed.
+    /// Finds and locks the partitions, marks the run, swaps, commits. After an error nothing has changed.
     pub(super) async fn make(&self, session: &mut SwapSession) -> Result<Outcome> {
         failpoint::hit(failpoint::BEFORE_LOCK)?;
         let started = Instant::now();
@@ -167,7 +167,7 @@ impl SwapTransaction<'_> {
             return Err(self.superseded());
         }
         match transaction.batch_execute(&self.statements(partitions)).await {
-            // Two first loads side by side: the locks that they take on the way up may cross.
+            // Two first loads of a source run at the same time: the locks that they escalate to may conflict.
             Err(error) if gives_way(&error) => {
                 transaction.rollback().await.map_err(failed)?;
                 return Ok(Tried::Busy);
@@ -207,9 +207,9 @@ impl SwapTransaction<'_> {
         lost.map(|of| of.entity.clone()).collect()
     }
 
-    /// All locks in one statement, so that one time limit counts for all of them. Locked are the tables that lack the
-    /// source's partition, else that partition, and the batch's own, which an ANALYZE or a dump may hold. `None` where
-    /// nothing is to be done.
+    /// Takes all locks in one statement, so that one time limit covers all of them. It locks the entity tables that
+    /// lack the source's partition, else that partition, and also the batch's own partition, which an ANALYZE or a
+    /// dump may hold. `None` where there is nothing to do.
     fn lock_statement(&self, partitions: &[BatchPartitions]) -> Result<Option<String>> {
         let (mut roots, mut new_levels, mut upper, mut lower) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for of in partitions {
@@ -235,14 +235,15 @@ impl SwapTransaction<'_> {
         if upper.is_empty() && new_levels.is_empty() {
             return Ok(None);
         }
-        // All swaps lock in the same order, whatever the order of their contracts, so no two wait for each other.
+        // All swaps lock in the same order, whatever the order in their contracts, so there are no deadlocks between
+        // them.
         roots.sort();
         new_levels.sort();
         upper.sort();
         let exclusive: Vec<String> = new_levels.into_iter().chain(upper).chain(lower).collect();
-        // ATTACH opens the roots to build the partition's constraint. Another swap may hold a root, to make a source's
-        // partition. By asking for the roots first, this swap waits for that one while it holds nothing. ACCESS SHARE
-        // keeps no reader out.
+        // ATTACH opens the entity tables to build the partition's constraint. Another swap may hold one of them while
+        // it makes a source's partition. This swap asks for them first, so it waits for the other one while it holds
+        // nothing. ACCESS SHARE blocks no reader.
         let shared = if roots.is_empty() {
             String::new()
         } else {
@@ -314,7 +315,7 @@ impl SwapTransaction<'_> {
     }
 }
 
-/// Whether a statement failed because others hold the tables.
+/// Whether a statement failed because other sessions hold locks on the tables.
 fn gives_way(error: &tokio_postgres::Error) -> bool {
     error.code().is_some_and(|code| {
         [

@@ -1,5 +1,6 @@
-//! What may be said of an error that PostgreSQL or the way to it gave. DETAIL, HINT and CONTEXT are never repeated,
-//! nor the message of a class that can quote data (data exceptions, constraint violations, raised ones).
+//! Describes errors of PostgreSQL and of the connection without quoting data. DETAIL, HINT and CONTEXT are never
+//! repeated. Nor is the message of an error class that can quote data: data exceptions, constraint violations, raised
+//! errors.
 
 use std::error::Error as _;
 
@@ -7,13 +8,13 @@ use tokio_postgres::error::DbError;
 
 use crate::error::{Error, Kind};
 
-/// SQLSTATE classes whose messages name objects, settings and SQL of the user's own, never a value of a row
-/// (PostgreSQL manual, appendix A).
+/// SQLSTATE classes whose messages are repeated. They name objects, settings and the user's own SQL, never a value of
+/// a row (PostgreSQL manual, appendix A).
 const SPEAKING_CLASSES: &[&str] = &[
     "08", "0A", "25", "28", "2B", "3D", "3F", "40", "42", "53", "54", "55", "57", "58",
 ];
 
-/// Condition names of the silent classes' frequent members (PostgreSQL manual, appendix A).
+/// Names of the frequent conditions in the other classes (PostgreSQL manual, appendix A).
 const CONDITIONS: &[(&str, &str)] = &[
     ("21000", "cardinality violation"),
     ("22001", "string data right truncation"),
@@ -43,7 +44,7 @@ const CONDITIONS: &[(&str, &str)] = &[
     ("P0004", "assertion failure"),
 ];
 
-/// Names of the classes, where the condition itself is not listed.
+/// Names of the classes, used where the condition itself is not listed.
 const CLASSES: &[(&str, &str)] = &[
     ("21", "cardinality violation"),
     ("22", "data exception"),
@@ -59,8 +60,8 @@ const CLASSES: &[(&str, &str)] = &[
     ("XX", "internal error"),
 ];
 
-/// One line about an error: condition and SQLSTATE, table, column and constraint, and the server's message where its
-/// class can't hold a value.
+/// Describes an error in one line: condition and SQLSTATE, table, column and constraint. The server's message is
+/// added where its class can't hold a value.
 pub fn describe(error: &tokio_postgres::Error) -> String {
     match error.as_db_error() {
         Some(db) => describe_db(db),
@@ -68,7 +69,7 @@ pub fn describe(error: &tokio_postgres::Error) -> String {
     }
 }
 
-/// An [`Error`] that says `context` failed: [`Kind::Unreachable`] where the connection is at fault.
+/// An [`Error`] that says `context` failed. Its kind is [`Kind::Unreachable`] where the connection is at fault.
 pub fn db_error(context: impl Into<String>, error: &tokio_postgres::Error) -> Error {
     let kind = if is_unreachable(error) {
         Kind::Unreachable
@@ -82,7 +83,7 @@ pub fn db_error(context: impl Into<String>, error: &tokio_postgres::Error) -> Er
     }
 }
 
-/// Whether the connection or the server is at fault, not what was asked of it.
+/// Whether the connection or the server is at fault, rather than the statement.
 pub fn is_unreachable(error: &tokio_postgres::Error) -> bool {
     match error.as_db_error() {
         Some(db) => {
@@ -94,28 +95,28 @@ pub fn is_unreachable(error: &tokio_postgres::Error) -> bool {
     }
 }
 
-/// The SQLSTATE, where the server gave the error.
+/// The SQLSTATE, where the error comes from the server.
 pub fn sqlstate(error: &tokio_postgres::Error) -> Option<&str> {
     error.as_db_error().map(|db| db.code().code())
 }
 
-/// What went wrong where the server gave no error.
+/// The kind of an error that does not come from the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClientFailure {
     /// No encrypted connection could be made.
     Tls,
-    /// The server asks for a way to log in that fails or is not known.
+    /// The server asks for a login method that fails or is not supported.
     Login,
-    /// The connection string is wrong; the source can quote it.
+    /// The connection string is wrong. The source may quote it.
     ConnectionString,
-    /// Parameters or columns could not be converted; the source can quote a value.
+    /// Parameters or columns could not be converted. The source may quote a value.
     Values,
-    /// Connecting, negotiating or talking. The source says why and holds no value.
+    /// Connecting, negotiating or communicating failed. The source says why and holds no value.
     Transport,
 }
 
-/// Tells them apart by tokio-postgres's own fixed texts, since its kinds are private (its source, `src/error/mod.rs`,
-/// `impl Display`). Nothing else may look at an error's text to decide what to do.
+/// Tells the kinds apart by tokio-postgres's fixed message texts, since its own kinds are private (its source,
+/// `src/error/mod.rs`, `impl Display`). No other code may decide by an error's text.
 pub fn client_failure(error: &tokio_postgres::Error) -> ClientFailure {
     const VALUES: &[&str] = &[
         "error serializing",
