@@ -43,8 +43,8 @@ pub struct Keys {
     /// Rows with these keys are refused if they come from this record. Another record's row with the same key was
     /// loaded.
     pub of_records: HashSet<(u64, Key)>,
-    /// Whether a row with a null in these columns was refused. Its dependent rows can't be found by a key; they have
-    /// no parent row.
+    /// Whether a row with a null in these columns was refused. Its dependants can't be found by its key. They are found
+    /// as rows without a parent row instead.
     pub nameless: bool,
 }
 

@@ -257,8 +257,8 @@ impl RowValidator {
         Ok(())
     }
 
-    /// Ends a group of rows with one key. If one of them is loaded, dependants from other records are refused only if
-    /// they come from the record of a refused row. If none is loaded, all dependants of this key are refused.
+    /// Ends a group of rows with one key. If none of them is loaded, all dependants of this key are refused. If one is
+    /// loaded, only dependants from a refused row's record are refused, unless the loaded row has the same record.
     fn close(&mut self, group: &Group) -> Result<()> {
         if group.refused.is_empty() {
             return Ok(());

@@ -1,4 +1,5 @@
-//! What planning a transform gives: first its outline, which tells where columns come from, then what can be run.
+//! The results of planning a transform: first its outline, which tells where columns come from, then the prepared
+//! transform, which can run.
 
 use std::path::PathBuf;
 
