@@ -1,6 +1,5 @@
-//! `parse_date`, `parse_timestamp` and their `try_` twins: dates from strings in the formats that
-//! senders use, tried in the order given. The engine's own `to_date` does much of this, but quotes
-//! the value when it fails; these never do.
+//! `parse_date`, `parse_timestamp` and their `try_` forms parse dates in the formats that senders use, tried in the
+//! given order. DataFusion's own `to_date` is similar, but its errors quote the value. These never do.
 
 use std::sync::Arc;
 
@@ -56,7 +55,8 @@ impl ParseTime {
         })
     }
 
-    /// Parses each row with the formats of that row; `None` for null, an error for a text that fits none when strict.
+    /// Parses each row with the formats of that row. A null gives `None`. A text that fits no format is an error if
+    /// strict, otherwise `None`.
     fn parse<T>(&self, columns: &[StringArray], parse: impl Fn(&str, &str) -> Option<T>) -> Result<Vec<Option<T>>> {
         let Some((texts, formats)) = columns.split_first() else {
             return exec_err!("{} needs a text", self.name);
@@ -125,7 +125,7 @@ impl ScalarUDFImpl for ParseTime {
 }
 
 impl Target {
-    /// ISO 8601, where no format is given.
+    /// The formats to use where none is given: ISO 8601.
     fn defaults(self) -> &'static [&'static str] {
         match self {
             Self::Date => &["%Y-%m-%d"],

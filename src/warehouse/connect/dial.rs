@@ -1,5 +1,5 @@
-//! One connection: the hosts in turn, and the protection that `sslmode` asks for. Notices are dropped unread, since one
-//! may quote a value.
+//! Opens one connection: tries the hosts in turn, with the protection that `sslmode` asks for. Notices from the
+//! server are dropped unread, since one may quote a value.
 
 use std::future::poll_fn;
 use std::sync::{Arc, OnceLock};
@@ -21,22 +21,22 @@ use super::tls;
 use crate::error::{Code, Error, Result};
 use crate::warehouse::sql::{ClientFailure, client_failure, describe, sqlstate};
 
-/// The oldest server that is served: its releases still get fixes.
+/// The oldest major version of PostgreSQL that is supported. It is the oldest that still gets fixes.
 const OLDEST: u32 = 14;
 
-/// Between two attempts.
+/// The pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Makes connections to one database.
 pub(super) struct Dialer {
     routes: Vec<Route>,
     shuffle: bool,
-    /// Attempts after the first.
+    /// Attempts after the first one.
     retries: u32,
-    /// Without secrets, for messages.
+    /// The database's name for messages, without secrets.
     name: String,
     user: String,
-    /// Nobody named an sslmode, so that verify-full came by itself for hosts elsewhere.
+    /// No sslmode was given, so verify-full applies to hosts on other machines.
     strict_by_default: bool,
     setup: String,
     setup_plain: String,
@@ -48,12 +48,12 @@ struct Route {
     config: Config,
     mode: SslMode,
     tls: Option<MakeRustlsConnect>,
-    /// What the first session was granted, as statements; see [`super::session`].
+    /// The statements for the settings that the first session was allowed to set; see [`super::session`].
     granted: OnceLock<String>,
 }
 
 impl Dialer {
-    /// Reads the certificates; connects to nothing yet.
+    /// Makes a dialer for a server. It reads the certificates but connects to nothing yet.
     pub(super) fn to_server(server: &Server) -> Result<Self> {
         let routes = server
             .targets
@@ -81,7 +81,7 @@ impl Dialer {
         })
     }
 
-    /// To the embedded database, which listens for this process alone.
+    /// Makes a dialer for the embedded database, which serves this process only.
     pub(super) fn to_embedded(config: Config, name: String) -> Self {
         let route = Route {
             config,
@@ -91,8 +91,8 @@ impl Dialer {
         };
         Self {
             routes: vec![route],
-            // It serves one session at a time, and resets whoever comes while it still ends the one before, as after a
-            // COPY that was broken off.
+            // The embedded database serves one session at a time. It resets a new connection while it is still ending
+            // the last session, as after a COPY that was broken off.
             retries: 40,
             ..Self::new(name, None)
         }
@@ -113,12 +113,12 @@ impl Dialer {
         }
     }
 
-    /// host:port/database; no secret.
+    /// `host:port/database`, without secrets.
     pub(super) fn name(&self) -> &str {
         &self.name
     }
 
-    /// A session with our settings.
+    /// Opens a session with this program's settings.
     pub(super) async fn dial(&self) -> Result<Client, tokio_postgres::Error> {
         for _ in 0..self.retries {
             match self.dial_once().await {
@@ -141,7 +141,7 @@ impl Dialer {
                 Err(error) => last = Some(error),
             }
         }
-        // Every database has a route; without one, tokio-postgres names what is missing.
+        // Every database has a route. Without one, tokio-postgres names what is missing.
         match last {
             Some(error) => Err(error),
             None => open(&Config::new(), None).await.map(|(client, _)| client),
@@ -164,7 +164,7 @@ impl Dialer {
     async fn set_up(&self, client: &Client, known: &OnceLock<String>) -> Result<(), tokio_postgres::Error> {
         if let Some(granted) = known.get() {
             match client.batch_execute(granted).await {
-                // What was granted once may have been taken back.
+                // A right that the first session had may have been revoked since.
                 Err(error) if !error.is_closed() => {}
                 done => return done,
             }
@@ -175,7 +175,7 @@ impl Dialer {
                 Ok(())
             }
             Err(error) if error.is_closed() => Err(error),
-            // Without PL/pgSQL there is no way to ask for what may be refused.
+            // Without PL/pgSQL, there is no way to try a setting that may be refused.
             Err(_) => client.batch_execute(&self.setup_plain).await,
         }
     }
@@ -198,7 +198,7 @@ impl Dialer {
         Ok(client)
     }
 
-    /// Refuses a server that is too old; asks nothing of it, since it told its version on connecting.
+    /// Refuses a server that is too old. It sends nothing: the server told its version on connecting.
     pub(super) fn check_version(&self) -> Result<()> {
         let Some(version) = self.version.get() else {
             return Ok(());
@@ -259,7 +259,7 @@ impl Dialer {
     }
 }
 
-/// As deadpool asks for a connection; the configuration it hands over is a placeholder.
+/// Opens connections for deadpool, whose own configuration is only a placeholder.
 pub(super) struct PoolDialer(pub Arc<Dialer>);
 
 impl deadpool_postgres::Connect for PoolDialer {
@@ -270,7 +270,8 @@ impl deadpool_postgres::Connect for PoolDialer {
     {
         Box::pin(async {
             let client = self.0.dial().await?;
-            // The pool aborts the task it is given when the client goes; ours must live on to say goodbye.
+            // The pool aborts its task when the client is dropped. The real task must outlive that to end the session
+            // properly.
             Ok((client, tokio::spawn(async {})))
         })
     }
@@ -326,7 +327,7 @@ where
     });
 }
 
-/// Whether a server that refused with or without encryption may accept the other.
+/// Whether a server that refused an encrypted connection may accept a plain one, or the other way round.
 fn other_way(error: &tokio_postgres::Error) -> bool {
     sqlstate(error) == Some("28000") || client_failure(error) == ClientFailure::Tls
 }

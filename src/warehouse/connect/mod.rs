@@ -1,5 +1,5 @@
-//! Ways to a database: connection strings, password files, TLS, sessions and their pool. It knows nothing of what is
-//! said over them.
+//! Connections to a database: connection strings, password files, TLS, sessions and their pool. It knows nothing of
+//! the statements that are sent.
 
 mod config;
 mod conninfo;

@@ -1,6 +1,6 @@
-//! The open database: a pool whose connections are handed out all at once or not at all. A batch that is not small needs
-//! one connection per entity at the same time. Two batches that each held half of them would wait for each other for
-//! ever.
+//! The open database, with a pool of connections. A caller gets all the connections that it asks for at once, or
+//! waits and holds none. A batch that is not small needs one connection per entity at the same time. Two batches that
+//! each held half of theirs would wait for each other for ever.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, OnceLock};
@@ -19,7 +19,7 @@ use crate::warehouse::embedded::Embedded;
 #[derive(Clone)]
 pub struct Warehouse(Arc<Inner>);
 
-// The pool goes before the embedded server, which waits for its client to leave.
+// The pool is dropped before the embedded server, which waits for its client to leave.
 struct Inner {
     pool: Pool,
     permits: Arc<Semaphore>,
@@ -31,11 +31,11 @@ struct Inner {
     process: OnceLock<i32>,
 }
 
-/// A session from the pool, given back on drop. Open transactions by [`Client::transaction`], which rolls back when it
-/// is dropped, and change settings by `SET LOCAL` only: the next user gets the session as it is left.
+/// A session from the pool, given back on drop. Open transactions by [`Client::transaction`], which rolls back on
+/// drop, and change settings by `SET LOCAL` only: the next user gets the session in the state in which it was left.
 pub struct Connection {
     object: Object,
-    // After the object, so that the permit is free only when the session is.
+    // Declared after the object, so that the permit is freed after the session.
     _permit: OwnedSemaphorePermit,
 }
 
@@ -43,8 +43,8 @@ pub struct Connection {
 pub struct Dedicated(Client);
 
 impl Warehouse {
-    /// Opens a database with at most `connections` sessions at once (one on the embedded database, whatever is asked),
-    /// and makes the first, so that a database that can't be reached is told here.
+    /// Opens a database with at most `connections` sessions at once (always one on the embedded database). It makes
+    /// the first session, so that a database that can't be reached gives an error here.
     pub async fn open(database: Database, connections: usize) -> Result<Self> {
         let (dialer, embedded, size) = match &database {
             Database::Server(server) => (Dialer::to_server(server)?, None, connections.max(1)),
@@ -53,7 +53,7 @@ impl Warehouse {
         };
         let dialer = Arc::new(dialer);
         let is_local = matches!(&database, Database::Server(server) if server.is_local());
-        // The embedded database ends the session of a COPY that was broken off, which shows only when it is asked.
+        // The embedded database ends a session whose COPY was broken off. That shows only when the session is used.
         let recycling_method = match embedded {
             Some(_) => RecyclingMethod::Verified,
             None => RecyclingMethod::Fast,
@@ -92,7 +92,7 @@ impl Warehouse {
         Ok((dialer, Some(embedded), 1))
     }
 
-    /// `count` sessions, all at once: waits until so many are free, and holds none while it waits.
+    /// Returns `count` sessions at once. It waits until that many are free, and holds none while it waits.
     pub async fn reserve(&self, count: usize) -> Result<Vec<Connection>> {
         let inner = &self.0;
         if count > inner.size {
@@ -119,7 +119,7 @@ impl Warehouse {
             .collect())
     }
 
-    /// One session.
+    /// Returns one session.
     pub async fn acquire(&self) -> Result<Connection> {
         let closed = || Error::unreachable(format!("the database {} is closed", self.0.dialer.name()));
         self.reserve(1).await?.pop().ok_or_else(closed)
@@ -144,12 +144,12 @@ impl Warehouse {
         Ok(Some(Dedicated(client)))
     }
 
-    /// Whether the server, which is not the embedded database, runs on this machine.
+    /// Whether the database is a server on this machine; false for the embedded database.
     pub fn is_local(&self) -> bool {
         self.0.is_local
     }
 
-    /// How many sessions may be reserved at most.
+    /// The largest number of sessions that may be reserved at once.
     pub fn connections(&self) -> usize {
         self.0.size
     }
@@ -158,13 +158,13 @@ impl Warehouse {
         self.0.embedded.is_some()
     }
 
-    /// host:port/database, or the embedded database's folder; no secret.
+    /// `host:port/database`, or the folder of the embedded database; without secrets.
     pub fn describe(&self) -> &str {
         self.0.dialer.name()
     }
 
-    /// Ends the sessions and, where the database is embedded, shuts it down and frees its folder. Dropping does the
-    /// same without waiting; no committed row depends on either.
+    /// Ends the sessions. An embedded database is shut down and its folder freed. Dropping does the same without
+    /// waiting. Committed rows are safe either way.
     pub async fn close(self) {
         self.0.permits.close();
         self.0.pool.close();
@@ -199,7 +199,8 @@ impl std::fmt::Debug for Warehouse {
 }
 
 impl Connection {
-    /// Closes the session instead of giving it back, for one that broke off: the pool may not see that yet.
+    /// Closes the session instead of giving it back. This is for a session that broke off, which the pool may not
+    /// notice yet.
     pub fn discard(self) {
         drop(Object::take(self.object));
     }
@@ -265,7 +266,7 @@ mod tests {
         }
     }
 
-    /// The later ones set what the first had to ask for.
+    /// Later sessions set only what the first one was allowed to set.
     #[tokio::test]
     async fn later_sessions_have_what_was_granted_to_the_first() {
         let Some(server) = server() else { return };
@@ -289,10 +290,10 @@ mod tests {
         };
         let two = warehouse.reserve(2).await.unwrap();
         assert_eq!(told(&two).await, ["assumed terse 2s 30s"; 2]);
-        // It has the value, and may not set it.
+        // The session has the value already and is not allowed to set it.
         let log = std::fs::read_to_string(server.folder.join("log")).unwrap();
         assert!(!log.contains("permission denied to set parameter"), "{log}");
-        // What was granted once and is no longer is asked for again.
+        // A right that was revoked since is tried again.
         admin.batch_execute("REVOKE assumed FROM granted").await.unwrap();
         let third = warehouse.acquire().await.unwrap();
         assert_eq!(told(&[third]).await, ["granted terse 2s 30s"]);

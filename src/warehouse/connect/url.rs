@@ -1,8 +1,9 @@
-//! A `postgres://` URL as keywords and values, read as libpq reads it (PostgreSQL manual, "Connection URIs").
+//! Reads a `postgres://` URL into keywords and values as libpq does (PostgreSQL manual, "Connection URIs").
 
 use crate::error::{Error, Result};
 
-/// Reads what follows `postgres://`; gives keywords and values in the order of the URL. `origin` names it in errors.
+/// Reads the text after `postgres://`. Returns keywords and values in the order of the URL. `origin` names it in
+/// errors.
 pub(super) fn read(rest: &str, origin: &str) -> Result<Vec<(String, String)>> {
     let mut found = Vec::new();
     let decode = |part: &str, what: &str| {
@@ -47,7 +48,7 @@ pub(super) fn read(rest: &str, origin: &str) -> Result<Vec<(String, String)>> {
             .split_once('=')
             .ok_or_else(|| Error::project(format!("{origin} lacks a `=` in one of its query parameters")))?;
         let (keyword, value) = (decode(keyword, "query")?, decode(value, "query")?);
-        // JDBC's spelling, as libpq takes it.
+        // JDBC's spelling, which libpq accepts, too.
         if keyword == "ssl" && value == "true" {
             found.push(("sslmode".to_owned(), "require".to_owned()));
         } else {

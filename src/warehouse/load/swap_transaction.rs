@@ -36,38 +36,38 @@ pub(super) struct SwapTransaction<'a> {
     pub run_id: i64,
     pub summary: &'a Summary,
     pub counts: &'a BTreeMap<String, Count>,
-    /// For how long in all the swap may give way to readers.
+    /// How long in total the swap may let readers go first.
     pub patience: Duration,
-    /// Looked at while the swap gives way to readers, and never between COMMIT and its answer.
+    /// Checked while the swap waits for readers, and never between COMMIT and its answer.
     pub stop: &'a CancellationToken,
 }
 
 /// How a swap ended.
 pub(super) enum Outcome {
     Committed(Swapped),
-    /// The answer to COMMIT was lost: only the run's row can tell.
+    /// The answer to COMMIT was lost. Only the run's row tells the outcome.
     Unknown(Swapped),
 }
 
 pub(super) struct Swapped {
-    /// Entities that lost a partition and got none.
+    /// Entities that lost a partition and got no new one.
     pub emptied: Vec<String>,
-    /// How often the swap gave way to readers.
+    /// How often the swap released its locks to let readers go first.
     pub retries: u32,
 }
 
-/// What one try came to.
+/// The result of one attempt.
 enum Tried {
     Committed,
     Unknown,
-    /// A reader holds a table.
+    /// A reader holds a lock on a table.
     Busy,
     /// The catalog has changed since it was read: another batch made the source's partition, or a table is gone.
     Stale(Error),
 }
 
 impl SwapTransaction<'_> {
-    /// Finds, locks, marks the run, swaps, commits. After an error nothing has changed.
+    /// Finds and locks the partitions, marks the run, swaps, commits. After an error nothing has changed.
     pub(super) async fn make(&self, session: &mut SwapSession) -> Result<Outcome> {
         failpoint::hit(failpoint::BEFORE_LOCK)?;
         let started = Instant::now();
@@ -159,7 +159,7 @@ impl SwapTransaction<'_> {
             return Err(self.superseded());
         }
         match transaction.batch_execute(&self.statements(partitions)).await {
-            // Two first loads side by side: the locks that they take on the way up may cross.
+            // Two first loads of a source run at the same time: the locks that they escalate to may conflict.
             Err(error) if gives_way(&error) => {
                 transaction.rollback().await.map_err(failed)?;
                 return Ok(Tried::Busy);
@@ -279,7 +279,7 @@ impl SwapTransaction<'_> {
     }
 }
 
-/// Whether a statement failed because others hold the tables.
+/// Whether a statement failed because other sessions hold locks on the tables.
 fn gives_way(error: &tokio_postgres::Error) -> bool {
     error.code().is_some_and(|code| {
         [

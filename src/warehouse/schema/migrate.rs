@@ -1,5 +1,5 @@
-//! Migrations: the engine's own state first, then the user's `migrations/V{n}__{name}.sql`, both run by refinery, each
-//! in a transaction of its own. A migration that was changed after it ran is refused, never run again.
+//! Applies migrations: first those of the program's own state, then the user's `migrations/V{n}__{name}.sql`.
+//! refinery runs each in its own transaction. A migration file that was changed after it ran is refused.
 
 use std::ops::DerefMut;
 use std::path::Path;
@@ -15,15 +15,15 @@ use crate::warehouse::sql::{Over, db_error, position};
 
 const STATE_HISTORY: &str = "pipeline.migrations";
 const USER_HISTORY: &str = "pipeline.user_migrations";
-/// Whoever migrates holds this advisory lock; any fixed number would do ("pipeline" in ASCII).
+/// The key of the advisory lock that a migrating process holds. The number is arbitrary ("pipeline" in ASCII).
 const LOCK: i64 = 0x7069_7065_6c69_6e65;
 
 pub use super::migration_files::read as files;
 
-/// What was applied, or is still to be, in order: the engine's by name, the user's by path.
+/// Migrations that were applied or are pending, in order: the program's own by name, the user's by path.
 pub type Names = Vec<String>;
 
-/// The migrations that the database lacks, without changing it. A changed or missing file is an error.
+/// The migrations that the database lacks. Changes nothing. A file that was changed or is missing is an error.
 pub async fn pending(warehouse: &Warehouse, root: &Path) -> Result<Names> {
     let files = migration_files::read(root)?;
     let connection = warehouse.acquire().await?;
@@ -31,14 +31,14 @@ pub async fn pending(warehouse: &Warehouse, root: &Path) -> Result<Names> {
     Ok(plan.names())
 }
 
-/// Applies what is pending, one process at a time, and gives what it applied.
+/// Applies the pending migrations and returns them. Only one process does so at a time.
 pub async fn apply(warehouse: &Warehouse, root: &Path) -> Result<Names> {
     let files = migration_files::read(root)?;
     if warehouse.is_embedded() {
         let mut connection = warehouse.acquire().await?;
         return apply_on(&mut connection, &files).await;
     }
-    // The session holds the lock, so the lock goes with it if this process dies.
+    // The lock belongs to the session, so it ends if this process dies.
     let Some(mut session) = warehouse.dedicated().await? else {
         return Ok(Names::new());
     };
@@ -93,7 +93,7 @@ impl File {
     }
 }
 
-/// Makes the engine's state as a version of this program did that knew the first `version` of its migrations.
+/// Makes the program's own state as an older version did, with the migrations up to `version`.
 #[cfg(test)]
 pub async fn apply_state_up_to(client: &mut Client, version: i32) -> Result<()> {
     prepare(client).await?;
@@ -102,8 +102,8 @@ pub async fn apply_state_up_to(client: &mut Client, version: i32) -> Result<()> 
         .map_err(|error| failed("an old state can't be made".to_owned(), &error))
 }
 
-/// Makes the schema of the history tables where it is missing. A role that may not make schemas can use one that is
-/// there.
+/// Makes the schema of the history tables where it is missing. The check comes first, because a role that may not
+/// make schemas can still use an existing one.
 async fn prepare(client: &Client) -> Result<()> {
     let sql = "SELECT pg_catalog.to_regnamespace('pipeline') IS NULL";
     let failed = |error: tokio_postgres::Error| db_error("the schema `pipeline` can't be made", &error);
@@ -135,7 +135,7 @@ fn failed(what: String, error: &refinery_core::Error) -> Error {
     }
 }
 
-/// What is to be done, from comparing files and history.
+/// What is to be done, found by comparing the files with the history.
 struct Plan<'a> {
     state: Vec<Migration>,
     user: Vec<&'a File>,

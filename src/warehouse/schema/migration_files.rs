@@ -1,4 +1,4 @@
-//! The user's migration files, `migrations/V{n}__{name}.sql`: read and put in order.
+//! Reads the user's migration files, `migrations/V{n}__{name}.sql`, in order.
 
 use std::path::{Path, PathBuf};
 
@@ -16,7 +16,7 @@ pub struct File {
     pub(super) migration: Migration,
 }
 
-/// The user's migration files in order of their numbers; a missing folder holds none.
+/// The user's migration files in the order of their numbers. A missing folder counts as empty.
 pub fn read(root: &Path) -> Result<Vec<File>> {
     let folder = Path::new("migrations");
     let Ok(entries) = std::fs::read_dir(root.join(folder)) else {

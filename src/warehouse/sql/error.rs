@@ -89,7 +89,7 @@ const CONDITIONS: &[(&str, &str)] = &[
     ("P0004", "assertion failure"),
 ];
 
-/// Names of the classes, where the condition itself is not listed.
+/// Names of the classes, used where the condition itself is not listed.
 const CLASSES: &[(&str, &str)] = &[
     ("08", "connection exception"),
     ("0A", "feature not supported"),
@@ -133,7 +133,7 @@ pub fn describe_over(error: &tokio_postgres::Error, over: Over) -> String {
     }
 }
 
-/// An [`Error`] that says `context` failed: [`Kind::Unreachable`] where the connection is at fault.
+/// An [`Error`] that says `context` failed. Its kind is [`Kind::Unreachable`] where the connection is at fault.
 pub fn db_error(context: impl Into<String>, error: &tokio_postgres::Error) -> Error {
     worded(context, error, Over::Definitions)
 }
@@ -156,7 +156,7 @@ fn worded(context: impl Into<String>, error: &tokio_postgres::Error, over: Over)
     }
 }
 
-/// Whether the connection or the server is at fault, not what was asked of it.
+/// Whether the connection or the server is at fault, rather than the statement.
 pub fn is_unreachable(error: &tokio_postgres::Error) -> bool {
     match error.as_db_error() {
         Some(db) => {
@@ -168,28 +168,28 @@ pub fn is_unreachable(error: &tokio_postgres::Error) -> bool {
     }
 }
 
-/// The SQLSTATE, where the server gave the error.
+/// The SQLSTATE, where the error comes from the server.
 pub fn sqlstate(error: &tokio_postgres::Error) -> Option<&str> {
     error.as_db_error().map(|db| db.code().code())
 }
 
-/// What went wrong where the server gave no error.
+/// The kind of an error that does not come from the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClientFailure {
     /// No encrypted connection could be made.
     Tls,
-    /// The server asks for a way to log in that fails or is not known.
+    /// The server asks for a login method that fails or is not supported.
     Login,
-    /// The connection string is wrong; the source can quote it.
+    /// The connection string is wrong. The source may quote it.
     ConnectionString,
-    /// Parameters or columns could not be converted; the source can quote a value.
+    /// Parameters or columns could not be converted. The source may quote a value.
     Values,
-    /// Connecting, negotiating or talking. The source says why and holds no value.
+    /// Connecting, negotiating or communicating failed. The source says why and holds no value.
     Transport,
 }
 
-/// Tells them apart by tokio-postgres's own fixed texts, since its kinds are private (its source, `src/error/mod.rs`,
-/// `impl Display`). Nothing else may look at an error's text to decide what to do.
+/// Tells the kinds apart by tokio-postgres's fixed message texts, since its own kinds are private (its source,
+/// `src/error/mod.rs`, `impl Display`). No other code may decide by an error's text.
 pub fn client_failure(error: &tokio_postgres::Error) -> ClientFailure {
     const VALUES: &[&str] = &[
         "error serializing",

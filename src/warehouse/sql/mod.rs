@@ -1,5 +1,5 @@
-//! What every statement needs: quoting, the names of our schemas, and what may be said of an error that PostgreSQL
-//! gave. It opens no connection and sends nothing.
+//! Helpers for SQL statements: quoting, the names of the schemas, and how errors of PostgreSQL are described. It
+//! opens no connection and sends nothing.
 
 mod error;
 pub mod position;

@@ -1,8 +1,8 @@
-//! A file of `sql/functions`, `sql/views` or `sql/materialized` as a statement to send, with the way back from a
-//! place in the statement to a place in the file.
+//! Turns a file of `sql/functions`, `sql/views` or `sql/materialized` into a statement to send, and maps a position
+//! in the statement back to a position in the file.
 //!
-//! A view's file is one SELECT. A materialized view's may say in comment lines which indexes it has; the first
-//! `unique` one lets it be refreshed while it is read:
+//! The file of a view is one SELECT. In a materialized view's file, comment lines may declare indexes. The first
+//! `unique` index lets readers use the view while it is refreshed:
 //!
 //! ```sql
 //! -- unique: visit_id, treatments_drug
@@ -10,7 +10,7 @@
 //! SELECT ...
 //! ```
 //!
-//! A function's is one `CREATE FUNCTION` (or `CREATE OR REPLACE FUNCTION`) with the file's own name.
+//! The file of a function is one `CREATE FUNCTION` (or `CREATE OR REPLACE FUNCTION`) whose name is the file's name.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -21,19 +21,19 @@ use crate::error::Diagnostic;
 use crate::model::{View, ViewKind};
 use crate::warehouse::sql::{Over, ident, idents, position};
 
-/// A file's statement; what identifies it is the file's kind and name.
+/// The statement of a file. Kind and name of the file identify it.
 pub(super) struct Definition<'a> {
     pub view: &'a View,
-    /// Of kind and text: whoever has the same needs no change.
+    /// A hash of kind and text. An object with the same fingerprint needs no change.
     pub fingerprint: String,
-    /// Makes or replaces; makes only, for a materialized view.
+    /// Creates or replaces the object; for a materialized view, only creates it.
     pub statement: String,
-    /// `CREATE INDEX` statements, named by us.
+    /// `CREATE INDEX` statements whose index names are generated.
     pub indexes: Vec<String>,
     inserted: Inserted,
 }
 
-/// Characters of ours in the statement, which the file has not.
+/// Characters of the statement that were added and are not in the file.
 struct Inserted {
     at: usize,
     count: usize,
@@ -60,7 +60,7 @@ impl<'a> Definition<'a> {
         })
     }
 
-    /// The error as a problem of the file.
+    /// Turns the error into a diagnostic that points into the file.
     pub(super) fn diagnostic(&self, error: &tokio_postgres::Error) -> Diagnostic {
         // A materialized view is filled as it is made.
         let over = match self.view.kind {
@@ -76,12 +76,12 @@ impl<'a> Definition<'a> {
         )
     }
 
-    /// The name in the file that the error points at, in its parts.
+    /// The name in the file that the error points at, split into its parts.
     pub(super) fn name_at(&self, error: &tokio_postgres::Error) -> Vec<String> {
         position::name(&self.view.sql, self.inserted_before(error), error)
     }
 
-    /// How many characters of ours come before the place of the error.
+    /// How many added characters come before the error's position.
     fn inserted_before(&self, error: &tokio_postgres::Error) -> usize {
         position::of(error)
             .filter(|position| *position > self.inserted.at)
@@ -117,7 +117,7 @@ pub(super) fn is_our_index(view: &str, index: &str) -> bool {
     index.starts_with(&index_prefix(view)) || index.starts_with(&older)
 }
 
-/// Of kind and text.
+/// A hash of kind and text.
 pub(super) fn fingerprint(view: &View) -> String {
     let mut hash = Sha256::new();
     hash.update(format!("{:?}\n", view.kind));
@@ -250,7 +250,7 @@ fn first_word(sql: &str) -> &str {
     Words { text: sql, at: 0 }.next().unwrap_or_default()
 }
 
-/// The words at the start of a statement, comments left out.
+/// Reads the words at the start of a statement and skips comments.
 struct Words<'a> {
     text: &'a str,
     at: usize,
@@ -267,7 +267,7 @@ impl<'a> Words<'a> {
         (length > 0).then(|| &rest[..length])
     }
 
-    /// A name, folded to lower case where it is not quoted.
+    /// Reads a name and folds it to lower case where it is not quoted.
     fn name(&mut self) -> Option<String> {
         self.skip_blanks();
         if self.eat('"') {

@@ -21,18 +21,18 @@ use crate::warehouse::sql::{db_error, rows_error, sqlstate};
 pub struct Refreshed {
     pub name: String,
     pub took: Duration,
-    /// Whether it could be read meanwhile.
+    /// Whether readers could use it during the refresh.
     pub concurrently: bool,
 }
 
-/// A materialized view of ours and what it reads, through views and functions.
+/// A materialized view that this program made, and what it reads through views and functions.
 struct Reader {
     name: String,
     oid: Oid,
     /// Tables, views, materialized views and functions.
     reads: HashSet<Oid>,
     tables: HashSet<String>,
-    /// It calls a function whose body PostgreSQL keeps as text: what that reads is not known.
+    /// Whether it calls a function whose body PostgreSQL keeps as text. What such a function reads is not known.
     opaque: bool,
     concurrently: bool,
 }
@@ -172,8 +172,9 @@ impl Reader {
     }
 }
 
-/// Names of the materialized views that read one of these objects, in the order to refresh them; `any_function` is
-/// whether a function is among them, which a text body may call unseen.
+/// Names of the materialized views that read one of these objects, in the order to refresh them. `any_function` says
+/// whether a function is among the objects: a function whose body is kept as text may call it without a recorded
+/// dependency.
 pub(super) async fn readers_of(client: &Client, objects: &[Oid], any_function: bool) -> Result<Vec<String>> {
     let readers = readers(client).await?;
     let stale = readers
@@ -195,7 +196,7 @@ async fn refresh_one(
     let runs = stale::runs_of(connection, &reader.name).await?;
     let transaction = connection.transaction().await.map_err(failed)?;
     if concurrently {
-        // Another refresh of it is worth waiting for, and its lock keeps no reader out.
+        // Without a limit: waiting for another refresh of the same view is right, and this lock blocks no reader.
         transaction
             .batch_execute("SET LOCAL lock_timeout = 0")
             .await
@@ -222,7 +223,7 @@ fn explain(name: &str, project: &Project, error: &tokio_postgres::Error) -> Erro
     }
 }
 
-/// Those that are read come before those that read them; a reader reads all that what it reads reads.
+/// Sorts the views so that each comes after those that it reads. `reads` is transitive.
 fn ordered(mut readers: Vec<&Reader>) -> Vec<&Reader> {
     readers.sort_by(|a, b| a.name.cmp(&b.name));
     let mut sorted: Vec<&Reader> = Vec::new();

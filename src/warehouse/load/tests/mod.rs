@@ -1,5 +1,5 @@
-//! Runs, staging, swaps, drops and recovery against real databases. One database per test; a second `Warehouse` on it
-//! stands for a second process.
+//! Runs, staging, swaps, drops and recovery against real databases. Each test has its own database. A second
+//! `Warehouse` on it stands for a second process.
 
 mod answers;
 mod contents;
@@ -35,7 +35,7 @@ use crate::warehouse::testing;
 /// Rows of one entity: key and value.
 type Rows<'a> = &'a [(&'a str, &'a str)];
 
-/// A database with the state's schema and the tables of a contract of two entities.
+/// A database with the state's schema and the tables of a contract with two entities.
 struct World {
     database: Option<String>,
     warehouse: Warehouse,
@@ -43,7 +43,7 @@ struct World {
 }
 
 impl World {
-    /// On the shared server; none where tests against one are left out on purpose.
+    /// A world on the shared server; `None` where tests against a server are turned off.
     async fn server() -> Option<Self> {
         let server = testing::server()?;
         let database = server.create().await;
@@ -80,7 +80,7 @@ impl World {
         }
     }
 
-    /// What another process sees of the database.
+    /// A connection pool as another process would have it.
     async fn other_process(&self) -> Warehouse {
         testing::server()
             .unwrap()
@@ -137,7 +137,7 @@ impl World {
         texts(&self.warehouse.acquire().await.unwrap(), sql).await
     }
 
-    /// Status of all runs, and the tables that no reader sees.
+    /// The status of all runs, and the names of the hidden tables.
     async fn state(&self) -> (Vec<String>, Vec<String>) {
         let runs = self.texts("SELECT status FROM pipeline.runs ORDER BY run_id").await;
         (runs, self.texts(STAGING).await)
