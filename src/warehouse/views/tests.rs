@@ -384,7 +384,7 @@ async fn what_runs_over_rows_tells_a_condition_and_no_text() {
         run(&warehouse, "INSERT INTO visits VALUES ('hunter2 (', NULL, 'a')").await;
         run(&warehouse, &mark("visits", 1)).await;
         let errors = refreshed(&warehouse, &list).await.errors;
-        assert_eq!(errors[0].cause.as_deref(), Some(condition), "{select}");
+        assert_eq!(errors[0].why().as_deref(), Some(condition), "{select}");
         // Made anew while the rows are there.
         let changed = format!("{select} WHERE true");
         let told = problems(&warehouse, &[("materialized/m", &changed)]).await;
