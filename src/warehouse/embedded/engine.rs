@@ -9,7 +9,7 @@ use tokio_postgres::Config;
 use super::socket::{Endpoint, SOCKET};
 use crate::error::{Error, Result};
 
-/// How long to wait for the engine's own lock of the folder. The engine may free it a moment after [`FolderLock`] is
+/// How long to wait for the engine's own lock of the folder. The engine may free it a moment after the folder lock is
 /// free.
 const PATIENCE: Duration = Duration::from_secs(3);
 const USER: &str = "postgres";
