@@ -10,6 +10,8 @@ use regex::Regex;
 pub struct ValueRules {
     /// In the order given, before the checks.
     pub normalize: Vec<Normalize>,
+    /// Texts and values that stand for null, as a sender writes that it knows none.
+    pub nulls: Nulls,
     /// Anchored at both ends.
     pub matches: Option<Regex>,
     /// In characters.
@@ -17,6 +19,20 @@ pub struct ValueRules {
     /// Of the field's type; empty is no check.
     pub accepted_values: Vec<Literal>,
     pub range: Option<Bounds<Literal>>,
+}
+
+/// What stands for null. What comes as text is held against the texts before it is read, and every value against the
+/// values after it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Nulls {
+    pub texts: Vec<String>,
+    pub values: Vec<Literal>,
+}
+
+impl Nulls {
+    pub fn is_empty(&self) -> bool {
+        self.texts.is_empty() && self.values.is_empty()
+    }
 }
 
 /// One step that brings a text to the spelling that all senders share.
