@@ -184,7 +184,7 @@ impl Number {
             && let Some(digits) = text.strip_prefix('-')
         {
             let (value, rest) = number(digits, 1, self.most)?;
-            return parsed.set_timestamp(-value).ok().map(|_| rest);
+            return parsed.set_timestamp(-value).ok().map(|()| rest);
         }
         let spaces = text.bytes().take_while(|byte| *byte == b' ').count();
         let (value, rest) = if self.padded && spaces > 0 && spaces < self.most {
@@ -223,7 +223,7 @@ impl Number {
             Numeric::Timestamp => parsed.set_timestamp(value),
             _ => return None,
         };
-        set.ok().map(|_| ())
+        set.ok()
     }
 }
 
@@ -233,7 +233,7 @@ impl Offset {
         if self.zulu
             && let Some(rest) = text.strip_prefix(['Z', 'z'])
         {
-            return parsed.set_offset(0).ok().map(|_| rest);
+            return parsed.set_offset(0).ok().map(|()| rest);
         }
         let sign = if text.starts_with('-') { -1 } else { 1 };
         let (hours, rest) = number(text.strip_prefix(['+', '-'])?, 2, 2)?;
@@ -247,7 +247,7 @@ impl Offset {
             return None;
         }
         let offset = sign * (hours * 3600 + minutes * 60 + seconds);
-        parsed.set_offset(offset).ok().map(|_| rest)
+        parsed.set_offset(offset).ok().map(|()| rest)
     }
 }
 
@@ -329,7 +329,6 @@ fn ends_in_digit(item: &Item<'_>) -> bool {
     match item {
         Item::Literal(text) => text.ends_with(|char: char| char.is_ascii_digit()),
         Item::OwnedLiteral(text) => text.ends_with(|char: char| char.is_ascii_digit()),
-        Item::Numeric(..) => true,
         Item::Fixed(
             Fixed::ShortMonthName
             | Fixed::LongMonthName
@@ -339,7 +338,7 @@ fn ends_in_digit(item: &Item<'_>) -> bool {
             | Fixed::UpperAmPm
             | Fixed::TimezoneName,
         ) => false,
-        Item::Fixed(_) => true,
+        Item::Numeric(..) | Item::Fixed(_) => true,
         _ => false,
     }
 }
