@@ -19,6 +19,7 @@ pub(crate) mod scalar_field;
 mod source;
 #[cfg(test)]
 pub(crate) mod testing;
+pub(crate) mod time_format;
 mod tolerance;
 mod value_rules;
 mod view;
@@ -38,6 +39,6 @@ pub use record_schema::{RECORD_BITS, RECORD_COLUMN, arrow_schema, visible_schema
 pub use refusal::{RecordRef, Refusal};
 pub use source::{Conserved, ElementFilter, Source, Transform};
 pub use tolerance::Tolerance;
-pub use value_rules::{Bounds, Literal, Normalize, ValueRules, normalized};
+pub use value_rules::{Bounds, Literal, Normalize, Nulls, ValueRules, normalized};
 pub use view::{View, ViewKind};
 pub use wording::did_you_mean;

@@ -1,10 +1,10 @@
 //! Parses a scalar's text into its exact value. A text that would lose a digit, overflow or need a guess is refused
 //! with a reason.
 
-use chrono::format::{Item, Parsed, StrftimeItems};
-use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime};
+use chrono::{Datelike, NaiveDate};
 
 use super::refusal::Reason;
+use super::time_format::{TimeFormat, nanoseconds};
 
 const MICROS_PER_SECOND: i64 = 1_000_000;
 const SECONDS_PER_DAY: i64 = 86_400;
@@ -12,27 +12,27 @@ const SECONDS_PER_DAY: i64 = 86_400;
 /// Days from 0001-01-01 (day 1) to 1970-01-01.
 const EPOCH_DAYS: i32 = 719_163;
 
-/// The declared formats, parsed once.
+/// Declared formats, parsed once; a text is read by the first that fits it.
 #[derive(Debug, Default)]
-pub(crate) struct Formats(Vec<Vec<Item<'static>>>);
+pub(crate) struct Formats(Vec<TimeFormat>);
+
+/// Microseconds since 1970-01-01 00:00.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Micros {
+    pub value: i64,
+    /// The text was finer: what lies beyond microseconds was cut off.
+    pub cut: bool,
+}
 
 impl Formats {
     /// Parses the formats. The error is the first format that chrono does not know.
     pub fn parse(formats: &[String]) -> Result<Self, String> {
-        let parse = |format: &String| StrftimeItems::new(format).parse_to_owned().map_err(|_| format.clone());
+        let parse = |format: &String| TimeFormat::parse(format).ok_or_else(|| format.clone());
         formats.iter().map(parse).collect::<Result<_, _>>().map(Self)
     }
 
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
-    }
-
-    fn first<T>(&self, text: &str, resolve: impl Fn(&Parsed) -> Option<T>) -> Option<T> {
-        self.0.iter().find_map(|items| {
-            let mut parsed = Parsed::new();
-            chrono::format::parse(&mut parsed, text, items.iter()).ok()?;
-            resolve(&parsed)
-        })
     }
 }
 
@@ -126,15 +126,14 @@ pub(crate) fn date(text: &str, formats: &Formats) -> Result<i32, Reason> {
     let date = if formats.is_empty() {
         iso_date(text.as_bytes()).ok_or("not a date (yyyy-mm-dd)")?
     } else {
-        formats
-            .first(text, |parsed| parsed.to_naive_date().ok())
-            .ok_or("not a date in a declared format")?
+        let read = formats.0.iter().find_map(|format| format.date(text));
+        read.ok_or("not a date in a declared format")?
     };
     Ok(days(date))
 }
 
 /// Microseconds since 1970-01-01 00:00, without time zone.
-pub(crate) fn timestamp(text: &str, formats: &Formats) -> Result<i64, Reason> {
+pub(crate) fn timestamp(text: &str, formats: &Formats) -> Result<Micros, Reason> {
     if formats.is_empty() {
         let (seconds, nanos, rest) =
             iso_timestamp(text).ok_or("not a timestamp (yyyy-mm-ddThh:mm:ss, without offset)")?;
@@ -143,35 +142,53 @@ pub(crate) fn timestamp(text: &str, formats: &Formats) -> Result<i64, Reason> {
         }
         return micros(seconds, nanos);
     }
-    let parsed = formats.first(text, |parsed| parsed.to_naive_datetime_with_offset(0).ok());
-    let value: NaiveDateTime = parsed.ok_or("not a timestamp in a declared format")?;
-    micros(value.and_utc().timestamp(), value.and_utc().timestamp_subsec_nanos())
+    let read = formats.0.iter().find_map(|format| format.timestamp(text));
+    let value = read.ok_or("not a timestamp in a declared format")?.and_utc();
+    micros(value.timestamp(), value.timestamp_subsec_nanos())
 }
 
 /// Microseconds since 1970-01-01 00:00 UTC.
-pub(crate) fn timestamptz(text: &str, formats: &Formats) -> Result<i64, Reason> {
+pub(crate) fn timestamptz(text: &str, formats: &Formats) -> Result<Micros, Reason> {
     if formats.is_empty() {
         let (seconds, nanos, rest) = iso_timestamp(text).ok_or("not a timestamp (yyyy-mm-ddThh:mm:ss+hh:mm)")?;
         let offset = iso_offset(rest).ok_or("a timestamp whose offset (Z or +hh:mm) is missing or wrong")?;
         return micros(seconds - offset, nanos);
     }
-    let value: DateTime<_> = formats
-        .first(text, |parsed| parsed.to_datetime().ok())
-        .ok_or("not a timestamp with an offset in a declared format")?;
+    let read = formats.0.iter().find_map(|format| format.instant(text));
+    let value = read.ok_or("not a timestamp with an offset in a declared format")?;
     micros(value.timestamp(), value.timestamp_subsec_nanos())
 }
 
-fn micros(seconds: i64, nanos: u32) -> Result<i64, Reason> {
+/// Microseconds since 1970-01-01 00:00 of a text for SQL: with an offset in UTC, a date alone at its start.
+pub(crate) fn utc_timestamp(text: &str, formats: &Formats) -> Result<Micros, Reason> {
+    if formats.is_empty() {
+        if let Some(date) = iso_date(text.as_bytes()) {
+            return micros(i64::from(days(date)) * SECONDS_PER_DAY, 0);
+        }
+        let (_, _, rest) = iso_timestamp(text).ok_or("not a timestamp (yyyy-mm-ddThh:mm:ss)")?;
+        return if rest.is_empty() {
+            timestamp(text, formats)
+        } else {
+            timestamptz(text, formats)
+        };
+    }
+    let read = formats.0.iter().find_map(|format| format.utc_timestamp(text));
+    let value = read.ok_or("not a timestamp in a given format")?.and_utc();
+    micros(value.timestamp(), value.timestamp_subsec_nanos())
+}
+
+/// Nanoseconds are cut off, not rounded: PostgreSQL has none, and 23:59:59.9999999 is of its day.
+fn micros(seconds: i64, nanos: u32) -> Result<Micros, Reason> {
     if i64::from(nanos) >= 1000 * MICROS_PER_SECOND {
         return Err("a leap second, which PostgreSQL can't hold".into());
-    }
-    if !nanos.is_multiple_of(1000) {
-        return Err("a timestamp finer than a microsecond".into());
     }
     let micros = seconds
         .checked_mul(MICROS_PER_SECOND)
         .and_then(|value| value.checked_add(i64::from(nanos / 1000)));
-    micros.ok_or_else(|| "a timestamp out of range".into())
+    Ok(Micros {
+        value: micros.ok_or("a timestamp out of range")?,
+        cut: !nanos.is_multiple_of(1000),
+    })
 }
 
 fn days(date: NaiveDate) -> i32 {
@@ -212,15 +229,7 @@ fn iso_timestamp(text: &str) -> Option<(i64, u32, &str)> {
         return None;
     }
     let (digits, rest) = fraction.split_at(length);
-    let nanos = digits
-        .bytes()
-        .chain(std::iter::repeat(b'0'))
-        .take(9)
-        .fold(0, |n, d| n * 10 + u32::from(d - b'0'));
-    // A digit after the ninth that is not zero makes the value finer than a microsecond. One added nanosecond marks
-    // this, so that the caller refuses the value.
-    let finer = digits.bytes().skip(9).any(|digit| digit != b'0');
-    Some((seconds, nanos + u32::from(finer && nanos % 1000 == 0), rest))
+    Some((seconds, nanoseconds(digits), rest))
 }
 
 /// The offset in seconds east of UTC.
@@ -247,6 +256,13 @@ mod tests {
 
     fn formats(list: &[&str]) -> Formats {
         Formats::parse(&list.iter().map(|&format| format.to_owned()).collect::<Vec<_>>()).unwrap()
+    }
+
+    fn value(read: Result<Micros, Reason>) -> Result<i64, Reason> {
+        read.map(|micros| {
+            assert!(!micros.cut);
+            micros.value
+        })
     }
 
     #[test]
@@ -329,18 +345,16 @@ mod tests {
     #[test]
     fn timestamps_without_offset() {
         let none = Formats::default();
-        assert_eq!(timestamp("1970-01-01T00:00:01.5", &none), Ok(1_500_000));
-        assert_eq!(timestamp("1970-01-02 00:01", &none), Ok(86_460_000_000));
-        assert_eq!(timestamp("1969-12-31T23:59:59.999999", &none), Ok(-1));
-        assert_eq!(timestamp("1970-01-01T00:00:00.000001000000000", &none), Ok(1));
+        assert_eq!(value(timestamp("1970-01-01T00:00:01.5", &none)), Ok(1_500_000));
+        assert_eq!(value(timestamp("1970-01-02 00:01", &none)), Ok(86_460_000_000));
+        assert_eq!(value(timestamp("1969-12-31T23:59:59.999999", &none)), Ok(-1));
+        assert_eq!(value(timestamp("1970-01-01T00:00:00.000001000000000", &none)), Ok(1));
         for text in [
             "1970-01-01",
             "1970-01-01T24:00",
             "1970-01-01T00:60",
             "1970-01-01T00:00:60",
             "1970-01-01T00:00:00Z",
-            "1970-01-01T00:00:00.0000001",
-            "1970-01-01T00:00:00.0000000000001",
             "1970-01-01T00:00:00.",
             "1970-01-01T0:00",
             "1970-01-01é00:00",
@@ -348,18 +362,53 @@ mod tests {
             assert!(timestamp(text, &none).is_err(), "{text}");
         }
         assert_eq!(
-            timestamp("01.01.1970 00:00:02", &formats(&["%d.%m.%Y %H:%M:%S"])),
+            value(timestamp("01.01.1970 00:00:02", &formats(&["%d.%m.%Y %H:%M:%S"]))),
             Ok(2_000_000)
         );
         assert!(timestamp("01.01.1970 00:00:60", &formats(&["%d.%m.%Y %H:%M:%S"])).is_err());
     }
 
     #[test]
+    fn what_is_finer_than_a_microsecond_is_cut_off_and_said() {
+        let none = Formats::default();
+        let cut = |value| Ok(Micros { value, cut: true });
+        for digits in ["0000019", "000001999", "0000010000001"] {
+            let text = format!("1970-01-01T00:00:00.{digits}");
+            assert_eq!(timestamp(&text, &none), cut(1), "{text}");
+            assert_eq!(timestamp(&text, &formats(&["%Y-%m-%dT%H:%M:%S%.f"])), cut(1), "{text}");
+            assert_eq!(utc_timestamp(&text, &none), cut(1), "{text}");
+            let text = text + "+01:00";
+            assert_eq!(timestamptz(&text, &none), cut(1 - 3_600_000_000), "{text}");
+            assert_eq!(timestamptz(&text, &formats(&["%+"])), cut(1 - 3_600_000_000), "{text}");
+        }
+        assert_eq!(timestamp("1969-12-31T23:59:59.9999999", &none), cut(-1));
+    }
+
+    #[test]
+    fn sql_reads_offsets_as_utc_and_dates_as_their_start() {
+        let none = Formats::default();
+        for text in [
+            "1970-01-02",
+            "1970-01-02T00:00",
+            "1970-01-02 02:00:00+02:00",
+            "1970-01-01T19:00:00-0500",
+        ] {
+            assert_eq!(value(utc_timestamp(text, &none)), Ok(86_400_000_000), "{text}");
+        }
+        let read = |text, format: &str| value(utc_timestamp(text, &formats(&[format])));
+        assert_eq!(read("02.01.1970", "%d.%m.%Y"), Ok(86_400_000_000));
+        assert_eq!(read("01.01.1970 01:00 +0100", "%d.%m.%Y %H:%M %z"), Ok(0));
+        // A part of a time is not dropped.
+        assert!(read("01.01.1970 01", "%d.%m.%Y %H").is_err());
+        assert!(read("1970-01-01T00:00:60", "%Y-%m-%dT%H:%M:%S").is_err());
+    }
+
+    #[test]
     fn instants_need_their_offset() {
         let none = Formats::default();
-        assert_eq!(timestamptz("1970-01-01T00:00:00Z", &none), Ok(0));
-        assert_eq!(timestamptz("1970-01-01T02:00:00+02:00", &none), Ok(0));
-        assert_eq!(timestamptz("1969-12-31T19:30:00-0430", &none), Ok(0));
+        assert_eq!(value(timestamptz("1970-01-01T00:00:00Z", &none)), Ok(0));
+        assert_eq!(value(timestamptz("1970-01-01T02:00:00+02:00", &none)), Ok(0));
+        assert_eq!(value(timestamptz("1969-12-31T19:30:00-0430", &none)), Ok(0));
         for text in [
             "1970-01-01T00:00:00",
             "1970-01-01T00:00:00+2",
@@ -369,7 +418,10 @@ mod tests {
             assert!(timestamptz(text, &none).is_err(), "{text}");
         }
         assert_eq!(
-            timestamptz("01.01.1970 02:00:00 +0200", &formats(&["%d.%m.%Y %H:%M:%S %z"])),
+            value(timestamptz(
+                "01.01.1970 02:00:00 +0200",
+                &formats(&["%d.%m.%Y %H:%M:%S %z"])
+            )),
             Ok(0)
         );
     }

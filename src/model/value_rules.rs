@@ -10,7 +10,9 @@ use regex::Regex;
 pub struct ValueRules {
     /// Steps in the given order, applied before the checks.
     pub normalize: Vec<Normalize>,
-    /// The pattern must match the whole value.
+    /// Texts and values that stand for null, as a sender writes that it knows none.
+    pub nulls: Nulls,
+    /// Anchored at both ends.
     pub matches: Option<Regex>,
     /// The length in characters.
     pub length: Option<Bounds<u64>>,
@@ -19,7 +21,21 @@ pub struct ValueRules {
     pub range: Option<Bounds<Literal>>,
 }
 
-/// One step that makes texts from different senders uniform.
+/// What stands for null. What comes as text is held against the texts before it is read, and every value against the
+/// values after it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Nulls {
+    pub texts: Vec<String>,
+    pub values: Vec<Literal>,
+}
+
+impl Nulls {
+    pub fn is_empty(&self) -> bool {
+        self.texts.is_empty() && self.values.is_empty()
+    }
+}
+
+/// One step that brings a text to the spelling that all senders share.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Normalize {
     /// Removes white space at both ends, as defined by Unicode.

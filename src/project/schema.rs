@@ -21,6 +21,7 @@ const FIELD_KEYS: Keys = Keys::of(&[
     "domain",
     "reason",
     "normalize",
+    "nulls",
     "matches",
     "length",
     "accepted_values",

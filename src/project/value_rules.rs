@@ -6,10 +6,10 @@ use regex::Regex;
 use super::mapping::{Context, Keys, Mapping, Text, entry_text, node_scalar, node_text};
 use super::yaml::{Entry, Node, Span, Value};
 use crate::model::wording::{did_you_mean, one_of};
-use crate::model::{Bounds, Field, FieldType, From, Literal, Normalize, ValueRules, normalized};
+use crate::model::{Bounds, Field, FieldType, From, Literal, Normalize, Nulls, ValueRules, normalized};
 
-/// The keys of a field that are read in this file.
-pub(super) const KEYS: [&str; 5] = ["normalize", "matches", "length", "accepted_values", "range"];
+/// The keys of a field that are read here.
+pub(super) const KEYS: [&str; 6] = ["normalize", "nulls", "matches", "length", "accepted_values", "range"];
 
 const STRIP_KEYS: Keys = Keys::of(&["strip_prefix", "strip_suffix"]);
 const BOUNDS_KEYS: Keys = Keys::of(&["min", "max"]);
@@ -30,6 +30,7 @@ pub(super) fn read(ctx: &mut Context<'_>, options: &Mapping<'_>, leaf: &mut Fiel
         }
         match entry.key.text.as_str() {
             "normalize" => rules.normalize = read_steps(ctx, entry),
+            "nulls" => rules.nulls = read_nulls(ctx, entry, leaf, &rules.normalize),
             "matches" => rules.matches = read_pattern(ctx, entry),
             "length" => rules.length = read_length(ctx, entry),
             "accepted_values" => rules.accepted_values = read_values(ctx, entry, &leaf.field_type, &rules.normalize),
@@ -223,6 +224,52 @@ fn bounds<T: PartialOrd>(
         );
     }
     Some(bounds)
+}
+
+/// `nulls: [9999-12-31, unknown]`: values of the type, and for what comes as text any text.
+fn read_nulls(ctx: &mut Context<'_>, entry: &Entry, leaf: &Field, normalize: &[Normalize]) -> Nulls {
+    let mut nulls = Nulls::default();
+    let Value::List(nodes) = &entry.value.value else {
+        let message = format!("`nulls` must be a list, not {}", entry.value.value.kind());
+        ctx.problem(entry.place(), message, "write it in brackets: [9999-12-31]".to_owned());
+        return nulls;
+    };
+    if nodes.is_empty() {
+        ctx.problem(entry.key.span, "`nulls` names no value", "leave it out".to_owned());
+    }
+    let is_text = match leaf.field_type {
+        FieldType::String | FieldType::Date(_) | FieldType::Timestamp(_) | FieldType::TimestampTz(_) => true,
+        _ => leaf.from == Some(From::String),
+    };
+    for node in nodes {
+        if !is_text {
+            nulls
+                .values
+                .extend(literal(ctx, entry.key.span, node, &leaf.field_type));
+            continue;
+        }
+        let Some(text) = node_scalar(ctx, entry.key.span, node) else {
+            continue;
+        };
+        let value = crate::model::literal(&text, &leaf.field_type);
+        if !matches!(value, None | Some(Literal::Text(_))) {
+            nulls.values.extend(value);
+        } else if normalized(normalize, &text).as_deref() != Some(&*text) {
+            let span = if node.span.length == 0 {
+                entry.key.span
+            } else {
+                node.span
+            };
+            let hint = "write it as `normalize` leaves it".to_owned();
+            ctx.problem(
+                span,
+                "a value of `nulls` is never met: `normalize` makes another text of it",
+                hint,
+            );
+        }
+        nulls.texts.push(text);
+    }
+    nulls
 }
 
 fn read_values(ctx: &mut Context<'_>, entry: &Entry, field_type: &FieldType, normalize: &[Normalize]) -> Vec<Literal> {

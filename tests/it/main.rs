@@ -10,6 +10,7 @@ mod canary;
 mod cli;
 mod concurrency;
 mod conserves;
+mod dates;
 mod dependencies;
 mod docs;
 mod examples;

@@ -48,8 +48,8 @@ pub(super) fn timestamp(value: i64, unit: TimeUnit) -> Outcome<i64> {
         TimeUnit::Second => value * 1_000_000,
         TimeUnit::Millisecond => value * 1_000,
         TimeUnit::Microsecond => value,
-        TimeUnit::Nanosecond if value % 1_000 == 0 => value / 1_000,
-        TimeUnit::Nanosecond => return Err("a timestamp finer than a microsecond".into()),
+        // What a cast of a text in SQL gives; finer is cut off, as it is where the schema reads a text.
+        TimeUnit::Nanosecond => value.div_euclid(1_000),
     };
     // 128 bits are needed: counted from 1970, the last years overflow 64 bits.
     match i64::try_from(micros - i128::from(EPOCH_DAYS * DAY_MICROS)) {
@@ -81,8 +81,9 @@ mod tests {
         assert_eq!(timestamp(946_684_800, TimeUnit::Second), Ok(0));
         assert_eq!(timestamp(-1, TimeUnit::Microsecond), Ok(-946_684_800_000_001));
         assert_eq!(timestamp(1_000, TimeUnit::Nanosecond), Ok(-946_684_799_999_999));
-        assert!(timestamp(1_001, TimeUnit::Nanosecond).is_err());
-        assert!(timestamp(-999, TimeUnit::Nanosecond).is_err());
+        // Finer is cut off, before 1970 as after it.
+        assert_eq!(timestamp(1_999, TimeUnit::Nanosecond), Ok(-946_684_799_999_999));
+        assert_eq!(timestamp(-1, TimeUnit::Nanosecond), Ok(-946_684_800_000_001));
         assert!(timestamp(i64::MAX, TimeUnit::Second).is_err());
         assert!(timestamp(i64::MIN, TimeUnit::Microsecond).is_err());
         assert!(timestamp(i64::MAX, TimeUnit::Microsecond).is_ok(), "292277 AD");
