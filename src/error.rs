@@ -1,6 +1,5 @@
-//! The one error type that leaves a stage: what is wrong in the user's words, where, why, and what
-//! to do about it. It never holds a value from the data nor a secret; it prints nothing itself
-//! (`report` does).
+//! The one error type that a stage returns. It says in the user's words what is wrong, where, why, and what to do about
+//! it. It never holds a value from the data or a secret. It prints nothing itself; `report` does.
 
 mod code;
 
@@ -12,21 +11,21 @@ pub use code::Code;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What an error means for the exit code (DESIGN: 1 batch, 2 project, 3 unreachable).
+/// The kind of an error, which decides the exit code: 1 for a batch, 2 for the project, 3 for unreachable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// A batch failed, a check said no, or the batch is held by another run.
+    /// A batch failed, a check failed, or another run is loading the batch.
     Batch,
     /// The project or the command line is wrong.
     Project,
     /// The database or the storage can't be reached.
     Unreachable,
-    /// Stopped by a signal; the payload is its number.
+    /// A signal stopped the program. The payload is the signal's number.
     Interrupted(i32),
 }
 
 impl Kind {
-    /// The exit code of a process that ends with this.
+    /// The exit code of a process that ends with this kind of error.
     pub fn exit_code(self) -> u8 {
         match self {
             Self::Batch => 1,
@@ -40,17 +39,17 @@ impl Kind {
 /// A place in one of the user's files; lines and columns count from 1, in characters.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Location {
-    /// Shown relative to the project where it lies within.
+    /// Shown relative to the project's folder if the file is inside it.
     pub file: PathBuf,
     pub line: usize,
     pub column: usize,
     /// How many characters the caret underlines, at least 1.
     pub length: usize,
-    /// The text of the line, for the snippet; empty where there is none to show.
+    /// The text of the line, for the snippet. Empty if there is no text to show.
     pub text: String,
 }
 
-/// One problem of the user's files.
+/// One problem in the user's files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
     pub message: String,
@@ -64,10 +63,10 @@ pub struct Error {
     pub kind: Kind,
     pub code: Code,
     pub message: String,
-    /// Places in the user's files; for [`Kind::Project`] all problems of the project at once.
+    /// Places in the user's files. An error of [`Kind::Project`] lists all problems of the project at once.
     pub diagnostics: Vec<Diagnostic>,
-    /// Why, from below; its text is free of values and secrets. Whoever hands over an error of another crate vouches for
-    /// that.
+    /// The lower-level cause. Its text must not contain values or secrets. Code that wraps an error of another crate
+    /// must make sure of that.
     pub cause: Option<Arc<dyn std::error::Error + Send + Sync>>,
     /// What to do about it.
     pub hint: Option<String>,
@@ -103,33 +102,33 @@ impl Error {
         Self::new(Kind::Unreachable, message)
     }
 
-    /// A signal came before the batch was swapped in; which one, the invocation knows.
+    /// A signal arrived before the batch was swapped in. The caller knows which signal.
     pub fn interrupted() -> Self {
         Self::new(Kind::Interrupted(2), "stopped; the old content stands")
     }
 
-    /// A fault of this program. The message of a panic went to nobody, since it may hold data.
+    /// A fault of this program. The panic's message is not shown, because it may contain data.
     pub fn internal() -> Self {
         Self::batch("an internal error ended the batch; the old content stands")
             .code(Code::Internal)
             .hint("this is a defect of the program; run again with RUST_LOG=debug and report what it says")
     }
 
-    /// A code narrower than that of the kind.
+    /// Sets a code that is more specific than the kind's own code.
     #[must_use]
     pub fn code(mut self, code: Code) -> Self {
         self.code = code;
         self
     }
 
-    /// A text, or an error whose text holds no value and no secret.
+    /// Sets the cause: a text, or an error whose text contains no value and no secret.
     #[must_use]
     pub fn cause(mut self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         self.cause = Some(Arc::from(cause.into()));
         self
     }
 
-    /// The cause in words.
+    /// The text of the cause.
     pub fn why(&self) -> Option<String> {
         self.cause.as_ref().map(ToString::to_string)
     }

@@ -1,8 +1,7 @@
-//! healthcare-insights: nested JSON of many healthcare sources, flattened with SQL on Apache
-//! DataFusion into partitioned PostgreSQL tables.
+//! healthcare-insights loads nested JSON from many healthcare sources. It flattens the records with SQL on Apache
+//! DataFusion and writes them to partitioned PostgreSQL tables.
 //!
-//! The way of the data is one direction; the stages do not know each other, and [`run`] is the
-//! arrow diagram in code:
+//! Data flows in one direction and the stages do not know each other. [`run`] calls them in this order:
 //!
 //! ```text
 //! project ──> ingest ──> mask ──> transform ──> quality ──> warehouse ──> report

@@ -9,7 +9,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     report::start_logs(cli.log_format(), cli.verbosity());
     report::quiet_panics();
-    // Nothing in a build without failpoints, which is every build but the tests'.
+    // Has no effect in a build without failpoints. Only test builds have failpoints.
     let _failpoints = fail::FailScenario::setup();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -22,7 +22,7 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => report::failure(&error),
     };
-    // A blocking read that was given up on must not hold the process.
+    // A blocking read that was abandoned must not keep the process alive.
     runtime.shutdown_background();
     ExitCode::from(code)
 }

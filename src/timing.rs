@@ -1,14 +1,14 @@
-//! How long the stages of a batch work, summed over all threads. It measures; what is slow is for the reader to say.
+//! Measures how long the stages of a batch work, summed over all threads.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// The time that one stage worked, or waited; shared by all who do its work.
+/// The time that one stage worked or waited. All threads of the stage share it.
 #[derive(Debug, Default)]
 pub struct Spent(AtomicU64);
 
 impl Spent {
-    /// Does the work and adds the time that it took.
+    /// Runs the work and adds its duration.
     pub fn on<T>(&self, work: impl FnOnce() -> T) -> T {
         let begun = Instant::now();
         let done = work();
@@ -16,7 +16,7 @@ impl Spent {
         done
     }
 
-    /// The same for what is waited for.
+    /// Awaits the future and adds the time that passed.
     pub async fn waiting<T>(&self, work: impl Future<Output = T>) -> T {
         let begun = Instant::now();
         let done = work.await;

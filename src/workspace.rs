@@ -1,5 +1,5 @@
-//! `.pipeline`, the folder of a project that belongs to the program: the embedded database, and what
-//! sorts and joins spill. Only the user who runs the program may enter it, and git ignores it.
+//! `.pipeline`, the program's own folder in a project. It holds the embedded database and the spill files of sorts and
+//! joins. Only the user who runs the program may enter it, and git ignores it.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 /// The folder's name.
 pub const FOLDER: &str = ".pipeline";
 
-/// Makes `.pipeline` of the project at `root`, if it is not there: mode 0700, ignored by git.
+/// Makes the folder `.pipeline` in the project at `root`, if it is missing. Its mode is 0700 and git ignores it.
 pub fn make(root: &Path) -> Result<PathBuf> {
     let folder = root.join(FOLDER);
     let failed = |error: std::io::Error| {
@@ -25,17 +25,17 @@ pub fn make(root: &Path) -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// A place for spill files of this process; removed on drop, or by the next run where the process was killed.
+/// A folder for this process's spill files. It is removed on drop. If the process was killed, the next run removes it.
 #[derive(Debug)]
 pub struct Spill {
     folder: PathBuf,
-    /// Locked while the process lives, so that others can tell a dead one's folder.
+    /// A file that is locked while the process lives. Other processes use it to recognise the folder of a dead one.
     lock: PathBuf,
     _held: File,
 }
 
 impl Spill {
-    /// Makes it in the project's `.pipeline`, and removes what killed processes left there.
+    /// Makes the folder in the project's `.pipeline`, and removes the folders that killed processes left there.
     pub fn make(root: &Path) -> Result<Self> {
         let parent = make(root)?.join("spill");
         let failed = |error: std::io::Error| {
@@ -66,7 +66,7 @@ impl Spill {
 
 impl Drop for Spill {
     fn drop(&mut self) {
-        // What can't be removed now, the next run removes.
+        // If the folder can't be removed now, the next run removes it.
         let _ = fs::remove_dir_all(&self.folder);
         let _ = fs::remove_file(&self.lock);
     }
@@ -87,8 +87,8 @@ fn remove_dead(parent: &Path) {
     }
 }
 
-/// Makes a folder that only this user may enter, and closes one that is there and open to others. One that somebody
-/// else owns stays as it is, such as a volume that was mounted for us.
+/// Makes a folder that only this user may enter. If the folder exists and other users can enter it, its mode is
+/// corrected. If that is not possible, as for a mounted volume of another owner, it stays and a warning is logged.
 pub fn private_folder(path: &Path) -> std::io::Result<()> {
     let mut builder = DirBuilder::new();
     builder.recursive(true);

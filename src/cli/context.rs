@@ -1,4 +1,4 @@
-//! What most commands begin with: find and read the project, open its database.
+//! The steps that most commands share: find the project, read it, and open its database.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,8 @@ use crate::project;
 use crate::warehouse::{Database, Warehouse};
 
 impl Global {
-    /// The project's folder: the one named, or the nearest upward.
+    /// The project's folder: the one given with `--project`, or else the nearest one, from the working directory
+    /// upwards.
     pub(super) fn root(&self) -> Result<PathBuf> {
         if let Some(root) = &self.project {
             return Ok(root.clone());
@@ -28,12 +29,13 @@ impl Global {
         Database::choose(self.database_url.as_deref(), root)
     }
 
-    /// That database, open for one connection.
+    /// Opens the database that the flags and the environment name, for one connection.
     pub(super) async fn warehouse(&self, root: &Path) -> Result<Warehouse> {
         Warehouse::open(self.database(root)?, 1).await
     }
 
-    /// The output format of a command that has no rows to print as CSV.
+    /// Whether the command prints JSON, for a command that has no rows to print as CSV. An error if the user asked for
+    /// CSV.
     pub(super) fn json(&self) -> Result<bool> {
         match self.output {
             Output::Text => Ok(false),

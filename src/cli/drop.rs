@@ -38,9 +38,9 @@ pub(super) async fn execute(global: &Global, arguments: Arguments) -> Result<u8>
         return Ok(1);
     }
     let warehouse = global.warehouse(&project.root).await?;
-    let dropped = run::drop_batch(&project, warehouse, &batch, arguments.wait).await?;
+    let (dropped, refresh) = run::drop_batch(&project, warehouse, &batch, arguments.wait).await?;
     report::dropped(&batch, &dropped.rows, json);
-    Ok(0)
+    Ok(report::not_refreshed(&refresh))
 }
 
 fn confirmed(batch: &Batch) -> Result<bool> {

@@ -1,13 +1,13 @@
-//! The words of `--help` that belong to no single argument: the groups of the commands, and an example for each.
+//! The parts of `--help` that belong to no single argument: the groups of commands, and an example for each command.
 
 use std::fmt::Write as _;
 
 use clap::Subcommand;
 
-/// The heading of what every command takes.
+/// The heading of the options that every command takes.
 pub(super) const GLOBAL_OPTIONS: &str = "Global options";
 
-/// The commands by what a person wants to do; each command stands in one group.
+/// The commands, grouped by what a user wants to do. Each command is in exactly one group.
 const GROUPS: [(&str, &[&str]); 4] = [
     ("Load data", &["run", "drop"]),
     ("Look at it", &["query", "status", "quarantine", "serve-db"]),
@@ -38,8 +38,9 @@ Example:
   pipeline migration new add_lab_results";
 
 pub(super) const VIEWS: &str = "\
-Example:
-  pipeline views";
+Examples:
+  pipeline views
+  pipeline views --refresh";
 
 pub(super) const ROLES: &str = "\
 Examples:
@@ -90,7 +91,7 @@ pub(super) const COMPLETIONS: &str = "\
 Example:
   pipeline completions bash > pipeline.bash";
 
-/// The help of the program itself: clap has no groups of commands, so they are written into its template.
+/// The help text of the program itself. clap can't group commands, so the groups are written into its template.
 pub(super) fn template<C: Subcommand>() -> String {
     let commands = C::augment_subcommands(clap::Command::new("pipeline"));
     let mut text = "{about-with-newline}\n{usage-heading} {usage}\n".to_owned();
@@ -128,7 +129,7 @@ mod tests {
         assert_eq!(distinct, commands);
     }
 
-    /// The commands below `command` that do something themselves, each with its words.
+    /// The commands below `command` that can be run themselves, each with the words that call it.
     fn runnable(command: &clap::Command, words: &str) -> Vec<(String, clap::Command)> {
         if !command.has_subcommands() {
             return vec![(words.to_owned(), command.clone())];
@@ -153,7 +154,7 @@ mod tests {
             assert!(!examples.is_empty(), "no example in the help of `{words}`:\n{help}");
             for example in examples {
                 let example = example.split(" > ").next().unwrap_or_default();
-                // A quoted statement is one word; nothing else in an example is quoted.
+                // A quoted SQL statement is one argument. Nothing else in an example is quoted.
                 let quoted: Vec<&str> = example.split('"').collect();
                 let words = quoted.iter().enumerate().flat_map(|(nth, part)| match nth % 2 {
                     0 => part.split_whitespace().collect(),

@@ -24,7 +24,7 @@ pub(super) async fn apply(global: &Global) -> Result<u8> {
     let applied = migrate::apply(&warehouse, &root).await?;
     match project::load(&root) {
         Ok(project) => run::publish(&warehouse, &project).await?,
-        // Migrations need no project, and whatever else does says what is wrong with it.
+        // Applying migrations does not need a valid project. Commands that do need one report what is wrong with it.
         Err(error) => tracing::warn!(%error, "comments and readers' rights are as they were"),
     }
     report::done("migrations", &applied, "no migration is pending", json);

@@ -1,5 +1,5 @@
-//! The command line: arguments in, one library call, a report out. A command is one file here and
-//! one line in [`Command`]; no command holds logic that another could want.
+//! The command line. Each command parses its arguments, makes one library call and prints a report. A command is one
+//! file here and one line in [`Command`]. Commands hold no logic that other code could need.
 
 mod check;
 mod completions;
@@ -94,7 +94,7 @@ enum Command {
     Migration(migrate::Migration),
     /// Create or replace the views and functions of sql/
     #[command(after_help = help::VIEWS)]
-    Views,
+    Views(views::Arguments),
     /// Create the roles of a server: owner, loader and reader
     #[command(after_help = help::ROLES)]
     Roles(roles::Arguments),
@@ -136,15 +136,20 @@ impl Cli {
 
     /// Runs the command.
     ///
-    /// Returns the exit code where the command itself has reported (0 all done, 1 some batch failed, ...).
+    /// Returns the exit code, for example 0 if everything succeeded or 1 if a batch failed. The command has then
+    /// already printed its report.
     pub async fn execute(self) -> Result<u8> {
         let global = self.global;
+        // These two end what they are at first.
+        if !matches!(self.command, Command::Run(_) | Command::ServeDb(_)) {
+            crate::run::end_on_signals();
+        }
         match self.command {
             Command::Run(arguments) => run::execute(&global, arguments).await,
             Command::Drop(arguments) => drop::execute(&global, arguments).await,
             Command::Migrate => migrate::apply(&global).await,
             Command::Migration(migration) => migrate::new(&global, migration).await,
-            Command::Views => views::execute(&global).await,
+            Command::Views(arguments) => views::execute(&global, &arguments).await,
             Command::Roles(arguments) => roles::execute(&global, arguments).await,
             Command::Query(arguments) => query::execute(&global, arguments).await,
             Command::ServeDb(arguments) => serve_db::execute(&global, arguments).await,
@@ -158,7 +163,7 @@ impl Cli {
     }
 }
 
-/// What a list of batches is narrowed to.
+/// The options that limit a list of batches.
 #[derive(Debug, clap::Args)]
 struct Only {
     /// Only this source, by name or alias
@@ -170,7 +175,7 @@ struct Only {
 }
 
 impl Only {
-    /// The source's name, where one was named.
+    /// The full name of the source that `--source` gives, if it was given.
     fn source(&self, project: &Project) -> Result<Option<String>> {
         let named = self.source.as_deref().map(|name| project.source(name));
         Ok(named.transpose()?.map(|source| source.name.clone()))

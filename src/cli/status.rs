@@ -5,7 +5,7 @@ use clap::Args;
 use super::{Global, Only};
 use crate::error::Result;
 use crate::report;
-use crate::warehouse::runs;
+use crate::warehouse::{runs, views};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -26,6 +26,7 @@ pub(super) async fn execute(global: &Global, arguments: Arguments) -> Result<u8>
         date: arguments.only.date,
         limit: Some(arguments.limit),
     };
-    report::status(&runs::list(&*warehouse.acquire().await?, &filter).await?, json);
+    let runs = runs::list(&*warehouse.acquire().await?, &filter).await?;
+    report::status(&runs, &views::stale(&warehouse).await?, json);
     Ok(0)
 }

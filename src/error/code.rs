@@ -1,9 +1,10 @@
-//! Stable names of the kinds of errors, for programs that read the JSON output. docs/reference/exit-codes.md lists them.
+//! Stable codes for the kinds of errors, for programs that read the JSON output. docs/reference/exit-codes.md lists
+//! them.
 
-/// What kind of error it is. A code never changes its meaning; new ones may be added.
+/// The kind of an error. A code never changes its meaning. New codes may be added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Code {
-    /// Of no kind that has a code of its own.
+    /// A batch failed for a reason that has no code of its own.
     BatchFailed,
     ProjectInvalid,
     Unreachable,
@@ -54,7 +55,7 @@ impl Code {
         Self::DatabaseRefused,
     ];
 
-    /// As JSON output shows it.
+    /// The code's name in JSON output.
     pub fn name(self) -> &'static str {
         match self {
             Self::BatchFailed => "batch_failed",

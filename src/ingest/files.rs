@@ -55,7 +55,7 @@ impl FileHandle {
 pub struct Listing {
     files: Arc<[InputFile]>,
     pub(super) handles: Arc<[FileHandle]>,
-    /// Undeclared fields are warned of once per batch, however many scans read it.
+    /// Undeclared fields and times that are too fine are warned of once per batch, however many scans read it.
     pub(super) warned: Arc<AtomicBool>,
     /// What tells their names apart.
     pub(super) names: Option<NameHash>,

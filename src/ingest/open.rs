@@ -73,15 +73,15 @@ impl ByteSource {
             taken: Arc::clone(&taken),
             stats: Arc::clone(stats),
         };
-        let expected = match compression {
-            // One more byte than it has, so that its end is met with the last of them.
-            Compression::None => file.size.saturating_add(1),
-            _ => file.size.saturating_mul(COMPRESSED_TO).max(LEAST_PIECE),
-        };
         let failed = |error: io::Error| {
             Error::batch(format!("{} can't be decompressed", file.path))
                 .code(Code::InputUnreadable)
                 .cause(error)
+        };
+        let expected = match compression {
+            // One more byte than it has, so that its end is met with the last of them.
+            Compression::None => file.size.saturating_add(1),
+            _ => file.size.saturating_mul(COMPRESSED_TO).max(LEAST_PIECE),
         };
         let reader: Box<dyn Read + Send> = match compression {
             Compression::None => Box::new(raw),

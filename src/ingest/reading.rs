@@ -9,7 +9,7 @@ use futures::{Stream, stream};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::decode::{Decoded, Decoding, Plan};
+use super::decode::{Cuts, Decoded, Decoding, Plan};
 use super::files::Listing;
 use super::split::Unreadable;
 use super::stats::ReadStats;
@@ -34,6 +34,7 @@ pub(super) struct Reading {
     refused: AtomicU64,
     /// Undeclared fields, per object of the plan.
     unknown: Mutex<Vec<Unknown>>,
+    cuts: Mutex<Cuts>,
 }
 
 impl Reading {
@@ -67,6 +68,7 @@ impl Reading {
             records: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             unknown,
+            cuts: Mutex::default(),
         })
     }
 
@@ -82,6 +84,8 @@ impl Reading {
         for (sum, met) in unknown.iter_mut().zip(decoded.unknown) {
             sum.add(met);
         }
+        let mut cuts = self.cuts.lock().unwrap_or_else(PoisonError::into_inner);
+        cuts.add(decoded.cuts);
         Ok(decoded.batch)
     }
 
@@ -111,8 +115,8 @@ impl Reading {
             .iter()
             .zip(unknown.iter())
             .filter(|(_, met)| met.count > 0);
-        let warn = self.decoding.on_unknown_field == OnUnknownField::Warn
-            && !(unknown.iter().all(|met| met.count == 0) || self.listing.warned.swap(true, Ordering::Relaxed));
+        let first = !self.listing.warned.swap(true, Ordering::Relaxed);
+        let warn = first && self.decoding.on_unknown_field == OnUnknownField::Warn;
         for (path, met) in met {
             self.stats.add_unknown(path, met);
             if warn {
@@ -123,6 +127,13 @@ impl Reading {
                     let names = Names(met);
                     tracing::warn!(%source, %path, count, %names, "undeclared fields were left out");
                 }
+            }
+        }
+        if first {
+            let cuts = self.cuts.lock().unwrap_or_else(PoisonError::into_inner);
+            for (path, count) in cuts.iter() {
+                let source = &self.source.name;
+                tracing::warn!(%source, %path, count, "times finer than a microsecond were cut off");
             }
         }
         let read = self.records.load(Ordering::Relaxed) + self.refused.load(Ordering::Relaxed);

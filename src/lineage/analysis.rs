@@ -1,9 +1,10 @@
-//! What reading a plan works with: the tables that it may read, and the rows that an expression sees. The reading itself is
-//! in `plan` and `expression`, which call each other.
+//! The context for reading a plan: the tables that it may read, and the rows that an expression sees. The reading
+//! itself is in `plan` and `expression`, which call each other.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use datafusion::common::{Column, DFSchema};
+use datafusion::common::{Column, DFSchema, Span};
 
 use super::shape::{Deps, Relation, Shape};
 
@@ -11,28 +12,43 @@ use super::shape::{Deps, Relation, Shape};
 #[derive(Debug, Clone, Default)]
 pub(super) struct Table {
     pub columns: Vec<(String, Shape)>,
-    /// What decides which rows it has.
+    /// The fields that decide which rows the table has.
     pub rows: Deps,
-    /// What decides on their order alone.
+    /// The fields that decide only the order of its rows.
     pub order: Deps,
 }
 
-/// The tables of a query by name.
+/// The tables of a query, by name.
 pub(super) type Tables = BTreeMap<String, Table>;
+
+/// A value that tells rows apart or puts them together.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Use {
+    /// In SQL's words: `GROUP BY`.
+    pub what: &'static str,
+    pub deps: Deps,
+    /// Whether it tells no more than that there is a value.
+    pub presence: bool,
+    pub span: Option<Span>,
+}
 
 /// One reading of a plan.
 pub(super) struct Analysis<'a> {
     pub tables: &'a Tables,
-    /// The recursive queries around, by name, with what is known of them so far.
+    /// The recursive queries that enclose this part of the plan, by name, with what is known about each so far.
     pub working: Vec<(String, Relation)>,
+    /// The variables of the lambdas around.
+    pub variables: Vec<(String, Shape)>,
+    /// What tells rows apart or puts them together, as far as it was met.
+    pub uses: &'a RefCell<Vec<Use>>,
 }
 
-/// The rows that an expression reads, and those around them where it stands in a subquery.
+/// The rows that an expression reads. In a subquery, also the rows of the enclosing query.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Scope<'a> {
     pub schema: &'a DFSchema,
     pub columns: &'a [Shape],
-    /// What decides on the rows' order.
+    /// The fields that decide the order of the rows.
     pub order: &'a Deps,
     pub outer: Option<&'a Scope<'a>>,
 }
@@ -48,7 +64,7 @@ impl Scope<'_> {
         outer.column(column).or_else(|| outer.outer_column(column))
     }
 
-    /// All that is in reach, for a column that can't be found.
+    /// Everything that is visible here. Used for a column that can't be found.
     pub fn everything(&self) -> Shape {
         let here = self.columns.iter().fold(Deps::default(), |deps, c| deps.and(&c.all()));
         let around = self.outer.map_or_else(Shape::constant, Scope::everything);

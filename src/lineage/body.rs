@@ -1,4 +1,4 @@
-//! The query in a view's file: the file itself, or the body of a function in plain SQL.
+//! Finds the query in a view's file. It is the file itself, or the body of a function in plain SQL.
 
 use datafusion::sql::sqlparser::ast::{
     ArgMode, CreateFunction, CreateFunctionBody, DataType, Expr, FunctionReturnType, Query, Statement,
@@ -9,20 +9,20 @@ use datafusion::sql::sqlparser::parser::Parser;
 use super::names;
 use crate::model::{View, ViewKind};
 
-/// What a view or a function runs.
+/// The query of a view or a function.
 pub(super) struct Body {
     pub query: Statement,
-    /// What the function's signature calls its columns.
+    /// The column names in the function's signature.
     declared: Option<Vec<String>>,
     returned: Option<Vec<String>>,
 }
 
 impl Body {
-    /// The names of the columns, where they are known without the tables.
+    /// The names of the columns, if they are known without looking at the tables.
     pub fn names(&self, view: &View) -> Option<Vec<String>> {
         match (&self.declared, &self.returned) {
             (Some(declared), _) => Some(declared.clone()),
-            // A function that returns one value has a column of its own name.
+            // A function that returns a single value has one column, with the function's name.
             (None, Some(returned)) if view.kind == ViewKind::Function && returned.len() == 1 => {
                 Some(vec![view.name.clone()])
             }
@@ -31,7 +31,7 @@ impl Body {
     }
 }
 
-/// The query of a view's file; `None` where it is not one query that this reads.
+/// The query of a view's file. `None` if the file is not a single query that can be read here.
 pub(super) fn of(view: &View) -> Option<Body> {
     match (one_statement(&view.sql)?, view.kind) {
         (Statement::Query(query), ViewKind::View | ViewKind::Materialized) => {
@@ -76,7 +76,8 @@ fn query_of(body: &CreateFunctionBody) -> Option<Box<Query>> {
     }
 }
 
-/// Parameters as columns of a row around the query: as in PostgreSQL, a column of the same name within wins.
+/// Turns the function's parameters into columns of a row around the query. As in PostgreSQL, a column of the same name
+/// inside the query wins.
 fn with_parameters(function: &CreateFunction, query: &Query) -> Option<Statement> {
     let given = function
         .args
@@ -94,7 +95,7 @@ fn with_parameters(function: &CreateFunction, query: &Query) -> Option<Statement
     ))
 }
 
-/// The columns of `RETURNS TABLE (...)` or of OUT parameters.
+/// The column names of `RETURNS TABLE (...)` or of OUT parameters.
 fn declared(function: &CreateFunction) -> Option<Vec<String>> {
     if let Some(FunctionReturnType::DataType(DataType::Table(Some(columns)))) = &function.return_type {
         return Some(columns.iter().map(|column| names::identifier(&column.name)).collect());

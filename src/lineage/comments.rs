@@ -1,29 +1,29 @@
-//! What a column's comment in the database says of where the column comes from: source, field, class and mask. Names
-//! and classes only, and so short that a BI tool shows it.
+//! Writes the comment of a database column that says where the column comes from: source, field, class and mask. It
+//! contains only names and classes, and is short enough for BI tools to show.
 
 use std::collections::BTreeSet;
 
 use super::{Dependence, Lineage, Origin, ProjectLineage, ViewLineage, hides_batch_date};
 use crate::model::{MaskKind, PhiClass, Project, ViewKind};
 
-/// Characters of one comment's lineage.
+/// The most characters of lineage in one comment.
 const MOST: usize = 600;
 
-/// What is to be said of a column, or of a whole table.
+/// The parts of the comment on a column or on a whole table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ColumnComment {
     pub table: String,
-    /// `None`: the table itself.
+    /// `None` for a comment on the table itself.
     pub column: Option<String>,
-    /// The contract's.
+    /// The description in the contract.
     pub description: Option<String>,
-    /// What is said where neither the contract nor a hand says anything.
+    /// The text to use if neither the contract nor a user has written a description.
     pub fallback: Option<&'static str>,
-    /// Such as `a: visits[].date (date, date_shift)`.
+    /// The lineage, for example `a: visits[].date (date, date_shift)`.
     pub lineage: Option<String>,
 }
 
-/// Of every entity, its columns, and the columns of views and materialized views.
+/// The comments on the tables and columns of all entities, and on the columns of views and materialized views.
 pub fn comments(lineage: &ProjectLineage, project: &Project) -> Vec<ColumnComment> {
     let mut comments = Vec::new();
     for entity in &project.entities {
@@ -69,7 +69,7 @@ fn of_the_engine(column: &str) -> Option<&'static str> {
     }
 }
 
-/// Sources that bring the same are named together.
+/// The lineage of an entity's column. Sources that use the same fields are named together.
 fn of_column<'a>(sources: impl Iterator<Item = &'a Lineage>) -> String {
     let mut alike: Vec<(Vec<String>, Vec<&str>)> = Vec::new();
     for one in sources {
@@ -99,7 +99,7 @@ fn of_column<'a>(sources: impl Iterator<Item = &'a Lineage>) -> String {
     bounded(parts.collect(), "; ")
 }
 
-/// By columns of entities, each with what its fields are.
+/// The lineage of a view's column: the columns of entities that it uses, each with the class and mask of its fields.
 fn of_view(lineage: &ProjectLineage, view: &ViewLineage) -> String {
     let direct = view
         .origins
@@ -153,7 +153,7 @@ fn listed(parts: Vec<String>) -> String {
     bounded(parts, ", ")
 }
 
-/// As many parts as there is room for, and how many are left.
+/// Joins as many parts as there is room for, and adds how many were left out.
 fn bounded(parts: Vec<String>, separator: &str) -> String {
     let count = parts.len();
     let mut text = String::new();

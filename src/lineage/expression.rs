@@ -1,5 +1,5 @@
-//! What an expression derives from, column by column of the rows that it reads. A condition of a
-//! CASE counts as direct: its outcome can be read off the value.
+//! Finds what an expression derives from, in terms of the columns that it reads. The condition of a CASE counts as
+//! direct, because the value shows how the condition turned out.
 
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 
@@ -12,7 +12,7 @@ use super::analysis::{Analysis, Scope};
 use super::shape::{Atom, Deps, Relation, Shape};
 
 impl Analysis<'_> {
-    /// All that the expressions derive from.
+    /// Everything that any of the expressions derives from.
     pub fn all_of<'e>(&self, expressions: impl IntoIterator<Item = &'e Expr>, scope: &Scope<'_>) -> Result<Deps> {
         let mut deps = Deps::default();
         for expression in expressions {
@@ -32,11 +32,13 @@ impl Analysis<'_> {
             Expr::Column(column) => scope.column(column).unwrap_or_else(|| scope.everything()),
             Expr::OuterReferenceColumn(_, column) => scope.outer_column(column).unwrap_or_else(|| scope.everything()),
             Expr::Placeholder(placeholder) => Shape::Leaf(parameter(&placeholder.id)),
-            // The variable stands for elements of the list beside it, which counts as a whole.
-            Expr::Literal(..) | Expr::ScalarVariable(..) | Expr::LambdaVariable(_) => Shape::constant(),
+            Expr::Literal(..) | Expr::ScalarVariable(..) => Shape::constant(),
+            // One that is unknown stands for elements of the list beside it, which then counts as a whole.
+            Expr::LambdaVariable(variable) => self.variable(&variable.name),
             Expr::IsNull(inner) | Expr::IsNotNull(inner) => Shape::Leaf(self.expression(inner, scope)?.presence()),
             Expr::Case(case) => self.case(case, scope)?,
             Expr::ScalarFunction(function) => self.function(function, scope)?,
+            Expr::HigherOrderFunction(function) => self.over_elements(expression, function, scope)?,
             Expr::AggregateFunction(function) => {
                 let AggregateFunctionParams {
                     args,
@@ -45,6 +47,9 @@ impl Analysis<'_> {
                     order_by,
                     null_treatment,
                 } = &function.params;
+                if *distinct {
+                    self.use_each("an aggregate with DISTINCT", args, scope)?;
+                }
                 let mut chosen = self.all_of(filter.as_deref(), scope)?;
                 chosen.add(&self.all_of_sorts(order_by, scope)?);
                 let every_row = !distinct && null_treatment.is_none();
@@ -72,11 +77,19 @@ impl Analysis<'_> {
             Expr::Exists(exists) => Shape::Leaf(self.subquery(&exists.subquery, scope)?.rows),
             Expr::InSubquery(one) => {
                 let inner = self.subquery(&one.subquery, scope)?;
+                self.use_each("IN (subquery)", [one.expr.as_ref()], scope)?;
+                self.use_columns("IN (subquery)", &inner);
                 Shape::Leaf(inner.all().and(&self.expression(&one.expr, scope)?.all()))
             }
             Expr::SetComparison(one) => {
                 let inner = self.subquery(&one.subquery, scope)?;
+                self.use_each("ANY or ALL (subquery)", [one.expr.as_ref()], scope)?;
+                self.use_columns("ANY or ALL (subquery)", &inner);
                 Shape::Leaf(inner.all().and(&self.expression(&one.expr, scope)?.all()))
+            }
+            Expr::BinaryExpr(one) => {
+                self.use_compared(one, scope)?;
+                Shape::Leaf(self.parts(expression, scope)?)
             }
             #[expect(deprecated, reason = "a wildcard that planning left over must not pass as nothing")]
             Expr::Wildcard { .. } => scope.everything(),
@@ -85,7 +98,7 @@ impl Analysis<'_> {
     }
 
     /// All that the parts of an expression derive from.
-    fn parts(&self, expression: &Expr, scope: &Scope<'_>) -> Result<Deps> {
+    pub(super) fn parts(&self, expression: &Expr, scope: &Scope<'_>) -> Result<Deps> {
         let mut deps = Deps::default();
         expression.apply_children(|part| {
             deps.add(&self.expression(part, scope)?.all());
@@ -129,8 +142,8 @@ impl Analysis<'_> {
         }))
     }
 
-    /// A function over many rows, which `chosen` picks out of those that the query has. Unless it takes every row
-    /// (no DISTINCT, no IGNORE NULLS), the whole of a nested value decides which rows count.
+    /// The value of a function over many rows. `chosen` decides which of the query's rows it uses. With DISTINCT or
+    /// IGNORE NULLS, the whole of a nested value decides which rows count. `every_row` is true if neither is given.
     fn over_rows(
         &self,
         name: &str,
@@ -157,7 +170,7 @@ impl Analysis<'_> {
     }
 }
 
-/// The value of a function that keeps its arguments' shape or takes it apart; `None` for all others.
+/// The value of a function that keeps the structure of its arguments or takes it apart. `None` for other functions.
 fn built(name: &str, arguments: &[Shape], keys: &[Option<&str>]) -> Option<Shape> {
     match (name, arguments) {
         ("get_field", [value, path @ ..]) => {
@@ -191,6 +204,7 @@ fn built(name: &str, arguments: &[Shape], keys: &[Option<&str>]) -> Option<Shape
             })
         }
         ("array_length" | "empty", [list]) => Some(Shape::Leaf(list.presence())),
+        ("cardinality", [list]) => Some(Shape::Leaf(list.lengths())),
         _ => None,
     }
 }

@@ -7,10 +7,10 @@ use super::analysis::Table;
 use super::shape::{Atom, Deps, Shape};
 use crate::model::{Field, FieldType, MaskKind, PhiClass, Privacy, Source};
 
-/// A source's fields and how sensitive they are.
+/// The fields of a source and how sensitive they are.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Fields {
-    /// Scalars and elements of scalar lists, by path.
+    /// Scalar fields and elements of scalar lists, by path.
     leaves: BTreeMap<String, Privacy>,
 }
 
@@ -32,7 +32,7 @@ impl Fields {
         )
     }
 
-    /// Class, mask and reason of a leaf; nothing for a list's own path.
+    /// Class, mask and reason of a scalar field. Empty for the path of a list.
     pub fn privacy(&self, path: &str) -> Privacy {
         self.leaves.get(path).cloned().unwrap_or_default()
     }
@@ -53,7 +53,7 @@ impl Fields {
                 let path = format!("{path}[]");
                 let own = itself(&path);
                 let shape = self.shape(item, &path);
-                // Privacy keys of a scalar list may stand at the list or at its element.
+                // The privacy keys of a scalar list may be written at the list or at its element.
                 if let Some(privacy) = self
                     .leaves
                     .get_mut(&path)
@@ -78,7 +78,7 @@ fn itself(path: &str) -> Deps {
     Deps::one(Atom::Field(path.to_owned()), Dependence::Direct)
 }
 
-/// Free text without a mask is nulled.
+/// The privacy settings in force. Free text without a mask is replaced by null.
 fn effective(privacy: &Privacy) -> Privacy {
     let mut privacy = privacy.clone();
     if privacy.phi == Some(PhiClass::FreeText) && privacy.mask.is_none() {
@@ -87,7 +87,7 @@ fn effective(privacy: &Privacy) -> Privacy {
     privacy
 }
 
-/// One step down a path; names that would make it unclear are quoted.
+/// Appends a step to a path. Names that would make the path ambiguous are quoted.
 fn step(path: &str, name: &str) -> String {
     let plain = !name.is_empty()
         && name

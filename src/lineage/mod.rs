@@ -1,12 +1,14 @@
-//! Where every column comes from: which declared fields of which source, and by which way, read off
-//! the plans of the transforms and the views. It may name a field too many, never one too few; it
-//! runs no query, reads no data and knows no database.
+//! Finds where every column comes from: which declared fields of which source, and whether a field gives the value or
+//! only decides which rows there are. It reads the plans of the transforms and the views. It may name too many fields
+//! but never too few. It runs no query, reads no data and uses no database.
 
 mod analysis;
 mod body;
 mod comments;
+mod constants;
 mod expression;
 mod fields;
+mod lambda;
 mod model;
 mod names;
 mod plan;
@@ -20,6 +22,7 @@ mod views;
 mod tests;
 
 pub use comments::{ColumnComment, comments};
+pub use constants::constant_masks;
 pub use model::{Dependence, Lineage, Origin, ProjectLineage, SourceField, TableOrigin, ViewLineage};
 pub use privacy::{BatchDate, Exposure, PrivacyReport, Reach, privacy_report};
 pub use reading::{ReadTable, Reading, hides_batch_date, reading, stands_on};
@@ -34,7 +37,7 @@ use analysis::Tables;
 use fields::Fields;
 use shape::{Atom, Deps, Relation};
 
-/// An engine that is good for planning alone.
+/// An engine that is used only for planning.
 pub fn engine() -> Result<Engine> {
     Engine::new(&Limits {
         memory: 64 << 20,
@@ -43,20 +46,22 @@ pub fn engine() -> Result<Engine> {
     })
 }
 
-/// Transforms that are outlined already, by source.
+/// Transforms that have already been planned, by source.
 pub type Outlines = HashMap<String, Vec<Outline>>;
 
-/// The lineage of all columns of all entities and views. The transforms of sources that `outlines` lacks are planned here.
+/// The lineage of all columns of all entities and views. Transforms of sources that are not in `outlines` are planned
+/// here.
 ///
 /// # Errors
-/// A transform that can't be planned, with its place. A view that can't be planned is no error but `approximate`.
+/// A transform that can't be planned, with its place. A view that can't be planned is marked `approximate` and
+/// is not an error.
 pub async fn of_project(engine: &Engine, project: &Project, mut outlines: Outlines) -> Result<ProjectLineage> {
     let mut problems = Vec::new();
     for source in &project.sources {
         if outlines.contains_key(&source.name) {
             continue;
         }
-        // Whether a type fits its column is the project check's matter; here any does.
+        // The project check compares types with columns. Here, every type is accepted.
         match engine.outline(project, source, |_, _| Ok(())).await {
             Ok(transforms) => drop(outlines.insert(source.name.clone(), transforms)),
             Err(found) => problems.extend(found),
@@ -79,8 +84,8 @@ pub async fn of_project(engine: &Engine, project: &Project, mut outlines: Outlin
     Ok(lineage)
 }
 
-/// The paths of the fields that a transform uses in any way, such as `visits[].date`; `visits[]` is the list's length.
-/// `None` where the plan can't be read.
+/// The paths of all fields that a transform uses in any way, such as `visits[].date`. `visits[]` means the length of
+/// the list. `None` if the plan can't be read.
 pub fn used(source: &Source, transform: &Outline) -> Option<BTreeSet<String>> {
     let (_, table) = Fields::of(source);
     let tables = Tables::from([(SOURCE_TABLE.to_owned(), table)]);
@@ -159,7 +164,7 @@ fn of_date(deps: &Deps) -> Option<Dependence> {
         .map(|(_, dependence)| dependence)
 }
 
-/// Every column by name, entities first, those that no source serves included.
+/// The names of all columns: entities first, including entities that no source fills.
 fn asked(project: &Project, views: &[ViewLineage]) -> Vec<String> {
     let engine = ["source", "batch_date"];
     let entities = project.entities.iter().flat_map(|entity| {

@@ -1,4 +1,4 @@
-//! What lineage tells, in the words of a user.
+//! The results of the lineage analysis, in terms that users know.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -9,10 +9,10 @@ use crate::model::{MaskKind, PhiClass, ViewKind, did_you_mean};
 /// How something derives from a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Dependence {
-    /// The field decides whether, how often or in which order rows are there: a filter, a join or group key, a sort,
-    /// the length of an unnested list.
+    /// The field only decides which rows there are, how often or in which order. Examples: a filter, a join or group
+    /// key, a sort, the length of an unnested list.
     Indirect,
-    /// The value is computed from the field, conditions of a CASE included.
+    /// The value is computed from the field. Conditions of a CASE count as well.
     Direct,
 }
 
@@ -24,7 +24,7 @@ impl Dependence {
         }
     }
 
-    /// What `self` is by way of something that itself is `next`.
+    /// The dependence along two steps: direct only if both steps are direct.
     #[must_use]
     pub fn through(self, next: Self) -> Self {
         self.min(next)
@@ -34,14 +34,14 @@ impl Dependence {
 /// A field of a source that something derives from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
-    /// Such as `visits[].date`; `visits[]` is the list's length and order.
+    /// The path, such as `visits[].date`. `visits[]` means the list's length and order.
     pub path: String,
     pub dependence: Dependence,
     pub class: Option<PhiClass>,
     pub mask: Option<MaskKind>,
 }
 
-/// What one source puts into a column of an entity.
+/// What one source contributes to a column of an entity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lineage {
     pub entity: String,
@@ -49,9 +49,9 @@ pub struct Lineage {
     pub source: String,
     /// The transform's SQL file, relative to the project.
     pub transform: PathBuf,
-    /// Direct ones first, then by path; empty for a constant.
+    /// Direct origins first, then sorted by path. Empty for a constant.
     pub origins: Vec<Origin>,
-    /// How it derives from the batch's date (`$date`, and the column `batch_date`), if it does.
+    /// How the column derives from the batch's date (`$date`, and the column `batch_date`), if it does.
     pub batch_date: Option<Dependence>,
 }
 
@@ -59,7 +59,7 @@ pub struct Lineage {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableOrigin {
     pub entity: String,
-    /// `None`: only which rows the table has.
+    /// `None` if only the set of the table's rows matters.
     pub column: Option<String>,
     pub dependence: Dependence,
 }
@@ -69,17 +69,17 @@ pub struct TableOrigin {
 pub struct ViewLineage {
     pub view: String,
     pub kind: ViewKind,
-    /// `*` where the columns can't be told.
+    /// `*` if the columns are not known.
     pub column: String,
     /// The SQL file, relative to the project.
     pub path: PathBuf,
-    /// Columns of entities, other views followed through; direct ones first, then by name.
+    /// Columns of entities, found through other views where necessary. Direct origins first, then sorted by name.
     pub origins: Vec<TableOrigin>,
-    /// The SQL could not be planned: every column of whatever it names is listed.
+    /// The SQL could not be planned. Every column of every table that it names is then listed.
     pub approximate: bool,
 }
 
-/// A declared leaf of a source's schema.
+/// A declared scalar field of a source's schema.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceField {
     pub source: String,
@@ -89,23 +89,24 @@ pub struct SourceField {
     pub reason: Option<String>,
 }
 
-/// The lineage of a project, or of the columns of it that were asked for.
+/// The lineage of a whole project, or only of the columns that the user asked for.
 #[derive(Debug, Clone, Default)]
 pub struct ProjectLineage {
-    /// Per entity column and source, `source` and `batch_date` included, which hold what decides on the rows.
+    /// One entry per entity column and source. This includes `source` and `batch_date`, whose origins are the fields
+    /// that decide which rows there are.
     pub entities: Vec<Lineage>,
     pub views: Vec<ViewLineage>,
-    /// Every leaf of every source.
+    /// Every scalar field of every source.
     pub fields: Vec<SourceField>,
-    /// The columns asked for, as `table.column`, in order; all of them where nothing was.
+    /// The columns that the user asked for, as `table.column`, in order. All columns if the user named none.
     pub asked: Vec<String>,
 }
 
 impl ProjectLineage {
-    /// Narrows to `table.column` or to all columns of `table`.
+    /// Limits the lineage to `table.column`, or to all columns of `table`.
     ///
     /// # Errors
-    /// Nothing is called so; the hint names what is.
+    /// Nothing has this name. The hint names what exists.
     pub fn column(&self, name: &str) -> Result<Self> {
         let asked: Vec<String> = self
             .asked
@@ -120,18 +121,19 @@ impl ProjectLineage {
         }
     }
 
-    /// What each source puts into a column of an entity.
+    /// What each source contributes to a column of an entity.
     pub fn of<'a>(&'a self, entity: &'a str, column: &'a str) -> impl Iterator<Item = &'a Lineage> {
         self.entities
             .iter()
             .filter(move |l| l.entity == entity && l.column == column)
     }
 
-    /// A view's column followed through the entities to the sources' fields: per source and path the stronger way.
+    /// The source fields that a view's column derives from, through the entities. If a field is reached in several
+    /// ways, the stronger dependence is returned.
     pub fn fields_of<'a>(&'a self, view: &'a ViewLineage) -> BTreeMap<(&'a str, &'a str), Dependence> {
         let mut fields = BTreeMap::new();
         for origin in &view.origins {
-            // `source` holds what decides on an entity's rows, and nothing else.
+            // The origins of the column `source` are exactly the fields that decide which rows an entity has.
             for lineage in self.of(&origin.entity, origin.column.as_deref().unwrap_or("source")) {
                 for field in &lineage.origins {
                     let dependence = origin.dependence.through(field.dependence);
@@ -166,7 +168,7 @@ impl ProjectLineage {
     }
 }
 
-/// `table` of `table.column` or of `table`.
+/// The table's name in `table.column` or `table`.
 fn table_of(name: &str) -> &str {
     name.split_once('.').map_or(name, |(table, _)| table)
 }

@@ -1,5 +1,5 @@
-//! What PostgreSQL's SQL names: the words in it, for SQL that can't be planned, and the columns that
-//! a query returns, called as PostgreSQL calls them.
+//! Finds names in PostgreSQL's SQL: the words of SQL that can't be planned, and the names that PostgreSQL gives to the
+//! columns of a query.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use datafusion::sql::sqlparser::ast::{CastKind, DataType, Expr, Ident, Query, Se
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
-/// Every word of the SQL that might name something, also within strings, but not in comments.
+/// Every word of the SQL that could be a name. Words in strings count, words in comments do not.
 pub(super) fn words(sql: &str) -> BTreeSet<String> {
     let Ok(tokens) = Tokenizer::new(&PostgreSqlDialect {}, sql).tokenize() else {
         return parts(sql).collect();
@@ -31,7 +31,7 @@ fn parts(text: &str) -> impl Iterator<Item = String> {
     parts.filter(|part| !part.is_empty()).map(str::to_lowercase)
 }
 
-/// The names of the columns that a query returns; `None` where they depend on the tables (`*`).
+/// The names of the columns that a query returns. `None` if they depend on the tables (`*`).
 pub(super) fn output(query: &Query) -> Option<Vec<String>> {
     let names: Option<Vec<String>> = select(&query.body)?.projection.iter().map(item).collect();
     names.filter(|names| !names.is_empty())
@@ -54,7 +54,7 @@ fn item(item: &SelectItem) -> Option<String> {
     }
 }
 
-/// How PostgreSQL calls a column without alias (its `FigureColname`, src/backend/parser/parse_target.c).
+/// The name that PostgreSQL gives to a column without an alias (`FigureColname`, src/backend/parser/parse_target.c).
 fn column(expression: &Expr) -> Option<String> {
     match expression {
         Expr::Identifier(ident) => Some(identifier(ident)),
@@ -104,7 +104,7 @@ fn type_name(data_type: &DataType) -> String {
     .to_owned()
 }
 
-/// As PostgreSQL folds identifiers: to lower case unless quoted.
+/// An identifier as PostgreSQL reads it: in lower case unless it is quoted.
 pub(super) fn identifier(ident: &Ident) -> String {
     if ident.quote_style.is_some() {
         ident.value.clone()

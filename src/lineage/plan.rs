@@ -1,6 +1,7 @@
-//! What the rows and columns of a query derive from, from its logical plan as the SQL planner made
-//! it. A node that is not known here derives, in every column, from all that it reads.
+//! Finds what the rows and columns of a query derive from. It reads the logical plan as the SQL planner made it. For an
+//! unknown kind of plan node, every column derives from everything that the node reads.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
@@ -12,20 +13,30 @@ use datafusion::logical_expr::logical_plan::{
 use datafusion::logical_expr::utils::grouping_set_to_exprlist;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 
-use super::analysis::{Analysis, Scope, Tables};
+use super::analysis::{Analysis, Scope, Tables, Use};
 use super::shape::{Deps, Relation, Shape};
 
-/// What the columns of a plan derive from, in the order of its schema.
+/// What the columns of a plan derive from, in the order of the plan's schema.
 pub(super) fn analyze(plan: &LogicalPlan, tables: &Tables) -> Result<Relation> {
-    Analysis {
+    Ok(analyze_uses(plan, tables)?.0)
+}
+
+/// The same, and what tells rows apart or puts them together.
+pub(super) fn analyze_uses(plan: &LogicalPlan, tables: &Tables) -> Result<(Relation, Vec<Use>)> {
+    let uses = RefCell::default();
+    let analysis = Analysis {
         tables,
         working: Vec::new(),
-    }
-    .relation(plan, None)
+        variables: Vec::new(),
+        uses: &uses,
+    };
+    let relation = analysis.relation(plan, None)?;
+    Ok((relation, uses.into_inner()))
 }
 
 impl Analysis<'_> {
-    /// `outer` are the rows around a subquery.
+    /// What a plan's columns and rows derive from. `outer` holds the rows of the enclosing query, if this is a
+    /// subquery.
     pub fn relation(&self, plan: &LogicalPlan, outer: Option<&Scope<'_>>) -> Result<Relation> {
         match plan {
             LogicalPlan::TableScan(scan) => self.scan(scan, outer),
@@ -71,6 +82,7 @@ impl Analysis<'_> {
             }
             LogicalPlan::Distinct(Distinct::All(input)) => {
                 let input = self.relation(input, outer)?;
+                self.use_columns("DISTINCT, UNION, EXCEPT or INTERSECT", &input);
                 let all = input.all();
                 Ok(input.rows_by(&all))
             }
@@ -101,7 +113,7 @@ impl Analysis<'_> {
             .get(name)
             .ok_or_else(|| DataFusionError::Plan(format!("lineage knows no table {name}")))?;
         let column = |name: &str| {
-            // What the engine adds (`_record`) holds nothing of the data.
+            // The engine's own columns (`_record`) contain no data.
             table
                 .columns
                 .iter()
@@ -127,11 +139,14 @@ impl Analysis<'_> {
         let mut input = self.relation(&node.input, outer)?;
         let scope = scope(node.input.schema(), &input, outer);
         let added = self.each(&node.window_expr, &scope)?;
-        // Rows are sorted for a window, and are not sorted back.
+        // A window function sorts the rows, and they stay in that order.
         let mut order = Deps::default();
         for expression in &node.window_expr {
             expression.apply(|part| {
                 if let Expr::WindowFunction(function) = part {
+                    self.use_each("PARTITION BY", &function.params.partition_by, &scope)?;
+                    let by = function.params.order_by.iter().map(|sort| &sort.expr);
+                    self.use_each("ORDER BY of a window", by, &scope)?;
                     order.add(&self.all_of(&function.params.partition_by, &scope)?);
                     order.add(&self.all_of_sorts(&function.params.order_by, &scope)?);
                 }
@@ -146,10 +161,11 @@ impl Analysis<'_> {
     fn aggregates(&self, node: &Aggregate, outer: Option<&Scope<'_>>) -> Result<Relation> {
         let input = self.relation(&node.input, outer)?;
         let scope = scope(node.input.schema(), &input, outer);
+        self.use_each("GROUP BY", grouping_set_to_exprlist(&node.group_expr)?, &scope)?;
         let groups = self.all_of(&node.group_expr, &scope)?;
         let mut columns = self.each(grouping_set_to_exprlist(&node.group_expr)?, &scope)?;
         let aggregates = self.each(&node.aggr_expr, &scope)?;
-        // Grouping sets have a column of their own that says which set a row is of.
+        // Grouping sets add a column that says which set a row belongs to.
         while columns.len() + aggregates.len() < node.schema.fields().len() {
             columns.push(Shape::Leaf(groups.indirect()));
         }
@@ -160,6 +176,7 @@ impl Analysis<'_> {
     fn distinct_on(&self, node: &DistinctOn, outer: Option<&Scope<'_>>) -> Result<Relation> {
         let input = self.relation(&node.input, outer)?;
         let scope = scope(node.input.schema(), &input, outer);
+        self.use_each("DISTINCT ON", &node.on_expr, &scope)?;
         let mut chosen = self.all_of(&node.on_expr, &scope)?.and(&input.order);
         chosen.add(&self.all_of_sorts(node.sort_expr.as_deref().unwrap_or_default(), &scope)?);
         let columns = self.each(&node.select_expr, &scope)?;
@@ -169,11 +186,21 @@ impl Analysis<'_> {
     fn join(&self, node: &Join, outer: Option<&Scope<'_>>) -> Result<Relation> {
         let left = self.relation(&node.left, outer)?;
         let left_scope = scope(node.left.schema(), &left, outer);
-        // A lateral right side sees the rows of the left one.
+        // The right side of a lateral join sees the rows of the left side.
         let right = self.relation(&node.right, Some(&left_scope))?;
         let right_scope = scope(node.right.schema(), &right, outer);
 
         let mut condition = left.rows.clone().and(&right.rows);
+        self.use_each(
+            "the condition of a join",
+            node.on.iter().map(|(left, _)| left),
+            &left_scope,
+        )?;
+        self.use_each(
+            "the condition of a join",
+            node.on.iter().map(|(_, right)| right),
+            &right_scope,
+        )?;
         condition.add(&self.all_of(node.on.iter().map(|(left, _)| left), &left_scope)?);
         condition.add(&self.all_of(node.on.iter().map(|(_, right)| right), &right_scope)?);
         if let Some(filter) = &node.filter {
@@ -230,7 +257,8 @@ impl Analysis<'_> {
         Ok(Relation::default().with_columns(columns))
     }
 
-    /// Reads the recursive term again until it adds nothing; nested values count as a whole, so that this ends.
+    /// Reads the recursive term repeatedly until nothing new is found. Nested values are treated as a whole, so the
+    /// loop always ends.
     fn recursive(&self, node: &RecursiveQuery, outer: Option<&Scope<'_>>) -> Result<Relation> {
         let width = node.schema.fields().len();
         let mut known = flat(self.relation(&node.static_term, outer)?);
@@ -240,12 +268,17 @@ impl Analysis<'_> {
             let inner = Analysis {
                 tables: self.tables,
                 working,
+                variables: self.variables.clone(),
+                uses: self.uses,
             };
             let step = flat(inner.relation(&node.recursive_term, outer)?);
             let mut next = either(vec![known.clone(), step], width);
             if node.is_distinct {
                 let all = next.all();
                 next = next.rows_by(&all);
+            }
+            if node.is_distinct {
+                self.use_columns("UNION of a recursive query", &next);
             }
             if next == known {
                 return Ok(known);
@@ -279,7 +312,7 @@ fn scope<'a>(schema: &'a DFSchema, relation: &'a Relation, outer: Option<&'a Sco
     }
 }
 
-/// Rows that come from any of the inputs, column by column.
+/// The rows of a UNION: each row comes from one of the inputs.
 fn either(inputs: Vec<Relation>, width: usize) -> Relation {
     let mut result = Relation::default().with_columns(vec![Shape::constant(); width]);
     for input in inputs {
@@ -305,7 +338,8 @@ fn flat(relation: Relation) -> Relation {
     relation.with_columns(columns)
 }
 
-/// Each output column is an input column as it was, an element of it at some depth, or one of its fields in their order.
+/// The columns of an UNNEST. Each output column is an unchanged input column, an element of it at some depth, or one of
+/// its struct fields in order.
 fn unnested(node: &Unnest, input: &Relation) -> Relation {
     let mut rows = input.rows.clone();
     let mut columns = Vec::with_capacity(node.dependency_indices.len());

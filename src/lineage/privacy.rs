@@ -1,22 +1,22 @@
-//! What of which class ends where, under which mask: the lineage of a project turned round, from the
-//! fields of its sources to the columns that show them.
+//! Shows where sensitive data ends up, with its class and mask. It inverts the lineage of a project: from each field of
+//! a source to the columns that show it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Dependence, ProjectLineage, SourceField, reading};
 use crate::model::{MaskKind, PhiClass, Profile, Project};
 
-/// A column that shows a field, or whose rows a field decides on.
+/// A column that shows a field, or whose rows depend on a field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reach {
-    /// `table.column`.
+    /// The column, as `table.column`.
     pub column: String,
     pub dependence: Dependence,
-    /// By a view whose lineage could not be told exactly.
+    /// The column belongs to a view whose lineage is not known exactly.
     pub approximate: bool,
 }
 
-/// A field and all that it reaches.
+/// A field and all columns that it reaches.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exposure {
     pub field: SourceField,
@@ -25,42 +25,43 @@ pub struct Exposure {
 }
 
 impl Exposure {
-    /// Whether it reaches any table.
+    /// Whether the field reaches any table.
     pub fn reaches(&self) -> bool {
         !self.entities.is_empty() || !self.views.is_empty()
     }
 
-    /// Sensitive, and stored as it came.
+    /// Whether the field is sensitive and is stored unmasked.
     pub fn is_kept(&self) -> bool {
         self.field.mask == Some(MaskKind::Keep) && self.field.class.is_some_and(|class| class != PhiClass::None)
     }
 }
 
-/// The batch's date, which lies near the dates that a batch holds and so gives a shifted one away, and is a date that
-/// Safe Harbor does not allow.
+/// Where the batch's date is visible. This date is close to the true dates in a batch, so it can reveal a shifted date.
+/// It is also a date that Safe Harbor does not allow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BatchDate {
     /// Fields whose dates are shifted, as `source: path`.
     pub shifted: Vec<String>,
     pub entities: Vec<Reach>,
     pub views: Vec<Reach>,
-    /// Views and functions that the reader role does not get because of it.
+    /// Views and functions that the reader role can't use because they show the batch's date.
     pub withheld: Vec<String>,
 }
 
-/// What of which class ends where.
+/// The privacy report: where the fields of each class end up.
 #[derive(Debug, Clone)]
 pub struct PrivacyReport {
     pub profile: Profile,
-    /// Fields with a class, `none` included; by class, source and path.
+    /// Fields with a class, including the class `none`. Sorted by class, source and path.
     pub classed: Vec<Exposure>,
     /// Fields without a class that reach a table.
     pub unclassed: Vec<Exposure>,
-    /// Present where a date is shifted, and under Safe Harbor: then it counts as a date, and no mask covers it.
+    /// Present if any date is shifted, and always under Safe Harbor. Safe Harbor counts the batch's date as a date, and
+    /// no mask covers it.
     pub batch_date: Option<BatchDate>,
 }
 
-/// Turns a project's lineage round.
+/// Makes the privacy report from a project's lineage.
 pub fn privacy_report(lineage: &ProjectLineage, project: &Project) -> PrivacyReport {
     let reached = Reached::of(lineage);
     let mut classed = Vec::new();
@@ -85,7 +86,7 @@ pub fn privacy_report(lineage: &ProjectLineage, project: &Project) -> PrivacyRep
     }
 }
 
-/// Columns by the field that reaches them.
+/// The columns that each field reaches.
 struct Reached<'a> {
     entities: BTreeMap<(&'a str, &'a str), Vec<Reach>>,
     views: BTreeMap<(&'a str, &'a str), Vec<Reach>>,
@@ -98,7 +99,8 @@ impl<'a> Reached<'a> {
             views: BTreeMap::new(),
         };
         for one in &lineage.entities {
-            // What decides on the rows stands at every column of the table; the engine's own add nothing.
+            // Every column of the table already lists the fields that decide its rows. The engine's own columns add
+            // nothing.
             if matches!(one.column.as_str(), "source" | "batch_date") {
                 continue;
             }
@@ -191,7 +193,7 @@ fn batch_date(lineage: &ProjectLineage, project: &Project) -> Option<BatchDate> 
 }
 
 impl PrivacyReport {
-    /// Sensitive fields that are stored as they came, with the reason given for each.
+    /// Sensitive fields that are stored unmasked, each with the reason that the user gave.
     pub fn kept(&self) -> impl Iterator<Item = &Exposure> {
         self.classed.iter().filter(|exposure| exposure.is_kept())
     }

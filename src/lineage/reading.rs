@@ -1,21 +1,22 @@
-//! What the reader role may see of a project: its tables and views, and where a date is shifted only what does not
-//! show the batch's date, which lies near the true ones. It decides; it grants nothing.
+//! Decides what the reader role may see of a project: its tables and views. If a date is shifted, everything that shows
+//! the batch's date is excluded, because that date is close to the true dates. The rights themselves are granted
+//! elsewhere.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Dependence, ProjectLineage, names};
 use crate::model::{Field, FieldType, MaskKind, Profile, Project, ViewKind};
 
-/// What the reader role gets.
+/// What the reader role may see.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reading {
-    /// Whether the batch's date is kept from it.
+    /// Whether the batch's date is hidden from the reader role.
     pub hides_batch_date: bool,
-    /// Per entity.
+    /// One entry per entity.
     pub tables: Vec<ReadTable>,
     /// Views and materialized views, by name.
     pub views: Vec<String>,
-    /// Views and functions that show the batch's date, each with the columns that do.
+    /// Views and functions that show the batch's date, each with the columns that show it.
     pub withheld: BTreeMap<String, Vec<String>>,
 }
 
@@ -23,14 +24,14 @@ pub struct Reading {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadTable {
     pub entity: String,
-    /// Those that it sees, the partition columns last.
+    /// The columns that the reader role sees. The partition columns come last.
     pub columns: Vec<String>,
-    /// Those that show the batch's date.
+    /// The columns that show the batch's date.
     pub hidden: Vec<String>,
 }
 
-/// Whether the batch's date would give away what the project keeps back: a shifted date, or under Safe Harbor any date
-/// (45 CFR 164.514(b)(2)(i)(C)).
+/// Whether the batch's date must be hidden. It could reveal a shifted date. Under Safe Harbor, every date must be
+/// hidden (45 CFR 164.514(b)(2)(i)(C)).
 pub fn hides_batch_date(project: &Project) -> bool {
     project.profile == Profile::SafeHarbor || project.sources.iter().any(|source| shifts(&source.schema))
 }
@@ -46,8 +47,8 @@ fn shifts(fields: &[Field]) -> bool {
     })
 }
 
-/// What of a project the reader role gets. Only what a value is computed from counts: rows that are joined or filtered
-/// by the batch's date do not show it.
+/// What the reader role may see. A view shows the batch's date only if a value is computed from it. Joining or
+/// filtering rows by that date does not show it.
 pub fn reading(lineage: &ProjectLineage, project: &Project) -> Reading {
     let hides_batch_date = hides_batch_date(project);
     let shows = |entity: &str, column: &str| {
@@ -88,8 +89,8 @@ pub fn reading(lineage: &ProjectLineage, project: &Project) -> Reading {
     }
 }
 
-/// The view itself and every view and function that it may read, through as many steps as there are: whatever its text
-/// names.
+/// The view itself and every view and function that it may read, directly or through others. A view may read whatever
+/// its text names.
 pub fn stands_on(project: &Project, view: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let mut pending = vec![view];

@@ -1,4 +1,4 @@
-//! Lineage and privacy report as text for people and as JSON for machines.
+//! Writes lineage and the privacy report as text for people and as JSON for machines.
 
 use serde_json::{Value, json};
 
@@ -8,13 +8,13 @@ use super::{
 use crate::model::{MaskKind, PhiClass, Profile, ViewKind};
 
 impl ProjectLineage {
-    /// A tree per column asked for.
+    /// One tree for each column that the user asked for.
     pub fn to_text(&self) -> String {
         let trees: Vec<String> = self.asked.iter().map(|name| self.tree(name).render()).collect();
         trees.join("\n\n")
     }
 
-    /// The columns asked for, each with what it derives from.
+    /// The columns that the user asked for, each with its origins.
     pub fn to_json(&self) -> Value {
         let columns = self.asked.iter().map(|name| match self.view(name) {
             Some(view) => self.view_json(name, view),
@@ -51,7 +51,8 @@ impl ProjectLineage {
         Tree::new(name, sources)
     }
 
-    /// What the value derives from down to the sources; what decides on the rows by name alone, since it is much.
+    /// The tree of a view's column. Origins of the value are shown down to the sources. Fields that only decide the
+    /// rows are listed by name, because there are many.
     fn view_tree(&self, name: &str, view: &ViewLineage) -> Tree {
         let approximate = if view.approximate { ", approximate" } else { "" };
         let title = format!("{name} ({}, {}{approximate})", kind(view.kind), view.path.display());
@@ -158,7 +159,7 @@ fn kind(kind: ViewKind) -> &'static str {
 }
 
 impl PrivacyReport {
-    /// A tree per field, grouped by class, and what has no class.
+    /// One tree per field, grouped by class, followed by the fields without a class.
     pub fn to_text(&self) -> String {
         let mut parts = vec![format!("privacy profile: {}", profile(self.profile))];
         for class in self.classes() {
@@ -250,7 +251,8 @@ fn reach_trees(entities: &[Reach], views: &[Reach]) -> Vec<Tree> {
     lines.into_iter().flatten().collect()
 }
 
-/// Columns that show a field; of tables whose rows depend on it the name once, since mostly it is all columns.
+/// A line with the columns that show a field. A table whose rows depend on the field is named once, because usually all
+/// its columns do.
 fn line(what: &str, reached: &[Reach], dependence: Dependence) -> Option<Tree> {
     let mut names: Vec<String> = Vec::new();
     for reach in reached.iter().filter(|reach| reach.dependence == dependence) {
@@ -300,7 +302,7 @@ fn profile(profile: Profile) -> &'static str {
     }
 }
 
-/// Text with what belongs to it below.
+/// A line of text with further lines below it.
 struct Tree {
     text: String,
     branches: Vec<Tree>,

@@ -1,18 +1,18 @@
-//! What a value derives from, kept as deep as the value is nested, so that `item['code']` of a list
-//! of structs is known to derive from `code` alone. Where a shape gets lost it collapses to all that
-//! was below it: never to less.
+//! What a value derives from. A nested value keeps this for each of its parts. Example: `item['code']` of a list of
+//! structs derives from `code` alone. If the structure is lost, the value derives from everything that was inside, and
+//! never from less.
 
 use std::collections::BTreeMap;
 
 use super::Dependence;
 
-/// The smallest thing that a value can derive from.
+/// The smallest unit that a value can derive from.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Atom {
-    /// A field of the source by its path, or a column of a table as `table.column`. A list's own path (`visits[]`) is
-    /// its length and order, apart from what its elements hold.
+    /// A field of the source by its path, or a column of a table as `table.column`. The path of a list (`visits[]`)
+    /// means its length and order but not the content of its elements.
     Field(String),
-    /// That a row of this table exists at all.
+    /// The existence of rows in this table.
     Rows(String),
     /// `$date`: the batch's date.
     Date,
@@ -29,7 +29,7 @@ impl Deps {
         Self(BTreeMap::from([(atom, dependence)]))
     }
 
-    /// Takes over all of the other; of two ways the stronger counts.
+    /// Adds all dependences of the other. If both have the same unit, the stronger dependence is kept.
     pub fn add(&mut self, other: &Self) {
         for (atom, dependence) in &other.0 {
             let known = self.0.entry(atom.clone()).or_insert(*dependence);
@@ -43,7 +43,7 @@ impl Deps {
         self
     }
 
-    /// The same, but only by way of which rows there are.
+    /// The same units, but all of them indirect: they only decide which rows there are.
     pub fn indirect(&self) -> Self {
         Self(self.0.keys().map(|atom| (atom.clone(), Dependence::Indirect)).collect())
     }
@@ -53,15 +53,15 @@ impl Deps {
     }
 }
 
-/// What a value derives from.
+/// What a value derives from, part by part.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Shape {
-    /// A scalar, or something nested of which no more is known.
+    /// A scalar value, or a nested value whose parts are not known.
     Leaf(Deps),
     Struct(Vec<(String, Shape)>),
     List {
         item: Box<Shape>,
-        /// Its length and order.
+        /// What the list's length and order derive from.
         own: Deps,
     },
 }
@@ -72,7 +72,7 @@ impl Shape {
         Self::Leaf(Deps::default())
     }
 
-    /// All that any part of the value derives from.
+    /// Everything that any part of the value derives from.
     pub fn all(&self) -> Deps {
         match self {
             Self::Leaf(deps) => deps.clone(),
@@ -83,10 +83,21 @@ impl Shape {
         }
     }
 
-    /// What tells a list's length or whether it is null; for other values all of it.
+    /// For a list: what decides its length and whether it is null. For other values: everything they derive from.
     pub fn presence(&self) -> Deps {
         match self {
             Self::List { own, .. } => own.clone(),
+            other => other.all(),
+        }
+    }
+
+    /// What tells how many values there are, lists in lists counted one by one.
+    pub fn lengths(&self) -> Deps {
+        match self {
+            Self::List { item, own } => match item.as_ref() {
+                Self::List { .. } => item.lengths().and(own),
+                _ => own.clone(),
+            },
             other => other.all(),
         }
     }
@@ -104,7 +115,7 @@ impl Shape {
         }
     }
 
-    /// A value that is either of the two.
+    /// A value that is one of the two, such as the result of a CASE.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
         match (self, other) {
@@ -123,7 +134,7 @@ impl Shape {
         }
     }
 
-    /// A field of a struct.
+    /// A field of a struct, by name.
     #[must_use]
     pub fn field(&self, name: &str) -> Self {
         match self {
@@ -144,7 +155,7 @@ impl Shape {
         }
     }
 
-    /// An element of a list, and what decides how many there are.
+    /// An element of a list, and what decides how many elements there are.
     pub fn element(&self) -> (Self, Deps) {
         match self {
             Self::List { item, own } => (item.as_ref().clone(), own.clone()),
@@ -157,21 +168,21 @@ impl Shape {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Relation {
     pub columns: Vec<Shape>,
-    /// What decides which rows there are and how often; indirect throughout. It holds for every column.
+    /// The fields that decide which rows there are and how often. They are all indirect and apply to every column.
     pub rows: Deps,
-    /// What decides on their order alone, which matters only to what picks rows by it.
+    /// The fields that decide only the order of the rows. The order matters only where rows are picked by it.
     pub order: Deps,
 }
 
 impl Relation {
-    /// All that any column or row derives from.
+    /// Everything that any column or row derives from.
     pub fn all(&self) -> Deps {
         self.columns
             .iter()
             .fold(self.rows.clone(), |deps, column| deps.and(&column.all()))
     }
 
-    /// What a column derives from in all: its values and its rows.
+    /// Everything that a column derives from: through its values and through its rows.
     pub fn column(&self, index: usize) -> Deps {
         self.columns
             .get(index)
@@ -179,13 +190,13 @@ impl Relation {
             .and(&self.rows)
     }
 
-    /// Other columns of the same rows.
+    /// The same rows with other columns.
     #[must_use]
     pub fn with_columns(self, columns: Vec<Shape>) -> Self {
         Self { columns, ..self }
     }
 
-    /// Lets rows depend on `deps`.
+    /// Adds `deps` to the fields that decide the rows.
     #[must_use]
     pub fn rows_by(mut self, deps: &Deps) -> Self {
         self.rows.add(&deps.indirect());

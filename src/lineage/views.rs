@@ -1,6 +1,6 @@
-//! Views and functions of a project, followed to the columns of its entities. Their SQL is
-//! PostgreSQL's: it is planned over empty tables where DataFusion can, and where it can't, whatever
-//! its text names counts with all columns.
+//! Follows the project's views and functions to the columns of its entities. Their SQL is PostgreSQL's. If DataFusion
+//! can plan it, it is planned over empty tables. If not, the view derives from all columns of everything that its text
+//! names.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,7 +33,7 @@ pub(super) async fn of_views(engine: &Engine, project: &Project) -> Result<Vec<V
         .collect();
     let mut done: BTreeMap<&str, Vec<ViewLineage>> = BTreeMap::new();
     while !pending.is_empty() {
-        // A view after those that it names; of views that name each other any one first.
+        // Take a view only after the views that it names. If views name each other, take any of them first.
         let waits = |(view, words): &(&View, BTreeSet<String>)| {
             pending
                 .iter()
@@ -51,11 +51,11 @@ pub(super) async fn of_views(engine: &Engine, project: &Project) -> Result<Vec<V
         .collect())
 }
 
-/// What is known of tables, views and functions so far.
+/// What is known so far about tables, views and functions.
 #[derive(Default)]
 struct Known {
     tables: Tables,
-    /// Those that can stand in a plan.
+    /// The schemas of the tables and views that a plan can read.
     schemas: BTreeMap<String, SchemaRef>,
     approximate: BTreeSet<String>,
 }
@@ -130,7 +130,7 @@ impl Known {
         table.columns.iter().map(one).collect()
     }
 
-    /// From the plan; `None` where DataFusion can't plan it.
+    /// The lineage from the plan. `None` if DataFusion can't plan the view.
     async fn planned(&self, engine: &Engine, view: &View, body: &Body) -> Result<Option<(Table, Option<SchemaRef>)>> {
         let Some(plan) = self.plan(engine, &body.query).await? else {
             return Ok(None);
@@ -171,7 +171,7 @@ impl Known {
             .ok())
     }
 
-    /// Every column derives from every column of everything that the text names.
+    /// The lineage without a plan: every column derives from every column of everything that the text names.
     fn guessed(
         &self,
         project: &Project,
@@ -182,7 +182,7 @@ impl Known {
         let mut seen = BTreeSet::from([view.name.as_str()]);
         let all = self.named(project, words, &mut seen);
         let names = body.and_then(|body| body.names(view));
-        // Of which type a column is can't be told; text stands for it.
+        // The types of the columns are not known. Text is used as a placeholder.
         let schema = names.as_ref().map(|names| {
             Arc::new(Schema::new(
                 names
@@ -203,7 +203,8 @@ impl Known {
         )
     }
 
-    /// All of the tables, views and functions that the words name; those not yet known by their own words.
+    /// Everything that the tables, views and functions named by the words derive from. A view that is not known yet is
+    /// followed through the words of its own text.
     fn named<'p>(&self, project: &'p Project, words: &BTreeSet<String>, seen: &mut BTreeSet<&'p str>) -> Deps {
         let mut all = Deps::default();
         for word in words {
@@ -245,7 +246,7 @@ fn origins(deps: &Deps) -> Vec<TableOrigin> {
     origins
 }
 
-/// A type to plan with; no value is ever made of it.
+/// An Arrow type for planning. No value of this type is ever made.
 fn arrow_type(pg_type: PgType) -> DataType {
     match pg_type {
         PgType::Text | PgType::Varchar(_) | PgType::Jsonb | PgType::Uuid => DataType::Utf8,

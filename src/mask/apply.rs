@@ -1,5 +1,5 @@
-//! A batch through its masks: walks the arrays beside the plan's tree, rebuilds only what has a mask below it, and
-//! takes care that neither a null parent's children nor what lies outside of a slice gets past a mask.
+//! Applies the masks to a batch. It walks the arrays along the plan's tree and rebuilds only the arrays that have a
+//! mask somewhere below them. Children of null parents, and values outside of a slice, never reach the output unmasked.
 
 use std::sync::Arc;
 
@@ -17,8 +17,10 @@ use super::plan::{Masked, Masks, Node, Unmasked};
 use crate::error::{Error, Result};
 
 impl Masks {
-    /// Masks a batch. An error if it is not of the planned schema, and for more than 2 GiB of masked text in one
-    /// column; neither holds a value.
+    /// Masks a batch.
+    ///
+    /// Fails if the batch does not have the planned schema, or if one column holds more than 2 GiB of masked text.
+    /// Neither error contains a value.
     pub fn apply(&self, batch: Unmasked) -> Result<Masked> {
         let batch = batch.0;
         if !Arc::ptr_eq(batch.schema_ref(), &self.input) && batch.schema_ref() != &self.input {
@@ -51,14 +53,14 @@ impl Masks {
     }
 }
 
-/// What a mask needs to know of the rows of the arrays at its depth.
+/// What the masks need to know about the rows of the arrays at one depth.
 struct Rows {
-    /// Of each row's record; empty where no mask below asks for it.
+    /// The date shift of each row's record. Empty if no mask below needs it.
     shifts: Vec<Shift>,
     oldest_year: Option<i32>,
 }
 
-/// `array` counts as null already where anything above it is.
+/// Masks one array. The caller has already set `array` to null wherever one of its parents is null.
 fn masked(node: &Node, array: &ArrayRef, rows: &Rows) -> Result<ArrayRef, ArrowError> {
     match node {
         Node::Keep => Ok(Arc::clone(array)),
@@ -91,7 +93,7 @@ fn masked_struct(fields: &Fields, nodes: &[Node], array: &ArrayRef, rows: &Rows)
     Ok(Arc::new(masked))
 }
 
-/// Only the elements that the array's rows reach are taken over, and of those none that a null row hides.
+/// Masks a list array. Keeps only the elements that the array's rows refer to. Elements under a null row become null.
 fn masked_list(item: &Arc<Field>, node: &Node, array: &ArrayRef, rows: &Rows) -> Result<ArrayRef, ArrowError> {
     let array = array
         .as_list_opt::<i32>()
@@ -131,7 +133,7 @@ fn masked_list(item: &Arc<Field>, node: &Node, array: &ArrayRef, rows: &Rows) ->
     )?))
 }
 
-/// `child`, null also where `parent` is: whatever a null parent's child holds is no value.
+/// `child`, set to null wherever `parent` is null. What a child array holds under a null parent is not a value.
 fn under(child: &ArrayRef, parent: Option<&NullBuffer>) -> Result<ArrayRef, ArrowError> {
     match parent {
         Some(parent) if parent.null_count() > 0 => nullif(child, &BooleanArray::new(!parent.inner(), None)),

@@ -1,4 +1,4 @@
-//! The key of a project's masks and what is derived from it, always by HMAC-SHA-256 and always for one stated use.
+//! The project's mask key and the secrets derived from it. Each is derived with HMAC-SHA-256 for one stated use.
 
 use std::fmt;
 
@@ -7,15 +7,16 @@ use base64::alphabet::{STANDARD, URL_SAFE};
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use ring::hmac::{Context, HMAC_SHA256, Key};
 
-/// Length of a key in bytes: 256 bits, the strength of the hash that it keys.
+/// Length of a key in bytes: 256 bits, the strength of the hash that uses it.
 pub(super) const KEY_BYTES: usize = 32;
 
-/// The secret of a project's masks. Whoever has it can tell which mask belongs to a value that he guesses.
+/// The secret key of a project's masks. Anyone who has it can test whether a masked value comes from a value they
+/// guess.
 pub struct MaskKey(Box<[u8; KEY_BYTES]>);
 
 impl MaskKey {
-    /// Reads base64 (standard or URL-safe, with padding or without) of 32 bytes; `None` where it is anything else.
-    /// White space around it does not count.
+    /// Reads 32 bytes from base64: standard or URL-safe, with or without padding. White space around the text is
+    /// ignored. `None` for anything else.
     pub(super) fn decode(text: &str) -> Option<Self> {
         let config = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
         [STANDARD, URL_SAFE].iter().find_map(|alphabet| {
@@ -30,30 +31,29 @@ impl MaskKey {
         Self(Box::new(bytes))
     }
 
-    /// Base64 with padding, for the key's file.
+    /// The key as base64 with padding, for the key file.
     pub(super) fn encode(&self) -> String {
         base64::engine::general_purpose::STANDARD.encode(self.0.as_slice())
     }
 
-    /// Whether all bytes are alike: a placeholder, no random key.
+    /// Whether all bytes are equal. Such a key is a placeholder and not a random key.
     pub(super) fn is_placeholder(&self) -> bool {
         self.0.iter().all(|byte| *byte == self.0[0])
     }
 
-    /// Tells keys apart without revealing them: 16 hex digits, the first 8 bytes of HMAC(key, "key id").
+    /// Identifies the key without revealing it: 16 hex digits, the first 8 bytes of HMAC(key, "key id").
     pub fn key_id(&self) -> String {
         let mut mac = self.mac();
         mac.update(b"key id");
         hex::encode(&mac.sign().as_ref()[..8])
     }
 
-    /// The mask `hash` of a single value: 32 hex digits. For names that may not be shown, and for finding the rows of
-    /// one person.
+    /// The `hash` mask of a single value: 32 hex digits. Used to hide names, and to find the rows of one person.
     pub fn hash(&self, domain: &str, value: &str) -> String {
         hex::encode(self.keyed(Use::Hash, domain).token(value.as_bytes()))
     }
 
-    /// What tells undeclared names apart.
+    /// The hash that distinguishes undeclared names in messages without showing them.
     pub fn names(&self) -> NameHash {
         NameHash(self.keyed(Use::Name, ""))
     }
@@ -63,11 +63,11 @@ impl MaskKey {
         Self::from_bytes([7; KEY_BYTES])
     }
 
-    /// What masks one kind of value for one use; made once, used for every value.
+    /// Prepares the key for one use and one domain. It is made once and used for every value.
     pub(super) fn keyed(&self, usage: Use, domain: &str) -> Keyed {
         let mut mac = self.mac();
         mac.update(usage.tag());
-        // The length keeps a domain's end apart from a value's start.
+        // The length marks where the domain ends, so that no other pair of domain and value gives the same input.
         mac.update(&(domain.len() as u64).to_le_bytes());
         mac.update(domain.as_bytes());
         Keyed(mac)
@@ -90,14 +90,14 @@ impl Drop for MaskKey {
     }
 }
 
-/// Overwrites secret bytes. A best effort: without unsafe code nothing forbids the compiler to skip it, `black_box`
-/// only gives it no reason to.
+/// Overwrites secret bytes, as far as possible. Without unsafe code the compiler may still skip the write; `black_box`
+/// makes that unlikely.
 pub(super) fn wipe(bytes: &mut [u8]) {
     bytes.fill(0);
     std::hint::black_box(bytes);
 }
 
-/// What an HMAC is computed for; two uses never give the same one.
+/// What an HMAC is computed for. Two different uses never give the same HMAC.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Use {
     Hash,
@@ -107,7 +107,7 @@ pub(super) enum Use {
 }
 
 impl Use {
-    /// No tag is the beginning of another, nor of `key id`.
+    /// No tag is a prefix of another tag or of `key id`.
     fn tag(self) -> &'static [u8] {
         match self {
             Self::Hash => b"hash\0",
@@ -118,11 +118,10 @@ impl Use {
     }
 }
 
-/// 128 bits of an HMAC: among 2^32 values (more than there are records in any hospital) two are alike with a
-/// probability of 2^-65.
+/// 128 bits of an HMAC. Among 2^32 different values, the probability that two get the same token is 2^-65.
 pub(super) type Token = [u8; 16];
 
-/// HMAC-SHA-256 with key, use and domain already taken in.
+/// HMAC-SHA-256 that has already taken in the key, the use and the domain.
 #[derive(Clone)]
 pub(super) struct Keyed(Context);
 
@@ -136,13 +135,13 @@ impl Keyed {
     }
 }
 
-/// The keyed hash of a name that may not be shown, such as a key of an undeclared field: under one key, equal names and
-/// no others have equal hashes.
+/// The keyed hash of a name that must not be shown, such as the name of an undeclared field. Under one key, equal names
+/// have equal hashes and different names have different hashes.
 #[derive(Debug, Clone)]
 pub struct NameHash(Keyed);
 
 impl NameHash {
-    /// 16 hex digits.
+    /// The hash of a name: 16 hex digits.
     pub fn of(&self, name: &str) -> String {
         hex::encode(&self.0.token(name.as_bytes())[..8])
     }
@@ -189,7 +188,8 @@ mod tests {
 
     #[test]
     fn derives_as_documented() {
-        // Computed apart, with Python's hmac: the stored hashes of every user rest on these bytes.
+        // The expected values were computed separately, with Python's hmac. Hashes that users have stored depend on
+        // these bytes.
         let key = MaskKey::decode(ONE).unwrap();
         assert_eq!(key.key_id(), "865174565c84e8db");
         assert_eq!(key.hash("patient", "P-001"), "5d34db090970429accbae8507ae0b60c");

@@ -1,5 +1,5 @@
-//! Where the key comes from: the environment, a file that it names, or, on the embedded default alone, a file that is
-//! made on first use. No message here holds what was read.
+//! Finds the mask key: in the environment, in a file that the environment names, or in a key file that the program
+//! makes on first use. It makes a key only for the embedded default database. No message here contains what was read.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions};
@@ -11,29 +11,31 @@ use rand::TryRngCore as _;
 use super::key::{KEY_BYTES, MaskKey, wipe};
 use crate::error::{Error, Result};
 
-/// The environment variable that holds the key, or the path of a file that does.
+/// The environment variable that holds the key, or the path of a file that holds it.
 pub const KEY_VARIABLE: &str = "PIPELINE_MASK_KEY";
 
-/// The key of the embedded default, relative to the project's root.
+/// The key file of the embedded default database, relative to the project's root.
 pub const KEY_FILE: &str = ".pipeline/mask.key";
 
 const MAKE_ONE: &str = "make a key with `openssl rand -base64 32` and put it, or the path of a file that holds it, \
                         into PIPELINE_MASK_KEY";
 
-/// More than any spelling of a key is long.
+/// An upper limit in bytes. No spelling of a key is this long.
 const LONGEST_FILE: u64 = 1024;
 
-/// The key, and whether it had to be made.
+/// The key, and whether it was just made.
 #[derive(Debug)]
 pub struct LoadedKey {
     pub key: MaskKey,
-    /// The file that this call made; the caller says so to the user, who has to keep it.
+    /// The key file, if this call made it. The caller must tell the user, who has to keep the file.
     pub made: Option<PathBuf>,
 }
 
 impl MaskKey {
-    /// The key from the environment, else, if `embedded`, from [`KEY_FILE`], which is made if need be.
-    /// [`crate::error::Kind::Project`] if there is none, or one that can't be used.
+    /// Reads the key from the environment. If it is not set there and `embedded` is true, reads [`KEY_FILE`] and makes
+    /// it if it is missing.
+    ///
+    /// Fails with [`crate::error::Kind::Project`] if there is no key or it can't be used.
     pub fn load_or_create(embedded: bool, root: &Path) -> Result<LoadedKey> {
         load(std::env::var_os(KEY_VARIABLE), embedded, root)
     }
@@ -58,7 +60,7 @@ fn load(variable: Option<OsString>, embedded: bool, root: &Path) -> Result<Loade
     Err(Error::project(format!("no key for the masks: {KEY_VARIABLE} is not set")).hint(hint))
 }
 
-/// A file of that name wins; without one, only what can't be meant as a path is taken as a key.
+/// Reads the variable as the path of a file, if such a file exists. If not, it is a key, unless it looks like a path.
 fn from_variable(value: &OsStr) -> Result<MaskKey> {
     if Path::new(value).exists() {
         return read(Path::new(value));
@@ -154,10 +156,10 @@ fn refuse_if_shared(_: &Path, _: &fs::Metadata) -> Result<()> {
     Ok(())
 }
 
-/// Makes a random key and its folder; false if another process was first, whose key then counts.
+/// Makes a random key and its folder. Returns false if another process made the key first; that key is then used.
 ///
-/// It is written aside and then linked, which never replaces a file: nobody sees half a key, and racing processes end
-/// with the same one.
+/// The key is written to a temporary file and then hard-linked to its place, because a link never replaces a file. So
+/// nobody reads half a key, and processes that race end with the same one.
 fn make(path: &Path) -> std::io::Result<bool> {
     let folder = path.parent().unwrap_or(Path::new("."));
     private_folder(folder)?;
@@ -172,7 +174,7 @@ fn make(path: &Path) -> std::io::Result<bool> {
     let made = write_new(&aside, &text).and_then(|()| match fs::hard_link(&aside, path) {
         Ok(()) => Ok(true),
         Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(false),
-        // A file system without links.
+        // The file system has no hard links.
         Err(_) => match write_new(path, &text) {
             Ok(()) => Ok(true),
             Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(false),
@@ -207,7 +209,8 @@ fn private_folder(folder: &Path) -> std::io::Result<()> {
 
         builder.mode(0o700);
         if folder.is_dir() {
-            // Somebody else's folder can't be closed; the file's own mode still protects the key.
+            // The folder may belong to another user and then its mode can't be changed. The file's own mode still
+            // protects the key.
             let _ = fs::set_permissions(folder, fs::Permissions::from_mode(0o700));
         }
     }
@@ -322,7 +325,7 @@ mod tests {
             fs::write(&path, secret).unwrap();
             fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
             let mut errors = vec![with_variable(secret, root.path()).unwrap_err()];
-            // The last one is a key that could be a path: in a file it is a key.
+            // The last text is a key that could also be a path. In a file it counts as a key.
             errors.extend(load(Some(path.clone().into_os_string()), true, root.path()).err());
             for error in errors {
                 assert_eq!(error.kind, crate::error::Kind::Project);

@@ -1,9 +1,9 @@
-//! The masks that replace sensitive values at first touch: above the scan and below every SQL. Which masks a source
-//! declares is checked with the project; what they do to a batch is planned once per source ([`Masks::plan`]) and applied
-//! to every decoded batch ([`Masks::apply`]), the only way to a [`Masked`] one.
+//! The masks that replace sensitive values before any SQL runs. The project check decides which masks a source may
+//! declare. [`Masks::plan`] plans them once per source. [`Masks::apply`] applies them to every decoded batch and is the
+//! only way to get a [`Masked`] batch.
 //!
-//! Pure functions over Arrow, but for the key, which is read or made here. It never lets a value, or a part of the
-//! key, into an error, a log line or a `Debug` output, and never hashes without the key.
+//! All functions are pure and work on Arrow arrays, except that the key is read or made here. No value and no part of
+//! the key ever appears in an error, a log line or a `Debug` output. Nothing is hashed without the key.
 
 mod apply;
 mod key;

@@ -1,5 +1,5 @@
-//! What a source's masks are, worked out once: a tree beside its schema in which a whole subtree without a mask is one
-//! [`Node::Keep`]. And the types that make masking the only way from a decoded batch to one that SQL may see.
+//! The plan of a source's masks, made once per source. It is a tree that mirrors the schema. A subtree without any mask
+//! is a single [`Node::Keep`]. The types here make sure that SQL sees a decoded batch only after it was masked.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::model::scalar_field::{NOTHING, default_domain, effective_mask, elemen
 use crate::model::{Field, FieldType, MaskKind, Privacy, Source, arrow_schema, visible_schema};
 use crate::project::check_fields;
 
-/// A batch as it was decoded: nothing but [`Masks::apply`] may look into it.
+/// A batch as it was decoded. Only [`Masks::apply`] may read it.
 pub struct Unmasked(pub(super) RecordBatch);
 
 impl Unmasked {
@@ -43,7 +43,7 @@ impl fmt::Debug for Unmasked {
 pub struct Masked(pub(super) RecordBatch);
 
 impl Masked {
-    /// For tests of what comes after the masks.
+    /// Marks a batch as masked, for tests of later stages.
     #[cfg(test)]
     pub fn assumed(batch: RecordBatch) -> Self {
         Self(batch)
@@ -73,14 +73,15 @@ impl fmt::Debug for Masked {
 pub struct Masks {
     pub(super) input: SchemaRef,
     pub(super) output: SchemaRef,
-    /// One per declared field, in order; the engine's own columns after them are passed on.
+    /// One node per declared field, in order. The engine's own columns come after them and pass through unchanged.
     pub(super) nodes: Vec<Node>,
     pub(super) subject: Option<Subject>,
     pub(super) oldest_year: Option<i32>,
     names: Option<NameHash>,
 }
 
-/// Which column says whose record it is, and the key of its shift; only where a mask shifts dates.
+/// The column that identifies the record's subject, and the key of the subject's shift. Present only if a mask shifts
+/// dates.
 #[derive(Debug, Clone)]
 pub(super) struct Subject {
     pub column: usize,
@@ -89,7 +90,7 @@ pub(super) struct Subject {
 
 #[derive(Debug, Clone)]
 pub(super) enum Node {
-    /// Nothing below has a mask: passed on by reference.
+    /// Nothing below has a mask, so the array passes through unchanged.
     Keep,
     Null(DataType),
     Redact,
@@ -110,7 +111,7 @@ pub(super) enum Node {
 }
 
 impl Node {
-    /// Whether a date is shifted anywhere in it, so that it needs the records' shifts.
+    /// Whether a date below this node is shifted. The node then needs the shifts of the records.
     pub fn shifts(&self) -> bool {
         match self {
             Self::DateShift => true,
@@ -122,8 +123,10 @@ impl Node {
 }
 
 impl Masks {
-    /// Plans the masks of a source. An error only for a source that [`check_fields`] would not let pass, or one that
-    /// [needs a key](needs_key) where there is none: what can't be masked as declared is not read at all.
+    /// Plans the masks of a source.
+    ///
+    /// Fails if the source would not pass [`check_fields`], or if it [needs a key](needs_key) and there is none. A
+    /// source that can't be masked as declared is not read at all.
     pub fn plan<'k>(source: &Source, key: impl Into<Option<&'k MaskKey>>) -> Result<Self> {
         let problems = check_fields(source);
         if !problems.is_empty() {
@@ -149,30 +152,30 @@ impl Masks {
         })
     }
 
-    /// Makes `year` give one year for all that reveal an age over 89 on the batch's date, as Safe Harbor demands.
+    /// Limits `year` as Safe Harbor demands: all years that reveal an age over 89 on the batch's date become one year.
     #[must_use]
     pub fn aggregate_ages(mut self, batch: NaiveDate) -> Self {
         self.oldest_year = Some(batch.year() - 90);
         self
     }
 
-    /// What tells undeclared names apart in a message; only where a mask is keyed.
+    /// The hash that distinguishes undeclared names in messages. `None` if no mask of the source uses a key.
     pub fn names(&self) -> Option<&NameHash> {
         self.names.as_ref()
     }
 
-    /// Whether every field is kept as it is.
+    /// Whether no field has a mask.
     pub fn is_idle(&self) -> bool {
         self.nodes.iter().all(|node| matches!(node, Node::Keep))
     }
 
-    /// What SQL sees: the declared fields with their types after the masks, then the engine's own columns.
+    /// The schema that SQL sees: the declared fields with their types after masking, then the engine's own columns.
     pub fn output_schema(&self) -> SchemaRef {
         Arc::clone(&self.output)
     }
 }
 
-/// Whether a mask of the source is keyed.
+/// Whether any mask of the source needs the key.
 pub fn needs_key(source: &Source) -> bool {
     let keyed = [MaskKind::Hash, MaskKind::Pseudonym, MaskKind::DateShift];
     scalar_fields(source)
@@ -186,8 +189,8 @@ struct Planner<'a> {
 }
 
 impl Planner<'_> {
-    /// The node of a field that is decoded as the first type and seen by SQL as the second. `list` is what the list
-    /// around an element says.
+    /// Plans one field. `types` holds its type as decoded and its type as SQL sees it. `list` holds the privacy
+    /// settings of the list that contains this element.
     fn field(&self, field: &Field, path: &str, types: [&ArrowField; 2], list: &Privacy) -> Result<Node> {
         let privacy = element_privacy(field, list);
         match (&field.field_type, types.map(ArrowField::data_type)) {

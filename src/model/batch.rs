@@ -2,7 +2,7 @@
 
 use chrono::NaiveDate;
 
-/// One batch: the unit of work, of replacement, of retry and of parallelism.
+/// One batch: one source on one day. Batches are loaded, replaced and retried as a whole, and run in parallel.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Batch {
     pub source: String,

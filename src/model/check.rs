@@ -4,48 +4,50 @@ use std::path::PathBuf;
 
 use crate::error::Location;
 
-/// What the rows of an entity must hold, within a batch.
+/// A check that the rows of an entity must pass, within one batch.
 #[derive(Debug, Clone)]
 pub struct Check {
-    /// Unique within its entity: as given, else the rule and its columns.
+    /// Unique within its entity. If the user gives no name, it is made of the rule and its columns.
     pub name: String,
     pub rule: Rule,
     pub severity: Severity,
-    /// Whether the rows that belong to a refused row stay.
+    /// If true, rows that belong to a refused row are kept.
     pub keep_orphans: bool,
     pub location: Location,
 }
 
-/// A check holds where its rule is true or unknown (null), as for CHECK in SQL; `not_null` alone refuses nulls.
+/// The rule of a check. A rule passes if it is true or unknown (null), as for CHECK in SQL. Only `not_null` refuses
+/// nulls.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Rule {
     NotNull(String),
-    /// Of rows with the same values the first stays; rows with a null in them are never the same.
+    /// Of rows with the same values in these columns, only the first is kept. A row with a null in them equals no other
+    /// row.
     Unique(Vec<String>),
     AcceptedValues {
         column: String,
         values: Vec<String>,
     },
-    /// Both bounds belong to it.
+    /// Both bounds are allowed values.
     Range {
         column: String,
         min: Option<String>,
         max: Option<String>,
     },
-    /// A predicate over the entity's columns, in DataFusion's SQL.
+    /// A condition on the entity's columns, in DataFusion's SQL.
     Expression(String),
-    /// The batch holds a row of the other entity with the same values in these columns.
+    /// The batch must contain a row of the other entity with the same values in these columns.
     Relationships {
         entity: String,
         columns: Vec<String>,
     },
-    /// Rows loaded; `change` is the most that they may differ from the batch before, in percent of that.
+    /// Limits the number of rows loaded. `change` limits the difference to the previous batch, in percent of its rows.
     RowCount {
         min: Option<u64>,
         max: Option<u64>,
         change: Option<f64>,
     },
-    /// The newest value is no older than this, counted from the batch's date.
+    /// The newest value must not be older than this, counted back from the batch's date.
     Freshness {
         column: String,
         days: u64,
@@ -71,36 +73,38 @@ impl std::fmt::Display for Rule {
     }
 }
 
-/// What a check does with what breaks it.
+/// What happens to rows that fail a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Severity {
-    /// The row is refused and noted; the rest of the batch loads.
+    /// The row is refused and recorded; the rest of the batch is loaded.
     Quarantine,
-    /// Counted and told; the rows load.
+    /// The rows are counted and reported, and are loaded.
     Warn,
-    /// The batch fails and the old content stays.
+    /// The batch fails and the old rows stay in the table.
     Fail,
 }
 
-/// A SQL file that selects, in PostgreSQL's SQL, what may not be in a batch.
+/// A SQL file with a SELECT in PostgreSQL's SQL. Each row that it returns is a fault of the batch.
 #[derive(Debug, Clone)]
 pub struct SqlCheck {
     pub name: String,
-    /// `Fail` or `Warn`: its rows need not be rows of an entity, so they can't be refused one by one.
+    /// `Fail` or `Warn`. `Quarantine` is not possible: the query's rows need not be rows of an entity, so there may be
+    /// no row to refuse.
     pub severity: Severity,
     /// Relative to the project's root.
     pub path: PathBuf,
     pub sql: String,
 }
 
-/// A check that a transform's rows carry the result of: one Boolean column, never null, true where it holds.
+/// A check whose result a transform computes for each row, in a Boolean column. True means that the row passes. The
+/// column is never null.
 #[derive(Debug, Clone)]
 pub struct RowCheck {
-    /// Of the check that it comes from.
+    /// The name of the check that it comes from.
     pub name: String,
-    /// The column it is about, where it is about one.
+    /// The column that the check is about, if it is about a single column.
     pub column: Option<String>,
-    /// Why a row is refused; holds no value.
+    /// Why a row is refused. It contains no value.
     pub reason: String,
     pub severity: Severity,
     pub keep_orphans: bool,

@@ -1,4 +1,4 @@
-//! The target tables that all sources share, as `pipeline.yaml` declares them.
+//! The target tables that all sources share, as declared in `pipeline.yaml`.
 
 use super::Check;
 use crate::error::Location;
@@ -10,11 +10,11 @@ pub struct Entity {
     pub description: Option<String>,
     /// In the contract's order, without the partition columns `source` and `batch_date`.
     pub columns: Vec<Column>,
-    /// Columns that identify a row within a batch; empty where there is no key.
+    /// Columns that identify a row within a batch. Empty if the entity has no key.
     pub key: Vec<String>,
     pub parent: Option<Parent>,
     pub indexes: Vec<Index>,
-    /// What the rows of every source must hold, besides the key's uniqueness and the columns' `nullable: false`.
+    /// Checks on the rows of every source, in addition to the key and the columns with `nullable: false`.
     pub checks: Vec<Check>,
     pub location: Location,
 }
@@ -28,11 +28,11 @@ pub struct Column {
     pub location: Location,
 }
 
-/// The PostgreSQL types that a contract may name.
+/// The PostgreSQL types that a contract may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PgType {
     Text,
-    /// Length in characters, where given.
+    /// The length in characters, if given.
     Varchar(Option<u32>),
     Bool,
     Int2,
@@ -40,7 +40,7 @@ pub enum PgType {
     Int8,
     Float4,
     Float8,
-    /// Precision and scale, where given.
+    /// Precision and scale, if given.
     Numeric(Option<(u16, i16)>),
     Date,
     Timestamp,
@@ -51,7 +51,8 @@ pub enum PgType {
 }
 
 impl PgType {
-    /// The widest of the types whose values are compared with each other as they are.
+    /// The widest type of this type's family, for example text for a varchar. Types of one family are compared without
+    /// a conversion.
     #[must_use]
     pub fn family(self) -> Self {
         match self {
@@ -64,11 +65,11 @@ impl PgType {
     }
 }
 
-/// The entity whose row a row belongs to, joined by columns of the same names.
+/// The parent entity. Each row belongs to the parent row that has the same values in columns of the same names.
 #[derive(Debug, Clone)]
 pub struct Parent {
     pub entity: String,
-    /// The parent's columns, all present in the child.
+    /// The columns that identify the parent row. They exist in the parent and in the child.
     pub columns: Vec<String>,
 }
 

@@ -8,22 +8,22 @@ use crate::error::Location;
 pub struct Field {
     pub name: String,
     pub field_type: FieldType,
-    /// Present and not null.
+    /// The field must be present and not null.
     pub required: bool,
-    /// The JSON type that the value comes in, where it is not the natural one of its type.
+    /// The JSON type that the value arrives in, if it is not the usual one for the field's type.
     pub from: Option<From>,
-    /// Of a leaf: a scalar, or the element of a list of scalars.
+    /// Only for a scalar field or an element of a list of scalars.
     pub privacy: Privacy,
-    /// Of a scalar.
+    /// Only for a scalar field.
     pub rules: ValueRules,
     pub location: Location,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Copy)]
 pub enum From {
-    /// A number or boolean that is sent as a string: `"1234"`.
+    /// A number or boolean that arrives as a string: `"1234"`.
     String,
-    /// A string that is sent as a number: `1234`.
+    /// A string that arrives as a number: `1234`.
     Number,
 }
 
@@ -38,21 +38,21 @@ pub enum FieldType {
     Double,
     /// Precision 1 to 38, scale 0 to precision.
     Decimal(u8, i8),
-    /// chrono formats, tried in order; empty is ISO 8601 (`%Y-%m-%d`).
+    /// chrono formats, tried in order. Empty means ISO 8601 (`%Y-%m-%d`).
     Date(Vec<String>),
-    /// Without time zone, microseconds; formats as for dates, empty is ISO 8601 without an offset.
+    /// Microseconds without a time zone. The formats work as for dates. Empty means ISO 8601 without an offset.
     Timestamp(Vec<String>),
-    /// An instant, microseconds UTC; empty is RFC 3339, the offset is required.
+    /// An instant in microseconds UTC. Empty means RFC 3339, where the offset is required.
     TimestampTz(Vec<String>),
     /// Any JSON value, kept as its text.
     Json,
     Struct(Vec<Field>),
-    /// Elements have the name `item`.
+    /// The list's element is a field with the name `item`.
     List(Box<Field>),
 }
 
 impl FieldType {
-    /// With its article, as messages name it: "a string", "an int".
+    /// The type's name with its article, for messages: "a string", "an int".
     pub fn kind(&self) -> &'static str {
         match self {
             Self::String => "a string",

@@ -1,16 +1,16 @@
-//! Where a source's files lie and how their bytes are read.
+//! Where a source's files are and how their bytes are read.
 
 use super::RecordPath;
 use crate::error::Location;
 
 #[derive(Debug, Clone)]
 pub struct Input {
-    /// As written, `{date:...}` and globs unresolved, `${env:...}` resolved. Relative to the project's root unless
-    /// absolute or a URL.
+    /// The path as written: `{date:...}` and wildcards are not resolved yet, `${env:...}` is. It is relative to the
+    /// project's root, unless it is absolute or a URL.
     pub path: String,
     pub location: Location,
     pub format: Format,
-    /// `None`: told by the file's ending (`.gz`, `.zst`, `.bz2`).
+    /// `None` means that the file's ending decides (`.gz`, `.zst`, `.bz2`).
     pub compression: Option<Compression>,
     pub records: RecordPath,
     pub on_missing: OnMissing,
@@ -19,13 +19,13 @@ pub struct Input {
     pub on_malformed: OnMalformed,
     pub on_no_records: OnNoRecords,
     pub csv: CsvOptions,
-    /// Object-store settings that are no secrets (`endpoint`, `region`, ...), named as object_store names them.
+    /// Object-store settings that are not secret (`endpoint`, `region`, ...), named as in the crate object_store.
     pub storage: Vec<(String, String)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// An array, one document, or concatenated documents.
+    /// A JSON array, one document, or several documents one after the other.
     Json,
     Ndjson,
     Csv,
@@ -60,10 +60,10 @@ pub enum OnEmptyFile {
     Ignore,
 }
 
-/// What a record does that can't be read or breaks the schema.
+/// What happens when a record can't be read or does not match the schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnMalformed {
-    /// It is refused and noted; its neighbours load.
+    /// The record is refused and recorded; the other records are loaded.
     Quarantine,
     Fail,
 }
@@ -88,7 +88,7 @@ pub struct CsvOptions {
     pub delimiter: u8,
     pub quote: u8,
     pub header: bool,
-    /// Cells equal to one of these are null; an empty cell always is for a type other than string.
+    /// Cells equal to one of these texts are null. An empty cell is always null, unless the field is a string.
     pub nulls: Vec<String>,
 }
 

@@ -1,5 +1,5 @@
-//! Which mask a field of which type may have, and what type comes out: one table, from which the check of a project,
-//! the planning and the documentation all read.
+//! Which masks each field type may have, and which type each mask returns. The project check, the mask plan and the
+//! documentation all use this one table.
 
 use arrow::datatypes::DataType;
 
@@ -35,7 +35,7 @@ const SCALARS: [Scalar; 10] = [
     Json,
 ];
 
-/// What a mask makes of a type.
+/// What a mask returns for a type.
 #[derive(Debug, Clone, Copy)]
 enum Output {
     Same,
@@ -59,7 +59,8 @@ const MATRIX: [(MaskKind, &[Scalar], Output); 9] = [
     (MaskKind::AgeCap, &[Int, Bigint], Output::Same),
 ];
 
-/// The Arrow type that `mask` makes of a scalar field of `field_type`; the error says in the user's words why it can't.
+/// The Arrow type that `mask` returns for a scalar field of `field_type`. The error says in the user's words why the
+/// field can't have the mask.
 pub fn output_type(field_type: &FieldType, mask: MaskKind) -> Result<DataType, String> {
     let Some(scalar) = scalar(field_type) else {
         return Err("a mask belongs to a scalar field, or to a list of scalars".to_owned());
@@ -80,7 +81,7 @@ pub fn output_type(field_type: &FieldType, mask: MaskKind) -> Result<DataType, S
     })
 }
 
-/// The masks that a scalar field of `field_type` may have, in the table's order; none for a struct or list.
+/// The masks that a scalar field of `field_type` may have, in the table's order. None for a struct or a list.
 pub(crate) fn masks_of(field_type: &FieldType) -> impl Iterator<Item = MaskKind> {
     let scalar = scalar(field_type);
     MATRIX
@@ -112,7 +113,7 @@ fn scalar(field_type: &FieldType) -> Option<Scalar> {
     })
 }
 
-/// As YAML spells it.
+/// The type's name in YAML.
 fn name(scalar: Scalar) -> &'static str {
     match scalar {
         Text => "string",
@@ -148,7 +149,8 @@ mod tests {
 
     use super::*;
 
-    /// The table as `docs/reference/masks.md` shows it: a row per type, a column per mask, in the cell the type that comes out.
+    /// The table as in `docs/reference/masks.md`: a row per type and a column per mask. A cell holds the type that the
+    /// mask returns.
     fn markdown() -> String {
         let mut text = String::from("| type |");
         for (mask, ..) in MATRIX {

@@ -1,5 +1,5 @@
-//! What every stage speaks of: sources, fields, entities, batches, checks, refusals. Plain data and pure rules over it.
-//! No file, network, database or DataFusion session is touched here, and nothing here knows YAML.
+//! The data types that all stages share: sources, fields, entities, batches, checks, refusals. They are plain data with
+//! pure functions. Nothing here reads a file, opens a connection or a DataFusion session, or knows about YAML.
 
 mod arrow_type;
 mod batch;
@@ -19,6 +19,7 @@ pub(crate) mod scalar_field;
 mod source;
 #[cfg(test)]
 pub(crate) mod testing;
+pub(crate) mod time_format;
 mod tolerance;
 mod value_rules;
 mod view;
@@ -40,6 +41,6 @@ pub use record_schema::{RECORD_BITS, RECORD_COLUMN, arrow_schema, visible_schema
 pub use refusal::{RecordRef, Refusal};
 pub use source::{Conserved, ElementFilter, Source, Transform};
 pub use tolerance::Tolerance;
-pub use value_rules::{Bounds, Literal, Normalize, ValueRules, normalized};
+pub use value_rules::{Bounds, Literal, Normalize, Nulls, ValueRules, normalized};
 pub use view::{View, ViewKind};
 pub use wording::did_you_mean;

@@ -1,31 +1,31 @@
-//! How sensitive a field is, what replaces its value, and what a project promises about that.
+//! How sensitive a field is, what replaces its value, and which privacy rules a project promises to keep.
 
-/// What a project promises about the data that its reader role sees.
+/// The privacy rules that a project promises for the data that its reader role sees.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Profile {
     /// HIPAA, 45 CFR 164.514(b)(2).
     SafeHarbor,
     /// GDPR, Art. 4(5).
     Pseudonymised,
-    /// Nothing beyond what the fields say.
+    /// No rules beyond what the fields declare.
     #[default]
     Custom,
 }
 
-/// How sensitive a leaf is and what replaces its value before any SQL sees it.
+/// How sensitive a scalar field is, and what replaces its value before any SQL sees it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Privacy {
-    /// `None`: not classed, which counts as [`PhiClass::None`].
+    /// `None` means that the user gave no class. It counts as [`PhiClass::None`].
     pub phi: Option<PhiClass>,
     pub mask: Option<MaskKind>,
-    /// What kind of value it is: the same value of the same domain is masked alike in every source. `None`: the
-    /// field's own path in its source.
+    /// The kind of value, such as a patient id. Equal values in the same domain get equal masks in every source. `None`
+    /// means that the field's own path in its source is the domain.
     pub domain: Option<String>,
-    /// Why a sensitive field is kept.
+    /// Why a sensitive field is kept unmasked.
     pub reason: Option<String>,
 }
 
-/// What kind of sensitive value a leaf holds.
+/// The kind of sensitive value that a scalar field holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum PhiClass {
     Identifier,
@@ -34,7 +34,7 @@ pub enum PhiClass {
     Geo,
     Contact,
     FreeText,
-    /// Identifies together with others: age, occupation, ethnicity.
+    /// Identifies a person only together with other fields: age, occupation, ethnicity.
     Quasi,
     None,
 }
@@ -51,7 +51,7 @@ impl PhiClass {
         Self::None,
     ];
 
-    /// As YAML spells it.
+    /// The class's name in YAML.
     pub fn name(self) -> &'static str {
         match self {
             Self::Identifier => "identifier",
@@ -93,7 +93,7 @@ impl MaskKind {
         Self::AgeCap,
     ];
 
-    /// As YAML spells it.
+    /// The mask's name in YAML.
     pub fn name(self) -> &'static str {
         match self {
             Self::Keep => "keep",

@@ -1,24 +1,24 @@
-//! A whole project, checked.
+//! A whole project that has been checked.
 
 use std::path::PathBuf;
 
 use super::{Entity, Profile, Source, SqlCheck, View};
 
-/// A whole project, checked.
+/// A whole project that has been checked.
 #[derive(Debug, Clone)]
 pub struct Project {
     /// The folder that holds `pipeline.yaml`.
     pub root: PathBuf,
-    /// Parents before their children.
+    /// Parents come before their children.
     pub entities: Vec<Entity>,
     /// Sorted by name.
     pub sources: Vec<Source>,
-    /// `sql/functions`, `sql/views`, `sql/materialized`, each sorted by file name.
+    /// The files of `sql/functions`, `sql/views` and `sql/materialized`, each folder sorted by file name.
     pub views: Vec<View>,
-    /// `sql/checks`, sorted by file name.
+    /// The files of `sql/checks`, sorted by file name.
     pub checks: Vec<SqlCheck>,
-    /// `pipeline.yaml` as read, for the fingerprint of a run.
+    /// The text of `pipeline.yaml`. It is part of a run's fingerprint.
     pub text: String,
-    /// What the reader role may see at most.
+    /// The privacy rules for what the reader role may see.
     pub profile: Profile,
 }

@@ -1,4 +1,4 @@
-//! What a source's declared schema is in Arrow: as its records are decoded, and as SQL sees them after the masks.
+//! The declared schema of a source as an Arrow schema: as records are decoded, and as SQL sees them after the masks.
 
 use std::sync::Arc;
 
@@ -9,10 +9,10 @@ use super::scalar_field::{NOTHING, effective_mask, element_privacy};
 use super::{Field, FieldType, Privacy, Source, mask_matrix};
 use crate::error::{Error, Result};
 
-/// The hidden column that says where a record came from: `UInt64`, not null, file index << 40 | record number (from 1).
+/// The hidden column that says where a record came from. `UInt64`, not null: file index << 40 | record number (from 1).
 pub const RECORD_COLUMN: &str = "_record";
 
-/// Bits of [`RECORD_COLUMN`] that hold the record's number within its file.
+/// The number of bits in [`RECORD_COLUMN`] that hold the record's number within its file.
 pub const RECORD_BITS: u32 = 40;
 
 /// The Arrow schema of a source's records: the declared fields in order, all nullable, then [`RECORD_COLUMN`].
@@ -22,7 +22,7 @@ pub fn arrow_schema(source: &Source) -> SchemaRef {
     Arc::new(Schema::new(fields))
 }
 
-/// What SQL sees of a source's records: the declared fields with their types after the masks, then [`RECORD_COLUMN`].
+/// The schema that SQL sees: the declared fields with their types after masking, then [`RECORD_COLUMN`].
 ///
 /// # Errors
 /// A field has a mask that its type can't have.
@@ -37,13 +37,13 @@ pub fn visible_schema(source: &Source) -> Result<SchemaRef> {
     Ok(Arc::new(Schema::new(fields)))
 }
 
-/// A field whose mask its type can't have.
+/// The error for a field whose type can't have its mask.
 struct NoSuchMask {
     path: String,
     reason: String,
 }
 
-/// `list` is what the list around an element says.
+/// The type of a field after masking. `list` holds the privacy settings of the list that contains this element.
 fn visible_type(field: &Field, path: &str, list: &Privacy) -> Result<DataType, NoSuchMask> {
     let privacy = element_privacy(field, list);
     Ok(match &field.field_type {

@@ -1,26 +1,26 @@
-//! What may not be loaded: one type from the reader, through the checks, to the quarantine table.
+//! Records and rows that are not loaded. The reader, the checks and the quarantine table all use this one type.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use crate::error::{Code, Error};
 
-/// Why, in the user's words; free of values.
+/// Why something is refused, in the user's words. It contains no value.
 pub type Reason = Cow<'static, str>;
 
-/// The record is not JSON as it must be, or does not fit its declaration.
+/// The record is not valid JSON, or does not match the declared schema.
 pub const MALFORMED: &str = "malformed";
-/// The record has an undeclared field, and its source says that there are none.
+/// The record has an undeclared field, and its source does not allow undeclared fields.
 pub const UNKNOWN_FIELD: &str = "unknown_field";
 /// The document, line or entry has no records where its source says that they are.
 pub const NO_RECORDS: &str = "no_records";
-/// The rest of a file in which no next record can be found.
+/// The rest of a file in which the start of the next record can't be found.
 pub const UNREADABLE: &str = "unreadable";
 
-/// Where a record lies: its file, as messages name it, and its number there, from 1.
+/// The place of a record: its file, as messages name it, and its number in the file, from 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordRef {
-    /// `None`: the file is not known.
+    /// `None` if the file is not known.
     pub file: Option<String>,
     pub number: u64,
 }
@@ -34,30 +34,32 @@ impl fmt::Display for RecordRef {
     }
 }
 
-/// A record or a row that is not loaded, and why. It never holds a value of the data, nor a name that is not declared.
+/// A record or a row that is not loaded, and why. It never holds a value of the data or the name of an undeclared
+/// field.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Refusal {
-    /// The entity of a row; `None`: a record, refused before any transform saw it.
+    /// The entity of a refused row. `None` for a record that was refused before any transform saw it.
     pub entity: Option<String>,
-    /// The check that refuses it: [`MALFORMED`], [`UNKNOWN_FIELD`], [`NO_RECORDS`], [`UNREADABLE`], or the name of a
-    /// declared one.
+    /// The check that refused it: [`MALFORMED`], [`UNKNOWN_FIELD`], [`NO_RECORDS`], [`UNREADABLE`], or the name of a
+    /// declared check.
     pub check: String,
     /// The input file, as messages name it.
     pub file: Option<String>,
-    /// The record's number within its file, from 1; `None` where a transform did not keep it.
+    /// The record's number within its file, from 1. `None` if the transform did not keep it.
     pub record: Option<u64>,
-    /// Where the record starts in the decompressed file; `None` for rows and for Parquet.
+    /// Where the record starts in the decompressed file. `None` for rows and for Parquet.
     pub byte_offset: Option<u64>,
-    /// The declared JSON path, such as `$.visits[].date`, or the column; `$` is the record itself.
+    /// The declared JSON path, such as `$.visits[].date`, or the column. `$` means the whole record.
     pub path: Option<String>,
     pub reason: Reason,
-    /// Where in the decompressed file the fault lies. Shown when it fails the batch; the quarantine does not keep it.
+    /// Where in the decompressed file the fault is. It is shown if the fault fails the batch. The quarantine does not
+    /// keep it.
     #[serde(skip)]
     pub fault_offset: Option<u64>,
 }
 
 impl From<Refusal> for Error {
-    /// The error of a record whose refusal fails its batch.
+    /// Makes the error for a record that fails its batch.
     fn from(refusal: Refusal) -> Self {
         let at = |offset: Option<u64>| offset.map(|offset| format!(" at byte {offset}")).unwrap_or_default();
         let (start, fault) = (at(refusal.byte_offset), at(refusal.fault_offset));

@@ -1,9 +1,10 @@
-//! From a scalar's text to its value, exactly or not at all: what would lose a digit, wrap, or guess is a reason.
+//! Parses a scalar's text into its exact value. A text that would lose a digit, overflow or need a guess is refused
+//! with a reason.
 
-use chrono::format::{Item, Parsed, StrftimeItems};
-use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime};
+use chrono::{Datelike, NaiveDate};
 
 use super::refusal::Reason;
+use super::time_format::{TimeFormat, nanoseconds};
 
 const MICROS_PER_SECOND: i64 = 1_000_000;
 const SECONDS_PER_DAY: i64 = 86_400;
@@ -11,31 +12,31 @@ const SECONDS_PER_DAY: i64 = 86_400;
 /// Days from 0001-01-01 (day 1) to 1970-01-01.
 const EPOCH_DAYS: i32 = 719_163;
 
-/// Declared formats, parsed once.
+/// Declared formats, parsed once; a text is read by the first that fits it.
 #[derive(Debug, Default)]
-pub(crate) struct Formats(Vec<Vec<Item<'static>>>);
+pub(crate) struct Formats(Vec<TimeFormat>);
+
+/// Microseconds since 1970-01-01 00:00.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Micros {
+    pub value: i64,
+    /// The text was finer: what lies beyond microseconds was cut off.
+    pub cut: bool,
+}
 
 impl Formats {
-    /// The error is the format that chrono does not know.
+    /// Parses the formats. The error is the first format that chrono does not know.
     pub fn parse(formats: &[String]) -> Result<Self, String> {
-        let parse = |format: &String| StrftimeItems::new(format).parse_to_owned().map_err(|_| format.clone());
+        let parse = |format: &String| TimeFormat::parse(format).ok_or_else(|| format.clone());
         formats.iter().map(parse).collect::<Result<_, _>>().map(Self)
     }
 
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
-
-    fn first<T>(&self, text: &str, resolve: impl Fn(&Parsed) -> Option<T>) -> Option<T> {
-        self.0.iter().find_map(|items| {
-            let mut parsed = Parsed::new();
-            chrono::format::parse(&mut parsed, text, items.iter()).ok()?;
-            resolve(&parsed)
-        })
-    }
 }
 
-/// A whole number; `1.0` and `1e3` are none.
+/// A whole number. `1.0` and `1e3` are refused.
 pub(crate) fn int<T: std::str::FromStr>(text: &str) -> Result<T, &'static str> {
     let digits = text.strip_prefix('-').unwrap_or(text);
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -44,7 +45,7 @@ pub(crate) fn int<T: std::str::FromStr>(text: &str) -> Result<T, &'static str> {
     text.parse().map_err(|_| "a number too large for its type")
 }
 
-/// The nearest 64-bit float; one that would be infinite is none.
+/// The nearest 64-bit float. A text that would give infinity is refused.
 pub(crate) fn double(text: &str) -> Result<f64, &'static str> {
     if !is_number(text) {
         return Err("not a number");
@@ -55,7 +56,7 @@ pub(crate) fn double(text: &str) -> Result<f64, &'static str> {
     }
 }
 
-/// A JSON number, leading zeros allowed (texts pad with them).
+/// Whether the text is a JSON number. Leading zeros are allowed, because senders pad numbers in texts with them.
 fn is_number(text: &str) -> bool {
     let text = text.strip_prefix('-').unwrap_or(text);
     let (mantissa, exponent) = match text.split_once(['e', 'E']) {
@@ -67,7 +68,7 @@ fn is_number(text: &str) -> bool {
     digits(whole) && digits(fraction) && digits(exponent)
 }
 
-/// A decimal as the integer `value * 10^scale`, exactly.
+/// The exact decimal, as the integer `value * 10^scale`.
 pub(crate) fn decimal(text: &str, precision: u8, scale: i8) -> Result<i128, &'static str> {
     const TOO_LARGE: &str = "more digits before the point than its decimal type has";
     const TOO_FINE: &str = "more digits after the point than its decimal type has";
@@ -90,7 +91,7 @@ pub(crate) fn decimal(text: &str, precision: u8, scale: i8) -> Result<i128, &'st
     }
     let written = digits.len();
     digits.truncate(digits.iter().rposition(|byte| *byte != b'0').map_or(0, |last| last + 1));
-    // An exponent beyond 64 bits is beyond every decimal, whatever the digits are.
+    // An exponent that does not fit into 64 bits is too large for every decimal, whatever the digits are.
     let exponent = exponent.parse::<i64>().unwrap_or(if exponent.starts_with('-') {
         i64::MIN / 4
     } else {
@@ -113,7 +114,7 @@ pub(crate) fn decimal(text: &str, precision: u8, scale: i8) -> Result<i128, &'st
     }
     let zeros = usize::try_from(shift).map_err(|_| TOO_LARGE)?;
     digits.extend(std::iter::repeat_n(b'0', zeros));
-    // At most 38 digits (the largest precision), which fit.
+    // A precision of at most 38 digits always fits.
     let value = digits
         .iter()
         .fold(0_i128, |value, digit| value * 10 + i128::from(digit - b'0'));
@@ -125,15 +126,14 @@ pub(crate) fn date(text: &str, formats: &Formats) -> Result<i32, Reason> {
     let date = if formats.is_empty() {
         iso_date(text.as_bytes()).ok_or("not a date (yyyy-mm-dd)")?
     } else {
-        formats
-            .first(text, |parsed| parsed.to_naive_date().ok())
-            .ok_or("not a date in a declared format")?
+        let read = formats.0.iter().find_map(|format| format.date(text));
+        read.ok_or("not a date in a declared format")?
     };
     Ok(days(date))
 }
 
 /// Microseconds since 1970-01-01 00:00, without time zone.
-pub(crate) fn timestamp(text: &str, formats: &Formats) -> Result<i64, Reason> {
+pub(crate) fn timestamp(text: &str, formats: &Formats) -> Result<Micros, Reason> {
     if formats.is_empty() {
         let (seconds, nanos, rest) =
             iso_timestamp(text).ok_or("not a timestamp (yyyy-mm-ddThh:mm:ss, without offset)")?;
@@ -142,42 +142,60 @@ pub(crate) fn timestamp(text: &str, formats: &Formats) -> Result<i64, Reason> {
         }
         return micros(seconds, nanos);
     }
-    let parsed = formats.first(text, |parsed| parsed.to_naive_datetime_with_offset(0).ok());
-    let value: NaiveDateTime = parsed.ok_or("not a timestamp in a declared format")?;
-    micros(value.and_utc().timestamp(), value.and_utc().timestamp_subsec_nanos())
+    let read = formats.0.iter().find_map(|format| format.timestamp(text));
+    let value = read.ok_or("not a timestamp in a declared format")?.and_utc();
+    micros(value.timestamp(), value.timestamp_subsec_nanos())
 }
 
 /// Microseconds since 1970-01-01 00:00 UTC.
-pub(crate) fn timestamptz(text: &str, formats: &Formats) -> Result<i64, Reason> {
+pub(crate) fn timestamptz(text: &str, formats: &Formats) -> Result<Micros, Reason> {
     if formats.is_empty() {
         let (seconds, nanos, rest) = iso_timestamp(text).ok_or("not a timestamp (yyyy-mm-ddThh:mm:ss+hh:mm)")?;
         let offset = iso_offset(rest).ok_or("a timestamp whose offset (Z or +hh:mm) is missing or wrong")?;
         return micros(seconds - offset, nanos);
     }
-    let value: DateTime<_> = formats
-        .first(text, |parsed| parsed.to_datetime().ok())
-        .ok_or("not a timestamp with an offset in a declared format")?;
+    let read = formats.0.iter().find_map(|format| format.instant(text));
+    let value = read.ok_or("not a timestamp with an offset in a declared format")?;
     micros(value.timestamp(), value.timestamp_subsec_nanos())
 }
 
-fn micros(seconds: i64, nanos: u32) -> Result<i64, Reason> {
+/// Microseconds since 1970-01-01 00:00 of a text for SQL: with an offset in UTC, a date alone at its start.
+pub(crate) fn utc_timestamp(text: &str, formats: &Formats) -> Result<Micros, Reason> {
+    if formats.is_empty() {
+        if let Some(date) = iso_date(text.as_bytes()) {
+            return micros(i64::from(days(date)) * SECONDS_PER_DAY, 0);
+        }
+        let (_, _, rest) = iso_timestamp(text).ok_or("not a timestamp (yyyy-mm-ddThh:mm:ss)")?;
+        return if rest.is_empty() {
+            timestamp(text, formats)
+        } else {
+            timestamptz(text, formats)
+        };
+    }
+    let read = formats.0.iter().find_map(|format| format.utc_timestamp(text));
+    let value = read.ok_or("not a timestamp in a given format")?.and_utc();
+    micros(value.timestamp(), value.timestamp_subsec_nanos())
+}
+
+/// Nanoseconds are cut off, not rounded: PostgreSQL has none, and 23:59:59.9999999 is of its day.
+fn micros(seconds: i64, nanos: u32) -> Result<Micros, Reason> {
     if i64::from(nanos) >= 1000 * MICROS_PER_SECOND {
         return Err("a leap second, which PostgreSQL can't hold".into());
-    }
-    if !nanos.is_multiple_of(1000) {
-        return Err("a timestamp finer than a microsecond".into());
     }
     let micros = seconds
         .checked_mul(MICROS_PER_SECOND)
         .and_then(|value| value.checked_add(i64::from(nanos / 1000)));
-    micros.ok_or_else(|| "a timestamp out of range".into())
+    Ok(Micros {
+        value: micros.ok_or("a timestamp out of range")?,
+        cut: !nanos.is_multiple_of(1000),
+    })
 }
 
 fn days(date: NaiveDate) -> i32 {
     date.num_days_from_ce() - EPOCH_DAYS
 }
 
-/// `yyyy-mm-dd`, nothing else.
+/// A date written as `yyyy-mm-dd`. No other form is read.
 fn iso_date(text: &[u8]) -> Option<NaiveDate> {
     let [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2] = text else {
         return None;
@@ -190,7 +208,8 @@ fn iso_date(text: &[u8]) -> Option<NaiveDate> {
     NaiveDate::from_ymd_opt(i32::try_from(year).ok().filter(|year| *year > 0)?, month, day)
 }
 
-/// `yyyy-mm-dd`, `T` or a space, `hh:mm`, `:ss` and a fraction if there; gives seconds, nanoseconds and what follows.
+/// A timestamp: `yyyy-mm-dd`, `T` or a space, `hh:mm`, and optionally `:ss` with a fraction. Returns seconds,
+/// nanoseconds and the rest of the text.
 fn iso_timestamp(text: &str) -> Option<(i64, u32, &str)> {
     let date = iso_date(text.as_bytes().get(..10)?)?;
     let rest = text.get(10..)?.strip_prefix(['T', 't', ' '])?;
@@ -210,17 +229,10 @@ fn iso_timestamp(text: &str) -> Option<(i64, u32, &str)> {
         return None;
     }
     let (digits, rest) = fraction.split_at(length);
-    let nanos = digits
-        .bytes()
-        .chain(std::iter::repeat(b'0'))
-        .take(9)
-        .fold(0, |n, d| n * 10 + u32::from(d - b'0'));
-    // Digits beyond nanoseconds are as fine as nanoseconds to us: too fine, unless zero.
-    let finer = digits.bytes().skip(9).any(|digit| digit != b'0');
-    Some((seconds, nanos + u32::from(finer && nanos % 1000 == 0), rest))
+    Some((seconds, nanoseconds(digits), rest))
 }
 
-/// Seconds east of UTC.
+/// The offset in seconds east of UTC.
 fn iso_offset(text: &str) -> Option<i64> {
     if text == "Z" || text == "z" {
         return Some(0);
@@ -239,135 +251,4 @@ fn two_digits(text: &str, most: i64) -> Option<(i64, &str)> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn formats(list: &[&str]) -> Formats {
-        Formats::parse(&list.iter().map(|&format| format.to_owned()).collect::<Vec<_>>()).unwrap()
-    }
-
-    #[test]
-    fn whole_numbers_are_whole() {
-        assert_eq!(int::<i32>("-2147483648"), Ok(i32::MIN));
-        assert_eq!(int::<i64>("9223372036854775807"), Ok(i64::MAX));
-        assert_eq!(int::<i32>("-0"), Ok(0));
-        for text in ["1.0", "1e3", "", "-", "+1", " 1", "1 ", "0x1", "١"] {
-            assert!(int::<i32>(text).is_err(), "{text}");
-        }
-        assert_eq!(int::<i32>("2147483648"), Err("a number too large for its type"));
-        assert!(int::<i64>("9223372036854775808").is_err());
-    }
-
-    #[test]
-    fn doubles_are_finite() {
-        assert_eq!(double("1e308"), Ok(1e308));
-        assert_eq!(double("0.1"), Ok(0.1));
-        assert_eq!(double("5e-324"), Ok(5e-324));
-        for text in [
-            "1e999", "-1e999", "NaN", "inf", "infinity", "1_0", "", ".5", "5.", "1e", "0x10",
-        ] {
-            assert!(double(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn decimals_are_exact() {
-        assert_eq!(decimal("123.45", 5, 2), Ok(12345));
-        assert_eq!(decimal("-0.05", 5, 2), Ok(-5));
-        assert_eq!(decimal("1e2", 5, 2), Ok(10000));
-        assert_eq!(decimal("1.50000", 3, 2), Ok(150));
-        assert_eq!(decimal("12345e-2", 5, 2), Ok(12345));
-        assert_eq!(decimal("0e999999999999999999999", 5, 2), Ok(0));
-        assert_eq!(decimal("-0.000", 5, 2), Ok(0));
-        assert_eq!(decimal("007.10", 5, 2), Ok(710));
-        assert_eq!(decimal(&"9".repeat(38), 38, 0), Ok(10_i128.pow(38) - 1));
-        assert_eq!(decimal(&format!("-{}", "9".repeat(38)), 38, 0), Ok(1 - 10_i128.pow(38)));
-        assert!(decimal("1.005", 5, 2).unwrap_err().contains("after"));
-        assert!(decimal("1000", 5, 2).unwrap_err().contains("before"));
-        assert!(decimal("1e999999999999999999999", 5, 2).unwrap_err().contains("before"));
-        assert!(decimal("1e-999999999999999999999", 5, 2).unwrap_err().contains("after"));
-        assert!(decimal(&"9".repeat(39), 38, 0).is_err());
-        assert!(decimal("abc", 5, 2).is_err());
-    }
-
-    #[test]
-    fn iso_dates() {
-        let none = Formats::default();
-        assert_eq!(date("1970-01-01", &none), Ok(0));
-        assert_eq!(date("1969-12-31", &none), Ok(-1));
-        assert_eq!(date("2024-02-29", &none), Ok(19782));
-        assert_eq!(date("9999-12-31", &none), Ok(2_932_896));
-        for text in [
-            "2023-02-29",
-            "2023-2-9",
-            "2023-13-01",
-            "2023-00-10",
-            "2023-01-32",
-            "20230101",
-            "2023-01-01 ",
-            "",
-            "0000-01-01",
-        ] {
-            assert!(date(text, &none).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn declared_date_formats_in_order() {
-        let both = formats(&["%d.%m.%Y", "%Y%m%d"]);
-        assert_eq!(date("02.01.1970", &both), Ok(1));
-        assert_eq!(date("19700103", &both), Ok(2));
-        for text in ["1970-01-02", "31.02.2023", "02.01.1970x"] {
-            assert!(date(text, &both).is_err(), "{text}");
-        }
-        assert!(Formats::parse(&["%Q".to_owned()]).is_err());
-    }
-
-    #[test]
-    fn timestamps_without_offset() {
-        let none = Formats::default();
-        assert_eq!(timestamp("1970-01-01T00:00:01.5", &none), Ok(1_500_000));
-        assert_eq!(timestamp("1970-01-02 00:01", &none), Ok(86_460_000_000));
-        assert_eq!(timestamp("1969-12-31T23:59:59.999999", &none), Ok(-1));
-        assert_eq!(timestamp("1970-01-01T00:00:00.000001000000000", &none), Ok(1));
-        for text in [
-            "1970-01-01",
-            "1970-01-01T24:00",
-            "1970-01-01T00:60",
-            "1970-01-01T00:00:60",
-            "1970-01-01T00:00:00Z",
-            "1970-01-01T00:00:00.0000001",
-            "1970-01-01T00:00:00.0000000000001",
-            "1970-01-01T00:00:00.",
-            "1970-01-01T0:00",
-            "1970-01-01é00:00",
-        ] {
-            assert!(timestamp(text, &none).is_err(), "{text}");
-        }
-        assert_eq!(
-            timestamp("01.01.1970 00:00:02", &formats(&["%d.%m.%Y %H:%M:%S"])),
-            Ok(2_000_000)
-        );
-        assert!(timestamp("01.01.1970 00:00:60", &formats(&["%d.%m.%Y %H:%M:%S"])).is_err());
-    }
-
-    #[test]
-    fn instants_need_their_offset() {
-        let none = Formats::default();
-        assert_eq!(timestamptz("1970-01-01T00:00:00Z", &none), Ok(0));
-        assert_eq!(timestamptz("1970-01-01T02:00:00+02:00", &none), Ok(0));
-        assert_eq!(timestamptz("1969-12-31T19:30:00-0430", &none), Ok(0));
-        for text in [
-            "1970-01-01T00:00:00",
-            "1970-01-01T00:00:00+2",
-            "1970-01-01T00:00:00+24:00",
-            "1970-01-01T00:00:00 UTC",
-        ] {
-            assert!(timestamptz(text, &none).is_err(), "{text}");
-        }
-        assert_eq!(
-            timestamptz("01.01.1970 02:00:00 +0200", &formats(&["%d.%m.%Y %H:%M:%S %z"])),
-            Ok(0)
-        );
-    }
-}
+mod tests;

@@ -1,11 +1,11 @@
-//! The scalar fields of a source's schema with their paths: what carries classes and masks.
+//! The scalar fields of a source's schema with their paths. Privacy classes and masks are declared on them.
 
 use super::{Field, FieldType, MaskKind, PhiClass, Privacy, Source};
 use crate::error::Location;
 
 /// A scalar field, or the element of a list of scalars.
 pub(crate) struct ScalarField<'a> {
-    /// As the user knows it: `visits[].diagnoses[].code`.
+    /// The path as the user knows it: `visits[].diagnoses[].code`.
     pub path: String,
     pub field_type: &'a FieldType,
     pub privacy: &'a Privacy,
@@ -21,19 +21,19 @@ pub(crate) fn scalar_fields(source: &Source) -> Vec<ScalarField<'_>> {
     fields
 }
 
-/// What a field says, or, where it is an element that says nothing, what the list around it says: YAML has one place
-/// for both.
+/// The privacy settings of a field. An element of a list that has none takes those of the list, because YAML has one
+/// place for both.
 pub(crate) fn element_privacy<'a>(field: &'a Field, list: &'a Privacy) -> &'a Privacy {
     if field.privacy == NOTHING { list } else { &field.privacy }
 }
 
-/// What a field without a domain has: a kind of value that it shares with no other field. Renaming the field or its
-/// source changes its masks.
+/// The domain of a field that declares none. No other field shares it. If the field or its source is renamed, its
+/// masked values change.
 pub(crate) fn default_domain(source: &str, path: &str) -> String {
     format!("{source}.{path}")
 }
 
-/// The mask in force: free text without one is not read at all.
+/// The mask that applies. Free text for which no mask is declared is not read at all.
 pub(crate) fn effective_mask(privacy: &Privacy) -> MaskKind {
     match (privacy.mask, privacy.phi) {
         (Some(mask), _) => mask,

@@ -14,22 +14,24 @@ pub struct Source {
     pub input: Input,
     /// The declared fields of a record.
     pub schema: Vec<Field>,
-    /// The top-level scalar field that says whose record it is; keys date shifts.
+    /// The top-level scalar field that identifies the person whose record it is. Date shifts depend on it.
     pub subject: Option<String>,
     pub on_unknown_field: OnUnknownField,
-    /// One per entity that the source serves, in the order of the entities.
+    /// At most one per entity, in the order of the entities.
     pub transforms: Vec<Transform>,
     pub max_quarantined: Tolerance,
-    /// What its rows must hold beyond the contracts, each with its entity.
+    /// Checks on this source's rows in addition to the contract's, each with its entity.
     pub checks: Vec<(String, Check)>,
-    /// At most one per entity, and that has a transform.
+    /// At most one per entity. The entity has a transform.
     pub conserves: Vec<Conserved>,
+    /// Paths of fields whose mask gives all of them one value, and that SQL may join or group by nevertheless.
+    pub allow_constant_masks: Vec<String>,
     pub location: Location,
-    /// The YAML as read, for the fingerprint of a run.
+    /// The YAML text. It is part of a run's fingerprint.
     pub text: String,
 }
 
-/// One SQL file: the rows that one source brings to one entity.
+/// One SQL file that selects the rows of one source for one entity.
 #[derive(Debug, Clone)]
 pub struct Transform {
     pub entity: String,
@@ -38,20 +40,20 @@ pub struct Transform {
     pub sql: String,
 }
 
-/// What a transform may neither lose nor multiply: its rows are as many as these elements of the records.
+/// A list that a transform must neither lose nor multiply: it returns as many rows as the records have these elements.
 #[derive(Debug, Clone)]
 pub struct Conserved {
     pub entity: String,
-    /// Of the schema; ends at the elements of a list. Empty stands for the records themselves.
+    /// A path in the schema that ends at the elements of a list. An empty path means the records themselves.
     pub path: RecordPath,
-    /// `path` in one spelling: `visits[].diagnoses[]`, or `$`.
+    /// `path` in a uniform spelling: `visits[].diagnoses[]`, or `$`.
     pub shown: String,
-    /// Elements for which it is not true are left out on purpose.
+    /// Elements for which the filter is not true are left out on purpose.
     pub filter: Option<ElementFilter>,
     pub location: Location,
 }
 
-/// A predicate in DataFusion's SQL over the fields of an element, or over `item` where it is no struct.
+/// A condition in DataFusion's SQL on the fields of an element, or on `item` if the element is not a struct.
 #[derive(Debug, Clone)]
 pub struct ElementFilter {
     pub sql: String,

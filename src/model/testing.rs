@@ -1,4 +1,4 @@
-//! Stand-ins for the tests of other modules, so that a new field of the model has one place to be filled in.
+//! Test data for other modules. A new field of the model has to be filled in only here.
 
 use std::path::PathBuf;
 
@@ -18,7 +18,7 @@ pub(crate) fn location() -> Location {
     }
 }
 
-/// A source of these fields without transforms, whose bad records fail it.
+/// A source with these fields and without transforms. A bad record fails its batch.
 pub(crate) fn source(name: &str, schema: Vec<Field>) -> Source {
     Source {
         name: name.to_owned(),
@@ -45,12 +45,13 @@ pub(crate) fn source(name: &str, schema: Vec<Field>) -> Source {
         max_quarantined: Tolerance::default(),
         checks: Vec::new(),
         conserves: Vec::new(),
+        allow_constant_masks: Vec::new(),
         location: location(),
         text: String::new(),
     }
 }
 
-/// A field without rules.
+/// A field without value rules.
 pub(crate) fn field(name: &str, field_type: FieldType, privacy: Privacy) -> Field {
     Field {
         name: name.into(),

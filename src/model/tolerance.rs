@@ -1,11 +1,11 @@
-//! How much of a batch may be refused before it fails.
+//! How many records or rows of a batch may be refused before the batch fails.
 
-/// How much of a batch may be refused before it fails.
+/// How many records or rows of a batch may be refused before the batch fails.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Tolerance {
-    /// Records, and rows of each entity.
+    /// A number of records, and of rows of each entity.
     Count(u64),
-    /// Of the records read, and of the rows that a transform returned.
+    /// A percentage of the records read, and of the rows that a transform returned.
     Percent(f64),
 }
 
@@ -13,7 +13,7 @@ impl Tolerance {
     pub fn allows(self, refused: u64, of: u64) -> bool {
         match self {
             Self::Count(most) => refused <= most,
-            // Exact up to 2^53 of either.
+            // The conversion is exact up to 2^53.
             #[expect(clippy::cast_precision_loss, reason = "a share needs no more digits")]
             Self::Percent(most) => refused as f64 * 100.0 <= most * of as f64,
         }

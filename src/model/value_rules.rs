@@ -1,39 +1,55 @@
-//! What a source's schema asks of a scalar field's values. Which type may have which rule is decided in `project`; `ingest`
-//! applies the rules while it decodes.
+//! The rules for the values of a scalar field. `project` decides which type may have which rule. `ingest` applies the
+//! rules while it decodes.
 
 use std::borrow::Cow;
 
 use regex::Regex;
 
-/// What the values of a scalar field are made into and then must be. A null is never looked at.
+/// How the values of a scalar field are normalised, and what they must match afterwards. Nulls are not checked.
 #[derive(Debug, Clone, Default)]
 pub struct ValueRules {
-    /// In the order given, before the checks.
+    /// Steps in the given order, applied before the checks.
     pub normalize: Vec<Normalize>,
+    /// Texts and values that stand for null, as a sender writes that it knows none.
+    pub nulls: Nulls,
     /// Anchored at both ends.
     pub matches: Option<Regex>,
-    /// In characters.
+    /// The length in characters.
     pub length: Option<Bounds<u64>>,
-    /// Of the field's type; empty is no check.
+    /// Literals of the field's type. Empty means that every value is accepted.
     pub accepted_values: Vec<Literal>,
     pub range: Option<Bounds<Literal>>,
+}
+
+/// What stands for null. What comes as text is held against the texts before it is read, and every value against the
+/// values after it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Nulls {
+    pub texts: Vec<String>,
+    pub values: Vec<Literal>,
+}
+
+impl Nulls {
+    pub fn is_empty(&self) -> bool {
+        self.texts.is_empty() && self.values.is_empty()
+    }
 }
 
 /// One step that brings a text to the spelling that all senders share.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Normalize {
-    /// White space at both ends, as Unicode has it.
+    /// Removes white space at both ends, as defined by Unicode.
     Trim,
     Upper,
     Lower,
-    /// Once, where it is there.
+    /// Removes the prefix once, if the text has it.
     StripPrefix(String),
     StripSuffix(String),
-    /// An empty text is null, and the steps after it are not taken.
+    /// An empty text becomes null, and the later steps are skipped.
     EmptyAsNull,
 }
 
-/// Both ends belong to it; at least one is there.
+/// A range that includes both ends. At least one end is set.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Bounds<T> {
     pub min: Option<T>,
@@ -46,11 +62,12 @@ impl<T: PartialOrd> Bounds<T> {
     }
 }
 
-/// A value of a scalar field's type that stands in the project; those of one type compare as their values do.
+/// A value of a scalar field's type that is written in the project. Literals of one type compare as their values do.
 #[derive(Debug, Clone, PartialEq, PartialOrd)]
 pub enum Literal {
     Bool(bool),
-    /// Whole numbers; decimals in units of their last digit; dates in days and times in microseconds since 1970.
+    /// A whole number. A decimal counts in units of its last digit, a date in days since 1970 and a time in
+    /// microseconds.
     Number(i128),
     Double(f64),
     Text(String),
@@ -62,7 +79,7 @@ impl Literal {
     }
 }
 
-/// The text after the steps, borrowed where they change nothing; `None` is a null.
+/// The text after the steps, borrowed if they change nothing. `None` is a null.
 pub fn normalized<'a>(steps: &[Normalize], text: &'a str) -> Option<Cow<'a, str>> {
     let mut text = Cow::Borrowed(text);
     for step in steps {

@@ -9,7 +9,7 @@ pub enum ViewKind {
     Materialized,
 }
 
-/// A SQL file that `pipeline views` makes into a database object named after the file.
+/// A SQL file from which `pipeline views` makes a database object with the file's name.
 #[derive(Debug, Clone)]
 pub struct View {
     pub name: String,

@@ -1,15 +1,15 @@
-//! Words that many messages share: suggestions for misspelt names, and lists of names.
+//! Phrases that many messages share: suggestions for misspelt names, and lists of names.
 
-/// `did you mean` for a misspelt name, or `None` where none is near.
+/// `did you mean` for a misspelt name. `None` if no known name is similar.
 pub fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
     nearest(name, known).map(|near| format!("did you mean `{near}`?"))
 }
 
-/// The known name that a misspelt one most probably stands for.
+/// The known name that is most similar to a misspelt one.
 pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let written = name;
     let name = name.to_lowercase();
-    // A third of the letters may be wrong; in short names one.
+    // A third of the letters may differ; in short names, one letter.
     let allowed = (name.chars().count() / 3).max(1);
     known
         .into_iter()
@@ -22,17 +22,17 @@ pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) 
         .map(|(_, candidate)| candidate)
 }
 
-/// `alias` for `aliases`, `descriptions` for `description`.
+/// Whether one name is a part of the other: `alias` for `aliases`, `descriptions` for `description`.
 fn is_cut(name: &str, candidate: &str) -> bool {
     name.len() >= 3 && (candidate.starts_with(name) || (candidate.len() >= 3 && name.starts_with(candidate)))
 }
 
-/// `a, b or c`
+/// Joins names as `a, b or c`.
 pub(crate) fn one_of(names: &[&str]) -> String {
     joined(names, "or")
 }
 
-/// `a, b and c`
+/// Joins names as `a, b and c`.
 pub(crate) fn all_of(names: &[&str]) -> String {
     joined(names, "and")
 }

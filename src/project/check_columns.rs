@@ -1,4 +1,4 @@
-//! Looks up the columns and entities that checks name, once all files of the project are read.
+//! Looks up the columns and entities that checks name, after all files of the project are read.
 
 use std::collections::HashSet;
 
@@ -8,7 +8,7 @@ use crate::error::Location;
 use crate::model::wording::{all_of, did_you_mean};
 use crate::model::{Check, Entity, PgType, Rule};
 
-/// Looks up what the checks name; those that are whole, with their entities.
+/// Looks up the columns and entities that the checks name. Returns the checks without problems, each with its entity.
 pub(super) fn resolve(drafts: Vec<CheckDraft>, entities: &[Entity], problems: &mut Problems) -> Vec<(String, Check)> {
     let mut names = HashSet::new();
     let mut checks = Vec::new();
@@ -93,7 +93,8 @@ fn has_column(entity: &Entity, name: &str, location: Location, problems: &mut Pr
     found
 }
 
-/// Rows are joined by the text of their columns, which must be exact.
+/// Whether the columns of a relationship can be compared. They are compared as text, so equal values must have equal
+/// texts.
 fn comparable(owner: &Entity, target: &Entity, name: &str, location: &Location, problems: &mut Problems) -> bool {
     let of = |entity: &Entity| {
         entity

@@ -1,5 +1,5 @@
-//! Reads `checks:`, what the rows of an entity must hold: in the contract for every source, in a source for its own
-//! rows. The columns they name are looked up once all files are read.
+//! Reads `checks:`, the checks on the rows of an entity. Checks in the contract apply to every source; checks in a
+//! source apply to its own rows. The columns are looked up after all files are read.
 
 use super::mapping::{Context, Keys, Mapping, entry_text, entry_texts, node_scalar};
 use super::yaml::{Entry, Node, Span, Value};
@@ -36,7 +36,7 @@ const RELATIONSHIP_KEYS: Keys = Keys::of(&["entity", "columns"]);
 const COUNT_KEYS: Keys = Keys::of(&["min", "max", "change"]);
 const FRESHNESS_KEYS: Keys = Keys::of(&["column", "days"]);
 
-/// A check whose columns are not looked up yet.
+/// A check whose columns have not been looked up yet.
 pub(super) struct CheckDraft {
     pub entity: String,
     /// Whether the file gives the check a name.
@@ -47,7 +47,7 @@ pub(super) struct CheckDraft {
     pub target: Option<(String, Location)>,
 }
 
-/// `checks: [{not_null: name}, {range: {column: dose, min: 0}, severity: warn}]` of one entity.
+/// Reads `checks: [{not_null: name}, {range: {column: dose, min: 0}, severity: warn}]` of one entity.
 pub(super) fn read(ctx: &mut Context<'_>, entity: &str, entry: &Entry) -> Vec<CheckDraft> {
     let Value::List(nodes) = &entry.value.value else {
         let message = format!("`{}` must be a list, not {}", entry.key.text, entry.value.value.kind());
@@ -61,7 +61,7 @@ pub(super) fn read(ctx: &mut Context<'_>, entity: &str, entry: &Entry) -> Vec<Ch
         .collect()
 }
 
-/// `checks: {visits: [...]}` of a source.
+/// Reads `checks: {visits: [...]}` of a source.
 pub(super) fn read_of_source(ctx: &mut Context<'_>, entry: &Entry) -> Vec<CheckDraft> {
     let Some(entities) = Mapping::of_names(ctx, "`checks`", entry.key.span, &entry.value) else {
         return Vec::new();
@@ -73,7 +73,7 @@ pub(super) fn read_of_source(ctx: &mut Context<'_>, entry: &Entry) -> Vec<CheckD
     drafts
 }
 
-/// `max_quarantined: 1%` or `max_quarantined: 20`.
+/// Reads `max_quarantined: 1%` or `max_quarantined: 20`.
 pub(super) fn tolerance(ctx: &mut Context<'_>, entry: &Entry) -> Option<Tolerance> {
     let mut reader = Reader {
         ctx,
@@ -109,7 +109,7 @@ fn one(ctx: &mut Context<'_>, entity: &str, list: Span, node: &Node) -> Option<C
     let [entry] = given[..] else {
         let known = |entry: &&Entry| CHECK_KEYS.known.contains(&entry.key.text.as_str());
         if given.is_empty() && !options.entries().iter().all(known) {
-            // Its rule is what was misspelt, and that is said.
+            // The user misspelt the check's rule, and that problem is already reported.
             return None;
         }
         let (message, hint) = match given[..] {
@@ -151,7 +151,7 @@ fn one(ctx: &mut Context<'_>, entity: &str, list: Span, node: &Node) -> Option<C
     })
 }
 
-/// Reads one rule and collects the names in it.
+/// Reads one check and collects the column names in it.
 struct Reader<'a, 'c> {
     ctx: &'a mut Context<'c>,
     columns: Vec<(String, Location)>,
@@ -277,7 +277,7 @@ impl Reader<'_, '_> {
         number.ok()
     }
 
-    /// `50%`, as 50.
+    /// The percentage of a text: `50%` gives 50.
     fn percent(&mut self, entry: &Entry) -> Option<f64> {
         let written = self.scalar(entry)?;
         let number = written.strip_suffix('%').and_then(|digits| digits.trim().parse().ok());

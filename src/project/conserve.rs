@@ -1,5 +1,6 @@
-//! Reads `conserves:` of a source: for which elements of its records an entity has a row each. Paths are looked up in
-//! the schema here; the predicates are SQL and planned with the transforms. Nothing is counted here.
+//! Reads `conserves:` of a source. It names the list elements for which an entity must have exactly one row each. The
+//! paths are looked up in the schema here. The conditions are SQL and are planned with the transforms. Rows are counted
+//! elsewhere.
 
 use std::fmt::Write as _;
 
@@ -13,10 +14,11 @@ use crate::model::{Conserved, ElementFilter, Field, FieldType, RecordPath, Recor
 const KEYS: Keys = Keys::of(&["path", "where"]);
 const HINT: &str = "write it like visits[].diagnoses[]; `$` stands for the records themselves";
 
-/// Why a path can't be used, and what to do about it.
+/// Why a path can't be used, and how to correct it.
 type Bad = (String, String);
 
-/// `conserves: {patients: $, visits: "visits[]", diagnoses: {path: "visits[].diagnoses[]", where: code is not null}}`
+/// Reads, for example,
+/// `conserves: {patients: $, visits: "visits[]", diagnoses: {path: "visits[].diagnoses[]", where: code is not null}}`.
 pub(super) fn read(ctx: &mut Context<'_>, entry: &Entry, schema: &[Field]) -> Vec<Conserved> {
     let Some(entities) = Mapping::of_names(ctx, "`conserves`", entry.key.span, &entry.value) else {
         return Vec::new();
@@ -54,7 +56,7 @@ fn one(ctx: &mut Context<'_>, entry: &Entry, schema: &[Field]) -> Option<Conserv
     })
 }
 
-/// A path of records whose `$.` may be left out.
+/// Parses a record path. The leading `$.` is optional.
 fn parse(text: &Text<'_>) -> Result<Vec<RecordStep>, Bad> {
     let written = &text.value;
     let whole = match written.chars().next() {
@@ -69,10 +71,10 @@ fn parse(text: &Text<'_>) -> Result<Vec<RecordStep>, Bad> {
     record_path::parse(&whole).map(|path| path.0).map_err(bad)
 }
 
-/// Whether the path leads to the elements of a declared list.
+/// Checks that the path leads to the elements of a declared list.
 fn look_up(steps: &[RecordStep], schema: &[Field]) -> Result<(), Bad> {
     if schema.is_empty() {
-        // What is wrong with the schema is said already.
+        // The problems of the schema are already reported.
         return Ok(());
     }
     let mut here: Option<&FieldType> = None;
@@ -113,7 +115,7 @@ fn field<'a>(name: &str, fields: &'a [Field], of: &str) -> Result<&'a FieldType,
     })
 }
 
-/// `visits[].diagnoses[]`, `['odd key'][]`, or `$` for no step at all.
+/// The path as the user would write it: `visits[].diagnoses[]`, `['odd key'][]`, or `$` for an empty path.
 fn shown(steps: &[RecordStep]) -> String {
     if steps.is_empty() {
         return "$".to_owned();
@@ -134,9 +136,9 @@ fn shown(steps: &[RecordStep]) -> String {
     text
 }
 
-/// Whether the source brings rows to the entities that are named.
+/// Checks that the source has a transform for each entity that is named.
 pub(super) fn check_entities(source: &Source, transforms: &[Transform], entities: &[String], problems: &mut Problems) {
-    // Where no SQL or no entity is found at all, that is the problem.
+    // If there is no SQL file or no entity at all, that problem is already reported.
     if transforms.is_empty() || entities.is_empty() {
         return;
     }

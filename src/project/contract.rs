@@ -1,4 +1,4 @@
-//! Reads `pipeline.yaml`: the contracts of the entities. What entities say of each other is checked in `relations`.
+//! Reads `pipeline.yaml`: the contracts of the entities. References between entities are checked in `relations`.
 
 use super::checks::{self, CheckDraft};
 use super::mapping::{Context, Keys, Mapping, Text, entry_text, entry_texts, list_texts, node_text};
@@ -23,18 +23,18 @@ const INDEX_KEYS: Keys = Keys::of(&["columns"]);
 /// What `pipeline.yaml` declares.
 #[derive(Default)]
 pub(super) struct Contract {
-    /// Parents before their children.
+    /// Parents come before their children.
     pub entities: Vec<Entity>,
-    /// Every name that was declared, also of an entity with problems.
+    /// The names of all declared entities, even of those with problems.
     pub names: Vec<String>,
-    /// What the reader role may see at most.
+    /// The privacy rules for what the reader role may see.
     pub profile: Profile,
     pub checks: Vec<CheckDraft>,
-    /// As read.
+    /// The file's text.
     pub text: String,
 }
 
-/// Reads the file's tree; where there are problems the result may hold stand-ins.
+/// Reads the file's tree. If there are problems, the result may contain placeholders.
 pub(super) fn read(ctx: &mut Context<'_>, root: &Node) -> Contract {
     let example = "entities: {patients: {columns: {patient_id: text}}}";
     if matches!(root.value, Value::Null) {
@@ -148,7 +148,7 @@ fn read_columns(ctx: &mut Context<'_>, entry: &Entry, draft: &mut Draft) {
     }
 }
 
-/// The column, and whether its type is known; else the type is a stand-in.
+/// The column, and whether its type is known. If it is not, the column has a placeholder type.
 fn column(ctx: &mut Context<'_>, entry: &Entry) -> (Column, bool) {
     let mut column = Column {
         name: entry.key.text.clone(),
@@ -184,7 +184,7 @@ fn column(ctx: &mut Context<'_>, entry: &Entry) -> (Column, bool) {
     }
 }
 
-/// `parent: patients` or `parent: {entity: patients, columns: [patient_id]}`
+/// Reads `parent: patients` or `parent: {entity: patients, columns: [patient_id]}`.
 fn read_parent(ctx: &mut Context<'_>, entry: &Entry) -> Option<ParentDraft> {
     if !matches!(entry.value.value, Value::Map(_)) {
         let entity = entry_text(ctx, entry)?;
@@ -210,7 +210,7 @@ fn read_parent(ctx: &mut Context<'_>, entry: &Entry) -> Option<ParentDraft> {
     })
 }
 
-/// `indexes: [[a], [a, b], {columns: [c]}]`
+/// Reads `indexes: [[a], [a, b], {columns: [c]}]`.
 fn read_indexes(ctx: &mut Context<'_>, entry: &Entry, draft: &mut Draft) {
     let Value::List(list) = &entry.value.value else {
         let message = format!("`indexes` must be a list, not {}", entry.value.value.kind());

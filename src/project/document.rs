@@ -1,5 +1,5 @@
-//! One YAML file of the project: its text, the tree it was read into, and how places in it are shown. Lines are shown
-//! with secrets masked, never as they are.
+//! One YAML file of the project: its text, its parsed tree, and the lines shown in messages. Secrets in those lines are
+//! always masked.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,9 +9,9 @@ use super::secrets;
 use super::yaml::{self, Node, Span};
 use crate::error::Location;
 
-/// Longer lines are not shown: nobody reads them, and each problem in one would hold a copy.
+/// Longer lines are not shown. Nobody reads them, and each problem would hold a copy.
 const MAX_SHOWN: usize = 4_000;
-/// Far above any project's file; keeps a mistaken path from filling the memory.
+/// Far larger than any project file. If a path points to a huge file by mistake, it must not fill the memory.
 const MAX_BYTES: u64 = 8 * 1024 * 1024;
 
 pub(super) struct Document {
@@ -22,7 +22,7 @@ pub(super) struct Document {
 }
 
 impl Document {
-    /// Reads a file of the project; a file that can't be read is a problem.
+    /// Reads a file of the project. Reports a problem if it can't be read.
     pub fn read(root: &Path, path: PathBuf, problems: &mut Problems) -> Option<Self> {
         let text = read_text(root, &path, problems)?;
         Some(Self::new(path, text))
@@ -33,7 +33,7 @@ impl Document {
         Self { path, text, lines }
     }
 
-    /// The file's tree; what is no YAML is a problem.
+    /// Parses the file into a tree. Reports a problem if it is not valid YAML.
     pub fn parse(&self, problems: &mut Problems) -> Option<Node> {
         match yaml::parse(&self.text) {
             Ok(node) => Some(node),
@@ -45,9 +45,9 @@ impl Document {
         }
     }
 
-    /// The place with its line, cut to what lies within that line.
+    /// The location of a span, with the text of its line. A span over several lines is cut at the end of the first.
     pub fn location(&self, span: Span) -> Location {
-        // The parser's place of an end of input may be the line after the last.
+        // At the end of the input, the parser may report the line after the last one.
         let line = span.line.clamp(1, self.lines.len().max(1));
         let text = self.lines.get(line - 1).cloned().unwrap_or_default();
         let width = text.trim_end().chars().count();
@@ -69,7 +69,7 @@ impl Document {
 }
 
 impl Document {
-    /// What stands at a place within one line, as written.
+    /// The text at a place within one line, as the user wrote it.
     pub fn written(&self, span: Span) -> String {
         let line = self.text.lines().nth(span.line.saturating_sub(1)).unwrap_or_default();
         let from = line.chars().skip(span.column.saturating_sub(1));
@@ -77,7 +77,7 @@ impl Document {
     }
 }
 
-/// The text of a file of the project without a byte order mark.
+/// The text of a project file, without its byte order mark. Reports a problem if it can't be read.
 pub(super) fn read_text(root: &Path, path: &Path, problems: &mut Problems) -> Option<String> {
     let full = root.join(path);
     let too_large = fs::metadata(&full).is_ok_and(|metadata| metadata.len() > MAX_BYTES);

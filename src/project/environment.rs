@@ -1,14 +1,14 @@
-//! `${env:NAME}` in the values of YAML files. What a variable holds goes into the checked types; a message about the
-//! value shows it as written, for a variable may hold a secret.
+//! Resolves `${env:NAME}` in the values of YAML files. The checked types get the variable's content. Messages show the
+//! value as the user wrote it, because a variable may hold a secret.
 
-/// Looks a variable up; a function, so that tests need not change the process.
+/// Looks up an environment variable. It is a function so that tests need not change the environment of the process.
 pub(super) type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// Why a value can't be expanded.
+/// Why the variables in a value can't be resolved.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ExpandError {
     Missing(String),
-    /// `${...}` that is no `${env:NAME}`; the part between the braces.
+    /// A `${...}` that is not `${env:NAME}`. Holds the text between the braces.
     Unknown(String),
     Unclosed,
 }
@@ -33,7 +33,7 @@ impl ExpandError {
     }
 }
 
-/// The text with every `${env:NAME}` replaced, once: what a variable holds is not expanded again. `$${` is `${`.
+/// Replaces every `${env:NAME}` in the text. The content of a variable is not expanded again. `$${` becomes `${`.
 pub(super) fn expand(text: &str, lookup: Lookup<'_>) -> Result<String, ExpandError> {
     let mut expanded = String::with_capacity(text.len());
     let mut rest = text;

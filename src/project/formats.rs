@@ -1,18 +1,19 @@
-//! Formats of dates and times in a source's schema: each must be one that chrono reads the field's type with.
+//! Formats of dates and times in a source's schema: each must be one that the field's type is read with.
 
-use chrono::format::{Item, StrftimeItems};
-use chrono::{DateTime, FixedOffset, NaiveDate, NaiveDateTime};
+use chrono::format::{Fixed, Item, StrftimeItems};
+use chrono::{DateTime, FixedOffset};
 
 use crate::model::FieldType;
+use crate::model::time_format::TimeFormat;
 
-/// Why a format can't be used, and what to do about it.
+/// Why a format can't be used, and how to correct it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct BadFormat {
     pub message: String,
     pub hint: &'static str,
 }
 
-/// Checks that what the format writes can be read back as the type. Types without formats take none.
+/// Checks that a value written with the format can be read back as the type. Other types take no format.
 pub(super) fn check(format: &str, field_type: &FieldType) -> Result<(), BadFormat> {
     let (needs, hint) = match field_type {
         FieldType::Date(_) => ("a whole date", "a date needs year, month and day: \"%d.%m.%Y\""),
@@ -25,28 +26,46 @@ pub(super) fn check(format: &str, field_type: &FieldType) -> Result<(), BadForma
             "a timestamptz needs date, hour, minute and offset: \"%Y-%m-%dT%H:%M:%S%z\"",
         ),
     };
-    if StrftimeItems::new(format).any(|item| item == Item::Error) {
-        return Err(BadFormat {
-            message: format!("`{format}` is no date format"),
-            hint,
-        });
+    let bad = |message: String, hint| Err(BadFormat { message, hint });
+    let Some(parsed) = TimeFormat::parse(format) else {
+        return bad(format!("`{format}` is no date format"), hint);
+    };
+    if let FieldType::Timestamp(_) = field_type
+        && parsed.has_offset()
+    {
+        return bad(
+            format!("the format `{format}` has an offset, which a timestamp can't keep"),
+            "declare the field as timestamptz: SQL gets it in UTC",
+        );
     }
-    if reads_back(format, field_type) {
+    if parsed.has_zone_name() && !matches!(field_type, FieldType::Date(_)) {
+        return bad(
+            format!("the format `{format}` has the name of a time zone (%Z), which says no offset"),
+            "names such as EST or CST mean several offsets: a timestamptz needs the offset itself (%z)",
+        );
+    }
+    if reads_back(format, &parsed, field_type) {
         return Ok(());
     }
-    Err(BadFormat {
-        message: format!("the format `{format}` does not give {needs}"),
-        hint,
-    })
+    bad(format!("the format `{format}` does not give {needs}"), hint)
 }
 
-fn reads_back(format: &str, field_type: &FieldType) -> bool {
+fn reads_back(format: &str, parsed: &TimeFormat, field_type: &FieldType) -> bool {
     let sample: DateTime<FixedOffset> = DateTime::UNIX_EPOCH.fixed_offset();
-    let text = sample.format(format).to_string();
+    // chrono can read an offset by `%#z`, but not write it.
+    let permissive = StrftimeItems::new("%#z").next();
+    let items = StrftimeItems::new(format).map(|item| {
+        if Some(&item) == permissive.as_ref() {
+            Item::Fixed(Fixed::TimezoneOffset)
+        } else {
+            item
+        }
+    });
+    let text = sample.format_with_items(items).to_string();
     match field_type {
-        FieldType::Date(_) => NaiveDate::parse_from_str(&text, format).is_ok(),
-        FieldType::Timestamp(_) => NaiveDateTime::parse_from_str(&text, format).is_ok(),
-        _ => DateTime::parse_from_str(&text, format).is_ok(),
+        FieldType::Date(_) => parsed.date(&text).is_some(),
+        FieldType::Timestamp(_) => parsed.timestamp(&text).is_some(),
+        _ => parsed.instant(&text).is_some(),
     }
 }
 
@@ -73,6 +92,26 @@ mod tests {
         ] {
             assert_eq!(check(format, field_type), Ok(()), "{format}");
         }
+        for format in [
+            "%Y-%m-%d %H:%M:%S %z",
+            "%Y-%m-%d %H:%M%:z",
+            "%Y-%m-%dT%H:%M:%S%#z",
+            "%+",
+            "%Y-%m-%dT%H:%M:%S%.f%::z",
+        ] {
+            let bad = check(format, &timestamp).unwrap_err();
+            assert!(bad.message.contains("has an offset"), "{format}: {}", bad.message);
+            assert!(bad.hint.contains("timestamptz"), "{format}");
+            assert_eq!(check(format, &date), Ok(()), "{format}");
+        }
+        for field_type in [&timestamp, &instant] {
+            let bad = check("%Y-%m-%d %H:%M:%S %Z", field_type).unwrap_err();
+            assert!(bad.message.contains("(%Z)"), "{}", bad.message);
+        }
+        // What the format writes is not what it reads: where the day ends can't be told.
+        assert!(check("%-d%m%Y", &date).is_err());
+        assert_eq!(check("%s", &instant), Ok(()));
+        assert_eq!(check("%Y-%m-%d %H:%M%#z", &instant), Ok(()));
         let message = |format: &str, field_type: &FieldType| check(format, field_type).map_err(|bad| bad.message);
         assert_eq!(message("%Q", &date), Err("`%Q` is no date format".into()));
         assert_eq!(

@@ -1,4 +1,4 @@
-//! Reads the `input` of a source: where its data lies and how it is written.
+//! Reads the `input` of a source: where its data is and in which format.
 
 use super::mapping::{Context, Keys, Mapping, entry_text, entry_texts};
 use super::yaml::Entry;
@@ -44,7 +44,7 @@ const COMPRESSIONS: [(&str, Option<Compression>); 5] = [
     ("bzip2", Some(Compression::Bzip2)),
 ];
 
-/// Reads `input:`; where there are problems the result may hold stand-ins.
+/// Reads `input:`. If there are problems, the result may contain placeholders.
 pub(super) fn read(ctx: &mut Context<'_>, entry: &Entry) -> Input {
     let Some(options) = Mapping::of_options(ctx, "`input`", entry.key.span, &entry.value, &INPUT_KEYS) else {
         return stand_in(ctx.location(entry.key.span));
@@ -87,7 +87,7 @@ pub(super) fn read(ctx: &mut Context<'_>, entry: &Entry) -> Input {
     }
 }
 
-/// For an input that has a problem already, so that the rest of the source can be checked.
+/// A placeholder for an input with problems, so that the rest of the source can still be checked.
 pub(super) fn stand_in(location: Location) -> Input {
     Input {
         path: String::new(),
@@ -107,7 +107,8 @@ pub(super) fn stand_in(location: Location) -> Input {
 
 fn read_path(ctx: &mut Context<'_>, entry: &Entry, storage: &[(String, String)]) -> Option<String> {
     let text = entry_text(ctx, entry)?;
-    // A secret that stands in the text itself was reported with the whole file.
+    // A secret in the file's own text is already reported for the whole file. Here, report only a secret that comes out
+    // of a variable.
     if secrets::url_holds_secret(&text.value) {
         if !secrets::url_holds_secret(text.raw) {
             ctx.problem(
@@ -158,7 +159,7 @@ fn read_records(ctx: &mut Context<'_>, options: &Mapping<'_>, format: Format) ->
     })
 }
 
-/// `quarantine` is known, but nothing acts on it yet.
+/// Reads `csv:`, the options of a CSV input.
 fn read_csv(ctx: &mut Context<'_>, options: &Mapping<'_>, format: Format) -> CsvOptions {
     let mut csv = CsvOptions::default();
     let Some(entry) = options.get("csv") else { return csv };
@@ -191,7 +192,7 @@ fn read_csv(ctx: &mut Context<'_>, options: &Mapping<'_>, format: Format) -> Csv
     csv
 }
 
-/// One ASCII character that ends no line.
+/// A single ASCII character that is not a line break.
 fn sign(ctx: &mut Context<'_>, options: &Mapping<'_>, key: &str, default: u8) -> u8 {
     let Some(text) = options.text(ctx, key) else {
         return default;

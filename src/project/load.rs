@@ -1,5 +1,5 @@
-//! Finds a project and reads all its files. Goes on after a problem as far as it makes sense, so that one run shows
-//! what is wrong in every file.
+//! Finds a project and reads all its files. It continues after a problem where possible, so that one run reports the
+//! problems of all files.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ use crate::model::{Check, Entity, Profile, Project, Source};
 const PROJECT_FILE: &str = "pipeline.yaml";
 const SOURCES_FOLDER: &str = "pipelines";
 
-/// The nearest folder upward from `start` that holds `pipeline.yaml`.
+/// The nearest folder that holds `pipeline.yaml`, from `start` upwards.
 pub fn find_root(start: &Path) -> Result<PathBuf> {
     let absolute = std::path::absolute(start)
         .map_err(|error| Error::project(format!("the folder {} can't be used", start.display())).cause(error))?;
@@ -39,12 +39,12 @@ pub fn find_root(start: &Path) -> Result<PathBuf> {
         })
 }
 
-/// Reads and checks the project in `root`; the error holds every problem of all its files.
+/// Reads and checks the project in `root`. The error lists every problem in all files.
 pub fn load(root: &Path) -> Result<Project> {
     load_with(root, &|name| std::env::var(name).ok())
 }
 
-/// [`load`] with another environment.
+/// Like [`load`], but with the given environment variables.
 pub(super) fn load_with(root: &Path, lookup: Lookup<'_>) -> Result<Project> {
     if !root.join(PROJECT_FILE).is_file() {
         return Err(
@@ -92,8 +92,8 @@ pub(super) fn load_with(root: &Path, lookup: Lookup<'_>) -> Result<Project> {
     })
 }
 
-/// Classes and masks that make no sense, and those that the profile does not allow. A source without fields has said
-/// what is wrong with it.
+/// Reports classes and masks that are wrong, and those that the profile does not allow. A source without fields is
+/// skipped, because its problems are already reported.
 fn check_privacy(profile: Profile, sources: &[Source], problems: &mut Problems) {
     let found = sources
         .iter()
@@ -105,9 +105,10 @@ fn check_privacy(profile: Profile, sources: &[Source], problems: &mut Problems) 
     }
 }
 
-/// A source's check may not repeat one of the contract's, so both are looked up together.
+/// Looks up the columns of all checks. The contract's and the sources' checks are handled together, because a source
+/// must not repeat a check of the contract.
 fn resolve_checks(contract: Option<&mut Contract>, drafts: &mut [SourceDraft], problems: &mut Problems) {
-    // Without a contract no column is known, and that is the problem.
+    // Without a contract no column is known. That problem is already reported.
     let Some(contract) = contract.filter(|contract| !contract.entities.is_empty()) else {
         return;
     };
@@ -174,7 +175,7 @@ fn read_tree(root: &Path, path: PathBuf, problems: &mut Problems) -> Option<(Doc
     Some((document, tree))
 }
 
-/// The files right in `pipelines/`, sorted; relative to the root.
+/// The files directly in `pipelines/`, sorted, with paths relative to the root.
 fn source_files(root: &Path, problems: &mut Problems) -> Vec<PathBuf> {
     let folder = Path::new(SOURCES_FOLDER);
     let remedy = "a file pipelines/<name>.yaml makes a source: name, input, schema";
@@ -212,7 +213,7 @@ fn source_files(root: &Path, problems: &mut Problems) -> Vec<PathBuf> {
 }
 
 fn with_transforms(root: &Path, draft: SourceDraft, contract: Option<&Contract>, problems: &mut Problems) -> Source {
-    // Where no entity is known at all, that is the problem, not the names of the SQL files.
+    // If no entity is known, that problem is already reported, and the names of the SQL files can't be checked.
     let known = contract
         .map(|contract| contract.names.as_slice())
         .filter(|names| !names.is_empty());
@@ -229,7 +230,7 @@ fn with_transforms(root: &Path, draft: SourceDraft, contract: Option<&Contract>,
 }
 
 impl Project {
-    /// The source of this name or alias.
+    /// Finds a source by its name or an alias.
     pub fn source(&self, name: &str) -> Result<&Source> {
         let named = |source: &&Source| source.name == name || source.aliases.iter().any(|alias| alias == name);
         self.sources.iter().find(named).ok_or_else(|| {
@@ -244,7 +245,7 @@ impl Project {
         })
     }
 
-    /// The entity of this name.
+    /// Finds an entity by its name.
     pub fn entity(&self, name: &str) -> Result<&Entity> {
         self.entities.iter().find(|entity| entity.name == name).ok_or_else(|| {
             let names: Vec<&str> = self.entities.iter().map(|entity| entity.name.as_str()).collect();
@@ -256,25 +257,22 @@ impl Project {
 }
 
 impl Source {
-    /// The checks of an entity's rows in this source: the contract's, then its own.
+    /// The checks on an entity's rows in this source: the contract's checks first, then the source's own.
     pub fn checks_of<'a>(&'a self, entity: &'a Entity) -> impl Iterator<Item = &'a Check> {
         let own = self.checks.iter().filter(|(name, _)| *name == entity.name);
         entity.checks.iter().chain(own.map(|(_, check)| check))
     }
 
-    /// What a batch of this source is made by, as text: its YAML, then each transform's entity and SQL. Equal texts mean
-    /// equal processing, up to the contract and the input.
+    /// All text that determines how a batch of this source is processed: the source's YAML, then the entity and SQL of
+    /// each transform. Equal texts mean equal processing, if the contract and the input are equal, too.
     pub fn fingerprint_text(&self) -> String {
-        let mut text = format!("yaml {}\n{}", self.text.len(), self.text);
+        // A checkout with other line endings is the same project.
+        let lf = |text: &str| text.replace("\r\n", "\n");
+        let yaml = lf(&self.text);
+        let mut text = format!("yaml {}\n{yaml}", yaml.len());
         for transform in &self.transforms {
-            for part in [
-                "\nsql ",
-                &transform.entity,
-                " ",
-                &transform.sql.len().to_string(),
-                "\n",
-                &transform.sql,
-            ] {
+            let sql = lf(&transform.sql);
+            for part in ["\nsql ", &transform.entity, " ", &sql.len().to_string(), "\n", &sql] {
                 text.push_str(part);
             }
         }

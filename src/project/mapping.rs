@@ -1,5 +1,5 @@
-//! Typed access to the mappings of a YAML tree: every key is known, given once, and of its type, or there is a
-//! problem. The one place where such problems get their words.
+//! Typed access to the mappings of a YAML tree. Every key must be known, be given once and have a value of the right
+//! type. The messages for these problems are written only here.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ use super::yaml::{Entry, Key, Node, Span, Value};
 use crate::error::Location;
 use crate::model::wording::{did_you_mean, one_of};
 
-/// What the checks of one file share.
+/// The state that all checks of one file share.
 pub(super) struct Context<'a> {
     pub document: &'a Document,
     pub lookup: Lookup<'a>,
@@ -30,15 +30,15 @@ impl Context<'_> {
             .add(Some(location), secrets::mask_urls(message.as_ref()), hint);
     }
 
-    /// A problem of a text, said by something that saw its variables resolved: where a quoted part came out of a
-    /// variable, what is shown instead is the text as written.
+    /// Reports a problem that was found after variables were resolved. If the message quotes something that came out of
+    /// a variable, it shows the text as the user wrote it.
     pub fn problem_of(&mut self, text: &Text<'_>, message: &str, hint: &str) {
         let hint = text.as_written(hint);
         self.problem(text.span, text.as_written(message), hint);
     }
 }
 
-/// A text value: as written, for messages, and with its variables resolved, for the checked types.
+/// A text value in two forms: as written, for messages, and with its variables resolved, for the checked types.
 #[derive(Debug, Clone)]
 pub(super) struct Text<'n> {
     pub raw: &'n str,
@@ -61,8 +61,8 @@ impl Text<'_> {
     }
 }
 
-/// `{type: decimal(5,2)}` without quotes is `{type: "decimal(5", "2)": null}` to YAML. Reports it once, and mends the
-/// tree so that nothing else is said of it.
+/// Detects a type that YAML cut in two. Without quotes, `{type: decimal(5,2)}` means `{type: "decimal(5", "2)": null}`
+/// in YAML. Reports it once and repairs the tree, so that no further problem follows from it.
 pub(super) fn mend_cut_types(ctx: &mut Context<'_>, node: &mut Node) {
     match &mut node.value {
         Value::List(nodes) => nodes.iter_mut().for_each(|node| mend_cut_types(ctx, node)),
@@ -99,7 +99,7 @@ fn cut_type(entries: &[Entry]) -> Option<String> {
     }
 }
 
-/// Reports every URL with a secret in it, wherever in the tree.
+/// Reports every URL in the tree that contains a secret.
 pub(super) fn check_urls(ctx: &mut Context<'_>, node: &Node) {
     match &node.value {
         Value::Text(text) if secrets::url_holds_secret(text) => {
@@ -118,7 +118,7 @@ pub(super) fn check_urls(ctx: &mut Context<'_>, node: &Node) {
 /// The keys that a mapping may have.
 pub(super) struct Keys {
     pub known: &'static [&'static str],
-    /// Keys of a later version: refused by name, for a key that is accepted and ignored would promise something.
+    /// Keys that a later version will support. They are refused by name, because ignoring them would mislead the user.
     pub later: &'static [&'static str],
 }
 
@@ -128,17 +128,17 @@ impl Keys {
     }
 }
 
-/// A mapping whose keys were checked.
+/// A mapping whose keys have been checked.
 pub(super) struct Mapping<'n> {
-    /// What the mapping is, for "... has no `path`".
+    /// What the mapping describes, for messages such as "... has no `path`".
     what: String,
     at: Span,
-    /// Without repetitions, in the file's order.
+    /// Without duplicate keys, in the file's order.
     entries: Vec<&'n Entry>,
 }
 
 impl<'n> Mapping<'n> {
-    /// Checks the keys of a mapping of options; `at` is where to point for what is missing in it.
+    /// Checks the keys of a mapping of options. A missing key is reported at `at`.
     pub fn of_options(ctx: &mut Context<'_>, what: &str, at: Span, node: &'n Node, keys: &Keys) -> Option<Self> {
         let mapping = Self::of_names(ctx, what, at, node)?;
         for entry in &mapping.entries {
@@ -147,7 +147,7 @@ impl<'n> Mapping<'n> {
         Some(mapping)
     }
 
-    /// Checks a mapping whose keys are names of the user's; only their repetition is a problem here.
+    /// Checks a mapping whose keys are names that the user chose. Only a duplicate key is a problem here.
     pub fn of_names(ctx: &mut Context<'_>, what: &str, at: Span, node: &'n Node) -> Option<Self> {
         let Value::Map(entries) = &node.value else {
             let message = format!("{what} must be a mapping, not {}", node.value.kind());
@@ -176,7 +176,7 @@ impl<'n> Mapping<'n> {
         })
     }
 
-    /// The entries without repetitions, in the file's order.
+    /// The entries without duplicates, in the file's order.
     pub fn entries(&self) -> &[&'n Entry] {
         &self.entries
     }
@@ -185,7 +185,7 @@ impl<'n> Mapping<'n> {
         self.entries.iter().find(|entry| entry.key.text == key).copied()
     }
 
-    /// The entry, or a problem where there is none.
+    /// The entry of a key. Reports a problem if it is missing.
     pub fn required(&self, ctx: &mut Context<'_>, key: &str, example: &str) -> Option<&'n Entry> {
         let entry = self.get(key);
         if entry.is_none() {
@@ -224,7 +224,7 @@ impl<'n> Mapping<'n> {
         default
     }
 
-    /// The value that the text names, the first of the choices where there is none.
+    /// The choice that the text names. The first choice if the key is missing or its text is wrong.
     pub fn choice<T: Copy>(&self, ctx: &mut Context<'_>, key: &str, choices: &[(&'static str, T)]) -> T {
         let default = choices[0].1;
         let Some(text) = self.text(ctx, key) else {
@@ -261,12 +261,12 @@ fn check_option(ctx: &mut Context<'_>, key: &Key, keys: &Keys) {
     }
 }
 
-/// The text of an entry, its variables resolved.
+/// The text of an entry, with its variables resolved.
 pub(super) fn entry_text<'n>(ctx: &mut Context<'_>, entry: &'n Entry) -> Option<Text<'n>> {
     node_text(ctx, &format!("`{}`", entry.key.text), entry.place(), &entry.value)
 }
 
-/// The text of a value, its variables resolved.
+/// The text of a value, with its variables resolved.
 pub(super) fn node_text<'n>(ctx: &mut Context<'_>, what: &str, span: Span, node: &'n Node) -> Option<Text<'n>> {
     let Value::Text(raw) = &node.value else {
         let hint = match node.value {
@@ -286,7 +286,7 @@ pub(super) fn node_text<'n>(ctx: &mut Context<'_>, what: &str, span: Span, node:
     }
 }
 
-/// A text with its variables resolved, a number or a boolean as written; for a key that takes values of data.
+/// A text with its variables resolved, or a number or boolean as written. For keys whose values are data.
 pub(super) fn node_scalar(ctx: &mut Context<'_>, at: Span, node: &Node) -> Option<String> {
     match &node.value {
         Value::Text(raw) => match environment::expand(raw, ctx.lookup) {
@@ -306,7 +306,7 @@ pub(super) fn node_scalar(ctx: &mut Context<'_>, at: Span, node: &Node) -> Optio
     }
 }
 
-/// The texts of a list such as `aliases: [a, b]`.
+/// Reads the texts of a list such as `aliases: [a, b]`.
 pub(super) fn entry_texts<'n>(ctx: &mut Context<'_>, entry: &'n Entry) -> Vec<Text<'n>> {
     list_texts(ctx, &format!("`{}`", entry.key.text), entry.place(), &entry.value)
 }
@@ -331,7 +331,7 @@ pub(super) fn list_texts<'n>(ctx: &mut Context<'_>, what: &str, span: Span, node
     }
 }
 
-/// An element that is not written out (`[a, ]`, `- `) is shown at its list.
+/// The place of a list element. An element that is not written out (`[a, ]`, `- `) is reported at its list.
 fn element_place(node: &Node, list: Span) -> Span {
     if node.span.length == 0 { list } else { node.span }
 }

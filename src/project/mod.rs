@@ -1,5 +1,5 @@
-//! The user's project: reads `pipeline.yaml`, `pipelines/*.yaml` and the SQL files into checked
-//! types, reporting every problem at once. Pure: it never touches a network or a database.
+//! Reads the user's project: `pipeline.yaml`, `pipelines/*.yaml` and the SQL files. It returns checked types and
+//! reports every problem at once. It never uses a network or a database.
 
 mod check_columns;
 mod checks;

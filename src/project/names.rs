@@ -1,23 +1,24 @@
-//! What may be a name: of an entity, a column, a source, a view. PostgreSQL cuts longer identifiers in silence and
-//! folds capitals, so neither is allowed here.
+//! Which names are allowed for entities, columns, sources and views. PostgreSQL silently shortens long identifiers and
+//! lowers capital letters, so both are refused here.
 
-/// PostgreSQL's longest identifier.
+/// The length in bytes of PostgreSQL's longest identifier.
 pub(super) const MAX_IDENTIFIER: usize = 63;
-/// Leaves are named `<entity>_r<run>` and get indexes named after them; that has to fit in 63 bytes.
+/// The longest entity name. Partitions are named `<entity>_r<run>`, and their indexes are named after them. Those names
+/// must fit in 63 bytes.
 pub(super) const MAX_ENTITY: usize = 40;
 
 /// The partition columns that the engine adds to every entity.
 const PARTITION_COLUMNS: [&str; 2] = ["source", "batch_date"];
-/// Names that PostgreSQL keeps in every table (its manual, "System Columns").
+/// Names of columns that every PostgreSQL table has (manual, "System Columns").
 const SYSTEM_COLUMNS: [&str; 6] = ["tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"];
 
-/// Why a text can't be a name, and what to do about it.
+/// Why a text can't be a name, and how to correct it.
 pub(super) struct BadName {
     pub message: String,
     pub hint: String,
 }
 
-/// Checks an identifier; `what` is "entity name" or the like.
+/// Checks an identifier. `what` is a phrase for messages, such as "entity name".
 pub(super) fn check_identifier(what: &str, name: &str, max: usize) -> Result<(), BadName> {
     let valid_start = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
     let valid = valid_start
@@ -62,7 +63,7 @@ pub(super) fn check_column(name: &str) -> Result<(), BadName> {
     check_identifier("the name of a column", name, MAX_IDENTIFIER)
 }
 
-/// The nearest valid identifier, where there is one.
+/// The valid identifier that is most similar, if there is one.
 fn suggestion(name: &str) -> Option<String> {
     let mut better = String::new();
     for c in name.chars() {

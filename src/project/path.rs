@@ -1,5 +1,5 @@
-//! The path of a source's input: `{date:...}` tokens, globs, URL schemes. Looks at the text only, never at a disk or a
-//! network.
+//! Checks the path of a source's input: `{date:...}` tokens, wildcards and URL schemes. It reads only the text and
+//! never a disk or a network.
 
 use std::fmt::Write as _;
 
@@ -11,8 +11,8 @@ use crate::model::wording::{did_you_mean, nearest};
 const DEFAULT_FORMAT: &str = "%Y-%m-%d";
 const SCHEMES: [&str; 7] = ["s3", "s3a", "gs", "az", "azure", "https", "http"];
 
-/// The path of one batch: `{date:%Y%m%d}` and `{date}` (`2023-05-02`) replaced. The template is one that was checked
-/// with the project; in another, a token that can't be replaced stays as it is.
+/// The path for one batch, with `{date:%Y%m%d}` and `{date}` (`2023-05-02`) replaced. The template must have been
+/// checked with the project. In any other template, tokens that can't be replaced are left unchanged.
 pub fn expand_date(template: &str, date: NaiveDate) -> String {
     let mut path = String::with_capacity(template.len());
     for part in parts(template) {
@@ -29,7 +29,7 @@ pub fn expand_date(template: &str, date: NaiveDate) -> String {
     path
 }
 
-/// A problem of a path, with its remedy; what they quote of the path stands in it as quoted.
+/// A problem of a path, and how to correct it. Parts of the path are quoted as they are in it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct BadPath {
     pub message: String,
@@ -43,7 +43,7 @@ fn bad<T>(message: impl Into<String>, hint: impl Into<String>) -> Result<T, BadP
     })
 }
 
-/// Checks a path whose variables are resolved; `plain_http` is whether the source's storage asks for it.
+/// Checks a path after its variables are resolved. `plain_http` is true if the source's storage settings allow HTTP.
 pub(super) fn check(path: &str, plain_http: bool) -> Result<(), BadPath> {
     if path.trim().is_empty() {
         return bad("the path is empty", "name the input: data/{date}/visits.json");
@@ -55,7 +55,7 @@ pub(super) fn check(path: &str, plain_http: bool) -> Result<(), BadPath> {
     }
 }
 
-/// The scheme of a URL and what follows it; `None` for a local path.
+/// The scheme of a URL and the text after it. `None` for a local path.
 pub(super) fn scheme(path: &str) -> Option<(&str, &str)> {
     let (scheme, rest) = path.split_once("://")?;
     let valid = !scheme.is_empty() && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));
@@ -66,9 +66,9 @@ enum Part<'a> {
     Text(&'a str),
     /// The format of a `{date}` token.
     Date(&'a str),
-    /// `{...}` that is no token.
+    /// A `{...}` that is not a known token.
     Unknown(&'a str),
-    /// `{` without its `}`.
+    /// A `{` without a matching `}`.
     Unclosed(&'a str),
 }
 

@@ -1,16 +1,16 @@
-//! Collects the problems of all files, so that the user sees them in one go. It decides nothing about them.
+//! Collects the problems of all files, so that the user sees them all at once.
 
 use std::path::Path;
 
 use crate::error::{Diagnostic, Location};
 
-/// All problems met so far.
+/// All problems found so far.
 #[derive(Debug, Default)]
 pub(super) struct Problems {
     diagnostics: Vec<Diagnostic>,
 }
 
-/// More than anybody reads; a hostile file could make any number.
+/// More problems than anyone reads. Without a limit, a hostile file could create any number of them.
 const MAX_PROBLEMS: usize = 1_000;
 
 impl Problems {
@@ -24,7 +24,7 @@ impl Problems {
         }
     }
 
-    /// A problem of a file or folder as a whole.
+    /// Adds a problem of a file or folder as a whole.
     pub fn of_file(&mut self, file: &Path, message: impl Into<String>, hint: impl Into<String>) {
         let location = Location {
             file: file.to_owned(),
@@ -36,7 +36,7 @@ impl Problems {
         self.add(Some(location), message, Some(hint.into()));
     }
 
-    /// In the order of files, lines and columns; what an alias repeats is said once.
+    /// Sorts the problems by file, line and column. A problem that a YAML alias repeats is listed once.
     pub fn into_diagnostics(mut self) -> Vec<Diagnostic> {
         self.diagnostics
             .sort_by(|a, b| (&a.location, &a.message).cmp(&(&b.location, &b.message)));

@@ -1,11 +1,12 @@
-//! `records:` of an input, the JSON path at which records start: `$`, `$.entry[*].resource`, `$['odd key'][*]`. Only
-//! names and `[*]`, also written `[]`: a record's place must be known while the document streams by.
+//! Reads `records:` of an input: the JSON path at which records start, such as `$`, `$.entry[*].resource` or `$['odd
+//! key'][*]`. Only names and `[*]` (or `[]`) are allowed, because documents are read as a stream: it must be clear at
+//! once whether a value is a record.
 
 use crate::model::{RecordPath, RecordStep};
 
 const HINT: &str = "write it like $.entry[*].resource: names and `[*]` only";
 
-/// A record path that can't be read: why, and what to do about it.
+/// Why a record path can't be read, and how to correct it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct BadRecordPath {
     pub message: String,
@@ -66,7 +67,7 @@ fn bracket_step<'a>(text: &str, rest: &'a str) -> Result<(RecordStep, &'a str), 
     }
 }
 
-/// A backslash keeps the quote, or a backslash, for the name.
+/// Reads a quoted name. A backslash before a quote or a backslash makes it part of the name.
 fn quoted_step<'a>(text: &str, rest: &'a str, quote: char) -> Result<(RecordStep, &'a str), BadRecordPath> {
     let mut name = String::new();
     let mut chars = rest.char_indices();

@@ -1,5 +1,5 @@
-//! Checks what entities say of their own columns and of each other: keys, indexes, parents. Gives the entities in an
-//! order in which every parent comes before its children.
+//! Checks the references within and between entities: keys, indexes and parents. Returns the entities in an order in
+//! which every parent comes before its children.
 
 use std::collections::HashSet;
 
@@ -8,10 +8,10 @@ use super::yaml::Span;
 use crate::model::wording::{all_of, did_you_mean};
 use crate::model::{Entity, Index, Parent};
 
-/// A name that the file gives, to be looked up.
+/// A name in the file that has to be looked up.
 pub(super) struct Named {
     pub name: String,
-    /// As written; what a variable held is not shown.
+    /// The name as the user wrote it. The content of a variable is not shown.
     pub raw: String,
     pub span: Span,
 }
@@ -28,17 +28,17 @@ impl std::convert::From<Text<'_>> for Named {
 
 pub(super) struct ParentDraft {
     pub entity: Named,
-    /// `None`: the parent's key.
+    /// `None` means the columns of the parent's key.
     pub columns: Option<Vec<Named>>,
 }
 
-/// An entity whose references are not looked up yet.
+/// An entity whose references have not been looked up yet.
 pub(super) struct Draft {
     pub entity: Entity,
     pub key: Vec<Named>,
     pub parent: Option<ParentDraft>,
     pub indexes: Vec<(Vec<Named>, Index)>,
-    /// Columns whose type has a problem already, so that nothing is said of it twice.
+    /// Columns whose type already has a problem. They are not reported a second time.
     pub untyped: HashSet<String>,
 }
 
@@ -54,7 +54,7 @@ impl Draft {
     }
 }
 
-/// Checks all references and gives the entities, parents first, else in the file's order.
+/// Checks all references and returns the entities, parents first and otherwise in the file's order.
 pub(super) fn check(ctx: &mut Context<'_>, drafts: Vec<Draft>) -> Vec<Entity> {
     for draft in &drafts {
         check_key(ctx, draft);
@@ -92,7 +92,7 @@ fn check_indexes(ctx: &mut Context<'_>, draft: &Draft) {
     }
 }
 
-/// Each name is a column of the entity, and given once.
+/// Checks that each name is a column of the entity and is given once.
 fn check_columns(ctx: &mut Context<'_>, entity: &Entity, names: &[Named], what: &str) {
     for (position, named) in names.iter().enumerate() {
         if names[..position].iter().any(|other| other.name == named.name) {
@@ -107,7 +107,7 @@ fn check_columns(ctx: &mut Context<'_>, entity: &Entity, names: &[Named], what: 
     }
 }
 
-/// Where an entity has no columns at all that is the problem, and nothing more is said.
+/// Whether the entity has the column. An entity without any columns already has a problem, so nothing more is reported.
 fn has_column(entity: &Entity, name: &str) -> bool {
     entity.columns.is_empty() || entity.columns.iter().any(|column| column.name == name)
 }
@@ -168,7 +168,7 @@ fn key_columns(ctx: &mut Context<'_>, draft: &Draft, target: &Draft, at: &Named)
         let hint = format!("give `{parent}` a key, or name the columns: parent: {{entity: {parent}, columns: [...]}}");
         ctx.problem(at.span, format!("the parent `{parent}` has no key to join by"), hint);
     }
-    // What is wrong with the key itself is said there.
+    // Problems of the key itself are reported elsewhere.
     let exists = |name: &str| target.entity.columns.iter().any(|column| column.name == name);
     for named in target.key.iter().filter(|named| exists(&named.name)) {
         if !has_column(&draft.entity, &named.name) {
@@ -185,7 +185,7 @@ fn key_columns(ctx: &mut Context<'_>, draft: &Draft, target: &Draft, at: &Named)
     target.key.iter().map(|named| named.name.clone()).collect()
 }
 
-/// A child's column is compared with its parent's, so both are of one kind.
+/// Checks that a child's column can be compared with its parent's column.
 fn check_types(ctx: &mut Context<'_>, draft: &Draft, target: &Draft, name: &str, span: Span) {
     let of = |draft: &Draft| {
         let column = draft.entity.columns.iter().find(|column| column.name == name)?;
@@ -200,7 +200,7 @@ fn check_types(ctx: &mut Context<'_>, draft: &Draft, target: &Draft, name: &str,
     }
 }
 
-/// Reports every cycle once, at the entity that stands first in the file.
+/// Reports every cycle of parents once, at its first entity in the file.
 fn report_cycles(ctx: &mut Context<'_>, drafts: &[Draft], parents: &[Option<Parent>]) {
     let next = |at: usize| {
         let parent = parents[at].as_ref()?;
@@ -228,7 +228,7 @@ fn report_cycles(ctx: &mut Context<'_>, drafts: &[Draft], parents: &[Option<Pare
     }
 }
 
-/// Keeps the file's order where parents allow it; what is in a cycle comes last.
+/// Sorts parents before children and otherwise keeps the file's order. Entities in a cycle come last.
 fn parents_first(mut waiting: Vec<Entity>) -> Vec<Entity> {
     let mut ordered: Vec<Entity> = Vec::with_capacity(waiting.len());
     while !waiting.is_empty() {

@@ -21,13 +21,14 @@ const FIELD_KEYS: Keys = Keys::of(&[
     "domain",
     "reason",
     "normalize",
+    "nulls",
     "matches",
     "length",
     "accepted_values",
     "range",
 ]);
 
-/// Reads the fields of a record. `flat` is why the format has no lists and structs, where it has none.
+/// Reads the fields of a record. `flat` is set if the format has no lists and structs; it says why.
 pub(super) fn read(ctx: &mut Context<'_>, entry: &Entry, flat: Option<&str>) -> Vec<Field> {
     let fields = read_fields(ctx, "`schema`", entry.key.span, &entry.value);
     for field in &fields {
@@ -127,12 +128,13 @@ fn read_attributes(ctx: &mut Context<'_>, options: &Mapping<'_>, what: &str, ent
             None
         }
     };
-    // Without a type, nothing can be said about what depends on it.
+    // Without a type, the options that depend on it can't be checked.
     let Some(read) = read else { return };
     field.field_type = read;
-    // Of a list of scalars, they speak of its elements; what may stand where is checked with the masks.
+    // For a list of scalars, the privacy settings apply to its elements. Where they may be declared is checked with the
+    // masks.
     field.privacy = read_privacy(ctx, options);
-    // Of a list of scalars, all of these speak of its elements.
+    // For a list of scalars, all of these apply to its elements.
     let scalar = match &mut field.field_type {
         FieldType::List(element) => element.as_mut(),
         _ => field,
@@ -142,7 +144,7 @@ fn read_attributes(ctx: &mut Context<'_>, options: &Mapping<'_>, what: &str, ent
     value_rules::read(ctx, options, scalar);
 }
 
-/// The class, the mask and what belongs to them, as written.
+/// Reads the class, the mask and the options that belong to them, as written.
 fn read_privacy(ctx: &mut Context<'_>, options: &Mapping<'_>) -> Privacy {
     let read = Privacy {
         phi: named(ctx, options, "phi", &PhiClass::ALL.map(|class| (class.name(), class))),
@@ -150,7 +152,7 @@ fn read_privacy(ctx: &mut Context<'_>, options: &Mapping<'_>) -> Privacy {
         domain: options.text(ctx, "domain").map(|text| text.value),
         reason: options.text(ctx, "reason").map(|text| text.value),
     };
-    // Of a mask that can't be read nothing more can be said.
+    // If the mask can't be read, nothing more can be checked about it.
     if read.mask.is_none() && options.get("mask").is_some() {
         Privacy::default()
     } else {
@@ -158,7 +160,8 @@ fn read_privacy(ctx: &mut Context<'_>, options: &Mapping<'_>) -> Privacy {
     }
 }
 
-/// What a key names, where it is given. A bare `null` is the mask of that name: to YAML it is none.
+/// The choice that a key names, if the key is given. A bare `null` is accepted as the name of the mask `null`, although
+/// YAML reads it as an absent value.
 fn named<T: Copy>(ctx: &mut Context<'_>, options: &Mapping<'_>, key: &str, choices: &[(&'static str, T)]) -> Option<T> {
     let entry = options.get(key)?;
     let is_written = matches!(entry.value.value, Value::Null) && entry.value.span.length == "null".len();

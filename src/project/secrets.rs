@@ -1,6 +1,6 @@
-//! Keeps secrets out of project files and out of what is shown of them. Nothing here ever returns a secret.
+//! Keeps secrets out of project files and out of messages. No function here ever returns a secret.
 
-/// What to do about a secret in a file.
+/// The remedy for a secret in a file.
 pub(super) const HINT: &str = "take it out: secrets come from the environment alone \
     (AWS_SECRET_ACCESS_KEY, GOOGLE_SERVICE_ACCOUNT, AZURE_STORAGE_ACCOUNT_KEY)";
 
@@ -21,17 +21,17 @@ pub(super) fn is_secret_name(name: &str) -> bool {
     SECRET_WORDS.iter().any(|word| name.contains(word)) || matches!(name.as_str(), "pwd" | "pass" | "sas")
 }
 
-/// Whether an object-store setting of this name holds a secret: object_store calls most of them some `key`.
+/// Whether an object-store setting of this name holds a secret. object_store calls most of them some kind of `key`.
 pub(super) fn is_secret_setting(name: &str) -> bool {
     is_secret_name(name) || name.to_lowercase().contains("key")
 }
 
-/// Whether the text holds a URL with a password before its host, or with a signature or token in its query.
+/// Whether the text contains a URL with a password before its host, or with a signature or token in its query.
 pub(super) fn url_holds_secret(text: &str) -> bool {
     !secret_parts(text).is_empty()
 }
 
-/// The text with the secrets of its URLs as stars, as long as before.
+/// Replaces the secrets in the text's URLs with stars. The text keeps its length.
 pub(super) fn mask_urls(text: &str) -> String {
     with_stars(text, &secret_parts(text))
 }
@@ -56,7 +56,7 @@ fn secret_parts(text: &str) -> Vec<(usize, usize)> {
     parts
 }
 
-/// `${env:USER}` holds a colon that ends no user name.
+/// The position of the colon that ends the user name. The colon inside of `${env:USER}` does not count.
 fn colon_outside_of_variables(user: &str) -> Option<usize> {
     let mut inside = false;
     user.char_indices().find_map(|(position, c)| {
@@ -88,11 +88,11 @@ fn secret_parameters(text: &str, start: usize, end: usize) -> Vec<(usize, usize)
     parts
 }
 
-/// The lines of a YAML text as they may be shown: what follows a key that names a secret is stars, whether or not the
-/// text is YAML at all, and every line keeps its length.
+/// The lines of a YAML text with secrets replaced by stars: everything after a key whose name means a secret. This
+/// works even if the text is not valid YAML. Every line keeps its length.
 pub(super) fn mask_lines(text: &str) -> Vec<String> {
     let mut lines = Vec::new();
-    // The indentation of the key whose value goes on in the lines below.
+    // The indentation of a secret key whose value continues in the next lines.
     let mut hidden_below: Option<usize> = None;
     for line in text.lines() {
         let indent = line.len() - line.trim_start().len();
@@ -116,7 +116,8 @@ fn looks_like_mapping(line: &str) -> bool {
     line.trim_end().ends_with(':') || line.contains(": ")
 }
 
-/// Stars for the scalar values of secret keys in one line; true where the value may go on in the next lines.
+/// Replaces the scalar values of secret keys in one line with stars. Returns true if the value may continue in the next
+/// lines.
 fn mask_secret_values(line: &str) -> (String, bool) {
     let mut parts = Vec::new();
     for (colon, _) in line.match_indices(':') {
@@ -144,8 +145,8 @@ fn names_a_secret(key: &str) -> bool {
     is_secret_name(key) || key.to_lowercase().ends_with("_key")
 }
 
-/// Where a scalar ends within its line: before `,` and `}` of a flow mapping, behind its quotes, else at the line's
-/// end. Where the line is no good YAML, rather too much is hidden than too little.
+/// Where a scalar ends in its line: before `,` or `}` in a flow mapping, after its closing quote, or at the end of the
+/// line. If the line is not valid YAML, it hides too much rather than too little.
 fn value_end(value: &str, in_flow: bool) -> usize {
     if !in_flow {
         return value.len();
@@ -157,7 +158,7 @@ fn value_end(value: &str, in_flow: bool) -> usize {
     value[quoted..].find([',', '}']).map_or(value.len(), |end| quoted + end)
 }
 
-/// The text with a star for each character of the byte ranges.
+/// Replaces each character of the byte ranges with a star.
 fn with_stars(text: &str, parts: &[(usize, usize)]) -> String {
     let hidden = |at: usize| parts.iter().any(|(start, end)| (*start..*end).contains(&at));
     text.char_indices()

@@ -1,4 +1,4 @@
-//! Reads `pipelines/<name>.yaml`: one source. What sources say of each other is checked here too, once all are read.
+//! Reads `pipelines/<name>.yaml`, one source. After all sources are read, it also checks that their names differ.
 
 use std::path::{Path, PathBuf};
 
@@ -22,23 +22,24 @@ const SOURCE_KEYS: Keys = Keys::of(&[
     "transforms",
     "checks",
     "conserves",
+    "allow_constant_masks",
     "max_quarantined",
 ]);
-/// Folders below `sql/` that are not a source's.
+/// Folders below `sql/` that can't be the folder of a source.
 const TAKEN: [&str; 4] = ["views", "materialized", "functions", "checks"];
 
-/// A source whose SQL files are not read yet.
+/// A source whose SQL files have not been read yet.
 pub(super) struct SourceDraft {
     pub source: Source,
-    /// The folder of its transforms, relative to the root, and where the file names it; `None` where it can't be told
-    /// because the name is wrong.
+    /// The folder of its transforms, relative to the root, and the place in the file that names it. `None` if the
+    /// source's name is invalid, because then the folder is not known.
     pub transforms: Option<(PathBuf, Location)>,
     pub checks: Vec<CheckDraft>,
-    /// Each name and alias with its place.
+    /// The name and each alias, with its place in the file.
     pub names: Vec<(String, Location)>,
 }
 
-/// Reads the file's tree; where there are problems the result may hold stand-ins.
+/// Reads the file's tree. If there are problems, the result may contain placeholders.
 pub(super) fn read(ctx: &mut Context<'_>, root: &Node) -> Option<SourceDraft> {
     let stem = ctx
         .document
@@ -83,6 +84,9 @@ pub(super) fn read(ctx: &mut Context<'_>, root: &Node) -> Option<SourceDraft> {
     let conserves = options.get("conserves");
     let conserves = conserves.map_or_else(Vec::new, |entry| conserve::read(ctx, entry, &schema));
 
+    let allowed = options.get("allow_constant_masks");
+    let allowed = allowed.map_or_else(Vec::new, |entry| entry_texts(ctx, entry));
+
     let name = name.map_or(stem, |text| text.value);
     let transforms = match options.get("transforms") {
         Some(entry) => entry_text(ctx, entry).map(|text| (PathBuf::from(text.value), ctx.location(text.span))),
@@ -107,6 +111,7 @@ pub(super) fn read(ctx: &mut Context<'_>, root: &Node) -> Option<SourceDraft> {
         max_quarantined: max_quarantined.unwrap_or_default(),
         checks: Vec::new(),
         conserves,
+        allow_constant_masks: allowed.into_iter().map(|path| path.value).collect(),
         location,
         text: ctx.document.text.clone(),
     };
@@ -118,7 +123,7 @@ pub(super) fn read(ctx: &mut Context<'_>, root: &Node) -> Option<SourceDraft> {
     })
 }
 
-/// Whether the name is good.
+/// Whether the name is valid.
 fn check_name(ctx: &mut Context<'_>, text: &Text<'_>, stem: &str) -> bool {
     if let Err(bad) = names::check_identifier("the name of a source", &text.value, MAX_IDENTIFIER) {
         ctx.problem_of(text, &bad.message, &bad.hint);
@@ -166,7 +171,7 @@ fn read_aliases<'n>(ctx: &mut Context<'_>, options: &Mapping<'n>, name: Option<&
     aliases
 }
 
-/// No name or alias may stand for two sources; the problem names both places.
+/// Checks that no name or alias belongs to two sources. The problem names both places.
 pub(super) fn check_names(drafts: &[SourceDraft], problems: &mut Problems) {
     for (position, draft) in drafts.iter().enumerate() {
         for (name, location) in &draft.names {

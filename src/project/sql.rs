@@ -1,5 +1,5 @@
-//! Finds the SQL files of a project: the transforms of each source, and the views. Reads them as text; what the SQL
-//! means is for the stages that run it.
+//! Finds the SQL files of a project: the transforms of each source, the views and the checks. It reads them as text.
+//! The stages that run the SQL check its meaning.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -18,8 +18,8 @@ const VIEW_FOLDERS: [(&str, ViewKind); 3] = [
     ("sql/materialized", ViewKind::Materialized),
 ];
 
-/// The transforms of a source, in the order of the entities. `entities` is `None` where pipeline.yaml can't be read, so
-/// that the files' names can't be checked.
+/// The transforms of a source, in the order of the entities. `entities` is `None` if pipeline.yaml can't be read; the
+/// files' names are then not checked.
 pub(super) fn read_transforms(
     root: &Path,
     draft: &SourceDraft,
@@ -81,7 +81,7 @@ fn no_entity(stem: &str, path: &Path, entities: &[String], problems: &mut Proble
     problems.of_file(path, format!("pipeline.yaml declares no entity `{stem}`"), hint);
 }
 
-/// All files of `sql/functions`, `sql/views` and `sql/materialized`; their folders need not exist.
+/// All files of `sql/functions`, `sql/views` and `sql/materialized`. The folders are optional.
 pub(super) fn read_views(root: &Path, entities: &[String], problems: &mut Problems) -> Vec<View> {
     let mut views: Vec<View> = Vec::new();
     for (folder, kind) in VIEW_FOLDERS {
@@ -105,7 +105,7 @@ pub(super) fn read_views(root: &Path, entities: &[String], problems: &mut Proble
     views
 }
 
-/// All files of `sql/checks`, which need not exist. A comment line `-- severity: warn` says that one only warns.
+/// All files of `sql/checks`. The folder is optional. A comment line `-- severity: warn` makes a check only warn.
 pub(super) fn read_checks(root: &Path, problems: &mut Problems) -> Vec<SqlCheck> {
     let mut checks = Vec::new();
     for (name, path) in files_if_any(root, Path::new("sql/checks"), problems) {
@@ -135,7 +135,7 @@ pub(super) fn read_checks(root: &Path, problems: &mut Problems) -> Vec<SqlCheck>
     checks
 }
 
-/// [`sql_files`] of a folder that need not exist; one that can't be read is a problem.
+/// Like [`sql_files`], for an optional folder. Reports a problem if the folder exists but can't be read.
 fn files_if_any(root: &Path, folder: &Path, problems: &mut Problems) -> Vec<(String, PathBuf)> {
     match sql_files(root, folder) {
         Ok(files) => files,
@@ -148,7 +148,8 @@ fn files_if_any(root: &Path, folder: &Path, problems: &mut Problems) -> Vec<(Str
     }
 }
 
-/// Stems and relative paths of the .sql files right in the folder, sorted by name; hidden files are not the project's.
+/// The names without ending, and the relative paths, of the .sql files directly in the folder. Sorted by name. Hidden
+/// files are skipped.
 fn sql_files(root: &Path, folder: &Path) -> std::io::Result<Vec<(String, PathBuf)>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(root.join(folder))? {
@@ -173,7 +174,7 @@ fn read_sql(root: &Path, path: &Path, problems: &mut Problems) -> Option<String>
     Some(sql)
 }
 
-/// Nothing but space, semicolons and comments; `/* */` nest in SQL.
+/// Whether the text holds only white space, semicolons and comments. `/* */` comments can be nested in SQL.
 fn holds_no_sql(sql: &str) -> bool {
     let mut rest = sql;
     loop {

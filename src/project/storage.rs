@@ -1,5 +1,5 @@
-//! Reads `storage:` of an input: the settings of its object store, by object_store's names. Secrets among them are
-//! refused; object_store reads them from the environment itself.
+//! Reads `storage:` of an input: the settings of its object store, with the names of the crate object_store. Secret
+//! settings are refused, because object_store reads them from the environment.
 
 use std::str::FromStr;
 
@@ -13,7 +13,7 @@ use super::secrets;
 use super::yaml::{Entry, Value};
 use crate::model::wording::did_you_mean;
 
-/// Settings that people use, for "did you mean"; object_store knows more.
+/// Common settings, for "did you mean" suggestions. object_store knows more.
 const COMMON: [&str; 12] = [
     "endpoint",
     "region",
@@ -28,7 +28,7 @@ const COMMON: [&str; 12] = [
     "timeout",
     "connect_timeout",
 ];
-/// What the path says already; these would change it behind its back.
+/// Settings that the path already decides. Here they could silently contradict it.
 const IN_THE_PATH: [&str; 8] = [
     "bucket",
     "bucket_name",
@@ -40,7 +40,7 @@ const IN_THE_PATH: [&str; 8] = [
     "azure_container_name",
 ];
 
-/// The settings, without those that are refused.
+/// Reads the settings and leaves out those that are refused.
 pub(super) fn read(ctx: &mut Context<'_>, entry: &Entry) -> Vec<(String, String)> {
     let Some(settings) = Mapping::of_names(ctx, "`storage`", entry.key.span, &entry.value) else {
         return Vec::new();
@@ -53,7 +53,7 @@ pub(super) fn read(ctx: &mut Context<'_>, entry: &Entry) -> Vec<(String, String)
             ctx.problem(entry.key.span, message, secrets::HINT.to_owned());
             continue;
         }
-        // object_store takes all its settings as text; `allow_http: true` needs no quotes.
+        // object_store takes all settings as text. So the user can write `allow_http: true` without quotes.
         let value = match &entry.value.value {
             Value::Bool(value) => Some(value.to_string()),
             _ => entry_text(ctx, entry).map(|text| text.value),
@@ -63,7 +63,7 @@ pub(super) fn read(ctx: &mut Context<'_>, entry: &Entry) -> Vec<(String, String)
     storage
 }
 
-/// Checks that the store of the scheme knows the settings; `None` is a local path.
+/// Checks that the object store of the scheme knows the settings. `None` means a local path.
 pub(super) fn check(ctx: &mut Context<'_>, entry: &Entry, scheme: Option<&str>) {
     let Some(scheme) = scheme else {
         let hint = "it is for s3://, gs://, az:// and https://: take it out".to_owned();
@@ -89,7 +89,8 @@ pub(super) fn check(ctx: &mut Context<'_>, entry: &Entry, scheme: Option<&str>) 
     }
 }
 
-/// An unknown scheme is a problem of the path, and knows everything.
+/// Whether the scheme's store knows the setting. Every setting of an unknown scheme passes, because the scheme itself
+/// is reported as a problem of the path.
 fn is_known(scheme: &str, name: &str) -> bool {
     match scheme {
         "s3" | "s3a" => AmazonS3ConfigKey::from_str(name).is_ok(),

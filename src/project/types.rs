@@ -1,12 +1,12 @@
-//! The names of types: PostgreSQL's in the contract, the schema's of a source. Knows no place in a file; whoever asks
-//! reports the problem.
+//! Reads the names of types: PostgreSQL's types in the contract, and the field types in a source's schema. It does not
+//! know the place in the file, so the caller reports the problem.
 
 use std::fmt;
 
 use crate::model::wording::{did_you_mean, one_of};
 use crate::model::{FieldType, PgType};
 
-/// Why a type's name is refused, and what to do about it.
+/// Why a type's name is refused, and how to correct it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct BadType {
     pub message: String,
@@ -49,7 +49,7 @@ const PG_NAMES: [&str; 25] = [
     "uuid",
     "text[]",
 ];
-/// Names of other systems, and what they are called here.
+/// Type names of other systems, each with the name to use here.
 const PG_SYNONYMS: [(&str, &str); 12] = [
     ("string", "text"),
     ("str", "text"),
@@ -96,7 +96,7 @@ impl fmt::Display for PgType {
     }
 }
 
-/// The column type that a contract names.
+/// Reads the type of a column in the contract.
 pub(super) fn parse_pg_type(text: &str) -> Result<PgType, BadType> {
     let (name, arguments) = split(text)?;
     let plain = match name {
@@ -192,7 +192,7 @@ const FIELD_SYNONYMS: [(&str, &str); 20] = [
     ("array", "list: ...` in place of `type"),
 ];
 
-/// The scalar type that a source's schema names; dates come without formats.
+/// Reads the type of a scalar field in a source's schema. A date type is returned without formats.
 pub(super) fn parse_field_type(text: &str) -> Result<FieldType, BadType> {
     let (name, arguments) = split(text)?;
     let plain = match name {
@@ -227,7 +227,7 @@ fn decimal(text: &str, arguments: &[i64]) -> Result<FieldType, BadType> {
     }
 }
 
-/// `numeric(10, 2)` as its name and numbers; `double precision` and `text[]` are names.
+/// Splits `numeric(10, 2)` into its name and its numbers. `double precision` and `text[]` are names without numbers.
 fn split(text: &str) -> Result<(&str, Vec<i64>), BadType> {
     let Some((name, rest)) = text.split_once('(') else {
         return Ok((text, Vec::new()));

@@ -1,20 +1,19 @@
-//! Reads what a source's schema says of a leaf's values: how a text is brought to one spelling, and what a value must
-//! be. Which type may have which rule is decided here, with the project; ingest applies them to every value before any
-//! mask.
+//! Reads the rules for the values of a scalar field: how a text is normalised, and what a value must match. It decides
+//! which type may have which rule. `ingest` applies the rules to every value, before any mask.
 
 use regex::Regex;
 
 use super::mapping::{Context, Keys, Mapping, Text, entry_text, node_scalar, node_text};
 use super::yaml::{Entry, Node, Span, Value};
 use crate::model::wording::{did_you_mean, one_of};
-use crate::model::{Bounds, Field, FieldType, From, Literal, Normalize, ValueRules, normalized};
+use crate::model::{Bounds, Field, FieldType, From, Literal, Normalize, Nulls, ValueRules, normalized};
 
 /// The keys of a field that are read here.
-pub(super) const KEYS: [&str; 5] = ["normalize", "matches", "length", "accepted_values", "range"];
+pub(super) const KEYS: [&str; 6] = ["normalize", "nulls", "matches", "length", "accepted_values", "range"];
 
 const STRIP_KEYS: Keys = Keys::of(&["strip_prefix", "strip_suffix"]);
 const BOUNDS_KEYS: Keys = Keys::of(&["min", "max"]);
-/// Steps that are a word.
+/// Steps that are written as a single word.
 const STEPS: [(&str, Normalize); 4] = [
     ("trim", Normalize::Trim),
     ("upper", Normalize::Upper),
@@ -22,7 +21,7 @@ const STEPS: [(&str, Normalize); 4] = [
     ("empty_as_null", Normalize::EmptyAsNull),
 ];
 
-/// Reads the rules of a leaf whose type and `from` are known.
+/// Reads the rules of a scalar field. Its type and `from` must be known already.
 pub(super) fn read(ctx: &mut Context<'_>, options: &Mapping<'_>, leaf: &mut Field) {
     let mut rules = ValueRules::default();
     for entry in KEYS.iter().filter_map(|key| options.get(key)) {
@@ -31,6 +30,7 @@ pub(super) fn read(ctx: &mut Context<'_>, options: &Mapping<'_>, leaf: &mut Fiel
         }
         match entry.key.text.as_str() {
             "normalize" => rules.normalize = read_steps(ctx, entry),
+            "nulls" => rules.nulls = read_nulls(ctx, entry, leaf, &rules.normalize),
             "matches" => rules.matches = read_pattern(ctx, entry),
             "length" => rules.length = read_length(ctx, entry),
             "accepted_values" => rules.accepted_values = read_values(ctx, entry, &leaf.field_type, &rules.normalize),
@@ -83,7 +83,7 @@ fn may_have(ctx: &mut Context<'_>, entry: &Entry, leaf: &Field) -> bool {
     fits
 }
 
-/// `normalize: trim`, or `normalize: [trim, {strip_prefix: "Patient/"}]`.
+/// Reads `normalize: trim` or `normalize: [trim, {strip_prefix: "Patient/"}]`.
 fn read_steps(ctx: &mut Context<'_>, entry: &Entry) -> Vec<Normalize> {
     let Value::List(nodes) = &entry.value.value else {
         return read_step(ctx, entry.place(), &entry.value).into_iter().collect();
@@ -116,7 +116,7 @@ fn read_step(ctx: &mut Context<'_>, at: Span, node: &Node) -> Option<Normalize> 
         return match entry.key.text.as_str() {
             "strip_prefix" => Some(Normalize::StripPrefix(text.value)),
             "strip_suffix" => Some(Normalize::StripSuffix(text.value)),
-            // A misspelt key, which is reported.
+            // A misspelt key. It is already reported.
             _ => None,
         };
     }
@@ -138,7 +138,8 @@ fn read_step(ctx: &mut Context<'_>, at: Span, node: &Node) -> Option<Normalize> 
 
 fn read_pattern(ctx: &mut Context<'_>, entry: &Entry) -> Option<Regex> {
     let text = entry_text(ctx, entry)?;
-    // Alone first: `a)|(b` is a pattern only between the parentheses that anchor it.
+    // Compile the pattern alone first. `a)|(b` would otherwise pass, because it is valid only inside of the parentheses
+    // that are put around it.
     let compiled = Regex::new(&text.value).and_then(|_| Regex::new(&format!(r"\A(?:{})\z", text.value)));
     match compiled {
         Ok(pattern) => Some(pattern),
@@ -155,7 +156,7 @@ fn read_pattern(ctx: &mut Context<'_>, entry: &Entry) -> Option<Regex> {
     }
 }
 
-/// The last line of the message; those before it show the pattern, which may hold the value of a variable.
+/// The last line of the regex error. The lines before it show the pattern, which may contain the value of a variable.
 fn reason(error: &regex::Error) -> String {
     match error {
         regex::Error::CompiledTooBig(_) => "it is too large".to_owned(),
@@ -167,7 +168,7 @@ fn reason(error: &regex::Error) -> String {
     }
 }
 
-/// `length: 10`, or `length: {min: 1, max: 10}`.
+/// Reads `length: 10` or `length: {min: 1, max: 10}`.
 fn read_length(ctx: &mut Context<'_>, entry: &Entry) -> Option<Bounds<u64>> {
     let number = |ctx: &mut Context<'_>, entry: &Entry| {
         let written = node_scalar(ctx, entry.key.span, &entry.value)?;
@@ -225,6 +226,52 @@ fn bounds<T: PartialOrd>(
     Some(bounds)
 }
 
+/// `nulls: [9999-12-31, unknown]`: values of the type, and for what comes as text any text.
+fn read_nulls(ctx: &mut Context<'_>, entry: &Entry, leaf: &Field, normalize: &[Normalize]) -> Nulls {
+    let mut nulls = Nulls::default();
+    let Value::List(nodes) = &entry.value.value else {
+        let message = format!("`nulls` must be a list, not {}", entry.value.value.kind());
+        ctx.problem(entry.place(), message, "write it in brackets: [9999-12-31]".to_owned());
+        return nulls;
+    };
+    if nodes.is_empty() {
+        ctx.problem(entry.key.span, "`nulls` names no value", "leave it out".to_owned());
+    }
+    let is_text = match leaf.field_type {
+        FieldType::String | FieldType::Date(_) | FieldType::Timestamp(_) | FieldType::TimestampTz(_) => true,
+        _ => leaf.from == Some(From::String),
+    };
+    for node in nodes {
+        if !is_text {
+            nulls
+                .values
+                .extend(literal(ctx, entry.key.span, node, &leaf.field_type));
+            continue;
+        }
+        let Some(text) = node_scalar(ctx, entry.key.span, node) else {
+            continue;
+        };
+        let value = crate::model::literal(&text, &leaf.field_type);
+        if !matches!(value, None | Some(Literal::Text(_))) {
+            nulls.values.extend(value);
+        } else if normalized(normalize, &text).as_deref() != Some(&*text) {
+            let span = if node.span.length == 0 {
+                entry.key.span
+            } else {
+                node.span
+            };
+            let hint = "write it as `normalize` leaves it".to_owned();
+            ctx.problem(
+                span,
+                "a value of `nulls` is never met: `normalize` makes another text of it",
+                hint,
+            );
+        }
+        nulls.texts.push(text);
+    }
+    nulls
+}
+
 fn read_values(ctx: &mut Context<'_>, entry: &Entry, field_type: &FieldType, normalize: &[Normalize]) -> Vec<Literal> {
     let Value::List(nodes) = &entry.value.value else {
         let message = format!("`accepted_values` must be a list, not {}", entry.value.value.kind());
@@ -256,7 +303,7 @@ fn read_values(ctx: &mut Context<'_>, entry: &Entry, field_type: &FieldType, nor
     values
 }
 
-/// A value of the type, as the project writes it: dates in ISO 8601, whatever the field's own format is.
+/// A value of the type as the project writes it. Dates are in ISO 8601, even if the field has another format.
 fn literal(ctx: &mut Context<'_>, at: Span, node: &Node, field_type: &FieldType) -> Option<Literal> {
     let value = node_scalar(ctx, at, node)?;
     let found = crate::model::literal(&value, field_type);

@@ -1,5 +1,6 @@
-//! A YAML text as a tree whose every key and value knows its place. It exists so that the checks can go on after
-//! the first problem: keys keep their order, duplicate keys stay, and nothing is typed yet. It knows no key of ours.
+//! Parses a YAML text into a tree in which every key and value has its place in the text. Keys keep their order,
+//! duplicate keys are kept, and nothing has a type yet. So the checks can continue after the first problem. No key of
+//! the project is known here.
 
 use std::fmt;
 
@@ -13,7 +14,8 @@ use serde_saphyr::{MessageFormatter, Options, Spanned, UserMessageFormatter};
 pub(super) struct Span {
     pub line: usize,
     pub column: usize,
-    /// Characters, over line ends where the value has several lines; 0 for a value that is not written out.
+    /// Length in characters, including line breaks if the value has several lines. 0 for a value that is not written
+    /// out.
     pub length: usize,
 }
 
@@ -46,7 +48,7 @@ pub(super) struct Node {
 pub(super) enum Value {
     Null,
     Bool(bool),
-    /// No key of ours takes a number, so only its kind counts.
+    /// A number. Its value is not kept, because no key of the project takes a number.
     Number,
     Text(String),
     List(Vec<Node>),
@@ -66,8 +68,8 @@ pub(super) struct Key {
 }
 
 impl Entry {
-    /// Where to point at when the value is wrong: at the value where it is a scalar, else at the key, since a
-    /// collection starts at its first element and an absent value starts anywhere.
+    /// The place to report for a wrong value: the value itself if it is a scalar, otherwise its key. A collection's own
+    /// place is its first element, and an absent value has no useful place.
     pub fn place(&self) -> Span {
         match self.value.value {
             Value::Bool(_) | Value::Number | Value::Text(_) if self.value.span.length > 0 => self.value.span,
@@ -77,7 +79,7 @@ impl Entry {
 }
 
 impl Value {
-    /// What the user wrote, for "must be ..., not ...".
+    /// The kind of value that the user wrote, for messages such as "must be ..., not ...".
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Null => "empty",
@@ -91,7 +93,7 @@ impl Value {
     }
 }
 
-/// What keeps a text from being YAML.
+/// Why a text is not valid YAML.
 #[derive(Debug)]
 pub(super) struct SyntaxError {
     pub message: String,
@@ -99,12 +101,13 @@ pub(super) struct SyntaxError {
     pub hint: Option<&'static str>,
 }
 
-/// Each level of nesting takes some 40 KB of stack in a build without optimisation; 64 levels are allowed.
+/// The stack size of the parser's thread. Without optimisation, each level of nesting takes about 40 KB, and 64 levels
+/// are allowed.
 const STACK_BYTES: usize = 16 * 1024 * 1024;
 
-/// Reads one YAML document; an empty text is [`Value::Null`].
+/// Parses one YAML document. An empty text is [`Value::Null`].
 ///
-/// Runs on a thread of its own, so that the depth of a document can't overflow the caller's stack.
+/// Parsing runs on its own thread, so that a deeply nested document can't overflow the caller's stack.
 pub(super) fn parse(text: &str) -> Result<Node, SyntaxError> {
     std::thread::scope(|scope| {
         let read =
@@ -123,7 +126,7 @@ pub(super) fn parse(text: &str) -> Result<Node, SyntaxError> {
     })
 }
 
-/// The library's limits against hostile documents stay on, drawn in to what a project can need.
+/// Keeps the library's limits against hostile documents, and lowers them to what a project can need.
 fn options() -> Options {
     serde_saphyr::options! {
         budget: serde_saphyr::budget! {
@@ -265,7 +268,8 @@ impl<'de> Visitor<'de> for ValueVisitor {
     }
 }
 
-/// Keys are names: `true`, `~` and `1` become their text, which then is an unknown key or a bad name like any other.
+/// The text of a key. Keys such as `true`, `~` and `1` are read as text. They are then unknown keys or bad names like
+/// any other.
 struct KeyText(String);
 
 impl<'de> Deserialize<'de> for KeyText {

@@ -1,5 +1,5 @@
-//! Keys of rows as text, so that a parent's and its children's compare whatever Arrow types their transforms return.
-//! They hold values: they stay in memory and are never shown.
+//! Keys of rows as text, so that the keys of parents and children can be compared whatever Arrow types their
+//! transforms return. They hold values, so they stay in memory and are never shown.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -10,17 +10,17 @@ use arrow::datatypes::DataType;
 
 use crate::error::{Error, Result};
 
-/// The values of some columns of one row, none of them null.
+/// The values of some columns of one row. None of them is null.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Key(Box<[u8]>);
 
 impl Key {
-    /// From the columns' texts; `None` where one is null, for then it equals no other.
+    /// Makes a key from the columns' texts. `None` where one is null, since a null equals no other value.
     pub fn new<'a>(parts: impl IntoIterator<Item = Option<&'a str>>) -> Option<Self> {
         let mut bytes = Vec::new();
         for part in parts {
             let part = part?;
-            // Lengths keep two neighbours from looking like one other.
+            // Each part is preceded by its length: otherwise ("a", "bc") and ("ab", "c") would be the same key.
             bytes.extend_from_slice(&(part.len() as u64).to_be_bytes());
             bytes.extend_from_slice(part.as_bytes());
         }
@@ -34,15 +34,17 @@ impl fmt::Debug for Key {
     }
 }
 
-/// Keys of rows of one entity, in columns of it.
+/// Keys of rows of one entity, for some of its columns.
 #[derive(Debug, Clone, Default)]
 pub struct Keys {
     pub columns: Vec<String>,
-    /// Rows with these.
+    /// Rows with these keys are refused, whatever record they come from.
     pub keys: HashSet<Key>,
-    /// Rows with these that came from this record: another record's row with the same key was loaded.
+    /// Rows with these keys are refused if they come from this record. Another record's row with the same key was
+    /// loaded.
     pub of_records: HashSet<(u64, Key)>,
-    /// Whether rows with a null in these columns were refused, too: what belongs to them is what belongs to no row.
+    /// Whether a row with a null in these columns was refused. Its dependants can't be found by its key. They are found
+    /// as rows without a parent row instead.
     pub nameless: bool,
 }
 
@@ -63,7 +65,7 @@ impl Keys {
     }
 }
 
-/// The columns of a batch as texts, one key per row.
+/// The columns of a batch as texts. They give one key per row.
 pub(super) struct Texts(Vec<StringArray>);
 
 impl Texts {

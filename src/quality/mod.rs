@@ -1,6 +1,6 @@
-//! Decides which rows may be loaded: applies the checks that a transform's rows carry the result of, keeps the first of
-//! the rows with one key, and refuses what belongs to a refused row. It counts what it refuses and says why, never with
-//! a value; it knows neither SQL nor PostgreSQL.
+//! Decides which rows may be loaded. It applies the row checks, whose results are columns of a transform's rows. It
+//! keeps the first of several rows with the same key, and refuses rows that depend on a refused row. It counts the
+//! refused rows and says why, never with a value. It knows neither SQL nor PostgreSQL.
 
 mod keys;
 mod validator;

@@ -1,4 +1,4 @@
-//! Rows as a transform returns them, sorted by key, with a row check's column each.
+//! Rows as a transform returns them: sorted by key, with one column per row check.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -64,7 +64,7 @@ fn rows(rows: &[(&str, u64, bool)]) -> RecordBatch {
     RecordBatch::try_from_iter(columns).expect("a batch")
 }
 
-/// With this column in place of the one of its name, or after the others.
+/// The batch with this column in place of the one of its name, or as the last one.
 fn with_column(batch: &RecordBatch, name: &str, array: ArrayRef) -> RecordBatch {
     let names = batch.schema_ref().fields().iter().map(|field| field.name().clone());
     let mut columns: Vec<(String, ArrayRef)> = names.zip(batch.columns().iter().cloned()).collect();
@@ -82,7 +82,7 @@ fn locate(record: u64) -> RecordRef {
     }
 }
 
-/// The records that stay, and what came of the rest.
+/// The records of the rows that are accepted, and the report on the others.
 fn report(severity: Severity, deny: Vec<Deny>, batches: &[RecordBatch]) -> Result<(Vec<u64>, ValidationReport), Error> {
     let mut validator = RowValidator::new(&entity(), &[row_check(severity)], vec![vec!["id".to_owned()]], deny);
     let mut kept = Vec::new();
@@ -130,7 +130,8 @@ fn of_rows_with_one_key_the_first_stays_also_over_batches() {
     let unique = "unique(id)".to_owned();
     let expected = [3, 4, 5, 6].map(|record| (unique.clone(), Some(record)));
     assert_eq!(refused(&report), expected);
-    // The key has a row; what came with the others belongs to nothing. Within one record it can't be told apart.
+    // A row with this key is loaded, so only dependants from other records are refused. Within one record they can't
+    // be told apart.
     assert!(report.refused[0].keys.is_empty());
     let mut of: Vec<u64> = report.refused[0].of_records.iter().map(|(record, _)| *record).collect();
     of.sort_unstable();
@@ -263,7 +264,7 @@ fn without_a_key_each_refused_row_takes_its_own_dependants_along() {
     assert_eq!(report.refused[0].keys, HashSet::from([key("a"), key("c")]));
     assert!(!report.refused[0].nameless);
 
-    // What belongs to a row whose key is null can't be found by a key.
+    // Dependants of a row whose key is null can't be found by a key.
     let nulls: ArrayRef = Arc::new(StringArray::from(vec![None::<&str>; 4]));
     let batch = with_column(&batch, "id", nulls);
     let mut validator = RowValidator::new(&unkeyed, &[row_check(Severity::Quarantine)], children, vec![]);

@@ -1,4 +1,4 @@
-//! One entity's rows on their way from the transform to the staging table.
+//! Validates one entity's rows between the transform and the staging table.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,58 +12,59 @@ use super::keys::{Key, Keys, Texts};
 use crate::error::{Code, Error, Result};
 use crate::model::{Entity, RecordRef, Refusal, RowCheck, Severity};
 
-/// Refused rows that one batch may hold in memory; past it the batch fails, for something is wrong with all of it.
+/// The most refused rows that a batch may hold in memory. With more of them the batch fails, since something is wrong
+/// with all of it.
 const MOST_REFUSALS: usize = 1_000_000;
 
-/// Rows that may not be loaded because of what they belong to.
+/// Rows that may not be loaded because they depend on refused rows.
 #[derive(Debug, Clone)]
 pub struct Deny {
     pub keys: Keys,
-    /// The check that refuses them.
+    /// The check on whose behalf they are refused.
     pub check: Arc<str>,
     pub reason: Arc<str>,
-    /// Whether what belongs to them stays.
+    /// Whether rows that depend on them are loaded anyway.
     pub keep_orphans: bool,
 }
 
-/// Refuses rows of one entity; made for one pass over its rows.
+/// Refuses rows of one entity. It is made for one pass over its rows.
 pub struct RowValidator {
     entity: String,
     row_checks: Vec<RowCheck>,
-    /// The entity's columns; `_record` follows them.
+    /// The number of the entity's columns. `_record` follows them.
     width: usize,
     key: Vec<usize>,
     deny: Vec<(Vec<usize>, Deny)>,
-    /// Per set of columns by which another entity belongs to this one.
+    /// For each set of columns by which a child entity refers to this one, the keys of refused rows.
     children: Vec<(Vec<usize>, Keys)>,
     group: Option<Group>,
     report: ValidationReport,
 }
 
-/// The rows with one key, as far as they were seen.
+/// The rows with one key that were seen so far.
 struct Group {
     row: RecordBatch,
-    /// The row that stays, if one does.
+    /// The row that is loaded, if there is one.
     kept: Option<Stays>,
-    /// The records of those that are refused and take along what belongs to them.
+    /// The records of the refused rows whose dependants are refused, too.
     refused: Vec<Option<u64>>,
 }
 
-/// A row that stays.
+/// A row that is loaded.
 #[derive(Clone, Copy)]
 struct Stays {
     record: Option<u64>,
 }
 
-/// What came of the rows.
+/// The result of validating the rows.
 #[derive(Debug, Default)]
 pub struct ValidationReport {
     /// Rows that the transform returned.
     pub produced: u64,
     pub refusals: Vec<Refusal>,
-    /// Rows per check that only warns.
+    /// The number of rows that break a check which only warns, per check.
     pub warnings: BTreeMap<String, u64>,
-    /// The keys of refused rows whose dependants may not be loaded, per columns of a child's `parent`.
+    /// The keys of refused rows whose dependants may not be loaded, per set of columns in a child's `parent`.
     pub refused: Vec<Keys>,
 }
 
@@ -75,7 +76,7 @@ impl ValidationReport {
 }
 
 impl RowValidator {
-    /// `children` are the columns by which other entities belong to this one; `deny` are rows to refuse.
+    /// `children` are the sets of columns by which other entities refer to this one. `deny` are rows to refuse.
     pub fn new(entity: &Entity, row_checks: &[RowCheck], children: Vec<Vec<String>>, deny: Vec<Deny>) -> Self {
         let position = |name: &String| entity.columns.iter().position(|column| column.name == *name);
         let positions = |names: &[String]| names.iter().filter_map(position).collect::<Vec<_>>();
@@ -95,8 +96,8 @@ impl RowValidator {
         }
     }
 
-    /// The rows of a batch that may be loaded: the entity's columns, then `_record`. The error is that of a check whose
-    /// severity is `fail`; `locate` says where a record is.
+    /// The rows of a batch that may be loaded: the entity's columns, then `_record`. Fails where a row breaks a check
+    /// of severity `fail`. `locate` tells where a record is, for messages.
     pub fn pass(&mut self, batch: &RecordBatch, locate: Locate) -> Result<RecordBatch> {
         let rows = batch.num_rows();
         self.report.produced += rows as u64;
@@ -124,7 +125,7 @@ impl RowValidator {
         filter_record_batch(&batch, &BooleanArray::from(pass.kept)).map_err(|_| self.broken())
     }
 
-    /// What came of all rows.
+    /// The report on all rows.
     pub fn finish(mut self) -> Result<ValidationReport> {
         if let Some(group) = self.group.take() {
             self.close(&group)?;
@@ -147,7 +148,7 @@ impl RowValidator {
                 reason: &check.reason,
                 cascades: !check.keep_orphans,
             };
-            // The check's column is never null. If it were, the row must not be let pass.
+            // The check's column is never null. If it were, the row would have to be refused.
             for row in (0..holds.len()).filter(|row| holds.is_null(*row) || !holds.value(*row)) {
                 match check.severity {
                     Severity::Quarantine => {
@@ -193,8 +194,8 @@ impl RowValidator {
         Ok(())
     }
 
-    /// Rows come sorted by the key, so those with the same are neighbours. Of the rows that nothing else refuses the
-    /// first stays.
+    /// Refuses duplicates. Rows are sorted by the key, so those with the same key are neighbours. The first of those
+    /// that nothing else refuses is kept.
     fn duplicates(&mut self, batch: &RecordBatch, pass: &mut Pass) -> Result<()> {
         let rows = batch.num_rows();
         if self.key.is_empty() || rows == 0 {
@@ -256,7 +257,8 @@ impl RowValidator {
         Ok(())
     }
 
-    /// What belongs to refused rows belongs to the row that stays, if one does, but for what came with them.
+    /// Ends a group of rows with one key. If none of them is loaded, all dependants of this key are refused. If one is
+    /// loaded, only dependants from a refused row's record are refused, unless the loaded row has the same record.
     fn close(&mut self, group: &Group) -> Result<()> {
         if group.refused.is_empty() {
             return Ok(());
@@ -280,7 +282,7 @@ impl RowValidator {
         Ok(())
     }
 
-    /// Without a key each row stands for itself.
+    /// Remembers the refused rows of an entity without a key, where each row is a group by itself.
     fn remember_refused(&mut self, batch: &RecordBatch, pass: &Pass) -> Result<()> {
         if pass.cascading.is_empty() {
             return Ok(());
@@ -319,26 +321,26 @@ impl RowValidator {
     }
 }
 
-/// Why a row is refused.
+/// The reason for refusing a row.
 #[derive(Clone, Copy)]
 struct Grounds<'a> {
     check: &'a str,
-    /// The column, where the check is about one.
+    /// The column, where the check is about one column.
     path: Option<&'a str>,
     reason: &'a str,
-    /// Whether the rows that belong to it are refused, too.
+    /// Whether its dependants are refused, too.
     cascades: bool,
 }
 
-/// Tells where a record lies from its value of [`crate::model::RECORD_COLUMN`].
+/// Tells where a record is, given its value of [`crate::model::RECORD_COLUMN`].
 pub type Locate<'a> = &'a (dyn Fn(u64) -> RecordRef + Sync);
 
-/// One batch on its way through.
+/// The batch that is being validated.
 struct Pass<'a> {
     locate: Locate<'a>,
     kept: Vec<bool>,
     record: Option<UInt64Array>,
-    /// Rows whose dependants are refused, too.
+    /// Refused rows whose dependants are refused, too.
     cascading: BTreeSet<usize>,
 }
 
@@ -349,7 +351,7 @@ impl Pass<'_> {
     }
 }
 
-/// Per row whether all columns are the same; `None` where they can't be compared.
+/// For each row, whether all columns are equal; `None` where they can't be compared.
 fn same(left: &RecordBatch, right: &RecordBatch) -> Option<BooleanArray> {
     let mut columns = left.columns().iter().zip(right.columns());
     let (left, right) = columns.next()?;

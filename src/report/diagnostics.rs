@@ -1,19 +1,19 @@
-//! Renders errors for people: the message, each problem with the line it stands in, the cause, the remedy. Renders
-//! only; who prints is another's choice. The text is ASCII but for what the user's own files hold.
+//! Formats errors for people: the message, each problem with its line in the file, the cause and the remedy. It returns
+//! the text; the caller prints it. The text is ASCII, except for what comes from the user's own files.
 
 use annotate_snippets::renderer::{AnsiColor, DEFAULT_TERM_WIDTH, Style};
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
 use crate::error::{Diagnostic, Error, Location};
 
-/// The whole error, with a line end; `color` adds ANSI sequences.
+/// The whole error as text that ends with a newline. `color` adds ANSI sequences.
 pub fn render(error: &Error, color: bool) -> String {
     let renderer = if color { Renderer::styled() } else { Renderer::plain() }.term_width(DEFAULT_TERM_WIDTH);
     let mut text = render_title(&renderer, &error.message);
     for diagnostic in &error.diagnostics {
         text.push('\n');
         text.push_str(&render_diagnostic(&renderer, diagnostic));
-        // Without a place there is no snippet to hang the hint on.
+        // Without a location there is no snippet to attach the hint to.
         if let (None, Some(hint)) = (&diagnostic.location, &diagnostic.hint) {
             text.push_str(&footer("hint", hint, AnsiColor::BrightCyan, color));
         }
@@ -57,7 +57,7 @@ fn render_diagnostic(renderer: &Renderer, diagnostic: &Diagnostic) -> String {
     with_line_end(renderer.render(&[group]))
 }
 
-/// Bytes of the line that the caret underlines; a place behind the line's end is one column wide.
+/// The bytes of the line that the caret underlines. A place behind the line's end is one column wide.
 fn span(location: &Location) -> std::ops::Range<usize> {
     let text = location.text.as_str();
     let byte = |characters: usize| text.char_indices().nth(characters).map_or(text.len(), |(at, _)| at);
@@ -74,7 +74,7 @@ fn footer(name: &str, text: &str, color: AnsiColor, colored: bool) -> String {
     format!("{style}{name}{style:#}: {}\n", printable(text))
 }
 
-/// Names from files may hold anything, also sequences that steer a terminal.
+/// Makes a text safe to print. A name from a file may contain control sequences for a terminal.
 fn printable(text: &str) -> String {
     let mut printable = String::with_capacity(text.len());
     for c in text.chars() {

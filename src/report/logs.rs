@@ -1,4 +1,4 @@
-//! Log lines on stderr, and what a panic may say.
+//! Writes log lines to stderr, and limits what a panic may print.
 
 use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
@@ -10,9 +10,11 @@ pub enum LogFormat {
     Json,
 }
 
-/// Starts logging to stderr: warnings, with `-v` what the program does, with `-vv` details; `RUST_LOG` decides otherwise.
+/// Starts logging to stderr. The default level is warnings, `-v` adds the program's steps and `-vv` adds details.
+/// `RUST_LOG`, if it is the name of a level, decides instead.
 ///
-/// The libraries below stay at warnings: at debug level some of them log the statements and values they handle.
+/// The libraries that we use log only errors, because at debug level some of them log the statements and values they
+/// handle.
 pub fn start_logs(format: LogFormat, verbosity: u8) {
     let level = match verbosity {
         0 => "warn",
@@ -27,7 +29,7 @@ pub fn start_logs(format: LogFormat, verbosity: u8) {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);
-    // A second start (in a test) keeps the first.
+    // A second start, as in a test, keeps the first logger.
     let _ = match format {
         LogFormat::Json => builder.json().try_init(),
         LogFormat::Text => builder
@@ -42,7 +44,7 @@ fn is_level(text: &str) -> bool {
     ["off", "error", "warn", "info", "debug", "trace"].contains(&text.to_ascii_lowercase().as_str())
 }
 
-/// Makes a panic name its place and nothing else: its message may quote a value.
+/// Makes a panic print its place in the code but not its message, because the message may contain a value.
 pub fn quiet_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic

@@ -1,5 +1,5 @@
-//! All that prints. stdout is data, stderr is messages; colour only on a terminal and never where
-//! `NO_COLOR` is set. It decides nothing.
+//! Everything that prints. Results go to stdout and messages to stderr. Colour is used only on a terminal, and never if
+//! `NO_COLOR` is set. Nothing is decided here.
 
 pub mod diagnostics;
 mod logs;
@@ -25,9 +25,9 @@ pub use rows::{Rows, query, status};
 use crate::error::Error;
 use crate::model::{Batch, ViewKind};
 use crate::run::Checked;
-use crate::warehouse::views::{Action, Applied};
+use crate::warehouse::views::{Action, Applied, Refresh};
 
-/// Prints an error to stderr; returns its exit code.
+/// Prints an error to stderr and returns its exit code.
 pub fn failure(error: &Error) -> u8 {
     message(&diagnostics::render(error, colored()));
     error.kind.exit_code()
@@ -35,16 +35,16 @@ pub fn failure(error: &Error) -> u8 {
 
 /// Prints a line of information to stderr.
 pub fn message(text: &str) {
-    // A closed stderr is no reason to fail.
+    // A closed stderr must not make the program fail.
     let _ = writeln!(io::stderr(), "{}", text.trim_end());
 }
 
-/// Prints data to stdout; a closed pipe ends quietly.
+/// Prints data to stdout. A closed pipe is not an error.
 pub fn data(text: &str) {
     let _ = writeln!(io::stdout(), "{text}");
 }
 
-/// Prints what a command did: a line each on stdout, or one JSON array of strings under `key`.
+/// Prints what a command did: one line each on stdout, or one JSON array of strings under `key`.
 pub fn done(key: &str, lines: &[String], nothing: &str, as_json: bool) {
     if as_json {
         data(&json!({ key: lines }).to_string());
@@ -55,22 +55,57 @@ pub fn done(key: &str, lines: &[String], nothing: &str, as_json: bool) {
     }
 }
 
-/// Prints what became of each view.
-pub fn views(applied: &[Applied], as_json: bool) {
+/// Prints what became of each view, and which were refreshed or are to be.
+pub fn views(applied: &[Applied], refresh: &Refresh, as_json: bool) {
+    let refreshed: Vec<&str> = refresh.refreshed.iter().map(|view| view.name.as_str()).collect();
+    let stale: Vec<&str> = refresh.stale.iter().map(|view| view.name.as_str()).collect();
     if as_json {
         let views = applied
             .iter()
             .map(|a| json!({"kind": kind(a.kind), "name": a.name, "action": action(a.action)}));
-        data(&json!({"views": views.collect::<Vec<_>>()}).to_string());
+        let views = views.collect::<Vec<_>>();
+        data(&json!({"views": views, "refreshed": refreshed, "stale": stale}).to_string());
         return;
     }
     let changed: Vec<&Applied> = applied.iter().filter(|a| a.action != Action::Unchanged).collect();
     for a in &changed {
         data(&format!("{} {} {}", action(a.action), kind(a.kind), a.name));
     }
-    match applied.len() - changed.len() {
+    for name in &refreshed {
+        data(&format!("refreshed materialized view {name}"));
+    }
+    for name in &stale {
+        data(&format!("stale materialized view {name}"));
+    }
+    let named = |a: &&Applied| refreshed.contains(&a.name.as_str()) || stale.contains(&a.name.as_str());
+    let unchanged = applied.iter().filter(|a| a.action == Action::Unchanged);
+    match unchanged
+        .filter(|a| !(a.kind == ViewKind::Materialized && named(a)))
+        .count()
+    {
         0 => {}
         n => data(&format!("{n} up to date")),
+    }
+}
+
+/// Prints why views could not be refreshed, and names those that are stale; returns the exit code.
+pub fn not_refreshed(refresh: &Refresh) -> u8 {
+    for error in &refresh.errors {
+        message(&diagnostics::render(error, colored()));
+    }
+    let stale: Vec<String> = refresh.stale.iter().map(|view| view.name.clone()).collect();
+    name_stale(&stale);
+    let codes = refresh.errors.iter().map(|error| error.kind.exit_code());
+    codes.max().unwrap_or(0)
+}
+
+/// Says which materialized views are stale, and what to do about it.
+fn name_stale(names: &[String]) {
+    if !names.is_empty() {
+        let names = names.join(", ");
+        message(&format!(
+            "stale: {names}\n  hint: the next run refreshes what it can, and so does `pipeline views --refresh`"
+        ));
     }
 }
 
@@ -93,7 +128,7 @@ fn action(action: Action) -> &'static str {
     }
 }
 
-/// Prints what `check` looked at.
+/// Prints what `check` has read.
 pub fn checked(checked: &Checked, as_json: bool) {
     let counts = [
         ("entity", "entities", checked.entities),
@@ -115,7 +150,7 @@ pub fn checked(checked: &Checked, as_json: bool) {
     }
 }
 
-/// Prints what dropping a batch removed, per entity.
+/// Prints how many rows of each entity were removed with a batch.
 pub fn dropped(batch: &Batch, rows: &BTreeMap<String, u64>, as_json: bool) {
     if as_json {
         let entities: serde_json::Map<_, _> = rows.iter().map(|(e, n)| (e.clone(), json!(n))).collect();
@@ -128,7 +163,7 @@ pub fn dropped(batch: &Batch, rows: &BTreeMap<String, u64>, as_json: bool) {
     }
 }
 
-/// Prints the URL of the embedded database while it is held open.
+/// Prints the URL of the embedded database while it is open.
 pub fn serving(url: &str, as_json: bool) {
     data(&if as_json {
         json!({"url": url}).to_string()
@@ -138,12 +173,12 @@ pub fn serving(url: &str, as_json: bool) {
     message("one client at a time; Ctrl-C ends it");
 }
 
-/// Whether stderr takes colour.
+/// Whether messages on stderr are coloured.
 fn colored() -> bool {
     io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
 }
 
-/// A borderless table, cut to no width: its readers pipe it.
+/// A table without borders. It is not cut to the terminal's width, because its output is often piped.
 fn table(header: &[&str], numbers: &[usize]) -> Table {
     let mut table = Table::new();
     table
@@ -158,7 +193,7 @@ fn table(header: &[&str], numbers: &[usize]) -> Table {
     table
 }
 
-/// The table's lines without the padding at their ends.
+/// The table's lines without trailing spaces.
 fn lines(table: &Table) -> String {
     let rendered = table.to_string();
     let lines: Vec<&str> = rendered
@@ -168,7 +203,7 @@ fn lines(table: &Table) -> String {
     lines.join("\n")
 }
 
-/// `1234567` as `1,234,567`.
+/// Writes a number with commas: `1234567` as `1,234,567`.
 fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);

@@ -1,4 +1,4 @@
-//! What a run came to: the table and the JSON of its batches, and the errors of those that failed.
+//! Prints the result of a run: its batches as a table or JSON, and the errors of the batches that failed.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -10,10 +10,10 @@ use crate::error::Error;
 use crate::model::Batch;
 use crate::run::{BatchOutcome, EntityOutcome, Outcome, Status};
 
-/// How many batches are named one by one before a run.
+/// The most batches that are listed one by one before a run.
 const NAMED: usize = 10;
 
-/// Says which batches a run resolved to, before it starts.
+/// Prints which batches a run will load, before it starts.
 pub fn resolved(batches: &[Batch]) {
     let mut text = match batches.len() {
         1 => "1 batch: ".to_owned(),
@@ -29,7 +29,7 @@ pub fn resolved(batches: &[Batch]) {
     message(&text);
 }
 
-/// Prints the outcome; returns the exit code.
+/// Prints the result of a run and returns the exit code.
 pub fn outcome(outcome: &Outcome, timings: bool, as_json: bool) -> u8 {
     for batch in &outcome.batches {
         if let Some(error) = &batch.error {
@@ -42,9 +42,10 @@ pub fn outcome(outcome: &Outcome, timings: bool, as_json: bool) -> u8 {
     for batch in &outcome.batches {
         warnings(batch);
     }
-    if let Some(error) = &outcome.refresh_error {
+    for error in &outcome.refresh_errors {
         message(&format!("\n{}", diagnostics::render(error, colored())));
     }
+    super::name_stale(&outcome.stale);
     data(&if as_json {
         as_value(outcome).to_string()
     } else {
@@ -58,7 +59,7 @@ pub fn outcome(outcome: &Outcome, timings: bool, as_json: bool) -> u8 {
     outcome.exit_code()
 }
 
-/// Seconds per stage, for the batch and for each entity.
+/// The seconds that each stage took, for the batch and for each entity.
 fn times_table(batch: &BatchOutcome) -> String {
     let name = batch.batch.to_string();
     let mut header = vec![name.as_str(), "seconds"];
@@ -76,7 +77,7 @@ fn times_table(batch: &BatchOutcome) -> String {
     lines(&table)
 }
 
-/// What checks warn of.
+/// Prints the warnings of checks.
 fn warnings(batch: &BatchOutcome) {
     for warning in &batch.warnings {
         message(&format!("warning: {}: {warning}", batch.batch));
@@ -92,7 +93,7 @@ fn warnings(batch: &BatchOutcome) {
     }
 }
 
-/// The error with its batch in front.
+/// Puts the batch's name in front of an error.
 fn in_batch(batch: &BatchOutcome, error: &Error) -> Error {
     Error {
         message: format!("{}: {}", batch.batch, error.message),
@@ -100,7 +101,7 @@ fn in_batch(batch: &BatchOutcome, error: &Error) -> Error {
     }
 }
 
-/// One batch in one line.
+/// The result of one batch in one line.
 pub(super) fn summary_line(outcome: &BatchOutcome) -> String {
     let seconds = outcome.elapsed.as_secs_f64();
     let mut line = format!("{}: {}", outcome.batch, outcome.status);
@@ -128,7 +129,7 @@ fn as_table(outcome: &Outcome) -> String {
     let mut header = vec!["batch", "status", "records"];
     header.extend(outcome.entities.iter().map(String::as_str));
     let quarantined: u64 = outcome.batches.iter().map(BatchOutcome::quarantined).sum();
-    // A clean run says nothing of it.
+    // A run without refused rows does not mention the quarantine.
     if quarantined > 0 {
         header.push("quarantined");
     }
@@ -191,7 +192,9 @@ fn as_value(outcome: &Outcome) -> Value {
     json!({
         "batches": outcome.batches.iter().map(batch_value).collect::<Vec<_>>(),
         "refreshed": outcome.refreshed,
-        "refresh_error": outcome.refresh_error.as_ref().map(error_value),
+        "refresh_error": outcome.refresh_errors.first().map(error_value),
+        "refresh_errors": outcome.refresh_errors.iter().map(error_value).collect::<Vec<_>>(),
+        "stale": outcome.stale,
         "seconds": outcome.elapsed.as_secs_f64(),
         "exit_code": outcome.exit_code(),
     })
@@ -235,7 +238,7 @@ fn millis(times: &[(&'static str, Duration)]) -> Value {
     Value::Object(entries.collect())
 }
 
-/// An error for machines.
+/// An error as JSON.
 pub(super) fn error_value(error: &Error) -> Value {
     json!({
         "message": error.message,

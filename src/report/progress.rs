@@ -1,4 +1,4 @@
-//! Shows a run while it goes on: bars on a terminal, plain lines elsewhere.
+//! Shows the progress of a run: bars on a terminal, plain lines elsewhere.
 
 use std::collections::HashMap;
 use std::io::{self, IsTerminal};
@@ -14,10 +14,10 @@ use crate::model::Batch;
 use crate::run::{Activity, BatchOutcome, Observer};
 use crate::warehouse::Phase;
 
-/// How often the bars move.
+/// How often the bars are redrawn.
 const TICK: Duration = Duration::from_millis(120);
 
-/// Bars where stderr is a terminal, else a line per batch.
+/// Bars if stderr is a terminal, otherwise a line per batch.
 pub fn progress() -> Arc<dyn Observer> {
     if io::stderr().is_terminal() {
         Arc::new(Bars::new())
@@ -30,7 +30,7 @@ fn key_made(file: &str) -> String {
     format!("made a key for the masks, {file}: keep a copy apart from the data")
 }
 
-/// A line per batch as it ends.
+/// Prints a line for each batch when it ends.
 struct Lines;
 
 impl Observer for Lines {
@@ -47,7 +47,7 @@ impl Observer for Lines {
     fn refreshing(&self) {}
 }
 
-/// A bar per batch, and one under it per entity.
+/// Shows a bar per batch, and below it a bar per entity.
 struct Bars {
     all: MultiProgress,
     running: Mutex<HashMap<Batch, Arc<BatchBars>>>,

@@ -1,11 +1,11 @@
-//! What runs did not load.
+//! Prints the quarantine: what runs did not load.
 
 use super::{data, lines, message, table, thousands};
 use crate::warehouse::quarantine::{Counted, Found};
 
 const EMPTY: &str = "nothing is quarantined";
 
-/// Prints the counts.
+/// Prints the number of entries by batch, entity and check.
 pub fn quarantine_list(counted: &[Counted], as_json: bool) {
     if as_json {
         data(&serde_json::json!(counted).to_string());
@@ -33,7 +33,7 @@ pub fn quarantine_list(counted: &[Counted], as_json: bool) {
     data(&lines(&table));
 }
 
-/// Says of how many entries the file could not be named.
+/// Tells the user for how many entries the file's name is not known.
 pub fn quarantine_nameless(entries: usize) {
     if entries > 0 {
         let entries = thousands(entries as u64);

@@ -1,4 +1,4 @@
-//! What `pipeline roles` made.
+//! Prints what `pipeline roles` did.
 
 use serde_json::json;
 
@@ -6,7 +6,7 @@ use super::{data, message};
 use crate::lineage::Reading;
 use crate::warehouse::roles::Names;
 
-/// Prints who may do what, and on stderr what is left to do by hand.
+/// Prints the rights of each role. Prints on stderr what the user still has to do by hand.
 pub fn roles(names: &Names, reading: &Reading, as_json: bool) {
     let tables: Vec<&str> = reading.tables.iter().map(|table| table.entity.as_str()).collect();
     if as_json {

@@ -1,12 +1,13 @@
-//! Rows of a query and of the run history, as a table, JSON or CSV.
+//! Prints the rows of a query and of the run history as a table, JSON or CSV.
 
 use serde_json::{Map, Value, json};
 
-use super::{data, lines, table, thousands};
+use super::{data, lines, message, table, thousands};
 use crate::warehouse::query::QueryResult;
 use crate::warehouse::runs::RunRow;
+use crate::warehouse::views::Stale;
 
-/// How rows are printed.
+/// The format in which rows are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rows {
     Table,
@@ -40,12 +41,12 @@ fn query_table(result: &QueryResult) -> String {
     format!("{}\n{count}", lines(&table))
 }
 
-/// A cell in one line, without characters that a terminal would act on.
+/// A cell on one line, without control characters that a terminal would act on.
 fn shown(cell: &str) -> String {
     cell.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
-/// How a column's text is written in JSON.
+/// How the text of a column is written in JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
     Number,
@@ -55,7 +56,7 @@ enum Form {
 }
 
 impl Form {
-    /// By PostgreSQL's type name; text where it is not known.
+    /// Chosen by PostgreSQL's type name. Text if the type is not known.
     fn of(result: &QueryResult, column: usize) -> Self {
         match result.types.get(column).map(String::as_str) {
             Some("int2" | "int4" | "int8" | "float4" | "float8" | "numeric") => Self::Number,
@@ -68,7 +69,7 @@ impl Form {
     fn value(self, text: &str) -> Value {
         let text_value = || Value::from(text);
         match self {
-            // As PostgreSQL wrote it, digit for digit; NaN and Infinity have no JSON form but text.
+            // Keeps PostgreSQL's digits unchanged. JSON has no NaN or Infinity, so they are written as text.
             Self::Number | Self::Json => serde_json::from_str(text).unwrap_or_else(|_| text_value()),
             Self::Bool => Value::from(text == "t"),
             Self::Text => text_value(),
@@ -76,7 +77,7 @@ impl Form {
     }
 }
 
-/// An array of objects.
+/// The rows as a JSON array of objects.
 fn query_json(result: &QueryResult) -> String {
     let forms: Vec<Form> = (0..result.columns.len()).map(|i| Form::of(result, i)).collect();
     let object = |row: &Vec<Option<String>>| {
@@ -89,7 +90,7 @@ fn query_json(result: &QueryResult) -> String {
     Value::Array(result.rows.iter().map(object).collect()).to_string()
 }
 
-/// RFC 4180 with a header; null is an empty field, an empty text is quoted.
+/// The rows as CSV (RFC 4180) with a header. A null is an empty field; an empty text is quoted.
 fn query_csv(result: &QueryResult) -> String {
     let field = |text: &str| {
         if text.is_empty() || text.contains(['"', ',', '\n', '\r']) {
@@ -110,10 +111,17 @@ fn query_csv(result: &QueryResult) -> String {
     text
 }
 
-/// Prints the run history.
-pub fn status(runs: &[RunRow], as_json: bool) {
+/// Prints the run history, and the materialized views that do not show all of it yet. In JSON each run has the names of
+/// those that do not show it.
+pub fn status(runs: &[RunRow], stale: &[Stale], as_json: bool) {
     if as_json {
-        data(&json!(runs).to_string());
+        let with_stale = |run: &RunRow| {
+            let mut value = json!(run);
+            let names = stale.iter().filter(|view| view.runs.contains(&run.run_id));
+            value["stale_views"] = names.map(|view| view.name.as_str()).collect();
+            value
+        };
+        data(&Value::Array(runs.iter().map(with_stale).collect()).to_string());
         return;
     }
     let header = [
@@ -143,13 +151,25 @@ pub fn status(runs: &[RunRow], as_json: bool) {
         ]);
     }
     data(&lines(&table));
+    for view in stale {
+        let runs: Vec<String> = view.runs.iter().map(ToString::to_string).collect();
+        let of = if runs.is_empty() {
+            String::new()
+        } else {
+            format!(" (without run {})", runs.join(", "))
+        };
+        data(&format!("stale materialized view {}{of}", view.name));
+    }
+    if !stale.is_empty() {
+        message("the next run refreshes what it can, and so does `pipeline views --refresh`");
+    }
 }
 
 fn seconds(run: &RunRow) -> Option<f64> {
     Some((run.finished_at? - run.started_at).as_seconds_f64())
 }
 
-/// Rows of all entities together.
+/// The number of rows of all entities together.
 fn rows(run: &RunRow) -> Option<u64> {
     Some(
         run.counts

@@ -199,7 +199,9 @@ impl Loading<'_> {
             batch: self.batch,
             tables: &loaded.tables,
         };
-        batch.check(connection).await
+        let mut warnings = batch.vanished(connection, loaded.records).await?;
+        warnings.extend(batch.check(connection).await?);
+        Ok(warnings)
     }
 
     async fn swap(

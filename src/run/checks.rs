@@ -1,5 +1,6 @@
 //! The checks that see a batch as a whole, once it is staged: SELECTs over its tables, its rows counted, how new they are.
 
+use super::outcome::Records;
 use crate::error::{Code, Error, Result};
 use crate::model::{Batch, Check, Project, Rule, Severity, Source};
 use crate::warehouse::{Connection, Staged, checks, relations, runs};
@@ -34,6 +35,50 @@ impl WholeBatch<'_> {
             }
         }
         Ok(warnings)
+    }
+
+    /// Fails where an entity has no row, records were refused, and the batch before had rows of it: few records may be all
+    /// of its kind. A refused record is not decoded, so that no more of what it held is known. A `row_count` says how many
+    /// rows there must be, and this then steps aside. Gives the entities of which nothing is known.
+    pub async fn vanished(&self, connection: &Connection, records: Records) -> Result<Vec<String>> {
+        let (mut lost, mut warnings) = (Vec::new(), Vec::new());
+        if records.refused == 0 || self.source.max_quarantined.allows(records.read(), records.read()) {
+            return Ok(warnings);
+        }
+        for table in self.tables.iter().filter(|table| table.rows() == 0) {
+            let entity = self.project.entity(table.entity())?;
+            let counts = |check: &Check| matches!(check.rule, Rule::RowCount { .. });
+            if self.source.checks_of(entity).any(counts) {
+                continue;
+            }
+            let name = &entity.name;
+            match runs::rows_before(connection, self.batch, name).await? {
+                Some(0) => {}
+                Some(before) => lost.push(format!(
+                    "{name} lost 100% of its rows ({before} in the batch before, none now)"
+                )),
+                None => warnings.push(format!(
+                    "{name} has no row, and {} of {} records are refused: they may be all that it is made of",
+                    records.refused,
+                    records.read()
+                )),
+            }
+        }
+        let Some(first) = lost.first().and_then(|text| text.split_once(' ')) else {
+            return Ok(warnings);
+        };
+        Err(Error::batch(lost.join("; "))
+            .cause(format!(
+                "{} of {} records are refused, which may be all of a kind; max_quarantined is {} of all records",
+                records.refused,
+                records.read(),
+                self.source.max_quarantined
+            ))
+            .hint(format!(
+                "`pipeline quarantine show --source {} --date {}` names each; if the batch has no such rows, say so in the \
+                 source: `checks: {{{}: [{{row_count: {{min: 0}}}}]}}`",
+                self.batch.source, self.batch.date, first.0
+            )))
     }
 
     /// The checks of `sql/checks`.

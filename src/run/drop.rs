@@ -1,15 +1,22 @@
 //! Removing a batch.
 
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::error::Result;
 use crate::model::{Batch, Project};
 use crate::warehouse::drop::Dropped;
 use crate::warehouse::runs::{Action, RunRecord};
-use crate::warehouse::{self, BatchLocks, Warehouse, views};
+use crate::warehouse::views::{self, Refresh};
+use crate::warehouse::{self, BatchLocks, Warehouse};
 
-/// Removes a batch from all tables and refreshes what reads them.
-pub async fn drop_batch(project: &Project, warehouse: Warehouse, batch: &Batch, wait: bool) -> Result<Dropped> {
+/// Removes a batch from all tables and refreshes what reads them; gives also what came of the refresh.
+pub async fn drop_batch(
+    project: &Project,
+    warehouse: Warehouse,
+    batch: &Batch,
+    wait: bool,
+) -> Result<(Dropped, Refresh)> {
     let locks = BatchLocks::new(warehouse.clone());
     warehouse::recover(&locks).await?;
     let record = RunRecord {
@@ -20,9 +27,6 @@ pub async fn drop_batch(project: &Project, warehouse: Warehouse, batch: &Batch, 
         files: serde_json::Value::Array(Vec::new()),
     };
     let dropped = warehouse::drop::drop_batch(&locks, &project.entities, batch, &record, wait).await?;
-    let changed: Vec<String> = dropped.rows.keys().cloned().collect();
-    if !changed.is_empty() {
-        views::refresh(&warehouse, project, &changed).await?;
-    }
-    Ok(dropped)
+    let refresh = views::refresh(&warehouse, project, &CancellationToken::new()).await?;
+    Ok((dropped, refresh))
 }

@@ -10,6 +10,8 @@ use crate::model::{Project, Source};
 pub(super) fn fingerprint(project: &Project, source: &Source, files: &[InputFile], key_id: Option<&str>) -> String {
     let mut hash = Sha256::new();
     let mut part = |text: &str| {
+        // A checkout with other line endings is the same project.
+        let text = text.replace("\r\n", "\n");
         // Lengths keep two neighbours from looking like one other.
         hash.update(u64::try_from(text.len()).unwrap_or(u64::MAX).to_be_bytes());
         hash.update(text);

@@ -32,3 +32,4 @@ pub use publish::{access, publish, restrict};
 pub use schedule::{Options, run};
 pub use selection::{Selection, resolve};
 pub use serve::serve;
+pub use stop::end_on_signals;

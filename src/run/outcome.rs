@@ -19,8 +19,10 @@ pub struct Outcome {
     pub entities: Vec<String>,
     /// Materialized views that were refreshed.
     pub refreshed: Vec<String>,
-    /// A refresh that failed after the batches were committed.
-    pub refresh_error: Option<Error>,
+    /// Refreshes that failed after the batches were committed.
+    pub refresh_errors: Vec<Error>,
+    /// Materialized views whose rows are older than the tables' still.
+    pub stale: Vec<String>,
     pub elapsed: Duration,
     /// The signal that stopped the invocation.
     pub signal: Option<i32>,
@@ -35,7 +37,7 @@ impl Outcome {
             .batches
             .iter()
             .filter_map(|b| b.error.as_ref())
-            .chain(&self.refresh_error);
+            .chain(&self.refresh_errors);
         let kinds: BTreeSet<u8> = errors.map(|e| e.kind.exit_code()).collect();
         match self.signal {
             Some(signal) => Kind::Interrupted(signal).exit_code(),

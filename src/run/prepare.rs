@@ -57,6 +57,7 @@ pub(super) async fn plans(engine: Engine, project: &Project, batches: &[Batch], 
     for (name, batch) in first_batches(batches) {
         let source = project.source(name)?;
         let of_source = outlines.get(name).map_or(&[][..], Vec::as_slice);
+        problems.extend(lineage::constant_masks(project, source, of_source));
         match engine.prepare(project, source, of_source, batch, &lineage::used).await {
             Ok(prepared) => drop(by_source.insert(name.to_owned(), prepared)),
             // What is wrong with a contract's check is so for every source.

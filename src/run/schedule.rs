@@ -1,7 +1,6 @@
 //! Runs the batches of an invocation side by side, as many as asked for, and refreshes what reads
 //! them once, after the last swap.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -17,10 +16,11 @@ use super::outcome::{BatchOutcome, Outcome, Status};
 use super::publish::Planned;
 use super::stop::Stop;
 use super::{batch, prepare, stop};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::model::{Batch, Project};
 use crate::transform::{Engine, Limits};
-use crate::warehouse::{BatchLocks, Database, Warehouse, views};
+use crate::warehouse::views::{self, Refresh};
+use crate::warehouse::{BatchLocks, Database, Warehouse};
 use crate::workspace::Spill;
 
 /// The default ceiling of batches at once: beyond it PostgreSQL, not this program, sets the pace.
@@ -101,12 +101,13 @@ pub async fn run(
     let stop = stop::on_signals();
     let context = context(project, database, &batches, &options, &limits, observer, &stop).await?;
     let outcomes = all(&context, batches, &options).await;
-    let (refreshed, refresh_error) = refresh(&context, &outcomes, &stop).await;
+    let refreshed = refresh(&context, &outcomes, &stop).await;
     Ok(Outcome {
         batches: outcomes,
         entities: context.project.entities.iter().map(|e| e.name.clone()).collect(),
-        refreshed,
-        refresh_error,
+        refreshed: refreshed.refreshed.into_iter().map(|view| view.name).collect(),
+        refresh_errors: refreshed.errors,
+        stale: refreshed.stale.into_iter().map(|view| view.name).collect(),
         elapsed: begun.elapsed(),
         signal: stop.signal(),
         _sessions: (!embedded).then(|| context.warehouse.clone()),
@@ -161,17 +162,27 @@ async fn all(context: &Arc<Context>, batches: Vec<Batch>, options: &Options) -> 
     outcomes.into_iter().map(|(_, outcome)| outcome).collect()
 }
 
-/// Refreshes the materialized views that read what the batches changed; gives their names.
-async fn refresh(context: &Context, outcomes: &[BatchOutcome], stop: &Stop) -> (Vec<String>, Option<Error>) {
-    let changed: BTreeSet<String> = outcomes.iter().flat_map(BatchOutcome::changed).collect();
-    if changed.is_empty() || stop.signal().is_some() {
-        return (Vec::new(), None);
+/// Refreshes the materialized views that are stale, by these batches or by a run that ended before it could.
+async fn refresh(context: &Context, outcomes: &[BatchOutcome], stop: &Stop) -> Refresh {
+    let changed = outcomes.iter().any(|outcome| !outcome.changed().is_empty());
+    let is_lost = |outcome: &BatchOutcome| outcome.error.as_ref().is_some_and(|e| e.kind == Kind::Unreachable);
+    if stop.signal().is_some() || (!changed && outcomes.iter().any(is_lost)) {
+        // The swaps have marked them, so nothing is forgotten; they are only named.
+        let stale = views::stale(&context.warehouse).await.unwrap_or_default();
+        return Refresh {
+            stale,
+            ..Refresh::default()
+        };
     }
-    context.observer.refreshing();
-    let changed: Vec<String> = changed.into_iter().collect();
-    match views::refresh(&context.warehouse, &context.project, &changed).await {
-        Ok(done) => (done.into_iter().map(|view| view.name).collect(), None),
-        Err(error) => (Vec::new(), Some(error)),
+    if changed {
+        context.observer.refreshing();
+    }
+    match views::refresh(&context.warehouse, &context.project, &stop.token).await {
+        Ok(refresh) => refresh,
+        Err(error) => Refresh {
+            errors: vec![error],
+            ..Refresh::default()
+        },
     }
 }
 

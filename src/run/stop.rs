@@ -43,6 +43,15 @@ pub(super) fn on_signals() -> Stop {
     stop
 }
 
+/// Ends the process at a signal, for commands that have nothing to stop cleanly: what they had begun in the database is
+/// rolled back. The first process of a container has to ask for that: its signals are ignored otherwise.
+pub fn end_on_signals() {
+    tokio::spawn(async {
+        let signal = next().await;
+        std::process::exit(128 + signal);
+    });
+}
+
 #[cfg(unix)]
 async fn next() -> i32 {
     use tokio::signal::unix::{SignalKind, signal};

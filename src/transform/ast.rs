@@ -1,5 +1,5 @@
-//! What the parsed SQL tells beyond its plan: where an output column stands in the file, and forms
-//! that DataFusion can't plan but that have an equivalent.
+//! Reads from the parsed SQL what the plan does not tell: where an output column is in the file, and whether the SQL
+//! uses a form that DataFusion can't plan but that has an equivalent.
 
 use datafusion::sql::parser::Statement as DfStatement;
 use datafusion::sql::sqlparser::ast::{Query, Select, SelectItem, SetExpr, Spanned, Statement, TableFactor};
@@ -16,7 +16,7 @@ pub(super) fn query(statement: &DfStatement) -> Option<&Query> {
     }
 }
 
-/// The place of the output column `name` in the outermost SELECT list, if it can be told.
+/// The place of the output column `name` in the outermost SELECT list, if it can be found.
 pub(super) fn output_span(query: &Query, name: &str) -> Option<Span> {
     select(query)?
         .projection
@@ -30,7 +30,7 @@ pub(super) fn select_span(query: &Query) -> Option<Span> {
     select(query).map(Spanned::span)
 }
 
-/// Whether a FROM unnests a column sideways (`CROSS JOIN UNNEST(x)`, `LATERAL`), which DataFusion does not plan.
+/// Whether a FROM unnests a column laterally (`CROSS JOIN UNNEST(x)`, `LATERAL`), which DataFusion does not plan.
 pub(super) fn unnests_sideways(query: &Query) -> bool {
     let ctes = query.with.iter().flat_map(|with| &with.cte_tables);
     ctes.into_iter().any(|cte| unnests_sideways(&cte.query)) || body_unnests_sideways(&query.body)
@@ -39,7 +39,7 @@ pub(super) fn unnests_sideways(query: &Query) -> bool {
 fn body_unnests_sideways(body: &SetExpr) -> bool {
     match body {
         SetExpr::Select(select) => select.from.iter().enumerate().any(|(i, table)| {
-            // `FROM a, UNNEST(a.b)` is a cross join in other words.
+            // `FROM a, UNNEST(a.b)` is another way to write a cross join.
             (i > 0 && is_sideways(&table.relation))
                 || is_lateral(&table.relation)
                 || table.joins.iter().any(|join| is_sideways(&join.relation))
@@ -83,7 +83,7 @@ fn item_name(item: &SelectItem) -> Option<String> {
     }
 }
 
-/// As DataFusion folds identifiers: to lower case unless quoted.
+/// Folds an identifier as DataFusion does: to lower case unless it is quoted.
 fn normal(ident: &datafusion::sql::sqlparser::ast::Ident) -> String {
     if ident.quote_style.is_some() {
         ident.value.clone()

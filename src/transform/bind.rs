@@ -1,4 +1,4 @@
-//! Puts a batch in a plan: its date and source in the place of `$date` and `$source`, its input in that of `source`.
+//! Binds a batch to a plan: its date and source replace `$date` and `$source`, its input replaces the table `source`.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ use super::{narrow, record};
 use crate::model::Batch;
 use crate::model::RECORD_COLUMN;
 
-/// `$date` and `$source`.
+/// The values of `$date` and `$source`.
 fn parameters(batch: &Batch) -> Result<Vec<(&'static str, ScalarValue)>> {
     let epoch = chrono::NaiveDate::default();
     let days = i32::try_from((batch.date - epoch).num_days())
@@ -42,7 +42,7 @@ pub(super) fn bind_parameters(plan: LogicalPlan, batch: &Batch) -> Result<Logica
     plan.with_param_values(parameters(batch)?)
 }
 
-/// The parameters of an expression that stands for itself.
+/// Binds the parameters of an expression that is not part of a plan.
 pub(super) fn bind_expression(expression: Expr, columns: &DFSchema, batch: &Batch) -> Result<Expr> {
     let values = ParamValues::from(parameters(batch)?);
     let (expression, _) = expression.infer_placeholder_types(columns)?;
@@ -56,7 +56,7 @@ pub(super) fn bind_expression(expression: Expr, columns: &DFSchema, batch: &Batc
     Ok(bound.data)
 }
 
-/// The physical plan of a transform for one batch, over the part of its input that has this schema.
+/// The physical plan of a transform for one batch. `input` is the schema of the part of the input that it reads.
 pub(super) async fn physical(
     session: &SessionState,
     plan: &LogicalPlan,
@@ -67,7 +67,7 @@ pub(super) async fn physical(
     session.create_physical_plan(&plan).await
 }
 
-/// Puts the input in the place of the empty table that the plan was made with.
+/// Replaces the empty table with which the plan was made by the input.
 fn bind_input(plan: LogicalPlan, input: &SchemaRef) -> Result<LogicalPlan> {
     let declared: Vec<usize> = (0..input.fields().len() - 1).collect();
     let slot = Arc::new(Slot(Arc::clone(input)));
@@ -86,12 +86,12 @@ fn bind_input(plan: LogicalPlan, input: &SchemaRef) -> Result<LogicalPlan> {
     Ok(bound.data)
 }
 
-/// Where a batch's input comes from, in the context of the plans that read it: a plan holds no input, so that it can be
-/// made before there is any, and serve more than one batch.
+/// A batch's input, stored in the context in which plans run. A plan itself holds no input, so it can be made before
+/// the input is read, and can serve more than one batch.
 struct Input(Arc<ScanInput>);
 
-/// The context in which a plan finds its input. One that scans nothing, as where a predicate is false on this date, does
-/// not get it, for it would keep it from those who share it.
+/// The context in which a plan finds its input. A plan that scans nothing, for example because a predicate is false
+/// on this date, does not get the input: holding it unread would block the transforms that share it.
 pub(super) fn with_input(
     task: TaskContext,
     plan: &Arc<dyn ExecutionPlan>,
@@ -104,7 +104,7 @@ pub(super) fn with_input(
     Ok(task.with_session_config(config))
 }
 
-/// The input in a plan: as much of it as the schema says.
+/// The place of the input in a plan. The schema says which part of the input the plan reads.
 #[derive(Debug)]
 struct Slot(SchemaRef);
 
@@ -130,7 +130,8 @@ impl PartitionStream for Slot {
     }
 }
 
-/// What keeps nothing between two runs: each instance of it, and of the expressions in it, can serve any batch.
+/// Whether an operator keeps no state between two runs. Such an operator, and the expressions in it, can serve any
+/// batch.
 fn is_stateless(node: &Arc<dyn ExecutionPlan>) -> bool {
     node.is::<ProjectionExec>()
         || node.is::<FilterExec>()
@@ -140,7 +141,7 @@ fn is_stateless(node: &Arc<dyn ExecutionPlan>) -> bool {
         || node.is::<StreamingTableExec>()
 }
 
-/// Whether the physical plan of one batch is that of all.
+/// Whether the physical plan that was made for one batch can serve all batches.
 pub(super) fn serves_all(plan: &LogicalPlan, physical: &Arc<dyn ExecutionPlan>) -> Result<bool> {
     let stateful = physical.exists(|node| Ok(!is_stateless(node)))?;
     Ok(!stateful && plan.get_parameter_names()?.is_empty())

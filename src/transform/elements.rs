@@ -1,5 +1,5 @@
-//! Counts, in the masked records on their way to the transforms, the elements for which a transform must bring a row
-//! each. It never looks at the rows that come out of a transform, and knows none of the elements apart.
+//! Counts the elements for which a transform must return one row each, in the masked records on their way to the
+//! transforms. It never looks at a transform's rows, and it only counts: single elements are not compared with rows.
 
 mod level;
 
@@ -22,21 +22,21 @@ use futures::stream::BoxStream;
 
 use self::level::{Level, Step, columns, not_planned};
 use super::bind::{self, bind_expression};
-use super::failure;
 use super::session::Engine;
+use super::{failure, parse};
 use crate::error::{Diagnostic, Error, Result};
 use crate::mask::Masked;
 use crate::model::RECORD_COLUMN;
 use crate::model::{Batch, Conserved, RecordStep};
 
-/// The column by which SQL calls an element that is no struct.
+/// The name by which SQL addresses an element that is not a struct.
 const ELEMENT_COLUMN: &str = "item";
 
-/// The elements that a transform may neither lose nor multiply, found in the records' schema.
+/// The elements that a transform may neither lose nor multiply, located in the records' schema.
 #[derive(Debug, Clone)]
 pub struct Elements {
     entity: String,
-    /// As the project writes it.
+    /// The path as it is written in the project.
     path: String,
     steps: Vec<Step>,
     filter: Option<Filter>,
@@ -45,7 +45,7 @@ pub struct Elements {
 #[derive(Debug, Clone)]
 struct Filter {
     sql: String,
-    /// `$date` and `$source` still open.
+    /// `$date` and `$source` are not bound yet.
     predicate: Expr,
     /// The fields of an element.
     schema: SchemaRef,
@@ -86,7 +86,7 @@ impl Elements {
     }
 }
 
-/// The path as positions, and the type of its elements; no type for the records themselves.
+/// The path as a list of positions, and the type of its elements. The type is `None` for the records themselves.
 fn walk(full: &SchemaRef, path: &[RecordStep]) -> Option<(Vec<Step>, Option<DataType>)> {
     let mut steps = Vec::with_capacity(path.len());
     let mut here: Option<DataType> = None;
@@ -118,7 +118,7 @@ fn what_it_may_name(conserved: &Conserved, fields: &SchemaRef) -> String {
     format!("it may name what {of} has: {}", names.join(", "))
 }
 
-/// What SQL can name of an element.
+/// The fields of an element that SQL can name.
 fn fields_of(full: &SchemaRef, element: Option<&DataType>) -> SchemaRef {
     let fields: Vec<FieldRef> = match element {
         None => bind::without_record(full).fields().to_vec(),
@@ -133,7 +133,7 @@ impl Filter {
         let columns = DFSchema::try_from(Arc::clone(&schema))?;
         let planned = Self {
             sql: sql.to_owned(),
-            predicate: session.create_logical_expr(sql, &columns)?,
+            predicate: parse::expression(session, sql, &columns)?,
             schema,
         };
         if planned.predicate.exists(|node| Ok(sees_more_than_an_element(node)))? {
@@ -157,7 +157,7 @@ impl Filter {
     fn bind(&self, session: &SessionState, batch: &Batch) -> Result<Arc<dyn PhysicalExpr>, DataFusionError> {
         let columns = Arc::new(DFSchema::try_from(Arc::clone(&self.schema))?);
         let predicate = bind_expression(self.predicate.clone(), &columns, batch)?;
-        // What stands for itself while planning only, as now() does, is resolved as it is in a transform.
+        // Functions such as now(), which are constants for one run, are resolved as they are in a transform.
         let context = SimplifyContext::builder()
             .with_schema(Arc::clone(&columns))
             .with_config_options(Arc::clone(session.config_options()))
@@ -183,7 +183,7 @@ fn sees_more_than_an_element(node: &Expr) -> bool {
 }
 
 impl Engine {
-    /// The counters of a batch, one per transform that conserves something.
+    /// The counters of a batch, one per transform for which `conserves` is declared.
     pub fn tally<'a>(&self, conserved: impl Iterator<Item = &'a Elements>, batch: &Batch) -> Result<Arc<Tally>> {
         let counters = conserved.map(|elements| Counter::new(self.state(), elements.clone(), batch));
         Ok(Arc::new(Tally {
@@ -192,25 +192,25 @@ impl Engine {
     }
 }
 
-/// Counts while a batch's records are read; to be shown each of them once.
+/// Counts elements while a batch's records are read. Each record must be shown to it once.
 #[derive(Debug)]
 pub struct Tally {
     counters: Vec<Counter>,
 }
 
-/// How many elements of a path the records hold.
+/// The number of elements of a path in the records.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Counted {
     /// `visits[].diagnoses[]`, or `$` for the records themselves.
     pub path: String,
-    /// The predicate of those that count.
+    /// The predicate that an element must meet to be counted.
     #[serde(rename = "where", skip_serializing_if = "Option::is_none")]
     pub filter: Option<String>,
     pub count: u64,
 }
 
 impl Tally {
-    /// Counts what passes by. An element that the predicate fails on fails the reading.
+    /// Counts the records that pass through the stream. Where the predicate fails on an element, the stream fails.
     pub fn watch(self: &Arc<Self>, records: BoxStream<'static, Result<Masked>>) -> BoxStream<'static, Result<Masked>> {
         if self.counters.is_empty() {
             return records;
@@ -226,7 +226,7 @@ impl Tally {
         records.map(counted).boxed()
     }
 
-    /// What was counted for an entity so far; `None` where its transform conserves nothing.
+    /// The present count for an entity; `None` where `conserves` is not declared for its transform.
     pub fn of(&self, entity: &str) -> Option<Counted> {
         let counter = self.counters.iter().find(|counter| counter.elements.entity == entity)?;
         let Elements { path, filter, .. } = &counter.elements;

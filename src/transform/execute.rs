@@ -22,9 +22,9 @@ use crate::model::Batch;
 impl Engine {
     /// Runs a prepared transform over a batch's input.
     ///
-    /// Yields batches with exactly the entity's columns in the contract's order, then `_record` (nullable `UInt64`), then
-    /// a Boolean column per row check; rows sorted by the entity's key, and of those with the same key the input's first
-    /// comes first; without a key, sorted by its widest index.
+    /// Yields batches with exactly the entity's columns in the contract's order, then `_record` (nullable `UInt64`),
+    /// then a Boolean column per row check. Rows are sorted by the entity's key; rows with the same key keep the
+    /// input's order. Without a key they are sorted by the entity's widest index.
     pub async fn execute(&self, prepared: &Prepared, batch: &Batch, input: Arc<ScanInput>) -> Result<Execution> {
         let path = prepared.outline.path.clone();
         let physical = self.physical(prepared, batch).await;
@@ -52,17 +52,17 @@ impl Engine {
     }
 }
 
-/// A transform under way.
+/// A running transform.
 pub struct Execution {
     pub rows: BoxStream<'static, Result<RecordBatch>>,
     pub metrics: PlanMetrics,
 }
 
-/// What a transform's operators worked so far.
+/// The metrics of a running transform's operators.
 pub struct PlanMetrics(Arc<dyn ExecutionPlan>);
 
 impl PlanMetrics {
-    /// The time spent in all operators but sorts, and in sorts.
+    /// The time spent so far, first in all operators but sorts, then in sorts.
     pub fn spent(&self) -> (Duration, Duration) {
         let (mut transform, mut sort) = (Duration::ZERO, Duration::ZERO);
         let mut plans = vec![&self.0];

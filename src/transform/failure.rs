@@ -1,5 +1,5 @@
-//! Turns DataFusion's errors into the project's: planning errors get the place in the SQL file;
-//! errors while running lose their text, because it may quote a value of the data.
+//! Converts DataFusion's errors. A planning error gets its place in the SQL file. An error at run time loses its
+//! text, because that may quote a value of the data.
 
 use std::path::Path;
 
@@ -10,11 +10,11 @@ use datafusion::error::DataFusionError;
 use crate::error::{Code, Diagnostic, Error, Location};
 use crate::model::{Check, Transform};
 
-/// The form that DataFusion plans where a FROM unnests sideways.
+/// The hint for a FROM that unnests laterally: an equivalent form that DataFusion can plan.
 const CTE_FORM: &str = "DataFusion unnests in the SELECT list: WITH v AS (SELECT patient_id, unnest(visits) AS item FROM \
                         source) SELECT patient_id, item['date'] FROM v";
 
-/// A span in a SQL file: line and column of its start, and of its end where known; from 1, 0 is unknown.
+/// A span in a SQL file: line and column of its start, and of its end where known. They count from 1; 0 is unknown.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Span {
     pub line: u64,
@@ -45,7 +45,7 @@ impl From<DfSpan> for Span {
     }
 }
 
-/// The place in a transform's file; without a span, its first line that is no comment.
+/// The place in a transform's file. Without a span, it is the first line that is not a comment.
 pub(super) fn locate(transform: &Transform, span: Option<Span>) -> Location {
     let lines: Vec<&str> = transform.sql.lines().collect();
     let first = lines
@@ -74,15 +74,23 @@ pub(super) fn locate(transform: &Transform, span: Option<Span>) -> Location {
     }
 }
 
+/// The place of a span of a plan in a transform's file.
+pub fn place(transform: &Transform, span: Option<DfSpan>) -> Location {
+    locate(transform, span.map(Span::from))
+}
+
 /// A transform that can't be planned; its text quotes the analyst's SQL, never data.
 pub(super) fn planning(transform: &Transform, error: &DataFusionError, unnests_sideways: bool) -> Diagnostic {
     let (message, span) = if let Some(d) = error.diagnostic() {
         (d.message.clone(), d.span.map(Span::from))
     } else {
         let text = error.find_root().strip_backtrace();
-        (without_position(&text), parser_position(&text))
+        let span = parser_position(&text).or_else(|| field_position(&transform.sql, &text));
+        (without_position(&text), span)
     };
-    let hint = if unnests_sideways {
+    let hint = if message.contains("Cannot access field") && message.contains("type List(") {
+        Some("it is a list: take one element, list[1]['field'], or all of them with unnest(list)".to_owned())
+    } else if unnests_sideways {
         Some(CTE_FORM.to_owned())
     } else {
         plan_hint(error)
@@ -94,7 +102,7 @@ pub(super) fn planning(transform: &Transform, error: &DataFusionError, unnests_s
     }
 }
 
-/// A check that can't be planned, at its place in the YAML.
+/// The diagnostic for a check that can't be planned, at its place in the YAML.
 pub(super) fn check(check: Option<&Check>, entity: &str, error: &DataFusionError) -> Diagnostic {
     let text = match error.diagnostic() {
         Some(diagnostic) => diagnostic.message.clone(),
@@ -111,7 +119,7 @@ pub(super) fn check(check: Option<&Check>, entity: &str, error: &DataFusionError
     }
 }
 
-/// A predicate of `conserves` that can't be planned; its place is the caller's to add.
+/// The diagnostic for a predicate of `conserves` that can't be planned. The caller adds its place.
 pub(super) fn element_filter(entity: &str, error: &DataFusionError) -> Diagnostic {
     let found = check(None, entity, error);
     let text = found
@@ -137,7 +145,7 @@ fn plan_hint(error: &DataFusionError) -> Option<String> {
     None
 }
 
-/// `... at Line: 3, Column: 7` of the SQL parser's messages.
+/// Reads the position from a message of the SQL parser: `... at Line: 3, Column: 7`.
 fn parser_position(message: &str) -> Option<Span> {
     let (_, at) = message.rsplit_once("Line: ")?;
     let (line, rest) = at.split_once(", Column: ")?;
@@ -147,6 +155,22 @@ fn parser_position(message: &str) -> Option<Span> {
         column: digits.parse().ok()?,
         end_line: 0,
         end_column: 0,
+    })
+}
+
+/// Where the SQL names, in quotes, the field that `Field x not found in struct` is about.
+fn field_position(sql: &str, message: &str) -> Option<Span> {
+    let (_, rest) = message.split_once("Field ")?;
+    let (name, _) = rest.split_once(" not found in struct")?;
+    let quoted = format!("['{name}']");
+    sql.lines().zip(1..).find_map(|(text, line)| {
+        let column = text[..text.find(&quoted)?].chars().count() as u64 + 1;
+        Some(Span {
+            line,
+            column,
+            end_line: line,
+            end_column: column + quoted.chars().count() as u64,
+        })
     })
 }
 
@@ -161,7 +185,7 @@ fn without_position(message: &str) -> String {
         .to_owned()
 }
 
-/// A transform that failed while it ran.
+/// The error of a transform that failed at run time.
 pub(super) fn running(path: &Path, error: DataFusionError) -> Error {
     let error = match unwrap(error) {
         Ok(own) => return own,
@@ -200,7 +224,7 @@ fn arrow_reason(error: &ArrowError) -> &'static str {
     }
 }
 
-/// The crate's own error that travelled through DataFusion, if that is what this is.
+/// Returns this crate's own error where DataFusion only passed it on.
 fn unwrap(error: DataFusionError) -> std::result::Result<Error, DataFusionError> {
     match error {
         DataFusionError::External(inner) => match inner.downcast::<Error>() {

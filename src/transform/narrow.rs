@@ -1,6 +1,7 @@
-//! Gives a transform no more of `source` than it uses. `select visit, unnest(visit.diagnoses)` carries whole structs
-//! through every unnest, each time copied with all that is nested in them; taking unused fields out of the records
-//! beforehand costs nothing, for Arrow shares what is left. It never decides by itself what is used.
+//! Removes the fields of `source` that a transform does not use. For example, `select visit, unnest(visit.diagnoses)`
+//! carries whole structs through every unnest, and copies them with all that is nested in them. Removing unused
+//! fields from the records first is cheap, since Arrow shares the remaining arrays. The caller decides which fields
+//! are used.
 
 use std::collections::BTreeSet;
 use std::ops::Bound;
@@ -16,8 +17,8 @@ use futures::StreamExt;
 
 use crate::model::RECORD_COLUMN;
 
-/// The part of a schema that lies on the paths used, such as `visits[].date`; the record number stays. A list or struct
-/// of which only its presence counts keeps its first field.
+/// The part of a schema that is on the used paths, such as `visits[].date`. The record number always stays. A list or
+/// struct for which only its presence matters keeps its first field.
 pub(super) fn schema(full: &Schema, used: &BTreeSet<String>) -> SchemaRef {
     let columns = full.fields().iter();
     let mut kept: Vec<FieldRef> = columns
@@ -28,7 +29,7 @@ pub(super) fn schema(full: &Schema, used: &BTreeSet<String>) -> SchemaRef {
             field(column, column.name(), used)
         })
         .collect();
-    // A table without columns is a case of its own in many places.
+    // A table without columns is a special case in many places, so one column is kept.
     if kept.iter().all(|column| column.name() == RECORD_COLUMN)
         && let Some(first) = full.fields().first()
         && first.name() != RECORD_COLUMN
@@ -66,7 +67,7 @@ fn narrowed(full: &FieldRef, path: &str, used: &BTreeSet<String>) -> FieldRef {
     Arc::new(Field::clone(full).with_data_type(data_type))
 }
 
-/// A batch cut to a schema that [`schema`] made of its own.
+/// A batch reduced to a schema that [`schema`] made from the batch's schema.
 fn batch(full: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
     let columns = picked(full.schema_ref().fields(), full.columns(), schema.fields())?;
     RecordBatch::try_new(Arc::clone(schema), columns)
@@ -101,7 +102,7 @@ fn array(full: &ArrayRef, wanted: &DataType) -> Result<ArrayRef, ArrowError> {
     }
 }
 
-/// The batches of a scan, each cut to the schema.
+/// The batches of a scan, each reduced to the schema.
 pub(super) fn stream(full: SendableRecordBatchStream, schema: &SchemaRef) -> SendableRecordBatchStream {
     let narrow = Arc::clone(schema);
     let cut = move |full: Result<RecordBatch, DataFusionError>| Ok(batch(&full?, &narrow)?);

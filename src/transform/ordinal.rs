@@ -1,5 +1,5 @@
-//! Numbers the rows of a plan in the order in which they come. `row_number() OVER ()` does the same, but gathers all
-//! columns of several batches to one before; numbers need no more than how many rows there are.
+//! Numbers the rows of a plan in their order. `row_number() OVER ()` does the same, but first merges the columns of
+//! several batches into one; numbering needs only the number of rows.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,13 +11,13 @@ use datafusion::logical_expr::{
     ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
-/// The next number of the process: what is compared is only which of two rows came first.
+/// The next number in this process. Only the order of two numbers matters.
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
-/// Numbers that rise with each row. The plan must have one partition.
+/// An expression whose numbers increase with each row. The plan must have one partition.
 pub(super) fn ordinal() -> Expr {
     ScalarUDF::from(Ordinal {
-        // Volatile: else it would be evaluated once, as a constant.
+        // Volatile, because otherwise it would be evaluated once, as a constant.
         signature: Signature::nullary(Volatility::Volatile),
     })
     .call(Vec::new())

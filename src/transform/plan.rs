@@ -1,5 +1,6 @@
-//! From SQL files to transforms that are known to fit their entities: parsed, planned, checked against the contract, and
-//! carrying `_record`. Planned once per source; bound to each batch's date and input when it runs.
+//! Turns SQL files into transforms that are known to fit their entities: parsed, planned, checked against the
+//! contract, and carrying `_record`. A transform is planned once per source, and bound to a batch's date and input
+//! when it runs.
 
 use std::collections::BTreeSet;
 
@@ -15,12 +16,13 @@ use super::session::Engine;
 use crate::error::{Diagnostic, Error, Result};
 use crate::model::{Batch, Project, Source, visible_schema};
 
-/// The paths of the fields of `source` that a transform uses, such as `visits[].date`; `None` where that can't be told.
+/// Returns the paths of the fields of `source` that a transform uses, such as `visits[].date`; `None` where that is
+/// unknown.
 pub type Used<'a> = &'a (dyn Fn(&Source, &Outline) -> Option<BTreeSet<String>> + Sync);
 
 impl Engine {
-    /// Plans the transforms of a source as far as telling where their columns come from needs, and checks their columns
-    /// against their entities; every problem at once.
+    /// Plans the transforms of a source far enough to tell where their columns come from, and checks their columns
+    /// against their entities. The error has all problems at once.
     pub async fn outline(
         &self,
         project: &Project,
@@ -42,8 +44,9 @@ impl Engine {
         }
     }
 
-    /// Makes outlined transforms of a source ready to run: adds the checks of their rows, and plans each over no more of
-    /// the records than it uses. Every problem at once. `batch` is the first that will run, or a [`sample`].
+    /// Makes outlined transforms of a source ready to run: adds their row checks, and plans each over only those
+    /// parts of the records that it uses. The error has all problems at once. `batch` is the first that will run, or
+    /// a [`sample`].
     pub async fn prepare(
         &self,
         project: &Project,
@@ -92,8 +95,9 @@ impl Engine {
         planner.prepare(outline, batch).await
     }
 
-    /// The transform over the fields that it uses alone. `None`: that is all of them, or it does not plan over those (it
-    /// mentions others, as in `select * ... exclude`) or to other types.
+    /// Plans the transform over only the fields that it uses. `None` where it uses all fields, or where the reduced
+    /// schema does not give the same plan: the SQL may mention other fields, as in `select * ... exclude`, or the
+    /// types may differ.
     async fn narrow(
         &self,
         planner: &Planner<'_>,
@@ -116,14 +120,15 @@ impl Engine {
             return None;
         }
         let prepared = planner.prepare(&again, batch).await.ok()?;
-        // What is told of the transform is told of the whole records.
+        // The outline is shown to users, so it stays that of the whole records.
         Some(Prepared {
             outline: outline.clone(),
             ..prepared
         })
     }
 
-    /// What a transform of the source sees, `_record` included, and the session in which nothing else exists.
+    /// The schema that a transform of the source sees, `_record` included, and a session that contains only that
+    /// table.
     fn visible(&self, source: &Source) -> Result<(SchemaRef, SessionState), Vec<Diagnostic>> {
         let full = visible_schema(source).map_err(|error| match error.diagnostics {
             found if found.is_empty() => vec![plain(error.message)],
@@ -137,7 +142,7 @@ impl Engine {
 }
 
 impl Prepared {
-    /// All problems of preparing as one error.
+    /// Joins all problems of preparing into one error.
     pub fn problems(diagnostics: Vec<Diagnostic>) -> Error {
         Error::project("the transforms do not fit the project").diagnostics(diagnostics)
     }

@@ -1,5 +1,5 @@
 //! Plans one transform: parses its SQL, checks the output against the entity's contract, carries `_record` through,
-//! adds the checks, and makes sure that a physical plan comes of it.
+//! adds the row checks, and makes a physical plan.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use super::bind::{self, bind_parameters, count_scans};
 use super::cached_plan::CachedPlan;
 use super::failure::{self, Span, locate, planning};
 use super::prepared::{Accepts, Outline, Prepared};
-use super::{ast, record, row_checks, volatility};
+use super::{ast, not_in, parse, record, row_checks, volatility};
 use crate::error::Diagnostic;
 use crate::model::RECORD_COLUMN;
 use crate::model::{Batch, Column, Entity, Project, Source, Transform, did_you_mean};
@@ -23,7 +23,7 @@ use crate::model::{Batch, Column, Entity, Project, Source, Transform, did_you_me
 /// What planning one transform needs.
 pub(super) struct Planner<'a> {
     pub session: &'a SessionState,
-    /// Of `source`, `_record` included.
+    /// The schema of `source`, `_record` included.
     pub full: &'a SchemaRef,
     pub source: &'a Source,
     pub transform: &'a Transform,
@@ -31,7 +31,7 @@ pub(super) struct Planner<'a> {
     pub accepts: Accepts,
 }
 
-/// One for each transform of the source whose entity is declared.
+/// A planner for each transform of the source whose entity is declared.
 pub(super) fn planners<'a>(
     session: &'a SessionState,
     full: &'a SchemaRef,
@@ -52,13 +52,13 @@ pub(super) fn planners<'a>(
 }
 
 impl Planner<'_> {
-    /// Adds the checks of the rows to an outline of this session, and makes its physical plan. `batch` is one that may be
-    /// run, or stands for all.
+    /// Adds the row checks to an outline of this session, and makes its physical plan. `batch` is a batch that may
+    /// run, or a sample.
     pub(super) async fn prepare(&self, outline: &Outline, batch: &Batch) -> Result<Prepared, Vec<Diagnostic>> {
         let fail = |e: DataFusionError| vec![planning(self.transform, &e, outline.unnests_sideways)];
         let checks = self.source.checks_of(self.entity);
         let checked = row_checks::add(self.session, outline.plan.clone(), self.entity, checks);
-        // Some forms are refused by the optimizer or the physical planner alone.
+        // Only the optimizer or the physical planner refuses some forms.
         let planned = match &checked {
             Ok((plan, _)) => self.physically(plan, batch).await,
             Err(_) => self.physically(&outline.plan, batch).await,
@@ -66,7 +66,7 @@ impl Planner<'_> {
         let (plan, row_checks) = match (checked, &planned) {
             (Ok(checked), Ok(_)) => checked,
             (Err(problems), Ok(_)) => return Err(problems),
-            // Whether it is the transform's fault or that of a check's predicate.
+            // Planning without the checks tells whether the transform or a check's predicate is at fault.
             (_, Err(error)) => {
                 self.physically(&outline.plan, batch).await.map_err(fail)?;
                 return Err(vec![failure::check(None, &self.entity.name, error)]);
@@ -83,12 +83,9 @@ impl Planner<'_> {
         })
     }
 
-    /// The transform's plan, its output checked against the contract.
+    /// Plans the transform and checks its output against the contract.
     pub(super) async fn outline(&self) -> Result<Outline, Vec<Diagnostic>> {
-        let dialect = self.session.config_options().sql_parser.dialect;
-        let statement = self
-            .session
-            .sql_to_statement(&self.transform.sql, &dialect)
+        let statement = parse::statement(self.session, &self.transform.sql)
             .map_err(|e| vec![planning(self.transform, &e, false)])?;
         let Some(query) = ast::query(&statement).cloned() else {
             return Err(vec![self.problem(
@@ -97,6 +94,9 @@ impl Planner<'_> {
                 "return the entity's rows with a SELECT",
             )]);
         };
+        if let Some(found) = not_in::in_query(&query) {
+            return Err(vec![self.problem(&found.message, Some(found.span), found.hint)]);
+        }
         let sideways = ast::unnests_sideways(&query);
         let fail = |e: DataFusionError| vec![planning(self.transform, &e, sideways)];
         let plan = self.session.statement_to_plan(statement).await.map_err(fail)?;
@@ -108,7 +108,7 @@ impl Planner<'_> {
         }
         let (plan, record) = record::thread(plan, self.full).map_err(fail)?;
 
-        // A sample batch settles the parameters' types; analysis finds what planning let pass.
+        // A sample batch fixes the parameters' types. The analyzer finds errors that planning does not.
         let bound = bind_parameters(plan.clone(), &sample(self.source)).map_err(fail)?;
         let options = self.session.config_options();
         let analyzed = self.session.analyzer().execute_and_check(bound, options, |_, _| {});
@@ -121,14 +121,14 @@ impl Planner<'_> {
         })
     }
 
-    /// The physical plan for a batch.
+    /// Makes the physical plan for a batch.
     async fn physically(&self, plan: &LogicalPlan, batch: &Batch) -> Result<CachedPlan, DataFusionError> {
         let physical = bind::physical(self.session, plan, batch, self.full).await?;
         let serves_all = bind::serves_all(plan, &physical)?;
         Ok(CachedPlan::new(batch.clone(), physical, serves_all))
     }
 
-    /// The contract against the query's output.
+    /// Compares the query's output with the contract.
     fn check(&self, query: &Query, output: &Schema) -> Result<(), Vec<Diagnostic>> {
         let mut problems = Vec::new();
         let names: Vec<&str> = output
@@ -195,7 +195,7 @@ impl Planner<'_> {
         }
     }
 
-    /// The entity's columns in the contract's order, then `_record`.
+    /// Projects the plan to the entity's columns in the contract's order, then `_record`.
     fn shape(&self, plan: LogicalPlan, record: Option<DfColumn>) -> Result<LogicalPlan, DataFusionError> {
         let mut columns = Vec::with_capacity(self.entity.columns.len() + 1);
         for column in &self.entity.columns {
@@ -214,7 +214,7 @@ impl Planner<'_> {
     }
 }
 
-/// A batch that stands for all of the source's while its SQL is planned.
+/// A batch with made-up values, for planning the source's SQL without a real batch.
 pub fn sample(source: &Source) -> Batch {
     Batch {
         source: source.name.clone(),

@@ -1,4 +1,5 @@
-//! What planning a transform gives: first its outline, which tells where columns come from, then what can be run.
+//! The results of planning a transform: first its outline, which tells where columns come from, then the prepared
+//! transform, which can run.
 
 use std::path::PathBuf;
 
@@ -9,36 +10,38 @@ use super::cached_plan::CachedPlan;
 use super::elements::Elements;
 use crate::model::{PgType, RowCheck};
 
-/// Tells whether a column of this Arrow type can be stored in this PostgreSQL type without loss; why not, otherwise.
+/// Checks whether a column of this Arrow type can be stored in this PostgreSQL type without loss. The error says why
+/// not.
 pub type Accepts = fn(&DataType, &PgType) -> std::result::Result<(), String>;
 
-/// A transform that can be read: its names are known and its output's columns are the entity's.
+/// A planned transform whose output columns are those of the entity.
 #[derive(Debug, Clone)]
 pub struct Outline {
     pub entity: String,
     /// The SQL file, relative to the project.
     pub path: PathBuf,
-    /// Not optimized: the entity's columns in the contract's order, then `_record`.
+    /// The plan before optimization. Its output is the entity's columns in the contract's order, then `_record`.
     pub(crate) plan: LogicalPlan,
-    /// Whether its FROM unnests sideways, which DataFusion does not plan; then the hint shows the form that it does.
+    /// Whether its FROM unnests laterally, which DataFusion does not plan. Then the hint shows an equivalent form.
     pub(super) unnests_sideways: bool,
 }
 
-/// A transform that was planned and fits its entity.
+/// A transform that is planned, fits its entity, and can run.
 #[derive(Debug, Clone)]
 pub struct Prepared {
     pub outline: Outline,
-    /// How often it scans `source`, at most: the optimizer may drop a scan that a date makes idle. A transform that scans
-    /// more than once reads the input by itself.
+    /// How often the SQL scans `source`, before optimization. The optimizer may drop a scan whose predicate is false
+    /// on a batch's date. A transform with more than one scan does not share the parse: it reads the input
+    /// separately.
     pub scans: usize,
-    /// The checks that the rows carry the result of, in the order of their columns.
+    /// The row checks whose results are in the rows, in the order of their columns.
     pub row_checks: Vec<RowCheck>,
-    /// The elements of the records that its rows are as many as.
+    /// The elements of the records whose number must equal the number of rows.
     pub conserves: Option<Elements>,
-    /// The entity's columns in the contract's order, then `_record`, then a Boolean per row check; sorted by the key;
-    /// `$date` and `$source` still open.
+    /// The plan. Its output is the entity's columns in the contract's order, then `_record`, then a Boolean per row
+    /// check, sorted by the key. `$date` and `$source` are not bound yet.
     pub(super) plan: LogicalPlan,
-    /// What the plan reads of `source`, `_record` included.
+    /// The part of `source` that the plan reads, `_record` included.
     pub(super) input: SchemaRef,
     pub(super) cached: CachedPlan,
 }

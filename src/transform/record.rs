@@ -1,6 +1,6 @@
-//! Carries the hidden `_record` column through an analyst's plan, so that every row still knows the
-//! record that it came from although the SQL never mentions it. Where a row stands for several
-//! records (aggregates, DISTINCT) the column ends; it never changes what a query returns.
+//! Carries the hidden column `_record` through a user's plan, so that each row keeps the number of its record
+//! although the SQL does not mention it. Where a row stands for several records (aggregates, DISTINCT), the column
+//! ends. A query's own result never changes.
 
 use std::sync::Arc;
 
@@ -13,15 +13,15 @@ use super::session::SOURCE_TABLE;
 use crate::model::RECORD_COLUMN;
 use datafusion::arrow::datatypes::SchemaRef;
 
-/// Whether a scan is one of the batch's input.
+/// Whether a scan reads the batch's input.
 pub(super) fn is_source(scan: &TableScan) -> bool {
     scan.table_name.table() == SOURCE_TABLE
 }
 
-/// A plan whose output carries the record of each row in the named column, where that survives.
+/// A plan, and the column of its output that holds each row's record, if there is one.
 type Threaded = (LogicalPlan, Option<Column>);
 
-/// Rewrites `plan` (as the SQL planner made it, not optimized) so that `_record` travels along.
+/// Rewrites `plan` (as made by the SQL planner, before optimization) so that it carries `_record`.
 ///
 /// `full` is the source's schema with `_record` as its last column.
 pub(super) fn thread(plan: LogicalPlan, full: &SchemaRef) -> Result<Threaded> {
@@ -62,7 +62,7 @@ pub(super) fn thread(plan: LogicalPlan, full: &SchemaRef) -> Result<Threaded> {
         }
         LogicalPlan::Join(node) => join(node, full),
         LogicalPlan::Union(node) => union(node, full),
-        // One row out stands for several in, or comes from nowhere: the record is not known.
+        // A row of the output stands for several input rows, or for none, so its record is unknown.
         other => Ok((other, None)),
     }
 }
@@ -71,7 +71,7 @@ fn join(node: Join, full: &SchemaRef) -> Result<Threaded> {
     use JoinType::{Full, Inner, Left, LeftAnti, LeftMark, LeftSemi, Right, RightAnti, RightMark, RightSemi};
     let (mut left, mut left_record) = (Arc::unwrap_or_clone(node.left), None);
     let (mut right, mut right_record) = (Arc::unwrap_or_clone(node.right), None);
-    // Of two records the one of the preserved side names the row; the other column would be ambiguous.
+    // The record of the preserved side is kept. Keeping both columns would be ambiguous.
     if matches!(node.join_type, Inner | Left | Full | LeftSemi | LeftAnti | LeftMark) {
         (left, left_record) = thread(left, full)?;
     }
@@ -91,8 +91,8 @@ fn join(node: Join, full: &SchemaRef) -> Result<Threaded> {
     Ok((LogicalPlan::Join(joined), left_record.or(right_record)))
 }
 
-/// UNION ALL keeps the record where every branch has it; branches are told apart by position, so the
-/// column goes last in each.
+/// UNION ALL keeps the record if every branch has it. Branches match columns by position, so the column is the last
+/// of each.
 fn union(node: Union, full: &SchemaRef) -> Result<Threaded> {
     let mut branches = Vec::with_capacity(node.inputs.len());
     for input in &node.inputs {

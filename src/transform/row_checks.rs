@@ -1,5 +1,5 @@
-//! Adds to a transform's plan what the checks of its rows need: a Boolean column per check, and rows in the order of
-//! the key, so that rows with the same key come one after the other. Which rows are refused is decided elsewhere.
+//! Extends a transform's plan for the row checks: a Boolean column per check, and rows sorted by the key, so that
+//! rows with the same key are neighbours. The module `quality` decides which rows are refused.
 
 use datafusion::common::{Column as DfColumn, DFSchema, ScalarValue};
 use datafusion::error::DataFusionError;
@@ -7,8 +7,8 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::functions_window::expr_fn::row_number;
 use datafusion::logical_expr::{Expr, ExprFunctionExt, ExprSchemable, LogicalPlan, LogicalPlanBuilder, lit};
 
-use super::failure;
 use super::ordinal::ordinal;
+use super::{failure, parse};
 use crate::error::Diagnostic;
 use crate::model::{Check, Entity, RowCheck, Rule, Severity};
 use datafusion::arrow::datatypes::DataType;
@@ -16,7 +16,8 @@ use datafusion::arrow::datatypes::DataType;
 /// The input's order, which decides which of two rows with the same key comes first.
 const ROW_COLUMN: &str = "_row";
 
-/// Extends a plan that returns the entity's columns and `_record`: the row checks' columns follow, rows are sorted by key.
+/// Extends a plan that returns the entity's columns and `_record`: appends the columns of the row checks and sorts
+/// the rows by key.
 pub(super) fn add<'a>(
     session: &SessionState,
     plan: LogicalPlan,
@@ -82,18 +83,19 @@ fn extend(plan: LogicalPlan, entity: &Entity, columns: Vec<Column>) -> Result<Lo
     }
     if !order.is_empty() {
         let by = order.into_iter().chain(keyed.then_some(ROW_COLUMN));
-        // As PostgreSQL's indexes have it.
+        // The order of PostgreSQL's indexes.
         builder = builder.sort(by.map(|name| col(name).sort(true, false)))?;
     }
-    // After the sort, which need not carry them.
+    // These columns are added after the sort, which then need not carry them.
     output.extend(checked);
     builder = builder.project(output)?;
     builder.build()
 }
 
-/// The columns by which the rows are sorted: the key's, for what is decided between rows with the same key. Without one,
-/// those of the widest index: over rows in its order it costs the server a third. An index over just the key's columns
-/// names the order in which both cost least (docs/history/performance.md has the figures).
+/// The columns by which the rows are sorted. With a key, they are the key's columns, because rows with the same key
+/// are compared. Without a key, they are those of the widest index: building an index takes the server a third of the
+/// time if the rows are in its order. An index over just the key's columns sets the order of the key in which both
+/// cost least (docs/history/performance.md has the figures).
 fn order<'a>(entity: &'a Entity, schema: &DFSchema) -> Vec<&'a str> {
     let key: Vec<&str> = entity.key.iter().map(String::as_str).collect();
     if !key.is_empty() {
@@ -108,7 +110,7 @@ fn order<'a>(entity: &'a Entity, schema: &DFSchema) -> Vec<&'a str> {
     columns.take_while(sortable).collect()
 }
 
-/// What a row check's column is made of.
+/// The expression of a row check's column.
 enum Column {
     Predicate(Expr),
     Unique(Vec<String>),
@@ -123,7 +125,7 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    /// `nullable: false` is a check of its own, unless one with another severity takes its place.
+    /// Adds the check that `nullable: false` implies, unless the project declares one with another severity.
     fn nullability(&mut self, checks: &[&Check], schema: &DFSchema) {
         for column in self.entity.columns.iter().filter(|column| !column.nullable) {
             let given = |check: &&Check| matches!(&check.rule, Rule::NotNull(name) if *name == column.name);
@@ -164,7 +166,7 @@ impl Builder<'_> {
         });
     }
 
-    /// The column, what it is about, and why a row is refused; nothing for a check of the whole batch.
+    /// The column, its subject, and the reason for refusing a row. `None` for a check of the whole batch.
     fn column(
         &self,
         check: &Check,
@@ -195,7 +197,7 @@ impl Builder<'_> {
                 )
             }
             Rule::Expression(sql) => {
-                let predicate = self.session.create_logical_expr(sql, schema)?;
+                let predicate = parse::checked(self.session, sql, schema)?;
                 if predicate.is_volatile() {
                     let message = "an expression must give the same each time: no random() and the like";
                     return Err(DataFusionError::Plan(message.to_owned()));
@@ -222,7 +224,7 @@ impl Builder<'_> {
     }
 }
 
-/// The bounds stand in the project's own files, so they may be shown.
+/// Shows the bounds of a range. They come from the project's files, so they may be shown.
 fn bounds(min: Option<&str>, max: Option<&str>) -> String {
     match (min, max) {
         (Some(min), Some(max)) => format!("between {min} and {max}"),
@@ -239,8 +241,8 @@ fn data_type(schema: &DFSchema, column: &str) -> Result<DataType, DataFusionErro
     Ok(schema.field_with_unqualified_name(column)?.data_type().clone())
 }
 
-/// A value of the project's files in the type of a column; decimals with room for their digits, so that none is
-/// rounded away.
+/// A value of the project's files as a literal of a column's type. A decimal gets enough digits, so that it is not
+/// rounded.
 fn literal(text: &str, arrow: &DataType) -> Result<Expr, DataFusionError> {
     let target = match arrow {
         DataType::Decimal128(..) | DataType::Decimal256(..) => DataType::Decimal128(38, 12),

@@ -1,5 +1,5 @@
-//! Brings decoded records to the transforms: one parse of a batch's input handed to several of
-//! them through bounded channels, or a parse of its own for one that reads its input more than once.
+//! Brings decoded records to the transforms. Several transforms share one parse of a batch's input through bounded
+//! channels. A transform that scans its input more than once has its own parse.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -16,38 +16,38 @@ use tokio::sync::mpsc;
 use crate::error::{Error, Result};
 use crate::mask::Masked;
 
-/// How many decoded batches may wait for one transform; with batches of about 1 MiB of input this bounds what a slow
-/// table holds back, while one that sorts or spills does not stop the others at once.
+/// How many decoded batches may wait for one transform. A batch holds about 1 MiB of input, so this bounds the memory
+/// that waits for a slow table. It also gives a transform that sorts or spills some time before it stops the others.
 const WAITING: usize = 8;
 
 type Records = BoxStream<'static, Result<Masked>>;
 
-/// Where a transform's scan of `source` gets its records from.
+/// The source of the records for a transform's scan of `source`.
 pub struct ScanInput {
     schema: SchemaRef,
     supply: Supply,
 }
 
 enum Supply {
-    /// One scan takes it. It goes with the input: a plan that scans nothing, as one whose predicate is false on this
-    /// date, holds up nobody.
+    /// One scan takes the receiver. It is dropped together with the input, so a plan that scans nothing, for example
+    /// because its predicate is false on this date, does not block the others.
     Shared(Mutex<Option<mpsc::Receiver<Shared>>>),
-    /// Each scan reads the input anew.
+    /// Each scan reads the input again.
     Own(Box<dyn Fn() -> Records + Send + Sync>),
 }
 
-/// What travels to a transform that shares the parse.
+/// The messages to a transform that shares the parse.
 #[derive(Clone)]
 enum Shared {
     Records(Masked),
     /// Reading failed; every transform fails with the same error.
     Failed(Error),
-    /// The input was read to its end. A channel that closes without it was cut off.
+    /// The input was read to its end. A channel that closes without this message was cut off.
     End,
 }
 
 impl ScanInput {
-    /// An input whose every scan reads the input anew through `open`.
+    /// An input that is read again through `open` for every scan.
     pub fn own(schema: SchemaRef, open: impl Fn() -> Records + Send + Sync + 'static) -> Arc<Self> {
         Arc::new(Self {
             schema,
@@ -59,7 +59,7 @@ impl ScanInput {
         &self.schema
     }
 
-    /// What one scan reads.
+    /// The records for one scan.
     pub(super) fn records(&self) -> SendableRecordBatchStream {
         let records = match &self.supply {
             Supply::Own(open) => open()
@@ -77,7 +77,7 @@ impl ScanInput {
     }
 }
 
-/// The records that arrive on a channel; an error where it closes before the input's end.
+/// The records that arrive on a channel. It is an error if the channel closes before the input's end.
 fn received(
     receiver: mpsc::Receiver<Shared>,
 ) -> impl futures::Stream<Item = std::result::Result<RecordBatch, DataFusionError>> {
@@ -93,13 +93,13 @@ fn received(
     })
 }
 
-/// One parse of the input on its way to several transforms.
+/// One parse of the input that is sent to several transforms.
 pub struct Broadcast {
     input: Records,
     senders: Vec<mpsc::Sender<Shared>>,
 }
 
-/// Splits one reading of the input into inputs for so many transforms, a scan each, and the broadcast that drives them.
+/// Makes one input per transform, for one scan each, and the broadcast that reads the records and sends them.
 pub fn broadcast(schema: &SchemaRef, input: Records, transforms: usize) -> (Vec<Arc<ScanInput>>, Broadcast) {
     let (senders, receivers): (Vec<_>, Vec<_>) = (0..transforms).map(|_| mpsc::channel(WAITING)).unzip();
     let scan = |receiver| {
@@ -113,11 +113,11 @@ pub fn broadcast(schema: &SchemaRef, input: Records, transforms: usize) -> (Vec<
 }
 
 impl Broadcast {
-    /// Reads the input to its end, also where no transform wants more of it: every record counts in
-    /// the account of the batch.
+    /// Reads the input to its end, even if no transform needs more of it, because the account of the batch counts
+    /// every record.
     ///
     /// # Errors
-    /// What reading the input fails with; every transform fails with the same.
+    /// The error of reading the input. Every transform fails with the same one.
     pub async fn run(mut self) -> Result<()> {
         while let Some(next) = self.input.next().await {
             match next {
@@ -135,7 +135,7 @@ impl Broadcast {
 
 async fn send(senders: &[mpsc::Sender<Shared>], item: Shared) {
     for sender in senders {
-        // A closed channel is a transform that has all it wants (LIMIT) or that failed and said so itself.
+        // A closed channel belongs to a transform that needs no more rows (LIMIT) or that has failed and reported it.
         let _ = sender.send(item.clone()).await;
     }
 }

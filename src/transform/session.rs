@@ -1,5 +1,5 @@
-//! The one place that builds a DataFusion session, so that functions, limits and options are the
-//! same wherever a transform is planned or run.
+//! The only place that builds a DataFusion session, so that functions, limits and options are the same for planning
+//! and running.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,15 +25,15 @@ use crate::error::{Error, Result};
 /// The table that a transform reads.
 pub(crate) const SOURCE_TABLE: &str = "source";
 
-/// What all transforms of a process may use together.
+/// The resources that all transforms of a process share.
 #[derive(Debug, Clone)]
 pub struct Limits {
     /// Bytes that sorts, joins and aggregates may hold before they spill.
     pub memory: usize,
-    /// How many transforms run at once: each has an equal part of the memory to itself, and a few MB at least. In a
-    /// common one, the first to merge what it spilled takes all, and the others fail.
+    /// How many transforms run at once. Each gets an equal part of the memory, and at least a few MB. With a common
+    /// pool, the first transform to merge its spilled runs would take everything, and the others would fail.
     pub at_once: usize,
-    /// The folder they spill to; without one, running out of memory fails.
+    /// The folder to spill to. Without one, a transform that runs out of memory fails.
     pub spill: Option<PathBuf>,
 }
 
@@ -41,11 +41,11 @@ pub struct Limits {
 #[derive(Debug, Clone)]
 pub struct Engine {
     state: SessionState,
-    /// One transform's part of the memory, in bytes.
+    /// The memory of one transform, in bytes.
     share: usize,
 }
 
-/// What a transform can sort in, however many run at once.
+/// The least memory of a transform, in bytes: enough to sort in, however many run at once.
 const LEAST_SHARE: usize = 8 << 20;
 
 impl Engine {
@@ -60,13 +60,13 @@ impl Engine {
             .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(spill))
             .build_arc()
             .map_err(|e| Error::project("the SQL engine can't be set up").cause(e.strip_backtrace()))?;
-        // One partition: a batch's entities already run side by side, and so do batches.
+        // One partition is enough: a batch's entities run concurrently, and so do batches.
         let mut config = SessionConfig::new()
             .with_target_partitions(1)
             .with_information_schema(false);
         let options = config.options_mut();
-        // Every sort sets this aside from its first row on: DataFusion's 10 MB would leave a small share nothing to sort
-        // in.
+        // Every sort reserves this memory from its first row on. DataFusion's default of 10 MB would leave nothing of
+        // a small share to sort in.
         options.execution.sort_spill_reservation_bytes = (share / 16).clamp(1 << 20, 10 << 20);
         options.sql_parser.collect_spans = true;
         options.sql_parser.enable_options_value_normalization = false;
@@ -82,7 +82,7 @@ impl Engine {
         Ok(Self { state, share })
     }
 
-    /// What a plan runs in, and none runs elsewhere: a share of the memory of its own, all else in common.
+    /// The context for running one plan. Each has its own share of the memory; everything else is common.
     pub(super) fn task(&self) -> Result<TaskContext, DataFusionError> {
         let runtime = RuntimeEnvBuilder::from_runtime_env(self.state.runtime_env())
             .with_memory_pool(Arc::new(FairSpillPool::new(self.share)))
@@ -90,12 +90,12 @@ impl Engine {
         Ok(TaskContext::from(&self.state).with_runtime(runtime))
     }
 
-    /// A session in which `source` has the given columns, and nothing else exists.
+    /// A session that contains only the table `source`, with the given columns.
     pub(super) fn session(&self, source: SchemaRef) -> Result<SessionState> {
         self.session_over([(SOURCE_TABLE.to_owned(), source)])
     }
 
-    /// A session in which exactly these tables exist, all empty: for planning, nothing is run in it.
+    /// A session that contains exactly these tables, all empty. It is for planning only.
     pub(crate) fn session_over(&self, tables: impl IntoIterator<Item = (String, SchemaRef)>) -> Result<SessionState> {
         let failed = |e: DataFusionError| Error::project("the SQL engine can't be set up").cause(e.strip_backtrace());
         let names = &self.state.config_options().catalog;

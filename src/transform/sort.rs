@@ -1,9 +1,9 @@
-//! Sorts rows by keys of bytes that compare as the columns do (arrow-row), by hundreds of thousands at once.
+//! Sorts rows by binary keys that compare as the columns do (arrow-row), in runs of hundreds of thousands of rows.
 //!
-//! DataFusion's own sort compares by several columns within a batch of some thousand rows, then encodes the columns and
-//! merges hundreds of such batches for each run that it spills, and the transform stands still meanwhile. Here columns
-//! are encoded once for a run, the run is sorted as a whole, and written by another thread while the next one fills; the
-//! runs are merged by DataFusion. docs/history/performance.md has the figures.
+//! DataFusion's own sort compares several columns within batches of some thousand rows. For each run that it spills,
+//! it then encodes the columns and merges hundreds of such batches, while the transform waits. This sort encodes the
+//! columns once and sorts a run as a whole. Another thread writes the run while the next one fills. DataFusion merges
+//! the runs. docs/history/performance.md has the figures.
 
 mod order;
 #[cfg(test)]
@@ -40,8 +40,8 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use order::Run;
 
-/// Has sorts of a whole input in one partition done by [`KeySort`]; what asks for the first rows alone stays with
-/// DataFusion.
+/// An optimizer rule that replaces sorts of a whole input in one partition by [`KeySort`]. Sorts with a row limit
+/// stay with DataFusion.
 #[derive(Debug)]
 pub(super) struct SortByKeys;
 
@@ -66,7 +66,7 @@ impl PhysicalOptimizerRule for SortByKeys {
     }
 }
 
-/// Sorts all rows of its only partition.
+/// Sorts all rows of an input with one partition.
 #[derive(Debug)]
 pub(super) struct KeySort {
     order: LexOrdering,
@@ -150,7 +150,7 @@ impl ExecutionPlan for KeySort {
     }
 }
 
-/// A run on its way to the disk, and the bytes that it holds meanwhile.
+/// A run that is being written to disk, and the memory in bytes that it holds until then.
 struct Writing {
     task: SpawnedTask<Result<Option<SortedSpillFile>>>,
     bytes: usize,
@@ -169,16 +169,16 @@ struct Sorter {
     order: LexOrdering,
     converter: RowConverter,
     batch_size: usize,
-    /// Bytes of a run: half of the memory, for another may be on its way to the disk.
+    /// The size of a run in bytes: half of the memory, since another run may be on its way to the disk.
     run_size: usize,
     run: Run,
-    /// Of the run that fills and the one that is being written.
+    /// The memory of the run that fills and of the one that is being written.
     held: MemoryReservation,
     writing: Option<Writing>,
     written: Vec<SortedSpillFile>,
-    /// Rows in a batch of the written run that has the fewest in each.
+    /// The least number of rows per batch among the written runs.
     fewest_rows: usize,
-    /// Where there is a disk to spill to.
+    /// `None` where there is no folder to spill to.
     spills: Option<SpillManager>,
     context: Arc<TaskContext>,
     metrics: BaselineMetrics,
@@ -219,7 +219,7 @@ impl Sorter {
                 self.take(batch).await?;
             }
         }
-        // The memory of what came before is needed to merge.
+        // The input's memory is freed first, since the merge needs it.
         drop(input);
         self.end().await
     }
@@ -240,7 +240,7 @@ impl Sorter {
             self.write().await?;
         }
         while let Err(error) = self.held.try_grow(bytes) {
-            // Another operator holds more than its part.
+            // Memory is short before the run is full, because another operator holds much of it.
             if self.writing.is_some() {
                 self.wait().await?;
             } else if !self.write().await? {
@@ -256,12 +256,13 @@ impl Sorter {
         Ok(())
     }
 
-    /// Rows of a batch of a sorted run: one of each run is in memory at least when they are merged.
+    /// Rows per batch of a sorted run. While runs are merged, at least one batch of each is in memory.
     fn batch_rows(&self, run: &Run) -> usize {
         run.rows_of(self.run_size / 256).min(self.batch_size)
     }
 
-    /// Has the run written by another thread; false where there is nothing to write or no disk.
+    /// Starts to write the run on another thread. Returns false where the run is empty or there is no folder to spill
+    /// to.
     async fn write(&mut self) -> Result<bool> {
         let Some(spills) = self.spills.clone().filter(|_| !self.run.is_empty()) else {
             return Ok(false);
@@ -289,7 +290,7 @@ impl Sorter {
         Ok(true)
     }
 
-    /// Until the run that is being written has been.
+    /// Waits until the run that is being written is complete.
     async fn wait(&mut self) -> Result<()> {
         if let Some(Writing { task, bytes }) = self.writing.take() {
             self.written.extend(ended(task).await??);
@@ -302,7 +303,7 @@ impl Sorter {
         if self.written.is_empty() && self.writing.is_none() {
             return self.in_memory().await;
         }
-        // The rest, too: held in memory, it would leave the merge less than the runs had.
+        // The last run is written, too. Held in memory, it would leave the merge less memory than the runs had.
         self.write().await?;
         self.wait().await?;
         let Some(spills) = self.spills else {
@@ -323,13 +324,14 @@ impl Sorter {
             .with_schema(self.schema)
             .with_expressions(&self.order)
             .with_metrics(self.metrics)
-            // A merge holds what it puts into a batch; more rows than the runs' own might be too wide for the memory.
+            // The merge holds the rows of its output batch. More rows than in the runs' batches might not fit into
+            // the memory.
             .with_batch_size(self.fewest_rows)
             .with_reservation(MemoryConsumer::new("KeySort's merge").register(&pool))
             .build()
     }
 
-    /// All rows in order, where none had to be spilled.
+    /// Returns all rows in order, where nothing was spilled.
     async fn in_memory(self) -> Result<SendableRecordBatchStream> {
         let rows = self.batch_rows(&self.run);
         let (run, held, schema) = (self.run, self.held, Arc::clone(&self.schema));

@@ -1,4 +1,4 @@
-//! Transforms as an analyst writes them, planned and run over hand-made records.
+//! Transforms as users write them, planned and run over made-up records.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -92,7 +92,7 @@ fn text_only(arrow: &DataType, _: &PgType) -> std::result::Result<(), String> {
     }
 }
 
-/// Patient `P<record>` with codes `<record>-1 ..`, as many as given; `None` is a null list.
+/// Patient `P<record>` with the given number of codes, `<record>-1` and so on. `None` is a null list.
 fn records(schema: &SchemaRef, codes: &[Option<usize>]) -> RecordBatch {
     let ids: StringArray = (1..=codes.len()).map(|i| Some(format!("P{i}"))).collect();
     let values: StringArray = codes
@@ -152,7 +152,8 @@ async fn problems(sql: &str) -> Vec<String> {
         .collect()
 }
 
-/// The rows as `patient code record`, from a shared input of two batches; the same from whole and from narrowed records.
+/// The rows as `patient code record`, from a shared input of two batches. Whole and narrowed records must give the
+/// same.
 async fn run(sql: &str) -> Result<Vec<String>> {
     let full = prepare(sql).await.map_err(Prepared::problems)?;
     let project = project(sql);
@@ -288,7 +289,7 @@ async fn counts_scans_of_source() {
     assert_eq!(prepare(UNNEST).await.unwrap().scans, 1);
     let twice = "SELECT a.patient_id, NULL AS code FROM source a WHERE a.patient_id IN (SELECT patient_id FROM source)";
     assert_eq!(prepare(twice).await.unwrap().scans, 2);
-    // On the day that stands for all while it is planned, the optimizer would find one of them idle.
+    // On the sample date that is used for planning, the optimizer would find one of the scans unused.
     let later = "SELECT patient_id, NULL AS code FROM source UNION ALL \
                  SELECT patient_id, NULL AS code FROM source WHERE $date > DATE '2000-01-01'";
     assert_eq!(prepare(later).await.unwrap().scans, 2);
@@ -320,6 +321,13 @@ async fn planning_errors_name_the_place() {
         let lateral = problems(&format!("SELECT s.patient_id, c.i['code'] AS code FROM {from}")).await;
         assert!(lateral[0].contains("unnests in the SELECT list"), "{lateral:?}");
     }
+    let field = problems("SELECT patient_id,\n  codes[1]['cod'] AS code FROM source").await;
+    assert!(
+        field[0].starts_with("2:11+7 ") && field[0].contains("cod not found"),
+        "{field:?}"
+    );
+    let list = problems("SELECT patient_id, codes['code'] AS code FROM source").await;
+    assert!(list[0].contains("it is a list: take one element"), "{list:?}");
     let ddl = problems("DROP TABLE source").await;
     assert_eq!(
         ddl,
@@ -385,7 +393,7 @@ fn on(day: &str) -> Batch {
     }
 }
 
-/// The rows of a day whose input has these codes, in no order.
+/// The rows of the batch of `day`, whose input has these codes; in no particular order.
 async fn rows_on(prepared: &Prepared, day: &str, codes: &[Option<usize>]) -> Vec<String> {
     let batch = on(day);
     let schema = crate::model::arrow_schema(&project(UNNEST).sources[0]);
@@ -398,15 +406,15 @@ async fn rows_on(prepared: &Prepared, day: &str, codes: &[Option<usize>]) -> Vec
     rows
 }
 
-/// By a plan that was made for this day and runs once.
+/// The same rows, from a plan that was made for this day and runs once.
 async fn rows_alone(sql: &str, day: &str, codes: &[Option<usize>]) -> Vec<String> {
     let project = project(sql);
     let prepared = prepared(&project, &on(day), &|_, _| None).await;
     rows_on(&prepared.unwrap(), day, codes).await
 }
 
-/// What `run` does with the days of a source. A plan that keeps something, such as a build side or a subquery's result,
-/// or that names the date, is made for each of them.
+/// Does what `run` does with the days of a source. A plan that keeps state, such as a build side or a subquery's
+/// result, or that names the date, is made for each of them.
 #[tokio::test]
 async fn a_plan_serves_more_than_one_batch_and_tells_none_of_another() {
     let filtered = "SELECT patient_id, upper(patient_id) AS code FROM source WHERE patient_id > 'P1' \
@@ -430,7 +438,7 @@ async fn a_plan_serves_more_than_one_batch_and_tells_none_of_another() {
         let prepared = prepare(sql).await.unwrap();
         assert_eq!(prepared.cached.serves_all(), serves_all, "{sql}");
         let (one, other) = (("2023-05-02", vec![Some(2), None]), ("2023-05-03", vec![Some(1); 3]));
-        // The first again, beside the other.
+        // The first batch runs a second time, beside the other.
         let (first, second, third) = futures::join!(
             rows_on(&prepared, one.0, &one.1),
             rows_on(&prepared, other.0, &other.1),
@@ -443,12 +451,41 @@ async fn a_plan_serves_more_than_one_batch_and_tells_none_of_another() {
 }
 
 #[tokio::test]
+async fn lambdas_go_over_elements_and_arrows_elsewhere_into_json() {
+    for (sql, rows) in [
+        (
+            "SELECT patient_id, array_filter(codes, c -> c['code'] = '1-2')[1]['code'] AS code FROM source",
+            vec!["P1 1-2 1", "P2 null 2", "P3 null 3", "P4 null 4"],
+        ),
+        (
+            "SELECT patient_id, array_to_string(array_transform(codes, (c) -> upper(c['code'] || 'x')), ' ') AS code
+             FROM source WHERE any_match(codes, c -> c['code'] = '4-1')",
+            vec!["P4 4-1X 4"],
+        ),
+        (
+            "SELECT patient_id, array_to_string(array_transform(array_filter(codes, c -> c['code'] <> '1-1'),
+                                                                 d -> d['code'] || patient_id), ' ') AS code
+             FROM source WHERE patient_id = 'P1'",
+            vec!["P1 1-2P1 1"],
+        ),
+        (
+            "SELECT patient_id, j ->> 'a' AS code FROM (SELECT *, '{\"a\": 7}' AS j FROM source)
+             WHERE patient_id = 'P1' AND (j -> 'a') IS NOT NULL",
+            vec!["P1 7 1"],
+        ),
+    ] {
+        assert_eq!(run(sql).await.unwrap(), rows, "{sql}");
+    }
+}
+
+#[tokio::test]
 async fn json_and_code_functions_are_there() {
     let sql = "SELECT code_system('ICD-10:E11.9') AS patient_id, json_get_str('{\"a\":\"b\"}', 'a') AS code FROM source LIMIT 1";
     assert_eq!(run(sql).await.unwrap(), ["ICD-10 b 1"]);
 }
 
-/// Each has its own part of the memory: in a common one, the first to merge what it spilled takes all.
+/// Each transform has its own part of the memory. In a common pool, the first one to merge its spilled runs would
+/// take all of it.
 #[tokio::test]
 async fn a_sort_that_merges_leaves_the_others_their_memory() {
     let spill = tempfile::tempdir().unwrap();

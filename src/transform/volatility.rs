@@ -1,10 +1,11 @@
-//! Finds what makes a transform give other rows when its batch runs again. It runs nothing.
+//! Finds what makes a transform return other rows when its batch runs again. It runs nothing.
 
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
 
-/// A function of the plan, not optimized yet, whose result depends on more than its arguments: chance or the clock.
+/// A function in the plan (before optimization) whose result depends on more than its arguments: on chance or the
+/// clock.
 pub(super) fn volatile_function(plan: &LogicalPlan) -> Result<Option<String>, DataFusionError> {
     let mut found = None;
     plan.apply_with_subqueries(|node| {

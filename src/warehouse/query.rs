@@ -8,7 +8,7 @@ use tokio_postgres::{Client, SimpleQueryMessage};
 
 use crate::error::{Error, Result};
 use crate::warehouse::connect::Warehouse;
-use crate::warehouse::sql::{db_error, describe, position, sqlstate};
+use crate::warehouse::sql::{Over, db_error, describe, position, sqlstate};
 
 /// The rows of the last statement that gave any.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -96,8 +96,15 @@ fn explain(sql: &str, error: &tokio_postgres::Error) -> Error {
         Some("25006") => Error::project("`pipeline query` only reads")
             .cause(describe(error))
             .hint("change the project's files and run `pipeline run`, or use psql"),
-        Some(code) if code.starts_with("42") => Error::project("the query is wrong")
-            .diagnostics(vec![position::diagnostic(&PathBuf::from("query"), sql, 0, error)]),
+        Some(code) if code.starts_with("42") => {
+            Error::project("the query is wrong").diagnostics(vec![position::diagnostic(
+                &PathBuf::from("query"),
+                sql,
+                0,
+                error,
+                Over::Rows,
+            )])
+        }
         _ => db_error("the query failed", error),
     }
 }

@@ -1,8 +1,8 @@
-//! That the code keeps to the arrows that ARCHITECTURE.md shows: which folder of `src` may use which, and that neither
-//! folders nor the files of one folder use one another in a circle.
+//! Tests that the code keeps to the arrows in ARCHITECTURE.md: which folder of `src` may use which. It also tests that
+//! no folders, and no files of one folder, use one another in a circle.
 //!
-//! It reads `use` lines and paths that begin with `crate`, `self` or `super`. A `pub use` is no use of its own: whoever
-//! goes through it uses the file in which the item is defined. Test modules are left out.
+//! The test reads `use` lines and paths that begin with `crate`, `self` or `super`. A `pub use` does not count as a
+//! use. Code that imports an item through it counts as using the file that defines the item. Test modules are left out.
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
@@ -14,10 +14,10 @@ use crate::harness::repository;
 /// The path of a module from the crate's root: `["ingest", "split", "json"]`.
 type Module = Vec<String>;
 
-/// The source of a crate, without comments, texts and tests.
+/// The source text of a crate, without comments, strings and tests.
 struct Sources(BTreeMap<Module, String>);
 
-/// What each module uses, by the module in which it is defined.
+/// The modules that each module uses. An item counts for the module that defines it.
 type Uses = BTreeMap<Module, BTreeSet<Module>>;
 
 impl Sources {
@@ -73,7 +73,7 @@ impl Sources {
         paths.into_iter().map(defined).collect()
     }
 
-    /// A path from the crate's root; `None` for other crates.
+    /// The path from the crate's root. `None` for a path into another crate.
     fn absolute(&self, module: &Module, path: &[String]) -> Option<Module> {
         let (mut base, mut rest) = (module.clone(), path);
         match path.first()?.as_str() {
@@ -97,7 +97,7 @@ impl Sources {
         Some(base)
     }
 
-    /// The module that defines what a path names, behind what re-exports it.
+    /// The module that defines the item at a path, found through re-exports.
     fn defined(
         &self,
         path: &Module,
@@ -123,7 +123,7 @@ fn is_test(name: &str) -> bool {
     matches!(name, "tests" | "testing") || name.ends_with("_tests")
 }
 
-/// Without comments, texts, and what is compiled for tests alone.
+/// The code without comments and strings, and without what is compiled only for tests.
 fn code(text: &str) -> String {
     let text = Regex::new(r#""(?:\\.|[^"\\])*""#).unwrap().replace_all(text, "\"\"");
     let text = Regex::new(r"//[^\n]*").unwrap().replace_all(&text, "");
@@ -132,7 +132,7 @@ fn code(text: &str) -> String {
     test_line.replace_all(text, "").into_owned()
 }
 
-/// The paths of a `use`, each with the name that it brings in.
+/// The paths of a `use` declaration, each with the name that it imports.
 fn leaves(tree: &str) -> Vec<(Module, String)> {
     let tree = tree.trim();
     if let Some((stem, rest)) = tree.split_once('{') {
@@ -194,7 +194,7 @@ fn circle(graph: &BTreeMap<String, BTreeSet<String>>) -> Option<Vec<String>> {
             used.remove(free);
         }
     }
-    // What is left uses something that is left: following it must come round.
+    // Everything that is left uses something that is left. So following these uses must lead into a circle.
     let mut way = vec![*left.keys().next()?];
     loop {
         let next = left[way[way.len() - 1]].first().copied()?;
@@ -205,7 +205,7 @@ fn circle(graph: &BTreeMap<String, BTreeSet<String>>) -> Option<Vec<String>> {
     }
 }
 
-/// The uses between the files and folders that lie directly in a folder; `.` is the folder's own file.
+/// The uses between the files and folders directly in a folder. `.` stands for the folder's own file.
 fn inside(folder: &[String], uses: &Uses) -> BTreeMap<String, BTreeSet<String>> {
     let child = |module: &Module| {
         let inner = module.strip_prefix(folder)?;
@@ -220,7 +220,7 @@ fn inside(folder: &[String], uses: &Uses) -> BTreeMap<String, BTreeSet<String>> 
     graph
 }
 
-/// The arrows that ARCHITECTURE.md shows under a heading: a line `folder: those that it may use`.
+/// The arrows under a heading of ARCHITECTURE.md. Each line is `folder: the folders that it may use`.
 fn allowed(heading: &str) -> BTreeMap<String, BTreeSet<String>> {
     let text = fs::read_to_string(repository().join("ARCHITECTURE.md")).unwrap();
     let section = text.split(&format!("\n## {heading}\n")).nth(1);

@@ -1,9 +1,10 @@
-//! Eighteen kinds of identifiers, planted wherever the shipped sources have a place for one, are nowhere afterwards: in no
-//! table, message, log, history, quarantine, spill file, nor in PostgreSQL's own log at its most talkative.
+//! Plants eighteen kinds of identifiers in every place of the shipped sources that can hold one. Afterwards, none may
+//! be found: in no table, message, log, history, quarantine or spill file, and not in PostgreSQL's own log at its most
+//! detailed level.
 //!
-//! A field that the sources declare without a class and as text (`visit_id`, `code`, `description`, the drug and the dose)
-//! is kept as it came, so there a text is no leak. In those the identifiers stand where the value is refused: in a list or a
-//! struct, and as keys of one.
+//! Some text fields are declared without a class (`visit_id`, `code`, `description`, the drug and the dose) and are
+//! stored unchanged. A text in them is not a leak. In these fields the identifiers are planted where the value is
+//! refused: in a list or a struct, and as a struct's key.
 use std::fs;
 use std::path::Path;
 
@@ -15,10 +16,10 @@ use crate::harness::{
 };
 
 const DATE: &str = "20230501";
-/// So many that their sort does not fit into the memory that they may use.
+/// The number of records. Sorting so many does not fit into the memory that the run may use.
 const RECORDS: usize = 40_000;
 
-/// A record in the shape of the two sources; `n` keeps it apart from others.
+/// A valid record in the shape of the two sources. `n` makes it different from others.
 fn honest(words: Words, n: usize) -> Value {
     json!({
         "patient_id": format!("P-{n}"), "name": "Somebody",
@@ -30,7 +31,7 @@ fn honest(words: Words, n: usize) -> Value {
     })
 }
 
-/// Pointers to all that a record holds, objects and lists too.
+/// The JSON pointers to everything in a record, including objects and lists.
 fn paths(value: &Value, at: &str, found: &mut Vec<String>) {
     let (keys, children): (Vec<String>, Vec<&Value>) = match value {
         Value::Object(fields) => (fields.keys().cloned().collect(), fields.values().collect()),
@@ -47,7 +48,7 @@ fn paths(value: &Value, at: &str, found: &mut Vec<String>) {
     }
 }
 
-/// Records that load: the identifier in every masked field, in undeclared fields of every object, and in their names.
+/// Valid records. The identifier is in every masked field, in undeclared fields of every object, and in their names.
 fn good(words: Words, n: usize, identifier: &str) -> Value {
     let mut record = honest(words, n);
     for masked in ["/patient_id", "/name", "/visits/0/provider_notes/text"] {
@@ -69,8 +70,9 @@ fn good(words: Words, n: usize, identifier: &str) -> Value {
     record
 }
 
-/// Records that don't, one for each place and way: at every path of a record a list, a struct, a number or a text that is
-/// wrong there; and text that is no JSON, with the identifier before, in and after the damage.
+/// Records that can't be loaded, one for each place and kind of damage. At every path of a record, one has a list, a
+/// struct, a number or a text that is wrong there. Others are not valid JSON and have the identifier before, inside and
+/// after the damage.
 fn damaged(words: Words, identifier: &str) -> Vec<String> {
     let mut all = Vec::new();
     paths(&honest(words, 0), "", &mut all);
@@ -84,7 +86,7 @@ fn damaged(words: Words, identifier: &str) -> Vec<String> {
             wrong.push(json!(identifier));
         }
         for value in wrong {
-            // An empty list or struct of the right kind would load; these never do.
+            // An empty list or struct of the right kind would load. These never load.
             if was.is_array() == value.is_array() && was.is_object() == value.is_object() && !was.is_string() {
                 continue;
             }
@@ -114,7 +116,7 @@ struct Planted {
 }
 
 impl Planted {
-    /// The repository's project, its input in files whose names a sender chose.
+    /// The repository's project, with input files whose names were chosen by a sender.
     fn new() -> Self {
         let database = Database::migrated();
         talkative(&database);
@@ -127,14 +129,14 @@ impl Planted {
         Self { database, project }
     }
 
-    /// A file of a folder and a name that hold an identifier.
+    /// Writes a file whose folder and name contain an identifier.
     fn file(&self, source: &str, identifier: &str, text: &str) {
         let safe = in_a_file_name(identifier);
         let path = format!("examples/data/{source}/{DATE}/{safe}/events {safe}.json");
         self.project.write(&path, text);
     }
 
-    /// Runs both sources in every way of talking, and looks through what they say.
+    /// Runs both sources with every output format and log level, and searches the output.
     fn run(&self, code: i32) {
         for extra in [
             &["--log-format", "text"][..],
@@ -156,7 +158,7 @@ impl Planted {
         }
     }
 
-    /// Looks through all that stays.
+    /// Searches everything that the runs left behind.
     fn search(&self) {
         lacks(everything(&self.database).as_bytes(), "the database");
         lacks(server().log().as_bytes(), "the server's log");
@@ -167,7 +169,7 @@ impl Planted {
     }
 }
 
-/// All files below a folder, with what they hold; some may vanish meanwhile.
+/// All files below a folder, with their content. Some may disappear during the search.
 fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let below = entries.flat_map(|entry| {
@@ -210,7 +212,7 @@ fn no_identifier_is_anywhere() {
     );
     planted.search();
 
-    // Who asks for the names of the files is told, and nobody else.
+    // Only a user who asks for the names of the files sees them.
     let show = ["quarantine", "show", "--names", "--limit", "100000"];
     let named = planted.project.run(&show).code(0).stdout;
     for identifier in IDENTIFIERS {
@@ -236,7 +238,7 @@ fn none_is_anywhere_after_a_batch_that_fails() {
     }
     planted.run(1);
     planted.search();
-    // Damage that is met before any record.
+    // Damage that is found before any record is read.
     for yaml in ["pipelines/source_a.yaml", "pipelines/source_b.yaml"] {
         planted
             .project
@@ -244,7 +246,7 @@ fn none_is_anywhere_after_a_batch_that_fails() {
     }
     planted.run(1);
     planted.search();
-    // Files that can't even be looked at: links that lead to themselves.
+    // Files that can't be opened: symbolic links that point to themselves.
     for source in ["source_a", "source_b"] {
         for identifier in IDENTIFIERS {
             let name = format!("events {}.json", in_a_file_name(identifier));
@@ -290,7 +292,7 @@ fn what_spills_is_masked() {
         record["patient_id"] = json!(format!("{identifier} {n}"));
         record["name"] = json!(identifier);
         record["visits"][0]["provider_notes"] = json!({"text": identifier, "author": identifier});
-        // Long, so that the sort by it spills.
+        // The value is long, so that sorting by it spills to disk.
         record["visits"][0]["visit_id"] = json!(format!("{n:0>250}"));
         records.push(record.to_string());
     }

@@ -1,4 +1,4 @@
-//! The command line: exit codes, output for machines, what is said before anything runs.
+//! Tests of the command line: exit codes, output for machines, and messages before anything runs.
 use serde_json::Value;
 
 use crate::harness::{Database, Project, RUN_TWO_DAYS, SOURCE_A, SOURCE_B, Small, batch, until};
@@ -42,7 +42,7 @@ fn a_result_for_machines_is_one_json_document() {
 #[test]
 fn log_lines_for_machines_are_json() {
     let (_database, project) = clinic();
-    // An undeclared field is what a run warns of.
+    // The run warns about an undeclared field.
     let project = project.json(r#"[{"id": "a", "surplus": 1}]"#);
     let outcome = project
         .run(&[
@@ -246,7 +246,7 @@ fn check_needs_no_server() {
         .code(0)
         .stdout_contains(&format!("4 entities, 2 sources, 8 transforms, {migrations} {noun}, "));
     assert!(!project.path(".pipeline").exists(), "check should leave nothing behind");
-    // It plans the transforms and makes the views, so it finds what only they show.
+    // The check plans the transforms and makes the views. So it finds faults that only they show.
     project.edit("sql/source_a/visits.sql", "visit_date", "visit_day");
     project
         .run(&["check"])
@@ -334,7 +334,7 @@ fn nothing_is_coloured_away_from_a_terminal() {
     plain.run_clinic().code(0).output_lacks("\u{1b}");
 }
 
-/// A run that waits at the swap for this reader.
+/// A run that waits at the swap until this reader finishes.
 fn waiting(database: &Database, project: &Project) -> (crate::harness::Running, postgres::Client) {
     project.run_clinic().code(0);
     project.write("in/2023-05-01.json", r#"[{"id": "new", "n": 2}]"#);

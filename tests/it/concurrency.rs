@@ -1,4 +1,4 @@
-//! Several processes at once.
+//! Tests with several processes at the same time.
 use crate::harness::{Database, Project, SOURCE_A, SOURCE_B, batch, until};
 
 fn project(database: &Database) -> Project {
@@ -20,7 +20,7 @@ const TWICE: [&str; 5] = ["run", "--source", "a", "--date", "2023-05-01"];
 fn different_batches_run_as_processes_at_the_same_moment() {
     let database = Database::migrated();
     let project = project(&database);
-    // The first loads of two new sources, and two dates of each.
+    // The first loads of two new sources, with two dates each.
     let running: Vec<_> = ["a", "b"]
         .iter()
         .flat_map(|source| {
@@ -42,9 +42,9 @@ fn different_batches_run_as_processes_at_the_same_moment() {
     assert_eq!(database.staging_tables(), [] as [&str; 0]);
 }
 
-/// A run that stands still in the middle of its batch, holding it.
+/// A run that is stopped in the middle of its batch and keeps the batch locked.
 fn holding(project: &Project, database: &Database) -> (crate::harness::Running, postgres::Client) {
-    // It can't swap while a reader holds the tables, so it goes on holding its batch.
+    // It can't swap while a reader locks the tables, so it keeps its batch lock.
     let mut reader = database.client();
     reader
         .batch_execute("begin; select count(*) from patients; select count(*) from treatments")
@@ -69,7 +69,7 @@ fn the_same_batch_twice_at_once_is_refused_by_name() {
         .stderr_contains("source_a")
         .stderr_contains("2023-05-01")
         .stderr_contains("--wait");
-    // Another batch of the same source is free.
+    // Another batch of the same source can be loaded.
     let other = project.spawn(&["run", "--source", "a", "--date", "2023-05-02"]);
     reader.batch_execute("commit").unwrap();
     other.wait().code(0);
@@ -122,7 +122,7 @@ fn a_reader_that_holds_the_tables_is_waited_for_and_keeps_nobody_else_out() {
     project.run(&TWICE).code(0);
     project.input("source_a", "20230501", batch(SOURCE_A, "new", 10));
     let (mut running, mut reader) = holding(&project, &database);
-    // The run tries to swap and gives way, again and again; others read meanwhile.
+    // The run tries to swap and gives up again and again. Other readers can read meanwhile.
     for _ in 0..30 {
         assert_eq!(database.count("patients where name = 'a'"), 50);
         std::thread::sleep(std::time::Duration::from_millis(20));

@@ -1,12 +1,12 @@
-//! A transform that loses or multiplies the elements it should conserve fails its batch, and the old content stands;
-//! one that leaves out on purpose says so.
+//! A transform that loses or multiplies elements that it should conserve fails its batch, and the old rows stay. A
+//! transform that leaves out elements on purpose says so in the YAML.
 use serde_json::{Value, json};
 
 use crate::harness::{DATE, Database, Outcome, Project, Small, padded};
 
 const SCHEMA: &str = "id: {type: string, required: true}\nvisits:\n  list: {no: {type: string, required: true}, kind: string, tags: {list: string}}";
 
-/// An entity without a key, so that rows that stand twice are no duplicates to be refused.
+/// An entity without a key, so that repeated rows are not refused as duplicates.
 fn small(conserves: &str, sql: &str) -> Small {
     Small::new()
         .schema(SCHEMA)
@@ -16,7 +16,7 @@ fn small(conserves: &str, sql: &str) -> Small {
         .sql(sql)
 }
 
-/// Three records with a visit each of kind `a`, two of kind `b`, one of none.
+/// Three records. Each has one visit of kind `a`, two of kind `b`, and one without a kind.
 fn input() -> String {
     let record = |id: &str, visits: Value| json!({"id": id, "visits": visits});
     json!([
@@ -31,7 +31,8 @@ fn input() -> String {
 
 const VISITS: &str = "with v as (select id, unnest(visits) as item from source)";
 
-/// On a server all entities at once and embedded from an input that is held, each time after a good batch.
+/// Runs the check on a server and on the embedded database, each time after a good batch. On the server all entities
+/// load at once; the embedded database loads from input that is kept in memory.
 fn everywhere(small: &Small, check: impl Fn(&Project, &dyn Fn() -> Vec<String>)) {
     let content = "select record || '-' || coalesce(visit, '') as row from items order by 1";
     for embedded in [false, true] {
@@ -130,7 +131,7 @@ fn a_join_that_multiplies_rows() {
 fn what_is_left_out_on_purpose() {
     let sql = format!("{VISITS}\nselect id as record, item['no'] as visit from v where item['kind'] = 'b'");
     caught("visits[]", &sql, "items lost 2 of 4 elements of visits[]\n");
-    // A null is not true, here as there.
+    // As in a WHERE, a null does not count as true.
     passes("{path: \"visits[]\", where: kind = 'b'}", &sql, &["1-v2", "4-v3"]);
     caught(
         "{path: \"visits[]\", where: kind is not null}",
@@ -190,8 +191,8 @@ fn run_json(project: &Project) -> Outcome {
     project.run(&["run", "--source", "clinic", "--date", DATE, "--output", "json"])
 }
 
-/// Entities one after the other over one connection, all at once, from an input that is held, and embedded; the first
-/// reads its input twice, for itself.
+/// Loads the entities in each possible way: one after the other over one connection, all at once, from input that is
+/// kept in memory, and embedded. The first way reads the input twice.
 #[test]
 fn a_loss_is_seen_on_one_connection_as_on_many() {
     let visit =
@@ -228,7 +229,7 @@ fn a_loss_is_seen_on_one_connection_as_on_many() {
     }
 }
 
-/// The shipped source, whose patients a check refuses, so that all tables below are staged a second time.
+/// The shipped source, where a check refuses patients. All child tables are then staged a second time.
 #[test]
 fn the_account_holds_the_elements_however_often_the_input_is_read() {
     let visit = |id: &str| json!({"visit_id": id, "date": "2023-05-01", "diagnoses": [{"code": id, "treatments": [{"drug": "x"}, {"drug": "y"}]}]});

@@ -1,5 +1,5 @@
-//! What `cargo deny` would say, from the same `deny.toml`, for machines that lack it (it takes minutes to build): licences,
-//! sources, versions that must be one. Advisories need its database and are left to it.
+//! Checks licences, sources and duplicate versions by the same `deny.toml` as `cargo deny`. It is for machines without
+//! that tool, which takes minutes to build. Advisories need the tool's database, so only `cargo deny` checks them.
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::process::Command;
@@ -18,7 +18,7 @@ fn metadata() -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// The quoted words of a list of `deny.toml`, which has one entry per line.
+/// The quoted words of a list in `deny.toml`, which has one entry per line.
 fn list(section: &str, key: &str) -> Vec<String> {
     let text = fs::read_to_string(repository().join("deny.toml")).unwrap();
     let section = text
@@ -36,7 +36,7 @@ fn list(section: &str, key: &str) -> Vec<String> {
         .collect()
 }
 
-/// Whether an SPDX expression can be met with the allowed licences alone.
+/// Whether the allowed licences alone can satisfy an SPDX expression.
 fn allowed(expression: &str, licences: &[String]) -> bool {
     let spaced = expression
         .replace('(', " ( ")
@@ -90,7 +90,7 @@ fn licences_are_allowed_ones() {
         let name = package["name"].as_str().unwrap();
         let met = match package["license"].as_str() {
             Some(licence) => allowed(licence, &licences),
-            // A licence that only stands in a file was read by somebody and written down.
+            // Some crates have only a licence file. A person has read it and listed the crate in `deny.toml`.
             None => text.contains(&format!("crate = \"{name}\"\n")),
         };
         if !met {

@@ -1,5 +1,5 @@
-//! The documentation holds what it says: commands and options exist and parse, links lead somewhere, pages are listed,
-//! and the tutorial does what its pages show.
+//! Tests that the documentation is correct: commands and options exist and parse, links have a target, pages are
+//! listed, and the tutorial does what its pages show.
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use crate::harness::{Project, repository};
 
 mod page;
 
-/// Every page: those at the top, of the examples and benchmarks, and all below docs/.
+/// Every page: those in the top folder, of the examples and benchmarks, and everything below docs/.
 fn pages() -> Vec<Page> {
     let mut paths: Vec<PathBuf> = [
         "README.md",
@@ -69,7 +69,7 @@ fn known_commands() -> BTreeSet<String> {
     known
 }
 
-/// The words of a command and of what stands below it, such as `quarantine show`.
+/// The words of a command, including subcommands such as `quarantine show`.
 fn command_words(words: &[String], known: &BTreeSet<String>) -> Vec<String> {
     let nested = ["migration", "quarantine", "privacy"];
     let first = &words[0];
@@ -107,7 +107,7 @@ fn every_command_and_option_that_is_named_exists() {
     assert!(checked >= 100, "only {checked} commands were found in the documents");
 }
 
-/// What stands in a block can be copied: the program takes it as it is.
+/// A user can copy a command from a block, so the program must accept it as it is.
 #[test]
 fn every_command_in_a_block_is_taken_by_the_program() {
     let mut checked = 0;
@@ -167,7 +167,7 @@ fn every_command_of_the_program_is_in_the_readme_and_the_reference() {
     }
 }
 
-/// The lists of keys stand in the code that reads YAML, `Keys::of(&["name", ...])`.
+/// The lists of keys are in the code that reads YAML: `Keys::of(&["name", ...])`.
 #[test]
 fn every_key_of_the_yaml_files_is_in_the_reference() {
     let mut sources = Vec::new();
@@ -225,7 +225,7 @@ fn every_link_leads_to_a_file_and_a_heading() {
     assert!(checked >= 100, "only {checked} links were found");
 }
 
-/// Paths of the code move; a page that names one has to move along.
+/// Files of the code can move. A page that names one must then be corrected.
 #[test]
 fn every_path_of_the_code_that_is_named_exists() {
     let path = Regex::new(r"`((?:src|tests|benches|docs|\.ci)/[A-Za-z0-9_./-]*)`").unwrap();
@@ -272,7 +272,7 @@ fn the_glossary_has_twenty_words() {
     assert_eq!(words, 20);
 }
 
-/// What is printed without what differs from run to run: seconds, the number of a run, how wide a column is.
+/// A printed line without the parts that differ from run to run: seconds, the number of a run, the width of a column.
 fn steady(line: &str) -> String {
     let seconds = Regex::new(r"\d+\.\d\d s$|\s\d+\.\d\d$").unwrap();
     let run = Regex::new(r"(\d{4}-\d\d-\d\d) +\d+ +record ").unwrap();
@@ -281,7 +281,7 @@ fn steady(line: &str) -> String {
     line.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Writes the files that the pages show, runs their commands in order, and compares what they print.
+/// Writes the files that the pages show, runs their commands in order, and compares the output with the pages.
 fn follow(project: &Project, pages: &[&str]) -> usize {
     let mut run = 0;
     for page in pages.iter().map(|path| page(path)) {
@@ -360,7 +360,7 @@ fn the_readme_loads_a_source_in_ten_lines() {
     assert_eq!(written + 1, 10, "and one command");
 }
 
-/// docs/make_pictures.py draws it from the tutorial.
+/// docs/make_pictures.py draws the picture from the tutorial.
 #[test]
 fn the_picture_shows_what_the_tutorial_does() {
     let picture = fs::read_to_string(repository().join("docs/pictures/session.svg")).unwrap();
@@ -419,7 +419,7 @@ const COMPOSE_KEYS: [&str; 18] = [
     "stop_grace_period",
 ];
 
-/// No Docker here: paths and commands are checked, building and starting are not.
+/// Tests run without Docker. So paths and commands are checked, but nothing is built or started.
 #[test]
 fn what_docker_compose_names_exists() {
     let compose = fs::read_to_string(repository().join("docker-compose.yml")).unwrap();

@@ -1,10 +1,10 @@
-//! Every folder of `examples/` that is a project of its own runs on the embedded database and gives what its
-//! `expected.json` says; so does this repository itself.
+//! Every folder of `examples/` with a project of its own runs on the embedded database and gives the results in its
+//! `expected.json`. So does this repository itself.
 use serde_json::Value;
 
 use crate::harness::{Project, counts_by_batch, repository};
 
-/// Runs all batches that `expected.json` names and compares the counts of tables and views.
+/// Runs all batches that `expected.json` names, and compares the row counts of tables and views.
 pub fn run_and_compare(project: &Project, expected: &str) {
     let expected: Value = serde_json::from_str(expected).unwrap();
     let batches = expected["batches"].as_array().unwrap();

@@ -1,5 +1,5 @@
-//! What a source's schema asks of a field's values: one spelling for ids that must join, and checks that refuse the
-//! record, in every format, before any mask and without showing a value.
+//! Tests of the rules for a field's values. Normalising gives ids that must join the same spelling. Checks refuse the
+//! record. Both work in every format and before any mask, and never show a value.
 use std::fs;
 
 use serde_json::{Value, json};
@@ -153,13 +153,13 @@ fn undeclared_names_are_told_apart_by_a_keyed_hash_alone() {
     };
     let counts: Vec<_> = names(&warned).into_iter().map(|(_, count)| count).collect();
     assert!(counts == ["1", "2"] || counts == ["2", "1"], "{warned}");
-    // The same names have the same hashes another day.
+    // On another day the same names have the same hashes.
     let again = project.json(json!([records[1]]).to_string());
     let second = line(&again.run_clinic().code(0).output_lacks("SECRET").stderr);
     let hashes = |line: &str| names(line).into_iter().map(|(hash, _)| hash).collect::<Vec<_>>();
     assert_eq!(hashes(&second), hashes(&warned));
     assert_eq!(database.count("pipeline.runs r where r::text like '%SECRET%'"), 0);
-    // Without a keyed mask there is no key: the path and the count alone.
+    // Without a mask that uses the key, there is no key. The message then shows only the path and the count.
     again.edit(
         "pipelines/clinic.yaml",
         ", phi: identifier, mask: hash, domain: patient",

@@ -1,4 +1,4 @@
-//! A fifth entity is a contract, a migration and SQL.
+//! A fifth entity needs only a contract, a migration and SQL.
 use serde_json::json;
 
 use crate::harness::{Database, Project, hashed};
@@ -50,7 +50,7 @@ fn a_fifth_entity_needs_no_change_of_the_program() {
         ]
     );
     assert_eq!(database.count("patients"), 2);
-    // What the migration made is what the contract says.
+    // The table that the migration made matches the contract.
     assert_eq!(
         database
             .rows("select indexdef from pg_indexes where tablename = 'allergies' order by 1")

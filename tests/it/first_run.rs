@@ -1,4 +1,4 @@
-//! A stranger's first minutes: the repository's own project on the embedded database, with nothing set up.
+//! The first minutes of a new user: this repository's project runs on the embedded database without any setup.
 use crate::examples::run_and_compare;
 use crate::harness::{CONTENT, Project};
 

@@ -1,4 +1,4 @@
-//! Every form that input comes in gives the same rows; what is cut short is an error, never a short read.
+//! Input gives the same rows in every format. Truncated input is an error and is never read as a shorter file.
 use std::io::Write;
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::harness::{Database, Project, RUN_TWO_DAYS, Small};
 
 const TWO: &str = r#"[{"id": "a", "n": 1}, {"id": "b", "n": -2}]"#;
 
-/// Loads these files and gives the rows.
+/// Loads these files and returns the rows.
 fn load(small: &Small, files: &[(&str, &[u8])]) -> Vec<String> {
     let (database, project) = with_files(small, files);
     project.run_clinic().code(0);
@@ -100,7 +100,7 @@ fn json_records_inside_a_wrapper() {
         load(&small("$['a b'].c[*][*]"), &[("in/2023-05-01.json", deep)]),
         ["a|1", "b|-2"]
     );
-    // Where the path ends at an array, each element is a record.
+    // If the path ends at an array, each element is a record.
     let array = br#"{"items": [{"id": "a", "n": 1}, {"id": "b", "n": -2}]}"#;
     assert_eq!(
         load(&small("$.items"), &[("in/2023-05-01.json", array)]),
@@ -199,7 +199,7 @@ fn compressed_by_ending_or_as_said() {
     assert_eq!(load(&said, &[("in/20230501", &gzip(TWO.as_bytes()))]), ["a|1", "b|-2"]);
 }
 
-/// Held inputs are small ones; what comes to more than its file lets expect is not held.
+/// Only small inputs are kept in memory. An input that is much larger than its compressed file is not kept.
 #[test]
 fn compressed_to_a_hundredth() {
     let long = "x".repeat(2_000);
@@ -236,7 +236,7 @@ fn compressed_and_cut_short_is_an_error_and_loads_nothing() {
     let records: Vec<String> = (0..5_000)
         .map(|number| format!(r#"{{"id": "{number}", "n": {number}}}"#))
         .collect();
-    // Concatenated documents: a short read would look like a shorter file.
+    // With concatenated documents, a truncated read would look like a shorter file.
     let text = records.join("\n");
     let any = Small::new().input("path: in/{date:%Y%m%d}.*");
     for (name, bytes) in [
@@ -286,7 +286,7 @@ fn a_glob_that_matches_nothing_is_a_missing_input() {
     let small = Small::new().input("path: in/{date:%Y-%m-%d}/*.json");
     let (_database, project) = with_files(&small, &[("in/2023-05-01/readme.txt", b"")]);
     project.run_clinic().code(1).stderr_contains("in/2023-05-01/*.json");
-    // So is a folder that is not there.
+    // A missing folder has the same result.
     project.remove("in");
     project.run_clinic().code(1).stderr_contains("in/2023-05-01/*.json");
 }
@@ -339,7 +339,8 @@ fn environment_variables_work_in_paths() {
     assert_eq!(items(&database), ["a|1", "b|-2"]);
 }
 
-/// More of it than waits for a transform: on one day the SQL wants all, on the other the optimizer finds nothing to scan.
+/// The input is larger than the queue in front of a transform. On one day the SQL reads all of it. On the other day,
+/// the optimizer finds that nothing has to be scanned.
 #[test]
 fn a_transform_that_reads_nothing_on_one_day() {
     let records: String = (0..12_000)

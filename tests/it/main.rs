@@ -1,6 +1,6 @@
-//! The promises of this program, each tested through the binary: against a private PostgreSQL server with a database
-//! per test, and the embedded one. A module per promise; `harness` is what they stand on. The messages of
-//! `wrong_project` are many, so that most of them are asked of the library in this process.
+//! Tests of what this program guarantees, with one module per guarantee. They run the binary on the embedded database
+//! and on a private PostgreSQL server with a database per test. `harness` holds the common code. `wrong_project` tests
+//! many messages, so it mostly calls the library in this process.
 #![allow(clippy::needless_pass_by_value, reason = "a test hands over what it made")]
 
 mod harness;
@@ -10,6 +10,7 @@ mod canary;
 mod cli;
 mod concurrency;
 mod conserves;
+mod dates;
 mod dependencies;
 mod docs;
 mod examples;

@@ -1,11 +1,11 @@
-//! What is masked is nowhere in clear, in whatever spelling; the key decides what stands in its place.
+//! A masked value appears nowhere unmasked, in any spelling. The key decides what replaces it.
 use std::os::unix::fs::PermissionsExt as _;
 
 use crate::harness::{IDENTIFIERS, MASK_KEY, Project, Small, everything, hashed, lacks, server, talkative};
 
 const RUN: [&str; 5] = ["run", "--source", "clinic", "--date", "2023-05-01"];
 
-/// One record with the identifier in every masked field, in undeclared ones and in an undeclared key.
+/// A record with the identifier in every masked field, in undeclared fields and in an undeclared key.
 fn record(id: usize, value: &str) -> serde_json::Value {
     serde_json::json!({
         "id": value, "n": id, "name": value, "gone": value, "notes": value, "codes": [value, value],
@@ -160,7 +160,7 @@ fn sql_sees_the_type_that_the_mask_gives() {
     let project: Project = project.json(r#"[{"id": 7, "n": "1990-05-01"}]"#);
     project.run(&RUN).code(0);
     assert_eq!(project.query("select n from items"), ["1990"]);
-    // A year is no date any more.
+    // A year is no longer a date.
     project.write(
         "sql/clinic/items.sql",
         "select id as item_id, cast(date_part('year', n) as int) as n from source\n",

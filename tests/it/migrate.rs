@@ -1,4 +1,4 @@
-//! Migrations and the contract: nothing is loaded into tables that are not what pipeline.yaml says.
+//! Tests of migrations and the contract. Nothing is loaded into tables that differ from pipeline.yaml.
 use crate::harness::{Database, Project, Small};
 
 fn unmigrated() -> (Database, Project) {
@@ -26,7 +26,7 @@ fn a_run_with_pending_migrations_is_refused() {
     project.run_clinic().code(2).stderr_contains("V2__more");
     project.run(&["migrate"]).code(0);
     project.run_clinic().code(0);
-    // Again: nothing to do.
+    // The second time, there is nothing to do.
     project.run(&["migrate"]).code(0);
 }
 
@@ -40,6 +40,49 @@ fn a_migration_that_was_changed_after_it_ran_is_refused() {
     );
     project.run(&["migrate"]).code(2).stderr_contains("V1__items");
     project.run_clinic().code(2).stderr_contains("V1__items");
+}
+
+/// What Git makes of a checkout where `core.autocrlf` is set.
+#[test]
+fn line_endings_change_neither_a_migration_nor_a_fingerprint() {
+    let (database, project) = unmigrated();
+    project.run(&["migrate"]).code(0);
+    project.run_clinic().code(0);
+    for file in [
+        "migrations/V1__items.sql",
+        "pipeline.yaml",
+        "pipelines/clinic.yaml",
+        "sql/clinic/items.sql",
+    ] {
+        project.write(file, project.read(file).replace('\n', "\r\n"));
+    }
+    project
+        .run(&["migrate"])
+        .code(0)
+        .stdout_contains("no migration is pending");
+    project.run_clinic().code(0);
+    assert_eq!(
+        database.value("select count(distinct fingerprint) from pipeline.runs"),
+        "1"
+    );
+}
+
+/// The first process of a container has to ask for signals, and so every command does. Ended by it, its exit code says so.
+#[test]
+fn a_command_that_waits_ends_at_a_signal() {
+    let (database, project) = unmigrated();
+    let mut holder = database.client();
+    holder
+        .batch_execute("select pg_advisory_lock(x'706970656c696e65'::bigint)")
+        .unwrap();
+    let running = project.spawn(&["migrate"]);
+    crate::harness::until("it waits for the lock", || {
+        database.count("pg_locks where locktype = 'advisory' and not granted") == 1
+    });
+    running.signal("TERM");
+    let outcome = running.wait();
+    assert_eq!(outcome.exit(), Some(143), "{outcome:?}");
+    assert_eq!(database.count("pg_tables where schemaname = 'public'"), 0);
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! `.cargo/mutants.toml` names files, and cargo-mutants says nothing of a name that matches none: after a rename it would
-//! look at fewer files and find fewer faults.
+//! `.cargo/mutants.toml` names files. cargo-mutants does not report a name that matches no file. After a rename, it
+//! would silently test fewer files and find fewer faults.
 use crate::harness::repository;
 
 /// The quoted words of a list.

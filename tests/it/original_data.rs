@@ -1,4 +1,4 @@
-//! The original system's sample input, in shape: the counts and lists that its README promises.
+//! Input with the structure of the original system's samples gives the counts and lists in that system's README.
 use crate::harness::{Database, Project, hashed, sample_batches};
 
 const RUN: [&str; 6] = ["run", "--all-sources", "--start", "20230501", "--end", "20230502"];

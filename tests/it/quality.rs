@@ -1,5 +1,5 @@
-//! Records and rows that may not be loaded are refused and noted, what belongs to them goes with them, and the account
-//! adds up.
+//! Invalid records and rows are refused and recorded. Rows that belong to a refused row are refused with it. The
+//! numbers of rows read, loaded and refused add up.
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use crate::harness::{Database, Project, Small, padded};
 
 const GOOD: usize = 1000;
 
-/// Records that can't be read, each from which the next can be found.
+/// Records that can't be read. In each case, the start of the next record can be found.
 fn damaged() -> Vec<Vec<u8>> {
     let record = |rest: &str| format!("{{\"id\": \"bad-SECRET\", {rest}}}").into_bytes();
     let deep = format!("\"x\": {}{}", "[".repeat(10_000), "]".repeat(10_000));
@@ -73,7 +73,7 @@ fn small(format: &str) -> Small {
         .quarantine()
 }
 
-/// Good records with the damaged ones among them; the numbers of the latter, and where they start.
+/// Valid records with the damaged ones among them. Returns the numbers of the damaged records and where they start.
 fn mixed(array: bool) -> (Vec<u8>, Vec<(i64, i64)>) {
     let mut text = if array { b"[".to_vec() } else { Vec::new() };
     let mut places = Vec::new();
@@ -93,7 +93,7 @@ fn mixed(array: bool) -> (Vec<u8>, Vec<(i64, i64)>) {
         }
     };
     for good in 0..GOOD {
-        // Large enough that the file is decoded in several pieces.
+        // The records are large, so that the file is decoded in several pieces.
         let x = "x".repeat(2500);
         push(
             format!("{{\"id\": \"good-{good:04}\", \"n\": {good}, \"x\": \"{x}\", \"inner\": {{\"k\": \"v\"}}}}")
@@ -130,7 +130,7 @@ fn forty_damaged_records_among_a_thousand_good_ones() {
             "select record, byte_offset from pipeline.quarantine where check_name = 'malformed' and entity is null \
              and file = 'in/2023-05-01.json' order by record",
         );
-        // A list among concatenated documents is a list of records.
+        // A list between concatenated documents is read as a list of records.
         let is_list = |offset: i64| text[usize::try_from(offset).unwrap()] == b'[' && format == "json" && !array;
         let place = |(record, offset): &(i64, i64)| format!("{record}|{}", offset + i64::from(is_list(*offset)));
         let expected: Vec<String> = places.iter().map(place).collect();
@@ -181,7 +181,8 @@ fn a_document_over_several_lines_is_no_ndjson() {
         project = project.json(text);
         project.run_clinic().code(1).stderr_contains(hint);
     }
-    // Lines that are records, whatever is wrong with them.
+    // The input consists of one record per line, so `format: json` is not suggested, whatever is wrong with the
+    // records.
     let project = project.json("{\"id\": 2}\n{\"id\": 1}\n");
     project.run_clinic().code(1).output_lacks("format: json");
 }
@@ -221,7 +222,7 @@ fn more_than_is_tolerated_fails_the_batch_and_is_noted() {
         .code(0);
     let shown: Value = serde_json::from_str(&shown.stdout).unwrap();
     assert_eq!(shown[0]["record"], json!(3));
-    // Mended, the batch replaces what stood, and nothing is quarantined any more.
+    // After the input is corrected, the batch replaces the old rows and nothing is quarantined.
     let project = project.json(r#"[{"id": "a"}]"#);
     project.run_clinic().code(0);
     insta::assert_snapshot!(project.run(&["quarantine", "list"]).code(0).stdout, @"nothing is quarantined");
@@ -242,7 +243,7 @@ fn checked(database: &Database, entity: &str, checks: &str) -> Project {
     project
 }
 
-/// A patient with one visit, one diagnosis and one treatment, all with names from `id`.
+/// A patient with one visit, one diagnosis and one treatment. All ids are made from `id`.
 fn patient(id: &str, name: &str, day: &str) -> Value {
     json!({"patient_id": id, "name": name, "visits": [{"visit_id": format!("{id}-v"), "date": day,
         "diagnoses": [{"code": format!("{id}-c"), "treatments": [{"drug": "Metformin", "dose": "1"}]}]}]})
@@ -311,7 +312,7 @@ fn a_refused_row_takes_its_dependants_with_it() {
 fn a_row_that_is_refused_for_a_null_key_takes_its_dependants_with_it() {
     let database = Database::migrated();
     let project = checked(&database, "patients", "      - not_null: name\n");
-    // The children still have the key that their parent lost.
+    // The children still have the key of the parent that was refused.
     project.edit(
         "sql/source_a/visits.sql",
         "item['visit_id'] as",
@@ -410,7 +411,7 @@ fn the_same_on_one_connection_as_on_many() {
 fn a_relationship_refuses_what_belongs_to_nothing() {
     let database = Database::migrated();
     let project = checked(&database, "visits", "      - relationships: {entity: patients}\n");
-    // The transform of patients loses one, as an inner join would, and nobody said that it may not.
+    // The transform of patients loses one patient, as an inner join would. No rule says that it must not.
     project.edit("pipelines/source_a.yaml", "  patients: $\n", "");
     project.edit(
         "sql/source_a/patients.sql",
@@ -431,7 +432,7 @@ fn a_relationship_refuses_what_belongs_to_nothing() {
             "visits|relationships(patients: patient_id)|2"
         ]
     );
-    // Without the check they load: an orphan is what the analyst did not ask about.
+    // Without the check, the orphans are loaded, because the analyst did not ask for a check.
     for (severity, code, visits) in [("warn", 0, 2), ("fail", 1, 2)] {
         project.edit(
             "pipeline.yaml",

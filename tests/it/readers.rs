@@ -1,4 +1,4 @@
-//! Within one transaction, a reader sees one state of a batch, whatever is being loaded meanwhile.
+//! In one transaction, a reader always sees one state of a batch, even while it is being loaded.
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -8,7 +8,7 @@ use postgres::Client;
 
 use crate::harness::{Database, Project, SOURCE_A, batch, rows};
 
-/// Patients in the two contents; the tables hold 1, 2, 4 and 8 rows for each.
+/// The number of patients in the old and the new content. The tables hold 1, 2, 4 and 8 rows for each patient.
 const OLD: usize = 12;
 const NEW: usize = 17;
 
@@ -25,11 +25,11 @@ fn assert_one_state(seen: &str, what: &str) {
     assert!(expected.contains(&seen.to_owned()), "{what} saw {seen:?}");
 }
 
-/// What four statements of one transaction see, in the form of [`JOIN`].
+/// The results of four statements in one transaction, in the form of [`JOIN`].
 fn four_statements(client: &mut Client) -> String {
     let mut words = Vec::new();
     let mut counts = Vec::new();
-    // Children first: a swap between the statements would show.
+    // Children first. A swap between the statements would then be visible.
     for (table, column) in [
         ("treatments", "treatments_drug"),
         ("diagnoses", "diagnosis_description"),
@@ -51,7 +51,7 @@ fn started() -> (Database, Project) {
     let database = Database::migrated();
     let project = Project::of_repository().in_clear().on(&database);
     project.input("source_a", "20230501", batch(SOURCE_A, "old", OLD));
-    // The materialized views are another promise's; without them a rerun takes less.
+    // Materialized views are tested elsewhere. Without them, a rerun is faster.
     project.remove("sql/materialized");
     project.remove("sql/views");
     project.remove("sql/functions");
@@ -72,7 +72,7 @@ fn readers_see_no_mix_and_no_gap_while_a_batch_is_rerun_fifty_times() {
                 let seen = read(&mut client);
                 assert_one_state(&seen, what);
                 states.insert(seen);
-                // Readers that never pause would keep every swap out: it gives way, they do not.
+                // Readers that never pause would block every swap, because the swap gives way to readers.
                 thread::sleep(Duration::from_millis(15));
                 reads.fetch_add(1, Ordering::Relaxed);
             }
@@ -92,7 +92,7 @@ fn readers_see_no_mix_and_no_gap_while_a_batch_is_rerun_fifty_times() {
         ),
         reader(
             |client| {
-                // The snapshot is taken before the tables are looked at, so it is often older than the load.
+                // The snapshot is taken before the tables are read, so it is often older than the load.
                 client
                     .batch_execute("begin isolation level repeatable read; select 1 from pg_class limit 1")
                     .unwrap();

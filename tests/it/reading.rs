@@ -1,9 +1,9 @@
-//! What those who read see and are told: no batch's date where dates are shifted, comments that say where a column comes
-//! from, nothing of a person who was erased.
+//! Tests of what readers see. If dates are shifted, they do not see the batch's date. Comments say where a column comes
+//! from. Nothing is left of a person who was erased.
 use crate::harness::{DATE, Database, Project, Small, hashed, rows};
 use crate::roles::{Roles, client, refusal, url};
 
-/// Dates are shifted; `late` shows the batch's date, `days` does not.
+/// A project with shifted dates. The view `late` shows the batch's date and the view `days` does not.
 fn shifting() -> (Database, Project, Roles) {
     let (database, project) = Small::new()
         .schema("id: {type: string, required: true}\nday: {type: date, phi: date, mask: date_shift}")
@@ -52,7 +52,7 @@ fn where_dates_are_shifted_no_reader_sees_the_batch_date() {
     }
     assert!(refusal(&mut reader, "select batch_date from items").contains("does not exist"));
 
-    // The loader's runs and views keep it so; a column more of the contract shows.
+    // Runs and views by the loader keep it hidden. An additional column of the contract becomes visible.
     let project = project.env("DATABASE_URL", &url(&database, &roles.loader));
     project.run_clinic().code(0);
     project.write("sql/views/late.sql", "select item_id, batch_date from items\n");
@@ -60,14 +60,15 @@ fn where_dates_are_shifted_no_reader_sees_the_batch_date() {
     project.run(&["views"]).code(0);
     assert!(refusal(&mut reader, "select * from late").starts_with("permission denied for view"));
     assert_eq!(rows(&mut reader, "select count(*) from newest"), ["1"]);
-    // A view that the reader had comes to show it.
+    // A view that the reader could use is changed so that it shows the batch's date.
     project.write("sql/views/days.sql", "select item_id, day, batch_date from items\n");
     project.run(&["views"]).code(0);
     assert!(refusal(&mut reader, "select * from days").starts_with("permission denied for view"));
     project.write("sql/views/days.sql", "select item_id, day from items\n");
     project.run(&["views"]).code(0);
     assert_eq!(rows(&mut reader, "select count(*) from days"), ["1"]);
-    // A file alone opens nothing: the database still has the view that shows it. Nor does it close what is open.
+    // Changing only the file gives no access, because the view in the database still shows the date. It also takes no
+    // access away.
     let (late, days) = (project.read("sql/views/late.sql"), project.read("sql/views/days.sql"));
     project.write("sql/views/late.sql", "select item_id from items\n");
     project.write("sql/views/days.sql", "select item_id from items\n");
@@ -86,7 +87,7 @@ fn where_dates_are_shifted_no_reader_sees_the_batch_date() {
     assert_eq!(json["views"], serde_json::json!(["days", "newest"]));
     let project = again.env("DATABASE_URL", &url(&database, &roles.loader));
 
-    // No date is shifted any more: the tables themselves are read, and nothing is left in their way.
+    // No date is shifted any more. The reader reads the tables themselves, and the views in between are removed.
     project.edit(
         "pipelines/clinic.yaml",
         "mask: date_shift",
@@ -97,8 +98,8 @@ fn where_dates_are_shifted_no_reader_sees_the_batch_date() {
     assert_eq!(rows(&mut reader, "select batch_date from late"), [DATE]);
     let left = "select count(*) from pg_class where relnamespace = 'pipeline_reading'::regnamespace";
     assert_eq!(database.value(left), "0");
-    // And back: the run that loads the first shifted date hides before it loads. A view that is to show it no longer, as
-    // its file says, still does.
+    // Dates are shifted again. The run that loads the first shifted date hides the batch's date before it loads. The
+    // file of `late` no longer shows that date, but the view in the database still does.
     let late = project.read("sql/views/late.sql");
     project.write("sql/views/late.sql", "select item_id from items\n");
     project.edit(
@@ -177,7 +178,7 @@ fn columns_say_what_they_are_and_where_they_come_from() {
     );
     assert_eq!(comment("days", "day"), "[lineage: items.day (date, date_shift)]");
 
-    // What a hand has written stays in front; the contract's own text replaces it.
+    // A comment that a user has written stays in front. A description in the contract replaces it.
     database.execute("comment on column items.day is 'by hand'; comment on column items.item_id is 'by hand'");
     project.edit(
         "pipeline.yaml",
@@ -194,7 +195,7 @@ fn columns_say_what_they_are_and_where_they_come_from() {
     assert_eq!(comment("items", "item_id"), "Which item [lineage: clinic: id]");
     assert_eq!(comment("days", "day"), "[lineage: items.day (date, keep)]");
 
-    // Nothing to say anew: no lock is asked for, so one that is held keeps no run waiting.
+    // If no comment changes, no lock is requested. So a lock of another session does not delay the run.
     let mut holder = database.client();
     holder
         .batch_execute("begin; lock table only items in share update exclusive mode")
@@ -202,7 +203,7 @@ fn columns_say_what_they_are_and_where_they_come_from() {
     let unchanged = "select xmin::text from pg_description where objoid = 'items'::regclass and objsubid = 2";
     let before = database.value(unchanged);
     project.run(&["views"]).code(0).output_lacks("could not be written");
-    // Something to say and the lock taken: a warning, and the run goes on.
+    // If a comment must change and the table is locked, the run prints a warning and continues.
     project.edit("pipeline.yaml", "Which item", "The item");
     project
         .run(&["views"])
@@ -214,7 +215,7 @@ fn columns_say_what_they_are_and_where_they_come_from() {
     assert_eq!(comment("items", "item_id"), "The item [lineage: clinic: id]");
 }
 
-/// The procedure of docs/how-to/erase-a-person.md.
+/// Follows the procedure of docs/how-to/erase-a-person.md.
 #[test]
 fn an_erased_person_is_in_no_table_and_no_view() {
     let (database, project) = Small::new()
@@ -236,7 +237,7 @@ fn an_erased_person_is_in_no_table_and_no_view() {
     assert_eq!(database.rows(&batches), ["clinic|2023-05-01", "clinic|2023-05-02"]);
     let project = project.json(r#"[{"id": "P-2", "n": 2}]"#);
     project.load("clinic", DATE);
-    // A file that holds nobody else is no batch any more.
+    // If a file holds nobody else, its batch is dropped as a whole.
     project
         .run(&["drop", "--source", "clinic", "--date", "2023-05-02", "--yes"])
         .code(0);

@@ -1,4 +1,4 @@
-//! A batch is replaced whole or not at all.
+//! A batch is replaced as a whole or not at all.
 use crate::harness::{DATE, Database, Project, SOURCE_A, Small, batch};
 
 fn loaded() -> (Database, Project) {
@@ -90,7 +90,7 @@ fn an_entity_that_the_source_serves_no_longer_loses_its_rows_in_the_same_swap() 
 #[test]
 fn a_dropped_batch_is_gone_from_every_table() {
     let (database, project) = loaded();
-    // Nobody is there to answer the question.
+    // Nobody can answer the question here.
     project
         .run(&["drop", "--source", "a", "--date", "2023-05-01"])
         .code(2)
@@ -110,7 +110,7 @@ fn a_dropped_batch_is_gone_from_every_table() {
         database.rows("select action, status from pipeline.runs order by run_id desc limit 1"),
         ["drop|committed"]
     );
-    // Again, and one that never was.
+    // Drops the batch again, and drops a batch that never existed.
     project
         .run(&["drop", "--source", "a", "--date", "2023-05-01", "--yes"])
         .code(0);
@@ -140,7 +140,7 @@ fn leaves_carry_the_contracts_keys_and_indexes_and_statistics() {
             )),
             3
         );
-        // Attached, not doubled: every index of the leaf belongs to the parent's.
+        // Indexes are attached and not doubled: every index of the partition belongs to an index of the parent table.
         let attached = format!(
             "pg_index i join pg_class c on c.oid = i.indrelid join pg_inherits h on h.inhrelid = i.indexrelid where c.relname = '{name}'"
         );
@@ -169,7 +169,7 @@ fn a_key_twice_in_one_batch_is_refused_and_twice_in_two_batches_is_not() {
 
 #[test]
 fn no_index_lets_rows_of_other_batches_through() {
-    // The staging table's check constraint and the partition's bound agree with the batch.
+    // The check constraint of the staging table and the bound of the partition match the batch.
     let (database, project) = Small::new().on_server();
     let project = project.json(r#"{"id": "a"}"#);
     project.run_clinic().code(0);

@@ -1,12 +1,12 @@
-//! The database's roles: the loader does the whole job, the reader sees tables and views and nothing beside them, after
-//! every change of either.
+//! Tests of the database's roles. The loader can do everything that a run needs. The reader sees tables and views and
+//! nothing else, even after tables or views change.
 use std::process::Command;
 
 use postgres::{Client, NoTls};
 
 use crate::harness::{self, DATE, Database, Project, Small, rows, server};
 
-/// Roles are of the whole server, so each database of the tests has some of its own.
+/// The roles of one test. Roles belong to the whole server, so each test uses its own names.
 pub struct Roles {
     pub owner: String,
     pub loader: String,
@@ -44,7 +44,7 @@ pub fn client(database: &Database, user: &str) -> Client {
     Client::connect(&url(database, user), NoTls).unwrap()
 }
 
-/// What the server says to a statement that may not be.
+/// The server's message for a statement that is not allowed.
 pub fn refusal(client: &mut Client, sql: &str) -> String {
     let error = client.simple_query(sql).expect_err(sql);
     error
@@ -54,7 +54,7 @@ pub fn refusal(client: &mut Client, sql: &str) -> String {
         .to_owned()
 }
 
-/// Owners, rights and settings of all that is ours, in one text.
+/// The owners, rights and settings of everything that the program made, as one text.
 fn state(database: &Database) -> Vec<String> {
     database.rows(
         "select 'schema', nspname::text, nspowner::regrole::text, nspacl::text, '' from pg_namespace
@@ -153,11 +153,11 @@ fn the_loader_does_the_whole_job_and_the_reader_sees_it_and_nothing_else() {
         assert_eq!(refusal(&mut reader, sql), said, "{sql}");
     }
 
-    // A swap while the reader is connected: the leaf is another one, made by the loader, of a table that it took over.
+    // A swap while the reader is connected. The loader makes the new partition, in a table that it took over.
     let project = project.json(r#"[{"id": "c", "n": 40}]"#);
     project.run_clinic().code(0);
     assert_eq!(rows(&mut reader, all), ["40|80|40|40"]);
-    // A second day, and a third view; one view gets other columns, one is made anew.
+    // A second day and a third view. One view gets other columns and one is made again.
     let project = project
         .file("in/2023-05-02.json", r#"[{"id": "d", "n": 2}]"#)
         .file("sql/views/halved.sql", "select n / 2 as halved from items\n");
@@ -175,7 +175,7 @@ fn the_loader_does_the_whole_job_and_the_reader_sees_it_and_nothing_else() {
         .code(0);
     assert_eq!(rows(&mut reader, all), ["2|4|3|2"]);
 
-    // Whatever a run made belongs to the owner, so that any member can replace it.
+    // Everything that a run made belongs to the owner, so every member of the owner role can replace it.
     let others = format!(
         "select oid::regclass from pg_class where relkind in ('r', 'p', 'v', 'm') and relowner <> '{}'::regrole
          and relnamespace in (select oid from pg_namespace where nspname like 'pipeline%' or nspname = 'public')",
@@ -240,7 +240,7 @@ fn a_second_run_changes_nothing_and_psql_makes_the_same() {
     assert!(done.status.success() && done.stderr.is_empty(), "{done:?}");
     assert_eq!(state(&database), made);
 
-    // The same from nothing: a database of the same contents, whose roles psql alone has made.
+    // The same on a new database with the same content, where psql alone has made the roles.
     let (other, other_project, _) = loaded();
     let script = other_project
         .run(&[&Roles::of(&other).args()[..], &["--print"]].concat())
@@ -307,7 +307,7 @@ fn who_may_not_make_roles_is_told_what_to_do() {
     let made = format!("select count(*) from pg_roles where rolname = '{}'", roles.owner);
     assert_eq!(database.value(&made), "0");
 
-    // The owner of database and tables who may make roles can do it all.
+    // A user who owns the database and the tables, and may create roles, can do everything.
     database.execute(&format!("alter database {} owner to {creator}", database.name));
     database.execute(&format!(
         "alter schema pipeline owner to {creator}; alter schema pipeline_partitions owner to {creator};

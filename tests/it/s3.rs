@@ -1,4 +1,5 @@
-//! Input from a bucket of an S3-compatible server. gs://, az:// and https:// go through the same code and are not tested.
+//! Reads input from a bucket of an S3-compatible server. gs://, az:// and https:// use the same code and are not
+//! tested.
 use crate::harness::{Bucket, Database, Project, SECRET, Small, repository};
 
 const RUN: [&str; 6] = ["run", "--all-sources", "--start", "20230501", "--end", "20230502"];

@@ -1,5 +1,5 @@
-//! The SQL that this repository ships, tested as SQL: a test per file of `tests/slt/`, each on a database of its own with the
-//! repository's tables and views. The tables are empty, with room for any row: a file writes the rows that it is about.
+//! Tests of the SQL that this repository ships. Each file of `tests/slt/` is a test on its own database, with the
+//! repository's tables and views. The tables are empty and accept any row. A file inserts the rows that it needs.
 use std::collections::BTreeSet;
 
 use postgres::{NoTls, SimpleQueryMessage};
@@ -53,7 +53,7 @@ fn holds(file: &str, database: &Database) {
     }
 }
 
-/// A test for each file's name.
+/// Makes a test from each file's name.
 macro_rules! files {
     ($($name:ident)*) => {
         $(
@@ -80,7 +80,7 @@ files! {
     visits_current
 }
 
-/// The one file whose rows come from the sample data.
+/// The only file whose rows come from the sample data.
 const SAMPLE_DATA: &str = "sample_data.slt";
 
 #[test]

@@ -1,4 +1,5 @@
-//! A third source with other field names, whose records sit inside a wrapper object, is one YAML and four SQL files.
+//! A third source needs only one YAML and four SQL files, even if its fields have other names and its records are
+//! inside a wrapper object.
 use crate::harness::{Database, Project, SOURCE_A, batch};
 
 const YAML: &str = "\

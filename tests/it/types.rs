@@ -1,10 +1,10 @@
-//! Every type of a contract arrives exactly, and what PostgreSQL can't hold is an error with file and record, never a
-//! wrong value and never the value in the message.
+//! Every type of a contract is stored exactly. A value that PostgreSQL can't hold is an error with file and record. It
+//! is never stored as a wrong value, and the message never shows it.
 use serde_json::json;
 
 use crate::harness::{Database, Project, Small};
 
-/// A column of every type, each fed by a field of the same name.
+/// A column of every type. Each is filled from a field of the same name.
 const COLUMNS: [(&str, &str); 21] = [
     ("id", "text"),
     ("t", "text"),
@@ -98,7 +98,7 @@ fn every_type_arrives_exactly() {
             "4|||||||||0.1|0.000000000000|100.10|||||\"text\"||||".to_owned(),
         ]
     );
-    // An empty string is no null, and null is no empty string.
+    // An empty string is not null, and null is not an empty string.
     assert_eq!(
         database.rows("select id from items where vc = '' or vc5 = '' order by 1"),
         ["1", "2"]
@@ -108,7 +108,7 @@ fn every_type_arrives_exactly() {
 
 #[test]
 fn what_a_column_cannot_hold_is_refused_with_its_place_and_without_its_value() {
-    // Field, JSON of its value, the part of the value that no message may show.
+    // The field, the JSON of its value, and the part of the value that no message may show.
     let cases = [
         ("t", r#""nul \u0000 Secretvalue""#, "Secretvalue"),
         ("ta", r#"["x", "nul \u0000 Secretvalue"]"#, "Secretvalue"),

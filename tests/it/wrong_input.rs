@@ -1,10 +1,10 @@
-//! What is wrong with the input, the database or the command line is said whole, with file and record and never with a
-//! value. Every message is asserted to the letter.
+//! Tests of faults in the input, the database or the command line. Messages name file and record, and never a value.
+//! Every message is compared in full.
 use std::io::Write;
 
 use crate::harness::{Database, Small};
 
-/// What a failing run of these files says.
+/// The message of a run that fails on these files.
 fn run(small: &Small, files: &[(&str, &[u8])]) -> String {
     let (_database, project) = small.on_server();
     for (path, bytes) in files {
@@ -17,7 +17,7 @@ fn json(text: &str) -> String {
     run(&Small::new(), &[("in/2023-05-01.json", text.as_bytes())])
 }
 
-/// One record whose field `x` of this type has this value.
+/// A record whose field `x` has this type and this value.
 fn typed(kind: &str, value: &str) -> String {
     let small = Small::new().schema(&format!("id: {{type: string, required: true}}\nn: bigint\nx: {kind}"));
     run(
@@ -40,7 +40,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// What wrong usage says; no database is needed for that.
+/// The message for wrong usage. No database is needed for it.
 fn of(args: &[&str]) -> String {
     Small::new().project().run(args).code(2).stdout_is("").message()
 }
@@ -666,7 +666,7 @@ fn pending_migrations() {
     Small::new().project().on(&database).json("[]").run_clinic().code(2).message()
 }, @r"
     1 batch: clinic 2023-05-01
-    error: the database lacks 5 migrations: pipeline V1__state, pipeline V2__quarantine, pipeline V3__masks, pipeline V4__names, migrations/V1__items.sql
+    error: the database lacks 6 migrations: pipeline V1__state, pipeline V2__quarantine, pipeline V3__masks, pipeline V4__names, pipeline V5__stale_views, migrations/V1__items.sql
     hint: run `pipeline migrate`, then `pipeline views`
     ");
 }

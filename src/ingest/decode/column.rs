@@ -11,12 +11,16 @@ use arrow::buffer::{Buffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{DataType, Field};
 use arrow::error::ArrowError;
 
+use crate::model::scalar::Micros;
+
 /// Rows that are expected in a chunk.
 const ROWS: usize = 1024;
 
 #[derive(Debug)]
 pub(crate) struct Column {
     pub values: Values,
+    /// Rows whose value lost digits.
+    pub cut: Vec<usize>,
     nulls: NullBufferBuilder,
 }
 
@@ -61,6 +65,7 @@ impl Column {
         };
         Self {
             values,
+            cut: Vec::new(),
             nulls: NullBufferBuilder::new(ROWS),
         }
     }
@@ -72,6 +77,18 @@ impl Column {
     /// Marks the value that was just added as valid.
     pub fn valid(&mut self) {
         self.nulls.append_non_null();
+    }
+
+    /// Adds a time.
+    pub fn push_micros(&mut self, micros: Micros) {
+        let row = self.len();
+        if let Values::Micros(values) = &mut self.values {
+            values.push(micros.value);
+            if micros.cut {
+                self.cut.push(row);
+            }
+            self.valid();
+        }
     }
 
     pub fn push_str(&mut self, text: &str) {
@@ -122,6 +139,7 @@ impl Column {
             }
             Values::Struct(children) => children.iter_mut().for_each(|child| child.truncate(rows)),
         }
+        self.cut.retain(|row| *row < rows);
         if self.nulls.len() > rows {
             self.nulls.truncate(rows);
         }

@@ -4,6 +4,7 @@
 
 mod column;
 mod cursor;
+mod cuts;
 mod json;
 mod plan;
 mod row;
@@ -16,6 +17,7 @@ use arrow::array::{RecordBatch, UInt64Array};
 use arrow::datatypes::SchemaRef;
 
 pub(super) use column::Column;
+pub(super) use cuts::Cuts;
 pub(super) use plan::{Group, Node, Plan, Scalar, ScalarKind, Shape};
 pub(super) use rules::Breach;
 pub(super) use text::push_text;
@@ -46,6 +48,8 @@ pub(super) struct Decoded {
     pub refused: Vec<Refusal>,
     /// Undeclared fields met in the records of the batch, per object of [`Plan::objects`].
     pub unknown: Vec<Unknown>,
+    /// Values of the batch that lost digits.
+    pub cuts: Cuts,
 }
 
 /// What a text format's chunks are decoded with.
@@ -66,11 +70,13 @@ impl Decoding {
         for chunk in chunks {
             Self::decode_chunk(chunk, &files[chunk.file], &mut decoder, &mut refused);
         }
+        let cuts = decoder.cuts();
         let (batch, unknown) = decoder.finish()?;
         Ok(Decoded {
             batch,
             refused,
             unknown,
+            cuts,
         })
     }
 
@@ -171,6 +177,14 @@ impl<'a> Decoder<'a> {
             check: MALFORMED,
             reason: reason.into(),
         }
+    }
+
+    fn cuts(&self) -> Cuts {
+        let mut cuts = Cuts::default();
+        for (column, node) in self.columns.iter().zip(&self.decoding.plan.root.fields) {
+            cuts.add_column(column, node);
+        }
+        cuts
     }
 
     fn finish(self) -> Result<(RecordBatch, Vec<Unknown>)> {

@@ -4,7 +4,8 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
+use arrow::compute::nullif;
 use arrow::datatypes::{
     DataType, Date32Type, Decimal128Type, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType,
 };
@@ -55,6 +56,7 @@ impl Rules {
     /// `None` where there are none, so that a field without pays nothing.
     pub fn new(rules: &ValueRules, required: bool) -> Option<Box<Self>> {
         let idle = rules.normalize.is_empty()
+            && rules.nulls.is_empty()
             && rules.matches.is_none()
             && rules.length.is_none()
             && rules.accepted_values.is_empty()
@@ -79,27 +81,30 @@ impl Rules {
         column: &mut Column,
         read: impl FnOnce(&str, &mut Column) -> Result<(), Reason>,
     ) -> Result<(), Breach> {
-        let Some(text) = normalized(&self.declared.normalize, text) else {
-            if self.required {
-                return Err("required, but null".into());
-            }
-            column.push_null();
-            return Ok(());
+        let nulls = &self.declared.nulls;
+        let text =
+            normalized(&self.declared.normalize, text).filter(|text| !nulls.texts.iter().any(|null| null == text));
+        let Some(text) = text else {
+            return self.push_null(column);
         };
+        let rows = column.len();
         read(&text, column)?;
+        if !nulls.values.is_empty() && last(column, &text).is_some_and(|value| nulls.values.contains(&value)) {
+            column.truncate(rows);
+            return self.push_null(column);
+        }
         match &column.values {
             Values::Utf8 { .. } => self.check_text(&text),
-            Values::Bool(_) => self.check_value(&Literal::Bool(&*text == "true")),
-            Values::Int32(values) | Values::Date(values) => self.check_last(values.last(), Literal::number),
-            Values::Int64(values) | Values::Micros(values) => self.check_last(values.last(), Literal::number),
-            Values::Decimal(values) => self.check_last(values.last(), Literal::number),
-            Values::Float64(values) => self.check_last(values.last(), Literal::Double),
-            Values::List { .. } | Values::Struct(_) => Ok(()),
+            _ => last(column, &text).map_or(Ok(()), |value| self.check_value(&value)),
         }
     }
 
-    fn check_last<T: Copy>(&self, last: Option<&T>, literal: impl Fn(T) -> Literal) -> Result<(), Breach> {
-        last.map_or(Ok(()), |value| self.check_value(&literal(*value)))
+    fn push_null(&self, column: &mut Column) -> Result<(), Breach> {
+        if self.required {
+            return Err("required, but null".into());
+        }
+        column.push_null();
+        Ok(())
     }
 
     fn check_text(&self, text: &str) -> Result<(), Breach> {
@@ -131,39 +136,49 @@ impl Rules {
         }
     }
 
-    /// The first row that holds a value which it may not; of an array of any type but text.
-    pub fn check_array(&self, array: &ArrayRef) -> Result<(), (usize, Breach)> {
-        match array.data_type() {
-            DataType::Boolean => self.check_rows(array, |row| Literal::Bool(array.as_boolean().value(row))),
-            DataType::Int32 => self.check_rows(array, |row| {
-                Literal::number(array.as_primitive::<Int32Type>().value(row))
-            }),
-            DataType::Date32 => self.check_rows(array, |row| {
-                Literal::number(array.as_primitive::<Date32Type>().value(row))
-            }),
-            DataType::Int64 => self.check_rows(array, |row| {
-                Literal::number(array.as_primitive::<Int64Type>().value(row))
-            }),
-            DataType::Float64 => self.check_rows(array, |row| {
-                Literal::Double(array.as_primitive::<Float64Type>().value(row))
-            }),
-            DataType::Decimal128(..) => self.check_rows(array, |row| {
-                Literal::number(array.as_primitive::<Decimal128Type>().value(row))
-            }),
-            DataType::Timestamp(..) => self.check_rows(array, |row| {
-                Literal::number(array.as_primitive::<TimestampMicrosecondType>().value(row))
-            }),
-            _ => Ok(()),
+    /// An array of any type but text without the values that stand for null. The error is the first row that holds a
+    /// value which it may not.
+    pub fn check_array(&self, array: ArrayRef) -> Result<ArrayRef, (usize, Breach)> {
+        let nulls = &self.declared.nulls.values;
+        let mut stand_ins = vec![false; if nulls.is_empty() { 0 } else { array.len() }];
+        for row in (0..array.len()).filter(|row| array.is_valid(*row)) {
+            let Some(value) = value_at(&array, row) else { break };
+            if nulls.contains(&value) {
+                stand_ins[row] = true;
+            } else {
+                self.check_value(&value).map_err(|breach| (row, breach))?;
+            }
         }
+        if !stand_ins.contains(&true) {
+            return Ok(array);
+        }
+        nullif(&array, &BooleanArray::from(stand_ins)).map_err(|_| (0, "a column that can't hold nulls".into()))
     }
+}
 
-    fn check_rows(&self, array: &ArrayRef, literal: impl Fn(usize) -> Literal) -> Result<(), (usize, Breach)> {
-        let valid = (0..array.len()).filter(|row| array.is_valid(*row));
-        for row in valid {
-            self.check_value(&literal(row)).map_err(|breach| (row, breach))?;
-        }
-        Ok(())
-    }
+/// The value that was put last, which is none of a text; a bool is told by what it was read from.
+fn last(column: &Column, text: &str) -> Option<Literal> {
+    Some(match &column.values {
+        Values::Bool(_) => Literal::Bool(text == "true"),
+        Values::Int32(values) | Values::Date(values) => Literal::number(*values.last()?),
+        Values::Int64(values) | Values::Micros(values) => Literal::number(*values.last()?),
+        Values::Decimal(values) => Literal::number(*values.last()?),
+        Values::Float64(values) => Literal::Double(*values.last()?),
+        Values::Utf8 { .. } | Values::List { .. } | Values::Struct(_) => return None,
+    })
+}
+
+fn value_at(array: &ArrayRef, row: usize) -> Option<Literal> {
+    Some(match array.data_type() {
+        DataType::Boolean => Literal::Bool(array.as_boolean().value(row)),
+        DataType::Int32 => Literal::number(array.as_primitive::<Int32Type>().value(row)),
+        DataType::Date32 => Literal::number(array.as_primitive::<Date32Type>().value(row)),
+        DataType::Int64 => Literal::number(array.as_primitive::<Int64Type>().value(row)),
+        DataType::Float64 => Literal::Double(array.as_primitive::<Float64Type>().value(row)),
+        DataType::Decimal128(..) => Literal::number(array.as_primitive::<Decimal128Type>().value(row)),
+        DataType::Timestamp(..) => Literal::number(array.as_primitive::<TimestampMicrosecondType>().value(row)),
+        _ => return None,
+    })
 }
 
 #[cfg(test)]

@@ -43,8 +43,14 @@ fn read_text(text: &str, scalar: &Scalar, column: &mut Column) -> Result<(), Rea
             _ => return Err("neither true nor false".into()),
         },
         (ScalarKind::Date(formats), Values::Date(values)) => values.push(scalar::date(text, formats)?),
-        (ScalarKind::Timestamp(formats), Values::Micros(values)) => values.push(scalar::timestamp(text, formats)?),
-        (ScalarKind::TimestampTz(formats), Values::Micros(values)) => values.push(scalar::timestamptz(text, formats)?),
+        (ScalarKind::Timestamp(formats), Values::Micros(_)) => {
+            column.push_micros(scalar::timestamp(text, formats)?);
+            return Ok(());
+        }
+        (ScalarKind::TimestampTz(formats), Values::Micros(_)) => {
+            column.push_micros(scalar::timestamptz(text, formats)?);
+            return Ok(());
+        }
         _ => return read_number(text, scalar, column),
     }
     column.valid();

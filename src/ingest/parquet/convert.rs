@@ -12,7 +12,7 @@ use arrow::datatypes::{
     TimestampSecondType,
 };
 
-use super::super::decode::{Breach, Column, Group, Node, Scalar, ScalarKind, Shape, check_json, push_text};
+use super::super::decode::{Breach, Column, Cuts, Group, Node, Scalar, ScalarKind, Shape, check_json, push_text};
 use super::types::{per_second, plain, reads_text};
 use crate::model::refusal::Reason;
 
@@ -28,24 +28,29 @@ pub(super) struct RowFault {
 }
 
 /// The declared fields of an object, in their order. `fields` may go on beyond them.
-pub(super) fn convert_group(records: &StructArray, group: &Group, fields: &Fields) -> Result<Vec<ArrayRef>, RowFault> {
-    let convert_field = |(node, field): (&Node, &Arc<arrow::datatypes::Field>)| {
+pub(super) fn convert_group(
+    records: &StructArray,
+    group: &Group,
+    fields: &Fields,
+    cuts: &mut Cuts,
+) -> Result<Vec<ArrayRef>, RowFault> {
+    let mut convert_field = |(node, field): (&Node, &Arc<arrow::datatypes::Field>)| {
         let column = records.column_by_name(&node.name);
         let column = column.ok_or_else(|| fault(node, 0, "the column is missing"))?;
-        let array = convert(column, node, field.data_type())?;
+        let array = convert(column, node, field.data_type(), cuts)?;
         let lacks = |row: &usize| node.required && records.is_valid(*row) && array.is_null(*row);
         match (0..array.len()).find(lacks) {
             Some(row) => Err(fault(node, row, "required, but null")),
             None => Ok(array),
         }
     };
-    group.fields.iter().zip(fields).map(convert_field).collect()
+    group.fields.iter().zip(fields).map(&mut convert_field).collect()
 }
 
-fn convert(array: &ArrayRef, node: &Node, target: &DataType) -> Result<ArrayRef, RowFault> {
+fn convert(array: &ArrayRef, node: &Node, target: &DataType, cuts: &mut Cuts) -> Result<ArrayRef, RowFault> {
     let array = &as_type(array, plain(array.data_type()), node)?;
     match (&node.shape, target) {
-        (Shape::Scalar(scalar), _) => convert_scalar(array, node, scalar, target),
+        (Shape::Scalar(scalar), _) => convert_scalar(array, node, scalar, target, cuts),
         (Shape::Json, _) => {
             let texts = as_type(array, &DataType::Utf8, node)?;
             check_texts(texts.as_string(), node, |text| check_json(text).err())?;
@@ -53,7 +58,7 @@ fn convert(array: &ArrayRef, node: &Node, target: &DataType) -> Result<ArrayRef,
         }
         (Shape::Struct(group), DataType::Struct(fields)) => {
             let structs = array.as_struct();
-            let children = convert_group(structs, group, fields)?;
+            let children = convert_group(structs, group, fields, cuts)?;
             let built =
                 StructArray::try_new_with_length(fields.clone(), children, structs.nulls().cloned(), structs.len());
             built.map(|array| Arc::new(array) as ArrayRef).map_err(|_| unfit(node))
@@ -75,7 +80,7 @@ fn convert(array: &ArrayRef, node: &Node, target: &DataType) -> Result<ArrayRef,
                 row: row_of(inner.row),
                 ..inner
             };
-            let items = convert(lists.values(), item, field.data_type()).map_err(in_row)?;
+            let items = convert(lists.values(), item, field.data_type(), cuts).map_err(in_row)?;
             if item.required && items.null_count() > 0 {
                 let element = (0..items.len()).find(|element| items.is_null(*element)).unwrap_or(0);
                 return Err(fault(item, row_of(element), "required, but null"));
@@ -92,21 +97,33 @@ fn convert(array: &ArrayRef, node: &Node, target: &DataType) -> Result<ArrayRef,
     }
 }
 
-fn convert_scalar(array: &ArrayRef, node: &Node, scalar: &Scalar, target: &DataType) -> Result<ArrayRef, RowFault> {
+fn convert_scalar(
+    array: &ArrayRef,
+    node: &Node,
+    scalar: &Scalar,
+    target: &DataType,
+    cuts: &mut Cuts,
+) -> Result<ArrayRef, RowFault> {
     let is_string = matches!(scalar.kind, ScalarKind::String);
     if reads_text(scalar, array.data_type()) || (is_string && scalar.rules.is_some()) {
-        return read_texts(array, node, scalar, target);
+        return read_texts(array, node, scalar, target, cuts);
     }
-    let values = convert_values(array, node, scalar, target)?;
-    if let Some(rules) = &scalar.rules {
-        rules
-            .check_array(&values)
-            .map_err(|(row, breach)| fault(node, row, breach))?;
+    let values = convert_values(array, node, scalar, target, cuts)?;
+    match &scalar.rules {
+        None => Ok(values),
+        Some(rules) => rules
+            .check_array(values)
+            .map_err(|(row, breach)| fault(node, row, breach)),
     }
-    Ok(values)
 }
 
-fn convert_values(array: &ArrayRef, node: &Node, scalar: &Scalar, target: &DataType) -> Result<ArrayRef, RowFault> {
+fn convert_values(
+    array: &ArrayRef,
+    node: &Node,
+    scalar: &Scalar,
+    target: &DataType,
+    cuts: &mut Cuts,
+) -> Result<ArrayRef, RowFault> {
     match &scalar.kind {
         ScalarKind::String => {
             let texts = as_type(array, &DataType::Utf8, node)?;
@@ -122,12 +139,18 @@ fn convert_values(array: &ArrayRef, node: &Node, scalar: &Scalar, target: &DataT
                 None => Ok(values),
             }
         }
-        ScalarKind::Timestamp(_) | ScalarKind::TimestampTz(_) => to_micros(array, node, target),
+        ScalarKind::Timestamp(_) | ScalarKind::TimestampTz(_) => to_micros(array, node, target, cuts),
         _ => as_type(array, target, node),
     }
 }
 
-fn read_texts(array: &ArrayRef, node: &Node, scalar: &Scalar, target: &DataType) -> Result<ArrayRef, RowFault> {
+fn read_texts(
+    array: &ArrayRef,
+    node: &Node,
+    scalar: &Scalar,
+    target: &DataType,
+    cuts: &mut Cuts,
+) -> Result<ArrayRef, RowFault> {
     let texts = as_type(array, &DataType::Utf8, node)?;
     let mut column = Column::new(target);
     for (row, text) in texts.as_string::<i32>().iter().enumerate() {
@@ -136,11 +159,12 @@ fn read_texts(array: &ArrayRef, node: &Node, scalar: &Scalar, target: &DataType)
             Some(text) => push_text(text, scalar, &mut column).map_err(|breach| fault(node, row, breach))?,
         }
     }
+    cuts.add_column(&column, node);
     column.finish(target).map_err(|_| unfit(node))
 }
 
-/// Exactly, or a fault: no rounding of nanoseconds, no wrapping of seconds.
-fn to_micros(array: &ArrayRef, node: &Node, target: &DataType) -> Result<ArrayRef, RowFault> {
+/// Nanoseconds are cut off and counted; seconds do not wrap.
+fn to_micros(array: &ArrayRef, node: &Node, target: &DataType, cuts: &mut Cuts) -> Result<ArrayRef, RowFault> {
     let DataType::Timestamp(unit, _) = array.data_type() else {
         return Err(unfit(node));
     };
@@ -152,12 +176,12 @@ fn to_micros(array: &ArrayRef, node: &Node, target: &DataType) -> Result<ArrayRe
     };
     let per_second = per_second(*unit);
     let mut micros = Vec::with_capacity(values.len());
+    let mut cut = 0;
     for (row, value) in values.iter().enumerate() {
         let exact = if per_second > MICROS {
             let parts = per_second / MICROS;
-            (value % parts == 0)
-                .then_some(value / parts)
-                .ok_or("a timestamp finer than a microsecond")
+            cut += usize::from(value % parts != 0 && array.is_valid(row));
+            Ok(value.div_euclid(parts))
         } else {
             value.checked_mul(MICROS / per_second).ok_or("a timestamp out of range")
         };
@@ -167,6 +191,7 @@ fn to_micros(array: &ArrayRef, node: &Node, target: &DataType) -> Result<ArrayRe
             Err(reason) => return Err(fault(node, row, reason)),
         }
     }
+    cuts.count(&node.path, cut);
     let array = TimestampMicrosecondArray::new(micros.into(), array.nulls().cloned());
     Ok(Arc::new(array.with_data_type(target.clone())))
 }

@@ -25,7 +25,7 @@ use self::convert::{RowFault, convert_group};
 use self::reader::RangeReader;
 use self::size::{filled, rows_of};
 use self::types::check_group;
-use super::decode::Decoded;
+use super::decode::{Cuts, Decoded};
 use super::open::Carried;
 use super::reading::{Reading, received, stopped};
 use super::unknown::{Sightings, Unknown};
@@ -211,8 +211,8 @@ impl RowGroup {
     }
 
     fn decoded(&self, batch: &RecordBatch, first: u64) -> Result<Decoded> {
-        let (mut parts, mut faults) = (Vec::new(), Vec::new());
-        self.convert(batch, 0, &mut parts, &mut faults)?;
+        let (mut parts, mut faults, mut cuts) = (Vec::new(), Vec::new(), Cuts::default());
+        self.convert(batch, 0, &mut parts, &mut faults, &mut cuts)?;
         let schema = &self.file.reading.decoding.schema;
         let batch = match parts.len() {
             1 => parts.remove(0),
@@ -233,6 +233,7 @@ impl RowGroup {
             batch,
             refused,
             unknown,
+            cuts,
         })
     }
 
@@ -244,12 +245,15 @@ impl RowGroup {
         start: usize,
         parts: &mut Vec<RecordBatch>,
         faults: &mut Vec<RowFault>,
+        cuts: &mut Cuts,
     ) -> Result<()> {
         let decoding = &self.file.reading.decoding;
         let rows = batch.num_rows();
         let records = StructArray::from(batch.clone());
-        let fault = match convert_group(&records, &decoding.plan.root, decoding.schema.fields()) {
+        let mut cut = Cuts::default();
+        let fault = match convert_group(&records, &decoding.plan.root, decoding.schema.fields(), &mut cut) {
             Ok(mut arrays) => {
+                cuts.add(cut);
                 let numbers = start as u64..(start + rows) as u64;
                 arrays.push(Arc::new(UInt64Array::from_iter_values(numbers)));
                 let part = RecordBatch::try_new(Arc::clone(&decoding.schema), arrays);
@@ -267,7 +271,7 @@ impl RowGroup {
             // Taken, not sliced: a slice of lists keeps all of their elements, also those of the other half.
             let indices = UInt64Array::from_iter_values(from as u64..to as u64);
             let taken = take_record_batch(batch, &indices).map_err(|error| self.internal(error))?;
-            self.convert(&taken, start + from, parts, faults)?;
+            self.convert(&taken, start + from, parts, faults, cuts)?;
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use arrow::compute::concat_batches;
 use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt};
 
-use super::super::decode::Decoded;
+use super::super::decode::{Cuts, Decoded};
 use super::super::unknown::Unknown;
 use crate::error::{Error, Result};
 
@@ -89,8 +89,9 @@ fn joined(mut parts: Vec<Decoded>) -> Result<Decoded> {
     let batch = concat_batches(parts[0].batch.schema_ref(), parts.iter().map(|part| &part.batch));
     let batch = batch.map_err(|error| Error::batch("the decoded records do not make an Arrow batch").cause(error))?;
     let mut unknown = vec![Unknown::default(); parts[0].unknown.len()];
-    let mut refused = Vec::new();
+    let (mut refused, mut cuts) = (Vec::new(), Cuts::default());
     for part in parts {
+        cuts.add(part.cuts);
         for (sum, met) in unknown.iter_mut().zip(part.unknown) {
             sum.add(met);
         }
@@ -100,5 +101,6 @@ fn joined(mut parts: Vec<Decoded>) -> Result<Decoded> {
         batch,
         refused,
         unknown,
+        cuts,
     })
 }

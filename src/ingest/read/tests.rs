@@ -399,7 +399,7 @@ async fn csv_reads_by_header_or_by_order() {
 }
 
 #[tokio::test]
-async fn undeclared_fields_are_warned_of_once_per_batch() {
+async fn undeclared_fields_and_cut_times_are_warned_of_once_per_batch() {
     static WARNINGS: AtomicUsize = AtomicUsize::new(0);
     struct Count;
     impl tracing::Subscriber for Count {
@@ -422,9 +422,11 @@ async fn undeclared_fields_are_warned_of_once_per_batch() {
     write(
         folder.path(),
         "a.json",
-        r#"{"id":"1","x":1,"visits":[{"visit_id":"v","y":1}]}"#.repeat(10),
+        r#"{"id":"1","x":1,"at":"2023-05-01T10:00:00.1234567","visits":[{"visit_id":"v","y":1}]}"#.repeat(10),
     );
-    let source = source("a.json", Format::Json, patients());
+    let mut fields = patients();
+    fields.push(field("at", FieldType::Timestamp(vec![])));
+    let source = source("a.json", Format::Json, fields);
     let listing = list(folder.path(), &source, day()).await.unwrap().unwrap();
     for _ in 0..3 {
         let stats = Arc::new(ReadStats::default());
@@ -435,7 +437,7 @@ async fn undeclared_fields_are_warned_of_once_per_batch() {
             .unwrap();
         assert_eq!(unknown(&stats), [("$".to_owned(), 10), ("$.visits[]".to_owned(), 10)]);
     }
-    assert_eq!(WARNINGS.load(Ordering::Relaxed), 2);
+    assert_eq!(WARNINGS.load(Ordering::Relaxed), 3);
 }
 
 #[tokio::test]

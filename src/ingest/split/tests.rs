@@ -316,7 +316,7 @@ fn what_has_no_records_is_one_bad_record_where_it_starts() {
     assert_eq!(
         found(&entry, &text),
         [
-            (place(r#"{}},"#), None),
+            (place(r"{}},"), None),
             at(place(r#",{"a":"#) + 1, "$.entry[*].resource"),
             at(place("null}"), "$.entry[*].resource"),
             at(place("null]"), "$.entry[*]"),

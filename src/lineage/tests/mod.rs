@@ -1,5 +1,6 @@
-//! Lineage of SQL as analysts write it, over projects made by hand.
+//! Tests of lineage on handmade projects, with SQL as analysts write it.
 
+mod constants;
 mod plans;
 mod privacy;
 mod property;
@@ -24,7 +25,8 @@ fn here() -> Location {
     }
 }
 
-/// Fields as `id, born:date, visits[date:date, tags[:string], note{text, author}]`; a type is string unless named.
+/// Parses a schema such as `id, born:date, visits[date:date, tags[:string], note{text, author}]`. A field without a
+/// type is a string.
 fn schema(text: &str) -> Vec<Field> {
     let mut rest = text;
     let fields = fields(&mut rest);
@@ -163,7 +165,7 @@ async fn lineage(project: &Project) -> ProjectLineage {
     of_project(&engine().unwrap(), project, Outlines::new()).await.unwrap()
 }
 
-/// `direct | indirect`, each as sorted paths parted by space.
+/// The lineage as `direct | indirect`. Each side is a sorted list of paths separated by spaces.
 fn shown(lineage: &Lineage) -> String {
     let of = |dependence| {
         let paths = lineage.origins.iter().filter(|origin| origin.dependence == dependence);
@@ -178,7 +180,7 @@ fn shown(lineage: &Lineage) -> String {
         .to_owned()
 }
 
-/// The same for a column of a view, by columns of entities.
+/// Like `shown`, for a column of a view. Origins are columns of entities.
 fn shown_view(lineage: &ProjectLineage, name: &str) -> String {
     let (table, column) = name.split_once('.').unwrap();
     let view = lineage

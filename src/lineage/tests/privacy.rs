@@ -1,4 +1,4 @@
-//! The report of what ends where, over the shipped project with classes and masks.
+//! Tests of the privacy report, on the shipped project with its classes and masks.
 
 use super::*;
 use crate::model::{Field, FieldType, MaskKind, PhiClass, Privacy, Profile, ViewKind};

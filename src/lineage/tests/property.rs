@@ -1,5 +1,5 @@
-//! What lineage is for: a field that is not in a column's lineage can change as it likes, and the
-//! column stays the same. Random SQL is run twice, on records that differ in all those fields at once.
+//! Tests the main property of lineage: if a field is not in a column's lineage, changing the field never changes the
+//! column. Random SQL is run twice, on records that differ in all such fields at once.
 
 use datafusion::arrow::array::{ArrayRef, AsArray, RecordBatch};
 use datafusion::arrow::compute::cast;
@@ -19,7 +19,7 @@ use crate::transform::{ScanInput, Used, sample};
 const FIELDS: &str = "id, city, hiv, age:int, codes[:string], home{street, zip}, \
                       visits[code, day:int, tags[:string], note{text, author}]";
 
-/// Seeds tried: `LINEAGE_CASES` of them, from `LINEAGE_SEED` on.
+/// The seeds to try: `LINEAGE_CASES` seeds, starting at `LINEAGE_SEED`.
 fn seeds() -> std::ops::Range<u64> {
     let number = |name: &str| std::env::var(name).ok().and_then(|n| n.parse::<u64>().ok());
     let first = number("LINEAGE_SEED").unwrap_or(0);
@@ -39,7 +39,7 @@ async fn a_field_outside_the_lineage_changes_nothing() {
             vec![source("s", FIELDS, &[("t", &sql)])],
             vec![],
         );
-        // Not all that is made up here can be planned and run.
+        // Some random queries can't be planned or run. They are skipped.
         let source = &project.sources[0];
         let Ok(lineage) = of_project(&engine, &project, Outlines::new()).await else {
             continue;
@@ -56,7 +56,7 @@ async fn a_field_outside_the_lineage_changes_nothing() {
             continue;
         };
         ran += 1;
-        // What a transform doesn't use can be taken out before it.
+        // Fields that a transform does not use can be removed before it runs.
         let narrow = prepare(&used).await.unwrap().remove(0);
         narrower += u64::from(narrow.reads() < prepared.reads());
         let without = run(&engine, source, &narrow, &records).await;
@@ -84,7 +84,7 @@ async fn a_field_outside_the_lineage_changes_nothing() {
             );
         }
     }
-    // Else this proves nothing.
+    // Without these counts, the test could pass without testing anything.
     println!("{ran} of {cases} queries, {fixed} outside changes moved nothing, {moved} inside changes moved a column");
     assert!(narrower > ran / 4, "only {narrower} of {ran} queries read less");
     assert!(ran * 2 > cases, "only {ran} of {cases} queries ran");
@@ -95,7 +95,7 @@ async fn a_field_outside_the_lineage_changes_nothing() {
     );
 }
 
-/// The values of both columns, sorted: SQL promises no order; `None` where running fails.
+/// The values of both columns, sorted, because SQL promises no order. `None` if the query fails.
 async fn run(
     engine: &Engine,
     source: &Source,

@@ -1,10 +1,10 @@
-//! Random SQL over the fields of the property's schema.
+//! Random SQL over the fields of the schema that the property test uses.
 
 use rand::Rng;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 
-/// Makes up queries that return `out` and `out2`.
+/// Makes random queries that return the columns `out` and `out2`.
 pub(super) struct Sql<'a>(pub &'a mut StdRng);
 
 impl Sql<'_> {
@@ -37,7 +37,7 @@ impl Sql<'_> {
         }
     }
 
-    /// A relation called `s` with `visits` unnested or not, and texts and numbers over it.
+    /// A relation named `s`, with or without `visits` unnested, and expressions over it that give texts and numbers.
     fn relation(&mut self) -> (String, Vec<&'static str>, Vec<&'static str>) {
         let mut texts = vec!["s.id", "s.city", "s.hiv", "s.home['zip']", "s.home['street']"];
         let mut numbers = vec!["s.age"];
@@ -223,7 +223,7 @@ impl Sql<'_> {
         }
     }
 
-    /// Values gathered into a list and taken apart again.
+    /// Collects values into a list and unnests them again.
     fn regrouped(&mut self) -> String {
         let (a, b) = (
             self.one(&["city", "hiv", "home['zip']"]),

@@ -1,4 +1,4 @@
-//! Random records, changed at some of their paths, and as Arrow.
+//! Random records as JSON and as Arrow, and copies that are changed at some of their paths.
 
 use std::sync::Arc;
 
@@ -64,7 +64,7 @@ fn array(field_type: &FieldType, values: &[&Value]) -> ArrayRef {
 }
 
 fn text(random: &mut StdRng) -> Value {
-    // Few values, so that keys and groups meet.
+    // Only a few different values, so that keys match and groups have several rows.
     if random.random_bool(0.15) {
         Value::Null
     } else {
@@ -112,7 +112,7 @@ pub(super) fn record(random: &mut StdRng) -> Value {
     })
 }
 
-/// The records with everything anew at the paths that `may` change.
+/// Copies the records and draws new values at the paths where `may` allows it.
 pub(super) fn changed(records: &[Value], schema: &[Field], may: &dyn Fn(&str) -> bool, seed: u64) -> Vec<Value> {
     let mut random = StdRng::seed_from_u64(seed ^ 0x00C0_FFEE);
     records
@@ -154,7 +154,7 @@ fn change_value(
             }
         }
         FieldType::Struct(fields) => {
-            // That a struct is null counts to every field in it.
+            // Making a struct null changes every field in it, so all of them must be allowed to change.
             let may_all = leaves(field_type, path).iter().all(|leaf| may(leaf));
             match (value.is_null(), may_all && random.random_bool(0.3)) {
                 (true, false) | (false, true) => Value::Null,

@@ -1,4 +1,4 @@
-//! The shipped transforms and views, their lineage written out by hand.
+//! Tests of the shipped transforms and views against lineage that was written by hand.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use super::*;
 use crate::model::{Field, FieldType, MaskKind, PhiClass, Privacy};
 use crate::project;
 
-/// The shipped project without its classes and masks, which each test sets as it needs them.
+/// The shipped project without its classes and masks. Each test sets those that it needs.
 pub(super) fn shipped() -> Project {
     let mut project = project::load(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
     for source in &mut project.sources {
@@ -123,7 +123,7 @@ async fn transforms() {
     }
 }
 
-/// What decides the rows of the views, by what they are about.
+/// The columns that decide the rows of the views about patients.
 const PATIENTS: &str = "patients.batch_date patients.patient_id patients.source patients.(rows)";
 
 const VISITS: &str =
@@ -140,7 +140,7 @@ const UTILISATION: &str = "treatments.batch_date treatments.source treatments.tr
                        treatments.(rows) visits.(rows)";
 const CURRENT: &str = "visits.batch_date visits.source visits.visit_id visits.(rows)";
 
-/// A column of a view, what it derives from directly, and what decides its rows.
+/// A view's column, its direct origins, and the origins that decide its rows.
 const VIEWS: [(&str, &str, &str); 42] = [
     ("patients_as_of.source", "patients.source", PATIENTS),
     ("patients_as_of.patient_id", "patients.patient_id", PATIENTS),
@@ -240,7 +240,7 @@ async fn views() {
         .collect();
     assert_eq!(names, VIEWS.map(|(name, ..)| name));
     for (name, direct, rows) in VIEWS {
-        // A column that is direct is not indirect as well.
+        // A column that is a direct origin is not listed as an indirect one.
         let rows: Vec<&str> = rows.split(' ').filter(|column| *column != direct).collect();
         assert_eq!(
             shown_view(&lineage, name),

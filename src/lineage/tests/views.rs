@@ -1,4 +1,4 @@
-//! Views over views, and SQL that DataFusion can't plan.
+//! Tests of views that read other views, and of SQL that DataFusion can't plan.
 
 use super::*;
 use crate::model::{View, ViewKind};
@@ -47,7 +47,7 @@ async fn what_can_not_be_planned_counts_whole() {
     .await;
     assert_eq!(shown_view(&lineage, "whole_row.id"), format!("{people} approximate"));
     assert_eq!(shown_view(&lineage, "sideways.t"), format!("{both} approximate"));
-    // Planned itself, but over a view that is not.
+    // The view itself can be planned, but it reads a view that can't be.
     assert_eq!(shown_view(&lineage, "above.same"), format!("{both} approximate"));
     assert_eq!(shown_view(&lineage, "broken.*"), format!("{people} approximate"));
     assert_eq!(shown_view(&lineage, "aside.*"), format!("{people} approximate"));
@@ -74,7 +74,7 @@ async fn functions() {
             "create function by_city(wanted text, n int) returns table (who text, rows bigint) language sql as $$
             select id, count(*) from people where city = wanted group by id limit n $$",
         ),
-        // The column wins over the parameter of the same name, as in PostgreSQL.
+        // As in PostgreSQL, the column wins over the parameter of the same name.
         function(
             "shadowed",
             "create or replace function shadowed(hiv text) returns setof text language sql as $$

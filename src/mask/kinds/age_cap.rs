@@ -1,4 +1,4 @@
-//! `age_cap`: ages of 90 and above become 90, the one category that 45 CFR 164.514(b)(2)(i)(C) leaves for them.
+//! `age_cap`: ages of 90 and above become 90, the single category that 45 CFR 164.514(b)(2)(i)(C) allows for them.
 
 use std::sync::Arc;
 

@@ -1,9 +1,11 @@
-//! `date_shift`: all dates of one subject move by the same number of days, 1 to 183 forward or back, never 0. Times
-//! of day and the distances between one subject's dates stay; without a subject there is no date.
+//! `date_shift`: moves all dates of one subject by the same number of days, 1 to 183 forward or back. Times of day
+//! stay, and so do the intervals between the dates of one subject. A record without a subject gets null dates.
 //!
-//! Half a year to either side hides the season and keeps ages within a year; a shift of 0 would be no mask.
+//! A range of half a year in both directions hides the season and changes ages by less than a year. The shift is never
+//! 0, because that would not mask the date.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, PrimitiveArray};
@@ -13,15 +15,19 @@ use arrow::error::ArrowError;
 use super::spelling::{self, Spelled};
 use crate::mask::key::Keyed;
 
-/// The most days that a date moves.
+/// The largest number of days that a date moves.
 pub(in crate::mask) const MOST_DAYS: i32 = 183;
 
 const MICROSECONDS_PER_DAY: i64 = 86_400_000_000;
 
+/// From 0001-01-01 to the end of 9999-12-31.
+const DAYS: Range<i32> = -719_162..2_932_897;
+const MICROSECONDS: Range<i64> = -719_162 * MICROSECONDS_PER_DAY..2_932_897 * MICROSECONDS_PER_DAY;
+
 /// Days by which the dates of a record move; 0 where the record has no subject, so that its dates become null.
 pub(in crate::mask) type Shift = i32;
 
-/// A shift per subject.
+/// The shift of each row, derived from the row's subject.
 pub(in crate::mask) fn shifts(keyed: &Keyed, subjects: &ArrayRef) -> Result<Vec<Shift>, ArrowError> {
     let mut known: HashMap<String, Shift> = HashMap::new();
     let mut shifts = Vec::with_capacity(subjects.len());
@@ -38,17 +44,18 @@ pub(in crate::mask) fn shifts(keyed: &Keyed, subjects: &ArrayRef) -> Result<Vec<
     Ok(shifts)
 }
 
-/// `array` and `shifts` are of one length. A date that would leave its type's range becomes null, too: JSON can't
-/// write such a date and PostgreSQL can't hold it.
+/// `array` and `shifts` are of one length. A date that is out of the years 1 to 9999, or leaves them, becomes null, too.
+/// Of a sentinel such as 9999-12-31 it would tell the shift: the year 10000 is nobody's.
 pub(in crate::mask) fn apply(array: &ArrayRef, shifts: &[Shift]) -> Result<ArrayRef, ArrowError> {
     match array.data_type() {
         DataType::Date32 => {
             let array = array.as_primitive::<Date32Type>();
-            Ok(Arc::new(moved(array, shifts, i32::checked_add)))
+            let add = |date: i32, days| within(date.checked_add(days)?, DAYS);
+            Ok(Arc::new(moved(array, shifts, add)))
         }
         DataType::Timestamp(TimeUnit::Microsecond, zone) => {
             let array = array.as_primitive::<TimestampMicrosecondType>();
-            let add = |time: i64, days| time.checked_add(i64::from(days) * MICROSECONDS_PER_DAY);
+            let add = |time: i64, days| within(time.checked_add(i64::from(days) * MICROSECONDS_PER_DAY)?, MICROSECONDS);
             Ok(Arc::new(moved(array, shifts, add).with_timezone_opt(zone.clone())))
         }
         other => Err(super::unexpected("date_shift", other)),
@@ -66,6 +73,10 @@ fn shift(keyed: &Keyed, subject: &str) -> Shift {
     } else {
         nth - MOST_DAYS + 1
     }
+}
+
+fn within<T: PartialOrd>(value: T, range: Range<T>) -> Option<T> {
+    range.contains(&value).then_some(value)
 }
 
 fn moved<T: ArrowPrimitiveType>(
@@ -125,12 +136,39 @@ mod tests {
     }
 
     #[test]
-    fn a_date_at_the_end_of_the_range_becomes_null() {
-        let dates: ArrayRef = Arc::new(Date32Array::from(vec![i32::MAX, i32::MIN, i32::MAX, i32::MIN]));
-        let masked = apply(&dates, &[1, -1, -1, 1]).unwrap();
-        assert_eq!((masked.is_null(0), masked.is_null(1)), (true, true));
-        assert_eq!(masked.as_primitive::<Date32Type>().value(2), i32::MAX - 1);
-        let times: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![i64::MAX, i64::MIN]));
-        assert_eq!(apply(&times, &[183, -183]).unwrap().null_count(), 2);
+    fn a_date_that_leaves_the_years_1_to_9999_becomes_null() {
+        // 0001-01-01, 0001-01-02, 9999-12-30, 9999-12-31.
+        let (first, last) = (-719_162, 2_932_896);
+        let dates: ArrayRef = Arc::new(Date32Array::from(vec![
+            first,
+            first + 1,
+            last - 1,
+            last,
+            i32::MAX,
+            i32::MIN,
+        ]));
+        let masked = apply(&dates, &[-1, -1, 1, 1, 1, -1]).unwrap();
+        let masked = masked.as_primitive::<Date32Type>();
+        assert_eq!(
+            masked.iter().collect::<Vec<_>>(),
+            [None, Some(first), Some(last), None, None, None]
+        );
+        let day = |days: i32| i64::from(days) * MICROSECONDS_PER_DAY;
+        let end = day(last + 1) - 1;
+        let times = vec![
+            day(first),
+            day(first + 1),
+            end - MICROSECONDS_PER_DAY,
+            end,
+            i64::MAX,
+            i64::MIN,
+        ];
+        let times: ArrayRef = Arc::new(TimestampMicrosecondArray::from(times));
+        let masked = apply(&times, &[-1, -1, 1, 1, 1, -1]).unwrap();
+        let masked = masked.as_primitive::<TimestampMicrosecondType>();
+        assert_eq!(
+            masked.iter().collect::<Vec<_>>(),
+            [None, Some(day(first)), Some(end), None, None, None]
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! `hash`: 32 lower-case hex digits, the first 128 bits of an HMAC. Hex, because every database and spreadsheet
-//! compares and sorts it alike; 128 bits, because shorter ones would make two of many people one (see [`Token`]).
+//! `hash`: 32 lower-case hex digits, the first 128 bits of an HMAC. Hex digits compare and sort alike in every database
+//! and spreadsheet. With fewer than 128 bits, two people could get the same hash (see [`Token`]).
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -24,8 +24,8 @@ fn hex_into(bytes: &[u8], text: &mut String) {
     text.extend(digits.iter().map(|digit| char::from(*digit)));
 }
 
-/// A string for every value, at most `width` bytes long, which `render` appends from the value's token. Values repeat
-/// within a batch, so that an HMAC is computed once per distinct one.
+/// Makes a string of at most `width` bytes for every value. `render` appends it from the value's token. Values repeat
+/// within a batch, so the HMAC is computed once per distinct value.
 pub(super) fn tokens(
     keyed: &Keyed,
     array: &ArrayRef,

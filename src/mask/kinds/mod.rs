@@ -1,5 +1,5 @@
-//! One file per kind of mask. Each takes an array whose nulls already count the nulls of everything above it, and
-//! gives one of the same length with nulls at the same places, or more.
+//! The kinds of masks, one file each. Each takes an array that is already null wherever one of its parents is null. It
+//! returns an array of the same length that is null at the same places, and possibly at more.
 
 pub(super) mod age_cap;
 pub(super) mod date_shift;
@@ -13,12 +13,13 @@ pub(super) mod zip3;
 use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
 
-/// The matrix lets no such pair through; a mask that met one all the same must not pass the value on.
+/// The error for a mask on a type that it can't take. The matrix allows no such pair. If one occurs all the same, the
+/// value must not pass unmasked.
 fn unexpected(mask: &str, data_type: &DataType) -> ArrowError {
     ArrowError::SchemaError(format!("`{mask}` does not mask {data_type}"))
 }
 
-/// Refuses what a string column can't hold, before a builder would panic over it.
+/// Fails if the output would not fit into a string column, because the array builder would panic.
 fn fits(mask: &str, values: usize, width: usize) -> Result<(), ArrowError> {
     match values.checked_mul(width) {
         Some(bytes) if i32::try_from(bytes).is_ok() => Ok(()),

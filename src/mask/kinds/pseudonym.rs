@@ -1,8 +1,8 @@
-//! `pseudonym`: a name that nobody bears, two words and ten characters: `Mossy Otter 4k7q0v9xhm`. Whoever reads it
-//! sees that it is no name of a person, and that two rows with it are about the same one.
+//! `pseudonym`: an invented name of two words and ten characters, such as `Mossy Otter 4k7q0v9xhm`. A reader sees that
+//! it is not the name of a real person, and that two rows with the same pseudonym are about the same person.
 //!
-//! The words are worth 14 bits, the characters 50. Of a million different names two get the same pseudonym with a
-//! probability of 3 in 10^8 (the square of their number, halved, divided by 2^64).
+//! The words hold 14 bits and the characters 50. For a million different names, the probability that two get the same
+//! pseudonym is 3 in 10^8 (the square of their number, divided by 2 and by 2^64).
 
 use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
@@ -11,10 +11,10 @@ use arrow::error::ArrowError;
 use super::hash;
 use crate::mask::key::Keyed;
 
-/// The longest words, two spaces and the characters.
+/// The greatest length in bytes: the longest words, two spaces and the characters.
 const LONGEST: usize = 32;
 
-/// Crockford's base 32: no letter that is taken for a digit.
+/// Crockford's base 32. It leaves out the letters that look like digits.
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
 pub(in crate::mask) fn apply(keyed: &Keyed, array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
@@ -38,7 +38,7 @@ fn name_into(token: &[u8], name: &mut String) {
     }
 }
 
-/// Words for land, light and weather; own choice, none of them a common given name.
+/// Words for land, light and weather. Chosen for this program; none is a common given name.
 #[rustfmt::skip]
 const FIRST: [&str; 128] = [
     "Amberish", "Arctic", "Autumnal", "Azure", "Balmy", "Basaltic", "Beachy", "Billowy",
@@ -59,7 +59,7 @@ const FIRST: [&str; 128] = [
     "Stormy", "Sunlit", "Tidal", "Tufted", "Twilit", "Velvet", "Wandering", "Woodland",
 ];
 
-/// Animals, plants and places; own choice, none of them a common family name.
+/// Animals, plants and places. Chosen for this program; none is a common family name.
 #[rustfmt::skip]
 const SECOND: [&str; 128] = [
     "Albatross", "Alder", "Almond", "Anchovy", "Anemone", "Antelope", "Apricot", "Armadillo",

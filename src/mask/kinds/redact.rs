@@ -1,4 +1,4 @@
-//! `redact`: every value becomes `[redacted]`; that there was one stays visible, a null stays null.
+//! `redact`: every value becomes `[redacted]` and a null stays null. So the output still shows that there was a value.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! How a value of any type is spelled before it is hashed: as text would spell it, so that an id hashes alike whether
-//! it came as `1234` or as `"1234"`. Nothing is trimmed, folded or normalised; that is `normalize`'s work.
+//! The text of a value of any type, before it is hashed. An id hashes the same whether it arrived as `1234` or as
+//! `"1234"`. Nothing is trimmed, folded or normalised here; that is the work of `normalize`.
 
 use std::fmt::Write as _;
 
@@ -8,10 +8,10 @@ use arrow::datatypes::{DataType, Date32Type, Decimal128Type, Int32Type, Int64Typ
 use arrow::error::ArrowError;
 use chrono::{Days, NaiveDate};
 
-/// Calls `each` with every value's spelling, in order; `None` for a null.
+/// Calls `each` with the text of every value in order, or with `None` for a null.
 ///
-/// string and json: as they are. int and bigint: decimal digits. decimal: with all digits of its scale. date:
-/// `YYYY-MM-DD`; a date outside of chrono's years (±262,142) has no spelling and counts as null.
+/// Strings and json are used as they are. An int or bigint is written in decimal digits. A decimal is written with all
+/// digits of its scale. A date is written as `YYYY-MM-DD`; a date outside of chrono's years (±262,142) counts as null.
 pub(in crate::mask) fn for_each<'a>(
     array: &'a ArrayRef,
     mut each: impl FnMut(Option<Spelled<'a, '_>>),
@@ -50,7 +50,7 @@ pub(in crate::mask) fn for_each<'a>(
     Ok(())
 }
 
-/// A value's text: held by the array, or in a buffer that the next value overwrites.
+/// A value's text. It is held by the array, or by a buffer that the next value overwrites.
 pub(in crate::mask) enum Spelled<'a, 'b> {
     Kept(&'a str),
     Passing(&'b str),
@@ -69,7 +69,7 @@ fn spell<'a>(
     }
 }
 
-/// The date of a number of days since 1970-01-01, if chrono knows it.
+/// The date for a number of days since 1970-01-01. `None` if it is outside of chrono's range.
 pub(super) fn date(days: i32) -> Option<NaiveDate> {
     let distance = Days::new(u64::from(days.unsigned_abs()));
     if days < 0 {

@@ -1,8 +1,9 @@
-//! `year`: the year of a date (of an instant: in UTC), as an int.
+//! `year`: the year of a date, as an int. For an instant it is the year in UTC.
 //!
-//! A year can itself reveal an age over 89, which 45 CFR 164.514(b)(2)(i)(C) counts as an identifier: a birth in 1931
-//! does, seen in 2024. Given the year in which those were born who turn 90, it stands for all years before it, too, as the
-//! category "90 or older". That holds for every date of a person, not for births alone, and does not harm others.
+//! A year can itself reveal an age over 89, which 45 CFR 164.514(b)(2)(i)(C) counts as an identifier. Example: a birth
+//! in 1931, seen in 2024. `oldest` is the birth year of the people who turn 90. If it is given, it replaces all earlier
+//! years, as the category "90 or older". The rule applies to every date of a person and not only to births; it does no
+//! harm to other dates.
 
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use super::spelling::date;
 
 const MICROSECONDS_PER_DAY: i64 = 86_400_000_000;
 
-/// A date outside of chrono's years (±262,142) becomes null.
+/// Replaces dates by their years. A date outside of chrono's years (±262,142) becomes null.
 pub(in crate::mask) fn apply(array: &ArrayRef, oldest: Option<i32>) -> Result<ArrayRef, ArrowError> {
     let year = |days: i32| {
         let year = date(days)?.year();

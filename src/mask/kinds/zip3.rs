@@ -1,24 +1,25 @@
-//! `zip3`: the first three digits of a US ZIP code, `000` where few people live, null for anything that is no ZIP.
+//! `zip3`: the first three digits of a US ZIP code. `000` for areas where few people live, and null for any text that
+//! is not a ZIP code.
 //!
-//! 45 CFR 164.514(b)(2)(i)(B) allows the three digits only where the Census counts more than 20,000 people behind
-//! them. Two published lists are taken together, so that a prefix that is small in either is hidden.
+//! 45 CFR 164.514(b)(2)(i)(B) allows the three digits only for areas where more than 20,000 people live, by the Census.
+//! We combine two published lists. A prefix that is small in either list is hidden.
 
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, StringBuilder};
 use arrow::error::ArrowError;
 
-/// Which lists are in force; the number goes up with every change of them, since it changes what is masked.
+/// Which lists are used. Raise the number with every change of the lists, because a change alters what is masked.
 pub const ZIP3_LISTS: &str = "1: Census 2000 and Census 2010";
 
-/// The 17 prefixes of HHS, "Guidance Regarding Methods for De-identification of Protected Health Information"
-/// (26 November 2012), computed from the Census of 2000.
+/// The 17 prefixes of HHS, "Guidance Regarding Methods for De-identification of Protected Health Information" (26
+/// November 2012), computed from the Census of 2000.
 const CENSUS_2000: [&str; 17] = [
     "036", "059", "063", "102", "203", "556", "692", "790", "821", "823", "830", "831", "878", "879", "884", "890",
     "893",
 ];
 
-/// Those that the Census of 2010 adds, as Microsoft's Tools for Health Data Anonymization list them.
+/// The prefixes that the Census of 2010 adds, as listed by Microsoft's Tools for Health Data Anonymization.
 const CENSUS_2010: [&str; 2] = ["205", "369"];
 
 const HIDDEN: &str = "000";
@@ -34,8 +35,8 @@ pub(in crate::mask) fn apply(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
     Ok(Arc::new(builder.finish()))
 }
 
-/// Five digits, or five and four with a hyphen, spaces or both between them. Nine digits in a row are refused: they
-/// may as well be a social security number.
+/// Takes five digits, or five and four digits with a hyphen, spaces or both between them. Nine digits in a row are
+/// refused, because they could be a social security number.
 fn zip3(text: &str) -> Option<&str> {
     let text = text.trim();
     let (five, rest) = text.split_at_checked(5)?;

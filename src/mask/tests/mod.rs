@@ -1,4 +1,4 @@
-//! The masks as a source declares them, on whole batches.
+//! Tests of masks as a source declares them, on whole batches.
 
 mod nesting;
 mod promises;

@@ -1,4 +1,4 @@
-//! Every kind of mask on every type that it takes: flat, sliced, and at any depth of lists and structs.
+//! Tests of every kind of mask on every type that it takes: flat, sliced, and nested in lists and structs.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::model::testing::{field, list, source};
 use crate::model::{FieldType, MaskKind, Privacy, Source};
 use crate::model::{RECORD_COLUMN, arrow_schema};
 
-/// Six rows of every scalar type, a null among them, made to be sliced.
+/// Six rows of every scalar type, with a null among them. Tests take slices of them.
 fn scalars() -> Vec<(FieldType, ArrayRef)> {
     let texts = |texts: [&'static str; 5]| {
         let mut texts = texts.map(Some).to_vec();
@@ -99,7 +99,7 @@ fn a_slice_is_masked_like_its_rows() {
             .into_iter()
             .filter(|mask| output_type(&field_type, *mask).is_ok())
         {
-            // Rows 2 to 5, so that P0 and P1 still take turns from P0.
+            // Rows 2 to 5. The subjects P0 and P1 still alternate and start with P0.
             let whole = mask_one(&field_type, mask, Arc::clone(&array));
             assert_eq!(
                 &mask_one(&field_type, mask, array.slice(2, 3)),
@@ -111,8 +111,8 @@ fn a_slice_is_masked_like_its_rows() {
     }
 }
 
-/// `array` as the only field of a struct, in a list, in a struct, in a list, beside a field that is kept: five rows,
-/// the second a null list over elements, the fourth empty.
+/// Nests `array` as the only field of a struct, in a list, in a struct, in a list, beside a field that is kept. The
+/// result has five rows. The second is a null list that has elements; the fourth is empty.
 fn nest(array: &ArrayRef, inner: &FieldType, privacy: &Privacy) -> (FieldType, ArrayRef) {
     let deep = |array: &ArrayRef, kept: ArrayRef, nulls: Option<NullBuffer>, schema: &FieldType| -> ArrayRef {
         let DataType::Struct(fields) = crate::model::arrow_type(schema) else {
@@ -174,7 +174,8 @@ fn every_pair_masks_in_structs_in_lists_in_structs_in_lists() {
                 assert!(Arc::ptr_eq(masked.column(1), &nested));
                 continue;
             }
-            // Elements 0 and 1 are of row 0, element 2 of the null list, elements 3 to 5 of row 2's first.
+            // Elements 0 and 1 belong to row 0, element 2 to the null list, and elements 3 to 5 to the first list of
+            // row 2.
             let flat = match mask {
                 MaskKind::DateShift => {
                     let mut source = source_of_one(&inner, mask);
@@ -205,7 +206,7 @@ fn every_pair_masks_in_structs_in_lists_in_structs_in_lists() {
             assert!(leaf.is_null(2), "{case}");
             assert_eq!(&leaf.slice(3, 3), &flat.slice(3, 3), "{case}");
 
-            // Rows 2 to 4 alone: elements 3 to 5, and nothing of the others in the buffers.
+            // Rows 2 to 4 alone. The buffers must hold elements 3 to 5 and nothing of the other rows.
             let ids: ArrayRef = Arc::new(StringArray::from(vec!["P0", "P1", "P1"]));
             let sliced = run(&source, &key(), vec![ids, nested.slice(2, 3)]);
             assert_eq!(sliced.column(1), &masked.column(1).slice(2, 3), "{case}");

@@ -1,4 +1,4 @@
-//! What masks promise across sources, and what may never come out of them.
+//! Tests of what masks guarantee across sources, and of what must never appear in their output.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -232,7 +232,7 @@ fn debug_shows_no_value_and_no_key() {
     assert!(!shown.contains("canary") && !shown.contains("9, 9"), "{shown}");
 }
 
-/// All text that a masked batch shows.
+/// All text that a masked batch contains.
 fn shown(batch: &RecordBatch) -> String {
     arrow::util::pretty::pretty_format_batches(std::slice::from_ref(batch))
         .unwrap()
@@ -256,7 +256,7 @@ proptest! {
         let masked = run(&source("a", vec![field("list", field_type, Privacy::default())]), &key(), vec![array]);
         let shown = shown(&masked);
         for value in &values {
-            // Four characters alone can turn up in a hash by chance; they then say nothing about the value.
+            // A short text can occur in a hash by chance. Finding it then says nothing about the value.
             let chance = value.trim().len() < 6 || value.trim().split(' ').all(|word| word.len() < 4);
             prop_assert!(chance || !shown.contains(value.trim()), "raw");
             prop_assert!(!shown.contains(&hex::encode(value.as_bytes())), "hex");

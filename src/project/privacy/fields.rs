@@ -1,11 +1,11 @@
-//! Whether a source's classes and masks make sense, field by field; every problem at once, each at its field.
+//! Checks the classes and masks of a source's fields. Reports every problem at once, each at its field.
 
 use crate::error::{Diagnostic, Location};
 use crate::model::mask_matrix;
 use crate::model::scalar_field::{ScalarField, effective_mask, is_sensitive, scalar_fields};
 use crate::model::{Field, FieldType, MaskKind, Source, did_you_mean};
 
-/// The problems of a source's classes, masks and subject; none if it can be masked as declared.
+/// The problems of a source's classes, masks and subject. Empty if the source can be masked as declared.
 pub fn check_fields(source: &Source) -> Vec<Diagnostic> {
     let mut problems = Problems::default();
     for field in &source.schema {
@@ -33,7 +33,7 @@ impl Problems {
     }
 }
 
-/// Classes and masks belong to leaves.
+/// Checks that classes and masks are declared only on scalar fields.
 fn check_place(field: &Field, path: &str, at: &Location, problems: &mut Problems) {
     let inner = match &field.field_type {
         FieldType::Struct(_) => Some("a struct"),
@@ -144,7 +144,7 @@ fn check_subject(source: &Source, leaves: &[ScalarField], problems: &mut Problem
         );
         return;
     };
-    // A subject is spelled like a value to be hashed.
+    // The subject is hashed, so its type must be one that the mask `hash` takes.
     if mask_matrix::output_type(&field.field_type, MaskKind::Hash).is_err() {
         let message = format!(
             "`{name}` can't be the subject of {}: its type does not identify anyone",

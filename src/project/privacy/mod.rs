@@ -1,4 +1,4 @@
-//! Whether the classes and masks that a project declares make sense, and whether its privacy profile allows them.
+//! Checks the classes and masks that a project declares, and whether its privacy profile allows them.
 
 mod fields;
 mod profile;

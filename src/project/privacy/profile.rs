@@ -1,15 +1,16 @@
-//! What a project's privacy profile allows in the fields that its transforms can read, and with them the reader role.
+//! Checks a project against its privacy profile. The profile limits which fields the transforms, and so the reader
+//! role, may see unmasked.
 //!
-//! The law that is quoted: HIPAA's Safe Harbor, 45 CFR 164.514(b)(2)(i), identifiers (A) to (R), with 164.514(c) on
-//! codes; and Art. 4(5) GDPR on pseudonymisation. The check believes what the classes say: it knows a date and a JSON
-//! document by their types, but not that a field called a ward holds a name.
+//! The quoted rules are HIPAA's Safe Harbor, 45 CFR 164.514(b)(2)(i), identifiers (A) to (R), with 164.514(c) on codes;
+//! and Art. 4(5) GDPR on pseudonymisation. The check relies on the declared classes. It recognises dates and JSON
+//! documents by their types, but it can't know, for example, that a field called `ward` holds a person's name.
 
 use crate::error::Diagnostic;
 use crate::model::scalar_field::{ScalarField, effective_mask, is_sensitive, scalar_fields};
 use crate::model::{FieldType, MaskKind, PhiClass, Profile, Source};
 
-/// The fields of all sources whose class and mask the project's profile does not allow, each with the rule that says
-/// so.
+/// The fields of all sources whose class and mask the profile does not allow. Each problem names the rule that the
+/// field breaks.
 pub fn check_profile(profile: Profile, sources: &[Source]) -> Vec<Diagnostic> {
     let refuses = match profile {
         Profile::SafeHarbor => safe_harbor,
@@ -23,7 +24,7 @@ pub fn check_profile(profile: Profile, sources: &[Source]) -> Vec<Diagnostic> {
 }
 
 struct Refusal {
-    /// After "`path` ": what is wrong, and by which rule.
+    /// The second part of the message, after "`path` ": what is wrong, and by which rule.
     why: String,
     hint: &'static str,
 }
@@ -38,7 +39,7 @@ impl Refusal {
     }
 }
 
-/// A rule of 45 CFR 164.514(b)(2)(i): its letters, what it takes away, and what may take its place.
+/// A rule of 45 CFR 164.514(b)(2)(i): its letters, what must be removed, and what may replace it.
 struct Rule {
     letters: &'static str,
     removes: &'static str,
@@ -101,7 +102,7 @@ fn safe_harbor(field: &ScalarField) -> Option<Refusal> {
     }
 }
 
-/// What a mask that leaves a part of the value, or all of it, breaks.
+/// The rule that a field breaks, if its mask keeps the value or a part of it.
 fn broken_rule(field: &ScalarField, mask: MaskKind) -> Option<&'static Rule> {
     let kept = mask == MaskKind::Keep;
     Some(match field.privacy.phi {
@@ -112,7 +113,7 @@ fn broken_rule(field: &ScalarField, mask: MaskKind) -> Option<&'static Rule> {
         Some(PhiClass::FreeText) => &ANYTHING,
         Some(PhiClass::Geo) if mask != MaskKind::Zip3 => &PLACES,
         Some(PhiClass::Date) if !matches!(mask, MaskKind::Year | MaskKind::AgeCap) => &DATES,
-        // What its type gives away, unless the class says outright that it is not sensitive.
+        // The type shows that it is a date, unless the class says explicitly that the field is not sensitive.
         Some(PhiClass::Quasi) | None if kept && is_date(field.field_type) => &DATES,
         Some(PhiClass::Quasi) | None if kept && matches!(field.field_type, FieldType::Json) => &ANYTHING,
         Some(PhiClass::Quasi) if kept && is_whole_number(field.field_type) => &AGES,
@@ -120,8 +121,8 @@ fn broken_rule(field: &ScalarField, mask: MaskKind) -> Option<&'static Rule> {
     })
 }
 
-/// A keyed hash is no way around the rule: paragraph (c) lets a code stay only if it is not derived from information
-/// about the individual.
+/// A keyed hash does not satisfy the rule. Paragraph (c) allows a code only if it is not derived from information about
+/// the individual.
 fn derived_code(mask: MaskKind) -> Refusal {
     let why = format!(
         "is masked with `{}`, a code that is derived from the value: 45 CFR 164.514(b)(2)(i)(R) removes it, and (c)(1) \
@@ -178,7 +179,7 @@ mod tests {
     use crate::model::Privacy;
     use crate::model::testing::{field, list, source};
 
-    /// The first problem's message of a single field.
+    /// The message of the first problem of a single field.
     fn problem(
         profile: Profile,
         field_type: FieldType,
@@ -202,7 +203,7 @@ mod tests {
         problems.pop().map(|problem| problem.message)
     }
 
-    /// The letters that Safe Harbor refuses a field by.
+    /// The letters of the Safe Harbor rule that refuses a field.
     fn letters(field_type: FieldType, phi: Option<PhiClass>, mask: Option<MaskKind>) -> String {
         let message = problem(Profile::SafeHarbor, field_type, phi, mask).unwrap_or_default();
         let (_, rest) = message.split_once("164.514(b)(2)(i)").unwrap_or_default();

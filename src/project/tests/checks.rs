@@ -1,4 +1,4 @@
-//! Checks of a contract and of a source.
+//! Tests of checks in a contract and in a source.
 
 use insta::assert_snapshot;
 

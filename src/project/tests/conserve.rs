@@ -1,4 +1,4 @@
-//! What a source's transforms conserve.
+//! Tests of `conserves:` of a source.
 
 use insta::assert_snapshot;
 
@@ -16,7 +16,7 @@ fn with(lines: &str) -> Files {
 }
 
 impl Files {
-    /// The source with one more part replaced.
+    /// The source with one more part of its text replaced.
     fn also(self, from: &str, to: &str) -> Self {
         let path = "pipelines/clinic.yaml";
         let text = self.text(path).replacen(from, to, 1);

@@ -1,4 +1,4 @@
-//! What is wrong with a `pipeline.yaml`.
+//! Tests of problems in `pipeline.yaml`.
 
 use insta::assert_snapshot;
 

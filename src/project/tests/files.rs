@@ -1,4 +1,4 @@
-//! What is wrong with the folders and files of a project, and all of it in one report.
+//! Tests of problems with a project's folders and files, and of reporting them all at once.
 
 use insta::assert_snapshot;
 

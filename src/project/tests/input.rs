@@ -1,4 +1,4 @@
-//! What is wrong with the `input` of a source, secrets included.
+//! Tests of problems in the `input` of a source, including secrets.
 
 use insta::assert_snapshot;
 

@@ -1,4 +1,5 @@
-//! Whole projects in temporary folders, each wrong in its own way; what is said of them is asserted word by word.
+//! Tests on whole projects in temporary folders. Each project has its own fault, and the messages are compared word by
+//! word.
 
 mod checks;
 mod conserve;
@@ -50,7 +51,7 @@ schema:
       date: {type: date, format: [\"%d.%m.%Y\", \"%Y-%m-%d\"]}
 ";
 
-/// A project to be written: a good one, until its files are replaced.
+/// The files of a test project. The project is valid until a test replaces a part of it.
 pub(super) struct Files(Vec<(String, Option<String>)>);
 
 impl Files {
@@ -83,12 +84,12 @@ impl Files {
         self
     }
 
-    /// The good contract with a part replaced.
+    /// Replaces a part of the valid contract.
     pub fn contract(self, from: &str, to: &str) -> Self {
         self.with("pipeline.yaml", replaced(CONTRACT, from, to))
     }
 
-    /// The good source with a part replaced.
+    /// Replaces a part of the valid source.
     pub fn source(self, from: &str, to: &str) -> Self {
         self.with("pipelines/clinic.yaml", replaced(SOURCE, from, to))
     }

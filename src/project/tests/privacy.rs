@@ -1,4 +1,4 @@
-//! Classes, masks and profiles as YAML declares them. What they may say of each other is tested with the masks.
+//! Tests of reading classes, masks and profiles from YAML. Which combinations are allowed is tested with the masks.
 
 use insta::assert_snapshot;
 

@@ -1,4 +1,4 @@
-//! What is wrong with the `schema` of a source.
+//! Tests of problems in the `schema` of a source.
 
 use insta::assert_snapshot;
 

@@ -1,4 +1,4 @@
-//! What is wrong with the rules of a field's values.
+//! Tests of problems in the rules of a field's values.
 
 use insta::assert_snapshot;
 
@@ -174,4 +174,47 @@ fn what_comes_out_of_a_variable_is_not_shown() {
     let fields = "  a: {type: string, matches: '${env:BAD}'}\n  b: {type: int, accepted_values: ['${env:BAD}']}\n";
     let problems = with_fields(fields).problems();
     assert!(!problems.contains("SECRET"), "{problems}");
+}
+
+#[test]
+fn nulls_are_values_of_the_type_and_texts_where_it_comes_as_text() {
+    let fields = read(
+        "  id: {type: string, nulls: [unknown, \"\", 0]}
+  born: {type: date, format: \"%d.%m.%Y\", nulls: [9999-12-31, 00.00.0000]}
+  dose: {type: int, nulls: [-999]}
+  weight: {type: \"decimal(5,1)\", from: string, nulls: [-1, n/a]}
+",
+    );
+    let texts = |index: usize| &fields[index].rules.nulls.texts;
+    let values = |index: usize| &fields[index].rules.nulls.values;
+    assert_eq!(
+        (texts(0).as_slice(), values(0).len()),
+        (&["unknown", "", "0"].map(String::from)[..], 0)
+    );
+    assert_eq!(texts(1), &["9999-12-31", "00.00.0000"]);
+    assert_eq!(values(1), &[Literal::Number(2_932_896)]);
+    assert_eq!(
+        (texts(2).len(), values(2).as_slice()),
+        (0, &[Literal::Number(-999)][..])
+    );
+    assert_eq!(texts(3), &["-1", "n/a"]);
+    assert_eq!(values(3), &[Literal::Number(-10)]);
+    let problems = with_fields(
+        "  a: {type: int, nulls: [n/a]}
+  b: {type: string, normalize: upper, nulls: [unknown]}
+  c: {type: int, nulls: -999}
+  d: {type: int, nulls: []}
+  e: {type: json, nulls: [x]}
+",
+    );
+    let text = problems.problems();
+    for message in [
+        "`n/a` is no value of an int",
+        "a value of `nulls` is never met: `normalize` makes another text of it",
+        "`nulls` must be a list",
+        "`nulls` names no value",
+        "`nulls` is nothing for json",
+    ] {
+        assert!(text.contains(message), "{message}: {text}");
+    }
 }

@@ -1,5 +1,5 @@
-//! Walks from records to the elements of a path in their Arrow arrays. Lists are not gone through one by one where
-//! their offsets tell enough, and nothing that a null list or struct hides in memory is ever taken for a value.
+//! Walks from records to the elements of a path in their Arrow arrays. Lists are not visited one by one where their
+//! offsets suffice. Values that lie in memory behind a null list or struct are not counted.
 
 use std::sync::Arc;
 
@@ -13,19 +13,19 @@ use datafusion::arrow::error::ArrowError;
 pub(super) enum Step {
     /// A column of the records, then fields of structs.
     Field(usize),
-    /// From a list to its elements.
+    /// Goes from a list to its elements.
     Each,
 }
 
-/// The values at one depth of a path, as they lie in memory.
+/// The values at one level of a path, as they are in memory.
 pub(super) struct Level {
     array: ArrayRef,
-    /// Which of them are there at all: a null list or struct may hide values. `None`: all of them.
+    /// The values that count: memory behind a null list or struct may hold others. `None` where all count.
     live: Option<NullBuffer>,
 }
 
 impl Level {
-    /// The values that the path leads to; `None` for a path of no step.
+    /// The values at the end of the path; `None` for an empty path.
     pub fn reach(records: &RecordBatch, steps: &[Step]) -> Result<Option<Self>, ArrowError> {
         let mut here: Option<Self> = None;
         for step in steps {
@@ -50,7 +50,7 @@ impl Level {
         })
     }
 
-    /// The elements of the lists. A null element is one: SQL makes a row of it.
+    /// The elements of the lists. A null element counts, because SQL makes a row of it.
     fn each(self) -> Result<Self, ArrowError> {
         let lists: &ListArray = self.array.as_list_opt().ok_or_else(|| not_planned("no list"))?;
         let offsets = lists.offsets();
@@ -60,7 +60,7 @@ impl Level {
             array: lists.values().slice(first, end - first),
             live: live.filter(|live| live.null_count() > 0).and_then(|live| {
                 let lengths = || offsets.lengths().zip(live.iter());
-                // Decoded lists hide nothing, and then each is a subtraction.
+                // Lists from the decoder have no values behind nulls. Then each length is a subtraction of offsets.
                 if lengths().all(|(length, live)| live || length == 0) {
                     return None;
                 }
@@ -76,7 +76,7 @@ impl Level {
         self.array.len() - hidden
     }
 
-    /// Those of the values that are there.
+    /// The values that count, without those behind nulls.
     pub fn live(self) -> Result<ArrayRef, ArrowError> {
         match self.live {
             Some(live) => filter(&self.array, &BooleanArray::new(live.into_inner(), None)),
@@ -85,7 +85,7 @@ impl Level {
     }
 }
 
-/// What SQL can name of elements: the fields of structs, null where the struct is.
+/// The columns by which SQL can address the elements: the fields of structs, null where the struct is null.
 pub(super) fn columns(elements: &ArrayRef) -> Result<Vec<ArrayRef>, ArrowError> {
     let Some(structs) = elements.as_struct_opt() else {
         return Ok(vec![Arc::clone(elements)]);

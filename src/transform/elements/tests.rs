@@ -1,5 +1,5 @@
-//! The counter against a recursive count over values that know nothing of Arrow, hidden ones included: what stands
-//! behind a null list or struct in memory counts for nothing.
+//! Compares the counter with a plain recursive count that does not use Arrow. Values that lie in memory behind a null
+//! list or struct must not be counted.
 
 use datafusion::arrow::array::{Int32Array, ListArray, StructArray, UInt64Array};
 use datafusion::arrow::buffer::{NullBuffer, OffsetBuffer};
@@ -11,7 +11,7 @@ use super::*;
 use crate::model::{ElementFilter, RecordPath, testing};
 use crate::transform::Limits;
 
-/// A value and whether it is null; a null one may hide something.
+/// A value and whether it is null. A null one may have a value behind it.
 #[derive(Debug, Clone)]
 struct Node {
     null: bool,
@@ -125,7 +125,7 @@ fn batch() -> Batch {
     }
 }
 
-/// `a[].b[]`, as the project would have read it.
+/// The declaration for `a[].b[]`, as it is read from a project.
 fn conserved(path: &str, filter: Option<&str>) -> Conserved {
     let mut steps = Vec::new();
     for part in path.split('.').filter(|part| *part != "$") {
@@ -172,7 +172,7 @@ fn records(rows: &[Node]) -> RecordBatch {
     RecordBatch::try_new(full(&columns()), arrays).unwrap()
 }
 
-/// Counts `slices` of the records, each shown on its own, as a stream would.
+/// Counts `slices` of the records, each shown separately, as in a stream.
 fn counted(tally: &Arc<Tally>, slices: Vec<RecordBatch>) -> Result<u64> {
     let slices = slices.into_iter().map(|batch| Ok(Masked::assumed(batch)));
     let passed: Vec<Masked> = futures::executor::block_on(tally.watch(stream::iter(slices).boxed()).try_collect())?;
@@ -195,7 +195,7 @@ fn first(node: &Node) -> Option<i32> {
     }
 }
 
-/// A predicate in SQL and what it means.
+/// A predicate in SQL and the same predicate in Rust.
 type Case = (&'static str, Option<&'static str>, fn(&Node) -> bool);
 
 const CASES: [Case; 12] = [
@@ -225,7 +225,7 @@ fn agrees(rows: &[Node], cut: usize, tallies: &[Arc<Tally>]) -> TestCaseResult {
     let cut = cut.min(rows.len());
     for ((path, filter, keep), tally) in CASES.iter().zip(tallies) {
         let before = tally.of("x").expect("counted").count;
-        // A slice from the middle on, then one up to it: neither sees more than its own rows.
+        // First a slice from the middle to the end, then the one before it. Each counts only its own rows.
         let later = counted(tally, vec![records.slice(cut, rows.len() - cut)]).unwrap();
         let all = counted(tally, vec![records.slice(0, cut)]).unwrap();
         let steps = plan_steps(path);

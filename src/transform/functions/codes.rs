@@ -1,6 +1,5 @@
-//! `code_system` and `code_value`: the two halves of a coded value such as `ICD-10:E11.9`, or a
-//! FHIR token `http://hl7.org/fhir/sid/icd-10|E11.9` (FHIR R4, search type token: system and code
-//! are parted by `|`).
+//! `code_system` and `code_value`: the two halves of a coded value, such as `ICD-10:E11.9` or the FHIR token
+//! `http://hl7.org/fhir/sid/icd-10|E11.9` (FHIR R4, search type token: `|` separates system and code).
 
 use std::sync::Arc;
 
@@ -10,7 +9,7 @@ use datafusion::arrow::datatypes::DataType;
 use datafusion::common::Result;
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 
-/// `code_system(text)`: what stands before the separator; null where there is none.
+/// `code_system(text)`: the part before the separator; null where there is no separator.
 pub(super) fn code_system() -> ScalarUDF {
     ScalarUDF::from(CodePart {
         name: "code_system",
@@ -19,7 +18,7 @@ pub(super) fn code_system() -> ScalarUDF {
     })
 }
 
-/// `code_value(text)`: what stands after the separator; the whole text where there is none.
+/// `code_value(text)`: the part after the separator; the whole text where there is no separator.
 pub(super) fn code_value() -> ScalarUDF {
     ScalarUDF::from(CodePart {
         name: "code_value",
@@ -80,7 +79,8 @@ impl Part {
     }
 }
 
-/// `|` wins, since a system that is a URL has colons of its own; else the first `:`, since codes may hold further ones.
+/// Splits at `|` if there is one, since a system that is a URL contains colons. Otherwise it splits at the first `:`,
+/// since codes may contain further ones.
 fn split(text: &str) -> (Option<&str>, &str) {
     match text.rsplit_once('|').or_else(|| text.split_once(':')) {
         Some((system, value)) => (Some(system.trim()), value.trim()),

@@ -1,15 +1,20 @@
-//! `parse_date`, `parse_timestamp` and their `try_` twins: dates from strings in the formats that
-//! senders use, tried in the order given. The engine's own `to_date` does much of this, but quotes
-//! the value when it fails; these never do.
+//! `parse_date`, `parse_timestamp` and their `try_` forms parse dates in the formats that senders use, tried in the
+//! given order. DataFusion's own `to_date` is similar, but its errors quote the value. These never do.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime};
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, Date32Array, StringArray, TimestampMicrosecondArray};
 use datafusion::arrow::compute::cast;
-use datafusion::arrow::datatypes::{DataType, TimeUnit};
-use datafusion::common::{Result, exec_err};
-use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, TimeUnit};
+use datafusion::common::{Result, exec_err, plan_err};
+use datafusion::logical_expr::{
+    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+};
+
+use crate::model::refusal::Reason;
+use crate::model::scalar::{self, Formats};
+use crate::model::time_format::TimeFormat;
 
 /// `parse_date(text, format, ...)`: a date in the first format that fits; an error where none does.
 pub(super) fn parse_date() -> ScalarUDF {
@@ -57,36 +62,50 @@ impl ParseTime {
     }
 
     /// Parses each row with the formats of that row; `None` for null, an error for a text that fits none when strict.
-    fn parse<T>(&self, columns: &[StringArray], parse: impl Fn(&str, &str) -> Option<T>) -> Result<Vec<Option<T>>> {
+    fn parse<T>(
+        &self,
+        columns: &[StringArray],
+        parse: impl Fn(&str, &Formats) -> Result<T, Reason>,
+    ) -> Result<Vec<Option<T>>> {
         let Some((texts, formats)) = columns.split_first() else {
             return exec_err!("{} needs a text", self.name);
         };
-        let defaults = if formats.is_empty() {
-            self.target.defaults()
-        } else {
-            &[]
-        };
+        let mut known: HashMap<Vec<&str>, Option<Formats>> = HashMap::new();
         let mut parsed = Vec::with_capacity(texts.len());
         for row in 0..texts.len() {
-            let text = if texts.is_null(row) {
-                ""
-            } else {
-                texts.value(row).trim()
-            };
-            if text.is_empty() {
+            if texts.is_null(row) || texts.value(row).trim().is_empty() {
                 parsed.push(None);
                 continue;
             }
             let given = formats.iter().filter(|f| f.is_valid(row)).map(|f| f.value(row));
-            let value = given
-                .chain(defaults.iter().copied())
-                .find_map(|format| parse(text, format));
+            let given: Vec<&str> = given.collect();
+            let formats = known.entry(given).or_insert_with_key(|given| {
+                let given: Vec<String> = given.iter().map(|&format| format.to_owned()).collect();
+                Formats::parse(&given).ok()
+            });
+            let value = formats
+                .as_ref()
+                .and_then(|formats| parse(texts.value(row), formats).ok());
             if value.is_none() && self.strict {
                 return exec_err!("{}: a text fits none of the formats", self.name);
             }
             parsed.push(value);
         }
         Ok(parsed)
+    }
+
+    /// A format that stands in the SQL is part of the project and may be shown.
+    fn check_format(&self, format: &str) -> Result<()> {
+        let Some(parsed) = TimeFormat::parse(format) else {
+            return plan_err!("{}: `{format}` is no date format", self.name);
+        };
+        if parsed.has_zone_name() && self.target == Target::Timestamp {
+            return plan_err!(
+                "{}: the format `{format}` has the name of a time zone (%Z), which says no offset",
+                self.name
+            );
+        }
+        Ok(())
     }
 }
 
@@ -106,6 +125,15 @@ impl ScalarUDFImpl for ParseTime {
         })
     }
 
+    fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
+        for format in args.scalar_arguments.iter().skip(1).flatten() {
+            if let Some(Some(format)) = format.try_as_str() {
+                self.check_format(format)?;
+            }
+        }
+        Ok(Arc::new(Field::new(self.name, self.return_type(&[])?, true)))
+    }
+
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let columns = args
             .args
@@ -117,56 +145,14 @@ impl ScalarUDFImpl for ParseTime {
             })
             .collect::<Result<Vec<_>>>()?;
         let array: ArrayRef = match self.target {
-            Target::Date => Arc::new(Date32Array::from(self.parse(&columns, date)?)),
-            Target::Timestamp => Arc::new(TimestampMicrosecondArray::from(self.parse(&columns, timestamp)?)),
+            Target::Date => Arc::new(Date32Array::from(self.parse(&columns, scalar::date)?)),
+            Target::Timestamp => Arc::new(TimestampMicrosecondArray::from(self.parse(&columns, micros)?)),
         };
         Ok(ColumnarValue::Array(array))
     }
 }
 
-impl Target {
-    /// ISO 8601, where no format is given.
-    fn defaults(self) -> &'static [&'static str] {
-        match self {
-            Self::Date => &["%Y-%m-%d"],
-            Self::Timestamp => &["%+", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d"],
-        }
-    }
-}
-
-/// Days since 1970-01-01.
-fn date(text: &str, format: &str) -> Option<i32> {
-    let date = NaiveDate::parse_from_str(text, format).ok()?;
-    i32::try_from((date - NaiveDate::default()).num_days()).ok()
-}
-
-/// Microseconds since 1970-01-01T00:00; UTC where the format reads an offset, midnight where it reads no time.
-fn timestamp(text: &str, format: &str) -> Option<i64> {
-    if let Ok(instant) = DateTime::parse_from_str(text, format) {
-        return Some(instant.timestamp_micros());
-    }
-    let naive = NaiveDateTime::parse_from_str(text, format)
-        .ok()
-        .or_else(|| NaiveDate::parse_from_str(text, format).ok()?.and_hms_opt(0, 0, 0))?;
-    Some(naive.and_utc().timestamp_micros())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn dates_in_several_formats() {
-        assert_eq!(date("1970-01-02", "%Y-%m-%d"), Some(1));
-        assert_eq!(date("02.01.1970", "%d.%m.%Y"), Some(1));
-        assert_eq!(date("02.01.1970", "%Y-%m-%d"), None);
-        assert_eq!(date("2023-02-30", "%Y-%m-%d"), None);
-    }
-
-    #[test]
-    fn timestamps_with_and_without_offset() {
-        assert_eq!(timestamp("1970-01-01T01:00:00+01:00", "%+"), Some(0));
-        assert_eq!(timestamp("1970-01-01 00:00:01", "%Y-%m-%d %H:%M:%S"), Some(1_000_000));
-        assert_eq!(timestamp("1970-01-02", "%Y-%m-%d"), Some(86_400_000_000));
-    }
+/// Microseconds since 1970-01-01T00:00; UTC where the text has an offset, midnight where the format has no time.
+fn micros(text: &str, formats: &Formats) -> Result<i64, Reason> {
+    scalar::utc_timestamp(text, formats).map(|micros| micros.value)
 }

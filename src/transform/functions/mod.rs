@@ -1,5 +1,5 @@
-//! The list of functions that transforms have beyond DataFusion's own: one file per family, one
-//! line here. What each does for an analyst stands in docs/reference/sql-functions.md.
+//! The functions that transforms have beyond DataFusion's own. Each family has one file and one line here.
+//! docs/reference/sql-functions.md describes them for users.
 
 mod codes;
 mod dates;
@@ -12,7 +12,7 @@ use datafusion::prelude::SessionContext;
 
 use crate::error::{Error, Result};
 
-/// Every function of ours.
+/// All functions of this module.
 fn all() -> Vec<ScalarUDF> {
     vec![
         dates::parse_date(),
@@ -24,7 +24,7 @@ fn all() -> Vec<ScalarUDF> {
     ]
 }
 
-/// Makes ours and the JSON functions known to a session.
+/// Registers these functions and the JSON functions in a session.
 pub(super) fn register_all(context: &mut SessionContext) -> Result<()> {
     for function in all() {
         context

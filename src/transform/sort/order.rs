@@ -1,4 +1,4 @@
-//! Rows in memory and their order.
+//! Holds rows in memory and orders them.
 
 use std::sync::Arc;
 
@@ -10,10 +10,10 @@ use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::arrow::row::Rows;
 use datafusion::error::{DataFusionError, Result};
 
-/// Bytes that ordering takes for each row, beside its key.
+/// Memory in bytes that ordering takes per row, beside its key.
 pub(super) const PER_ROW: usize = size_of::<Place>();
 
-/// Batches as they came, each with the keys of its rows.
+/// The batches in the order of their arrival, each with the keys of its rows.
 #[derive(Default)]
 pub(super) struct Run {
     batches: Vec<RecordBatch>,
@@ -23,7 +23,7 @@ pub(super) struct Run {
 }
 
 impl Run {
-    /// A batch, its `bytes` in memory, and its keys, of one converter in all calls.
+    /// Adds a batch, its size in memory, and its keys. All keys must come from the same converter.
     pub(super) fn push(&mut self, batch: RecordBatch, bytes: usize, keys: Rows) {
         self.rows += batch.num_rows();
         self.bytes += bytes;
@@ -35,13 +35,13 @@ impl Run {
         self.rows == 0
     }
 
-    /// About how many rows take so many bytes; one at least.
+    /// The approximate number of rows that take this many bytes; at least one.
     pub(super) fn rows_of(&self, bytes: usize) -> usize {
         (bytes / (self.bytes / self.rows.max(1)).max(1)).max(1)
     }
 
-    /// The rows in the order of their keys, in batches of `rows` at most; those with the same key in any order. `schema`
-    /// is that of all batches together: one of them may lack the nulls of another.
+    /// The rows in the order of their keys, in batches of at most `rows`. Rows with the same key come in any order.
+    /// `schema` is that of all batches together: batches may differ in which columns can be null.
     pub(super) fn sorted(self, schema: SchemaRef, rows: usize) -> Sorted {
         let mut order = Vec::with_capacity(self.rows);
         for (batch, keys) in (0..).zip(&self.keys) {
@@ -96,7 +96,7 @@ impl Sorted {
     }
 }
 
-/// Where a row is, and the part of its key that is being compared.
+/// The place of a row, and the word of its key that is being compared.
 #[derive(Clone, Copy)]
 struct Place {
     word: u64,
@@ -110,17 +110,17 @@ impl Place {
     }
 }
 
-/// Rows as few as these are compared by whole keys.
+/// Groups of at most this many rows are compared by whole keys.
 const FEW: usize = 32;
-/// So many words of a key are compared one by one: each costs a step into the next.
+/// This many words of a key are compared one by one. Each word is one level of recursion.
 const WORDS: usize = 64;
 
-/// Orders rows whose keys are equal before this word: by it, and those that share it by the next. A word is read once
-/// for each row and compared where it stands, so few comparisons wait for memory.
+/// Sorts rows whose keys are equal up to this word: first by this word, then rows with the same word by the next one.
+/// A word is read once per row and stored beside its place, so few comparisons have to load the key from memory.
 fn sort(keys: &[Rows], places: &mut [Place], at: usize) {
     places.sort_unstable_by_key(|place| place.word);
     for same in places.chunk_by_mut(|one, other| one.word == other.word) {
-        // No key is the beginning of another, so where one ends they all do.
+        // No key is a prefix of another, so where one ends, all of them end.
         let ended = same[0].key(keys).len() <= (at + 1) * 8;
         if same.len() == 1 || ended {
             continue;
@@ -136,7 +136,7 @@ fn sort(keys: &[Rows], places: &mut [Place], at: usize) {
     }
 }
 
-/// Eight bytes of a key as a number that compares as they do; zeros after its end.
+/// Eight bytes of a key as a number that compares as the bytes do. It is padded with zeros after the key's end.
 fn word(key: &[u8], at: usize) -> u64 {
     let rest = key.get(at * 8..).unwrap_or_default();
     if let Some(word) = rest.first_chunk() {

@@ -1,4 +1,4 @@
-//! Against arrow's sort of the same rows, in memory and spilled.
+//! Compares the result with arrow's sort of the same rows, in memory and spilled.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -62,7 +62,7 @@ fn sort(batches: Vec<RecordBatch>, options: [SortOptions; 3], fetch: Option<usiz
     SortByKeys.optimize(plan, SessionConfig::new().options()).unwrap()
 }
 
-/// What a transform with so many bytes of memory runs in.
+/// The context for a transform with this much memory in bytes.
 fn task(memory: usize, spill: Option<PathBuf>) -> Arc<TaskContext> {
     let mode = spill.map_or(DiskManagerMode::Disabled, |folder| {
         DiskManagerMode::Directories(vec![folder])
@@ -80,7 +80,7 @@ fn run(plan: Arc<dyn ExecutionPlan>, task: Arc<TaskContext>) -> Result<Vec<Recor
     runtime.block_on(collect(plan, task))
 }
 
-/// The keys in arrow's order, and whole rows: those that came, each once.
+/// Checks that the keys are in arrow's order, and that each row of the input is there once.
 fn assert_sorted(input: &[RecordBatch], options: [SortOptions; 3], output: &[RecordBatch]) {
     let schema = schema();
     let input = concat_batches(&schema, input).unwrap();
@@ -113,7 +113,7 @@ const ASCENDING: [SortOptions; 3] = [SortOptions {
     nulls_first: false,
 }; 3];
 
-/// Many rows, whose keys share their first 8 to 80 bytes in thousands.
+/// Makes many rows. Thousands of them share the first 8 to 80 bytes of their keys.
 fn many(count: usize) -> Vec<Row> {
     let row = |at: u32| {
         let mixed = at.wrapping_mul(0x9e37_79b9) % 65_536;
@@ -194,7 +194,7 @@ fn spills_and_merges_what_does_not_fit() {
     assert_eq!(left.count(), 0, "spilled rows are left on the disk");
 }
 
-/// Rows of half a KiB and one of 40 KiB in each run: what the merge reads is the memory's worth several times over.
+/// Rows of half a KiB, and one of 40 KiB in each run. The merge reads several times as much as fits into the memory.
 #[test]
 fn merges_wide_rows_in_several_passes() {
     let mut rows = many(20_000);
@@ -287,7 +287,7 @@ fn a_disk_that_fails_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let task = task(1 << 20, Some(folder.path().to_owned()));
     let plan = sort(batches(&many(100_000), 1_000), ASCENDING, None);
-    // The folder that files are created in is made with the first.
+    // The first file also creates the folder for spilled files.
     task.runtime_env().disk_manager.create_tmp_file("first").unwrap();
     std::fs::remove_dir_all(folder.path()).unwrap();
     assert!(run(plan, task).is_err());

@@ -1,5 +1,6 @@
-//! Comments on tables and columns, for whoever looks in psql or a BI tool. Only a comment that says something else is
-//! written, a table at a time: COMMENT takes SHARE UPDATE EXCLUSIVE, which no reader and no COPY waits for.
+//! Comments on tables and columns, for users who look at the database in psql or a BI tool. A comment is written only
+//! where its text differs. Each table is one statement batch: COMMENT takes a SHARE UPDATE EXCLUSIVE lock, which
+//! blocks neither readers nor COPY.
 
 use std::collections::HashMap;
 
@@ -9,22 +10,22 @@ use tokio_postgres::types::Type;
 use crate::error::Result;
 use crate::warehouse::sql::{ENTITIES, READING, db_error, describe, ident, is_unreachable, literal};
 
-/// Stands before our part of a comment; what stands before it is kept where the contract says nothing.
+/// Starts the generated part of a comment. Text before it is kept where the contract has no description.
 const MARK: &str = "[lineage: ";
 
-/// What a column (or a table, without one) is to say.
+/// The wanted comment of one column, or of a table where `column` is `None`.
 #[derive(Debug, Clone)]
 pub struct Comment {
-    /// Of the schema `public`; a view of the same name for the reader role says the same.
+    /// A table of the schema `public`. The view of the same name for the reader role gets the same comment.
     pub table: String,
     pub column: Option<String>,
     pub description: Option<String>,
-    /// Where there is no description, and no hand has written a comment.
+    /// Used where there is no description and no user has written a comment.
     pub fallback: Option<&'static str>,
     pub lineage: Option<String>,
 }
 
-// Column 0 is the table itself. Of views only those that we made.
+// Column 0 is the table itself. Views are listed only where this program made them.
 const CURRENT: &str = "
 SELECT n.nspname::text, c.relname::text, a.attname::text, d.description
 FROM pg_catalog.pg_class c
@@ -43,8 +44,8 @@ WHERE c.relname = ANY ($1) AND (
     OR (n.nspname = $3 AND c.relkind = 'v'))
 ORDER BY 1, 2, a.attnum";
 
-/// Writes the comments that differ and gives how many. One that can't be written, because somebody else owns the table
-/// or has it locked, is told as a warning and left to the next time.
+/// Writes the comments that differ and returns how many. A comment that can't be written, because another role owns
+/// the table or a session has it locked, is reported as a warning and tried again on the next run.
 pub async fn apply(client: &Client, wanted: &[Comment]) -> Result<usize> {
     let tables: Vec<&str> = wanted.iter().map(|comment| comment.table.as_str()).collect();
     let parameters = [
@@ -81,7 +82,7 @@ pub async fn apply(client: &Client, wanted: &[Comment]) -> Result<usize> {
     }
     let mut written = 0;
     for (name, list) in statements {
-        // One message, so one transaction: SET LOCAL ends with it.
+        // All statements go in one simple-query message, which is one transaction. SET LOCAL ends with it.
         let sql = format!("SET LOCAL lock_timeout = '2s'; {}", list.join("; "));
         match client.batch_execute(&sql).await {
             Ok(()) => written += list.len(),
@@ -99,7 +100,7 @@ pub async fn apply(client: &Client, wanted: &[Comment]) -> Result<usize> {
 }
 
 impl Comment {
-    /// The contract's description, else what hands have written, then our part.
+    /// The contract's description, else the comment that a user has written, followed by the generated part.
     fn text(&self, current: Option<&str>) -> String {
         let by_hand = current.map(|text| text.split(MARK).next().unwrap_or_default().trim_end());
         let description = self.description.as_deref().or(by_hand.filter(|text| !text.is_empty()));

@@ -1,6 +1,7 @@
-//! What readers may see, brought to what the project says: grants on entity tables and views or, where the batch's date
-//! is hidden, views without it in a schema of their own. Run by the owner or a member of it, after everything that can
-//! add a table or a view; nothing is locked and nothing written where all is as it should be.
+//! Brings the readers' rights to what the project says. Readers get grants on entity tables and views. Where the
+//! batch's date is hidden, they instead get views without that column, in a separate schema. The owner or a member of
+//! the owner role runs this, after every step that can add a table or a view. Where all rights are right already, it
+//! locks nothing and writes nothing.
 
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
@@ -8,33 +9,34 @@ use tokio_postgres::types::Type;
 use crate::error::{Error, Result};
 use crate::warehouse::sql::{db_error, literal, sqlstate};
 
-/// Whoever changes grants takes turns ("access" in ASCII): two at once fail with "tuple concurrently updated".
+/// The key of the advisory lock under which grants are changed ("access" in ASCII). Two sessions that change grants
+/// at once would fail with "tuple concurrently updated".
 const LOCK: i64 = 0x6163_6365_7373;
 
-/// What readers get.
+/// What readers may see.
 #[derive(Debug, Clone)]
 pub struct Access {
-    /// Whether entity tables are read through views that leave columns out.
+    /// Whether readers read entity tables through views that leave columns out.
     pub hides: bool,
     /// All entities.
     pub tables: Vec<Table>,
     /// Views and materialized views.
     pub views: Vec<View>,
-    /// Functions that may run with their owner's rights.
+    /// Functions that may run with the rights of their owner.
     pub functions: Vec<String>,
-    /// The project's files of views and functions.
+    /// The files of views and functions in the project.
     pub files: Vec<File>,
 }
 
-/// A view that shows nothing hidden, as its file has it.
+/// A view that shows no hidden column, with the definition from its file.
 #[derive(Debug, Clone)]
 pub struct View {
     pub name: String,
-    /// Itself and the views and functions that it reads.
+    /// The view itself and the views and functions that it reads.
     pub stands_on: Vec<String>,
 }
 
-/// A file as `pipeline.views` knows it.
+/// A file as it is recorded in `pipeline.views`.
 #[derive(Debug, Clone)]
 pub struct File {
     pub kind: &'static str,
@@ -42,14 +44,14 @@ pub struct File {
     pub fingerprint: String,
 }
 
-/// An entity table and the columns of it that readers may see.
+/// An entity table and those of its columns that readers may see.
 #[derive(Debug, Clone)]
 pub struct Table {
     pub name: String,
     pub columns: Vec<String>,
 }
 
-/// Whether `pipeline roles` has run in this database. Needs no right in the schema `pipeline`.
+/// Whether `pipeline roles` has run in this database. This needs no right on the schema `pipeline`.
 pub async fn is_used(client: &Client) -> Result<bool> {
     let sql = "SELECT EXISTS (SELECT FROM pg_catalog.pg_class WHERE relname = 'readers'
                AND relnamespace = pg_catalog.to_regnamespace('pipeline'))";
@@ -61,7 +63,7 @@ pub async fn is_used(client: &Client) -> Result<bool> {
 /// Brings the readers' rights to what the project says.
 ///
 /// # Errors
-/// Something can't be granted or taken away, or a reader sees more by way of another role.
+/// Fails where a right can't be granted or revoked, or where a reader sees more through another role.
 pub async fn apply(client: &Client, access: &Access) -> Result<()> {
     if let Err(error) = client.batch_execute(&statement(access)).await {
         let built = db_error("the readers' rights can't be brought to what the project says", &error);
@@ -80,7 +82,7 @@ pub(super) fn text_array<'a>(texts: impl Iterator<Item = &'a str>) -> String {
     format!("ARRAY[{}]::text[]", texts.join(", "))
 }
 
-/// One DO block; it changes only what differs.
+/// One DO block. It changes only what differs.
 pub(super) fn statement(access: &Access) -> String {
     let names = text_array(access.tables.iter().map(|table| table.name.as_str()));
     let (views, files) = (views(access), files(access));
@@ -159,7 +161,7 @@ END $pipeline$"
     )
 }
 
-/// The views to read instead of the tables: of the wanted columns those that the table has.
+/// The views that readers use instead of the tables. Each has those of the wanted columns that exist in its table.
 fn wanted(access: &Access) -> String {
     if !access.hides || access.tables.is_empty() {
         return values(&[], "NULL::text, NULL::text[]");
@@ -206,7 +208,7 @@ fn files(access: &Access) -> String {
     )
 }
 
-/// `(VALUES ...)`, which there is none of for no rows.
+/// `(VALUES ...)`, or `none` where there are no rows: SQL has no empty VALUES list.
 fn values(rows: &[String], none: &str) -> String {
     if rows.is_empty() {
         format!("(SELECT {none} WHERE false)")
@@ -215,8 +217,9 @@ fn values(rows: &[String], none: &str) -> String {
     }
 }
 
-/// What a reader can see all the same, by a grant to PUBLIC or to a role that it is in: the quarantine, and where the
-/// batch's date is hidden whatever holds it. Nobody can read a partition without the right to its schema.
+/// Looks for what a reader can see in spite of the grants made here, by a grant to PUBLIC or to another role of the
+/// reader: the quarantine and, where the batch's date is hidden, every object that holds it. Partitions need no
+/// check, since reading them takes a right on their schema.
 pub(super) async fn check(client: &Client, access: &Access) -> Result<()> {
     let sql = "
         SELECT g.rolname::text, pg_catalog.format('%I.%I', n.nspname, c.relname)

@@ -1,5 +1,5 @@
-//! Who may see what, and what tables say of themselves: the database's roles, the readers' grants, comments. It changes
-//! no row and no table's shape.
+//! Access rights and comments: the database's roles, the grants of readers, comments on tables and columns. It
+//! changes no row and no table's columns.
 
 pub mod comments;
 mod grants;

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 
-/// What the roles are called.
+/// The names of the three roles.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Names {
     pub owner: String,
@@ -11,12 +11,12 @@ pub struct Names {
 }
 
 impl Names {
-    /// Three different names that can be a role's.
+    /// Checks that the three names differ and are valid role names.
     pub fn check(&self) -> Result<()> {
         let names = [&self.owner, &self.loader, &self.reader];
         for name in names {
             let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '@');
-            // PostgreSQL keeps the prefix for itself, and these words.
+            // PostgreSQL reserves the prefix `pg_` and these two words.
             let taken = name.starts_with("pg_") || name == "public" || name == "none";
             if name.is_empty() || name.len() > 63 || taken || !name.chars().all(plain) {
                 return Err(Error::project("a role can't have this name")

@@ -1,5 +1,6 @@
-//! The database's roles: an owner that can't log in, a loader that is a member of it, readers for BI. One script makes
-//! them, run here or printed for somebody who may; it can be repeated. No password passes through here.
+//! The database's roles: an owner that can't log in, a loader that is a member of the owner, and a reader for BI
+//! tools. One script makes them. It is run here, or printed for an administrator to run, and it can be repeated. It
+//! contains no password.
 
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
@@ -23,8 +24,8 @@ pub fn print(names: &Names, access: &Access) -> String {
     format!("{head}{}", statements.join("\n"))
 }
 
-/// Makes the roles, hands them what is there, and gives the reader its grants. What was done before an error stays;
-/// running it again goes on.
+/// Makes the roles, gives the owner the existing objects, and gives the reader its grants. After an error, the steps
+/// done so far stay; running it again continues with the rest.
 pub async fn make(warehouse: &Warehouse, names: &Names, access: &Access) -> Result<()> {
     if warehouse.is_embedded() {
         return Err(Error::project(
@@ -46,7 +47,7 @@ pub async fn make(warehouse: &Warehouse, names: &Names, access: &Access) -> Resu
 
 const REMEDY: &str = "let a superuser run the SQL that `pipeline roles --print` prints, with psql in this database";
 
-/// What would fail half-way, or make a reader that reads all.
+/// Refuses roles with which the script would fail half-way, or with which a reader could read everything.
 async fn refuse_unfit(client: &Client, names: &Names) -> Result<()> {
     let failed = |error: tokio_postgres::Error| db_error("the database's roles can't be read", &error);
     let sql =
@@ -78,7 +79,7 @@ async fn refuse_unfit(client: &Client, names: &Names) -> Result<()> {
     Ok(())
 }
 
-/// GRANT only warns where the right to grant is missing.
+/// Checks the owner's rights, since GRANT only warns where the right to grant is missing.
 async fn check_owner(client: &Client, names: &Names) -> Result<()> {
     let failed = |error: tokio_postgres::Error| db_error("the owner's rights can't be read", &error);
     let sql = "SELECT pg_catalog.has_schema_privilege($1, 'public', 'CREATE') AND

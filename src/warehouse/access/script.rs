@@ -1,18 +1,19 @@
-//! The SQL that makes the roles and hands the project's objects to the owner. Each statement looks before it changes,
-//! so that a second run finds nothing to do; none holds a password.
+//! The SQL that makes the roles and gives the project's objects to the owner. Each statement checks before it
+//! changes, so a second run changes nothing. No statement contains a password.
 
 use super::grants::{self, Access};
 use super::names::Names;
 use crate::warehouse::sql::{ident, literal};
 
-/// Settings that keep rows out of the server's log (docs: "SECURITY"), which only a superuser may set.
+/// Settings that keep rows out of the server's log (docs, "SECURITY"). Only a superuser may set them.
 const QUIET: &[(&str, &str)] = &[
     ("log_error_verbosity", "terse"),
     ("log_parameter_max_length", "0"),
     ("log_parameter_max_length_on_error", "0"),
 ];
 
-/// In order, to be sent one at a time: partitions are handed over in portions, each with its own COMMIT.
+/// The statements in order, to be sent one at a time: partitions change their owner in portions, each with its own
+/// COMMIT.
 pub(super) fn statements(names: &Names, access: &Access) -> Vec<String> {
     let (owner, loader, reader) = (ident(&names.owner), ident(&names.loader), ident(&names.reader));
     vec![
@@ -91,14 +92,15 @@ fn schemas(names: &Names) -> String {
          EXECUTE pg_catalog.format('REVOKE ALL ON SCHEMA pipeline, %I FROM {reader}', partitions);\n",
         literal = literal(&owner),
     );
-    // Until a database of an older version is migrated, its partitions are in another schema.
+    // In a database of an older version, partitions are in another schema until it is migrated.
     let declare = "DECLARE\n    item text;\n    partitions text := CASE WHEN \
                    pg_catalog.to_regnamespace('pipeline_leaves') IS NULL THEN 'pipeline_partitions' \
                    ELSE 'pipeline_leaves' END;\n";
     block(declare, &body)
 }
 
-/// All but the partitions, in one transaction: entity tables, the engine's own, views, functions.
+/// Changes the owner of everything but the partitions, in one transaction: entity tables, the program's own tables,
+/// views, functions.
 fn hand_over(names: &Names, access: &Access) -> String {
     let owner = ident(&names.owner);
     let role = literal(&owner);
@@ -129,7 +131,8 @@ fn hand_over(names: &Names, access: &Access) -> String {
     block("DECLARE item text;\n", &body)
 }
 
-/// Each takes an ACCESS EXCLUSIVE lock on its partition; a hundred at a time, since locks are counted.
+/// Changes the owner of the partitions. Each takes an ACCESS EXCLUSIVE lock on its partition. One transaction changes
+/// a hundred at most, because the server limits the number of locks.
 fn hand_over_partitions(names: &Names) -> String {
     let owner = ident(&names.owner);
     let body = format!(

@@ -1,4 +1,4 @@
-//! A [`Server`]'s settings as tokio-postgres takes them.
+//! Converts a [`Server`]'s settings to tokio-postgres's configuration.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use tokio_postgres::config::SslNegotiation;
 use super::server::Server;
 use super::target::{Host, Target};
 
-/// For one of the server's hosts.
+/// The configuration for one of the server's hosts.
 pub(super) fn config(server: &Server, target: &Target) -> Config {
     let mut config = Config::new();
     config

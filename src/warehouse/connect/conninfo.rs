@@ -1,6 +1,6 @@
-//! Connection strings, the environment and service files, read as libpq reads them (PostgreSQL manual, "Database
-//! Connection Control Functions", "Environment Variables", "The Connection Service File"). Gives keywords and
-//! values and connects to nothing. Its errors quote no value, since any of them may hold the password.
+//! Reads connection strings, the environment and service files as libpq does (PostgreSQL manual, "Database Connection
+//! Control Functions", "Environment Variables", "The Connection Service File"). It returns keywords and values and
+//! connects to nothing. Its errors quote no value, since any value may hold the password.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use super::environment::{Environment, variable};
 use super::{service, url};
 use crate::error::{Error, Result};
 
-/// What is acted on, each with the variable that stands in for it.
+/// The keywords that are supported, each with its environment variable.
 const KEYWORDS: &[(&str, &str)] = &[
     ("application_name", "PGAPPNAME"),
     ("channel_binding", "PGCHANNELBINDING"),
@@ -39,8 +39,8 @@ const KEYWORDS: &[(&str, &str)] = &[
     ("user", "PGUSER"),
 ];
 
-/// libpq's other keywords that ask for protection or for another kind of connection: refused, since passing over
-/// them would give less than was asked for.
+/// Keywords of libpq that ask for protection or for another kind of connection, and are not supported. They are
+/// refused, because ignoring them would give less protection than the user asked for.
 const REFUSED: &[(&str, &str)] = &[
     ("gssdelegation", ""),
     ("gsslib", ""),
@@ -61,7 +61,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("sslsni", "PGSSLSNI"),
 ];
 
-/// Keywords and their values; an empty value counts as not given, as in libpq.
+/// Keywords and their values. An empty value counts as not given, as in libpq.
 #[derive(Default, Clone, PartialEq, Eq)]
 pub(super) struct Params(BTreeMap<&'static str, String>);
 
@@ -96,7 +96,7 @@ impl Params {
             .filter(|value| !value.is_empty())
     }
 
-    /// Adds what a service file and the environment say of what is not named yet.
+    /// Adds settings that are not given yet, from the service file and then from the environment.
     pub(super) fn complete(mut self, environment: Environment<'_>) -> Result<Self> {
         let service = self
             .get("service")
@@ -110,7 +110,7 @@ impl Params {
                 return Err(refused(keyword, &format!("the environment variable {name}")));
             }
         }
-        // A host named by hand is the one meant: an address from the environment would lead elsewhere.
+        // Where the user has named a host, an address from the environment must not replace it.
         let host_named = self.get("host").is_some();
         for (keyword, name) in KEYWORDS.iter().filter(|(_, name)| !name.is_empty()) {
             if self.get(keyword).is_some() || (*keyword == "hostaddr" && host_named) {
@@ -133,7 +133,7 @@ impl Params {
         }
         let names = KEYWORDS.iter().map(|(known, _)| *known);
         let near = names.max_by(|a, b| strsim::jaro(a, keyword).total_cmp(&strsim::jaro(b, keyword)));
-        // A stray part of a password can stand where a keyword is expected, so only word-like ones are shown.
+        // A part of a password may stand where a keyword is expected, so only what looks like a keyword is quoted.
         let shown = if keyword.len() <= 40 && keyword.chars().all(|c| c.is_ascii_lowercase() || c == '_') {
             format!("`{keyword}` in {origin} is no connection parameter")
         } else {
@@ -334,6 +334,33 @@ mod tests {
             Params::default().complete(&environment).unwrap().get("hostaddr"),
             Some("10.0.0.1")
         );
+    }
+
+    #[test]
+    fn a_raw_delimiter_in_a_password_is_refused_and_nothing_is_shown() {
+        for url in [
+            "postgresql://postgres:1234/Hunter2x@host:5432/x",
+            "postgres://u:P@ssHunter2x!23@host:5432/x",
+            "postgres://u:12?Hunter2x@host/x",
+            "postgres://u:12?hunter=Hunter2x@host/x",
+            "postgres://u:12/Hunter2x/y@host/x",
+            "postgres://u:12?/Hunter2x=@host/x",
+        ] {
+            let error = Params::parse(url, "DATABASE_URL").err().unwrap();
+            assert_eq!(
+                error.message, "DATABASE_URL has a `@`, `/` or `?` where none can be",
+                "{url}"
+            );
+            assert!(!format!("{error:?}").to_lowercase().contains("hunter"), "{url}");
+            assert!(error.hint.unwrap().contains("percent-encode"));
+        }
+        for url in [
+            "postgres://u:P%40ss%2F%3F@host/x",
+            "postgres://host/x?user=me@azure",
+            "postgres:///x?host=/run/pg",
+        ] {
+            assert!(Params::parse(url, "DATABASE_URL").is_ok(), "{url}");
+        }
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! Which database is meant: the one named on the command line or by the environment, else the embedded one of the
-//! project. Decides only; connects to nothing.
+//! Decides which database is used: the one named on the command line or in the environment, else the project's
+//! embedded one. It connects to nothing.
 
 use std::path::{Path, PathBuf};
 
@@ -8,8 +8,8 @@ use super::environment::{Environment, variable};
 use super::server::Server;
 use crate::error::Result;
 
-/// The variables by which libpq's users name a server. PGUSER, PGPORT and the like say how to reach one, not that
-/// there is one.
+/// The variables by which libpq's users name a server. PGUSER, PGPORT and the like do not count: they describe how to
+/// reach a server, not that there is one.
 const NAMING: &[&str] = &["PGHOST", "PGHOSTADDR", "PGSERVICE", "PGDATABASE"];
 
 /// A database that holds, or will hold, the entity tables.
@@ -17,15 +17,15 @@ const NAMING: &[&str] = &["PGHOST", "PGHOSTADDR", "PGSERVICE", "PGDATABASE"];
 pub enum Database {
     /// A PostgreSQL server.
     Server(Box<Server>),
-    /// The embedded PostgreSQL, kept in this folder.
+    /// The embedded PostgreSQL, stored in this folder.
     Embedded { dir: PathBuf },
-    /// An embedded PostgreSQL that is gone when it is closed.
+    /// An embedded PostgreSQL whose data is deleted when it is closed.
     Memory,
 }
 
 impl Database {
-    /// The database that `--database-url`, `DATABASE_URL`, or PGHOST/PGHOSTADDR/PGSERVICE/PGDATABASE name, in that
-    /// order, else the embedded one in `<root>/.pipeline/warehouse`.
+    /// Returns the database named by `--database-url`, `DATABASE_URL`, or PGHOST/PGHOSTADDR/PGSERVICE/PGDATABASE, in
+    /// that order. Otherwise it is the embedded one in `<root>/.pipeline/warehouse`.
     pub fn choose(flag: Option<&str>, root: &Path) -> Result<Self> {
         Self::choose_from(flag, root, &|name| std::env::var(name).ok())
     }

@@ -1,11 +1,12 @@
-//! One connection: the hosts in turn, and the protection that `sslmode` asks for. Notices are dropped unread, since one
-//! may quote a value.
+//! Opens one connection: tries the hosts in turn, with the protection that `sslmode` asks for. Notices from the
+//! server are dropped unread, since one may quote a value.
 
 use std::future::poll_fn;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rand::seq::SliceRandom;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinHandle;
 use tokio_postgres::config::SslMode as Negotiation;
 use tokio_postgres::tls::{NoTls, TlsStream};
@@ -20,38 +21,39 @@ use super::tls;
 use crate::error::{Code, Error, Result};
 use crate::warehouse::sql::{ClientFailure, client_failure, describe, sqlstate};
 
-/// The oldest server that is served: its releases still get fixes.
+/// The oldest major version of PostgreSQL that is supported. It is the oldest that still gets fixes.
 const OLDEST: u32 = 14;
 
-/// Between two attempts.
+/// The pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Makes connections to one database.
 pub(super) struct Dialer {
     routes: Vec<Route>,
     shuffle: bool,
-    /// Attempts after the first.
+    /// Attempts after the first one.
     retries: u32,
-    /// Without secrets, for messages.
+    /// The database's name for messages, without secrets.
     name: String,
     user: String,
-    /// Nobody named an sslmode, so that verify-full came by itself for hosts elsewhere.
+    /// No sslmode was given, so verify-full applies to hosts on other machines.
     strict_by_default: bool,
     setup: String,
     setup_plain: String,
     version: OnceLock<String>,
+    encoding: OnceLock<String>,
 }
 
 struct Route {
     config: Config,
     mode: SslMode,
     tls: Option<MakeRustlsConnect>,
-    /// What the first session was granted, as statements; see [`super::session`].
+    /// The statements for the settings that the first session was allowed to set; see [`super::session`].
     granted: OnceLock<String>,
 }
 
 impl Dialer {
-    /// Reads the certificates; connects to nothing yet.
+    /// Makes a dialer for a server. It reads the certificates but connects to nothing yet.
     pub(super) fn to_server(server: &Server) -> Result<Self> {
         let routes = server
             .targets
@@ -79,7 +81,7 @@ impl Dialer {
         })
     }
 
-    /// To the embedded database, which listens for this process alone.
+    /// Makes a dialer for the embedded database, which serves this process only.
     pub(super) fn to_embedded(config: Config, name: String) -> Self {
         let route = Route {
             config,
@@ -89,8 +91,8 @@ impl Dialer {
         };
         Self {
             routes: vec![route],
-            // It serves one session at a time, and resets whoever comes while it still ends the one before, as after a
-            // COPY that was broken off.
+            // The embedded database serves one session at a time. It resets a new connection while it is still ending
+            // the last session, as after a COPY that was broken off.
             retries: 40,
             ..Self::new(name, None)
         }
@@ -107,15 +109,16 @@ impl Dialer {
             setup: setup(options, true),
             setup_plain: setup(options, false),
             version: OnceLock::new(),
+            encoding: OnceLock::new(),
         }
     }
 
-    /// host:port/database; no secret.
+    /// `host:port/database`, without secrets.
     pub(super) fn name(&self) -> &str {
         &self.name
     }
 
-    /// A session with our settings.
+    /// Opens a session with this program's settings.
     pub(super) async fn dial(&self) -> Result<Client, tokio_postgres::Error> {
         for _ in 0..self.retries {
             match self.dial_once().await {
@@ -138,7 +141,7 @@ impl Dialer {
                 Err(error) => last = Some(error),
             }
         }
-        // Every database has a route; without one, tokio-postgres names what is missing.
+        // Every database has a route. Without one, tokio-postgres names what is missing.
         match last {
             Some(error) => Err(error),
             None => open(&Config::new(), None).await.map(|(client, _)| client),
@@ -161,7 +164,7 @@ impl Dialer {
     async fn set_up(&self, client: &Client, known: &OnceLock<String>) -> Result<(), tokio_postgres::Error> {
         if let Some(granted) = known.get() {
             match client.batch_execute(granted).await {
-                // What was granted once may have been taken back.
+                // A right that the first session had may have been revoked since.
                 Err(error) if !error.is_closed() => {}
                 done => return done,
             }
@@ -172,7 +175,7 @@ impl Dialer {
                 Ok(())
             }
             Err(error) if error.is_closed() => Err(error),
-            // Without PL/pgSQL there is no way to ask for what may be refused.
+            // Without PL/pgSQL, there is no way to try a setting that may be refused.
             Err(_) => client.batch_execute(&self.setup_plain).await,
         }
     }
@@ -185,14 +188,17 @@ impl Dialer {
             (true, SslMode::Prefer) => Negotiation::Prefer,
             (true, _) => Negotiation::Require,
         });
-        let (client, version) = open(&config, tls).await?;
-        if let Some(version) = version {
+        let (client, told) = open(&config, tls).await?;
+        if let Some(version) = told.version {
             let _ = self.version.set(version);
+        }
+        if let Some(encoding) = told.encoding {
+            let _ = self.encoding.set(encoding);
         }
         Ok(client)
     }
 
-    /// Refuses a server that is too old; asks nothing of it, since it told its version on connecting.
+    /// Refuses a server that is too old. It sends nothing: the server told its version on connecting.
     pub(super) fn check_version(&self) -> Result<()> {
         let Some(version) = self.version.get() else {
             return Ok(());
@@ -204,6 +210,18 @@ impl Dialer {
                 self.name
             ))
             .hint(format!("PostgreSQL {OLDEST} or newer is needed"))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses a database that can't hold every text, which the server told on connecting, too.
+    pub(super) fn check_encoding(&self) -> Result<()> {
+        match self.encoding.get() {
+            Some(encoding) if encoding != "UTF8" => Err(Error::project(format!(
+                "the database {} has the encoding {encoding}, and UTF8 is needed",
+                self.name
+            ))
+            .hint("make another: CREATE DATABASE ... ENCODING 'UTF8' LOCALE 'C.UTF-8' TEMPLATE template0")),
             _ => Ok(()),
         }
     }
@@ -241,7 +259,7 @@ impl Dialer {
     }
 }
 
-/// As deadpool asks for a connection; the configuration it hands over is a placeholder.
+/// Opens connections for deadpool, whose own configuration is only a placeholder.
 pub(super) struct PoolDialer(pub Arc<Dialer>);
 
 impl deadpool_postgres::Connect for PoolDialer {
@@ -252,29 +270,45 @@ impl deadpool_postgres::Connect for PoolDialer {
     {
         Box::pin(async {
             let client = self.0.dial().await?;
-            // The pool aborts the task it is given when the client goes; ours must live on to say goodbye.
+            // The pool aborts its task when the client is dropped. The real task must outlive that to end the session
+            // properly.
             Ok((client, tokio::spawn(async {})))
         })
     }
 }
 
-/// A connection and the server's version.
-async fn open(
-    config: &Config,
-    tls: Option<MakeRustlsConnect>,
-) -> Result<(Client, Option<String>), tokio_postgres::Error> {
+/// What a server says of itself when a session begins.
+struct Told {
+    version: Option<String>,
+    encoding: Option<String>,
+}
+
+fn told<S, T>(connection: &tokio_postgres::Connection<S, T>) -> Told
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    T: TlsStream + Unpin,
+{
+    let parameter = |name| connection.parameter(name).map(str::to_owned);
+    Told {
+        version: parameter("server_version"),
+        encoding: parameter("server_encoding"),
+    }
+}
+
+/// A connection and what the server says of itself.
+async fn open(config: &Config, tls: Option<MakeRustlsConnect>) -> Result<(Client, Told), tokio_postgres::Error> {
     match tls {
         None => {
             let (client, connection) = config.connect(NoTls).await?;
-            let version = connection.parameter("server_version").map(str::to_owned);
+            let told = told(&connection);
             drive(connection);
-            Ok((client, version))
+            Ok((client, told))
         }
         Some(tls) => {
             let (client, connection) = config.connect(tls).await?;
-            let version = connection.parameter("server_version").map(str::to_owned);
+            let told = told(&connection);
             drive(connection);
-            Ok((client, version))
+            Ok((client, told))
         }
     }
 }
@@ -293,7 +327,7 @@ where
     });
 }
 
-/// Whether a server that refused with or without encryption may accept the other.
+/// Whether a server that refused an encrypted connection may accept a plain one, or the other way round.
 fn other_way(error: &tokio_postgres::Error) -> bool {
     sqlstate(error) == Some("28000") || client_failure(error) == ClientFailure::Tls
 }

@@ -1,8 +1,8 @@
-//! The environment, as libpq looks at it.
+//! Reads the environment as libpq does.
 
 use std::path::PathBuf;
 
-/// How the environment is read; a test gives its own.
+/// A function that reads a variable. Tests pass their own.
 pub type Environment<'a> = &'a (dyn Fn(&str) -> Option<String> + Sync);
 
 /// A variable of the environment; an empty one counts as not set.

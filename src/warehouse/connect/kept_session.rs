@@ -1,4 +1,4 @@
-//! A session outside of the pool that a process keeps while it works: batch locks hang on it.
+//! A session outside of the pool that a process keeps while it works. It holds the batch locks.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use tokio::sync::Mutex;
 use super::pool::{Dedicated, Warehouse};
 use crate::error::Result;
 
-/// The session; clones share it. On the embedded database, which has no second session, there is none.
+/// The session; clones share it. There is none on the embedded database, which has only one session.
 #[derive(Clone)]
 pub struct KeptSession(Arc<Inner>);
 
@@ -17,7 +17,7 @@ struct Inner {
 }
 
 impl KeptSession {
-    /// Connects when it is first needed.
+    /// Makes a session that connects when it is first needed.
     pub fn new(warehouse: Warehouse) -> Self {
         Self(Arc::new(Inner {
             warehouse,
@@ -25,10 +25,10 @@ impl KeptSession {
         }))
     }
 
-    /// Starts to connect at once, in a task of its own. An error shows when the session is needed.
+    /// Starts to connect at once, in a separate task. An error shows when the session is needed.
     ///
-    /// Only small batches gain from this: connecting takes some milliseconds, in which transforms can be planned.
-    /// Together with the other steps that moved beside planning it brought a batch of two patients from 150 to 130 ms
+    /// This helps small batches only: connecting takes some milliseconds, in which transforms can be planned.
+    /// Together with the other steps that run beside planning, it brought a batch of two patients from 150 to 130 ms
     /// (docs, "performance").
     pub fn open_ahead(&self) {
         if !self.0.warehouse.is_embedded() {
@@ -37,7 +37,7 @@ impl KeptSession {
         }
     }
 
-    /// The session, made anew where it was lost; `None` on the embedded database.
+    /// The session, opened again where it was lost. `None` on the embedded database.
     pub async fn get(&self) -> Result<Option<Arc<Dedicated>>> {
         let mut open = self.0.open.lock().await;
         if let Some(session) = open.as_ref().filter(|session| !session.is_closed()) {
@@ -47,7 +47,7 @@ impl KeptSession {
         Ok(open.clone())
     }
 
-    /// The session, where it is open.
+    /// The session, if it is open.
     pub async fn if_open(&self) -> Option<Arc<Dedicated>> {
         let open = self.0.open.lock().await;
         open.clone().filter(|session| !session.is_closed())

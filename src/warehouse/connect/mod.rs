@@ -1,5 +1,5 @@
-//! Ways to a database: connection strings, password files, TLS, sessions and their pool. It knows nothing of what is
-//! said over them.
+//! Connections to a database: connection strings, password files, TLS, sessions and their pool. It knows nothing of
+//! the statements that are sent.
 
 mod config;
 mod conninfo;
@@ -9,6 +9,8 @@ mod environment;
 mod kept_session;
 mod passfile;
 mod pool;
+#[cfg(test)]
+mod pooler_tests;
 mod protection;
 mod server;
 mod service;

@@ -1,5 +1,5 @@
-//! The password file (PostgreSQL manual, "The Password File"): found, checked for its mode, and searched. The
-//! password goes to the connection alone.
+//! Finds the password file (PostgreSQL manual, "The Password File"), checks its mode, and searches it. The password
+//! is used for the connection only.
 
 use std::path::{Path, PathBuf};
 
@@ -23,11 +23,12 @@ impl std::fmt::Debug for Secret {
     }
 }
 
-/// A password file's text, read once for all hosts.
+/// The text of a password file, read once for all hosts.
 pub(super) struct PassFile(String);
 
 impl PassFile {
-    /// `None` where there is no such file, or where others may read it (libpq ignores such a file, too).
+    /// Reads the file. `None` where there is no such file, or where other users may read it (libpq ignores it then,
+    /// too).
     pub(super) fn read(path: &Path) -> Option<Self> {
         if !is_private(path) {
             tracing::warn!(path = %path.display(), "the password file is ignored: its mode must be 0600");
@@ -36,7 +37,7 @@ impl PassFile {
         std::fs::read_to_string(path).ok().map(Self)
     }
 
-    /// The password of the first line that fits; a socket's host is `localhost`.
+    /// The password on the first line that matches. A socket's host is `localhost`.
     pub(super) fn find(&self, host: &str, port: u16, database: &str, user: &str) -> Option<Secret> {
         let port = port.to_string();
         let wanted = [host, port.as_str(), database, user];
@@ -70,7 +71,8 @@ struct FieldText {
     value: String,
 }
 
-/// Fields between colons; a backslash keeps a colon or a backslash. The fifth, the password, keeps its colons.
+/// Splits a line at colons. A backslash escapes a colon or a backslash. The fifth field, the password, may contain
+/// colons.
 fn split(line: &str) -> Vec<FieldText> {
     let mut fields = vec![FieldText {
         raw: String::new(),
@@ -103,7 +105,7 @@ fn split(line: &str) -> Vec<FieldText> {
 #[cfg(unix)]
 pub(super) fn is_private(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
-    // A file that is not there is no fault of its mode.
+    // A file that does not exist is not reported as one with a wrong mode.
     std::fs::metadata(path).map_or(true, |metadata| metadata.permissions().mode().is_multiple_of(0o100))
 }
 

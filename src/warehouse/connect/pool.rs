@@ -1,9 +1,9 @@
-//! The open database: a pool whose connections are handed out all at once or not at all. A batch that is not small needs
-//! one connection per entity at the same time. Two batches that each held half of them would wait for each other for
-//! ever.
+//! The open database, with a pool of connections. A caller gets all the connections that it asks for at once, or
+//! waits and holds none. A batch that is not small needs one connection per entity at the same time. Two batches that
+//! each held half of theirs would wait for each other for ever.
 
 use std::ops::{Deref, DerefMut};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod};
 use futures::future::try_join_all;
@@ -19,7 +19,7 @@ use crate::warehouse::embedded::Embedded;
 #[derive(Clone)]
 pub struct Warehouse(Arc<Inner>);
 
-// The pool goes before the embedded server, which waits for its client to leave.
+// The pool is dropped before the embedded server, which waits for its client to leave.
 struct Inner {
     pool: Pool,
     permits: Arc<Semaphore>,
@@ -27,13 +27,15 @@ struct Inner {
     dialer: Arc<Dialer>,
     embedded: Option<Embedded>,
     is_local: bool,
+    /// The server process of the first session, which the pool keeps. `None` on the embedded database.
+    process: OnceLock<i32>,
 }
 
-/// A session from the pool, given back on drop. Open transactions by [`Client::transaction`], which rolls back when it
-/// is dropped, and change settings by `SET LOCAL` only: the next user gets the session as it is left.
+/// A session from the pool, given back on drop. Open transactions by [`Client::transaction`], which rolls back on
+/// drop, and change settings by `SET LOCAL` only: the next user gets the session in the state in which it was left.
 pub struct Connection {
     object: Object,
-    // After the object, so that the permit is free only when the session is.
+    // Declared after the object, so that the permit is freed after the session.
     _permit: OwnedSemaphorePermit,
 }
 
@@ -41,8 +43,8 @@ pub struct Connection {
 pub struct Dedicated(Client);
 
 impl Warehouse {
-    /// Opens a database with at most `connections` sessions at once (one on the embedded database, whatever is asked),
-    /// and makes the first, so that a database that can't be reached is told here.
+    /// Opens a database with at most `connections` sessions at once (always one on the embedded database). It makes
+    /// the first session, so that a database that can't be reached gives an error here.
     pub async fn open(database: Database, connections: usize) -> Result<Self> {
         let (dialer, embedded, size) = match &database {
             Database::Server(server) => (Dialer::to_server(server)?, None, connections.max(1)),
@@ -51,7 +53,7 @@ impl Warehouse {
         };
         let dialer = Arc::new(dialer);
         let is_local = matches!(&database, Database::Server(server) if server.is_local());
-        // The embedded database ends the session of a COPY that was broken off, which shows only when it is asked.
+        // The embedded database ends a session whose COPY was broken off. That shows only when the session is used.
         let recycling_method = match embedded {
             Some(_) => RecyclingMethod::Verified,
             None => RecyclingMethod::Fast,
@@ -68,9 +70,19 @@ impl Warehouse {
             dialer,
             embedded,
             is_local,
+            process: OnceLock::new(),
         }));
-        drop(warehouse.acquire().await?);
+        let first = warehouse.acquire().await?;
         warehouse.0.dialer.check_version()?;
+        if !warehouse.is_embedded() {
+            warehouse.0.dialer.check_encoding()?;
+            let process = process(&first).await;
+            let _ = warehouse
+                .0
+                .process
+                .set(process.map_err(|error| warehouse.0.dialer.explain(&error))?);
+        }
+        drop(first);
         Ok(warehouse)
     }
 
@@ -80,7 +92,7 @@ impl Warehouse {
         Ok((dialer, Some(embedded), 1))
     }
 
-    /// `count` sessions, all at once: waits until so many are free, and holds none while it waits.
+    /// Returns `count` sessions at once. It waits until that many are free, and holds none while it waits.
     pub async fn reserve(&self, count: usize) -> Result<Vec<Connection>> {
         let inner = &self.0;
         if count > inner.size {
@@ -107,7 +119,7 @@ impl Warehouse {
             .collect())
     }
 
-    /// One session.
+    /// Returns one session.
     pub async fn acquire(&self) -> Result<Connection> {
         let closed = || Error::unreachable(format!("the database {} is closed", self.0.dialer.name()));
         self.reserve(1).await?.pop().ok_or_else(closed)
@@ -118,21 +130,26 @@ impl Warehouse {
         if self.is_embedded() {
             return Ok(None);
         }
-        let client = self
-            .0
-            .dialer
-            .dial()
-            .await
-            .map_err(|error| self.0.dialer.explain(&error))?;
+        let failed = |error: tokio_postgres::Error| self.0.dialer.explain(&error);
+        let client = self.0.dialer.dial().await.map_err(failed)?;
+        // Two sessions are two processes of the server, unless a pooler stands between.
+        if self.0.process.get() == Some(&process(&client).await.map_err(failed)?) {
+            return Err(Error::project(format!(
+                "{} is a pooler that gives one session to several clients",
+                self.describe()
+            ))
+            .cause("locks that a run holds in its session would belong to others, and stay when it has ended")
+            .hint("connect to the server itself, or to a pooler in session mode (pgbouncer: pool_mode = session)"));
+        }
         Ok(Some(Dedicated(client)))
     }
 
-    /// Whether the server, which is not the embedded database, runs on this machine.
+    /// Whether the database is a server on this machine; false for the embedded database.
     pub fn is_local(&self) -> bool {
         self.0.is_local
     }
 
-    /// How many sessions may be reserved at most.
+    /// The largest number of sessions that may be reserved at once.
     pub fn connections(&self) -> usize {
         self.0.size
     }
@@ -141,13 +158,13 @@ impl Warehouse {
         self.0.embedded.is_some()
     }
 
-    /// host:port/database, or the embedded database's folder; no secret.
+    /// `host:port/database`, or the folder of the embedded database; without secrets.
     pub fn describe(&self) -> &str {
         self.0.dialer.name()
     }
 
-    /// Ends the sessions and, where the database is embedded, shuts it down and frees its folder. Dropping does the
-    /// same without waiting; no committed row depends on either.
+    /// Ends the sessions. An embedded database is shut down and its folder freed. Dropping does the same without
+    /// waiting. Committed rows are safe either way.
     pub async fn close(self) {
         self.0.permits.close();
         self.0.pool.close();
@@ -164,6 +181,14 @@ impl Warehouse {
     }
 }
 
+/// The server's process that a session belongs to.
+async fn process(client: &Client) -> Result<i32, tokio_postgres::Error> {
+    let row = client
+        .query_typed_one("SELECT pg_catalog.pg_backend_pid()", &[])
+        .await?;
+    row.try_get(0)
+}
+
 impl std::fmt::Debug for Warehouse {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Warehouse")
@@ -174,7 +199,8 @@ impl std::fmt::Debug for Warehouse {
 }
 
 impl Connection {
-    /// Closes the session instead of giving it back, for one that broke off: the pool may not see that yet.
+    /// Closes the session instead of giving it back. This is for a session that broke off, which the pool may not
+    /// notice yet.
     pub fn discard(self) {
         drop(Object::take(self.object));
     }
@@ -240,7 +266,7 @@ mod tests {
         }
     }
 
-    /// The later ones set what the first had to ask for.
+    /// Later sessions set only what the first one was allowed to set.
     #[tokio::test]
     async fn later_sessions_have_what_was_granted_to_the_first() {
         let Some(server) = server() else { return };
@@ -264,10 +290,10 @@ mod tests {
         };
         let two = warehouse.reserve(2).await.unwrap();
         assert_eq!(told(&two).await, ["assumed terse 2s 30s"; 2]);
-        // It has the value, and may not set it.
+        // The session has the value already and is not allowed to set it.
         let log = std::fs::read_to_string(server.folder.join("log")).unwrap();
         assert!(!log.contains("permission denied to set parameter"), "{log}");
-        // What was granted once and is no longer is asked for again.
+        // A right that was revoked since is tried again.
         admin.batch_execute("REVOKE assumed FROM granted").await.unwrap();
         let third = warehouse.acquire().await.unwrap();
         assert_eq!(told(&[third]).await, ["granted terse 2s 30s"]);
@@ -294,6 +320,24 @@ mod tests {
             "5 database connections are needed at once, and at most 4 may be made"
         );
         assert!(warehouse.dedicated().await.unwrap().is_some());
+    }
+
+    #[tokio::test]
+    async fn a_database_that_is_not_utf8_is_refused() {
+        let Some(server) = server() else { return };
+        let name = server.create().await;
+        let admin = server.open(&name, 1).await;
+        let latin = format!("{name}_latin");
+        let sql = format!("CREATE DATABASE {latin} ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0");
+        admin.acquire().await.unwrap().batch_execute(&sql).await.unwrap();
+        let (host, port) = (server.folder.display(), server.port);
+        let conninfo = format!("host={host} port={port} user=postgres dbname={latin}");
+        let error = Warehouse::open(database(&conninfo), 1).await.err().unwrap();
+        assert_eq!(
+            error.message,
+            format!("the database {host}:{port}/{latin} has the encoding LATIN1, and UTF8 is needed")
+        );
+        assert_eq!(error.kind, crate::error::Kind::Project);
     }
 
     #[tokio::test]

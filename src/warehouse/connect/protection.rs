@@ -1,4 +1,4 @@
-//! How far a connection is to be protected: `sslmode` and the files that go with it.
+//! How a connection is protected: `sslmode` and the files that belong to it.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -35,20 +35,20 @@ impl FromStr for SslMode {
     }
 }
 
-/// Certificates and how much of the server's to check.
+/// The certificates, and how strictly the server's certificate is checked.
 #[derive(Debug, Clone)]
 pub(super) struct TlsSettings {
-    /// `None`: not named, so that it follows from where the host is.
+    /// `None` where no mode was given. It then depends on where the host is.
     pub mode: Option<SslMode>,
-    /// `None`: the platform's own authorities.
+    /// `None` for the platform's own authorities.
     pub root: Option<PathBuf>,
     /// The client's certificate and its key.
     pub client: Option<(PathBuf, PathBuf)>,
-    /// The handshake comes first, without asking (PostgreSQL 17's `sslnegotiation=direct`).
+    /// The TLS handshake comes first, without asking the server (PostgreSQL 17's `sslnegotiation=direct`).
     pub direct: bool,
 }
 
-/// Reads them from the parameters, and from libpq's usual places where those name no file.
+/// Reads the settings from the parameters. Where those name no file, libpq's usual places are used.
 pub(super) fn read(params: &Params, environment: Environment<'_>) -> Result<TlsSettings> {
     let folder = home(environment).map(|home| home.join(".postgresql"));
     let given_or_default = |keyword: &str, file: &str| {
@@ -70,7 +70,7 @@ pub(super) fn read(params: &Params, environment: Environment<'_>) -> Result<TlsS
     let mut root = given_or_default("sslrootcert", "root.crt");
     if root.as_ref().is_some_and(|root| root.as_os_str() == "system") {
         root = None;
-        // As libpq: public authorities vouch for names only.
+        // As in libpq: a public authority only vouches for a host's name, so the name must be checked.
         if mode.is_some_and(|mode| mode != SslMode::VerifyFull) {
             return Err(Error::project("sslrootcert=system goes with sslmode=verify-full only"));
         }

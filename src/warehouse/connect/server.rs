@@ -1,5 +1,5 @@
-//! A server to connect to: hosts, user, database and protection, checked. Made from keywords and values; connects to
-//! nothing.
+//! A server to connect to: hosts, user, database and protection. It is made from keywords and values, which are
+//! checked here, and connects to nothing.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ use super::target::{Host, Target, targets};
 use super::values::{number, one_of, seconds};
 use crate::error::{Error, Result};
 
-/// libpq waits without end; a pipeline in a scheduler should say in time that its server is gone.
+/// libpq waits without limit. A scheduled pipeline should report soon that its server can't be reached.
 const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A PostgreSQL server and how to reach it.
@@ -44,7 +44,7 @@ pub(super) struct Keepalives {
 }
 
 impl Server {
-    /// Whether it runs on this machine, whichever of its hosts answers.
+    /// Whether all of its hosts are on this machine.
     pub fn is_local(&self) -> bool {
         self.targets.iter().all(|target| target.host.is_local())
     }
@@ -106,7 +106,7 @@ impl Server {
         Ok(server)
     }
 
-    /// host:port/database, hosts separated by commas; no user, no secret.
+    /// `host:port/database`, hosts separated by commas; without user and secrets.
     pub fn describe(&self) -> String {
         let mut text = String::new();
         for (index, target) in self.targets.iter().enumerate() {
@@ -122,11 +122,10 @@ impl Server {
         text
     }
 
-    /// How far the connection to `target` is protected. Where nobody said, a host beyond this machine must prove who
-    /// it is.
+    /// The sslmode for `target`. Where none was given, a host on another machine must prove its identity.
     pub(super) fn mode(&self, target: &Target) -> SslMode {
         match (&target.host, self.tls.mode) {
-            // PostgreSQL speaks no TLS over a socket.
+            // PostgreSQL has no TLS over a socket.
             (Host::Socket(_), _) => SslMode::Disable,
             (_, Some(SslMode::Require)) if self.tls.root.is_some() => SslMode::VerifyCa,
             (_, Some(mode)) => mode,
@@ -155,7 +154,7 @@ impl Server {
     }
 }
 
-/// What other values of known keywords would ask for is not what happens, so they are refused.
+/// Refuses values of known keywords that ask for something this program does not do.
 fn refuse_what_differs(params: &Params) -> Result<()> {
     one_of(params, "gssencmode", &[("disable", ()), ("prefer", ())], ())?;
     one_of(
@@ -170,7 +169,7 @@ fn keepalives(params: &Params) -> Result<Keepalives> {
     let positive = |given: Option<Duration>, default| given.filter(|given| !given.is_zero()).unwrap_or(default);
     Ok(Keepalives {
         on: number::<u32>(params, "keepalives")?.unwrap_or(1) != 0,
-        // The system's two hours would leave a run waiting half a day for a server that is gone.
+        // The system's default of two hours would leave a run waiting very long for a server that is gone.
         idle: positive(seconds(params, "keepalives_idle")?, Duration::from_mins(1)),
         interval: positive(seconds(params, "keepalives_interval")?, Duration::from_secs(10)),
         count: number(params, "keepalives_count")?

@@ -1,11 +1,11 @@
-//! Service files (PostgreSQL manual, "The Connection Service File"): found, and searched for one section.
+//! Finds the service file (PostgreSQL manual, "The Connection Service File") and reads one section of it.
 
 use std::path::{Path, PathBuf};
 
 use super::environment::{Environment, home, variable};
 use crate::error::{Error, Result};
 
-/// A line of a service's section.
+/// One line of a service's section.
 pub(super) struct Setting {
     pub keyword: String,
     pub value: String,
@@ -13,7 +13,7 @@ pub(super) struct Setting {
     pub origin: String,
 }
 
-/// The settings of a service, from the first file that has it.
+/// The settings of a service, from the first file that has its section.
 pub(super) fn find(service: &str, environment: Environment<'_>) -> Result<Vec<Setting>> {
     for path in files(environment) {
         let Ok(text) = std::fs::read_to_string(&path) else {

@@ -1,6 +1,6 @@
-//! The settings that every session of ours has, as SQL. Some may be refused, so the first session of a process asks for
-//! each in turn and notes what it was granted. Later sessions set just that, for a tenth of the server's work. Only small
-//! batches gain from it: with three other steps it brought one of two patients from 130 to 100 ms (docs,
+//! The settings of every session, as SQL. A server may refuse some of them. So the first session of a process tries
+//! each one and notes which were allowed. Later sessions set only those, which costs the server a tenth of the work.
+//! This helps small batches only: with three other steps it brought a batch of two patients from 130 to 100 ms (docs,
 //! "performance").
 
 use std::fmt::Write as _;
@@ -9,7 +9,7 @@ use tokio_postgres::SimpleQueryMessage;
 
 use crate::warehouse::sql::ident;
 
-/// What every session of ours has, so that results and locks do not depend on how a role or a server is set up.
+/// Settings of every session, so that results and locks do not depend on how a role or a server is configured.
 const SETTINGS: &[(&str, &str)] = &[
     ("client_min_messages", "warning"),
     ("search_path", "public"),
@@ -20,16 +20,16 @@ const SETTINGS: &[(&str, &str)] = &[
     ("bytea_output", "hex"),
     ("standard_conforming_strings", "on"),
     ("default_transaction_isolation", "read committed"),
-    // A long COPY or index build is no runaway, and a connection that holds batch locks idles by design.
+    // A COPY or an index build may take long, and the connection that holds the batch locks is idle most of the time.
     ("statement_timeout", "0"),
     ("idle_in_transaction_session_timeout", "0"),
     ("idle_session_timeout", "0"),
-    // Whoever waits for a lock makes others wait behind it.
+    // A session that waits for a lock makes others wait behind it.
     ("lock_timeout", "30s"),
 ];
 
-/// What is set where the role may: the server's log should hold no value of a row, and a process that was killed
-/// should not hold its locks until its statement ends.
+/// Settings that are made where the role may make them. They keep row values out of the server's log, and they free
+/// the locks of a killed process before its statement ends.
 const WISHES: &[(&str, &str)] = &[
     ("log_error_verbosity", "terse"),
     ("log_parameter_max_length", "0"),
@@ -37,17 +37,17 @@ const WISHES: &[(&str, &str)] = &[
     ("client_connection_check_interval", "2s"),
 ];
 
-/// A setting of our own, in which a session tells which wishes came true.
+/// The name of a setting in which a session notes which of [`WISHES`] were allowed.
 const GRANTED: &str = "pipeline.granted";
 
-/// Assumes the role that owns the schema `pipeline`, where that can't log in (`pipeline roles` makes it) and the user is
-/// a member of it. It then owns what any of its members makes. Other users keep their own role.
+/// Switches to the role that owns the schema `pipeline`, if that role can't log in (`pipeline roles` makes it so) and
+/// the user is a member of it. The owner role then owns whatever its members make. Other users keep their own role.
 const ASSUME_OWNER: &str = "PERFORM pg_catalog.set_config('role', r.rolname, false) \
     FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_roles r ON r.oid = n.nspowner \
     WHERE n.nspname = 'pipeline' AND NOT r.rolcanlogin AND pg_catalog.pg_has_role(r.oid, 'MEMBER')";
 
-/// The statements for all settings; what the user's PGOPTIONS name stays theirs. With wishes, the last one tells which of
-/// them came true.
+/// The statements for all settings, except those that the user's PGOPTIONS name. With `wishes`, the last statement
+/// reports which wishes were allowed.
 pub(super) fn setup(options: Option<&str>, wishes: bool) -> String {
     let ours = |name: &str| !options.is_some_and(|options| options.to_ascii_lowercase().contains(name));
     let mut sql = String::new();
@@ -55,7 +55,7 @@ pub(super) fn setup(options: Option<&str>, wishes: bool) -> String {
         let _ = write!(sql, "{}; ", set(name, value));
     }
     if wishes {
-        // A setting that has the wished value already need not be one that may be set.
+        // A setting that already has the wished value is left alone, since the role may not be allowed to set it.
         sql.push_str("DO $pipeline$ DECLARE granted text := ''; BEGIN ");
         for (name, value) in WISHES {
             let _ = write!(
@@ -68,7 +68,7 @@ pub(super) fn setup(options: Option<&str>, wishes: bool) -> String {
             sql,
             "BEGIN PERFORM pg_catalog.set_config('{GRANTED}', granted, false); EXCEPTION WHEN OTHERS THEN NULL; END; "
         );
-        // Last: the wishes are for whoever has logged in.
+        // The role is switched last: the rights to make the wishes are those of the user who has logged in.
         if ours("role") {
             let _ = write!(sql, "BEGIN {ASSUME_OWNER}; EXCEPTION WHEN OTHERS THEN NULL; END; ");
         }
@@ -85,7 +85,7 @@ pub(super) fn setup(options: Option<&str>, wishes: bool) -> String {
     sql
 }
 
-/// The wishes that came true, as statements in the order of [`setup`].
+/// The wishes that were allowed, as statements in the order of [`setup`].
 pub(super) fn granted(said: &[SimpleQueryMessage]) -> String {
     let mut sql = String::new();
     let row = said.iter().rev().find_map(|message| match message {

@@ -1,4 +1,4 @@
-//! The hosts of a server, in the order in which they are tried: names, addresses, sockets and ports.
+//! The hosts of a server in the order in which they are tried: names, addresses, sockets and ports.
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -8,18 +8,18 @@ use super::passfile::Secret;
 use crate::error::{Error, Result};
 
 const DEFAULT_PORT: u16 = 5432;
-/// Where servers of the common distributions put their sockets.
+/// The folders in which common distributions put the server's socket.
 const SOCKET_FOLDERS: &[&str] = &["/var/run/postgresql", "/tmp"];
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Host {
-    /// The name is what the certificate is checked for; the address, where given, is what is dialled.
+    /// The certificate is checked for `name`. The connection goes to `address`, where it is given.
     Tcp { name: String, address: Option<IpAddr> },
     /// The folder of the socket.
     Socket(PathBuf),
 }
 
-/// One host of the list that is tried in turn.
+/// One host of the list.
 #[derive(Debug, Clone)]
 pub(super) struct Target {
     pub host: Host,
@@ -41,7 +41,7 @@ impl Host {
         }
     }
 
-    /// As a password file names it: a socket in its usual folder is `localhost`.
+    /// The host as a password file names it: a socket in its usual folder is `localhost`.
     pub(super) fn in_passfile(&self) -> String {
         let usual = |folder: &Path| SOCKET_FOLDERS.iter().any(|usual| folder.as_os_str() == *usual);
         match self {
@@ -52,7 +52,7 @@ impl Host {
     }
 }
 
-/// The hosts that the parameters name, or the local one; passwords are not looked up yet.
+/// The hosts that the parameters name, or the local one. Passwords are looked up later.
 pub(super) fn targets(params: &Params) -> Result<Vec<Target>> {
     let list = |keyword: &str| -> Vec<String> {
         params
@@ -119,7 +119,7 @@ fn host(name: &str, address: &str, port: u16) -> Result<Host> {
     })
 }
 
-/// As libpq: the local socket; where there is none, the loopback address.
+/// The default host, as in libpq: the local socket, or the loopback address where there is no socket.
 fn default_host(port: u16) -> Host {
     let socket = SOCKET_FOLDERS
         .iter()

@@ -1,5 +1,5 @@
-//! libpq's sslmodes in rustls: how much of a server's certificate is checked. The chain is always judged by rustls'
-//! own webpki verifier; what this file adds is only which of its verdicts count.
+//! libpq's sslmodes in rustls. The modes differ in how strictly a server's certificate is checked. rustls' own webpki
+//! verifier always checks the chain; this file decides which of its errors count.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -18,7 +18,7 @@ use super::passfile::is_private;
 use super::protection::{SslMode, TlsSettings};
 use crate::error::{Error, Result};
 
-/// The client's side of a handshake under `mode`, which is not [`SslMode::Disable`].
+/// The client's TLS configuration for `mode`, which is not [`SslMode::Disable`].
 pub(super) fn client_config(mode: SslMode, settings: &TlsSettings) -> Result<ClientConfig> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let verifier: Arc<dyn ServerCertVerifier> = if mode >= SslMode::VerifyCa {
@@ -41,7 +41,7 @@ pub(super) fn client_config(mode: SslMode, settings: &TlsSettings) -> Result<Cli
                 .map_err(|error| {
                     Error::project(format!("the private key {} can't be used", key.display())).cause(error)
                 })?;
-            // rustls' own way in refuses certificates of X.509 version 1, which many a server takes.
+            // rustls' usual method refuses client certificates of X.509 version 1, which many servers accept.
             builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(CertifiedKey::new(chain, key))))
         }
     };
@@ -51,8 +51,8 @@ pub(super) fn client_config(mode: SslMode, settings: &TlsSettings) -> Result<Cli
     Ok(config)
 }
 
-/// `require`: encrypted, and the peer owns the key of the certificate it shows (which channel binding rests on); who it
-/// is, nobody checked.
+/// `require`: the connection is encrypted, and the peer owns the key of its certificate (channel binding relies on
+/// that). Nobody checks who the peer is.
 #[derive(Debug)]
 struct Unverified(Arc<CryptoProvider>);
 
@@ -91,12 +91,12 @@ impl ServerCertVerifier for Unverified {
     }
 }
 
-/// `verify-ca` and `verify-full`.
+/// Checks a certificate for `verify-ca` and `verify-full`.
 #[derive(Debug)]
 struct Verifier {
     inner: Arc<WebPkiServerVerifier>,
-    /// Certificates of the root file. One that a server shows as its own (the self-signed `server.crt` of many
-    /// installations, which webpki takes for an authority and no server's) is trusted as it is.
+    /// Certificates of the root file. A server that shows one of them is trusted. This serves the self-signed
+    /// `server.crt` of many installations, which webpki accepts as an authority but not as a server's certificate.
     pinned: HashSet<CertificateDer<'static>>,
     check_name: bool,
 }
@@ -148,7 +148,7 @@ impl ServerCertVerifier for Verifier {
             .inner
             .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
         {
-            // webpki looks at the name last: whoever fails by it alone has a chain that holds.
+            // webpki checks the name last. If only the name is wrong, the chain is valid.
             Err(rustls::Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
             )) if !self.check_name => Ok(ServerCertVerified::assertion()),
@@ -213,7 +213,8 @@ mod tests {
     use super::*;
     use crate::warehouse::testing::{TestServer, database, server_with};
 
-    /// Makes authorities, a server's and a client's certificate, and a pg_hba.conf that wants TLS of some users.
+    /// Makes authorities, a certificate for a server and one for a client, and a pg_hba.conf that wants TLS of some
+    /// users.
     const CERTIFICATES: &str = r#"
 set -e
 cd "$1"
@@ -335,7 +336,7 @@ chown --reference=PG_VERSION *.key *.crt pg_hba.conf
                 .contains("28000")
         );
         assert!(try_("host=db.test user=certified sslmode=require").await.is_err());
-        // libpq's rule: nobody but the user may read the key. The test's own copy is the user's.
+        // As in libpq, only the user may read the key. The test's copy belongs to the user.
         let key = tempfile::NamedTempFile::new().unwrap();
         std::fs::copy(server.folder.join("data/client.key"), key.path()).unwrap();
         let client = format!("sslcert={data}/client.crt sslkey={}", key.path().display());

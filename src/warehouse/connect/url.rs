@@ -1,8 +1,9 @@
-//! A `postgres://` URL as keywords and values, read as libpq reads it (PostgreSQL manual, "Connection URIs").
+//! Reads a `postgres://` URL into keywords and values as libpq does (PostgreSQL manual, "Connection URIs").
 
 use crate::error::{Error, Result};
 
-/// Reads what follows `postgres://`; gives keywords and values in the order of the URL. `origin` names it in errors.
+/// Reads the text after `postgres://`. Returns keywords and values in the order of the URL. `origin` names it in
+/// errors.
 pub(super) fn read(rest: &str, origin: &str) -> Result<Vec<(String, String)>> {
     let mut found = Vec::new();
     let decode = |part: &str, what: &str| {
@@ -16,6 +17,12 @@ pub(super) fn read(rest: &str, origin: &str) -> Result<Vec<(String, String)>> {
         Some((user_info, hosts)) => (user_info, hosts),
         None => ("", authority),
     };
+    // A password with one of these would be read as something else, and its end shown as a host or a database.
+    if hosts.contains('@') || database.contains(['@', '/']) || query.split('&').any(is_cut) {
+        return Err(Error::project(format!("{origin} has a `@`, `/` or `?` where none can be"))
+            .cause("user name or password hold one as it is")
+            .hint("percent-encode it: %40 for @, %2F for /, %3F for ?; or give the password by PGPASSWORD or ~/.pgpass"));
+    }
     let (user, password) = user_info.split_once(':').unwrap_or((user_info, ""));
     for (keyword, part) in [("user", user), ("password", password), ("dbname", database)] {
         if !part.is_empty() {
@@ -41,7 +48,7 @@ pub(super) fn read(rest: &str, origin: &str) -> Result<Vec<(String, String)>> {
             .split_once('=')
             .ok_or_else(|| Error::project(format!("{origin} lacks a `=` in one of its query parameters")))?;
         let (keyword, value) = (decode(keyword, "query")?, decode(value, "query")?);
-        // JDBC's spelling, as libpq takes it.
+        // JDBC's spelling, which libpq accepts, too.
         if keyword == "ssl" && value == "true" {
             found.push(("sslmode".to_owned(), "require".to_owned()));
         } else {
@@ -49,6 +56,12 @@ pub(super) fn read(rest: &str, origin: &str) -> Result<Vec<(String, String)>> {
         }
     }
     Ok(found)
+}
+
+/// Whether a query parameter is rather the end of a password and what follows it.
+fn is_cut(pair: &str) -> bool {
+    // Some servers have a `@` in user names, which many give like this.
+    pair.contains('@') && !pair.starts_with("user=") && !pair.starts_with("password=")
 }
 
 /// Host and port of one entry of a URL's host list; `None` for an unclosed bracket.

@@ -1,4 +1,4 @@
-//! Values of parameters, read into types. An error names the keyword and never the value.
+//! Reads values of parameters into types. An error names the keyword and never the value.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::conninfo::Params;
 use crate::error::{Error, Result};
 
-/// One of a list of words; `default` where the keyword is not given.
+/// Reads one of a list of words. Returns `default` where the keyword is not given.
 pub(super) fn one_of<T: Clone>(params: &Params, keyword: &str, values: &[(&str, T)], default: T) -> Result<T> {
     let Some(given) = params.get(keyword) else {
         return Ok(default);
@@ -36,7 +36,7 @@ pub(super) fn number<T: FromStr>(params: &Params, keyword: &str) -> Result<Optio
 }
 
 pub(super) fn seconds(params: &Params, keyword: &str) -> Result<Option<Duration>> {
-    // Negative is "no limit", as zero.
+    // A negative number means "no limit", like zero.
     let given = number::<i64>(params, keyword)?;
     Ok(given.map(|seconds| Duration::from_secs(u64::try_from(seconds).unwrap_or(0))))
 }

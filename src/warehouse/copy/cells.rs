@@ -1,4 +1,4 @@
-//! One column of one batch, downcast once, ready to be written cell by cell.
+//! One column of one record batch. Its array is downcast once; then its cells are encoded one by one.
 
 use super::{json, time};
 use std::borrow::Cow;
@@ -23,7 +23,7 @@ use super::texts::{Texts, put_bytes};
 
 type Outcome = Result<(), Cow<'static, str>>;
 
-/// `jsonb` on the wire starts with the version of its format.
+/// The binary form of `jsonb` starts with the version of its format.
 const JSONB_VERSION: &[u8] = &[1];
 /// pg_type.oid of `text`.
 const TEXT_OID: i32 = 25;
@@ -55,7 +55,7 @@ enum Values {
     TextArray(Lists),
 }
 
-/// Integers of any width: arrow widens a whole column faster than a cell could be matched.
+/// Integers of any width. Widening a whole column with an arrow kernel is faster than matching on the type per cell.
 enum Whole {
     Signed(Int64Array),
     Unsigned(UInt64Array),
@@ -105,7 +105,7 @@ impl Cells {
         self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row))
     }
 
-    /// Appends the field of a row that is not null.
+    /// Appends the value of a row whose cell is not null.
     pub(super) fn put(&self, out: &mut BytesMut, row: usize) -> Outcome {
         match &self.values {
             Values::Null => out.put_i32(-1),
@@ -173,7 +173,8 @@ impl Lists {
         })
     }
 
-    /// `array_recv`: dimensions, whether there are nulls, the elements' type, per dimension its length and lower bound.
+    /// Encodes an array as `array_recv` reads it: number of dimensions, null flag, element type, then per dimension
+    /// its length and lower bound.
     fn put(&self, out: &mut BytesMut, row: usize) -> Outcome {
         let range = self.range(row);
         let nulls = self.items.nulls();
@@ -200,7 +201,7 @@ impl Lists {
     }
 
     fn range(&self, row: usize) -> std::ops::Range<usize> {
-        // Offsets are never negative, says arrow.
+        // arrow guarantees that offsets are not negative.
         match &self.offsets {
             Offsets::Small(offsets) => offset(offsets[row].into())..offset(offsets[row + 1].into()),
             Offsets::Large(offsets) => offset(offsets[row])..offset(offsets[row + 1]),
@@ -240,7 +241,7 @@ fn timestamp(array: &ArrayRef) -> Result<Values, ArrowError> {
     Ok(Values::Timestamp(counts, *unit))
 }
 
-/// The two forms of RFC 9562 and its predecessors: 32 digits, with or without the four hyphens.
+/// Parses the two text forms of a UUID (RFC 9562): 32 digits, with or without the four hyphens.
 fn uuid(text: &str) -> Result<[u8; 16], Cow<'static, str>> {
     let uuid = if matches!(text.len(), 32 | 36) {
         Uuid::try_parse(text).ok()
@@ -251,7 +252,7 @@ fn uuid(text: &str) -> Result<[u8; 16], Cow<'static, str>> {
         .ok_or(Cow::Borrowed("a text that is no UUID"))
 }
 
-/// Length and value in one write: two cost half as much again.
+/// Writes length and value at once. Two writes take about 50 % longer.
 fn put_2(out: &mut BytesMut, value: i16) {
     let [a, b] = value.to_be_bytes();
     out.extend_from_slice(&[0, 0, 0, 2, a, b]);

@@ -1,5 +1,5 @@
-//! Which encoding a column gets, from its Arrow type and its type in the contract. Decided when the plan is made, and
-//! once more when a stage starts; never per cell.
+//! Chooses the encoding of a column from its Arrow type and its type in the contract. This is done when the plan is
+//! made, and again when a stage starts, never per cell.
 
 use arrow::datatypes::DataType;
 
@@ -22,15 +22,16 @@ pub(super) enum Codec {
     Numeric(Numeric),
     Date,
     Timestamp,
-    /// Limit in characters.
+    /// The limit is a number of characters.
     Text(Option<u32>),
     Json,
     Uuid,
     TextArray,
 }
 
-/// Says when a plan is made whether a column of this Arrow type fits a column of this PostgreSQL type without loss. What
-/// depends on the single value (a text's length, a decimal's digits, whether a text is JSON) is checked by row.
+/// Checks, when a plan is made, whether a column of this Arrow type fits a column of this PostgreSQL type without
+/// loss. What depends on the single value (a text's length, a decimal's digits, whether a text is JSON) is checked
+/// per row.
 ///
 /// The error continues a sentence that names the column: "is Int64, the contract says integer: CAST(... AS INT)".
 pub fn accepts(arrow: &DataType, pg: &PgType) -> Result<(), String> {
@@ -45,7 +46,7 @@ pub fn accepts(arrow: &DataType, pg: &PgType) -> Result<(), String> {
 }
 
 impl Codec {
-    /// None where no value of the Arrow type has an honest form in the PostgreSQL type.
+    /// `None` where the PostgreSQL type can't hold the Arrow type's values without loss.
     pub(super) fn choose(arrow: &DataType, pg: PgType) -> Option<Self> {
         use DataType as A;
         if arrow == &A::Null {
@@ -87,8 +88,8 @@ impl Codec {
     }
 }
 
-/// Bits that an integer type needs; more than any where it is none. An unsigned one needs its sign besides, which no
-/// floating-point type minds at these sizes.
+/// The number of bits that an integer type needs; more than any integer has where the type is not an integer. An
+/// unsigned type needs one more bit for the sign. Floating-point types are wide enough either way.
 fn bits(arrow: &DataType) -> u32 {
     match arrow {
         DataType::Int8 | DataType::UInt8 => 8,
@@ -98,8 +99,9 @@ fn bits(arrow: &DataType) -> u32 {
     }
 }
 
-/// An integer type that holds more than the column: legal value by value, but a plan that relies on it is refused.
-/// PostgreSQL has nothing wider than int8 for what DataFusion counts in UInt64 (row_number), so that is allowed.
+/// Whether the Arrow type is an integer type that is wider than the column. Single values could fit, but a plan that
+/// relies on that is refused. UInt64 into int8 is allowed: DataFusion counts in UInt64 (row_number), and PostgreSQL
+/// has nothing wider.
 fn narrows(arrow: &DataType, codec: Codec) -> bool {
     use DataType as A;
     match codec {
@@ -118,9 +120,7 @@ fn remedy(arrow: &DataType, pg: PgType) -> String {
         (A::Struct(_), _) => "select one of its fields: column['field']".to_owned(),
         (A::List(_) | A::LargeList(_), _) => "unnest it, or select one element: column[1]".to_owned(),
         (_, PgType::TextArray) => "make_array(...) of texts".to_owned(),
-        (A::Timestamp(_, None), PgType::TimestampTz) => {
-            "say which zone it is in: CAST(... AS TIMESTAMPTZ) reads it as UTC".to_owned()
-        }
+        (A::Timestamp(_, None), PgType::TimestampTz) => "say which zone it is in: (...) AT TIME ZONE 'UTC'".to_owned(),
         _ => format!("CAST(... AS {})", datafusion_type(pg)),
     }
 }

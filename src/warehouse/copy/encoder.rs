@@ -1,4 +1,4 @@
-//! One entity's rows as bytes: each batch is bound to its columns once, then written row by row.
+//! Encodes one entity's rows for COPY: each batch is bound to its columns once, then written row by row.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,20 +12,20 @@ use super::codec::Codec;
 use crate::model::Entity;
 use crate::warehouse::schema::type_name;
 
-/// What a binary COPY starts with: the signature, no flags, no extension.
+/// The start of a binary COPY: the signature, no flags, no extension.
 pub const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
-/// What it ends with: a row of -1 columns.
+/// The end of a binary COPY: a row of -1 columns.
 pub const TRAILER: &[u8] = &[0xff, 0xff];
 
-/// A row that has no honest form in the contract's types. It holds no value.
+/// A row that can't be encoded in the contract's types. The error holds no cell value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EncodeError {
-    /// Within the batch, from 0.
+    /// The row's index in the batch, from 0.
     pub row: usize,
     pub column: String,
     /// Continues "column x holds ...".
     pub reason: Cow<'static, str>,
-    /// The record that the row came from, where the transform kept it.
+    /// The number of the record that the row came from, where the transform kept it.
     pub record: Option<u64>,
 }
 
@@ -37,7 +37,7 @@ impl fmt::Display for EncodeError {
 
 impl std::error::Error for EncodeError {}
 
-/// Encodes the batches of one entity's stage; made once per stage.
+/// Encodes the batches of one entity's stage. One encoder is made per stage.
 #[derive(Debug)]
 pub struct Encoder {
     columns: Vec<Column>,
@@ -51,20 +51,20 @@ struct Column {
     codec: Codec,
 }
 
-/// One batch on its way out.
+/// A batch that is being written.
 pub struct Rows<'a> {
     encoder: &'a Encoder,
     cells: Vec<Cells>,
     records: Option<UInt64Array>,
     count: usize,
     next: usize,
-    /// How many bytes the rows may take, for one reservation instead of many.
+    /// An estimate of the rows' size in bytes, to reserve memory once instead of often.
     room: usize,
 }
 
 impl Encoder {
-    /// For batches with the entity's columns in the contract's order; the record number may follow as a last column of
-    /// type UInt64. The error says which column is missing or can't be encoded.
+    /// Makes an encoder for batches that have the entity's columns in the contract's order. A last column of type
+    /// UInt64 may hold the record number. The error names the column that is missing or can't be encoded.
     pub fn new(entity: &Entity, schema: &Schema) -> Result<Self, String> {
         let columns = entity.columns.iter().enumerate().map(|(at, column)| {
             let field = schema.fields().get(at).filter(|field| field.name() == &column.name);
@@ -89,7 +89,7 @@ impl Encoder {
         Ok(Self { columns })
     }
 
-    /// Makes a batch ready for writing; the error tells of a batch of another shape than the encoder was made for.
+    /// Prepares a batch for writing. Fails where the batch's columns are not those that the encoder was made for.
     pub fn bind(&self, batch: &RecordBatch) -> Result<Rows<'_>, String> {
         if batch.num_columns() < self.columns.len() {
             return Err(format!(
@@ -110,7 +110,7 @@ impl Encoder {
                 ));
             }
             let bound = Cells::bind(column.codec, array).map_err(|error| format!("column {}: {error}", column.name))?;
-            // Roughly: a length per cell, and its values.
+            // A rough estimate: four bytes of length per cell, and the values.
             room += 4 * array.len() + array.get_buffer_memory_size();
             cells.push(bound);
         }
@@ -135,8 +135,8 @@ impl Encoder {
 }
 
 impl Rows<'_> {
-    /// Appends rows until `out` holds `enough` bytes or the batch ends; true where there is more to come. On an error
-    /// `out` ends with the last good row.
+    /// Appends rows until `out` holds `enough` bytes or the batch ends. Returns whether rows are left. On an error,
+    /// `out` ends with the last row that could be encoded.
     pub fn write(&mut self, out: &mut BytesMut, enough: usize) -> Result<bool, EncodeError> {
         out.reserve(self.room.min(enough));
         let count = self.encoder.column_count().to_be_bytes();

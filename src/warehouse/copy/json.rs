@@ -1,6 +1,6 @@
-//! Which JSON texts `jsonb` accepts. PostgreSQL refuses more than the grammar does: the escape `\u0000`, lone
-//! surrogates, numbers beyond `numeric`, very deep nesting. What it would refuse is found here, by row, before the COPY
-//! is lost. It never changes a text.
+//! Checks which JSON texts `jsonb` accepts. PostgreSQL refuses more than the grammar does: the escape `\u0000`, lone
+//! surrogates, numbers beyond `numeric`, very deep nesting. Checking here finds the bad row before the server would
+//! abort the whole COPY. No text is changed.
 
 use std::borrow::Cow;
 
@@ -20,7 +20,7 @@ pub(super) fn check(text: &str) -> Result<(), Cow<'static, str>> {
     if text.len() > MAX_LENGTH {
         return Err("a JSON text longer than PostgreSQL's limit of 256 MB".into());
     }
-    // Where, and nothing of what.
+    // The message says where the error is and quotes nothing of the text.
     serde_json::from_str::<IgnoredAny>(text).map_err(|error| {
         format!(
             "a text that is no JSON (its line {}, byte {})",
@@ -56,12 +56,12 @@ fn scan(text: &[u8]) -> Result<(), Cow<'static, str>> {
     Ok(())
 }
 
-/// From behind the opening quote to behind the closing one.
+/// Reads a string, from after the opening quote to after the closing one.
 fn string(text: &[u8], mut at: usize) -> Result<usize, Cow<'static, str>> {
     let mut high_surrogate = None;
     while let Some(found) = memchr2(b'"', b'\\', text.get(at..).unwrap_or_default()) {
         let here = at + found;
-        // A high surrogate counts only directly before its low one.
+        // A high surrogate is valid only directly before a low one.
         if high_surrogate.take_if(|end| *end != here).is_some() {
             return Err(lone());
         }
@@ -101,7 +101,7 @@ fn lone() -> Cow<'static, str> {
     "a JSON text with half of a surrogate pair, which PostgreSQL can't store".into()
 }
 
-/// From the first digit to behind the number.
+/// Reads a number, from its first digit to after its end.
 fn number(text: &[u8], start: usize) -> Result<usize, Cow<'static, str>> {
     let digits = |from: usize| text[from..].iter().take_while(|byte| byte.is_ascii_digit()).count();
     let length = |count: usize| i64::try_from(count).unwrap_or(i64::MAX / 4);

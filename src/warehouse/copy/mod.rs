@@ -1,12 +1,15 @@
-//! Arrow batches to PostgreSQL's binary COPY format (PostgreSQL's manual, COPY, "Binary Format").
+//! Encodes Arrow batches in PostgreSQL's binary COPY format (PostgreSQL's manual, COPY, "Binary Format").
 //!
-//! Own code, because the two crates for it serve another purpose. `pgpq` derives the PostgreSQL type from the Arrow type
-//! and wants a table of its own making; here the contract is given, and what does not fit it (precision, length, range,
-//! null, NUL) must be an error that names the row. It names the field, aborts in the middle of a batch, and passes a NUL
-//! or a date beyond PostgreSQL's on to the server, where the whole COPY is lost to an error without a record number.
-//! `arrow-pg` answers queries: it looks up the type of each cell, boxes it, and decimals pass through 96 bits.
+//! Two crates do something similar, but neither fits. In this program the contract fixes the types, and a value that
+//! does not fit (precision, length, range, null, NUL) must give an error that names the row.
 //!
-//! It never rounds, truncates or replaces a value, and no error tells one.
+//! - `pgpq` derives the PostgreSQL type from the Arrow type and expects a table made to match. Its errors name only
+//!   the field and abort in the middle of a batch. It sends a NUL or a date beyond PostgreSQL's range to the server,
+//!   which aborts the whole COPY with an error that has no record number.
+//! - `arrow-pg` serves query results. It looks up the type of each cell and boxes it, and it passes decimals through
+//!   96 bits.
+//!
+//! No value is ever rounded, truncated or replaced, and no error quotes a value.
 
 mod cells;
 mod codec;

@@ -1,9 +1,9 @@
-//! PostgreSQL's binary `numeric`, exact. It never rounds: a value that the contract's precision and scale can't hold is
-//! refused.
+//! Encodes PostgreSQL's binary `numeric`. It is exact and never rounds: a value that does not fit the contract's
+//! precision and scale is refused.
 //!
-//! On the wire (src/backend/utils/adt/numeric.c, `numeric_recv`), all 16 bits, big-endian: the number of digits, the
-//! weight of the first digit, the sign (0 or 0x4000), the scale to show, then the digits in base 10000, where digit `i`
-//! stands for `digit * 10000^(weight - i)`.
+//! The format (src/backend/utils/adt/numeric.c, `numeric_recv`) consists of 16-bit big-endian numbers: the number of
+//! digits, the weight of the first digit, the sign (0 or 0x4000), the display scale, then the digits in base 10000.
+//! Digit `i` stands for `digit * 10000^(weight - i)`.
 
 use std::borrow::Cow;
 
@@ -13,15 +13,16 @@ use bytes::{BufMut, BytesMut};
 type Outcome = Result<(), Cow<'static, str>>;
 
 const NEGATIVE: u16 = 0x4000;
-/// Decimal256 holds 76 decimal digits: 19 groups, and one more where they straddle the point.
+/// The most base-10000 digits that a value needs. Decimal256 holds 76 decimal digits: 19 groups, and one more where
+/// they are not aligned to the decimal point.
 const MAX_GROUPS: usize = 20;
 
-/// How the values of one column become `numeric`.
+/// Encodes the values of one column as `numeric`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Numeric {
     /// The value is `unscaled * 10^exponent`.
     exponent: i32,
-    /// Decimals that PostgreSQL shows.
+    /// The display scale: the number of decimals that PostgreSQL shows.
     shown: u16,
     declared: Option<Declared>,
 }
@@ -32,16 +33,16 @@ struct Declared {
     scale: i16,
     /// The unscaled value must have at most this many decimal digits.
     max_digits: i32,
-    /// The last so many decimal digits of the unscaled value must be zeros.
+    /// This many of the last decimal digits of the unscaled value must be zeros.
     zeros: u32,
-    /// `10^max_digits`; none where all of 128 bits is below it.
+    /// `10^max_digits`; `None` where every 128-bit value is below it.
     limit: Option<u128>,
-    /// `10^zeros`; none where no value of 128 bits but zero is a multiple of it.
+    /// `10^zeros`; `None` where zero is the only 128-bit value that is a multiple of it.
     unit: Option<u128>,
 }
 
 impl Numeric {
-    /// For values of Arrow scale `scale`; `declared` are the contract's precision and scale.
+    /// Makes the encoder for values of Arrow scale `scale`. `declared` holds the contract's precision and scale.
     pub(super) fn new(scale: i8, declared: Option<(u16, i16)>) -> Self {
         let scale = i32::from(scale);
         let declared = declared.map(|(precision, declared_scale)| Declared::new(precision, declared_scale, scale));
@@ -53,7 +54,7 @@ impl Numeric {
         }
     }
 
-    /// Appends the field, its length first.
+    /// Appends the field: its length, then the value.
     pub(super) fn put(&self, out: &mut BytesMut, value: i128) -> Outcome {
         let magnitude = value.unsigned_abs();
         if let Some(declared) = &self.declared
@@ -70,8 +71,8 @@ impl Numeric {
         Ok(())
     }
 
-    /// Like [`put`](Self::put), for values that may need more than 128 bits; those take the long way over their
-    /// decimal digits.
+    /// Like [`put`](Self::put), for values that may need more than 128 bits. Such values are converted through their
+    /// decimal digits, which is slower.
     pub(super) fn put_i256(&self, out: &mut BytesMut, value: i256) -> Outcome {
         if let Some(value) = value.to_i128() {
             return self.put(out, value);
@@ -124,7 +125,7 @@ struct Groups {
     used: usize,
     /// Weight of `digits[0]`.
     lowest: i32,
-    /// Zeros that the lowest group has on its right, because groups are aligned to the decimal point.
+    /// The number of zeros appended to the lowest group, because groups are aligned to the decimal point.
     pad: u32,
 }
 
@@ -193,7 +194,8 @@ impl Groups {
         } else {
             self.lowest + i32::try_from(high).unwrap_or(0) - 1
         };
-        // At most 20 groups, and weights within 19 + 127/4 of zero: the narrowings below are exact.
+        // There are at most 20 groups, and weights are within 19 + 127/4 of zero, so the conversions below lose
+        // nothing.
         out.put_i32(i32::try_from(8 + 2 * groups.len()).unwrap_or(0));
         out.put_u16(u16::try_from(groups.len()).unwrap_or(0));
         out.put_i16(i16::try_from(weight).unwrap_or(0));
@@ -233,7 +235,7 @@ mod tests {
         Ok(out.to_vec())
     }
 
-    /// Reads the wire back as digits without leading zeros and the number of decimals, as PostgreSQL prints it.
+    /// Decodes the binary form to digits without leading zeros and the number of decimals, as PostgreSQL prints it.
     fn read(field: &[u8]) -> String {
         let int = |at: usize| i32::from(i16::from_be_bytes([field[at], field[at + 1]]));
         assert_eq!(
@@ -287,7 +289,7 @@ mod tests {
             [0, 0, 0, 14, 0, 3, 0, 1, 0, 0, 0, 2, 0, 1, 0x09, 0x29, 0x1a, 0x2c]
         );
         assert_eq!(encode(2, None, 0).unwrap(), [0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 2]);
-        // -10000: trailing zero groups are not sent
+        // -10000: trailing zero groups are not sent.
         assert_eq!(
             encode(0, None, -10_000).unwrap(),
             [0, 0, 0, 10, 0, 1, 0, 1, 0x40, 0, 0, 0, 0, 1]
@@ -340,7 +342,7 @@ mod tests {
             prop_assert_eq!(read(&wide(scale, None, value).unwrap()), expected(&value.to_string(), scale));
         }
 
-        /// The fast ways and the way over decimal digits agree.
+        /// The fast conversions and the one through decimal digits give the same result.
         #[test]
         fn the_ways_agree(value: u64, scale in -10i8..=30) {
             let bytes = |split: &dyn Fn(&mut Groups)| {

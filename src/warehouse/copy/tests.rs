@@ -1,4 +1,4 @@
-//! What leaves the encoder, byte by byte; the round trip through a real server is in `roundtrip.rs`.
+//! Checks the encoder's output byte by byte. `roundtrip.rs` tests the round trip through a real server.
 
 use std::sync::Arc;
 
@@ -82,7 +82,7 @@ fn refusals_name_column_and_reason_only() {
         "column c holds a text longer than varchar(2)"
     );
     assert!(encode_all(&[("c", PgType::Varchar(Some(2)), true)], vec![("c", text("é☃"))]).is_ok());
-    // PostgreSQL would cut these blanks without a word.
+    // PostgreSQL would cut these blanks without an error.
     assert_eq!(
         refusal(PgType::Varchar(Some(2)), true, text("ab  ")),
         "column c holds a text longer than varchar(2)"

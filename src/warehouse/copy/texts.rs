@@ -1,4 +1,5 @@
-//! Arrow's string arrays behind one face, and what PostgreSQL wants of a text: no NUL, no more characters than declared.
+//! One interface to Arrow's string arrays, and the checks for PostgreSQL's texts: no NUL, at most the declared
+//! length.
 
 use std::borrow::Cow;
 
@@ -12,12 +13,12 @@ use memchr::memchr;
 
 type Outcome = Result<(), Cow<'static, str>>;
 
-/// A field may be no larger than an allocation of the server (src/include/utils/memutils.h), header included.
+/// The largest field in bytes: the largest allocation of the server (src/include/utils/memutils.h) less its header.
 const MAX_FIELD: usize = 0x3fff_ffff - 8;
 
 /// The strings of one column of one batch.
 pub(super) enum Texts {
-    /// `has_nul` speaks of the whole buffer: mostly false, and then no cell is looked at again.
+    /// `has_nul` tells whether the whole buffer holds a NUL. Mostly it does not, and then single cells need no check.
     Plain {
         array: StringArray,
         has_nul: bool,
@@ -65,7 +66,7 @@ impl Texts {
         }
     }
 
-    /// Appends a text field; `limit` in characters.
+    /// Appends a text field. `limit` is the maximum length in characters.
     pub(super) fn put(&self, out: &mut BytesMut, row: usize, limit: Option<u32>) -> Outcome {
         let text = self.get(row);
         let may_have_nul = !matches!(self, Self::Plain { has_nul: false, .. });
@@ -82,7 +83,7 @@ impl Texts {
     }
 }
 
-/// Appends a field of `head` and `body`.
+/// Appends a field that consists of `head` followed by `body`.
 pub(super) fn put_bytes(out: &mut BytesMut, head: &[u8], body: &[u8]) -> Outcome {
     let length = head.len() + body.len();
     match i32::try_from(length) {

@@ -1,5 +1,6 @@
-//! Dates and timestamps as PostgreSQL counts them: from 2000-01-01, in days or microseconds. It never rounds and never
-//! lets a number become `infinity` or fall out of the range that PostgreSQL can print (src/include/datatype/timestamp.h).
+//! Converts dates and timestamps to PostgreSQL's: days or microseconds from 2000-01-01. Nothing is rounded. A number
+//! that would mean `infinity`, or that is beyond what PostgreSQL can print (src/include/datatype/timestamp.h), is
+//! refused.
 
 use std::borrow::Cow;
 
@@ -22,7 +23,7 @@ const END_MICRO: i64 = 9_223_371_331_200_000_000;
 const DATE_RANGE: Cow<'static, str> = Cow::Borrowed("a date outside of PostgreSQL's range (4713 BC to 5874897 AD)");
 const TIME_RANGE: Cow<'static, str> = Cow::Borrowed("a timestamp outside of PostgreSQL's range (4713 BC to 294276 AD)");
 
-/// Days from 1970-01-01 to PostgreSQL's days.
+/// Converts days from 1970-01-01 to PostgreSQL's days.
 pub(super) fn date(days: i64) -> Outcome<i32> {
     let days = days - EPOCH_DAYS;
     match i32::try_from(days) {
@@ -31,7 +32,7 @@ pub(super) fn date(days: i64) -> Outcome<i32> {
     }
 }
 
-/// Milliseconds from 1970-01-01, which must be whole days.
+/// Converts milliseconds from 1970-01-01 to PostgreSQL's days. They must be whole days.
 pub(super) fn date_of_millis(millis: i64) -> Outcome<i32> {
     if millis % DAY_MILLIS == 0 {
         date(millis / DAY_MILLIS)
@@ -40,17 +41,17 @@ pub(super) fn date_of_millis(millis: i64) -> Outcome<i32> {
     }
 }
 
-/// Units from 1970-01-01T00:00 to PostgreSQL's microseconds.
+/// Converts a count of `unit`s from 1970-01-01T00:00 to PostgreSQL's microseconds.
 pub(super) fn timestamp(value: i64, unit: TimeUnit) -> Outcome<i64> {
     let value = i128::from(value);
     let micros = match unit {
         TimeUnit::Second => value * 1_000_000,
         TimeUnit::Millisecond => value * 1_000,
         TimeUnit::Microsecond => value,
-        TimeUnit::Nanosecond if value % 1_000 == 0 => value / 1_000,
-        TimeUnit::Nanosecond => return Err("a timestamp finer than a microsecond".into()),
+        // What a cast of a text in SQL gives; finer is cut off, as it is where the schema reads a text.
+        TimeUnit::Nanosecond => value.div_euclid(1_000),
     };
-    // 128 bits, because counted from 1970 the last years overflow 64.
+    // 128 bits are needed: counted from 1970, the last years overflow 64 bits.
     match i64::try_from(micros - i128::from(EPOCH_DAYS * DAY_MICROS)) {
         Ok(micros) if (FIRST_MICRO..END_MICRO).contains(&micros) => Ok(micros),
         _ => Err(TIME_RANGE),
@@ -68,7 +69,7 @@ mod tests {
         assert!(date(FIRST_DAY + EPOCH_DAYS - 1).is_err());
         assert!(date(END_DAY + EPOCH_DAYS - 1).is_ok());
         assert!(date(END_DAY + EPOCH_DAYS).is_err());
-        // these would be read as -infinity and infinity
+        // PostgreSQL would read these as -infinity and infinity.
         assert!(date(i64::from(i32::MIN) + EPOCH_DAYS).is_err());
         assert!(date(i64::from(i32::MAX) + EPOCH_DAYS).is_err());
         assert_eq!(date_of_millis(-DAY_MILLIS), Ok(-10_958));
@@ -80,8 +81,9 @@ mod tests {
         assert_eq!(timestamp(946_684_800, TimeUnit::Second), Ok(0));
         assert_eq!(timestamp(-1, TimeUnit::Microsecond), Ok(-946_684_800_000_001));
         assert_eq!(timestamp(1_000, TimeUnit::Nanosecond), Ok(-946_684_799_999_999));
-        assert!(timestamp(1_001, TimeUnit::Nanosecond).is_err());
-        assert!(timestamp(-999, TimeUnit::Nanosecond).is_err());
+        // Finer is cut off, before 1970 as after it.
+        assert_eq!(timestamp(1_999, TimeUnit::Nanosecond), Ok(-946_684_799_999_999));
+        assert_eq!(timestamp(-1, TimeUnit::Nanosecond), Ok(-946_684_800_000_001));
         assert!(timestamp(i64::MAX, TimeUnit::Second).is_err());
         assert!(timestamp(i64::MIN, TimeUnit::Microsecond).is_err());
         assert!(timestamp(i64::MAX, TimeUnit::Microsecond).is_ok(), "292277 AD");

@@ -9,12 +9,13 @@ use tokio_postgres::Config;
 use super::socket::{Endpoint, SOCKET};
 use crate::error::{Error, Result};
 
-/// How long to wait for the engine's own lock of the folder, which it may free a moment after ours.
+/// How long to wait for the engine's own lock of the folder. The engine may free it a moment after the folder lock is
+/// free.
 const PATIENCE: Duration = Duration::from_secs(3);
 const USER: &str = "postgres";
 const DATABASE: &str = "postgres";
 
-/// The server's thread; joined on drop.
+/// The server's thread. It is joined on drop.
 pub(super) struct Engine {
     _server: PgliteServer,
 }
@@ -35,7 +36,7 @@ impl Engine {
             };
             match builder.start() {
                 Ok(server) => break server,
-                // Its errors have no kind: the text is all that tells a busy folder from a broken one.
+                // The engine's errors have no kind, so only the text tells a busy folder from a broken one.
                 Err(error) if format!("{error:#}").contains("already in use") && Instant::now() < deadline => {
                     std::thread::sleep(Duration::from_millis(50));
                 }

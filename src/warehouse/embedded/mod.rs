@@ -1,5 +1,6 @@
-//! The database of a project that names none: PostgreSQL compiled to WebAssembly, run inside this process. The lock of
-//! its folder lives here, too, and the port that `serve-db` opens. It knows nothing of sessions, tables or SQL.
+//! The embedded database, for a project that names none: PostgreSQL compiled to WebAssembly, run inside this process.
+//! This module also has the lock of its folder and the port that `serve-db` opens. It knows nothing of sessions,
+//! tables or SQL.
 
 #[cfg(feature = "embedded")]
 mod engine;

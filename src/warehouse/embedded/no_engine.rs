@@ -1,4 +1,4 @@
-//! What stands for the engine in a build without the feature `embedded`: it only says so.
+//! Replaces the engine in a build without the feature `embedded`. Starting it fails with an error that says so.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use tokio_postgres::Config;
 use super::socket::Endpoint;
 use crate::error::{Error, Result};
 
-/// Never made: this build has no embedded database.
+/// Never constructed: this build has no embedded database.
 pub(super) enum Engine {}
 
 impl Engine {

@@ -1,5 +1,5 @@
-//! The embedded database held open on a port, for psql or a BI tool. It passes bytes on, and understands only how a
-//! connection begins.
+//! Serves the embedded database on a port, for psql or a BI tool. It forwards bytes and parses only the start of a
+//! connection.
 //!
 //! The port is on the loopback address and asks for no password: every user of this machine can connect while it is
 //! open. It serves one client at a time. A second one is let in if the first leaves within two seconds, else it is
@@ -69,7 +69,7 @@ impl Served {
                     Ok((client, _)) => {
                         clients.spawn(serve(client, self.embedded.clone(), free.clone()));
                     }
-                    // For lack of file handles, or because the client has left already. Neither ends the service.
+                    // Too many open files, or the client has left already. Neither ends the service.
                     Err(error) => {
                         tracing::warn!(%error, "a client could not be accepted");
                         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -102,7 +102,7 @@ async fn serve_one(client: &mut TcpStream, embedded: &Embedded, free: &Semaphore
     forward(client, &mut *database).await
 }
 
-/// The packet that opens a session; `None` where the client wanted something else, or left.
+/// Reads the packet that opens a session. `None` where the client wanted something else, or left.
 async fn startup(client: &mut TcpStream) -> std::io::Result<Option<Vec<u8>>> {
     loop {
         let (Ok(length), Ok(code)) = (client.read_u32().await, client.read_u32().await) else {
@@ -125,8 +125,8 @@ async fn startup(client: &mut TcpStream) -> std::io::Result<Option<Vec<u8>>> {
     }
 }
 
-/// Passes bytes both ways until the client has left. Then it reads what the database still sends to its end: a
-/// connection that is closed with answers in it would end the embedded database's thread.
+/// Forwards bytes both ways until the client has left. Then it reads the rest of what the database sends: closing a
+/// connection with unread answers would end the embedded database's thread.
 async fn forward(client: &mut TcpStream, database: &mut (dyn Stream + Send)) -> std::io::Result<()> {
     let (mut from_client, mut to_client) = client.split();
     let (mut from_database, mut to_database) = tokio::io::split(database);

@@ -21,7 +21,7 @@ pub struct Embedded {
     name: String,
 }
 
-/// What lives as long as the database. Fields drop in this order, so the lock is freed last.
+/// What must live as long as the database. Fields drop in this order, so the lock is freed last.
 struct Running {
     _engine: Engine,
     _folder: Option<PrivateFolder>,
@@ -29,7 +29,7 @@ struct Running {
 }
 
 impl Embedded {
-    /// Starts the database of a folder; without one, a database that is gone when this is dropped.
+    /// Starts the database of a folder. Without a folder, the data is deleted when the database is dropped.
     pub async fn start(dir: Option<PathBuf>) -> Result<Self> {
         let started = tokio::task::spawn_blocking(move || Self::start_blocking(dir.as_deref())).await;
         started.map_err(|error| Error::unreachable("the embedded database did not start").cause(error))?
@@ -69,7 +69,7 @@ impl Embedded {
         &self.name
     }
 
-    /// The URL for a client of a port that leads here. It needs no secret.
+    /// The URL for a client that connects through `port`. It needs no secret.
     pub(super) fn url(&self, port: u16) -> String {
         let (user, database) = (self.config.get_user(), self.config.get_dbname());
         format!(
@@ -79,7 +79,7 @@ impl Embedded {
         )
     }
 
-    /// A bare connection, for a client that speaks the protocol itself.
+    /// A raw connection, for a client that speaks the protocol itself.
     pub(super) async fn dial(&self) -> std::io::Result<Box<dyn Stream + Send>> {
         let port = self.config.get_ports().first().copied().unwrap_or_default();
         match self.config.get_hosts().first() {
@@ -112,14 +112,14 @@ impl Embedded {
 
 impl Drop for Embedded {
     fn drop(&mut self) {
-        // Shutting down waits for the client, whose task may run on this thread.
+        // Shutting down waits for the client, whose task may run on this thread, so another thread does it.
         if let Some(running) = self.take() {
             std::thread::spawn(move || drop(running));
         }
     }
 }
 
-/// A way to the database.
+/// A connection to the database.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Stream for T {}

@@ -1,4 +1,4 @@
-//! The database of a folder: what survives a kill, who may open it, and whom its port serves.
+//! Tests of a folder's database: it survives a kill, only one process may open it, and its port serves one client.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tokio_postgres::NoTls;
 use super::serve_db;
 use crate::warehouse::{Database, Warehouse};
 
-/// Not a test of its own: the process that the next one kills.
+/// Not a test by itself: the next test runs it as a child process and kills it.
 #[tokio::test(flavor = "multi_thread")]
 async fn held_by_a_child() {
     let Ok(dir) = std::env::var("PIPELINE_TEST_HOLD") else {
@@ -93,7 +93,7 @@ async fn rows_outlive_the_process_that_wrote_them() {
         .unwrap();
     assert_eq!(row.get::<_, i32>(0), 7);
     drop(second);
-    // Dropped without closing, on a live runtime: the folder is free again in a moment.
+    // Dropped without closing, on a live runtime: the folder is free again shortly after.
     let third = open().await.unwrap();
     assert!(
         third.describe().ends_with(".pipeline/warehouse"),
@@ -133,7 +133,7 @@ async fn one_client_at_a_time_is_served_and_the_next_is_told() {
         second.message(),
         "the embedded database serves one client at a time, and another is connected"
     );
-    // A client that leaves in the middle of a large answer harms nobody.
+    // A client that leaves in the middle of a large answer does not disturb the next one.
     let large = first
         .simple_query_raw("SELECT repeat('x', 1000) FROM generate_series(1, 100000)")
         .await

@@ -1,6 +1,7 @@
-//! Who may work on a batch. Two things keep a second worker off: an advisory lock, held by a session outside of the
-//! pool, and the run's status in `pipeline.runs`. The lock alone is not enough. A connection that breaks off frees it
-//! while its worker lives on; that worker's swap then finds that its run is no longer `running`, and changes nothing.
+//! Locks a batch, so that only one run works on it. Two things keep out a second run: an advisory lock, held by a
+//! session outside of the pool, and the run's status in `pipeline.runs`. The lock alone is not enough. When the
+//! connection breaks off, the lock is freed while its run goes on. That run's swap then finds that the run is no
+//! longer `running`, and changes nothing.
 
 use std::collections::HashSet;
 use std::ops::Deref;
@@ -18,25 +19,25 @@ use crate::model::Batch;
 use crate::warehouse::connect::{Connection, Dedicated, KeptSession, Warehouse};
 use crate::warehouse::sql::{db_error, describe};
 
-/// How long the embedded database's one connection is waited for.
+/// How long to wait for the one connection of the embedded database.
 const ONE_CONNECTION: Duration = Duration::from_secs(10);
-/// The mean pause between two looks at a lock that another run holds.
+/// The mean pause between two attempts to take a lock that another run holds.
 const LOOK: Duration = Duration::from_millis(400);
 
-/// The batch locks of one process, all in one session; clones share it. On the embedded database, where a second
-/// session can't be made, the lock of its folder stands for them.
+/// The batch locks of one process, all held by one session. Clones share it. The embedded database has no second
+/// session; there, the lock of its folder serves the same purpose.
 #[derive(Clone)]
 pub struct BatchLocks(Arc<Shared>);
 
 struct Shared {
     session: KeptSession,
-    /// The batches that this process has locked. PostgreSQL would give the session a lock that it holds already, so two
-    /// runs of one process are kept apart here.
+    /// The batches that this process has locked. PostgreSQL would grant the session a lock that it already holds, so
+    /// two runs of one process are kept apart here.
     held: Mutex<HashSet<Batch>>,
     index_turns: IndexTurns,
 }
 
-/// A session for the engine's own state.
+/// A session for statements on the program's own state.
 pub(super) enum Session {
     Own(Arc<Dedicated>),
     Pooled(Box<Connection>),
@@ -61,7 +62,7 @@ pub(super) struct BatchLock {
 }
 
 impl BatchLocks {
-    /// Connects when the first batch is locked.
+    /// Makes the locks. The session connects when the first batch is locked.
     pub fn new(warehouse: Warehouse) -> Self {
         let index_turns = IndexTurns::of(&warehouse);
         Self(Arc::new(Shared {
@@ -80,12 +81,12 @@ impl BatchLocks {
         self.0.session.warehouse()
     }
 
-    /// The turns in which this process indexes its staging tables.
+    /// The turns in which this process builds indexes on its staging tables.
     pub(super) fn index_turns(&self) -> &IndexTurns {
         &self.0.index_turns
     }
 
-    /// The session that holds the locks. A lost one is made anew, without the locks that it had.
+    /// The session that holds the locks. If it was lost, a new one is opened, which does not hold the earlier locks.
     pub(super) async fn session(&self) -> Result<Session> {
         if let Some(session) = self.0.session.get().await? {
             return Ok(Session::Own(session));
@@ -95,8 +96,8 @@ impl BatchLocks {
         Ok(Session::Pooled(Box::new(connection.map_err(busy)??)))
     }
 
-    /// Takes a batch's lock. Where another run holds it, the error says who, or, with `wait`, this waits until it is
-    /// free.
+    /// Takes a batch's lock. Where another run holds it, this waits with `wait`; else the error says which run holds
+    /// it.
     pub(super) async fn lock(&self, batch: &Batch, wait: bool) -> Result<BatchLock> {
         loop {
             match self.try_lock(batch).await? {
@@ -107,12 +108,12 @@ impl BatchLocks {
         }
     }
 
-    /// Takes a batch's lock if nobody holds it.
+    /// Takes a batch's lock if it is free.
     pub(super) async fn try_lock(&self, batch: &Batch) -> Result<Option<BatchLock>> {
         if !self.held().insert(batch.clone()) {
             return Ok(None);
         }
-        // From here on, dropping it takes it out of the set again.
+        // From here on, dropping `lock` removes the batch from the set again.
         let lock = BatchLock {
             locks: self.clone(),
             batch: batch.clone(),
@@ -133,7 +134,7 @@ impl BatchLocks {
     }
 
     async fn unlock(&self, batch: &Batch) {
-        // A lost session has no locks, so no new one is made to give one back.
+        // A lost session holds no locks, so no new one is opened to release one.
         if let Some(session) = self.0.session.if_open().await {
             let sql = "SELECT pg_advisory_unlock($1)";
             let done = session.query_typed(sql, &[(&lock_key(batch), Type::INT8)]).await;
@@ -187,13 +188,13 @@ impl BatchLocks {
 }
 
 impl BatchLock {
-    /// For a lock that the server did not give: there is nothing to give back.
+    /// Drops a lock that the server did not grant, so nothing needs to be released.
     fn forget(mut self) {
         self.released = true;
         self.locks.held().remove(&self.batch);
     }
 
-    /// Gives the lock back, and waits until that is done. A drop would not wait.
+    /// Releases the lock and waits until that is done. A drop would not wait.
     pub(super) async fn release(mut self) {
         self.released = true;
         self.locks.unlock(&self.batch).await;
@@ -207,7 +208,7 @@ impl Drop for BatchLock {
             return;
         }
         self.locks.held().remove(&self.batch);
-        // Without a runtime the process is about to end, and its session with it.
+        // Without a runtime the process is about to end, which also ends its session.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             let (locks, batch) = (self.locks.clone(), self.batch.clone());
             runtime.spawn(async move { locks.unlock(&batch).await });
@@ -215,7 +216,7 @@ impl Drop for BatchLock {
     }
 }
 
-/// Half to one and a half of a pause, so that several waiters do not look in step.
+/// A pause between half and one and a half of the given one, so that several waiters do not check at the same time.
 fn jittered(pause: Duration) -> Duration {
     pause.mul_f64(rand::rng().random_range(0.5..1.5))
 }
@@ -240,7 +241,8 @@ mod tests {
             ..may_second()
         };
         assert_ne!(lock_key(&may_second()), lock_key(&other));
-        // SHA-256 of "pipeline batch\0b\02023-05-02", its first 8 bytes: another version's lock must be the same.
+        // The first 8 bytes of SHA-256 of "pipeline batch\0b\02023-05-02". All versions of the program must use the
+        // same key.
         assert_eq!(lock_key(&may_second()), -6_565_832_027_783_974_570);
     }
 }

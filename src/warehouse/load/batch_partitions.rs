@@ -1,5 +1,5 @@
-//! Where the rows of a batch are now, as the catalog has it. Partitions are looked up by their bounds, never by their
-//! names.
+//! Finds the partitions that hold a batch's rows in the catalog. Partitions are looked up by their bounds, never by
+//! their names.
 
 use tokio_postgres::types::Type;
 
@@ -7,15 +7,15 @@ use super::partition;
 use crate::model::{Batch, Entity};
 use crate::warehouse::sql::ENTITIES;
 
-/// What the catalog says of one entity and one batch; names are quoted.
+/// The partitions of one entity and one batch in the catalog. Names are quoted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct BatchPartitions {
     pub entity: String,
     /// Whether the entity has a partitioned table.
     pub has_root: bool,
-    /// The source's partition, above those of its batches.
+    /// The source's partition, the parent of the batch partitions.
     pub of_source: Option<String>,
-    /// The batch's own partition, which holds its rows now.
+    /// The batch's own partition, which holds its present rows.
     pub current: Option<String>,
 }
 
@@ -25,7 +25,7 @@ pub(super) async fn find(
     entities: &[Entity],
     batch: &Batch,
 ) -> Result<Vec<BatchPartitions>, tokio_postgres::Error> {
-    // The catalog writes the dates of a bound in the session's DateStyle. `format` writes them in the same.
+    // The catalog writes the dates of a bound in the session's DateStyle. `format` uses the same style.
     let sql = "SELECT e.name, root.oid IS NOT NULL, quote_ident(pn.nspname) || '.' || quote_ident(p.relname), \
                quote_ident(ln.nspname) || '.' || quote_ident(l.relname) \
                FROM unnest($1::text[]) WITH ORDINALITY e (name, place) \

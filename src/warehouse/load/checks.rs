@@ -1,32 +1,33 @@
-//! Checks of `sql/checks`, in PostgreSQL's SQL. Each selects the rows that may not be in a batch. The batch's staging
-//! tables stand in for the entity tables. Of what a check selects only the count is read.
+//! Runs the checks of `sql/checks`, which are written in PostgreSQL's SQL. Each selects the rows that must not be in
+//! a batch. In a check, the batch's staging tables replace the entity tables. Only the count of the selected rows is
+//! read.
 
 use tokio_postgres::Client;
 
 use super::staging::Staged;
 use crate::error::{Error, Result};
 use crate::model::{Entity, SqlCheck};
-use crate::warehouse::sql::{ENTITIES, PARTITIONS, db_error, ident, qualified};
+use crate::warehouse::sql::{ENTITIES, PARTITIONS, ident, qualified, rows_error};
 
 /// Plans every check over empty tables.
 ///
 /// # Errors
-/// The first that PostgreSQL does not plan, with its file.
+/// The first check that PostgreSQL does not plan, with its file.
 pub async fn plan(client: &Client, entities: &[Entity], checks: &[SqlCheck]) -> Result<()> {
     for check in checks {
         let sql = format!("EXPLAIN {}", counting(check, entities, &[]));
-        // The extended protocol takes one statement only: a file can't bring along others.
+        // The extended protocol takes one statement only, so a file can't contain a second one.
         client
             .query_typed(&sql, &[])
             .await
-            .map_err(|error| Error::project(db_error(cannot(check), &error).to_string()).hint(HINT))?;
+            .map_err(|error| Error::project(rows_error(cannot(check), &error).to_string()).hint(HINT))?;
     }
     Ok(())
 }
 
 /// How many rows a check selects from a batch.
 pub async fn violations(client: &mut Client, entities: &[Entity], staged: &[&Staged], check: &SqlCheck) -> Result<u64> {
-    let failed = |error| db_error(cannot(check), &error);
+    let failed = |error| rows_error(cannot(check), &error);
     let transaction = client
         .build_transaction()
         .read_only(true)
@@ -46,7 +47,8 @@ fn cannot(check: &SqlCheck) -> String {
     format!("the check {} can't be made", check.path.display())
 }
 
-/// A check as a count. Each entity's name stands for the batch's rows of it, or for no rows where it has none.
+/// The check as a count. Each entity's name stands for the batch's rows of that entity, or for no rows where the
+/// batch has none.
 fn counting(check: &SqlCheck, entities: &[Entity], staged: &[&Staged]) -> String {
     let tables = entities.iter().map(|entity| {
         let name = ident(&entity.name);
@@ -60,6 +62,6 @@ fn counting(check: &SqlCheck, entities: &[Entity], staged: &[&Staged]) -> String
     });
     let tables = tables.collect::<Vec<_>>().join(", ");
     let sql = check.sql.trim_end().trim_end_matches(';');
-    // The file may end in a `--` comment, so the parenthesis goes to a line of its own.
+    // The file may end in a `--` comment, so the parenthesis goes on a new line.
     format!("WITH {tables} SELECT count(*) FROM ({sql}\n) AS violating")
 }

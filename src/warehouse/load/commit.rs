@@ -1,9 +1,10 @@
-//! The COMMIT of a swap, watched. PostgreSQL answers it when it has deleted the files of the old partitions, long after
-//! everybody sees the new ones. So a swap has ended when another session sees the run committed, and its own session
-//! may owe the answer for a while: [`SwapSession`] knows, and nobody else needs to. Two patients took 110 ms instead of
-//! 140 by this, 300,000 patients 0.89 of the COPY floor instead of 0.94 (docs, "performance").
+//! Commits a swap without always waiting for the answer. PostgreSQL answers a COMMIT only after it has deleted the
+//! files of the old partitions, long after everybody sees the new ones. So a swap counts as finished once another
+//! session sees the run as committed. Its own session may still wait for the answer; [`SwapSession`] keeps track of
+//! that. This brought two patients from 140 to 110 ms, and 300,000 patients from 0.94 to 0.89 of the COPY floor
+//! (docs, "performance").
 //!
-//! An answer can also be lost, with the connection. Then only the run's row can tell what happened.
+//! The answer can also be lost with the connection. Then only the run's row tells whether the swap was committed.
 
 use std::future::pending;
 use std::ops::{Deref, DerefMut};
@@ -18,23 +19,23 @@ use crate::error::{Code, Error, Result};
 use crate::warehouse::connect::Connection;
 use crate::warehouse::sql::describe;
 
-/// After how long the run's row is first looked at while COMMIT is not answered; then after twice as long each time.
+/// How long to wait for the answer before the run's row is looked at. Each further wait is twice as long.
 const FIRST_LOOK: Duration = Duration::from_millis(1);
 const LONGEST_LOOK: Duration = Duration::from_millis(32);
-/// How long the database is asked whether a COMMIT took effect whose answer was lost.
+/// How long to ask the database whether a COMMIT whose answer was lost took effect.
 const DOUBT: Duration = Duration::from_mins(1);
 
-/// What came back after a COMMIT.
+/// The result of sending a COMMIT.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Answer {
     Committed,
-    /// Committed, as another session saw. The own session has not answered yet.
+    /// Another session has seen the commit. The swap's own session has not answered yet.
     Owed,
-    /// The connection broke off: it may have committed or not.
+    /// The connection broke off, so it is unknown whether the swap was committed.
     Lost,
 }
 
-/// The session that a swap works on, and whether it still owes the answer to its COMMIT.
+/// The session of a swap, and whether it still owes the answer to its COMMIT.
 pub(super) struct SwapSession {
     connection: Connection,
     owes_answer: bool,
@@ -48,12 +49,12 @@ impl SwapSession {
         }
     }
 
-    /// Notes what came back after this session's COMMIT.
+    /// Records the result of this session's COMMIT.
     pub(super) fn heard(&mut self, answer: Answer) {
         self.owes_answer = answer == Answer::Owed;
     }
 
-    /// Gives the session back to the pool, at once or when it has answered: whoever gets it next would wait for that.
+    /// Gives the session back to the pool, once it has answered. Before that, its next user would have to wait.
     pub(super) fn give_back(self) {
         if self.owes_answer {
             let connection = self.connection;
@@ -80,10 +81,11 @@ impl DerefMut for SwapSession {
     }
 }
 
-/// Commits a run's swap. `replaces`: files of old partitions are to be deleted, so that watching is worth it.
+/// Commits a run's swap. `replaces` says whether files of old partitions are to be deleted. Only then is it worth
+/// watching for the commit from another session.
 ///
 /// # Errors
-/// The server refused the COMMIT; nothing has changed.
+/// The server refused the COMMIT, and nothing has changed.
 pub(super) async fn commit(
     transaction: Transaction<'_>,
     locks: &BatchLocks,
@@ -105,8 +107,8 @@ pub(super) async fn commit(
     }
 }
 
-/// Returns when the locks' session sees the run committed. By then it is so for good, and the tables' locks are free.
-/// Never returns where that session can't tell.
+/// Returns when the locks' session sees the run as committed. From then on the commit is final and the tables' locks
+/// are free. Never returns where that session can't tell.
 async fn seen_committed(locks: &BatchLocks, run_id: i64) {
     if locks.warehouse().is_embedded() {
         return pending().await;
@@ -126,7 +128,7 @@ async fn seen_committed(locks: &BatchLocks, run_id: i64) {
     }
 }
 
-/// Whether the server refused a COMMIT. A session that was ended, or broke off, may have committed before.
+/// Whether the server refused a COMMIT. A session that was ended or broke off may have committed before.
 fn is_refusal(error: &tokio_postgres::Error) -> bool {
     error.code().is_some_and(|code| {
         !["08", "57", "58", "XX"]
@@ -136,8 +138,8 @@ fn is_refusal(error: &tokio_postgres::Error) -> bool {
 }
 
 impl ActiveRun {
-    /// After a lost answer to COMMIT: asks the run's row, on a new connection where there can be one. An error means
-    /// that nobody knows, and that no staging table may be removed.
+    /// Reads the run's row after a lost answer to COMMIT, on a new connection where possible. On an error the outcome
+    /// is unknown, and no staging table may be removed.
     pub(super) async fn has_committed(&self, client: &Client) -> Result<bool> {
         let deadline = Instant::now() + DOUBT;
         loop {

@@ -1,4 +1,4 @@
-//! Removing a batch: a swap with nothing to put in place, with the locks and the history of a load.
+//! Removes a batch. This is a swap without new partitions, with the locks and the history of a load.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ use crate::warehouse::sql::db_error;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dropped {
     pub run_id: i64,
-    /// Rows per entity that held the batch; empty where none did.
+    /// The number of removed rows per entity. Entities that had none are left out.
     pub rows: BTreeMap<String, u64>,
 }
 
@@ -57,7 +57,7 @@ pub async fn drop_batch(
     let run = locks.start_run(batch, &record, wait).await?;
     let run_id = run.run_id();
     let mut session = SwapSession::new(locks.warehouse().acquire().await?);
-    // Only who holds the batch's lock changes the batch, so the count is right until the swap.
+    // Only the holder of the batch's lock changes the batch, so the count stays right until the swap.
     let counted = count_batch(&session, entities, batch).await;
     let rows = counted.clone().unwrap_or_default();
     let counts = rows

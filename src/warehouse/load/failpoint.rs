@@ -1,11 +1,12 @@
-//! Named places where a test may stop the program, as a crash or a lost connection would. In a build without the
-//! `failpoints` feature of the crate `fail` they are nothing.
+//! Named places where a test may stop the program, as a crash or a lost connection would. They do nothing in a build
+//! without the `failpoints` feature of the crate `fail`.
 //!
-//! `FAILPOINTS="stage.mid_copy=return(abort)"` ends the process there, as kill -9 does; `return` alone gives an error.
+//! `FAILPOINTS="stage.mid_copy=return(abort)"` ends the process there, like kill -9. With plain `return`, the place
+//! returns an error.
 
 use crate::error::Result;
 
-/// All of them, in the order a batch meets them.
+/// All failpoints, in the order in which a batch passes them.
 pub const ALL: &[&str] = &[
     BEFORE_COPY,
     MID_COPY,
@@ -17,24 +18,24 @@ pub const ALL: &[&str] = &[
     AFTER_COMMIT,
 ];
 
-/// The run's row exists, no table does.
+/// The run's row exists, but no staging table.
 pub(super) const BEFORE_COPY: &str = "stage.before_copy";
 /// The first rows are sent.
 pub(super) const MID_COPY: &str = "stage.mid_copy";
-/// All rows are in, not committed.
+/// All rows are sent but not committed.
 pub(super) const AFTER_COPY: &str = "stage.after_copy";
-/// The staging table is committed, indexed and seen by nobody.
+/// The staging table is committed and indexed, and not visible to readers.
 pub(super) const AFTER_INDEX: &str = "stage.after_index";
 /// Everything is staged.
 pub(super) const BEFORE_LOCK: &str = "swap.before_lock";
-/// Readers wait.
+/// The swap holds its locks, so readers wait.
 pub(super) const AFTER_LOCK: &str = "swap.after_lock";
-/// The swap is done, not committed.
+/// The partitions are swapped, but not committed.
 pub(super) const BEFORE_COMMIT: &str = "swap.before_commit";
-/// Committed, and the program does not know: an error here is a lost answer.
+/// The swap is committed, but the program does not know it. An error here stands for a lost answer.
 pub(super) const AFTER_COMMIT: &str = "swap.after_commit";
 
-/// Does what a test asked for at this place, mostly nothing.
+/// Does what a test has asked for at this place. Usually that is nothing.
 #[cfg_attr(not(test), allow(clippy::unnecessary_wraps))]
 pub(super) fn hit(name: &'static str) -> Result<()> {
     fail::fail_point!(name, |action: Option<String>| {

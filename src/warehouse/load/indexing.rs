@@ -1,7 +1,7 @@
-//! Turns for index builds where the server runs on this machine. Indexes take more of its time than rows do. So no more
-//! tables are indexed at once than there are cores, and PostgreSQL's parallel workers (here: helpers) get only cores
-//! that are left. A helper on a busy core adds work, since each sorts a part that is then merged, and no speed. A
-//! server elsewhere decides by its own settings.
+//! Limits index builds where the server runs on this machine, because they take more of its time than the rows do. No
+//! more tables are indexed at once than there are cores, and PostgreSQL's parallel workers (here: helpers) get only
+//! cores that are free. On a busy core a helper adds work and no speed: each helper sorts a part, and the parts must
+//! then be merged. A server elsewhere uses its own settings.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,11 +11,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::warehouse::connect::Warehouse;
 use crate::warehouse::sql::at_most;
 
-/// Bytes of rows whose indexes are worth waiting for a core. PostgreSQL gives smaller tables no helpers
+/// From how many bytes of rows on a table waits for a core. PostgreSQL gives smaller tables no helpers
 /// (`min_parallel_table_scan_size`).
 const LARGE: u64 = 8 << 20;
 
-/// The staging tables that a process fills and indexes at the moment; clones share the count.
+/// Counts the staging tables that the process fills and indexes at the moment. Clones share the count.
 #[derive(Debug, Clone, Default)]
 pub(super) struct IndexTurns {
     under_way: Arc<AtomicUsize>,
@@ -29,11 +29,11 @@ struct Cores {
     free: Arc<Semaphore>,
 }
 
-/// A staging table that is being filled or indexed, until this is dropped.
+/// Counts as one staging table that is being filled or indexed, until it is dropped.
 #[derive(Debug)]
 pub(super) struct UnderWay(IndexTurns);
 
-/// A large table's turn to be indexed; over when it is dropped.
+/// Permission to index one large table. It ends on drop.
 #[derive(Debug)]
 pub(super) struct Turn {
     under_way: Arc<AtomicUsize>,
@@ -67,8 +67,8 @@ impl IndexTurns {
 }
 
 impl UnderWay {
-    /// Waits until a core is free to index a table of so many bytes of rows. `None` at once where the table is small, or
-    /// the server elsewhere.
+    /// Waits until a core is free to index a table whose rows have this many bytes. Returns `None` at once where the
+    /// table is small or the server runs elsewhere.
     pub(super) async fn turn(&self, bytes: u64) -> Option<Turn> {
         let cores = self.0.cores.as_ref().filter(|_| bytes >= LARGE)?;
         Some(Turn {
@@ -86,14 +86,15 @@ impl Drop for UnderWay {
 }
 
 impl Turn {
-    /// Each table under way has an equal share of the cores. One of them is for its own session, the rest for helpers.
+    /// The number of helpers for one table. Each table being loaded has an equal share of the cores: one core for its
+    /// own session, the rest for helpers.
     fn helpers(&self) -> usize {
         let tables = self.under_way.load(Ordering::Relaxed).max(1);
         (self.cores / tables).saturating_sub(1)
     }
 
-    /// The statement that limits the helpers of the next index build in the table's transaction. It never gives more than
-    /// the session's own setting.
+    /// The statement that limits the helpers of the next index build in the table's transaction. It never exceeds the
+    /// session's own setting.
     pub(super) fn set_helpers(&self) -> String {
         let setting = "max_parallel_maintenance_workers";
         let helpers = at_most(setting, self.helpers() as u64);

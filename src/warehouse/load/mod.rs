@@ -1,5 +1,5 @@
-//! Loading a batch: its lock and its run in the history, staging tables, checks on them, and the swap that makes them
-//! live. What dead runs leave behind is removed here, too. It does not know where rows come from.
+//! Loads a batch: its lock, its run in the history, staging tables, checks on them, and the swap that makes them
+//! live. It also removes what dead runs have left. It does not know where rows come from.
 
 mod active_run;
 mod batch_locks;
@@ -18,6 +18,7 @@ mod stage_counter;
 mod staging;
 mod staging_tables;
 mod swap;
+mod swap_locks;
 mod swap_transaction;
 #[cfg(test)]
 mod tests;

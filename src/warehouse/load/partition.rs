@@ -1,5 +1,5 @@
-//! Names, bounds and DDL of staging tables and partitions, as text. It asks no database. Which partition a batch has is
-//! found in the catalog by its bound, never by its name.
+//! Names, bounds and DDL of staging tables and partitions, as text. It asks no database. A batch's partition is found
+//! in the catalog by its bound, never by its name.
 
 use chrono::{Days, NaiveDate};
 use sha2::{Digest, Sha256};
@@ -8,39 +8,42 @@ use crate::model::{Batch, Entity};
 use crate::warehouse::schema::ddl;
 use crate::warehouse::sql::{ENTITIES, PARTITIONS, at_most, ident, idents, literal, qualified};
 
-/// PostgreSQL cuts names at 63 bytes; a partition's must leave room for `_bound` and the like.
+/// The longest name in bytes. PostgreSQL cuts names at 63; a partition's name must leave room for `_bound` and the
+/// like.
 const MAX_NAME: usize = 52;
 
-/// The name of a run's staging table, which is later the partition's: the entity, cut where it is long, and the run.
+/// The name of a run's staging table, which the partition keeps: the entity's name, shortened where it is long, and
+/// the run.
 pub(super) fn staging_name(entity: &str, run_id: i64) -> String {
     let tail = format!("_r{run_id}");
     if entity.len() + tail.len() <= MAX_NAME {
         return format!("{entity}{tail}");
     }
-    // Two long names may share their beginning.
+    // Two long names may start alike, so a hash tells them apart.
     let hash = short_hash(&[entity]);
     let head = cut(entity, MAX_NAME - tail.len() - hash.len() - 1);
     format!("{head}_{hash}{tail}")
 }
 
-/// The name of an entity's partition for a source. The hash keeps `a_b` + `c` and `a` + `b_c` apart, and a source
-/// called `x_r7` from a batch's partition.
+/// The name of an entity's partition for a source. The hash prevents two collisions: `a_b` + `c` with `a` + `b_c`,
+/// and a source called `x_r7` with a batch's partition.
 pub(super) fn source_name(entity: &str, source: &str) -> String {
     let hash = short_hash(&[entity, source]);
     let plain = format!("{entity}_{source}");
     format!("{}_{hash}", cut(&plain, MAX_NAME - hash.len() - 1))
 }
 
-/// A source-level partition's bound as `pg_get_expr(relpartbound)` writes it.
+/// A source partition's bound, as `pg_get_expr(relpartbound)` writes it.
 pub(super) fn source_bound(source: &str) -> String {
     format!("FOR VALUES IN ('{}')", source.replace('\'', "''"))
 }
 
-/// `CREATE TABLE` of a staging table, with the contract's columns. [`finish_staging`] adds the partition's columns after
+/// `CREATE TABLE` of a staging table with the contract's columns. [`finish_staging`] adds the partition columns after
 /// the COPY, since they are the same in each row.
 ///
-/// Its commit does not wait for the disk. A crash then takes a table that nobody has seen. The swap's commit does wait,
-/// and makes all that was written before it durable (PostgreSQL's manual, "Asynchronous Commit").
+/// Its commit does not wait for the disk. A crash may then lose the table, which nobody has seen yet. The swap's
+/// commit does wait, and makes everything durable that was written before it (PostgreSQL's manual, "Asynchronous
+/// Commit").
 pub(super) fn create_staging(entity: &Entity, name: &str) -> String {
     let columns: Vec<String> = entity.columns.iter().map(ddl::column_definition).collect();
     format!(
@@ -50,8 +53,8 @@ pub(super) fn create_staging(entity: &Entity, name: &str) -> String {
     )
 }
 
-/// The COPY that fills it, with FREEZE: after a plain COPY, a reader with an older snapshot would find the new partition
-/// and none of its rows.
+/// The COPY that fills the staging table. It uses FREEZE: after a plain COPY, a reader with an older snapshot would
+/// find the new partition but none of its rows.
 pub(super) fn copy_into(entity: &Entity, name: &str) -> String {
     let columns: Vec<&str> = entity.columns.iter().map(|column| column.name.as_str()).collect();
     let columns = idents(&columns);
@@ -61,12 +64,12 @@ pub(super) fn copy_into(entity: &Entity, name: &str) -> String {
     )
 }
 
-/// What a filled staging table lacks to be attached without work under a lock, in this order: the partition columns, a
-/// constraint that implies the bounds (else ATTACH reads the table), the key and the indexes of the entity's table (else
-/// ATTACH builds them), statistics.
+/// The statements that prepare a filled staging table, so that attaching it needs no work under a lock. In order: the
+/// partition columns, a constraint that implies the bounds (else ATTACH reads the table), the key and the indexes of
+/// the entity's table (else ATTACH builds them), statistics.
 ///
-/// PostgreSQL keeps a column that is added with a constant default once in the catalog (its manual, ALTER TABLE, notes).
-/// So no row is sent or stored with it, and dropping the default changes no row.
+/// Adding a column with a constant default stores the value once in the catalog (PostgreSQL's manual, ALTER TABLE,
+/// notes). So no row is sent or stored with it, and dropping the default changes no row.
 pub(super) fn finish_staging(entity: &Entity, name: &str, batch: &Batch, rows: u64) -> Vec<String> {
     let table = qualified(PARTITIONS, name);
     let (source, from, to) = (
@@ -102,13 +105,13 @@ pub(super) fn finish_staging(entity: &Entity, name: &str, batch: &Batch, rows: u
     statements
 }
 
-/// Statistics of a tenth of the rows, and of 7500 at least. By default the server looks at 30,000, which for a table of
-/// some ten thousand rows takes as long as its indexes. It looks at 300 rows for each unit of the target (PostgreSQL's
-/// manual, ANALYZE).
+/// Collects statistics from a tenth of the rows, and from 7500 at least. By default the server samples 30,000 rows;
+/// for a table of some ten thousand rows that takes as long as its indexes. The server samples 300 rows per unit of
+/// the target (PostgreSQL's manual, ANALYZE).
 fn analyze(table: &str, rows: u64) -> String {
     const ROWS_PER_UNIT: u64 = 300;
     const LEAST: u64 = 25;
-    // The server looks at all rows of so small a table, whatever the target is.
+    // For so small a table the server reads all rows, whatever the target is.
     if rows <= LEAST * ROWS_PER_UNIT {
         return format!("ANALYZE {table}");
     }
@@ -117,7 +120,7 @@ fn analyze(table: &str, rows: u64) -> String {
     format!("{}; ANALYZE {table}", at_most("default_statistics_target", target))
 }
 
-/// The missing level between an entity's table and the partitions of batches.
+/// Makes the partition of a source, the level between an entity's table and the partitions of batches.
 pub(super) fn create_source(entity: &str, source: &str) -> String {
     format!(
         "CREATE TABLE {} PARTITION OF {} FOR VALUES IN ({}) PARTITION BY RANGE (batch_date);\n",
@@ -127,7 +130,7 @@ pub(super) fn create_source(entity: &str, source: &str) -> String {
     )
 }
 
-/// Makes a staging table a partition, and drops the constraint that was only there to help.
+/// Attaches a staging table as a partition, and drops the constraint that only served the attaching.
 pub(super) fn attach(of_source: &str, name: &str, date: NaiveDate) -> String {
     let table = qualified(PARTITIONS, name);
     format!(
@@ -143,12 +146,12 @@ fn bound_constraint(name: &str) -> String {
     ident(&format!("{name}_bound"))
 }
 
-/// In ISO form, which PostgreSQL reads under every DateStyle.
+/// A date literal in ISO form, which PostgreSQL reads under every DateStyle.
 fn literal_date(date: NaiveDate) -> String {
     format!("'{}'", date.format("%Y-%m-%d"))
 }
 
-/// The day after, at which a batch's bound ends.
+/// The next day, the exclusive end of a batch's bound.
 pub(super) fn next(date: NaiveDate) -> NaiveDate {
     date.checked_add_days(Days::new(1)).unwrap_or(NaiveDate::MAX)
 }
@@ -248,7 +251,7 @@ mod tests {
         assert_eq!((target(7_500), analyze("t", 7_500)), (None, "ANALYZE t".to_owned()));
         assert_eq!(target(7_501).as_deref(), Some("25"));
         assert_eq!(target(90_000).as_deref(), Some("30"));
-        // More than a server looks at unless it is told to: its own setting is the most.
+        // The result never exceeds the server's own default setting.
         assert_eq!(target(1_350_000).as_deref(), Some("450"));
         assert_eq!(target(u64::MAX).as_deref(), Some("10000"));
     }

@@ -1,5 +1,5 @@
-//! `pipeline.quarantine`: what runs did not load, where that was and which check refused it. The table never holds a
-//! value.
+//! The table `pipeline.quarantine`: what runs did not load, where it was, and which check refused it. The table never
+//! holds a value.
 
 use chrono::NaiveDate;
 use tokio_postgres::types::Type;
@@ -10,14 +10,14 @@ use crate::error::Result;
 use crate::model::Refusal;
 use crate::warehouse::sql::db_error;
 
-/// Entries per statement.
+/// Entries per INSERT statement.
 const CHUNK: usize = 10_000;
 
 /// An entry and its run.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct Found {
     pub run_id: i64,
-    /// Of the run.
+    /// The status of the run.
     pub status: String,
     pub source: String,
     pub batch_date: NaiveDate,
@@ -25,7 +25,7 @@ pub struct Found {
     pub refusal: Refusal,
 }
 
-/// Entries of one kind, counted.
+/// The number of entries of one kind.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct Counted {
     pub run_id: i64,
@@ -38,7 +38,7 @@ pub struct Counted {
     pub entries: i64,
 }
 
-/// Which entries to show. Without a run, those of each batch's last run that ended.
+/// Which entries to show. Without a run, those of the last finished run of each batch.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
     pub source: Option<String>,
@@ -56,7 +56,7 @@ const CHOSEN: &str = "FROM pipeline.quarantine q JOIN pipeline.runs r USING (run
                       WHERE l.source = q.source AND l.batch_date = q.batch_date AND l.status IN ('committed', 'failed')) \
                       ELSE q.run_id = $5 END";
 
-/// The entries, by batch, entity and place.
+/// The entries, ordered by batch, entity and place.
 pub async fn show(client: &Client, filter: &Filter) -> Result<Vec<Found>> {
     let sql = format!(
         "SELECT q.run_id, r.status, q.source, q.batch_date, q.entity, q.check_name, q.file, q.record, q.byte_offset, \
@@ -127,7 +127,7 @@ async fn query<T>(
 }
 
 impl ActiveRun {
-    /// Notes what this run does not load; kept whether the run commits or fails.
+    /// Records what this run does not load. The entries are kept whether the run commits or fails.
     pub async fn quarantine(&self, client: &Client, refused: &[Refusal]) -> Result<()> {
         let failed = |error| db_error(format!("what {} refused can't be noted", self.batch()), &error);
         let sql = "INSERT INTO pipeline.quarantine (run_id, source, batch_date, entity, check_name, file, record, \

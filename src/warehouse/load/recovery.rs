@@ -1,4 +1,4 @@
-//! Ends runs whose process died. A run that says `running` is dead when its batch's lock can be taken. Live runs and
+//! Ends runs whose process died. A run with status `running` is dead if its batch's lock can be taken. Live runs and
 //! their staging tables are never touched.
 
 use tokio_postgres::Client;
@@ -10,8 +10,8 @@ use crate::error::Result;
 use crate::model::Batch;
 use crate::warehouse::sql::{PARTITIONS, db_error};
 
-/// Ends what dead runs left behind: marks them lost and removes their staging tables. One query where there is nothing
-/// to do. Returns the ids of the runs that were found dead.
+/// Marks dead runs as lost and removes their staging tables. Returns the ids of the dead runs. Sends one query where
+/// there is nothing to do.
 ///
 /// On the embedded database this needs its one connection for a moment: hold none while calling.
 pub async fn recover(locks: &BatchLocks) -> Result<Vec<i64>> {
@@ -31,8 +31,8 @@ pub async fn recover(locks: &BatchLocks) -> Result<Vec<i64>> {
     Ok(dead)
 }
 
-/// Runs that say `running`, and runs that ended without a swap and still have a table. Tables of runs that the history
-/// does not know are nobody's to remove.
+/// Runs with status `running`, and runs that ended without a swap and still have a table. Tables of runs that are not
+/// in the history are left alone.
 async fn find(locks: &BatchLocks) -> Result<Vec<(Batch, i64, bool)>> {
     let sql = "SELECT source, batch_date, run_id, status = 'running' FROM pipeline.runs \
                WHERE status = 'running' OR (status IN ('failed', 'interrupted', 'lost') AND run_id IN \

@@ -1,20 +1,20 @@
-//! Looks at staging tables before anyone else can: which rows of one belong to no row of another. It reads keys, which
-//! are values of the data, and gives them to its caller only.
+//! Compares staging tables before readers see them: which rows of one table have no parent row in another. It reads
+//! keys, which are values of the data, and returns them only to its caller.
 
 use chrono::NaiveDate;
 use tokio_postgres::Client;
 
 use super::staging::Staged;
 use crate::error::{Error, Result};
-use crate::warehouse::sql::{PARTITIONS, db_error, ident, qualified};
+use crate::warehouse::sql::{PARTITIONS, db_error, ident, qualified, rows_error};
 
-/// Keys that one check may bring into memory.
+/// The most keys that one check may hold in memory.
 const MOST: usize = 1_000_000;
 
 /// The distinct keys, as text, of the rows in `child` that have no row in `parent`. A row with a null among these
 /// columns needs no parent.
 pub async fn missing(client: &Client, child: &Staged, parent: &Staged, columns: &[String]) -> Result<Vec<Vec<String>>> {
-    let failed = |error| db_error(format!("the rows of {} can't be checked", child.entity), &error);
+    let failed = |error| rows_error(format!("the rows of {} can't be checked", child.entity), &error);
     let names: Vec<String> = columns.iter().map(|name| ident(name)).collect();
     let each = |form: &dyn Fn(&String) -> String, by: &str| names.iter().map(form).collect::<Vec<_>>().join(by);
     let sql = format!(
@@ -37,16 +37,16 @@ pub async fn missing(client: &Client, child: &Staged, parent: &Staged, columns: 
     rows.iter().map(key).collect::<Result<_, _>>().map_err(failed)
 }
 
-/// The newest day in a column of a staging table; `None` where it has none.
+/// The newest day in a column of a staging table; `None` where all values are null.
 pub async fn newest(client: &Client, staged: &Staged, column: &str) -> Result<Option<NaiveDate>> {
-    let failed = |error| db_error(format!("the rows of {} can't be checked", staged.entity), &error);
+    let failed = |error| rows_error(format!("the rows of {} can't be checked", staged.entity), &error);
     let (column, table) = (ident(column), qualified(PARTITIONS, &staged.name));
     let sql = format!("SELECT max({column})::date FROM {table} WHERE isfinite({column})");
     let row = client.query_typed_one(&sql, &[]).await.map_err(failed)?;
     row.try_get(0).map_err(failed)
 }
 
-/// Removes a staging table that is to be filled anew.
+/// Removes a staging table that is to be filled again.
 pub async fn unstage(client: &mut Client, staged: Staged) -> Result<()> {
     let sql = format!("DROP TABLE IF EXISTS {}", qualified(PARTITIONS, &staged.name));
     let failed = |error| db_error(format!("{} can't be staged again", staged.entity), &error);

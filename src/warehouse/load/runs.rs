@@ -55,48 +55,48 @@ impl Failure {
     }
 }
 
-/// What is known of a run when it starts.
+/// What the history records of a run when it starts.
 #[derive(Debug, Clone)]
 pub struct RunRecord {
-    /// One per process.
+    /// The id of the process's invocation.
     pub invocation: Uuid,
     pub action: Action,
     /// A hash of the YAML, the SQL and the input.
     pub fingerprint: Option<String>,
     /// `[{path, size, etag}]`
     pub files: Value,
-    /// Tells keys apart; `None` where no mask of the source needs a key.
+    /// Identifies the key of the masks; `None` where no mask of the source needs a key.
     pub mask_key_id: Option<String>,
 }
 
-/// What is known of a load when it ends.
+/// What the history records of a load when it ends.
 #[derive(Debug, Clone, Default)]
 pub struct Summary {
     /// Records read.
     pub records: u64,
     /// `{records: {read, accepted, quarantined}, entities: {name: {produced, loaded, quarantined}}}`
     pub account: Value,
-    /// Stage to milliseconds; the warehouse adds its `swap`.
+    /// Stage name to milliseconds. The warehouse adds its `swap`.
     pub timings: BTreeMap<String, u64>,
 }
 
 impl Summary {
-    /// Notes how long a stage took.
+    /// Adds the time of a stage.
     pub fn time(&mut self, stage: &str, took: Duration) {
         self.timings
             .insert(stage.to_owned(), u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
     }
 }
 
-/// Rows and bytes that an entity got.
+/// The rows and bytes that were loaded for an entity.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Count {
     pub rows: u64,
-    /// As sent, in the binary format.
+    /// Bytes sent, in the binary format.
     pub bytes: u64,
 }
 
-/// A row of the history; JSON columns as they are.
+/// A row of the history. JSON columns are not parsed.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct RunRow {
     pub run_id: i64,
@@ -130,11 +130,11 @@ fn as_text<S: serde::Serializer>(invocation: &Uuid, serializer: S) -> Result<S::
 pub struct Filter {
     pub source: Option<String>,
     pub date: Option<NaiveDate>,
-    /// At most so many.
+    /// The most runs to list.
     pub limit: Option<u32>,
 }
 
-/// A run that has started, and the runs of the same batch that it found dead.
+/// A run that has started, and the dead runs of the same batch that were found.
 pub(super) struct Started {
     pub run_id: i64,
     pub attempt: i32,
@@ -143,7 +143,7 @@ pub(super) struct Started {
 
 type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 
-/// The newest runs first.
+/// The runs of the history, the newest first.
 pub async fn list(client: &Client, filter: &Filter) -> Result<Vec<RunRow>> {
     let limit = filter.limit.map_or(i64::MAX, i64::from);
     let sql = "SELECT run_id, invocation, source, batch_date, attempt, action, status, started_at, finished_at, timings, \
@@ -196,8 +196,9 @@ fn run_row(row: &Row) -> Result<RunRow, tokio_postgres::Error> {
     })
 }
 
-/// Makes a run's row, and marks older runs of the batch that still say `running` as lost. Who holds the batch's lock may
-/// do so: such a run is dead, or has lost the lock, and then finds at its swap that it has ended.
+/// Adds a run's row, and marks older runs of the batch as lost if they are still `running`. The caller holds the
+/// batch's lock, so such a run is dead or has lost the lock. In the second case its swap will find that the run has
+/// ended.
 pub(super) async fn start(client: &Client, batch: &Batch, record: &RunRecord) -> Result<Started> {
     let sql = "WITH lost AS (UPDATE pipeline.runs SET status = 'lost', finished_at = clock_timestamp(), \
                error = 'its process ended before the swap' \
@@ -245,7 +246,7 @@ async fn insert(client: &Client, sql: &str, batch: &Batch, record: &RunRecord) -
     row.map_err(|error| db_error(format!("the run of {batch} can't be recorded"), &error))
 }
 
-/// Marks a run that did not commit. A run that is no longer `running` keeps its status.
+/// Marks a run as failed or interrupted. A run that is no longer `running` keeps its status.
 pub(super) async fn fail(client: &Client, run_id: i64, failure: Failure, error: &str) -> Result<()> {
     let sql = "UPDATE pipeline.runs SET status = $2, error = $3, finished_at = clock_timestamp() \
                WHERE run_id = $1 AND status = 'running'";
@@ -256,29 +257,37 @@ pub(super) async fn fail(client: &Client, run_id: i64, failure: Failure, error: 
         .map_err(|error| db_error(format!("run {run_id} can't be marked {status}"), &error))
 }
 
-/// Marks a run as committed; true where it was still `running`. Part of the swap's transaction.
+/// Marks a run as committed; true where it was still `running`. Part of the swap's transaction. Every materialized view
+/// is marked as stale for each of the `changed` entities, whether it reads them or not: who refreshes finds that out.
 pub(super) async fn commit(
     transaction: &Transaction<'_>,
     run_id: i64,
     summary: &Summary,
     counts: &BTreeMap<String, Count>,
+    changed: &[String],
 ) -> Result<bool, tokio_postgres::Error> {
-    let sql = "UPDATE pipeline.runs SET status = 'committed', finished_at = clock_timestamp(), records = $2, \
-               timings = $3, counts = $4, account = $5 WHERE run_id = $1 AND status = 'running' RETURNING run_id";
+    let sql = "WITH committed AS (UPDATE pipeline.runs SET status = 'committed', finished_at = clock_timestamp(), \
+               records = $2, timings = $3, counts = $4, account = $5 WHERE run_id = $1 AND status = 'running' \
+               RETURNING run_id), \
+               marked AS (INSERT INTO pipeline.stale_views (name, entity, run_id) \
+               SELECT v.name, e.entity, c.run_id FROM committed c, pipeline.views v, unnest($6) e (entity) \
+               WHERE v.kind = 'materialized') \
+               SELECT run_id FROM committed";
     let records = i64::try_from(summary.records).unwrap_or(i64::MAX);
     let timings = serde_json::json!(summary.timings);
     let counts = serde_json::json!(counts);
-    let parameters: [Parameter<'_>; 5] = [
+    let parameters: [Parameter<'_>; 6] = [
         (&run_id, Type::INT8),
         (&records, Type::INT8),
         (&timings, Type::JSONB),
         (&counts, Type::JSONB),
         (&summary.account, Type::JSONB),
+        (&changed, Type::TEXT_ARRAY),
     ];
     Ok(!transaction.query_typed(sql, &parameters).await?.is_empty())
 }
 
-/// How many rows of an entity the batch before this one has, by date within the source. `None` for the first.
+/// The number of rows of an entity in the source's previous batch by date. `None` for the first batch.
 pub async fn rows_before(client: &Client, batch: &Batch, entity: &str) -> Result<Option<u64>> {
     let sql = "SELECT (counts -> $3 ->> 'rows')::int8 FROM pipeline.runs WHERE source = $1 AND batch_date < $2 \
                AND status = 'committed' AND action = 'load' ORDER BY batch_date DESC, run_id DESC LIMIT 1";
@@ -293,7 +302,7 @@ pub async fn rows_before(client: &Client, batch: &Batch, entity: &str) -> Result
     Ok(rows.and_then(|rows| u64::try_from(rows).ok()))
 }
 
-/// Whether a run has this status. A transaction that is about to change it is not seen, nor waited for.
+/// Whether a run has this status. A change that is not committed yet is not seen, and not waited for.
 pub(super) async fn has_status(client: &Client, run_id: i64, status: &str) -> Result<bool, tokio_postgres::Error> {
     let sql = "SELECT status = $2 FROM pipeline.runs WHERE run_id = $1";
     let parameters: [Parameter<'_>; 2] = [(&run_id, Type::INT8), (&status, Type::TEXT)];
@@ -301,15 +310,15 @@ pub(super) async fn has_status(client: &Client, run_id: i64, status: &str) -> Re
     row.map_or(Ok(false), |row| row.try_get(0))
 }
 
-/// Whether a run is still `running`. If so, it stays so until the transaction ends: who ends the run waits for that, and
-/// then finds the staging table that the transaction has made.
+/// Whether a run is still `running`. If so, it stays so until the transaction ends. A session that wants to end the
+/// run waits for that, and then finds the staging table that the transaction has made.
 pub(super) async fn hold_running(transaction: &Client, run_id: i64) -> Result<bool, tokio_postgres::Error> {
     let sql = "SELECT FROM pipeline.runs WHERE run_id = $1 AND status = 'running' FOR SHARE";
     let rows = transaction.query_typed(sql, &[(&run_id, Type::INT8)]).await?;
     Ok(!rows.is_empty())
 }
 
-/// A run's status, once no transaction holds its row any more.
+/// A run's status, after waiting until no transaction locks its row.
 pub(super) async fn final_status(client: &Client, run_id: i64) -> Result<Option<String>, tokio_postgres::Error> {
     let sql = "SELECT status FROM pipeline.runs WHERE run_id = $1 FOR UPDATE";
     let row = client.query_typed_opt(sql, &[(&run_id, Type::INT8)]).await?;

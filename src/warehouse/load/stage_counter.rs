@@ -1,10 +1,10 @@
-//! How far the staging of one entity is.
+//! Counts the progress of one entity's staging.
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use crate::timing::Spent;
 
-/// How far one entity's stage is; read by whoever shows progress.
+/// The progress of one entity's staging, read by the progress display.
 #[derive(Debug, Default)]
 pub struct StageCounter {
     /// Rows encoded.
@@ -13,7 +13,7 @@ pub struct StageCounter {
     pub bytes: AtomicU64,
     /// The time spent on encoding rows.
     pub encode: Spent,
-    /// The time spent on waiting until the server takes more.
+    /// The time spent on waiting for the server to take more.
     pub wait: Spent,
     phase: AtomicU8,
 }
@@ -36,7 +36,7 @@ impl StageCounter {
         }
     }
 
-    /// Starts again from zero, for an entity that is staged anew.
+    /// Starts again from zero, for an entity that is staged again.
     pub fn restart(&self) {
         self.rows.store(0, Ordering::Relaxed);
         self.bytes.store(0, Ordering::Relaxed);

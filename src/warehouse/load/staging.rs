@@ -1,6 +1,7 @@
-//! Staging: a run fills and indexes a table that nobody can see. Everything about one table is one transaction, so an
-//! error anywhere leaves nothing. The staging table is, byte for byte, the later partition. An entity table is never
-//! touched nor locked: `CREATE TABLE ... (LIKE parent)` would hold a lock on the parent for the whole COPY.
+//! Fills and indexes a staging table that readers can't see. All of it is one transaction, so an error anywhere
+//! leaves nothing behind. The staging table itself becomes the partition; no row is written twice. The entity table
+//! is never touched or locked: `CREATE TABLE ... (LIKE parent)` would hold a lock on the parent during the whole
+//! COPY.
 
 use std::pin::Pin;
 use std::sync::atomic::Ordering;
@@ -19,9 +20,9 @@ use super::{failpoint, partition, runs};
 use crate::error::{Error, Result};
 use crate::model::{Batch, Entity};
 use crate::warehouse::copy::{EncodeError, Encoder, HEADER, Rows, TRAILER};
-use crate::warehouse::sql::db_error;
+use crate::warehouse::sql::rows_error;
 
-/// Bytes per message: large enough to forget its overhead, small enough to stay in a processor's cache.
+/// Bytes per message: large enough that the overhead does not matter, small enough for a processor's cache.
 const CHUNK: usize = 256 * 1024;
 
 /// A filled and indexed staging table. Where this is dropped, the table stays until its run ends or is found dead.
@@ -45,18 +46,18 @@ impl Staged {
         self.rows
     }
 
-    /// As sent, in the binary format.
+    /// Bytes sent, in the binary format.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// How long its key, its indexes and its statistics took.
+    /// How long the key, the indexes and the statistics took.
     pub fn indexed(&self) -> Duration {
         self.indexed
     }
 }
 
-/// What staging needs of a run. Clones go to the tasks that stage its tables side by side.
+/// What staging needs to know of a run. Clones go to the tasks that stage tables concurrently.
 #[derive(Clone)]
 pub struct StagingRun {
     index_turns: IndexTurns,
@@ -76,8 +77,8 @@ impl ActiveRun {
 }
 
 impl StagingRun {
-    /// Makes the entity's staging table from its rows. A batch has the contract's columns in their order; the record
-    /// number may follow, where the transform kept it. `place` says in the user's words where a record is.
+    /// Makes the entity's staging table from its rows. Batches have the contract's columns in their order. The record
+    /// number may follow, where the transform kept it. `place` describes where a record is, for messages.
     ///
     /// After an error, or when the future is dropped, nothing is left in the database.
     pub async fn stage(
@@ -91,7 +92,7 @@ impl StagingRun {
         failpoint::hit(failpoint::BEFORE_COPY)?;
         let under_way = self.index_turns.begin();
         let name = partition::staging_name(&entity.name, self.run_id);
-        let failed = |error: tokio_postgres::Error| db_error(format!("{} can't be staged", entity.name), &error);
+        let failed = |error: tokio_postgres::Error| rows_error(format!("{} can't be staged", entity.name), &error);
         let transaction = client
             .build_transaction()
             .isolation_level(IsolationLevel::ReadCommitted);
@@ -127,7 +128,8 @@ impl StagingRun {
                 return transaction.batch_execute(&statements.join("; ")).await;
             };
             for statement in &statements {
-                // Asked anew for each statement, since other tables end meanwhile and leave their cores.
+                // The limit is computed again for each statement, since other tables may have finished and freed
+                // their cores.
                 let statement = format!("{}; {statement}", turn.set_helpers());
                 transaction.batch_execute(&statement).await?;
             }
@@ -158,11 +160,11 @@ impl StagingRun {
     }
 }
 
-/// The error for a duplicate key names its columns only. The server's DETAIL would quote the key; `log_error_verbosity`
-/// keeps it out of the server's log, too.
+/// The error for a duplicate key. It names only the columns, since the server's DETAIL would quote the key. The
+/// setting `log_error_verbosity` keeps the key out of the server's log, too.
 fn refused(entity: &Entity, batch: &Batch, error: &tokio_postgres::Error) -> Error {
     if error.code() != Some(&SqlState::UNIQUE_VIOLATION) {
-        return db_error(format!("{} can't be indexed", entity.name), error);
+        return rows_error(format!("{} can't be indexed", entity.name), error);
     }
     let key = entity.key.join(", ");
     Error::batch(format!("duplicate key in {}", entity.name))
@@ -172,7 +174,7 @@ fn refused(entity: &Entity, batch: &Batch, error: &tokio_postgres::Error) -> Err
         ))
 }
 
-/// The COPY of one stage. Where it is dropped before its end, the server forgets what was sent.
+/// The COPY of one stage. If it is dropped before its end, the server discards what was sent.
 struct Copy<'a> {
     entity: &'a Entity,
     place: &'a (dyn Fn(u64) -> String + Sync),
@@ -181,8 +183,8 @@ struct Copy<'a> {
 }
 
 impl Copy<'_> {
-    /// Sends all rows; gives how many bytes that were. One chunk is encoded here while the connection's task writes
-    /// another to the socket and a third waits between them. So the memory of a stage does not grow with its rows.
+    /// Sends all rows and returns the number of bytes. While one chunk is encoded here, the connection's task writes
+    /// another to the socket and a third waits in between. So the memory of a stage does not grow with its rows.
     async fn send_all(&mut self, batches: impl Stream<Item = Result<RecordBatch>> + Send) -> Result<u64> {
         let mut batches = std::pin::pin!(batches);
         let mut out = BytesMut::with_capacity(CHUNK);
@@ -219,7 +221,7 @@ impl Copy<'_> {
     async fn send(&mut self, chunk: Bytes) -> Result<u64> {
         let length = chunk.len() as u64;
         let sent = self.counter.wait.waiting(self.sink.feed(chunk)).await;
-        sent.map_err(|error| db_error(format!("{} can't be copied", self.entity.name), &error))?;
+        sent.map_err(|error| rows_error(format!("{} can't be copied", self.entity.name), &error))?;
         self.counter.bytes.fetch_add(length, Ordering::Relaxed);
         Ok(length)
     }

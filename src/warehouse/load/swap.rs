@@ -1,6 +1,5 @@
-//! The swap: a batch's staging tables of all entities go in place of its old partitions, in one short transaction that
-//! marks the run as committed, too. Until its COMMIT the old content stands. A run that is no longer `running` is
-//! refused.
+//! The swap. One short transaction replaces a batch's partitions in all entities by the staging tables, and marks the
+//! run as committed. Until its COMMIT, readers see the old rows. A run that is no longer `running` is refused.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -17,30 +16,30 @@ use crate::error::{Error, Result};
 use crate::model::Entity;
 use crate::warehouse::connect::Connection;
 
-/// For how long a swap gives way to readers before it gives up.
+/// How long in total a swap lets readers go first before it gives up.
 pub const PATIENCE: Duration = Duration::from_mins(10);
 
-/// A batch whose new content is live.
+/// A batch whose new rows are live.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Committed {
     pub run_id: i64,
-    /// Per entity that the source serves.
+    /// Rows and bytes for each entity of the source.
     pub counts: BTreeMap<String, Count>,
-    /// Entities that had rows of this batch and that the source no longer serves.
+    /// Entities that had rows of this batch and are no longer part of the source.
     pub emptied: Vec<String>,
-    /// How often the swap let readers pass.
+    /// How often the swap released its locks to let readers go first.
     pub retries: u32,
     pub took: Duration,
 }
 
 impl ActiveRun {
-    /// Puts the staging tables in place of the batch's partitions. `entities` are all of the contract: one that is not
-    /// staged loses its partition. `stop` is looked at while the swap gives way to readers. The connection goes back to
-    /// the pool.
+    /// Replaces the batch's partitions by the staging tables. `entities` are all entities of the contract: one
+    /// without a staging table loses its partition. `stop` is checked while the swap waits for readers. The
+    /// connection goes back to the pool.
     ///
     /// # Errors
-    /// The old content stands and the run has ended (it is marked, its tables are removed), except where the error says
-    /// that the outcome is unknown.
+    /// The old rows are still live and the run has ended (it is marked, and its staging tables are removed), except
+    /// where the error says that the outcome is unknown.
     pub async fn swap(
         self,
         connection: Connection,
@@ -100,7 +99,7 @@ impl ActiveRun {
         })
     }
 
-    /// Each staging table is of this run, for another entity of the contract.
+    /// Checks that each staging table belongs to this run and to a different entity of the contract.
     fn check(&self, entities: &[Entity], staged: &[Staged]) -> Result<()> {
         for (at, table) in staged.iter().enumerate() {
             let twice = staged[..at].iter().any(|other| other.entity == table.entity);
@@ -115,7 +114,7 @@ impl ActiveRun {
         Ok(())
     }
 
-    /// Ends the run as its swap ended.
+    /// Ends the run according to the outcome of its swap.
     pub(super) async fn finish_run(mut self, client: &Client, outcome: Result<Outcome>) -> Result<Swapped> {
         let error = match outcome {
             Ok(Outcome::Committed(swapped)) => {

@@ -1,13 +1,12 @@
 //! The transaction that swaps one batch's partitions for its staging tables, all entities at once, so that no reader
-//! sees a mix. The swap gives way, never the reader: it waits for its locks a fifth of a second at most, then lets
-//! everybody pass and tries again. It marks the run as committed in the same transaction, and changes nothing where the
-//! run is no longer `running`.
+//! sees a mix. The swap gives way, never the reader: it waits for its locks a tenth of a second or so, then lets
+//! everybody pass and tries again. It marks the run as committed and the materialized views as stale in the same
+//! transaction, and changes nothing where the run is no longer `running`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::{Duration, Instant};
 
-use rand::Rng;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, IsolationLevel};
@@ -18,20 +17,14 @@ use super::batch_partitions::{self, BatchPartitions};
 use super::commit::{self, Answer, SwapSession};
 use super::runs::{self, Count, Summary};
 use super::staging::Staged;
+use super::swap_locks::{self, Target};
 use super::{failpoint, partition};
 use crate::error::{Error, Result};
 use crate::model::{Batch, Entity};
 use crate::warehouse::sql::{ENTITIES, PARTITIONS, db_error, qualified};
 
-/// How long one try may wait for all of its locks together (`lock_timeout` counts per lock and adds up), and so the
-/// longest that a reader waits for it. Well below `deadlock_timeout`, whose default is one second.
-const LOCK_WAIT: Duration = Duration::from_millis(200);
-/// The longest pause between two tries.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// How often the catalog may change between looking and locking.
 const STALE_LIMIT: u32 = 5;
-/// After this the server ends the session of a process that stands still while it holds the locks.
-const IDLE_LIMIT: &str = "10s";
 
 /// A swap that is to be made.
 pub(super) struct SwapTransaction<'a> {
@@ -43,43 +36,42 @@ pub(super) struct SwapTransaction<'a> {
     pub run_id: i64,
     pub summary: &'a Summary,
     pub counts: &'a BTreeMap<String, Count>,
-    /// For how long in all the swap may give way to readers.
+    /// How long in total the swap may let readers go first.
     pub patience: Duration,
-    /// Looked at while the swap gives way to readers, and never between COMMIT and its answer.
+    /// Checked while the swap waits for readers, and never between COMMIT and its answer.
     pub stop: &'a CancellationToken,
 }
 
 /// How a swap ended.
 pub(super) enum Outcome {
     Committed(Swapped),
-    /// The answer to COMMIT was lost: only the run's row can tell.
+    /// The answer to COMMIT was lost. Only the run's row tells the outcome.
     Unknown(Swapped),
 }
 
 pub(super) struct Swapped {
-    /// Entities that lost a partition and got none.
+    /// Entities that lost a partition and got no new one.
     pub emptied: Vec<String>,
-    /// How often the swap gave way to readers.
+    /// How often the swap released its locks to let readers go first.
     pub retries: u32,
 }
 
-/// What one try came to.
+/// The result of one attempt.
 enum Tried {
     Committed,
     Unknown,
-    /// A reader holds a table.
+    /// A reader holds a lock on a table.
     Busy,
     /// The catalog has changed since it was read: another batch made the source's partition, or a table is gone.
     Stale(Error),
 }
 
 impl SwapTransaction<'_> {
-    /// Finds, locks, marks the run, swaps, commits. After an error nothing has changed.
+    /// Finds and locks the partitions, marks the run, swaps, commits. After an error nothing has changed.
     pub(super) async fn make(&self, session: &mut SwapSession) -> Result<Outcome> {
         failpoint::hit(failpoint::BEFORE_LOCK)?;
         let started = Instant::now();
         let deadline = started + self.patience;
-        let mut pause = LOCK_WAIT;
         let mut retries = 0;
         let mut stale = 0;
         loop {
@@ -90,7 +82,7 @@ impl SwapTransaction<'_> {
                 emptied: self.emptied(&partitions),
                 retries,
             };
-            match self.try_once(session, &partitions, started).await? {
+            match self.try_once(session, &partitions, started, retries).await? {
                 Tried::Committed => return Ok(Outcome::Committed(swapped())),
                 Tried::Unknown => return Ok(Outcome::Unknown(swapped())),
                 Tried::Stale(error) if stale >= STALE_LIMIT => return Err(error),
@@ -98,10 +90,8 @@ impl SwapTransaction<'_> {
                 Tried::Busy if Instant::now() >= deadline => return Err(self.given_up(session, &partitions).await),
                 Tried::Busy => {
                     retries += 1;
-                    pause = (pause * 2).min(LONGEST_PAUSE);
-                    let jittered = pause.mul_f64(rand::rng().random_range(0.75..1.25));
                     tokio::select! {
-                        () = tokio::time::sleep(jittered) => {}
+                        () = tokio::time::sleep(swap_locks::pause(retries)) => {}
                         () = self.stop.cancelled() => return Err(Error::interrupted()),
                     }
                 }
@@ -120,13 +110,14 @@ impl SwapTransaction<'_> {
         session: &mut SwapSession,
         partitions: &[BatchPartitions],
         started: Instant,
+        tries: u32,
     ) -> Result<Tried> {
         let failed = |error: tokio_postgres::Error| self.failed(&error);
         let transaction = session
             .build_transaction()
             .isolation_level(IsolationLevel::ReadCommitted);
         let transaction = transaction.start().await.map_err(failed)?;
-        if let Some(lock) = self.lock_statement(partitions)? {
+        if let Some(lock) = self.lock_statement(partitions, tries, started.elapsed())? {
             match transaction.batch_execute(&lock).await {
                 Err(error) if gives_way(&error) => {
                     transaction.rollback().await.map_err(failed)?;
@@ -160,14 +151,15 @@ impl SwapTransaction<'_> {
         }
         let mut summary = self.summary.clone();
         summary.time("swap", started.elapsed());
-        if !runs::commit(&transaction, self.run_id, &summary, self.counts)
+        let changed = self.changed(partitions);
+        if !runs::commit(&transaction, self.run_id, &summary, self.counts, &changed)
             .await
             .map_err(failed)?
         {
             return Err(self.superseded());
         }
         match transaction.batch_execute(&self.statements(partitions)).await {
-            // Two first loads side by side: the locks that they take on the way up may cross.
+            // Two first loads of a source run at the same time: the locks that they escalate to may conflict.
             Err(error) if gives_way(&error) => {
                 transaction.rollback().await.map_err(failed)?;
                 return Ok(Tried::Busy);
@@ -207,54 +199,27 @@ impl SwapTransaction<'_> {
         lost.map(|of| of.entity.clone()).collect()
     }
 
-    /// All locks in one statement, so that one time limit counts for all of them. Locked are the tables that lack the
-    /// source's partition, else that partition, and the batch's own, which an ANALYZE or a dump may hold. `None` where
-    /// nothing is to be done.
-    fn lock_statement(&self, partitions: &[BatchPartitions]) -> Result<Option<String>> {
-        let (mut roots, mut new_levels, mut upper, mut lower) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    /// `None` where nothing is to be done.
+    fn lock_statement(&self, partitions: &[BatchPartitions], tries: u32, elapsed: Duration) -> Result<Option<String>> {
+        let mut targets = Vec::new();
         for of in partitions {
-            let staged = self.staged_of(of);
+            let staged = self.staged_of(of).map(|staged| staged.name.as_str());
             if staged.is_some() && !of.has_root {
                 return Err(Error::batch(format!("there is no partitioned table {}", of.entity))
                     .hint("pipeline migrate makes the tables of the contract"));
             }
-            if staged.is_none() && of.current.is_none() {
-                continue;
-            }
-            let root = qualified(ENTITIES, &of.entity);
-            match &of.of_source {
-                Some(of_source) => {
-                    roots.push(root);
-                    upper.push(of_source.clone());
-                }
-                None => new_levels.push(root),
-            }
-            lower.extend(of.current.clone());
-            lower.extend(staged.map(|staged| qualified(PARTITIONS, &staged.name)));
+            targets.push(Target { of, staged });
         }
-        if upper.is_empty() && new_levels.is_empty() {
-            return Ok(None);
-        }
-        // All swaps lock in the same order, whatever the order of their contracts, so no two wait for each other.
-        roots.sort();
-        new_levels.sort();
-        upper.sort();
-        let exclusive: Vec<String> = new_levels.into_iter().chain(upper).chain(lower).collect();
-        // ATTACH opens the roots to build the partition's constraint. Another swap may hold a root, to make a source's
-        // partition. By asking for the roots first, this swap waits for that one while it holds nothing. ACCESS SHARE
-        // keeps no reader out.
-        let shared = if roots.is_empty() {
-            String::new()
-        } else {
-            format!("LOCK TABLE ONLY {} IN ACCESS SHARE MODE; ", roots.join(", ONLY "))
-        };
-        Ok(Some(format!(
-            "SET LOCAL idle_in_transaction_session_timeout = '{IDLE_LIMIT}'; SET LOCAL lock_timeout = 0; \
-             SET LOCAL statement_timeout = {}; {shared}LOCK TABLE ONLY {} IN ACCESS EXCLUSIVE MODE; \
-             SET LOCAL statement_timeout = 0",
-            LOCK_WAIT.as_millis(),
-            exclusive.join(", ONLY "),
-        )))
+        let wait = swap_locks::wait(elapsed, self.patience);
+        Ok(swap_locks::statement(&targets, tries, wait))
+    }
+
+    /// The entities whose rows of the batch are others after the swap.
+    fn changed(&self, partitions: &[BatchPartitions]) -> Vec<String> {
+        let changed = partitions
+            .iter()
+            .filter(|of| of.current.is_some() || self.staged_of(of).is_some());
+        changed.map(|of| of.entity.clone()).collect()
     }
 
     fn statements(&self, partitions: &[BatchPartitions]) -> String {
@@ -314,7 +279,7 @@ impl SwapTransaction<'_> {
     }
 }
 
-/// Whether a statement failed because others hold the tables.
+/// Whether a statement failed because other sessions hold locks on the tables.
 fn gives_way(error: &tokio_postgres::Error) -> bool {
     error.code().is_some_and(|code| {
         [

@@ -1,4 +1,4 @@
-//! Tables as PostgreSQL's catalog has them, read in one query.
+//! Reads the tables as PostgreSQL's catalog describes them, in one query.
 
 use serde::Deserialize;
 use tokio_postgres::Client;
@@ -11,19 +11,20 @@ use crate::warehouse::sql::db_error;
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Table {
     pub name: String,
-    /// As PostgreSQL writes it, such as `LIST (source)`; `None` where the table is not partitioned.
+    /// The partition key as PostgreSQL writes it, such as `LIST (source)`; `None` where the table is not partitioned.
     pub partition_key: Option<String>,
     pub columns: Vec<TableColumn>,
     pub primary_key: Option<PrimaryKey>,
     pub indexes: Vec<TableIndex>,
-    /// Names of constraints that a staging table would have to share: CHECK, FOREIGN KEY, UNIQUE, EXCLUDE.
+    /// Names of constraints that a contract can't declare: CHECK, FOREIGN KEY, UNIQUE, EXCLUDE. Staging tables lack
+    /// them.
     pub other_constraints: Vec<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct TableColumn {
     pub name: String,
-    /// As `format_type` writes it.
+    /// The type as `format_type` writes it.
     pub data_type: String,
     pub nullable: bool,
 }
@@ -81,11 +82,12 @@ SELECT coalesce(json_agg(json_build_object(
 FROM pg_catalog.pg_class c
 WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition";
 
-/// The tables of `public` with these names, or all of them; partitions left out.
+/// The tables of `public` with these names, or all of them where `names` is `None`. Partitions are left out.
 pub(super) async fn tables(client: &Client, names: Option<&[&str]>) -> Result<Vec<Table>> {
     let row = match &names {
         None => client.query_typed_one(SQL, &[]).await,
-        // By the index on names: a warehouse may have thousands of partitions.
+        // A list of names uses the index on names, which matters because a warehouse may have thousands of
+        // partitions.
         Some(names) => {
             let sql = format!("{SQL} AND c.relname = ANY ($1)");
             client.query_typed_one(&sql, &[(names, Type::TEXT_ARRAY)]).await

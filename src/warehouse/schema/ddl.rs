@@ -1,13 +1,13 @@
-//! DDL of the entity tables, written from the contract. Staging tables, migrations and the comparison with the catalog
-//! share it. It is text: nothing here asks a database, and nothing that it writes drops anything.
+//! Writes the DDL of the entity tables from the contract. Staging tables, migrations and the comparison with the
+//! catalog share it. It only makes text: it asks no database, and no statement of it drops anything.
 
 use std::fmt::Write as _;
 
 use crate::model::{Column, Entity, Index, PgType};
 use crate::warehouse::sql::{ENTITIES, ident, idents, literal};
 
-/// The columns by which every entity table is partitioned, with their types. They follow the contract's columns, and
-/// both are NOT NULL.
+/// The columns by which every entity table is partitioned, with their types. They come after the contract's columns,
+/// and both are NOT NULL.
 pub const PARTITION_COLUMNS: &[(&str, &str)] = &[("source", "text"), ("batch_date", "date")];
 
 /// A type as PostgreSQL's `format_type` writes it.
@@ -34,7 +34,7 @@ pub fn type_name(pg_type: PgType) -> String {
     name.to_owned()
 }
 
-/// `"name" type [NOT NULL]` of every column of an entity's table, the partition columns last.
+/// `"name" type [NOT NULL]` for each column of an entity's table, the partition columns last.
 fn all_columns(entity: &Entity) -> Vec<String> {
     let declared = entity.columns.iter().map(column_definition);
     declared
@@ -46,18 +46,18 @@ fn all_columns(entity: &Entity) -> Vec<String> {
         .collect()
 }
 
-/// The primary key's columns: the contract's, then the partition columns; `None` where there is no key.
+/// The columns of the primary key: the contract's, then the partition columns. `None` where there is no key.
 pub fn key_columns(entity: &Entity) -> Option<Vec<String>> {
     let own = PARTITION_COLUMNS.iter().map(|(name, _)| (*name).to_owned());
     (!entity.key.is_empty()).then(|| entity.key.iter().cloned().chain(own).collect())
 }
 
-/// `CREATE INDEX` of one of an entity's secondary indexes on a table, whose name is quoted already.
+/// `CREATE INDEX` for one secondary index of an entity. `table` is a quoted name.
 pub fn create_index(table: &str, index: &Index) -> String {
     format!("CREATE INDEX ON {table} ({});", idents(&index.columns))
 }
 
-/// The statements that make an entity's table, empty and without partitions.
+/// The statements that make an entity's table, without partitions.
 pub fn create_table(entity: &Entity) -> String {
     let table = public(&entity.name);
     let mut lines = all_columns(entity);
@@ -81,7 +81,7 @@ pub fn create_table(entity: &Entity) -> String {
     sql
 }
 
-/// `"name" type [NOT NULL]` of one declared column.
+/// `"name" type [NOT NULL]` for one declared column.
 pub fn column_definition(column: &Column) -> String {
     let not_null = if column.nullable { "" } else { " NOT NULL" };
     format!("{} {}{not_null}", ident(&column.name), type_name(column.pg_type))

@@ -1,5 +1,5 @@
-//! Compares the contract with the catalog. A run starts with it, and reports all differences at once, each with its
-//! table, its column and its place in `pipeline.yaml`. It changes nothing.
+//! Compares the contract with the catalog. A run starts with this check. It reports all differences at once, each
+//! with its table, its column and its place in `pipeline.yaml`, and changes nothing.
 
 use super::catalog::{self, PrimaryKey, Table};
 use super::ddl;
@@ -7,7 +7,7 @@ use crate::error::{Code, Diagnostic, Error, Location, Result};
 use crate::model::{Column, Entity, Index, Project};
 use crate::warehouse::connect::Warehouse;
 
-/// Fails with all differences between the entities' contracts and the tables in `public`. One query.
+/// Fails with all differences between the entities' contracts and the tables in `public`. Sends one query.
 pub async fn check(warehouse: &Warehouse, project: &Project) -> Result<()> {
     let names: Vec<&str> = project.entities.iter().map(|entity| entity.name.as_str()).collect();
     let tables = catalog::tables(&*warehouse.acquire().await?, Some(&names)).await?;
@@ -66,7 +66,7 @@ pub(super) enum Difference<'a> {
     OtherConstraint(String),
 }
 
-/// A column that the table should have: the contract's or the engine's own.
+/// A column that the table should have: declared in the contract, or a partition column.
 #[derive(Debug, Clone)]
 pub(super) struct Named<'a> {
     pub name: &'a str,
@@ -100,7 +100,8 @@ pub(super) fn differences<'a>(entity: &'a Entity, table: Option<&Table>) -> Vec<
     }
     for index in &table.indexes {
         if !index.plain {
-            // A contract can't declare it, so staging tables lack it. ATTACH builds it, while the swap holds its locks.
+            // A contract can't declare this index, so staging tables lack it. ATTACH then builds it while the swap
+            // holds its locks.
             tracing::debug!(
                 table = table.name,
                 index = index.name,

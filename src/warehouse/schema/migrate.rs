@@ -1,5 +1,5 @@
-//! Migrations: the engine's own state first, then the user's `migrations/V{n}__{name}.sql`, both run by refinery, each
-//! in a transaction of its own. A migration that was changed after it ran is refused, never run again.
+//! Applies migrations: first those of the program's own state, then the user's `migrations/V{n}__{name}.sql`.
+//! refinery runs each in its own transaction. A migration file that was changed after it ran is refused.
 
 use std::ops::DerefMut;
 use std::path::Path;
@@ -11,19 +11,19 @@ use super::migration_files::{self, File};
 use super::state;
 use crate::error::{Error, Result};
 use crate::warehouse::connect::Warehouse;
-use crate::warehouse::sql::{db_error, position};
+use crate::warehouse::sql::{Over, db_error, position};
 
 const STATE_HISTORY: &str = "pipeline.migrations";
 const USER_HISTORY: &str = "pipeline.user_migrations";
-/// Whoever migrates holds this advisory lock; any fixed number would do ("pipeline" in ASCII).
+/// The key of the advisory lock that a migrating process holds. The number is arbitrary ("pipeline" in ASCII).
 const LOCK: i64 = 0x7069_7065_6c69_6e65;
 
 pub use super::migration_files::read as files;
 
-/// What was applied, or is still to be, in order: the engine's by name, the user's by path.
+/// Migrations that were applied or are pending, in order: the program's own by name, the user's by path.
 pub type Names = Vec<String>;
 
-/// The migrations that the database lacks, without changing it. A changed or missing file is an error.
+/// The migrations that the database lacks. Changes nothing. A file that was changed or is missing is an error.
 pub async fn pending(warehouse: &Warehouse, root: &Path) -> Result<Names> {
     let files = migration_files::read(root)?;
     let connection = warehouse.acquire().await?;
@@ -31,14 +31,14 @@ pub async fn pending(warehouse: &Warehouse, root: &Path) -> Result<Names> {
     Ok(plan.names())
 }
 
-/// Applies what is pending, one process at a time, and gives what it applied.
+/// Applies the pending migrations and returns them. Only one process does so at a time.
 pub async fn apply(warehouse: &Warehouse, root: &Path) -> Result<Names> {
     let files = migration_files::read(root)?;
     if warehouse.is_embedded() {
         let mut connection = warehouse.acquire().await?;
         return apply_on(&mut connection, &files).await;
     }
-    // The session holds the lock, so the lock goes with it if this process dies.
+    // The lock belongs to the session, so it ends if this process dies.
     let Some(mut session) = warehouse.dedicated().await? else {
         return Ok(Names::new());
     };
@@ -81,15 +81,19 @@ impl File {
             .hint("nothing of this migration was kept; mend the file and run `pipeline migrate` again");
         match postgres(error) {
             // The diagnostic says what the cause says, and where.
-            Some(error) => {
-                Error { cause: None, ..built }.diagnostics(vec![position::diagnostic(&self.path, &self.text, 0, error)])
-            }
+            Some(error) => Error { cause: None, ..built }.diagnostics(vec![position::diagnostic(
+                &self.path,
+                &self.text,
+                0,
+                error,
+                Over::Script,
+            )]),
             None => built,
         }
     }
 }
 
-/// Makes the engine's state as a version of this program did that knew the first `version` of its migrations.
+/// Makes the program's own state as an older version did, with the migrations up to `version`.
 #[cfg(test)]
 pub async fn apply_state_up_to(client: &mut Client, version: i32) -> Result<()> {
     prepare(client).await?;
@@ -98,8 +102,8 @@ pub async fn apply_state_up_to(client: &mut Client, version: i32) -> Result<()> 
         .map_err(|error| failed("an old state can't be made".to_owned(), &error))
 }
 
-/// Makes the schema of the history tables where it is missing. A role that may not make schemas can use one that is
-/// there.
+/// Makes the schema of the history tables where it is missing. The check comes first, because a role that may not
+/// make schemas can still use an existing one.
 async fn prepare(client: &Client) -> Result<()> {
     let sql = "SELECT pg_catalog.to_regnamespace('pipeline') IS NULL";
     let failed = |error: tokio_postgres::Error| db_error("the schema `pipeline` can't be made", &error);
@@ -111,7 +115,10 @@ async fn prepare(client: &Client) -> Result<()> {
 
 /// Runs one version, so that an error can name it.
 async fn run(client: &mut Client, all: &[Migration], version: i32, history: &str) -> Result<(), refinery_core::Error> {
-    let mut runner = Runner::new(all).set_target(Target::Version(version));
+    // What has run was compared with its file before, by whatever line endings.
+    let mut runner = Runner::new(all)
+        .set_target(Target::Version(version))
+        .set_abort_divergent(false);
     runner.set_migration_table_name(history);
     runner.run_async(client).await.map(drop)
 }
@@ -128,7 +135,7 @@ fn failed(what: String, error: &refinery_core::Error) -> Error {
     }
 }
 
-/// What is to be done, from comparing files and history.
+/// What is to be done, found by comparing the files with the history.
 struct Plan<'a> {
     state: Vec<Migration>,
     user: Vec<&'a File>,
@@ -192,7 +199,7 @@ fn check_past(old: &Past, files: &[File]) -> Result<()> {
         ))
         .hint("bring the file back; what it made is undone by a new migration"));
     };
-    if file.migration.checksum().to_string() == old.checksum {
+    if file.is(&old.name, &old.checksum) {
         return Ok(());
     }
     let what = if file.migration.name() == old.name {
@@ -262,6 +269,7 @@ mod tests {
                 "pipeline V2__quarantine",
                 "pipeline V3__masks",
                 "pipeline V4__names",
+                "pipeline V5__stale_views",
                 "migrations/V1__one.sql",
                 "migrations/V2__two.sql",
             ];
@@ -286,6 +294,30 @@ mod tests {
             std::fs::remove_file(root.path().join("migrations/V2__two.sql")).unwrap();
             let error = pending(&warehouse, root.path()).await.unwrap_err();
             assert_eq!(error.message, "migrations/V2__two.sql has run and is not there");
+        }
+    }
+
+    /// As Git writes them where `core.autocrlf` is set.
+    #[tokio::test]
+    async fn line_endings_do_not_change_a_migration() {
+        for warehouse in both().await {
+            let text = "CREATE TABLE t (\n  a int);\n";
+            let (lf, crlf) = (
+                project(&[("V1__one.sql", text)]),
+                project(&[("V1__one.sql", &text.replace('\n', "\r\n"))]),
+            );
+            apply(&warehouse, lf.path()).await.unwrap();
+            assert!(pending(&warehouse, crlf.path()).await.unwrap().is_empty());
+            // What an older version has noted of a file with CRLF.
+            let older = Migration::unapplied("V1__one", &text.replace('\n', "\r\n")).unwrap();
+            let sql = format!("UPDATE {USER_HISTORY} SET checksum = '{}'", older.checksum());
+            warehouse.acquire().await.unwrap().batch_execute(&sql).await.unwrap();
+            for root in [&lf, &crlf] {
+                assert!(pending(&warehouse, root.path()).await.unwrap().is_empty());
+                std::fs::write(root.path().join("migrations/V2__two.sql"), "SELECT 1;\r\n").unwrap();
+            }
+            assert_eq!(apply(&warehouse, lf.path()).await.unwrap(), ["migrations/V2__two.sql"]);
+            assert!(pending(&warehouse, crlf.path()).await.unwrap().is_empty());
         }
     }
 

@@ -1,4 +1,4 @@
-//! The user's migration files, `migrations/V{n}__{name}.sql`: read and put in order.
+//! Reads the user's migration files, `migrations/V{n}__{name}.sql`, in order.
 
 use std::path::{Path, PathBuf};
 
@@ -16,7 +16,7 @@ pub struct File {
     pub(super) migration: Migration,
 }
 
-/// The user's migration files in order of their numbers; a missing folder holds none.
+/// The user's migration files in the order of their numbers. A missing folder counts as empty.
 pub fn read(root: &Path) -> Result<Vec<File>> {
     let folder = Path::new("migrations");
     let Ok(entries) = std::fs::read_dir(root.join(folder)) else {
@@ -56,6 +56,8 @@ impl File {
     fn open(root: &Path, path: &Path, name: &str) -> Result<Self> {
         let text = std::fs::read_to_string(root.join(path))
             .map_err(|error| Error::project(format!("{} can't be read", path.display())).cause(error))?;
+        // A checkout may write CRLF; the migration is the same.
+        let text = text.replace("\r\n", "\n");
         let misnamed = || {
             Error::project(format!("{} is not named as a migration", path.display()))
                 .hint("the name is V{number}__{words}.sql, such as V2__add_allergies.sql")
@@ -74,6 +76,20 @@ impl File {
             text,
             migration,
         })
+    }
+}
+
+impl File {
+    /// Whether this is the migration that ran under a name and with a checksum. An older version took the checksum of
+    /// the file as it was, and so of CRLF line endings where a checkout had them.
+    pub(super) fn is(&self, name: &str, checksum: &str) -> bool {
+        if self.migration.name() != name {
+            return false;
+        }
+        let stem = format!("V{}__{name}", self.version);
+        let with_cr = || Migration::unapplied(&stem, &self.text.replace('\n', "\r\n")).ok();
+        self.migration.checksum().to_string() == checksum
+            || with_cr().is_some_and(|migration| migration.checksum().to_string() == checksum)
     }
 }
 

@@ -1,5 +1,5 @@
-//! What tables should be and what they are: the DDL of the contract, the catalog, the drift between the two, and
-//! migrations, those of the engine's own state included. It moves no rows and knows nothing of batches.
+//! The shape of tables: the DDL of the contract, the catalog, the differences between the two, and migrations,
+//! including those of the program's own state. It moves no rows and knows nothing of batches.
 
 mod catalog;
 pub mod ddl;

@@ -1,5 +1,5 @@
-//! The file that `pipeline migration new` writes: the statements that bring the tables from what `migrations/` makes to
-//! what `pipeline.yaml` says. A statement that would lose data is written as a comment only.
+//! `pipeline migration new`: writes a file with the statements that change the tables from what `migrations/` makes
+//! to what `pipeline.yaml` declares. A statement that would lose data is written only as a comment.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -13,8 +13,8 @@ use crate::model::{Column, Entity, Project};
 use crate::warehouse::connect::{Database, Warehouse};
 use crate::warehouse::sql::{db_error, ident, idents};
 
-/// Writes the migration that brings the tables from what `migrations/` makes to what `pipeline.yaml` says, and gives
-/// its path relative to the root; `None` where nothing is lacking. `name` becomes part of the file's name.
+/// Writes a migration that changes the tables from what `migrations/` makes to what `pipeline.yaml` declares. Returns
+/// its path relative to the root, or `None` where the tables match already. `name` becomes part of the file's name.
 pub async fn migration_new(project: &Project, root: &Path, name: &str) -> Result<Option<PathBuf>> {
     if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
         return Err(
@@ -36,7 +36,7 @@ async fn write_missing(warehouse: &Warehouse, project: &Project, root: &Path, na
     if body.is_empty() {
         return Ok(None);
     }
-    // Tried here, since a file that does not run should not be written.
+    // The statements are tried here, so that no file is written that does not run.
     connection.batch_execute(&body).await.map_err(|error| {
         db_error(
             "the tables can't be brought to what pipeline.yaml says by DDL alone",
@@ -52,7 +52,7 @@ async fn write_missing(warehouse: &Warehouse, project: &Project, root: &Path, na
     Ok(Some(path))
 }
 
-/// The statements for what is lacking, a paragraph per table; what would lose data only as comments.
+/// The statements for what is lacking, a paragraph per table. Statements that would lose data are comments.
 fn body(project: &Project, tables: &[Table]) -> String {
     let mut paragraphs = Vec::new();
     for entity in &project.entities {

@@ -1,11 +1,26 @@
 //! What may be said of an error that PostgreSQL or the way to it gave. DETAIL, HINT and CONTEXT are never repeated,
 //! nor the message of a class that can quote data (data exceptions, constraint violations, raised ones).
+//!
+//! While SQL of the user's reads rows, any message can hold a value: `to_tsquery(note)` fails with a syntax error that
+//! quotes the note, `current_setting(note)` with an undefined object, `pg_read_file(note)` with an undefined file. Then
+//! only the SQLSTATE, its condition's name and the place are said ([`rows_error`]).
 
 use std::error::Error as _;
 
-use tokio_postgres::error::DbError;
+use tokio_postgres::error::{DbError, ErrorPosition};
 
 use crate::error::{Error, Kind};
+
+/// What the server was doing, as far as its message could hold a value by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Over {
+    /// Statements of ours, or definitions that read no row.
+    Definitions,
+    /// A script of the user's that defines things and may read rows.
+    Script,
+    /// SQL that reads rows.
+    Rows,
+}
 
 /// SQLSTATE classes whose messages name objects, settings and SQL of the user's own, never a value of a row
 /// (PostgreSQL manual, appendix A).
@@ -13,8 +28,14 @@ const SPEAKING_CLASSES: &[&str] = &[
     "08", "0A", "25", "28", "2B", "3D", "3F", "40", "42", "53", "54", "55", "57", "58",
 ];
 
-/// Condition names of the silent classes' frequent members (PostgreSQL manual, appendix A).
+/// Conditions that only a definition meets: its name is taken, or it can't be so.
+const OF_DEFINITIONS: &[&str] = &[
+    "42701", "42710", "42712", "42723", "42P04", "42P05", "42P06", "42P07", "42P16", "42P17",
+];
+
+/// Condition names of the frequent members (PostgreSQL manual, appendix A).
 const CONDITIONS: &[(&str, &str)] = &[
+    ("0A000", "feature not supported"),
     ("21000", "cardinality violation"),
     ("22001", "string data right truncation"),
     ("22003", "numeric value out of range"),
@@ -37,22 +58,61 @@ const CONDITIONS: &[(&str, &str)] = &[
     ("23505", "unique violation"),
     ("23514", "check violation"),
     ("23P01", "exclusion violation"),
+    ("40001", "serialization failure"),
+    ("40P01", "deadlock detected"),
+    ("42501", "insufficient privilege"),
+    ("42601", "syntax error"),
+    ("42602", "invalid name"),
+    ("42622", "name too long"),
+    ("42703", "undefined column"),
+    ("42704", "undefined object"),
+    ("42804", "datatype mismatch"),
+    ("42809", "wrong object type"),
+    ("42846", "cannot coerce"),
+    ("42883", "undefined function"),
+    ("42939", "reserved name"),
+    ("42P01", "undefined table"),
+    ("42P02", "undefined parameter"),
+    ("42P18", "indeterminate datatype"),
+    ("53100", "disk full"),
+    ("53200", "out of memory"),
+    ("54000", "program limit exceeded"),
+    ("54001", "statement too complex"),
+    ("55P03", "lock not available"),
+    ("57014", "query canceled"),
+    ("58030", "I/O error"),
+    ("58P01", "undefined file"),
+    ("58P02", "duplicate file"),
     ("P0001", "raised exception"),
     ("P0002", "no data found"),
     ("P0003", "too many rows"),
     ("P0004", "assertion failure"),
 ];
 
-/// Names of the classes, where the condition itself is not listed.
+/// Names of the classes, used where the condition itself is not listed.
 const CLASSES: &[(&str, &str)] = &[
+    ("08", "connection exception"),
+    ("0A", "feature not supported"),
     ("21", "cardinality violation"),
     ("22", "data exception"),
     ("23", "integrity constraint violation"),
     ("24", "invalid cursor state"),
+    ("25", "invalid transaction state"),
     ("26", "invalid SQL statement name"),
+    ("28", "invalid authorization specification"),
+    ("2B", "dependent privilege descriptors still exist"),
+    ("3D", "invalid catalog name"),
+    ("3F", "invalid schema name"),
     ("38", "external routine exception"),
     ("39", "external routine invocation exception"),
+    ("40", "transaction rollback"),
+    ("42", "syntax error or access rule violation"),
     ("44", "WITH CHECK OPTION violation"),
+    ("53", "insufficient resources"),
+    ("54", "program limit exceeded"),
+    ("55", "object not in prerequisite state"),
+    ("57", "operator intervention"),
+    ("58", "system error"),
     ("F0", "configuration file error"),
     ("HV", "foreign data wrapper error"),
     ("P0", "PL/pgSQL error"),
@@ -60,29 +120,43 @@ const CLASSES: &[(&str, &str)] = &[
 ];
 
 /// One line about an error: condition and SQLSTATE, table, column and constraint, and the server's message where its
-/// class can't hold a value.
+/// class can't hold a value. Not for SQL that reads rows: see [`describe_over`].
 pub fn describe(error: &tokio_postgres::Error) -> String {
+    describe_over(error, Over::Definitions)
+}
+
+/// The same, as far as it holds no value where the server was at this.
+pub fn describe_over(error: &tokio_postgres::Error, over: Over) -> String {
     match error.as_db_error() {
-        Some(db) => describe_db(db),
+        Some(db) => describe_db(db, over),
         None => describe_client(error),
     }
 }
 
-/// An [`Error`] that says `context` failed: [`Kind::Unreachable`] where the connection is at fault.
+/// An [`Error`] that says `context` failed. Its kind is [`Kind::Unreachable`] where the connection is at fault.
 pub fn db_error(context: impl Into<String>, error: &tokio_postgres::Error) -> Error {
+    worded(context, error, Over::Definitions)
+}
+
+/// The same while rows are read: without the server's words.
+pub fn rows_error(context: impl Into<String>, error: &tokio_postgres::Error) -> Error {
+    worded(context, error, Over::Rows)
+}
+
+fn worded(context: impl Into<String>, error: &tokio_postgres::Error, over: Over) -> Error {
     let kind = if is_unreachable(error) {
         Kind::Unreachable
     } else {
         Kind::Batch
     };
-    let built = Error::new(kind, context).cause(describe(error));
+    let built = Error::new(kind, context).cause(describe_over(error, over));
     match hint(error) {
         Some(hint) => built.hint(hint),
         None => built,
     }
 }
 
-/// Whether the connection or the server is at fault, not what was asked of it.
+/// Whether the connection or the server is at fault, rather than the statement.
 pub fn is_unreachable(error: &tokio_postgres::Error) -> bool {
     match error.as_db_error() {
         Some(db) => {
@@ -94,28 +168,28 @@ pub fn is_unreachable(error: &tokio_postgres::Error) -> bool {
     }
 }
 
-/// The SQLSTATE, where the server gave the error.
+/// The SQLSTATE, where the error comes from the server.
 pub fn sqlstate(error: &tokio_postgres::Error) -> Option<&str> {
     error.as_db_error().map(|db| db.code().code())
 }
 
-/// What went wrong where the server gave no error.
+/// The kind of an error that does not come from the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClientFailure {
     /// No encrypted connection could be made.
     Tls,
-    /// The server asks for a way to log in that fails or is not known.
+    /// The server asks for a login method that fails or is not supported.
     Login,
-    /// The connection string is wrong; the source can quote it.
+    /// The connection string is wrong. The source may quote it.
     ConnectionString,
-    /// Parameters or columns could not be converted; the source can quote a value.
+    /// Parameters or columns could not be converted. The source may quote a value.
     Values,
-    /// Connecting, negotiating or talking. The source says why and holds no value.
+    /// Connecting, negotiating or communicating failed. The source says why and holds no value.
     Transport,
 }
 
-/// Tells them apart by tokio-postgres's own fixed texts, since its kinds are private (its source, `src/error/mod.rs`,
-/// `impl Display`). Nothing else may look at an error's text to decide what to do.
+/// Tells the kinds apart by tokio-postgres's fixed message texts, since its own kinds are private (its source,
+/// `src/error/mod.rs`, `impl Display`). No other code may decide by an error's text.
 pub fn client_failure(error: &tokio_postgres::Error) -> ClientFailure {
     const VALUES: &[&str] = &[
         "error serializing",
@@ -134,10 +208,9 @@ pub fn client_failure(error: &tokio_postgres::Error) -> ClientFailure {
     }
 }
 
-fn describe_db(db: &DbError) -> String {
+fn describe_db(db: &DbError, over: Over) -> String {
     let code = db.code().code();
-    let speaks = SPEAKING_CLASSES.iter().any(|class| code.starts_with(class));
-    let mut text = if speaks {
+    let mut text = if speaks(code, has_place(db), over) {
         db.message().replace('\n', " ")
     } else {
         condition(code).to_owned()
@@ -145,6 +218,10 @@ fn describe_db(db: &DbError) -> String {
     text.push_str(" (");
     text.push_str(code);
     text.push(')');
+    // A function of the user's that raises an error may name anything as its table.
+    if over != Over::Definitions && db.routine() == Some("exec_stmt_raise") {
+        return text;
+    }
     for (what, name) in [
         ("table", db.table()),
         ("column", db.column()),
@@ -159,6 +236,24 @@ fn describe_db(db: &DbError) -> String {
         }
     }
     text
+}
+
+/// Whether the error points at a place in the statement that was sent. Then the statement's own text is at fault: an
+/// error that a value causes comes when the statement runs, and has no place in it.
+fn has_place(db: &DbError) -> bool {
+    // Before it is parsed at all, it can only have two statements where one is meant.
+    matches!(db.position(), Some(ErrorPosition::Original(_))) || db.routine() == Some("exec_parse_message")
+}
+
+/// Whether the server's message may be repeated.
+fn speaks(code: &str, has_place: bool, over: Over) -> bool {
+    let speaking = SPEAKING_CLASSES.iter().any(|class| code.starts_with(class));
+    speaking
+        && match over {
+            Over::Definitions => true,
+            Over::Script => has_place || OF_DEFINITIONS.contains(&code),
+            Over::Rows => has_place,
+        }
 }
 
 fn condition(code: &str) -> &'static str {
@@ -216,5 +311,18 @@ mod tests {
                 .iter()
                 .any(|class| matches!(*class, "22" | "23" | "P0" | "XX"))
         );
+    }
+
+    #[test]
+    fn over_rows_only_the_statements_own_text_is_at_fault() {
+        // `to_tsquery(note)`, `current_setting(note)`, `pg_read_file(note)`, `set_config('role', note)`
+        for code in ["42601", "42704", "58P01", "42501"] {
+            assert!(speaks(code, false, Over::Definitions));
+            assert!(!speaks(code, false, Over::Rows) && !speaks(code, false, Over::Script));
+            assert!(speaks(code, true, Over::Rows) && speaks(code, true, Over::Script));
+            assert_ne!(condition(code), "database error");
+        }
+        assert!(speaks("42P07", false, Over::Script) && !speaks("42P07", false, Over::Rows));
+        assert!(!speaks("22P02", true, Over::Rows) && !speaks("P0001", true, Over::Definitions));
     }
 }

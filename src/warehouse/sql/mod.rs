@@ -1,11 +1,13 @@
-//! What every statement needs: quoting, the names of our schemas, and what may be said of an error that PostgreSQL
-//! gave. It opens no connection and sends nothing.
+//! Helpers for SQL statements: quoting, the names of the schemas, and how errors of PostgreSQL are described. It
+//! opens no connection and sends nothing.
 
 mod error;
 pub mod position;
 mod quote;
 mod schemas;
 
-pub use error::{ClientFailure, client_failure, db_error, describe, is_unreachable, sqlstate};
+pub use error::{
+    ClientFailure, Over, client_failure, db_error, describe, describe_over, is_unreachable, rows_error, sqlstate,
+};
 pub use quote::{at_most, ident, idents, literal, qualified};
 pub use schemas::{ENTITIES, PARTITIONS, READING};

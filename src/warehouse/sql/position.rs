@@ -1,14 +1,14 @@
-//! Where in a user's SQL file PostgreSQL found an error. It counts characters of the statement that was sent; what we
-//! put before the file's text is taken off.
+//! Finds the place in a user's SQL file where PostgreSQL reports an error. PostgreSQL counts characters of the
+//! statement that was sent, so text that was added before the file's text is subtracted.
 
 use std::path::Path;
 
 use tokio_postgres::error::ErrorPosition;
 
-use super::error::describe;
+use super::error::{Over, describe_over};
 use crate::error::{Diagnostic, Location};
 
-/// Where PostgreSQL found the error in the statement that was sent: characters, from 1.
+/// The error's position in the statement that was sent, in characters from 1.
 pub fn of(error: &tokio_postgres::Error) -> Option<usize> {
     match error.as_db_error()?.position()? {
         ErrorPosition::Original(position) => usize::try_from(*position).ok(),
@@ -40,14 +40,15 @@ pub fn location(file: &Path, text: &str, offset: usize) -> Location {
     }
 }
 
-/// The name that an error points at in a file, of which `added` characters of ours were sent first: `public."A b".x` in
-/// its parts, as PostgreSQL reads them. Empty where it points at no name.
+/// The name in a file at the error's position, split into its parts as PostgreSQL reads them: `public."A b".x` has
+/// three. `added` is the number of characters that were sent before the file's text. Empty where there is no name at
+/// that position.
 pub fn name(text: &str, added: usize, error: &tokio_postgres::Error) -> Vec<String> {
     let offset = of(error).and_then(|position| position.checked_sub(added + 1));
     offset.map_or_else(Vec::new, |offset| parts(text, offset))
 }
 
-/// The parts of the name at a place, counted in characters from 0.
+/// The parts of the name at `offset`, in characters from 0.
 fn parts(text: &str, offset: usize) -> Vec<String> {
     let mut rest = text.chars().skip(offset).peekable();
     let mut parts = Vec::new();
@@ -55,7 +56,7 @@ fn parts(text: &str, offset: usize) -> Vec<String> {
         let mut part = String::new();
         if rest.next_if_eq(&'"').is_some() {
             while let Some(c) = rest.next() {
-                // Two quotes stand for one.
+                // A doubled quote stands for one quote.
                 if c == '"' && rest.next_if_eq(&'"').is_none() {
                     break;
                 }
@@ -75,13 +76,13 @@ fn parts(text: &str, offset: usize) -> Vec<String> {
     }
 }
 
-/// The error as a problem of a file, of which `added` characters of ours were sent first.
-pub fn diagnostic(file: &Path, text: &str, added: usize, error: &tokio_postgres::Error) -> Diagnostic {
+/// The error as a problem of a file, of which `added` characters of ours were sent first. `over` is what the server was at.
+pub fn diagnostic(file: &Path, text: &str, added: usize, error: &tokio_postgres::Error, over: Over) -> Diagnostic {
     let place = of(error)
         .and_then(|position| position.checked_sub(added))
         .filter(|position| *position > 0);
     Diagnostic {
-        message: describe(error),
+        message: describe_over(error, over),
         location: Some(match place {
             Some(offset) => location(file, text, offset),
             None => Location {

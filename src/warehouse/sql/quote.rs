@@ -1,6 +1,6 @@
-//! Names, texts and settings written into SQL.
+//! Writes names, texts and settings into SQL.
 
-/// A name in double quotes, so that no reserved word is in the way.
+/// A name in double quotes, so that reserved words are allowed.
 pub fn ident(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
@@ -19,7 +19,7 @@ pub fn qualified(schema: &str, name: &str) -> String {
     format!("{}.{}", ident(schema), ident(name))
 }
 
-/// A text as a literal, whatever `standard_conforming_strings` says.
+/// A text as a literal that is read correctly under either value of `standard_conforming_strings`.
 pub fn literal(text: &str) -> String {
     let quoted = text.replace('\'', "''");
     if quoted.contains('\\') {
@@ -29,7 +29,7 @@ pub fn literal(text: &str) -> String {
     }
 }
 
-/// The statement that lowers a whole-number setting to `most` for the rest of the transaction, and never raises it.
+/// The statement that lowers a whole-number setting to `most` for the rest of the transaction. It never raises it.
 pub fn at_most(setting: &str, most: u64) -> String {
     format!(
         "SELECT pg_catalog.set_config('{setting}', \

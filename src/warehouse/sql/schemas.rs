@@ -1,9 +1,9 @@
-//! The names of the schemas. That of the engine's own state, `pipeline`, is spelled out in every statement.
+//! The names of the schemas. `pipeline`, which holds the program's own state, is written out in every statement.
 
-/// The entity tables, and the views and functions of `sql/`.
+/// Holds the entity tables, and the views and functions of `sql/`.
 pub const ENTITIES: &str = "public";
-/// Staging tables, the partitions that they become, and the partitions per source above them.
+/// Holds the staging tables, the batch partitions that they become, and the source partitions above those.
 pub const PARTITIONS: &str = "pipeline_partitions";
-/// Views of the entity tables without the batch's date, first in a reader's `search_path`. Empty where nothing is
-/// hidden.
+/// Holds views of the entity tables without the batch's date. It comes first in a reader's `search_path`. It is empty
+/// where nothing is hidden.
 pub const READING: &str = "pipeline_reading";

@@ -1,6 +1,6 @@
-//! One transaction that brings the views to what their files say. Their order is found by trying: what fails for lack
-//! of another waits until that is there. An object that can't be replaced in place is dropped with those of ours that
-//! stand on it, and all of them are made again.
+//! Brings the views to what their files say, in one transaction. The order is found by trying: a definition that
+//! fails because another object is missing is tried again once that object exists. An object that can't be replaced
+//! in place is dropped together with the objects of this program that depend on it. Then all of them are made again.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -11,13 +11,13 @@ use super::keep::Kept;
 use super::outcome::{Action, Applied, applied, is_of, refused};
 use super::registry::{self, Entry};
 use super::work::Work;
-use super::{hidden, refresh};
+use super::{hidden, refresh, stale};
 use crate::error::{Diagnostic, Result};
 use crate::model::ViewKind;
 use crate::warehouse::connect::Connection;
 use crate::warehouse::sql::{db_error, position, sqlstate};
 
-/// Two processes that apply views take turns ("views" in ASCII).
+/// The key of the advisory lock under which views are applied, one process at a time ("views" in ASCII).
 const LOCK: i64 = 0x0076_6965_7773;
 
 pub(super) async fn run(connection: &mut Connection, definitions: &[Definition<'_>]) -> Result<Vec<Applied>> {
@@ -37,22 +37,22 @@ pub(super) async fn run(connection: &mut Connection, definitions: &[Definition<'
     Ok(applied)
 }
 
-/// What became of one try.
+/// The result of trying one definition.
 enum Outcome {
     Made,
-    /// PostgreSQL can't replace it in place.
+    /// The object exists, and PostgreSQL can't replace it in place.
     InTheWay(Entry),
     Failed(Box<Failure>),
 }
 
 struct Failure {
     problem: Diagnostic,
-    /// The name, in its parts, of what it needs and is not there: a relation, function, column or type.
+    /// The name, split into its parts, of the missing relation, function, column or type that it needs.
     lacks: Option<Vec<String>>,
 }
 
 impl Work<'_> {
-    /// A name that is taken by what we did not make stays its maker's.
+    /// Refuses a name that is taken by an object which this program did not make.
     async fn refuse_strangers(&self) -> Result<()> {
         let names: Vec<&str> = self
             .definitions
@@ -87,7 +87,8 @@ impl Work<'_> {
     }
 
     async fn make_all(&mut self) -> Result<()> {
-        // Failures since the last success: when all that is left is among them, trying again changes nothing.
+        // Failures since the last success. When every remaining definition is among them, another try would change
+        // nothing.
         let mut failures: BTreeMap<usize, Failure> = BTreeMap::new();
         while let Some(index) = self.pending.pop_front() {
             match self.make(index).await? {
@@ -108,7 +109,8 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Of the failures those that are not merely for lack of another that failed; all of them, where they go in a circle.
+    /// The failures to report: those that are not merely caused by another failure. Where all of them wait for each
+    /// other in a circle, all are reported.
     fn told(&self, failures: BTreeMap<usize, Failure>) -> Vec<Diagnostic> {
         let follows = |own: usize, failure: &Failure| {
             let others = failures.keys().filter(|other| **other != own);
@@ -136,7 +138,8 @@ impl Work<'_> {
         .collect()
     }
 
-    /// Views as they are now, for PostgreSQL knows best what a view reads.
+    /// Refuses views that read a hidden table. It asks the catalog after the views are made, since PostgreSQL knows
+    /// best what a view reads.
     async fn refuse_readers_of_hidden(&self) -> Result<()> {
         let oids: Vec<Oid> = self.entries.iter().filter_map(|entry| entry.oid).collect();
         let mut problems = Vec::new();
@@ -172,7 +175,7 @@ impl Work<'_> {
             .cloned();
         let failed = |error: tokio_postgres::Error| db_error("the views can't be changed", &error);
         let before = match &old {
-            // There is no CREATE OR REPLACE of these.
+            // There is no CREATE OR REPLACE for materialized views.
             Some(old) if old.kind == ViewKind::Materialized => return Ok(Outcome::InTheWay(old.clone())),
             Some(Entry {
                 kind,
@@ -182,6 +185,7 @@ impl Work<'_> {
             }) => Some(Kept::read(self.client, *kind, name, *oid).await?),
             _ => None,
         };
+        let runs = stale::runs_of(self.client, &definition.view.name).await?;
         self.client.batch_execute("SAVEPOINT try").await.map_err(failed)?;
         if let Err(error) = self.define(definition).await {
             self.client
@@ -189,7 +193,8 @@ impl Work<'_> {
                 .await
                 .map_err(failed)?;
             return match (sqlstate(&error), old) {
-                // Invalid table or function definition: other columns, or another result type.
+                // "Invalid table definition" or "invalid function definition": the columns or the result type have
+                // changed.
                 (Some("42P16" | "42P13"), Some(old)) => Ok(Outcome::InTheWay(old)),
                 (Some(code), _) if may_be_mended(code) => Ok(Outcome::Failed(Box::new(Failure {
                     problem: definition.diagnostic(&error),
@@ -202,15 +207,19 @@ impl Work<'_> {
             .batch_execute("RELEASE SAVEPOINT try")
             .await
             .map_err(failed)?;
+        stale::forget(self.client, &definition.view.name, &runs).await?;
         self.made(index, before).await?;
         Ok(Outcome::Made)
     }
 
-    /// What is to be done after a definition has worked.
+    /// Records a definition that worked, and does what follows from it.
     async fn made(&mut self, index: usize, before: Option<Kept>) -> Result<()> {
         let definition = &self.definitions[index];
         let kind = definition.view.kind;
         let (oid, object) = self.identify(definition).await?;
+        if kind == ViewKind::Function {
+            self.give_path(oid, &object).await?;
+        }
         let kept = self.kept.remove(&(kind, definition.view.name.clone()));
         let action = match (kept, before) {
             (Some(kept), _) => {
@@ -233,17 +242,33 @@ impl Work<'_> {
             object,
             fingerprint: definition.fingerprint.clone(),
             oid: Some(oid),
+            lacks_path: false,
         });
         Ok(())
     }
 
     async fn define(&self, definition: &Definition<'_>) -> Result<(), tokio_postgres::Error> {
-        // The extended protocol takes one statement only: a file can't bring along others.
+        // The extended protocol takes one statement only, so a file can't contain a second one.
         self.client.execute(&definition.statement, &[]).await?;
         for index in &definition.indexes {
             self.client.execute(index, &[]).await?;
         }
         Ok(())
+    }
+
+    /// Lets a function find its tables whoever calls it. A body that is kept as text is read anew at each call, by the
+    /// caller's search path: a restore, and REFRESH from version 17 on, have none. A parsed body holds what it has found.
+    async fn give_path(&self, oid: Oid, object: &str) -> Result<()> {
+        let failed = |error: tokio_postgres::Error| db_error(format!("{object} can't be given a search_path"), &error);
+        let sql = "SELECT prosqlbody IS NULL \
+                   AND NOT EXISTS (SELECT FROM unnest(proconfig) s WHERE s LIKE 'search\\_path=%') \
+                   FROM pg_catalog.pg_proc WHERE oid = $1";
+        let row = self.client.query_typed_one(sql, &[(&oid, Type::OID)]).await;
+        if !row.map_err(failed)?.get::<_, bool>(0) {
+            return Ok(());
+        }
+        let sql = format!("ALTER FUNCTION {object} SET search_path = public, pg_temp");
+        self.client.batch_execute(&sql).await.map_err(failed)
     }
 
     /// The object just made, as DROP names it. Of functions with one name it is the row that is youngest.
@@ -263,7 +288,8 @@ impl Work<'_> {
         Ok((row.get(0), row.get(1)))
     }
 
-    /// A function whose arguments changed is another one to PostgreSQL; the old one goes.
+    /// Drops a function's old version where its arguments have changed, since PostgreSQL takes the new one for
+    /// another function.
     async fn drop_old_signature(&mut self, definition: &Definition<'_>, object: &str) -> Result<()> {
         let old = self
             .entries
@@ -275,7 +301,8 @@ impl Work<'_> {
         }
     }
 
-    /// Materialized views that are the same, and read what is not, hold rows of the old definition.
+    /// Refreshes unchanged materialized views that read a replaced object, since they hold rows of its old
+    /// definition.
     async fn refresh_readers(&mut self) -> Result<()> {
         let replaced = self.actions.iter().filter(|(_, action)| **action == Action::Replaced);
         let replaced: Vec<&Definition<'_>> = replaced.map(|(index, _)| &self.definitions[*index]).collect();
@@ -298,10 +325,12 @@ impl Work<'_> {
             let Some(index) = index.filter(|index| !self.actions.contains_key(index)) else {
                 continue;
             };
+            let runs = stale::runs_of(self.client, &name).await?;
             let sql = format!("REFRESH MATERIALIZED VIEW {}", qualified(&name));
             if let Err(error) = self.client.batch_execute(&sql).await {
                 return Err(refused(vec![self.definitions[index].diagnostic(&error)]));
             }
+            stale::forget(self.client, &name, &runs).await?;
             self.actions.insert(index, Action::Refreshed);
         }
         Ok(())
@@ -318,7 +347,7 @@ impl Work<'_> {
     }
 }
 
-/// Whether an error is the file's own and may be gone when more is made; the others end the matter.
+/// Whether an error lies in the file and may go away once other objects are made. Other errors end the transaction.
 fn may_be_mended(code: &str) -> bool {
     matches!(
         code.get(..2),

@@ -1,5 +1,5 @@
-//! What stands on a view or a function, through as many steps as there are: by `pg_depend`, which knows views,
-//! functions with a parsed body, and everything that uses a view's row type.
+//! Finds what depends on a view or a function, directly or through other objects. The source is `pg_depend`, which
+//! knows views, functions with a parsed body, and everything that uses a view's row type.
 
 use tokio_postgres::Client;
 use tokio_postgres::types::{Oid, Type};
@@ -9,17 +9,17 @@ use crate::error::Result;
 use crate::model::ViewKind;
 use crate::warehouse::sql::db_error;
 
-/// One object that stands on another.
+/// One object that depends on another.
 #[derive(Debug)]
 pub(super) struct Dependant {
-    /// For a message, as PostgreSQL describes it: `view reports.monthly`.
+    /// PostgreSQL's description for a message, such as `view reports.monthly`.
     pub description: String,
-    /// Where it could be one of ours: a view or function of `public`.
+    /// Kind and name, where it is a view or function of `public` and so may be one that this program made.
     pub ours: Option<(ViewKind, String)>,
     pub oid: Oid,
 }
 
-// Triggers and rules on a view hang on it automatically and would be dropped with it in silence, so they count, too.
+// Triggers and rules on a view count, too: they are automatic dependants, so DROP would remove them without a word.
 const SQL: &str = "
 WITH RECURSIVE found (classid, objid, depth) AS (
     SELECT $1::text::regclass::oid, $2::oid, 0
@@ -56,7 +56,7 @@ WHERE f.depth > 0
 GROUP BY f.classid, f.objid, c.relkind, c.relname, p.oid, p.proname
 ORDER BY max(f.depth) DESC, 1";
 
-/// All that stands on an object, what is furthest from it first: the order in which it can be dropped.
+/// All objects that depend on one, the farthest first. They can be dropped in this order.
 pub(super) async fn of(client: &Client, kind: ViewKind, oid: Oid) -> Result<Vec<Dependant>> {
     let class = if kind == ViewKind::Function {
         "pg_catalog.pg_proc"

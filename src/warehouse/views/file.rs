@@ -1,8 +1,8 @@
-//! A file of `sql/functions`, `sql/views` or `sql/materialized` as a statement to send, with the way back from a
-//! place in the statement to a place in the file.
+//! Turns a file of `sql/functions`, `sql/views` or `sql/materialized` into a statement to send, and maps a position
+//! in the statement back to a position in the file.
 //!
-//! A view's file is one SELECT. A materialized view's may say in comment lines which indexes it has; the first
-//! `unique` one lets it be refreshed while it is read:
+//! The file of a view is one SELECT. In a materialized view's file, comment lines may declare indexes. The first
+//! `unique` index lets readers use the view while it is refreshed:
 //!
 //! ```sql
 //! -- unique: visit_id, treatments_drug
@@ -10,7 +10,7 @@
 //! SELECT ...
 //! ```
 //!
-//! A function's is one `CREATE FUNCTION` (or `CREATE OR REPLACE FUNCTION`) with the file's own name.
+//! The file of a function is one `CREATE FUNCTION` (or `CREATE OR REPLACE FUNCTION`) whose name is the file's name.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -19,21 +19,21 @@ use sha2::{Digest, Sha256};
 
 use crate::error::Diagnostic;
 use crate::model::{View, ViewKind};
-use crate::warehouse::sql::{ident, idents, position};
+use crate::warehouse::sql::{Over, ident, idents, position};
 
-/// A file's statement; what identifies it is the file's kind and name.
+/// The statement of a file. Kind and name of the file identify it.
 pub(super) struct Definition<'a> {
     pub view: &'a View,
-    /// Of kind and text: whoever has the same needs no change.
+    /// A hash of kind and text. An object with the same fingerprint needs no change.
     pub fingerprint: String,
-    /// Makes or replaces; makes only, for a materialized view.
+    /// Creates or replaces the object; for a materialized view, only creates it.
     pub statement: String,
-    /// `CREATE INDEX` statements, named by us.
+    /// `CREATE INDEX` statements whose index names are generated.
     pub indexes: Vec<String>,
     inserted: Inserted,
 }
 
-/// Characters of ours in the statement, which the file has not.
+/// Characters of the statement that were added and are not in the file.
 struct Inserted {
     at: usize,
     count: usize,
@@ -60,17 +60,28 @@ impl<'a> Definition<'a> {
         })
     }
 
-    /// The error as a problem of the file.
+    /// Turns the error into a diagnostic that points into the file.
     pub(super) fn diagnostic(&self, error: &tokio_postgres::Error) -> Diagnostic {
-        position::diagnostic(&self.view.path, &self.view.sql, self.inserted_before(error), error)
+        // A materialized view is filled as it is made.
+        let over = match self.view.kind {
+            ViewKind::Materialized => Over::Rows,
+            ViewKind::View | ViewKind::Function => Over::Definitions,
+        };
+        position::diagnostic(
+            &self.view.path,
+            &self.view.sql,
+            self.inserted_before(error),
+            error,
+            over,
+        )
     }
 
-    /// The name in the file that the error points at, in its parts.
+    /// The name in the file that the error points at, split into its parts.
     pub(super) fn name_at(&self, error: &tokio_postgres::Error) -> Vec<String> {
         position::name(&self.view.sql, self.inserted_before(error), error)
     }
 
-    /// How many characters of ours come before the place of the error.
+    /// How many added characters come before the error's position.
     fn inserted_before(&self, error: &tokio_postgres::Error) -> usize {
         position::of(error)
             .filter(|position| *position > self.inserted.at)
@@ -83,16 +94,35 @@ pub(super) fn qualified(name: &str) -> String {
     format!("public.{}", ident(name))
 }
 
-/// How index names of ours start; others on the same view are somebody else's.
-pub(super) fn index_prefix(view: &str) -> String {
-    format!("{}__by_", view.chars().take(40).collect::<String>())
+/// The longest beginning of an index name of ours, in bytes: PostgreSQL cuts names at 63.
+const INDEX_HEAD: usize = 40;
+
+/// How index names of ours start. Two long names may share their beginning, so a hash keeps them apart.
+fn index_prefix(view: &str) -> String {
+    if view.len() <= INDEX_HEAD {
+        return format!("{view}__by_");
+    }
+    let hash = hex::encode(&Sha256::digest(view)[..4]);
+    let mut end = INDEX_HEAD - hash.len() - 1;
+    while !view.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}_{hash}__by_", &view[..end])
 }
 
-/// Of kind and text.
+/// Whether an index on a view is one of ours; others are somebody else's.
+pub(super) fn is_our_index(view: &str, index: &str) -> bool {
+    // Older versions cut long names without a hash.
+    let older = format!("{}__by_", view.chars().take(40).collect::<String>());
+    index.starts_with(&index_prefix(view)) || index.starts_with(&older)
+}
+
+/// A hash of kind and text.
 pub(super) fn fingerprint(view: &View) -> String {
     let mut hash = Sha256::new();
     hash.update(format!("{:?}\n", view.kind));
-    hash.update(&view.sql);
+    // A checkout with other line endings holds the same view.
+    hash.update(view.sql.replace("\r\n", "\n"));
     hash.finalize().iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text
@@ -220,7 +250,7 @@ fn first_word(sql: &str) -> &str {
     Words { text: sql, at: 0 }.next().unwrap_or_default()
 }
 
-/// The words at the start of a statement, comments left out.
+/// Reads the words at the start of a statement and skips comments.
 struct Words<'a> {
     text: &'a str,
     at: usize,
@@ -237,7 +267,7 @@ impl<'a> Words<'a> {
         (length > 0).then(|| &rest[..length])
     }
 
-    /// A name, folded to lower case where it is not quoted.
+    /// Reads a name and folds it to lower case where it is not quoted.
     fn name(&mut self) -> Option<String> {
         self.skip_blanks();
         if self.eat('"') {
@@ -273,83 +303,4 @@ impl<'a> Words<'a> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::path::PathBuf;
-
-    use super::*;
-
-    fn view(kind: ViewKind, sql: &str) -> View {
-        View {
-            name: "f".to_owned(),
-            kind,
-            path: PathBuf::from("sql/f.sql"),
-            sql: sql.to_owned(),
-        }
-    }
-
-    fn message(kind: ViewKind, sql: &str) -> String {
-        Definition::parse(&view(kind, sql))
-            .err()
-            .map(|problem| problem.message)
-            .unwrap_or_default()
-    }
-
-    #[test]
-    fn a_function_may_or_may_not_say_replace() {
-        let plain = view(
-            ViewKind::Function,
-            "-- it's one\n/* x */ Create Function F(a int) RETURNS int",
-        );
-        let definition = Definition::parse(&plain).ok().unwrap();
-        assert_eq!(
-            definition.statement,
-            "-- it's one\n/* x */ Create OR REPLACE Function F(a int) RETURNS int"
-        );
-        let replacing = view(
-            ViewKind::Function,
-            "CREATE OR REPLACE FUNCTION public.\"f\"() RETURNS int",
-        );
-        assert_eq!(Definition::parse(&replacing).ok().unwrap().statement, replacing.sql);
-    }
-
-    #[test]
-    fn what_is_no_such_file_is_said() {
-        assert_eq!(
-            message(ViewKind::Function, "SELECT 1"),
-            "the file of a function holds one CREATE FUNCTION"
-        );
-        assert_eq!(
-            message(ViewKind::Function, "CREATE FUNCTION g() RETURNS int"),
-            "the function is g, and the file f"
-        );
-        assert_eq!(
-            message(ViewKind::Function, "CREATE FUNCTION x.f()"),
-            "functions are made in the schema public"
-        );
-        assert_eq!(
-            message(ViewKind::View, "CREATE VIEW f AS SELECT 1"),
-            "the file of a view holds its SELECT alone"
-        );
-        assert_eq!(
-            message(ViewKind::View, "-- unique: a\nSELECT 1"),
-            "only a materialized view has indexes"
-        );
-        assert_eq!(
-            message(ViewKind::Materialized, "-- unique: a b\nSELECT 1"),
-            "an index is declared as column names with commas between them"
-        );
-    }
-
-    #[test]
-    fn indexes_are_declared_in_comments() {
-        let sql = "-- What it shows: everything\n-- unique: a, b\n--index: c\nSELECT 1";
-        let found = view(ViewKind::Materialized, sql);
-        assert_eq!(
-            Definition::parse(&found).ok().unwrap().indexes,
-            [
-                "CREATE UNIQUE INDEX \"f__by_1\" ON public.\"f\" (\"a\", \"b\")",
-                "CREATE INDEX \"f__by_2\" ON public.\"f\" (\"c\")"
-            ]
-        );
-    }
-}
+mod tests;

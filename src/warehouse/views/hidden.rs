@@ -1,5 +1,5 @@
-//! What a view may not read. Whoever may read a view reads with its owner's rights: over the quarantine it would show
-//! readers what they have no right to, and over a partition it would keep the next run from swapping that out.
+//! Which tables a view may not read. A view reads with its owner's rights, so a view of the quarantine would show
+//! readers what they may not see. A view of a partition would keep the next run from replacing that partition.
 
 use tokio_postgres::Client;
 use tokio_postgres::types::{Oid, Type};
@@ -16,7 +16,7 @@ JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE r.ev_class = ANY($1) AND (n.nspname = $2 OR (n.nspname, c.relname) = ('pipeline', 'quarantine'))
 ORDER BY 2";
 
-/// Of these views those that read such a table, and its name.
+/// Those of the given views that read a forbidden table, each with the table's name.
 pub(super) async fn read_by(client: &Client, views: &[Oid]) -> Result<Vec<(Oid, String)>> {
     let rows = client
         .query_typed(SQL, &[(&views, Type::OID_ARRAY), (&PARTITIONS, Type::TEXT)])

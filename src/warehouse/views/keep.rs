@@ -1,19 +1,19 @@
-//! What hands have given to a view beside its definition, and must survive its being dropped and made again: owner,
-//! grants (of columns too), options, comments, and indexes that are not ours.
+//! What users have set on a view beside its definition: owner, grants (on columns too), options, comments, and
+//! indexes that this program did not make. All of it must survive when the view is dropped and made again.
 
 use std::collections::HashSet;
 
 use tokio_postgres::Client;
 use tokio_postgres::types::{Oid, Type};
 
-use super::file::index_prefix;
+use super::file::is_our_index;
 use crate::error::Result;
 use crate::model::ViewKind;
-use crate::warehouse::sql::{db_error, describe, ident, literal};
+use crate::warehouse::sql::{Over, db_error, describe_over, ident, literal};
 
 #[derive(Debug, Default)]
 pub(super) struct Kept {
-    /// Where it is another than the role that we are.
+    /// `Some` where the owner is not the current role.
     owner: Option<String>,
     grants: Vec<Grant>,
     /// `name=value`
@@ -28,7 +28,7 @@ pub(super) struct Kept {
 struct Grant {
     privilege: String,
     column: Option<String>,
-    /// Quoted, or PUBLIC.
+    /// A quoted role name, or PUBLIC.
     grantee: String,
     grantable: bool,
 }
@@ -42,7 +42,7 @@ SELECT CASE WHEN p.proowner <> current_user::regrole THEN pg_catalog.quote_ident
        '{}'::text[], pg_catalog.obj_description(p.oid, 'pg_proc')
 FROM pg_catalog.pg_proc p WHERE p.oid = $1";
 
-/// Grants to others than the owner, whose own come with owning.
+/// Grants to others than the owner. The owner's rights come with ownership.
 const RELATION_GRANTS: &str = "
 SELECT x.privilege_type, NULL::text, g.grantee, x.is_grantable
 FROM pg_catalog.pg_class c,
@@ -78,7 +78,7 @@ const COLUMNS: &str = "SELECT attname::text FROM pg_catalog.pg_attribute
                        WHERE attrelid = $1 AND attnum > 0 AND NOT attisdropped";
 
 impl Kept {
-    /// What an object has now.
+    /// Reads what is set on an object now.
     pub(super) async fn read(client: &Client, kind: ViewKind, name: &str, oid: Oid) -> Result<Self> {
         let failed = |error: tokio_postgres::Error| db_error("the grants of a view can't be read", &error);
         let is_function = kind == ViewKind::Function;
@@ -103,18 +103,17 @@ impl Kept {
             kept.column_comments = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
         }
         if kind == ViewKind::Materialized {
-            let prefix = index_prefix(name);
             let rows = client
                 .query_typed(INDEXES, &[(&oid, Type::OID)])
                 .await
                 .map_err(failed)?;
-            let others = rows.iter().filter(|row| !row.get::<_, &str>(0).starts_with(&prefix));
+            let others = rows.iter().filter(|row| !is_our_index(name, row.get::<_, &str>(0)));
             kept.indexes = others.map(|row| row.get(1)).collect();
         }
         Ok(kept)
     }
 
-    /// Gives a replaced view its options back, which CREATE OR REPLACE VIEW resets.
+    /// Restores the options of a replaced view, since CREATE OR REPLACE VIEW resets them.
     pub(super) async fn restore_options(&self, client: &Client, object: &str) -> Result<()> {
         if self.options.is_empty() {
             return Ok(());
@@ -125,7 +124,7 @@ impl Kept {
         done.map_err(|error| db_error(format!("the options of {object} can't be kept"), &error))
     }
 
-    /// Gives it all to the object that was made anew; a grant on a column that is gone goes with it.
+    /// Restores everything on an object that was made again. A grant on a column that no longer exists is dropped.
     pub(super) async fn restore(&self, client: &Client, kind: ViewKind, object: &str, oid: Oid) -> Result<()> {
         let failed = |error: tokio_postgres::Error| db_error(format!("the grants of {object} can't be kept"), &error);
         let columns = client
@@ -133,7 +132,7 @@ impl Kept {
             .await
             .map_err(failed)?;
         let columns: HashSet<String> = columns.iter().map(|row| row.get(0)).collect();
-        // Default privileges may have given more than the old one had.
+        // Default privileges may have granted more than the old object had, so they are revoked first.
         let mut statements = revokes(&grants(client, kind, oid).await?, kind, object);
         statements.extend(self.statements(kind, object, &columns));
         if !statements.is_empty() {
@@ -144,7 +143,7 @@ impl Kept {
             if let Err(error) = client.batch_execute(index).await {
                 tracing::warn!(
                     view = object,
-                    error = describe(&error),
+                    error = describe_over(&error, Over::Rows),
                     "an index made by hand could not be made again"
                 );
                 client

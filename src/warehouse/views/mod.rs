@@ -1,6 +1,6 @@
-//! The BI views: every file of `sql/functions`, `sql/views` and `sql/materialized` made into an object of the schema
-//! `public`, all in one transaction. Grants are kept, unchanged objects left alone, and what others have built on a
-//! view is never dropped: the change is refused instead. Entity tables and their rows are not touched.
+//! The BI views. Every file of `sql/functions`, `sql/views` and `sql/materialized` becomes an object of the schema
+//! `public`, all in one transaction. Grants are kept and unchanged objects are left alone. An object of a user that
+//! depends on a view is never dropped: the change is refused instead. Entity tables and their rows are not touched.
 
 mod apply;
 mod dependants;
@@ -11,6 +11,7 @@ mod outcome;
 mod refresh;
 mod registry;
 mod remove;
+mod stale;
 #[cfg(test)]
 mod tests;
 mod work;
@@ -22,9 +23,10 @@ use file::Definition;
 use outcome::{applied, has_file, is_current, refused};
 
 pub use outcome::{Action, Applied};
-pub use refresh::{Refreshed, refresh};
+pub use refresh::{Refresh, Refreshed, refresh, stale};
+pub use stale::Stale;
 
-/// Names of views and functions whose files differ from what the database has, or are gone. Changes nothing.
+/// Names of views and functions whose file differs from the database, or no longer exists. Changes nothing.
 pub async fn pending(warehouse: &Warehouse, project: &Project) -> Result<Vec<String>> {
     let definitions = definitions(project)?;
     let entries = registry::read(&*warehouse.acquire().await?).await?;
@@ -38,7 +40,7 @@ pub async fn pending(warehouse: &Warehouse, project: &Project) -> Result<Vec<Str
         .collect())
 }
 
-/// Makes, replaces and drops until the database has what the files say; all of it or nothing.
+/// Makes, replaces and drops objects until the database matches the files. On an error, nothing is changed.
 pub async fn apply(warehouse: &Warehouse, project: &Project) -> Result<Vec<Applied>> {
     let definitions = definitions(project)?;
     let mut connection = warehouse.acquire().await?;
@@ -53,7 +55,7 @@ pub async fn apply(warehouse: &Warehouse, project: &Project) -> Result<Vec<Appli
     apply::run(&mut connection, &definitions).await
 }
 
-/// The kind and the fingerprint by which `pipeline.views` knows a file that was applied.
+/// The kind and the fingerprint under which `pipeline.views` records an applied file.
 pub fn identity(view: &View) -> (&'static str, String) {
     (registry::word(view.kind), file::fingerprint(view))
 }

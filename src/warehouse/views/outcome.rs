@@ -1,11 +1,11 @@
-//! What became of the views and functions of `sql/`, and what of them is as its file says.
+//! The results of applying the views and functions of `sql/`, and which of them are as their files say.
 
 use super::file::Definition;
 use super::registry;
 use crate::error::{Diagnostic, Error};
 use crate::model::ViewKind;
 
-/// What became of one object.
+/// What was done to one object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Applied {
     pub kind: ViewKind,
@@ -16,13 +16,14 @@ pub struct Applied {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
     Created,
-    /// In place: what stands on it was not touched.
+    /// Replaced in place. Objects that depend on it were not touched.
     Replaced,
-    /// Dropped and made again, itself or because of what it stands on; grants, owner and comments were kept.
+    /// Dropped and made again, because it or an object that it reads was changed. Grants, owner and comments were
+    /// kept.
     Recreated,
-    /// Its file is gone.
+    /// Dropped, because its file no longer exists.
     Dropped,
-    /// As it was, but filled anew, since what it reads was changed.
+    /// Unchanged, but filled again, because an object that it reads was changed.
     Refreshed,
     Unchanged,
 }
@@ -32,9 +33,10 @@ pub(super) fn refused(problems: Vec<Diagnostic>) -> Error {
 }
 
 pub(super) fn is_current(definition: &Definition<'_>, entries: &[registry::Entry]) -> bool {
-    entries
-        .iter()
-        .any(|entry| is_of(entry, definition) && entry.oid.is_some() && entry.fingerprint == definition.fingerprint)
+    entries.iter().any(|entry| {
+        let same = is_of(entry, definition) && entry.fingerprint == definition.fingerprint;
+        same && entry.oid.is_some() && !entry.lacks_path
+    })
 }
 
 pub(super) fn has_file(entry: &registry::Entry, definitions: &[Definition<'_>]) -> bool {

@@ -1,69 +1,180 @@
-//! Refreshing of materialized views after a run: those that read what the run changed, each after the ones it reads.
+//! Refreshing of materialized views: those that are marked as stale, each after the ones it reads. One that fails keeps
+//! its mark and the next run tries it again; only those that read it wait with it.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::{Duration, Instant};
 
 use tokio_postgres::Client;
 use tokio_postgres::types::{Oid, Type};
+use tokio_util::sync::CancellationToken;
 
 use super::file::qualified;
 use super::registry;
-use crate::error::{Error, Result};
+use super::stale::{self, Mark, Stale};
+use crate::error::{Error, Kind, Result};
 use crate::model::{Project, ViewKind};
 use crate::warehouse::connect::{Connection, Warehouse};
-use crate::warehouse::sql::{db_error, sqlstate};
+use crate::warehouse::sql::{db_error, rows_error, sqlstate};
 
 /// A materialized view that was refreshed.
 #[derive(Debug, Clone)]
 pub struct Refreshed {
     pub name: String,
     pub took: Duration,
-    /// Whether it could be read meanwhile.
+    /// Whether readers could use it during the refresh.
     pub concurrently: bool,
 }
 
-/// A materialized view of ours and what it reads, through views and functions.
+/// A materialized view that this program made, and what it reads through views and functions.
 struct Reader {
     name: String,
     oid: Oid,
     /// Tables, views, materialized views and functions.
     reads: HashSet<Oid>,
     tables: HashSet<String>,
-    /// It calls a function whose body PostgreSQL keeps as text: what that reads is not known.
+    /// Whether it calls a function whose body PostgreSQL keeps as text. What such a function reads is not known.
     opaque: bool,
     concurrently: bool,
 }
 
-/// Refreshes the materialized views that read one of these entities; in the order in which they read each other, and
+/// What a refresh came to.
+#[derive(Debug, Default)]
+pub struct Refresh {
+    pub refreshed: Vec<Refreshed>,
+    /// Of each view that failed.
+    pub errors: Vec<Error>,
+    /// What is still to be refreshed: those that failed, those that read them, and those that a signal came before.
+    pub stale: Vec<Stale>,
+}
+
+/// The materialized views whose rows are older than what they read. Changes nothing.
+pub async fn stale(warehouse: &Warehouse) -> Result<Vec<Stale>> {
+    let owed = Owed::read(&*warehouse.acquire().await?).await?;
+    Ok(owed.in_order().into_iter().map(|reader| owed.stale(reader)).collect())
+}
+
+/// Refreshes the materialized views that are stale, each by itself; in the order in which they read each other, and
 /// without locking readers out where a unique index allows it.
-pub async fn refresh(warehouse: &Warehouse, project: &Project, changed_entities: &[String]) -> Result<Vec<Refreshed>> {
-    let has_any = project.views.iter().any(|view| view.kind == ViewKind::Materialized);
-    if !has_any || changed_entities.is_empty() {
-        return Ok(Vec::new());
+///
+/// # Errors
+/// What is stale can't be found out. That a view can't be refreshed is part of the outcome.
+pub async fn refresh(warehouse: &Warehouse, project: &Project, stop: &CancellationToken) -> Result<Refresh> {
+    let mut refresh = Refresh::default();
+    if !project.views.iter().any(|view| view.kind == ViewKind::Materialized) {
+        return Ok(refresh);
     }
     let mut connection = warehouse.acquire().await?;
-    let readers = readers(&connection).await?;
-    let stale: Vec<&Reader> = readers
-        .iter()
-        .filter(|reader| reader.opaque || changed_entities.iter().any(|entity| reader.tables.contains(entity)))
-        .collect();
-    let mut refreshed = Vec::new();
-    for reader in ordered(stale) {
+    let owed = Owed::read(&connection).await?;
+    for (name, runs) in owed.idle() {
+        stale::forget(&connection, &name, &runs).await?;
+    }
+    let (mut failed, mut over): (HashSet<Oid>, bool) = (HashSet::new(), false);
+    for reader in owed.in_order() {
+        over = over || stop.is_cancelled();
+        if over || failed.iter().any(|oid| reader.reads.contains(oid)) {
+            failed.insert(reader.oid);
+            refresh.stale.push(owed.stale(reader));
+            continue;
+        }
         // On the embedded database nobody reads meanwhile.
         let concurrently = reader.concurrently && !warehouse.is_embedded();
         let started = Instant::now();
-        refresh_one(&mut connection, reader, concurrently, project).await?;
-        refreshed.push(Refreshed {
-            name: reader.name.clone(),
-            took: started.elapsed(),
-            concurrently,
-        });
+        let done = tokio::select! {
+            done = refresh_one(&mut connection, reader, concurrently, project) => done,
+            () = stop.cancelled() => Err(Error::interrupted()),
+        };
+        let Err(error) = done else {
+            refresh.refreshed.push(Refreshed {
+                name: reader.name.clone(),
+                took: started.elapsed(),
+                concurrently,
+            });
+            continue;
+        };
+        failed.insert(reader.oid);
+        refresh.stale.push(owed.stale(reader));
+        over = matches!(error.kind, Kind::Unreachable | Kind::Interrupted(_));
+        if !matches!(error.kind, Kind::Interrupted(_)) {
+            refresh.errors.push(error);
+        }
     }
-    Ok(refreshed)
+    if over {
+        // The server may still be at the statement that was given up.
+        connection.discard();
+    }
+    Ok(refresh)
 }
 
-/// Names of the materialized views that read one of these objects, in the order to refresh them; `any_function` is
-/// whether a function is among them, which a text body may call unseen.
+/// What the marks come to.
+struct Owed {
+    marks: Vec<Mark>,
+    readers: Vec<Reader>,
+    /// Those that a mark concerns, and those that read one of them.
+    due: HashSet<Oid>,
+}
+
+impl Owed {
+    async fn read(client: &Client) -> Result<Self> {
+        let marks = stale::marks(client).await?;
+        let readers = if marks.is_empty() {
+            Vec::new()
+        } else {
+            readers(client).await?
+        };
+        let marked: HashSet<Oid> = readers
+            .iter()
+            .filter(|reader| marks.iter().any(|mark| reader.is_concerned(mark)))
+            .map(|reader| reader.oid)
+            .collect();
+        let due = readers
+            .iter()
+            .filter(|reader| marked.contains(&reader.oid) || !reader.reads.is_disjoint(&marked))
+            .map(|reader| reader.oid)
+            .collect();
+        Ok(Self { marks, readers, due })
+    }
+
+    fn in_order(&self) -> Vec<&Reader> {
+        ordered(
+            self.readers
+                .iter()
+                .filter(|reader| self.due.contains(&reader.oid))
+                .collect(),
+        )
+    }
+
+    fn stale(&self, reader: &Reader) -> Stale {
+        let marks = self.marks.iter().filter(|mark| reader.is_concerned(mark));
+        let runs: BTreeSet<i64> = marks.map(|mark| mark.run_id).collect();
+        Stale {
+            name: reader.name.clone(),
+            runs: runs.into_iter().collect(),
+        }
+    }
+
+    /// The marks of views that do not read what was changed, or are gone: the runs of each.
+    fn idle(&self) -> BTreeMap<String, Vec<i64>> {
+        let is_due = |name: &str| {
+            let mut due = self.readers.iter().filter(|reader| self.due.contains(&reader.oid));
+            due.any(|reader| reader.name == name)
+        };
+        let mut idle: BTreeMap<String, Vec<i64>> = BTreeMap::new();
+        for mark in self.marks.iter().filter(|mark| !is_due(&mark.name)) {
+            idle.entry(mark.name.clone()).or_default().push(mark.run_id);
+        }
+        idle
+    }
+}
+
+impl Reader {
+    fn is_concerned(&self, mark: &Mark) -> bool {
+        mark.name == self.name && (self.opaque || self.tables.contains(&mark.entity))
+    }
+}
+
+/// Names of the materialized views that read one of these objects, in the order to refresh them. `any_function` says
+/// whether a function is among the objects: a function whose body is kept as text may call it without a recorded
+/// dependency.
 pub(super) async fn readers_of(client: &Client, objects: &[Oid], any_function: bool) -> Result<Vec<String>> {
     let readers = readers(client).await?;
     let stale = readers
@@ -82,9 +193,10 @@ async fn refresh_one(
     project: &Project,
 ) -> Result<()> {
     let failed = |error: tokio_postgres::Error| explain(&reader.name, project, &error);
+    let runs = stale::runs_of(connection, &reader.name).await?;
     let transaction = connection.transaction().await.map_err(failed)?;
     if concurrently {
-        // Another refresh of it is worth waiting for, and its lock keeps no reader out.
+        // Without a limit: waiting for another refresh of the same view is right, and this lock blocks no reader.
         transaction
             .batch_execute("SET LOCAL lock_timeout = 0")
             .await
@@ -93,6 +205,7 @@ async fn refresh_one(
     let word = if concurrently { "CONCURRENTLY " } else { "" };
     let sql = format!("REFRESH MATERIALIZED VIEW {word}{}", qualified(&reader.name));
     transaction.batch_execute(&sql).await.map_err(failed)?;
+    stale::forget(transaction.client(), &reader.name, &runs).await?;
     transaction.commit().await.map_err(failed)
 }
 
@@ -102,7 +215,7 @@ fn explain(name: &str, project: &Project, error: &tokio_postgres::Error) -> Erro
         .iter()
         .find(|view| view.kind == ViewKind::Materialized && view.name == name);
     let place = view.map_or_else(String::new, |view| format!(" ({})", view.path.display()));
-    let built = db_error(format!("the materialized view {name}{place} can't be refreshed"), error);
+    let built = rows_error(format!("the materialized view {name}{place} can't be refreshed"), error);
     match sqlstate(error) {
         Some("21000" | "23505") => built
             .hint("its rows are not unique by the columns of its `-- unique:` line; name others, or mend the SELECT"),
@@ -110,7 +223,7 @@ fn explain(name: &str, project: &Project, error: &tokio_postgres::Error) -> Erro
     }
 }
 
-/// Those that are read come before those that read them; a reader reads all that what it reads reads.
+/// Sorts the views so that each comes after those that it reads. `reads` is transitive.
 fn ordered(mut readers: Vec<&Reader>) -> Vec<&Reader> {
     readers.sort_by(|a, b| a.name.cmp(&b.name));
     let mut sorted: Vec<&Reader> = Vec::new();

@@ -1,4 +1,4 @@
-//! `pipeline.views`: what `pipeline views` made. Only that is ever replaced or dropped.
+//! The table `pipeline.views`: a record of what `pipeline views` made. Only recorded objects are replaced or dropped.
 
 use tokio_postgres::Client;
 use tokio_postgres::types::{Oid, Type};
@@ -8,19 +8,21 @@ use crate::error::{Error, Result};
 use crate::model::ViewKind;
 use crate::warehouse::sql::{db_error, sqlstate};
 
-/// One object that we made.
+/// One object that this program made.
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
     pub kind: ViewKind,
     pub name: String,
-    /// As DROP names it.
+    /// The object as DROP names it.
     pub object: String,
     pub fingerprint: String,
-    /// `None` where somebody dropped it since.
+    /// `None` where a user has dropped it since.
     pub oid: Option<Oid>,
+    /// A function that looks its tables up where its caller looks; see [`super::apply`].
+    pub lacks_path: bool,
 }
 
-/// The word by which the table knows a kind.
+/// The word for a kind in the table.
 pub(super) fn word(kind: ViewKind) -> &'static str {
     match kind {
         ViewKind::Function => "function",
@@ -36,7 +38,9 @@ pub(super) fn kind(word: &str) -> Option<ViewKind> {
 }
 
 const READ: &str = "
-SELECT v.kind, v.name, v.object, v.fingerprint, coalesce(c.oid, p.oid)
+SELECT v.kind, v.name, v.object, v.fingerprint, coalesce(c.oid, p.oid),
+       p.oid IS NOT NULL AND p.prosqlbody IS NULL
+       AND NOT EXISTS (SELECT FROM unnest(p.proconfig) s WHERE s LIKE 'search\\_path=%')
 FROM pipeline.views v
 LEFT JOIN pg_catalog.pg_class c ON c.relname = v.name AND c.relnamespace = 'public'::regnamespace
     AND c.relkind = CASE v.kind WHEN 'view' THEN 'v' WHEN 'materialized' THEN 'm' END::\"char\"
@@ -45,7 +49,7 @@ LEFT JOIN pg_catalog.pg_proc p ON v.kind = 'function' AND p.proname = v.name
     AND v.object = pg_catalog.format('public.%I(%s)', p.proname, pg_catalog.pg_get_function_identity_arguments(p.oid))
 ORDER BY v.name, v.kind";
 
-/// All entries, with what became of their objects.
+/// All entries, each with the present state of its object.
 pub(super) async fn read(client: &Client) -> Result<Vec<Entry>> {
     let rows = client
         .query_typed(READ, &[])
@@ -65,12 +69,13 @@ pub(super) async fn read(client: &Client) -> Result<Vec<Entry>> {
                 object: row.get(2),
                 fingerprint: row.get(3),
                 oid: row.get(4),
+                lacks_path: row.get(5),
             })
         })
         .collect())
 }
 
-/// Names in `public` that are taken, of relations and of functions, among those given.
+/// Those of the given names that are taken in `public`. The flag tells functions from relations.
 pub(super) async fn taken(client: &Client, names: &[&str]) -> Result<Vec<(bool, String)>> {
     let sql = "SELECT false, relname::text FROM pg_catalog.pg_class
                WHERE relnamespace = 'public'::regnamespace AND relname = ANY ($1)

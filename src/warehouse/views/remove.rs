@@ -1,5 +1,5 @@
-//! The dropping side of a change of views: only what is ours, never with CASCADE, and with a note of what hands have
-//! given to it where it will be made again.
+//! Drops objects when views change: only those that this program made, and never with CASCADE. Where an object will
+//! be made again, what users have set on it is saved first.
 
 use super::dependants;
 use super::keep::Kept;
@@ -11,7 +11,7 @@ use crate::model::ViewKind;
 use crate::warehouse::sql::{db_error, position};
 
 impl Work<'_> {
-    /// A view whose file went from `sql/views` to `sql/materialized`, or back, gives its name free first.
+    /// Drops a view whose file moved from `sql/views` to `sql/materialized`, or back, so that its name is free.
     pub(super) async fn drop_moved(&mut self) -> Result<()> {
         let moved: Vec<Entry> = self
             .entries
@@ -31,7 +31,8 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Drops an object of ours and those of ours that stand on it, which are made again where they have a file.
+    /// Drops an object and the objects that depend on it, provided this program made all of them. Those that still
+    /// have a file are made again.
     pub(super) async fn drop_with_ours(&mut self, entry: &Entry) -> Result<()> {
         let Some(oid) = entry.oid else { return Ok(()) };
         let mut doomed = Vec::new();
@@ -78,7 +79,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Objects whose files are gone go in an order that is found by trying, too.
+    /// Drops objects whose files no longer exist. The order is found by trying.
     pub(super) async fn drop_removed(&mut self) -> Result<()> {
         let has_no_file = |entry: &&Entry| !self.definitions.iter().any(|definition| is_of(entry, definition));
         let known_gone = |entry: &&Entry| {

@@ -1,5 +1,7 @@
 use std::path::{Path, PathBuf};
 
+use tokio_util::sync::CancellationToken;
+
 use super::*;
 use crate::error::Diagnostic;
 use crate::model::{View, ViewKind};
@@ -307,18 +309,35 @@ async fn what_reads_a_changed_entity_is_refreshed_in_order() {
             "CREATE TABLE part PARTITION OF visits FOR VALUES IN ('a'); INSERT INTO visits VALUES ('x', NULL, 'a')",
         )
         .await;
-        let refreshed = refresh(&warehouse, &files(&list), &["visits".to_owned()])
-            .await
-            .unwrap();
+        run(&warehouse, &mark("visits", 1)).await;
+        // Of a run between: whoever asks now is told.
+        let marked: Vec<Stale> = stale(&warehouse).await.unwrap();
+        assert_eq!(marked.len(), 2, "{marked:?}");
+        assert_eq!(
+            (marked[1].name.as_str(), marked[1].runs.as_slice()),
+            ("a_second", &[1][..])
+        );
+        let refreshed = refreshed(&warehouse, &list).await;
+        assert!(
+            refreshed.errors.is_empty() && refreshed.stale.is_empty(),
+            "{refreshed:?}"
+        );
+        let refreshed = refreshed.refreshed;
         let names: Vec<(&str, bool)> = refreshed.iter().map(|r| (r.name.as_str(), r.concurrently)).collect();
         assert_eq!(names, [("b_first", false), ("a_second", !warehouse.is_embedded())]);
         assert_eq!(text(&warehouse, "SELECT id FROM a_second").await, "x");
+        let left = "SELECT count(*)::text FROM pipeline.stale_views";
+        assert_eq!(text(&warehouse, left).await, "0");
+        // None of them reads it, and the marks do not stay.
+        run(&warehouse, &mark("nothing", 2)).await;
         assert!(
-            refresh(&warehouse, &files(&list), &["nothing".to_owned()])
+            super::refresh(&warehouse, &files(&list), &CancellationToken::new())
                 .await
                 .unwrap()
+                .refreshed
                 .is_empty()
         );
+        assert_eq!(text(&warehouse, left).await, "0");
     }
 }
 
@@ -333,11 +352,139 @@ async fn a_failed_refresh_quotes_no_value() {
         "CREATE TABLE part PARTITION OF visits FOR VALUES IN ('a'); INSERT INTO visits VALUES ('hunter2', NULL, 'a')",
     )
     .await;
-    let error = refresh(&warehouse, &files(&list), &["visits".to_owned()])
-        .await
-        .unwrap_err();
+    run(&warehouse, &mark("visits", 1)).await;
+    let errors = refreshed(&warehouse, &list).await.errors;
     assert_eq!(
-        error.to_string(),
+        errors[0].to_string(),
         "the materialized view m (sql/materialized/m.sql) can't be refreshed: invalid text representation (22P02)"
     );
+}
+
+/// Errors of classes that otherwise speak: the server's text holds the value.
+#[tokio::test]
+async fn what_runs_over_rows_tells_a_condition_and_no_text() {
+    let Some(warehouse) = fresh(2).await else { return };
+    prepared(&warehouse).await;
+    run(&warehouse, "CREATE TABLE part PARTITION OF visits FOR VALUES IN ('a')").await;
+    for (select, condition) in [
+        ("SELECT to_tsquery(id) AS n FROM visits", "syntax error (42601)"),
+        (
+            "SELECT current_setting(id) AS n FROM visits",
+            "undefined object (42704)",
+        ),
+        ("SELECT id::regclass AS n FROM visits", "invalid name (42602)"),
+        ("SELECT pg_read_file(id) AS n FROM visits", "undefined file (58P01)"),
+        (
+            "SELECT set_config('role', id, true) AS n FROM visits",
+            "insufficient privilege (42501)",
+        ),
+    ] {
+        let list = [("materialized/m", select)];
+        applied(&warehouse, &list).await;
+        run(&warehouse, "INSERT INTO visits VALUES ('hunter2 (', NULL, 'a')").await;
+        run(&warehouse, &mark("visits", 1)).await;
+        let errors = refreshed(&warehouse, &list).await.errors;
+        assert_eq!(errors[0].why().as_deref(), Some(condition), "{select}");
+        // Made anew while the rows are there.
+        let changed = format!("{select} WHERE true");
+        let told = problems(&warehouse, &[("materialized/m", &changed)]).await;
+        assert!(told.iter().all(|problem| problem.ends_with(condition)), "{told:?}");
+        run(&warehouse, "DELETE FROM visits").await;
+        // What is wrong with the text itself is told in the server's words.
+        let told = problems(&warehouse, &[("materialized/m", "SELECT nope FROM visits")]).await;
+        assert!(told[0].contains("column \"nope\" does not exist (42703)"), "{told:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_view_that_fails_keeps_its_mark_and_no_other_waits_for_it() {
+    for warehouse in both().await {
+        prepared(&warehouse).await;
+        let list = [
+            ("materialized/a_bad", "SELECT id::int AS n FROM visits"),
+            ("materialized/b_on_bad", "SELECT n FROM a_bad"),
+            ("materialized/c_good", "SELECT count(*)::text AS n FROM visits"),
+        ];
+        applied(&warehouse, &list).await;
+        run(
+            &warehouse,
+            "CREATE TABLE part PARTITION OF visits FOR VALUES IN ('a'); INSERT INTO visits VALUES ('x', NULL, 'a')",
+        )
+        .await;
+        run(&warehouse, &mark("visits", 7)).await;
+        let first = refreshed(&warehouse, &list).await;
+        assert_eq!(first.errors.len(), 1, "{first:?}");
+        let names: Vec<&str> = first.stale.iter().map(|view| view.name.as_str()).collect();
+        assert_eq!(names, ["a_bad", "b_on_bad"]);
+        assert_eq!(text(&warehouse, "SELECT n FROM c_good").await, "1");
+        run(&warehouse, "UPDATE visits SET id = '5'").await;
+        let second = refreshed(&warehouse, &list).await;
+        assert!(second.errors.is_empty() && second.stale.is_empty(), "{second:?}");
+        assert_eq!(second.refreshed.len(), 2);
+        assert_eq!(text(&warehouse, "SELECT n::text FROM b_on_bad").await, "5");
+    }
+}
+
+#[tokio::test]
+async fn a_signal_leaves_what_is_stale_to_the_next_run() {
+    for warehouse in both().await {
+        prepared(&warehouse).await;
+        let list = [("materialized/m", "SELECT id FROM visits")];
+        applied(&warehouse, &list).await;
+        run(&warehouse, &mark("visits", 1)).await;
+        let stop = CancellationToken::new();
+        stop.cancel();
+        let refreshed = super::refresh(&warehouse, &files(&list), &stop).await.unwrap();
+        assert!(refreshed.refreshed.is_empty() && refreshed.errors.is_empty());
+        assert_eq!(stale(&warehouse).await.unwrap(), refreshed.stale);
+        assert_eq!(refreshed.stale.len(), 1);
+    }
+}
+
+/// As `pg_dump` and newer servers run it: with no schema in the search path.
+#[tokio::test]
+async fn a_function_finds_its_tables_wherever_it_is_called_from() {
+    for warehouse in both().await {
+        prepared(&warehouse).await;
+        let list = [
+            (
+                "functions/ids",
+                "CREATE FUNCTION ids() RETURNS SETOF text LANGUAGE sql STABLE AS $$ SELECT id FROM visits $$",
+            ),
+            (
+                "functions/own",
+                "CREATE FUNCTION own() RETURNS text LANGUAGE sql SET search_path = pg_catalog AS $$ SELECT 'own' $$",
+            ),
+            (
+                "functions/parsed",
+                "CREATE FUNCTION parsed() RETURNS bigint STABLE RETURN (SELECT count(*) FROM visits)",
+            ),
+            ("materialized/m", "SELECT * FROM ids() AS id"),
+        ];
+        applied(&warehouse, &list).await;
+        let elsewhere = "SET search_path = ''; REFRESH MATERIALIZED VIEW public.m; SET search_path = public";
+        run(&warehouse, elsewhere).await;
+        let paths = "SELECT string_agg(proname || coalesce(proconfig::text, '-'), ' ' ORDER BY proname) FROM pg_proc \
+                     WHERE proname IN ('ids', 'own', 'parsed')";
+        let expected = "ids{\"search_path=public, pg_temp\"} own{search_path=pg_catalog} parsed-";
+        assert_eq!(text(&warehouse, paths).await, expected);
+        // One that an older version has made is mended.
+        run(&warehouse, "ALTER FUNCTION ids() RESET search_path").await;
+        assert_eq!(applied(&warehouse, &list).await[0].1, Action::Replaced);
+        assert_eq!(text(&warehouse, paths).await, expected);
+        assert_eq!(applied(&warehouse, &list).await[0].1, Action::Unchanged);
+    }
+}
+
+/// What a swap of the run does.
+fn mark(entity: &str, run: i64) -> String {
+    format!(
+        "INSERT INTO pipeline.stale_views SELECT name, '{entity}', {run} FROM pipeline.views WHERE kind = 'materialized'"
+    )
+}
+
+async fn refreshed(warehouse: &Warehouse, list: &[(&str, &str)]) -> Refresh {
+    super::refresh(warehouse, &files(list), &CancellationToken::new())
+        .await
+        .unwrap()
 }

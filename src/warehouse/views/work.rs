@@ -1,4 +1,4 @@
-//! The state of one transaction that changes views: what is there, what is still to be made, what was done.
+//! The state of one transaction that changes views: what exists, what is still to be made, what was done.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -16,9 +16,9 @@ pub(super) struct Work<'a> {
     pub(super) client: &'a Client,
     pub(super) definitions: &'a [Definition<'a>],
     pub(super) entries: Vec<Entry>,
-    /// Indexes of definitions still to be made.
+    /// Indexes (into `definitions`) of what is still to be made.
     pub(super) pending: VecDeque<usize>,
-    /// Of what was dropped to be made again.
+    /// What users had set on objects that were dropped to be made again.
     pub(super) kept: BTreeMap<(ViewKind, String), Kept>,
     pub(super) actions: BTreeMap<usize, Action>,
     pub(super) dropped: Vec<Applied>,

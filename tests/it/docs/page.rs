@@ -1,4 +1,4 @@
-//! A page of Markdown taken apart: its blocks, commands, links, headings, and the steps that a reader takes.
+//! Parses a page of Markdown: its blocks, commands, links and headings, and the steps that a reader follows.
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,18 +10,18 @@ pub struct Page {
     pub text: String,
 }
 
-/// What a page asks its reader to do.
+/// One step that a page asks its reader to do.
 pub enum Step {
-    /// A block after a line that ends with the file's name: `pipelines/a.yaml`:
+    /// A block after a line that ends with the file's name, such as `pipelines/a.yaml`:
     File { path: String, text: String },
-    /// The arguments of the program, and the lines of output that the page shows below.
+    /// The program's arguments, and the lines of output that the page shows below them.
     Run { line: String, output: Vec<String> },
 }
 
-/// A fenced block.
+/// A fenced code block.
 struct Block {
     kind: String,
-    /// The last line before it that is not empty.
+    /// The last line before the block that is not empty.
     before: String,
     lines: Vec<String>,
 }
@@ -40,7 +40,7 @@ impl Page {
         let mut open: Option<Block> = None;
         let mut before = String::new();
         for line in self.text.lines() {
-            // A block within a list is indented.
+            // A block inside a list is indented.
             let trimmed = line.trim_start();
             match (&mut open, trimmed.strip_prefix("```")) {
                 (None, Some(kind)) => {
@@ -63,7 +63,8 @@ impl Page {
         blocks
     }
 
-    /// The words of all commands, in blocks and in the text: whatever follows `pipeline` or `cargo run ... --` in code.
+    /// The words of all commands in blocks and in the text. A command is any code after `pipeline` or `cargo run ...
+    /// --`.
     pub fn commands(&self) -> Vec<Vec<String>> {
         let start =
             Regex::new(r"(?:^|\$ |`|&& |; )(?:\./target/\w+/)?(?:pipeline|cargo run[^`\n]*? --) +([a-z-][^`\n]*)")
@@ -86,13 +87,13 @@ impl Page {
         found
     }
 
-    /// The arguments of each command that stands in a block.
+    /// The arguments of each command that is in a block.
     pub fn command_lines(&self) -> Vec<String> {
         let lines = self.blocks().into_iter().flat_map(|block| block.lines);
         lines.filter_map(|line| arguments(&line)).collect()
     }
 
-    /// Files and headings that the page links to within the repository; either may be empty.
+    /// The targets of the page's links within the repository: file and heading. Either may be empty.
     pub fn links(&self) -> Vec<(String, String)> {
         let link = Regex::new(r"\]\(([^)#:\s]*)(?:#([^)]*))?\)").unwrap();
         link.captures_iter(&self.text)
@@ -103,7 +104,7 @@ impl Page {
             .collect()
     }
 
-    /// What a forge and mdBook make of the headings.
+    /// The anchors that GitHub and mdBook make of the headings.
     pub fn anchors(&self) -> BTreeSet<String> {
         let headings = self.text.lines().filter(|line| line.starts_with('#'));
         headings
@@ -152,7 +153,7 @@ impl Page {
     }
 }
 
-/// What follows the program's name in a line of a shell.
+/// The text after the program's name in a shell line.
 fn arguments(line: &str) -> Option<String> {
     let line = line.trim_start();
     let line = line.strip_prefix("$ ").unwrap_or(line);
@@ -162,8 +163,7 @@ fn arguments(line: &str) -> Option<String> {
     rest.map(str::to_owned)
 }
 
-/// The words of a simple command, as a shell parts them; what follows a pipe, a redirection or a `#` is not the
-/// command's.
+/// The words of a simple command, split as a shell splits them. A pipe, a redirection or a `#` ends the command.
 pub fn shell_words(line: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;

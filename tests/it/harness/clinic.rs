@@ -1,9 +1,9 @@
-//! Input in the shape of this repository's two sources.
+//! Input in the format of this repository's two sources.
 use serde_json::{Value, json};
 
 use super::Project;
 
-/// What a source calls the three fields that the sources name differently.
+/// The names of the three fields that the two sources call differently.
 #[derive(Clone, Copy)]
 pub struct Words {
     pub drug: &'static str,
@@ -40,8 +40,8 @@ pub fn patient(id: &str, name: &str, visits: &[Value]) -> Value {
     json!({"patient_id": id, "name": name, "visits": visits})
 }
 
-/// A batch all of whose values say `tag`: `patients` patients, twice as many visits, four times as many diagnoses,
-/// eight times as many treatments. Ids are the same for every tag.
+/// A batch in which every value contains `tag`. It has `patients` patients, twice as many visits, four times as many
+/// diagnoses and eight times as many treatments. The ids are the same for every tag.
 pub fn batch(words: Words, tag: &str, patients: usize) -> String {
     let treatment = json!({words.drug: tag, words.dose: tag});
     let visits = |patient: usize| -> Vec<Value> {
@@ -65,7 +65,7 @@ pub fn batch(words: Words, tag: &str, patients: usize) -> String {
     Value::Array(patients).to_string()
 }
 
-/// The original system's four batches in shape, ids and counts.
+/// The original system's four batches, with the same structure, ids and counts.
 pub fn sample_batches() -> Vec<(&'static str, &'static str, Value)> {
     let day = |words: Words, date: &str, first: (&str, &str), ids: [&str; 2], drugs: [&str; 2]| {
         json!([
@@ -111,7 +111,7 @@ pub fn sample_batches() -> Vec<(&'static str, &'static str, Value)> {
 }
 
 impl Project {
-    /// Puts input where the repository's sources look for it; the date is `yyyymmdd`.
+    /// Writes input to the place where the repository's sources look for it. The date is `yyyymmdd`.
     pub fn input(&self, source: &str, date: &str, contents: impl AsRef<[u8]>) {
         self.write(&format!("examples/data/{source}/{date}/visit_events.json"), contents);
     }

@@ -1,4 +1,4 @@
-//! A database per test, all on one server.
+//! A database per test. All of them are on one server.
 use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,13 +8,13 @@ use postgres::{Client, NoTls, SimpleQueryMessage};
 use super::Project;
 use super::server::{Server, programs};
 
-/// Started by the first test that asks.
+/// The shared server. The first test that needs it starts it.
 pub fn server() -> &'static Server {
     static SERVER: OnceLock<Server> = OnceLock::new();
     SERVER.get_or_init(|| Server::start(|_| Vec::new()))
 }
 
-/// Beside the server's programs, or in PATH.
+/// The program psql: beside the server's programs, or in PATH.
 pub fn psql() -> PathBuf {
     let beside = programs().map(|folder| folder.join("psql"));
     beside.filter(|psql| psql.exists()).unwrap_or_else(|| "psql".into())
@@ -29,12 +29,13 @@ pub struct Database {
 }
 
 impl Database {
-    /// An empty one.
+    /// An empty database.
     pub fn fresh() -> Self {
         Self::create("template0")
     }
 
-    /// One that has the migrations and views of this repository, as `pipeline migrate` and `pipeline views` make them.
+    /// A database with the migrations and views of this repository, as `pipeline migrate` and `pipeline views` make
+    /// them.
     pub fn migrated() -> Self {
         static TEMPLATE: OnceLock<String> = OnceLock::new();
         let template = TEMPLATE.get_or_init(|| {
@@ -76,7 +77,7 @@ impl Database {
             .unwrap_or_else(|error| panic!("{error:?}\n{sql}"));
     }
 
-    /// The rows of a query as psql prints them unaligned: `|` between cells, nulls empty.
+    /// The rows of a query in psql's unaligned format: `|` between cells, an empty text for a null.
     pub fn rows(&self, sql: &str) -> Vec<String> {
         rows(&mut self.client(), sql)
     }
@@ -93,7 +94,7 @@ impl Database {
         self.value(&format!("select count(*) from {table}")).parse().unwrap()
     }
 
-    /// Every table of `pipeline_partitions` that hangs in no partition tree: what a run left behind.
+    /// The tables in `pipeline_partitions` that are not attached to a parent: what a run left behind.
     pub fn staging_tables(&self) -> Vec<String> {
         self.rows(
             "select c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace
@@ -105,7 +106,7 @@ impl Database {
 
 impl Drop for Database {
     fn drop(&mut self) {
-        // A failed test leaves its database to be looked at until the server stops.
+        // The database of a failed test stays until the server stops, so that it can be inspected.
         if !std::thread::panicking() {
             let _ = Self::admin().batch_execute(&format!("drop database if exists {} with (force)", self.name));
         }

@@ -1,4 +1,4 @@
-//! What may be nowhere, and how to look for it.
+//! Identifiers that must not appear anywhere in the output, and functions to search for them.
 use std::fmt::Write as _;
 use std::sync::OnceLock;
 
@@ -8,7 +8,7 @@ use regex::bytes::Regex;
 
 use super::Database;
 
-/// Safe Harbor's eighteen kinds of identifiers, (A) to (R); no other test's data holds any of them.
+/// Examples of Safe Harbor's eighteen kinds of identifiers, (A) to (R). The data of other tests contains none of them.
 pub const IDENTIFIERS: [&str; 18] = [
     "Quillon Zaverdyne",
     "14 Brackwater Lane, Oxtonby",
@@ -30,12 +30,12 @@ pub const IDENTIFIERS: [&str; 18] = [
     "CODE~Zv-90417/7741",
 ];
 
-/// As it can stand in the name of a file.
+/// The identifier in a form that is valid in a file name.
 pub fn in_a_file_name(identifier: &str) -> String {
     identifier.replace('/', "_")
 }
 
-/// A value raw and as it could hide, wherever in a longer text it stands.
+/// The value in every encoding in which it could be hidden, at any position in a longer text.
 fn spellings(value: &str) -> Vec<String> {
     let bytes = value.as_bytes();
     let hex = bytes.iter().fold(String::new(), |mut hex, byte| {
@@ -52,7 +52,8 @@ fn spellings(value: &str) -> Vec<String> {
         url,
         debug,
     ];
-    // The letters of base64 depend on what stands before: three cases. Those at the ends hold bits of the neighbours.
+    // The base64 of a value depends on its position in the text, in three ways. The characters at both ends contain
+    // bits of the neighbouring bytes, so they are cut off.
     for (before, first) in [(0, 0), (1, 2), (2, 3)] {
         let text = [&vec![0; before], bytes].concat();
         let last = text.len() * 8 / 6;
@@ -65,7 +66,7 @@ fn spellings(value: &str) -> Vec<String> {
     all
 }
 
-/// No identifier is in there, in any spelling, upper or lower case.
+/// Fails if the text contains any identifier, in any encoding, in upper or lower case.
 #[track_caller]
 pub fn lacks(bytes: &[u8], place: &str) {
     static ANY: OnceLock<Regex> = OnceLock::new();
@@ -93,7 +94,7 @@ pub fn everything(database: &Database) -> String {
     rows.collect::<Vec<_>>().join("\n")
 }
 
-/// The server writes all that it can into its log.
+/// Makes the server write as much as possible to its log.
 pub fn talkative(database: &Database) {
     database.execute(&format!(
         "alter database {0} set log_min_messages = debug1; alter database {0} set log_error_verbosity = verbose;

@@ -1,5 +1,5 @@
-//! What the tests stand on: a private PostgreSQL server, a database per test, a project in a folder of its own, and the
-//! binary run in it. Nothing is shared between tests but the server.
+//! What all tests use: a private PostgreSQL server, a database per test, a project in its own folder, and the binary
+//! that runs in it. Tests share only the server.
 mod clinic;
 mod database;
 mod identifiers;
@@ -21,7 +21,7 @@ pub use query::{CONTENT, counts_by_batch};
 pub use s3::{Bucket, KEY, SECRET};
 pub use small::{DATE, RUN_TWO_DAYS, Small};
 
-/// Asks until it holds; generous, because the machine may be busy.
+/// Waits until the condition holds. The time limit is long, because the machine may be busy.
 #[track_caller]
 pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(90);

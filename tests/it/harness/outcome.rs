@@ -1,4 +1,4 @@
-//! A process of the binary: while it runs, and what came of it.
+//! A process of the binary: while it runs, and its result.
 use std::fs::{self, File};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use regex::Regex;
 use serde_json::Value;
 
-/// No run of these tests comes near it; a hang shows as a failure that holds the output.
+/// No run in these tests takes nearly this long. A run that hangs fails the test and shows its output.
 const DEADLINE: Duration = Duration::from_mins(3);
 
 pub struct Running {
@@ -25,7 +25,7 @@ impl Running {
     pub fn start(mut command: Command, root: &Path) -> Self {
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        // Files, not pipes: nobody has to read them while the process runs.
+        // The output goes to files and not to pipes, so that nobody has to read it while the process runs.
         let (out, err) = (root.join(format!(".out{number}")), root.join(format!(".err{number}")));
         command
             .stdout(File::create(&out).unwrap())
@@ -54,7 +54,7 @@ impl Running {
         self.child.try_wait().unwrap().is_some()
     }
 
-    /// What it wrote to stdout so far.
+    /// What the process has written to stdout so far.
     pub fn stdout_so_far(&self) -> String {
         fs::read_to_string(&self.out).unwrap()
     }
@@ -63,7 +63,7 @@ impl Running {
         fs::read_to_string(&self.err).unwrap()
     }
 
-    /// SIGKILL.
+    /// Kills the process with SIGKILL.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
     }
@@ -192,7 +192,7 @@ impl Outcome {
         })
     }
 
-    /// Stderr, with what differs from run to run replaced: folders, addresses, ids and times.
+    /// Stderr, with everything replaced that differs from run to run: folders, addresses, ids and times.
     pub fn message(&self) -> String {
         let text = &self.stderr;
         let canonical = fs::canonicalize(&self.root).unwrap_or_else(|_| self.root.clone());

@@ -1,4 +1,4 @@
-//! A project in a folder of its own, and the binary run in it.
+//! A project in its own folder, and the binary that runs in it.
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,18 +11,18 @@ use tempfile::TempDir;
 
 use super::{Database, Outcome, Running};
 
-/// The key of the tests' masks; its hash of a value of the domain `patient` is [`hashed`].
+/// The mask key of the tests. [`hashed`] gives its hash of a value in the domain `patient`.
 pub const MASK_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
 pub struct Project {
     dir: TempDir,
     env: Vec<(String, String)>,
-    /// The processors that the binary may use, as `taskset` takes them.
+    /// The processors that the binary may use, in the syntax of `taskset`.
     processors: Option<String>,
 }
 
 impl Project {
-    /// An empty folder.
+    /// A project in an empty folder.
     pub fn new() -> Self {
         Self {
             dir: tempfile::Builder::new().prefix("project-").tempdir().unwrap(),
@@ -40,7 +40,7 @@ impl Project {
         project
     }
 
-    /// Without masks, for tests that tell contents apart by what the tables say.
+    /// Removes the masks, for tests that compare what the tables contain.
     #[must_use]
     pub fn in_clear(self) -> Self {
         let text = Regex::new(", phi: [^}]*").unwrap();
@@ -51,21 +51,21 @@ impl Project {
         self
     }
 
-    /// The same with the sample data.
+    /// This repository's own project, with the sample data.
     pub fn with_examples() -> Self {
         let project = Self::of_repository();
         copy(&repository().join("examples"), &project.dir.path().join("examples"));
         project
     }
 
-    /// A copy of a project in a folder.
+    /// A copy of the project in a folder.
     pub fn copy_of(folder: &Path) -> Self {
         let project = Self::new();
         copy(folder, project.dir.path());
         project
     }
 
-    /// Writes a file, its folders too.
+    /// Writes a file and the folders above it.
     #[must_use]
     pub fn file(self, path: &str, contents: impl AsRef<[u8]>) -> Self {
         self.write(path, contents);
@@ -92,7 +92,7 @@ impl Project {
         fs::read_to_string(self.path(path)).unwrap()
     }
 
-    /// Replaces text in a file; it must be there.
+    /// Replaces a text in a file. The file must contain it.
     pub fn edit(&self, path: &str, old: &str, new: &str) {
         let text = self.read(path);
         assert!(text.contains(old), "{path} does not hold {old:?}:\n{text}");
@@ -103,7 +103,7 @@ impl Project {
         self.dir.path().join(path)
     }
 
-    /// Runs go to this server database instead of the embedded one, which makes a key for its masks by itself.
+    /// Uses this server database. Unlike the embedded database, it needs a mask key, so the key is set, too.
     #[must_use]
     pub fn on(self, database: &Database) -> Self {
         self.env("DATABASE_URL", &database.url())
@@ -116,8 +116,8 @@ impl Project {
         self
     }
 
-    /// The binary may use so many of the processors that the tests may use; where there is no `taskset` (outside of
-    /// Linux), all of them.
+    /// Limits the binary to this many of the processors that the tests may use. Without `taskset` (outside of Linux),
+    /// it uses all of them.
     #[must_use]
     pub fn on_cores(mut self, cores: usize) -> Self {
         self.processors = allowed_processors().map(|allowed| {
@@ -127,7 +127,7 @@ impl Project {
         self
     }
 
-    /// The binary in this folder, with none of the environment's settings for databases, storage, logs or terminals.
+    /// The binary in this folder, without the environment's settings for databases, storage, logs and terminals.
     pub fn command(&self, args: &[&str]) -> Command {
         let binary = env!("CARGO_BIN_EXE_pipeline");
         let mut command = match &self.processors {
@@ -168,12 +168,12 @@ impl Project {
         self.spawn(args).wait()
     }
 
-    /// Runs one batch, which must succeed.
+    /// Runs one batch. The run must succeed.
     pub fn load(&self, source: &str, date: &str) -> Outcome {
         self.run(&["run", "--source", source, "--date", date]).code(0)
     }
 
-    /// Writes the tables that pipeline.yaml declares, and makes them in the database.
+    /// Writes a migration for the tables that pipeline.yaml declares, and applies it to the database.
     #[must_use]
     pub fn migrated(self) -> Self {
         self.run(&["migration", "new", "tables"]).code(0);
@@ -182,7 +182,7 @@ impl Project {
     }
 }
 
-/// The kernel's list, such as `0-3,8`.
+/// The processors in a list of the Linux kernel, such as `0-3,8`.
 fn allowed_processors() -> Option<Vec<usize>> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let list = status
@@ -195,12 +195,12 @@ fn allowed_processors() -> Option<Vec<usize>> {
     Some(list.trim().split(',').flat_map(span).collect())
 }
 
-/// The same input, padded to more bytes than a run holds for one entity after the other to read.
+/// The same input with spaces added. It is then too large for a run to keep in memory for one entity after the other.
 pub fn padded(json: impl Into<String>) -> String {
     json.into() + &" ".repeat(80 << 10)
 }
 
-/// What the mask `hash` makes of a text of the domain `patient` under [`MASK_KEY`]; written anew from the documentation.
+/// The mask `hash` of a text in the domain `patient` under [`MASK_KEY`]. Written independently, from the documentation.
 pub fn hashed(value: &str) -> String {
     let key: Vec<u8> = (0..32).collect();
     let mut mac = Hmac::<Sha256>::new_from_slice(&key).unwrap();

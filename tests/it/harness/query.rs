@@ -1,15 +1,15 @@
-//! Reading through `pipeline query`, which works on either database.
+//! Reads rows with `pipeline query`, which works on both kinds of database.
 use super::{Database, Project};
 
 impl Project {
-    /// The rows of a query, cells joined by commas as `--output csv` prints them.
+    /// The rows of a query. Cells are joined by commas, as `--output csv` prints them.
     pub fn query(&self, sql: &str) -> Vec<String> {
         let answer = self.run(&["query", sql, "--output", "csv"]).code(0);
         answer.stdout.lines().skip(1).map(str::to_owned).collect()
     }
 }
 
-/// How many rows of each batch each of these tables holds.
+/// The number of rows of each batch in each of these tables.
 pub fn counts_by_batch(entities: &[&str]) -> String {
     let selects: Vec<String> = entities
         .iter()
@@ -22,7 +22,7 @@ pub fn counts_by_batch(entities: &[&str]) -> String {
     format!("{} order by 1, 2, 3", selects.join(" union all "))
 }
 
-/// One text that differs when any row of the four tables does.
+/// A query that returns a single text. The text changes if any row of the four tables changes.
 pub const CONTENT: &str = "select md5(string_agg(row, E'\\n' order by row)) from (
     select 'p' || t::text as row from patients t union all select 'v' || t::text from visits t
     union all select 'd' || t::text from diagnoses t union all select 't' || t::text from treatments t) as rows";

@@ -1,4 +1,4 @@
-//! A folder served as S3 by the package `s3-server` of this repository, on a port of its own.
+//! Serves a folder as S3, on its own port, with the package `s3-server` of this repository.
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -14,12 +14,12 @@ pub const SECRET: &str = "test-secret-test-secret";
 pub struct Bucket {
     dir: TempDir,
     pub endpoint: String,
-    /// Ends with its standard input.
+    /// The server stops when its standard input closes.
     server: Child,
 }
 
 impl Bucket {
-    /// An empty bucket `bucket` behind a server of its own.
+    /// Starts a server with an empty bucket named `bucket`.
     pub fn serve() -> Self {
         let dir = tempfile::Builder::new().prefix("s3-").tempdir().unwrap();
         std::fs::create_dir(dir.path().join("bucket")).unwrap();
@@ -62,7 +62,7 @@ impl Drop for Bucket {
 }
 
 impl Project {
-    /// The environment that names the server and the secrets for it.
+    /// Sets the environment variables with the server's address and its secrets.
     #[must_use]
     pub fn with_bucket(self, bucket: &Bucket) -> Self {
         self.env("AWS_ENDPOINT", &bucket.endpoint)
@@ -73,7 +73,7 @@ impl Project {
     }
 }
 
-/// Built once, beside the binary under test.
+/// The server program. It is built once, beside the binary under test.
 fn program() -> PathBuf {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM

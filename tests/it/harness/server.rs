@@ -1,6 +1,6 @@
-//! A private PostgreSQL server, for the tests of this folder and for those of `src/warehouse`, which include this file. It
-//! never touches a server that runs already, and it stops when the test process ends, however that happens: a shell holds
-//! the reading end of a pipe and stops the server at its end.
+//! A private PostgreSQL server for the tests in this folder and in `src/warehouse`, which includes this file. It never
+//! touches a server that is already running. It stops when the test process ends for any reason: a shell holds the
+//! reading end of a pipe and stops the server when the pipe closes.
 use std::fs::{self, Permissions};
 use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// `$1` the server's folder, the rest the server's command.
+/// A shell script. `$1` is the server's folder, and the other arguments are the server's command.
 const WATCHDOG: &str = r#"
 folder=$1
 shift
@@ -21,18 +21,19 @@ wait "$server"
 rm -rf "$folder"
 "#;
 
-/// Accepts `postgres` without a password, through its folder's socket and at 127.0.0.1.
+/// A running server. It accepts the user `postgres` without a password, through the socket in its folder and at
+/// 127.0.0.1.
 pub struct Server {
     pub port: u16,
-    /// Holds the socket, the log and the data folder `data`.
+    /// The folder that contains the socket, the log and the data folder `data`.
     pub folder: PathBuf,
-    /// Its standard input is the pipe, which closes when this is dropped or the process ends.
+    /// The process whose standard input is the pipe. The pipe closes when this is dropped or the test process ends.
     _watchdog: Child,
 }
 
 impl Server {
-    /// Starts a server with a new data folder. `prepare` gets that folder before the start, may change its files, and gives
-    /// more options of `postgres`.
+    /// Starts a server with a new data folder. `prepare` gets that folder before the start. It may change files there
+    /// and returns additional options for `postgres`.
     pub fn start(prepare: impl FnOnce(&Path) -> Vec<String>) -> Self {
         let programs = programs().expect(
             "this test needs the programs of a PostgreSQL server, initdb and postgres, and finds none in PATH nor in \
@@ -84,7 +85,7 @@ impl Server {
             postgres.args(["-c", setting]);
         }
         postgres.args(options);
-        // A group of its own: Ctrl-C at the terminal ends the tests, and they end the server.
+        // The process has its own group. Ctrl-C in the terminal ends the tests, which then end the server.
         let watchdog = Command::new("sh")
             .args(["-c", WATCHDOG, "watchdog"])
             .arg(&folder)
@@ -106,7 +107,7 @@ impl Server {
         server
     }
 
-    /// As `pg_ctl -w` does: the last line of the server's own file of its process says when it takes connections.
+    /// Waits as `pg_ctl -w` does: the last line of the server's pid file says when the server accepts connections.
     fn wait_until_ready(&self) {
         let deadline = Instant::now() + Duration::from_mins(2);
         let file = self.folder.join("data/postmaster.pid");
@@ -120,15 +121,15 @@ impl Server {
         }
     }
 
-    /// The server's whole log, of all tests.
+    /// The server's whole log, with the lines of all tests.
     pub fn log(&self) -> String {
         let bytes = fs::read(self.folder.join("log")).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
     }
 }
 
-/// Where `initdb` and `postgres` are: in the folder that `PIPELINE_TEST_POSTGRES` names, else in PATH, else where Debian
-/// and Ubuntu put them, the newest first.
+/// The folder of `initdb` and `postgres`. It is named by `PIPELINE_TEST_POSTGRES`, or found in PATH, or it is the
+/// newest one in the place where Debian and Ubuntu install them.
 pub fn programs() -> Option<PathBuf> {
     let folders: Vec<PathBuf> = if let Some(named) = std::env::var_os("PIPELINE_TEST_POSTGRES") {
         vec![named.into()]
@@ -145,7 +146,7 @@ pub fn programs() -> Option<PathBuf> {
     folders.into_iter().find(has)
 }
 
-/// `initdb` and `postgres` refuse root, so root runs them as somebody else: user and group id.
+/// The user and group id for the server if the tests run as root, because `initdb` and `postgres` refuse root.
 fn server_user() -> Option<(u32, u32)> {
     if fs::metadata("/proc/self").map(|me| me.uid()).ok() != Some(0) {
         return None;

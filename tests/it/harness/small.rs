@@ -1,4 +1,4 @@
-//! The smallest project: one source `clinic`, one entity `items`; tests change what they are about.
+//! The smallest project: one source `clinic` and one entity `items`. Each test changes only the part that it tests.
 use std::fmt::Write;
 
 use super::{Database, Outcome, Project};
@@ -14,7 +14,7 @@ pub struct Small {
 }
 
 pub const DATE: &str = "2023-05-01";
-/// Runs the batch of that date and that of the next.
+/// Runs the batch of the one date and the batch of the next day.
 pub const RUN_TWO_DAYS: [&str; 7] = ["run", "--source", "clinic", "--start", DATE, "--end", "2023-05-02"];
 
 impl Small {
@@ -30,25 +30,25 @@ impl Small {
         }
     }
 
-    /// Bad records are refused instead of failing their batch, as the default has it.
+    /// Refuses bad records, which is the program's default. Without this, a bad record fails its batch.
     pub fn quarantine(mut self) -> Self {
         self.malformed = Some("quarantine");
         self
     }
 
-    /// The lines below `input:`.
+    /// Sets the lines below `input:`.
     pub fn input(mut self, lines: &str) -> Self {
         self.input = lines.into();
         self
     }
 
-    /// The lines below `schema:`.
+    /// Sets the lines below `schema:`.
     pub fn schema(mut self, lines: &str) -> Self {
         self.schema = lines.into();
         self
     }
 
-    /// Columns and their types instead of `item_id` and `n`; there is no key then.
+    /// Sets the columns and their types, instead of `item_id` and `n`. The entity then has no key.
     pub fn columns(mut self, columns: &[(&str, &str)]) -> Self {
         self.columns = columns
             .iter()
@@ -63,7 +63,7 @@ impl Small {
         self
     }
 
-    /// More top-level lines of the source.
+    /// Adds top-level lines to the source.
     pub fn rest(mut self, lines: &str) -> Self {
         self.rest = format!("{lines}\n");
         self
@@ -112,7 +112,7 @@ impl Small {
             )
     }
 
-    /// The project on a migrated database of its own; a bad record fails its batch unless `quarantine` was said.
+    /// The project on its own, migrated database. A bad record fails its batch unless `quarantine` was called.
     pub fn on_server(&self) -> (Database, Project) {
         let database = Database::fresh();
         let project = self.written(self.malformed.or(Some("fail"))).on(&database);
@@ -128,7 +128,7 @@ fn indented(lines: &str) -> String {
 }
 
 impl Project {
-    /// Writes the input of the one date that tests of the small project use.
+    /// Writes the input for the one date that tests of the small project use.
     #[must_use]
     pub fn json(self, contents: impl AsRef<[u8]>) -> Self {
         self.file(&format!("in/{DATE}.json"), contents)

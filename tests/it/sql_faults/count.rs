@@ -1,5 +1,5 @@
 //! Rows that are lost or come too often (classes 1 to 20): the counts do not agree.
-use super::Caught::Failed;
+use super::Caught::{Failed, Planned};
 use super::{Guarded, case};
 
 #[test]
@@ -17,8 +17,8 @@ fn rows_that_are_lost() {
             Failed("treatments lost 1 of 3"),
             "select t.* from treatments t left join (values ('Metformin', 1)) as k (drug, n) on t.treatments_drug = k.drug and k.n > 0"),
         case(4, "visits", "select * from visits where visit_id not in (select treatments_drug from treatments)",
-            Failed("visits lost 3 of 3 elements of visits[]"),
-            "select * from visits where visit_id not in (select treatments_drug from treatments where treatments_drug is not null)"),
+            Planned("`NOT IN (subquery)` can't be relied on"),
+            "select * from visits v where not exists (select 1 from treatments t where t.treatments_drug = v.visit_id)"),
         case(5, "visits", "select * from visits v where exists (select 1 from diagnoses d where d.visit_id = v.visit_id)",
             Failed("visits lost 1 of 3"),
             "select v.* from visits v left join (select distinct visit_id from diagnoses) d on d.visit_id = v.visit_id"),

@@ -1,4 +1,4 @@
-//! What no transform may do (classes 30 to 37): it is refused before anything is read.
+//! SQL that no transform may contain (classes 30 to 37). It is refused before any input is read.
 use super::Caught::{self, Planned};
 use super::{Guarded, case};
 

@@ -1,5 +1,5 @@
-//! What no transform alone shows (classes 38 to 45): masks, checks in SQL, views, files that are gone; and what nothing
-//! catches.
+//! Faults that a single transform does not show (classes 38 to 45): masks, SQL checks, views and missing files. Also
+//! the faults that nothing detects.
 use super::{Guarded, SECRET, path, records, transform};
 use crate::harness::{Database, Project};
 
@@ -13,7 +13,7 @@ fn a_transform_that_is_gone() {
         .code(2)
         .stderr_contains("`source_a` brings no rows to `treatments`");
     assert_eq!(guarded.database.content(), before);
-    // Said to be meant, it is.
+    // The YAML says that the loss is intended, so it is accepted.
     let conserved = "  treatments: visits[].diagnoses[].treatments[]\n";
     guarded.project.edit("pipelines/source_a.yaml", conserved, "");
     guarded.run().code(0);
@@ -40,7 +40,7 @@ fn a_masked_field_shows_nothing_to_any_sql() {
     let database = Database::migrated();
     let project = Project::of_repository().on(&database);
     project.input("source_a", "20230501", records().to_string());
-    // Were one mask above the SQL, the filter would find him, and the text would tell of him.
+    // If a mask were applied after the SQL, the filter would find the patient and the text would reveal the name.
     let guess = format!(
         "select patient_id, concat(name, '|', left(name, 3), '|', length(name)) as name from source\n\
          where name is distinct from '{SECRET}'\n"
@@ -143,12 +143,12 @@ fn views_that_reveal_or_multiply() {
     assert_eq!(counts, (1, 4));
 }
 
-/// What `docs/explanation/quality.md` says that nothing here can see.
+/// The faults that, by `docs/explanation/quality.md`, nothing here can detect.
 #[test]
 fn what_no_count_and_no_rule_tells_from_what_is_meant() {
     let guarded = Guarded::new();
     for (entity, sql) in [
-        // A value that is another's, none's, or half of one.
+        // A value of another column, an invented value, and a part of a value.
         (
             "visits",
             "select * replace (provider_notes_author as provider_notes_text, provider_notes_text as provider_notes_author)
@@ -156,7 +156,7 @@ fn what_no_count_and_no_rule_tells_from_what_is_meant() {
         ),
         ("patients", "select patient_id, 'somebody' as name from patients"),
         ("patients", "select patient_id, left(name, 2) as name from patients"),
-        // As many are lost as are doubled, where no key tells them apart.
+        // As many rows are lost as are repeated, and no key distinguishes them.
         (
             "treatments",
             "select * from treatments where treatments_drug is not null union all (select * from treatments limit 1)",

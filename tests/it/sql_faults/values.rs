@@ -1,4 +1,4 @@
-//! Keys, orphans and values that are gone (classes 21 to 29, 39): the rows are refused.
+//! Faulty keys, orphans and lost values (classes 21 to 29, 39). The rows are refused.
 use super::Caught::{Failed, Refused};
 use super::{Guarded, case};
 

@@ -1,8 +1,8 @@
-//! Through the binary: where a project is looked for, what it prints, and with which exit code.
+//! Tests through the binary: where it looks for a project, what it prints, and its exit code.
 use super::with;
 use crate::harness::{Project, Small};
 
-/// What `pipeline check` prints of a wrong project.
+/// The output of `pipeline check` for a faulty project.
 fn refused(project: &Project) -> String {
     project.run(&["check"]).code(2).stdout_is("").message()
 }
@@ -71,7 +71,7 @@ fn every_problem_at_once() {
     4 | skema: {}
       | ^^^^^
       |
-      = hint: it may be name, aliases, description, input, schema, subject, on_unknown_field, transforms, checks, conserves or max_quarantined
+      = hint: it may be name, aliases, description, input, schema, subject, on_unknown_field, transforms, checks, conserves, allow_constant_masks or max_quarantined
 
     error: `bigit` is no type of a field
      --> pipelines/clinic.yaml:7:6

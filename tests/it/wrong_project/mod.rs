@@ -1,6 +1,6 @@
-//! What is wrong in the project's own files is said whole: file, line and column, the line with a caret, what to do.
-//! Every message is asserted to the letter. A file here per kind of file in a project. They check the project in this
-//! process, by the calls of `pipeline check`; `end_to_end` runs the binary.
+//! Tests of faults in the project's own files. Messages show file, line and column, the line with a caret, and what to
+//! do. Every message is compared in full. There is one file here per kind of project file. They check the project in
+//! this process with the functions that `pipeline check` calls; `end_to_end` runs the binary.
 use healthcare_insights::{project, report, run};
 
 use crate::harness::{Project, Small};
@@ -12,7 +12,7 @@ mod input;
 mod source;
 mod sql;
 
-/// What `pipeline check` prints of a wrong project.
+/// The output of `pipeline check` for a faulty project.
 #[track_caller]
 fn problems(wrong: &Project) -> String {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -25,7 +25,7 @@ fn problems(wrong: &Project) -> String {
     report::diagnostics::render(&error, false)
 }
 
-/// The small project with one text of one file replaced.
+/// The small project with one text in one file replaced.
 fn with(path: &str, old: &str, new: &str) -> Project {
     let project = Small::new().project();
     project.edit(path, old, new);

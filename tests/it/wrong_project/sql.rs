@@ -193,3 +193,46 @@ fn lateral() {
       = hint: DataFusion unnests in the SELECT list: WITH v AS (SELECT patient_id, unnest(visits) AS item FROM source) SELECT patient_id, item['date'] FROM v
     ");
 }
+
+#[test]
+fn not_in_a_subquery() {
+    insta::assert_snapshot!(transform("select id as item_id, n from source\nwhere n not in (select n from source)"), @r"
+    error: the transforms do not fit the project
+
+    error: `NOT IN (subquery)` can't be relied on: DataFusion 55 gives too many rows or too few where one of the values is null
+     --> sql/clinic/items.sql:2:7
+      |
+    2 | where n not in (select n from source)
+      |       ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = hint: write `NOT EXISTS (SELECT 1 FROM ... WHERE the values are equal)`; for a value, `CASE WHEN EXISTS (...) THEN ... END`
+    ");
+}
+
+#[test]
+fn a_group_by_a_field_that_is_the_same_everywhere() {
+    let wrong = Small::new()
+        .schema("id: {type: string, required: true, phi: name, mask: redact}\nn: bigint")
+        .sql("select max(id) as item_id, n from source\ngroup by n, lower(id)");
+    insta::assert_snapshot!(problems(&wrong.project()), @r"
+    error: the transforms do not fit the project
+
+    error: `id` is used in GROUP BY, but its mask `redact` makes it the same in every record
+     --> sql/clinic/items.sql:2:19
+      |
+    2 | group by n, lower(id)
+      |                   ^^
+      |
+      = hint: mask it with hash or pseudonym, which keep equal values equal; or leave it out; or, if that is meant, list its path in `allow_constant_masks` of the source clinic
+
+    error: column `item_id` of items, of the key, derives from `id` alone, but its mask `redact` makes it the same in every record
+     --> sql/clinic/items.sql:1:1
+      |
+    1 | select max(id) as item_id, n from source
+      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = hint: mask it with hash or pseudonym, which keep equal values equal; or leave it out; or, if that is meant, list its path in `allow_constant_masks` of the source clinic
+    ");
+    let meant = wrong.rest("allow_constant_masks: [id]").project();
+    meant.run(&["check"]).code(0);
+}

@@ -5,7 +5,7 @@ use super::super::super::testing::{field, from, list_of, required};
 use super::super::tests::decode;
 use super::*;
 use crate::model::{Bounds, Field, From};
-use crate::model::{FieldType, Normalize, literal};
+use crate::model::{FieldType, Normalize, Nulls, literal};
 
 fn ruled(name: &str, field_type: FieldType, rules: ValueRules) -> Field {
     Field {
@@ -293,6 +293,7 @@ proptest! {
         must in any::<bool>(),
     ) {
         let rules = ValueRules {
+            nulls: Nulls::default(),
             normalize: steps.clone(),
             matches: matches.map(pattern),
             length: length.map(|(min, max)| between(min, max)),
@@ -348,4 +349,76 @@ proptest! {
             prop_assert_eq!(refused, expected);
         }
     }
+}
+
+fn nulls(field_type: &FieldType, texts: &[&str], values: &[&str]) -> ValueRules {
+    ValueRules {
+        nulls: Nulls {
+            texts: texts.iter().map(|&text| text.to_owned()).collect(),
+            values: values.iter().map(|text| literal(text, field_type).unwrap()).collect(),
+        },
+        ..ValueRules::default()
+    }
+}
+
+#[test]
+fn what_stands_for_null_is_null_in_every_type() {
+    let german = FieldType::Date(vec!["%d.%m.%Y".to_owned()]);
+    let decimal = FieldType::Decimal(5, 1);
+    for (field_type, texts, values, sent) in [
+        (
+            FieldType::String,
+            vec!["unknown", ""],
+            vec![],
+            vec![r#""unknown""#, r#""""#],
+        ),
+        (FieldType::Int, vec![], vec!["-999"], vec!["-999"]),
+        (FieldType::Bigint, vec![], vec!["-999"], vec!["-999"]),
+        (
+            FieldType::Double,
+            vec![],
+            vec!["-999"],
+            vec!["-999", "-999.0", "-9.99e2"],
+        ),
+        (decimal, vec![], vec!["-999"], vec!["-999", "-999.0"]),
+        (FieldType::Bool, vec![], vec!["false"], vec!["false"]),
+        (
+            german,
+            vec!["00.00.0000"],
+            vec!["9999-12-31"],
+            vec![r#""00.00.0000""#, r#""31.12.9999""#],
+        ),
+        (
+            FieldType::Timestamp(vec![]),
+            vec![],
+            vec!["0001-01-01"],
+            vec![r#""0001-01-01T00:00:00""#],
+        ),
+        (
+            FieldType::TimestampTz(vec![]),
+            vec![],
+            vec!["9999-12-31"],
+            vec![r#""9999-12-31T01:00:00+01:00""#],
+        ),
+    ] {
+        for value in sent {
+            let rules = nulls(&field_type, &texts, &values);
+            let field = ruled("v", field_type.clone(), rules);
+            let record = format!("{{\"v\": {value}}}");
+            let (batch, faults, _) = decode(vec![field.clone()], &[&record, "{}"]);
+            assert!(faults.iter().all(Option::is_none), "{value}");
+            assert_eq!(batch.column(0).null_count(), 2, "{value}");
+            let (_, faults, _) = decode(vec![required(field)], &[&record]);
+            assert_eq!(faults[0].as_ref().map(|fault| fault.check), Some(MALFORMED), "{value}");
+        }
+    }
+    // A stand-in is not checked, its neighbours are; of a list the elements are.
+    let field_type = FieldType::Int;
+    let rules = ValueRules {
+        nulls: nulls(&field_type, &[], &["-999"]).nulls,
+        ..within(&field_type, "0", "9")
+    };
+    let field = field("v", list_of(ruled("", field_type, rules)));
+    assert_eq!(refused_by(&field, "[1, -999, 2]"), None);
+    assert_eq!(refused_by(&field, "[1, -998, 2]"), Some("range"));
 }

@@ -1,4 +1,4 @@
-//! A swap whose COMMIT is answered late, as by a server that deletes large files of old partitions.
+//! A swap whose COMMIT is answered late, as it is by a server that deletes large files of old partitions.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use super::*;
 
-/// A way to the server on which nothing comes back after a swap's COMMIT until `open` says so. Gives its port.
+/// A proxy to the server that passes nothing back after a swap's COMMIT until `open` allows it. Returns its port.
 async fn gate(server: u16, open: watch::Receiver<bool>) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -58,7 +58,7 @@ async fn answer(
     }
 }
 
-/// What would wait for ever where it waits for the answer.
+/// Fails after a minute, for work that would hang if it waited for the answer.
 async fn soon<T>(work: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_mins(1), work)
         .await
@@ -85,12 +85,12 @@ async fn a_swap_has_ended_when_it_is_seen_not_when_the_old_files_are_gone() {
     let connection = slow.acquire().await.unwrap();
     let (summary, stop) = (Summary::default(), CancellationToken::new());
     let swap = run.swap(connection, &world.entities, staged, summary, &stop);
-    // Without a look at the run's row it would never end.
+    // This would hang if the swap did not look at the run's row.
     Box::pin(soon(swap)).await.unwrap();
     assert_eq!(world.rows("patients").await, ["(a,new,source_b,2023-05-02)"]);
     assert_eq!(world.state().await, (vec!["committed".to_owned(); 2], vec![]));
 
-    // Its session serves nobody else before it has answered: the other of two does.
+    // The swap's session is not given to others before it has answered. So both get the other session.
     for _ in 0..2 {
         let other = soon(slow.acquire()).await.unwrap();
         assert_eq!(soon(texts(&other, "SELECT 'served'")).await, ["served"]);

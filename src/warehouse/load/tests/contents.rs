@@ -1,4 +1,4 @@
-//! What a batch holds after loads, repeats and drops; on a server and on the embedded database alike.
+//! What a batch holds after loads, repeats and drops, on a server and on the embedded database.
 
 use super::*;
 use crate::warehouse::load::drop::{count_batch, drop_batch};
@@ -43,7 +43,7 @@ async fn first_load_repeat_and_another_day() {
             assert_eq!(world.rows("visits").await, ["(v,y,source_b,2023-05-02)"]);
         }
         assert_eq!(world.state().await, (vec!["committed".to_owned(); 4], vec![]));
-        // Each partition is what the parents want it to be, and carries no helper.
+        // Each partition matches its parents, and has no helper constraint left.
         let loose = "SELECT conname::text FROM pg_constraint WHERE contype = 'c' AND connamespace = 'pipeline_partitions'::regnamespace";
         assert!(world.texts(loose).await.is_empty());
         let invalid = "SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid OR NOT indisready";
@@ -203,7 +203,8 @@ async fn attach_neither_scans_nor_builds() {
     let scans =
         "SELECT sum(coalesce(seq_tup_read, 0))::text FROM pg_stat_all_tables WHERE schemaname = 'pipeline_partitions'";
     let read = async || {
-        // Each session keeps its own numbers until it flushes them, and the swap gives its session back.
+        // Each session keeps its own statistics until it flushes them, and the swap gives its session back to the
+        // pool.
         for session in world.warehouse.reserve(world.warehouse.connections()).await.unwrap() {
             session
                 .batch_execute("SELECT pg_stat_force_next_flush()")
@@ -256,7 +257,7 @@ async fn two_new_batches_of_a_new_source_at_once() {
     assert_eq!(world.texts("SELECT count(*)::text FROM patients").await, ["10"]);
 }
 
-/// The table is so large that its indexes take turns. Each statement then has a limit of helpers of its own.
+/// The table is large enough to take turns in indexing, so each statement has its own limit of helpers.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_large_table_is_indexed_in_its_turn() {
     let Some(world) = World::server().await else { return };
@@ -265,7 +266,7 @@ async fn a_large_table_is_indexed_in_its_turn() {
     let locks = world.locks();
     let run = locks.start_run(&day(2), &record(), false).await.unwrap();
     let staged = world.stage(&run, &[("patients", &rows)]).await.unwrap();
-    // Looked at before the swap, whose ATTACH would build what is missing.
+    // Checked before the swap, because ATTACH would build missing indexes.
     let usable = "SELECT count(*)::text FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid WHERE c.relname = \
                   'patients_r1' AND indisvalid AND indisready";
     assert_eq!(world.texts(usable).await, ["2"]);

@@ -1,4 +1,4 @@
-//! What is left behind by errors, dead processes and lost connections: the old content, and nothing else.
+//! After errors, dead processes and lost connections, the old content is left and nothing else.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -81,13 +81,13 @@ async fn an_error_in_the_stream_or_in_a_cell_leaves_nothing() {
         .await
         .unwrap_err();
     assert_eq!(error.message, "the input broke off");
-    // The connection is good for the next.
+    // The connection can still be used.
     let staged = world
         .stage_one(&run, &mut client, "patients", &[("a", "1")])
         .await
         .unwrap();
     assert_eq!(staged.rows(), 1);
-    // A future that is dropped in the middle leaves as little.
+    // Dropping a future half-way leaves nothing behind, either.
     let never = stream::iter(vec![Ok(record_batch(&[("x", "y")]))]).chain(stream::pending());
     let staging = run.staging();
     let stage = staging.stage(&mut client, &world.entities[1], never, &|_| String::new(), &counter);
@@ -184,7 +184,7 @@ async fn a_held_batch_is_refused_with_its_holder_or_waited_for() {
         );
         assert_eq!(error.hint.as_deref(), Some("wait for it with --wait"));
     }
-    // Another batch is free, and nobody takes a live run for dead.
+    // Another batch can be locked, and a live run is not taken for a dead one.
     drop(other.start_run(&day(3), &record(), false).await.unwrap());
     assert!(!recover(&other).await.unwrap().contains(&1));
     let started = Instant::now();
@@ -241,7 +241,7 @@ async fn a_foreign_table_among_the_leaves_is_left_alone() {
     );
 }
 
-/// A process of its own that loads NEW and is ended at the failpoint that `FAILPOINTS` names.
+/// Loads NEW in a child process, which is stopped at the failpoint that `FAILPOINTS` names.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "run by the tests of failpoints"]
 async fn child() {
@@ -300,7 +300,7 @@ async fn a_process_killed_at_any_point_is_healed_by_the_next_run() {
             assert_eq!(runs[round * 2 + 1], "running", "{point}");
             assert_old(&world).await;
         }
-        // The server notices the broken connections in its own time.
+        // The server notices the broken connections after some time.
         let locks = BatchLocks::new(world.other_process().await);
         let run = locks.start_run(&day(2), &record(), true).await.unwrap();
         assert_eq!(world.state().await.1, Vec::<String>::new(), "{point}");

@@ -1,5 +1,5 @@
-//! Runs, staging, swaps, drops and recovery against real databases. One database per test; a second `Warehouse` on it
-//! stands for a second process.
+//! Runs, staging, swaps, drops and recovery against real databases. Each test has its own database. A second
+//! `Warehouse` on it stands for a second process.
 
 mod answers;
 mod contents;
@@ -35,7 +35,7 @@ use crate::warehouse::testing;
 /// Rows of one entity: key and value.
 type Rows<'a> = &'a [(&'a str, &'a str)];
 
-/// A database with the state's schema and the tables of a contract of two entities.
+/// A database with the state's schema and the tables of a contract with two entities.
 struct World {
     database: Option<String>,
     warehouse: Warehouse,
@@ -43,21 +43,28 @@ struct World {
 }
 
 impl World {
-    /// On the shared server; none where tests against one are left out on purpose.
+    /// A world on the shared server; `None` where tests against a server are turned off.
     async fn server() -> Option<Self> {
         let server = testing::server()?;
         let database = server.create().await;
         let warehouse = server.open(&database, 4).await;
-        Some(Self::prepare(warehouse, Some(database)).await)
+        Some(Self::prepare(warehouse, Some(database), contract()).await)
+    }
+
+    /// As [`World::server`], with entities of these names.
+    async fn server_of(names: &[&str]) -> Option<Self> {
+        let server = testing::server()?;
+        let database = server.create().await;
+        let warehouse = server.open(&database, 4).await;
+        Some(Self::prepare(warehouse, Some(database), contract_of(names)).await)
     }
 
     async fn embedded() -> Self {
         let warehouse = Warehouse::open(Database::Memory, 1).await.unwrap();
-        Self::prepare(warehouse, None).await
+        Self::prepare(warehouse, None, contract()).await
     }
 
-    async fn prepare(warehouse: Warehouse, database: Option<String>) -> Self {
-        let entities = contract();
+    async fn prepare(warehouse: Warehouse, database: Option<String>, entities: Vec<Entity>) -> Self {
         let client = warehouse.acquire().await.unwrap();
         for (_, state) in state::MIGRATIONS {
             client.batch_execute(state).await.unwrap();
@@ -73,7 +80,7 @@ impl World {
         }
     }
 
-    /// What another process sees of the database.
+    /// A connection pool as another process would have it.
     async fn other_process(&self) -> Warehouse {
         testing::server()
             .unwrap()
@@ -130,7 +137,7 @@ impl World {
         texts(&self.warehouse.acquire().await.unwrap(), sql).await
     }
 
-    /// Status of all runs, and the tables that no reader sees.
+    /// The status of all runs, and the names of the hidden tables.
     async fn state(&self) -> (Vec<String>, Vec<String>) {
         let runs = self.texts("SELECT status FROM pipeline.runs ORDER BY run_id").await;
         (runs, self.texts(STAGING).await)
@@ -151,18 +158,21 @@ async fn texts(client: &Client, sql: &str) -> Vec<String> {
 }
 
 fn contract() -> Vec<Entity> {
+    contract_of(&["patients", "visits"])
+}
+
+fn contract_of(names: &[&str]) -> Vec<Entity> {
     let columns = [("id", PgType::Text, false), ("value", PgType::Varchar(Some(40)), true)];
-    ["patients", "visits"]
-        .map(|name| Entity {
-            name: name.to_owned(),
-            key: vec!["id".to_owned()],
-            checks: vec![],
-            indexes: vec![Index {
-                columns: vec!["value".to_owned()],
-            }],
-            ..entity(&columns)
-        })
-        .into()
+    let of = |name: &&str| Entity {
+        name: (*name).to_owned(),
+        key: vec!["id".to_owned()],
+        checks: vec![],
+        indexes: vec![Index {
+            columns: vec!["value".to_owned()],
+        }],
+        ..entity(&columns)
+    };
+    names.iter().map(of).collect()
 }
 
 fn day(day: u32) -> Batch {

@@ -1,4 +1,4 @@
-//! Every type through a real database: binary COPY in, text out, the values drawn at random besides the ugly ones.
+//! Sends every type through a real database: binary COPY in, text out. Values are edge cases and random ones.
 
 #![allow(clippy::cast_possible_wrap, clippy::cast_sign_loss, reason = "small numbers")]
 
@@ -17,14 +17,14 @@ use super::*;
 use crate::warehouse::copy::{Encoder, HEADER, TRAILER, accepts};
 use crate::warehouse::sql::describe;
 
-/// `edges`, then values drawn from `strategy`, then a null.
+/// `edges`, then random values from `strategy`, then a null.
 fn values<T: Clone + std::fmt::Debug>(edges: &[T], strategy: impl Strategy<Value = T>) -> Vec<Option<T>> {
     let mut runner = TestRunner::default();
     let drawn = vec(strategy, 200).new_tree(&mut runner).unwrap().current();
     edges.iter().cloned().chain(drawn).map(Some).chain([None]).collect()
 }
 
-/// Sends a column and gives back what `shown` (over the column c) makes of each row.
+/// Sends a column and returns the result of the SQL expression `shown` (over the column c) for each row.
 async fn through(client: &Client, pg: PgType, array: ArrayRef, shown: &str) -> Vec<Option<String>> {
     assert_eq!(accepts(array.data_type(), &pg), Ok(()));
     let contract = entity(&[("n", PgType::Int8, false), ("c", pg, true)]);
@@ -419,7 +419,7 @@ async fn json_values() {
                 sent
             );
         }
-        // The farthest that the check lets pass is taken by the server too.
+        // The server, too, accepts the deepest nesting that the check allows.
         let edges = [
             format!("{}{}", "[".repeat(1_000), "]".repeat(1_000)),
             "{\"a\":".repeat(1_000) + "1" + &"}".repeat(1_000),

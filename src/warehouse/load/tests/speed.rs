@@ -73,3 +73,81 @@ async fn a_small_batch() {
         eprintln!("load {round}: {:?}, its swap {:?}", started.elapsed(), loaded.took);
     }
 }
+
+/// Readers without a pause, and how many swaps get between them: `swaps` per second and the readers' slowest hundredth.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a measurement"]
+async fn swaps_beside_readers() {
+    const TABLES: [&str; 4] = ["patients", "visits", "diagnoses", "treatments"];
+    let (mut alphabetical, mut reversed) = (TABLES, TABLES);
+    alphabetical.sort_unstable();
+    reversed.reverse();
+    for (name, order) in [
+        ("natural", TABLES),
+        ("alphabetical", alphabetical),
+        ("reversed", reversed),
+    ] {
+        for readers in [2, 6] {
+            let Some(world) = World::server_of(&TABLES).await else {
+                return;
+            };
+            beside_readers(&world, name, order, readers).await;
+        }
+    }
+}
+
+async fn beside_readers(world: &World, name: &str, order: [&'static str; 4], readers: usize) {
+    const LENGTH: Duration = Duration::from_secs(15);
+    let locks = world.locks();
+    let contents: Vec<(&str, Rows<'_>)> = order
+        .iter()
+        .map(|table| (*table, &[("a", "1"), ("b", "2")][..]))
+        .collect();
+    world.load(&locks, &day(2), &contents).await.unwrap();
+    let over = CancellationToken::new();
+    let mut tasks = Vec::new();
+    for _ in 0..readers {
+        let (over, warehouse) = (over.clone(), world.other_process().await);
+        tasks.push(tokio::spawn(async move {
+            let client = warehouse.acquire().await.unwrap();
+            let mut took = Vec::new();
+            while !over.is_cancelled() {
+                let started = Instant::now();
+                // Four statements of 6 ms each in one transaction.
+                client
+                    .batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+                    .await
+                    .unwrap();
+                for table in order {
+                    let sql = format!("SELECT count(*), pg_sleep(0.006) FROM {table}");
+                    client.batch_execute(&sql).await.unwrap();
+                }
+                client.batch_execute("COMMIT").await.unwrap();
+                took.push(started.elapsed());
+            }
+            took
+        }));
+    }
+    let (started, mut swaps, mut longest) = (Instant::now(), 0, Duration::ZERO);
+    while let Some(left) = LENGTH.checked_sub(started.elapsed()) {
+        let Ok(loaded) = tokio::time::timeout(left, world.load(&locks, &day(2), &contents)).await else {
+            break;
+        };
+        swaps += 1;
+        longest = longest.max(loaded.unwrap().took);
+    }
+    over.cancel();
+    let mut took = Vec::new();
+    for task in tasks {
+        // A reader that had been the victim of a deadlock would have failed.
+        took.extend(task.await.unwrap());
+    }
+    took.sort_unstable();
+    let at = |share: usize| took[(took.len() - 1) * share / 100];
+    eprintln!(
+        "{readers} readers, {name}: {swaps} swaps in {LENGTH:?}, the longest {longest:?}; readers: median {:?}, p99 {:?}, most {:?}",
+        at(50),
+        at(99),
+        at(100)
+    );
+}

@@ -1,10 +1,10 @@
-//! A database that an older version of the program has filled.
+//! Upgrades a database that an older version of the program has filled.
 
 use super::*;
 use crate::warehouse::schema::migrate;
 
-/// A batch as versions before the state's fourth migration left it: its partition in `pipeline_leaves`, its run with an
-/// `epoch`.
+/// A batch as versions before the fourth migration of the state left it: its partition is in `pipeline_leaves`, and
+/// its run has an `epoch`.
 const OLD: &str = "
     CREATE TABLE pipeline_leaves.patients_source_b PARTITION OF public.patients FOR VALUES IN ('source_b')
         PARTITION BY RANGE (batch_date);
@@ -17,7 +17,7 @@ const OLD: &str = "
         FROM (VALUES (0, 'committed'), (1, 'running')) r (n, s);
     SELECT setval(pg_get_serial_sequence('pipeline.runs', 'run_id'), 8)";
 
-/// The tables of all schemas of ours, by schema.
+/// The batch's tables in all schemas, with their schema.
 const TABLES: &str = "SELECT n.nspname || '.' || c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
                       WHERE c.relname LIKE 'patients_%' AND c.relkind IN ('r', 'p') ORDER BY 1";
 
@@ -44,7 +44,7 @@ async fn its_rows_runs_and_partitions_go_on() {
         let root = tempfile::tempdir().unwrap();
         assert_eq!(
             migrate::apply(&world.warehouse, root.path()).await.unwrap(),
-            ["pipeline V4__names"]
+            ["pipeline V4__names", "pipeline V5__stale_views"]
         );
         assert_eq!(world.rows("patients").await, ["(a,old,source_b,2023-05-02)"]);
         assert_eq!(
@@ -55,7 +55,7 @@ async fn its_rows_runs_and_partitions_go_on() {
                 "pipeline_partitions.patients_source_b"
             ]
         );
-        // The run that died in the older version is recovered, and the next replaces what the first has loaded.
+        // Recovery finds the run that died in the older version, and the next load replaces the rows of the first.
         let locks = world.locks();
         assert_eq!(crate::warehouse::recover(&locks).await.unwrap(), [8]);
         let new: &[(&str, Rows<'_>)] = &[("patients", &[("a", "new"), ("b", "new")])];
@@ -95,7 +95,7 @@ async fn a_schema_that_is_there_already_is_taken() {
     }
 }
 
-/// `pipeline roles` of this version, in a database that is not migrated yet.
+/// `pipeline roles` of this version runs in a database that is not migrated yet.
 #[tokio::test(flavor = "multi_thread")]
 async fn roles_take_over_its_partitions() {
     use crate::warehouse::roles::{self, Access, Names, Table};

@@ -1,16 +1,17 @@
-//! The tables of the schema `pipeline`, which hold the engine's own state: runs, quarantine, the list of views. Each
-//! file is a migration that has run in databases out there. Nobody changes it; what is to be different is a new one.
+//! The tables of the schema `pipeline`, which hold the program's own state: runs, quarantine, the list of views.
+//! Never edit one of these files: each is a migration that has run in users' databases. A change is a new migration.
 
 use refinery_core::Migration;
 
 use crate::error::{Error, Result};
 
-/// By name without `.sql`, in order.
+/// The migrations in order, each with its name without `.sql`.
 pub const MIGRATIONS: &[(&str, &str)] = &[
     ("V1__state", include_str!("V1__state.sql")),
     ("V2__quarantine", include_str!("V2__quarantine.sql")),
     ("V3__masks", include_str!("V3__masks.sql")),
     ("V4__names", include_str!("V4__names.sql")),
+    ("V5__stale_views", include_str!("V5__stale_views.sql")),
 ];
 
 pub(super) fn migrations() -> Result<Vec<Migration>> {

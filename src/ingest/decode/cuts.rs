@@ -1,0 +1,44 @@
+//! How many values lost digits that no type here holds: seconds finer than a microsecond. They are cut off, and said
+//! once per batch.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::column::{Column, Values};
+use super::plan::{Node, Shape};
+
+/// Values that were cut, per path of the field.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) struct Cuts(BTreeMap<Arc<str>, u64>);
+
+impl Cuts {
+    pub fn count(&mut self, path: &Arc<str>, values: usize) {
+        if values > 0 {
+            *self.0.entry(Arc::clone(path)).or_default() += values as u64;
+        }
+    }
+
+    pub fn add(&mut self, other: Self) {
+        for (path, count) in other.0 {
+            *self.0.entry(path).or_default() += count;
+        }
+    }
+
+    /// Those of a column and of all below it.
+    pub fn add_column(&mut self, column: &Column, node: &Node) {
+        self.count(&node.path, column.cut.len());
+        match (&column.values, &node.shape) {
+            (Values::Struct(children), Shape::Struct(group)) => {
+                for (child, field) in children.iter().zip(&group.fields) {
+                    self.add_column(child, field);
+                }
+            }
+            (Values::List { item, .. }, Shape::List(node)) => self.add_column(item, node),
+            _ => {}
+        }
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, u64)> {
+        self.0.iter().map(|(path, count)| (path, *count))
+    }
+}
