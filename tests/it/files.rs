@@ -108,6 +108,22 @@ fn one_file_that_can_not_be_split_among_many_is_a_refusal() {
     );
 }
 
+#[test]
+fn where_no_file_can_be_read_the_old_content_stands() {
+    let (database, project) = small("json", "json", "", "max_quarantined: 100%");
+    project.write("in/2023-05-01/1.json", r#"[{"id": "old"}]"#);
+    project.run_clinic().code(0);
+    for name in ["1", "2"] {
+        project.write(&format!("in/2023-05-01/{name}.json"), r#"[{"id": "CANARY"#);
+    }
+    project
+        .run_clinic()
+        .code(1)
+        .stderr_contains("2 of 2 files can't be read")
+        .output_lacks("CANARY");
+    assert_eq!(database.rows("select item_id from items"), ["old"]);
+}
+
 fn gzip(text: &str) -> Vec<u8> {
     use std::io::Write;
 
