@@ -41,8 +41,7 @@ pub(super) fn check(format: &str, field_type: &FieldType) -> Result<(), BadForma
     if parsed.has_zone_name() && !matches!(field_type, FieldType::Date(_)) {
         return bad(
             format!("the format `{format}` has the name of a time zone (%Z), which says no offset"),
-            "names such as EST or CST mean several offsets: ask for the offset (%z), or write the name in the format if it \
-             is always the same",
+            "names such as EST or CST mean several offsets: a timestamptz needs the offset itself (%z)",
         );
     }
     if reads_back(format, &parsed, field_type) {
