@@ -38,7 +38,7 @@ pub use privacy::{MaskKind, PhiClass, Privacy, Profile};
 pub use project::Project;
 pub use record_path::{RecordPath, RecordStep};
 pub use record_schema::{RECORD_BITS, RECORD_COLUMN, arrow_schema, visible_schema};
-pub use refusal::{RecordRef, Refusal};
+pub use refusal::{Misfit, RecordRef, Refusal};
 pub use source::{Conserved, ElementFilter, Source, Transform};
 pub use tolerance::Tolerance;
 pub use value_rules::{Bounds, Literal, Normalize, Nulls, ValueRules, normalized};

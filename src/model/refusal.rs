@@ -34,6 +34,17 @@ impl fmt::Display for RecordRef {
     }
 }
 
+/// A row of a batch that its table can't take. It holds no value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Misfit {
+    /// The row's position in its batch, from 0.
+    pub row: usize,
+    pub check: String,
+    /// The column or columns.
+    pub path: String,
+    pub reason: Reason,
+}
+
 /// A record or a row that is not loaded, and why. It never holds a value of the data or the name of an undeclared
 /// field.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]

@@ -10,7 +10,7 @@ use arrow::datatypes::UInt64Type;
 
 use super::keys::{Key, Keys, Texts};
 use crate::error::{Code, Error, Result};
-use crate::model::{Entity, RecordRef, Refusal, RowCheck, Severity};
+use crate::model::{Entity, Misfit, RecordRef, Refusal, RowCheck, Severity};
 
 /// The most refused rows that a batch may hold in memory. With more of them the batch fails, since something is wrong
 /// with all of it.
@@ -27,6 +27,9 @@ pub struct Deny {
     pub keep_orphans: bool,
 }
 
+/// Finds the rows of a batch that their table can't take, among the entity's columns.
+pub type Screen = Box<dyn FnMut(&RecordBatch) -> Result<Vec<Misfit>> + Send>;
+
 /// Refuses rows of one entity. It is made for one pass over its rows.
 pub struct RowValidator {
     entity: String,
@@ -37,6 +40,7 @@ pub struct RowValidator {
     deny: Vec<(Vec<usize>, Deny)>,
     /// For each set of columns by which a child entity refers to this one, the keys of refused rows.
     children: Vec<(Vec<usize>, Keys)>,
+    screen: Option<Screen>,
     group: Option<Group>,
     report: ValidationReport,
 }
@@ -91,9 +95,17 @@ impl RowValidator {
             key: positions(&entity.key),
             deny: deny.collect(),
             children: children.collect(),
+            screen: None,
             group: None,
             report: ValidationReport::default(),
         }
+    }
+
+    /// Refuses the rows that the screen finds as well.
+    #[must_use]
+    pub fn screened_by(mut self, screen: Screen) -> Self {
+        self.screen = Some(screen);
+        self
     }
 
     /// The rows of a batch that may be loaded: the entity's columns, then `_record`. Fails where a row breaks a check
@@ -109,6 +121,7 @@ impl RowValidator {
             cascading: BTreeSet::new(),
         };
         self.row_checks(batch, &mut pass)?;
+        self.misfits(batch, &mut pass)?;
         self.denied(batch, &mut pass)?;
         self.duplicates(batch, &mut pass)?;
         if self.report.refusals.len() > MOST_REFUSALS {
@@ -171,6 +184,22 @@ impl RowValidator {
         error
             .cause(format!("{}{at}", check.reason))
             .hint("mend the input or the SQL, or let the check refuse rows: severity: quarantine")
+    }
+
+    fn misfits(&mut self, batch: &RecordBatch, pass: &mut Pass) -> Result<()> {
+        let Some(screen) = &mut self.screen else { return Ok(()) };
+        for misfit in screen(batch)? {
+            if pass.kept[misfit.row] {
+                let grounds = Grounds {
+                    check: &misfit.check,
+                    path: Some(&misfit.path),
+                    reason: &misfit.reason,
+                    cascades: true,
+                };
+                self.refuse(pass, misfit.row, grounds);
+            }
+        }
+        Ok(())
     }
 
     fn denied(&mut self, batch: &RecordBatch, pass: &mut Pass) -> Result<()> {

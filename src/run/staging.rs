@@ -11,11 +11,11 @@ use tokio::task::JoinSet;
 use super::context::Context;
 use super::input::BatchInput;
 use crate::error::{Error, Result};
-use crate::model::Batch;
-use crate::quality::{Deny, RowValidator, ValidationReport};
+use crate::model::{Batch, Entity};
+use crate::quality::{Deny, RowValidator, Screen, ValidationReport};
 use crate::timing::Spent;
 use crate::transform::{Execution, Prepared, ScanInput, Tally, broadcast};
-use crate::warehouse::{Connection, StageCounter, Staged, StagingRun};
+use crate::warehouse::{Connection, Fit, StageCounter, Staged, StagingRun};
 
 /// One entity's rows, staged.
 pub(super) struct StagedEntity {
@@ -147,7 +147,8 @@ impl Staging<'_> {
             let Execution { rows, metrics } = context.plans.engine.execute(&plan, &batch, input).await?;
             let entity = context.project.entity(&plan.outline.entity)?;
             let locate = |record: u64| batch_input.locate(record);
-            let validator = Mutex::new(RowValidator::new(entity, &plan.row_checks, children, deny));
+            let validator = RowValidator::new(entity, &plan.row_checks, children, deny);
+            let validator = Mutex::new(validator.screened_by(screen(entity.clone(), batch.source.clone())));
             let checking = Spent::default();
             let accepted = rows.map(|rows| {
                 let mut validator = validator.lock().unwrap_or_else(PoisonError::into_inner);
@@ -197,4 +198,18 @@ impl Staging<'_> {
         let mut reserved = self.context.warehouse.reserve(1).await?;
         reserved.pop().ok_or_else(Error::internal)
     }
+}
+
+/// Finds the rows that the entity's table can't take.
+fn screen(entity: Entity, source: String) -> Screen {
+    let mut fit = None;
+    Box::new(move |batch| {
+        let misfit =
+            |cause: String| Error::batch(format!("the rows of {} do not fit its contract", entity.name)).cause(cause);
+        let fit = match &mut fit {
+            Some(fit) => fit,
+            none => none.insert(Fit::new(&entity, &source, &batch.schema()).map_err(misfit)?),
+        };
+        fit.misfits(batch).map_err(misfit)
+    })
 }

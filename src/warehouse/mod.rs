@@ -22,7 +22,7 @@ pub mod views;
 
 pub use access::{comments, roles};
 pub use connect::{Connection, Database, Warehouse};
-pub use copy::{Encoder, accepts};
+pub use copy::{Encoder, Fit, accepts};
 pub use embedded::{Served, serve_db};
 pub use load::{ActiveRun, BatchLocks, Committed, Phase, StageCounter, Staged, StagingRun, recover};
 pub use load::{checks, drop, failpoint, quarantine, relations, runs};

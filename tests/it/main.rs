@@ -38,6 +38,7 @@ mod sql;
 mod sql_faults;
 mod third_source;
 mod types;
+mod unfit_values;
 mod views;
 mod wrong_input;
 mod wrong_project;

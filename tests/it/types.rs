@@ -178,22 +178,25 @@ fn dates_out_of_postgresqls_range_are_refused() {
 }
 
 #[test]
-fn what_no_number_is_stays_so_in_float_columns_and_is_refused_in_none() {
+fn what_is_no_number_is_refused_in_float_columns_too() {
     let (database, project) = Small::new()
         .columns(&[("id", "text"), ("f4", "float4"), ("f8", "float8")])
-        .schema("id: {type: string, required: true}\nn: double")
-        .sql("select id, arrow_cast(n / 0.0, 'Float32') as f4, n / 0.0 as f8 from source")
+        .schema("id: {type: string, required: true}\nn: double\nd: double")
+        .sql("select id, arrow_cast(n / d, 'Float32') as f4, n / d as f8 from source")
+        .rest("max_quarantined: 3")
         .on_server();
-    let project =
-        project.json(json!([{"id": "1", "n": 1.0}, {"id": "2", "n": -1.0}, {"id": "3", "n": 0.0}]).to_string());
-    project.run_clinic().code(0);
+    let record = |id: &str, n: f64, d: f64| json!({"id": id, "n": n, "d": d});
+    let records = [
+        record("1", 1.0, 0.0),
+        record("2", -1.0, 0.0),
+        record("3", 0.0, 0.0),
+        record("4", 1.0, 2.0),
+    ];
+    project.json(json!(records).to_string()).run_clinic().code(0);
+    assert_eq!(database.rows("select id, f4, f8 from items"), ["4|0.5|0.5"]);
     assert_eq!(
-        database.rows("select * from items order by id"),
-        [
-            "1|Infinity|Infinity|clinic|2023-05-01",
-            "2|-Infinity|-Infinity|clinic|2023-05-01",
-            "3|NaN|NaN|clinic|2023-05-01",
-        ]
+        database.rows("select record, check_name from pipeline.quarantine order by 1"),
+        ["1|type(f4)", "2|type(f4)", "3|type(f4)"]
     );
 }
 

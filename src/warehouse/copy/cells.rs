@@ -27,6 +27,7 @@ type Outcome = Result<(), Cow<'static, str>>;
 const JSONB_VERSION: &[u8] = &[1];
 /// pg_type.oid of `text`.
 const TEXT_OID: i32 = 25;
+const NOT_FINITE: &str = "NaN or Infinity in place of a number";
 
 /// The cells, and which of them are null.
 pub(super) struct Cells {
@@ -105,6 +106,45 @@ impl Cells {
         self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row))
     }
 
+    /// Whether every row fits, as far as a look at the whole column tells. What null rows hold may make it false.
+    pub(super) fn all_fit(&self) -> bool {
+        match &self.values {
+            Values::Null | Values::Bool(_) | Values::Uuid(_) | Values::Int8(Whole::Signed(_)) => true,
+            Values::Int2(whole) => whole.all(|value| i16::try_from(value).is_ok()),
+            Values::Int4(whole) => whole.all(|value| i32::try_from(value).is_ok()),
+            Values::Int8(whole) => whole.all(|value| i64::try_from(value).is_ok()),
+            Values::Float4(array) => array.values().iter().all(|value| value.is_finite()),
+            Values::Float8(array) => array.values().iter().all(|value| value.is_finite()),
+            Values::WholeNumeric(whole, shape) => whole.all(|value| shape.holds(value)),
+            Values::Numeric(array, shape) => array.values().iter().all(|value| shape.holds(*value)),
+            Values::WideNumeric(_, shape) => shape.holds_all(),
+            Values::Date(array) => array.values().iter().all(|days| time::date((*days).into()).is_ok()),
+            Values::DateMillis(array) => {
+                let mut values = array.values().iter();
+                values.all(|millis| time::date_of_millis(*millis).is_ok())
+            }
+            Values::Timestamp(array, unit) => {
+                let mut values = array.values().iter();
+                values.all(|value| time::timestamp(*value, *unit).is_ok())
+            }
+            Values::Text(texts, limit) => texts.all_fit(*limit),
+            Values::TextArray(lists) => lists.items.all_fit(None),
+            Values::Json(_) | Values::UuidText(_) => false,
+        }
+    }
+
+    /// Says why a row that is not null can't be loaded. It may write to `scratch`.
+    pub(super) fn check(&self, scratch: &mut BytesMut, row: usize) -> Outcome {
+        match &self.values {
+            // PostgreSQL takes these. They come from a division by zero or a number out of range.
+            Values::Float4(array) if !array.value(row).is_finite() => Err(NOT_FINITE.into()),
+            Values::Float8(array) if !array.value(row).is_finite() => Err(NOT_FINITE.into()),
+            Values::Json(texts) => json::check(texts.get(row)),
+            Values::UuidText(texts) => uuid(texts.get(row)).map(drop),
+            _ => self.put(scratch, row),
+        }
+    }
+
     /// Appends the value of a row whose cell is not null.
     pub(super) fn put(&self, out: &mut BytesMut, row: usize) -> Outcome {
         match &self.values {
@@ -149,6 +189,13 @@ impl Whole {
         match self {
             Self::Signed(array) => array.value(row).into(),
             Self::Unsigned(array) => array.value(row).into(),
+        }
+    }
+
+    fn all(&self, holds: impl Fn(i128) -> bool) -> bool {
+        match self {
+            Self::Signed(array) => array.values().iter().all(|value| holds((*value).into())),
+            Self::Unsigned(array) => array.values().iter().all(|value| holds((*value).into())),
         }
     }
 

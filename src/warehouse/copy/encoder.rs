@@ -89,8 +89,8 @@ impl Encoder {
         Ok(Self { columns })
     }
 
-    /// Prepares a batch for writing. Fails where the batch's columns are not those that the encoder was made for.
-    pub fn bind(&self, batch: &RecordBatch) -> Result<Rows<'_>, String> {
+    /// A batch's columns with their names. Fails where they are not those that the encoder was made for.
+    pub(super) fn cells(&self, batch: &RecordBatch) -> Result<Vec<(&str, Cells)>, String> {
         if batch.num_columns() < self.columns.len() {
             return Err(format!(
                 "a batch of {} columns instead of {}",
@@ -98,9 +98,7 @@ impl Encoder {
                 self.columns.len()
             ));
         }
-        let mut room = 2 * batch.num_rows();
-        let mut cells = Vec::with_capacity(self.columns.len());
-        for (column, array) in self.columns.iter().zip(batch.columns()) {
+        let columns = self.columns.iter().zip(batch.columns()).map(|(column, array)| {
             if array.data_type() != &column.arrow {
                 return Err(format!(
                     "column {} turned from {} into {}",
@@ -110,10 +108,18 @@ impl Encoder {
                 ));
             }
             let bound = Cells::bind(column.codec, array).map_err(|error| format!("column {}: {error}", column.name))?;
-            // A rough estimate: four bytes of length per cell, and the values.
-            room += 4 * array.len() + array.get_buffer_memory_size();
-            cells.push(bound);
-        }
+            Ok((column.name.as_str(), bound))
+        });
+        columns.collect()
+    }
+
+    /// Prepares a batch for writing. Fails where the batch's columns are not those that the encoder was made for.
+    pub fn bind(&self, batch: &RecordBatch) -> Result<Rows<'_>, String> {
+        let cells = self.cells(batch)?.into_iter().map(|(_, cells)| cells).collect();
+        // A rough estimate: four bytes of length per cell, and the values.
+        let columns = batch.columns().iter().take(self.columns.len());
+        let room = columns.map(|array| 4 * array.len() + array.get_buffer_memory_size());
+        let room = 2 * batch.num_rows() + room.sum::<usize>();
         let records = batch.columns().get(self.columns.len());
         let records = records
             .and_then(|array| array.as_primitive_opt::<UInt64Type>())

@@ -14,6 +14,8 @@
 mod cells;
 mod codec;
 mod encoder;
+mod fit;
+mod index_rows;
 mod json;
 mod numeric;
 mod texts;
@@ -26,3 +28,4 @@ mod tests;
 
 pub use codec::accepts;
 pub use encoder::{EncodeError, Encoder, HEADER, Rows, TRAILER};
+pub use fit::Fit;

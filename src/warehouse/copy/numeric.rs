@@ -54,6 +54,17 @@ impl Numeric {
         }
     }
 
+    /// Whether a value fits the contract's precision and scale.
+    pub(super) fn holds(&self, value: i128) -> bool {
+        self.declared
+            .is_none_or(|declared| declared.holds(value.unsigned_abs()))
+    }
+
+    /// Whether the contract has no precision, so that every value fits.
+    pub(super) fn holds_all(&self) -> bool {
+        self.declared.is_none()
+    }
+
     /// Appends the field: its length, then the value.
     pub(super) fn put(&self, out: &mut BytesMut, value: i128) -> Outcome {
         let magnitude = value.unsigned_abs();

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, Int32Array, Int64Array, LargeStringArray, ListArray, NullArray, RecordBatch, StringArray,
-    StringViewArray, UInt64Array,
+    Array, ArrayRef, Date32Array, Decimal128Array, Float32Array, Float64Array, Int32Array, Int64Array,
+    LargeStringArray, ListArray, NullArray, RecordBatch, StringArray, StringViewArray, TimestampMicrosecondArray,
+    UInt64Array,
 };
 use arrow::datatypes::{DataType, Field};
 use bytes::BytesMut;
 
 use super::testing::entity;
-use super::{EncodeError, Encoder};
-use crate::model::PgType;
+use super::{EncodeError, Encoder, Fit};
+use crate::model::{Entity, Index, PgType};
 
 fn encode_all(columns: &[(&str, PgType, bool)], arrays: Vec<(&str, ArrayRef)>) -> Result<Vec<u8>, EncodeError> {
     let batch = RecordBatch::try_from_iter_with_nullable(arrays.into_iter().map(|(name, array)| (name, array, true)));
@@ -139,4 +140,106 @@ fn a_batch_of_another_shape_is_refused() {
     let encoder = Encoder::new(&entity(&[("id", PgType::Text, true)]), &batch.schema()).unwrap();
     let other = RecordBatch::try_from_iter([("id", Arc::new(Int32Array::from(vec![1])) as ArrayRef)]).unwrap();
     assert!(encoder.bind(&other).is_err());
+}
+
+#[test]
+fn every_type_finds_the_rows_that_do_not_fit() {
+    let day = 24 * 60 * 60 * 1_000_000;
+    let cases: Vec<(PgType, ArrayRef)> = vec![
+        (
+            PgType::Text,
+            Arc::new(StringArray::from(vec![Some("a"), None, Some("a\0b")])),
+        ),
+        (
+            PgType::Text,
+            Arc::new(StringViewArray::from(vec![Some("a"), None, Some("a\0b")])),
+        ),
+        (
+            PgType::Varchar(Some(2)),
+            Arc::new(StringArray::from(vec![Some("äö"), None, Some("äöü")])),
+        ),
+        (
+            PgType::Varchar(Some(2)),
+            Arc::new(StringViewArray::from(vec![Some("äö"), None, Some("äöü")])),
+        ),
+        (
+            PgType::Uuid,
+            Arc::new(StringArray::from(vec![
+                Some("6F9619FF8B86D011B42D00C04FC964FF"),
+                None,
+                Some("6f"),
+            ])),
+        ),
+        (
+            PgType::Jsonb,
+            Arc::new(StringArray::from(vec![Some("{}"), None, Some("{")])),
+        ),
+        (
+            PgType::Int8,
+            Arc::new(UInt64Array::from(vec![Some(1), None, Some(u64::MAX)])),
+        ),
+        (
+            PgType::Float4,
+            Arc::new(Float32Array::from(vec![Some(1.0), None, Some(f32::NAN)])),
+        ),
+        (
+            PgType::Float8,
+            Arc::new(Float64Array::from(vec![Some(1.0), None, Some(f64::INFINITY)])),
+        ),
+        (
+            PgType::Numeric(Some((2, 0))),
+            Arc::new(Int64Array::from(vec![Some(99), None, Some(100)])),
+        ),
+        (
+            PgType::Numeric(Some((3, 1))),
+            Arc::new(
+                Decimal128Array::from(vec![Some(120), None, Some(123)])
+                    .with_precision_and_scale(10, 2)
+                    .unwrap(),
+            ),
+        ),
+        (
+            PgType::Date,
+            Arc::new(Date32Array::from(vec![Some(0), None, Some(i32::MAX)])),
+        ),
+        (
+            PgType::Timestamp,
+            Arc::new(TimestampMicrosecondArray::from(vec![
+                Some(0),
+                None,
+                Some(-3_000_000 * day),
+            ])),
+        ),
+    ];
+    for (pg_type, array) in cases {
+        assert!(array.is_null(1));
+        let batch = RecordBatch::try_from_iter_with_nullable([("c", array, true)]).unwrap();
+        let fit = Fit::new(&entity(&[("c", pg_type, true)]), "clinic", &batch.schema()).unwrap();
+        let found = fit.misfits(&batch).unwrap();
+        assert_eq!(found.len(), 1, "{pg_type:?}");
+        assert_eq!((found[0].row, found[0].check.as_str()), (2, "type(c)"), "{pg_type:?}");
+        assert_eq!(fit.misfits(&batch.slice(0, 2)), Ok(vec![]), "{pg_type:?}");
+    }
+}
+
+#[test]
+fn an_index_row_is_as_large_as_postgres_says() {
+    let batch = |texts: &[usize]| {
+        let texts = StringArray::from_iter_values(texts.iter().map(|length| "x".repeat(*length)));
+        RecordBatch::try_from_iter_with_nullable([("c", Arc::new(texts) as ArrayRef, true)]).unwrap()
+    };
+    let mut indexed = entity(&[("c", PgType::Text, true)]);
+    indexed.indexes.push(Index {
+        columns: vec!["c".to_owned()],
+    });
+    let found = |entity: &Entity, texts: &[usize]| {
+        let batch = batch(texts);
+        let fit = Fit::new(entity, "clinic", &batch.schema()).unwrap();
+        let found = fit.misfits(&batch).unwrap();
+        found.into_iter().map(|misfit| misfit.row).collect::<Vec<_>>()
+    };
+    // Eight bytes of header and four of length.
+    assert_eq!(found(&indexed, &[10, 2692, 2693]), [2]);
+    let unindexed = entity(&[("c", PgType::Text, true)]);
+    assert_eq!(found(&unindexed, &[5000]), Vec::<usize>::new());
 }

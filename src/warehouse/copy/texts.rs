@@ -66,6 +66,22 @@ impl Texts {
         }
     }
 
+    /// Whether every text is without NUL and no longer than `limit`, in bytes.
+    pub(super) fn all_fit(&self, limit: Option<u32>) -> bool {
+        let most = limit.map_or(MAX_FIELD, |limit| MAX_FIELD.min(limit as usize));
+        match self {
+            Self::Plain { has_nul: true, .. } => false,
+            Self::Plain { array, .. } => {
+                let mut lengths = array.value_offsets().windows(2).map(|pair| pair[1] - pair[0]);
+                lengths.all(|length| usize::try_from(length).is_ok_and(|length| length <= most))
+            }
+            Self::View(array) => (0..array.len()).all(|row| {
+                let text = array.value(row);
+                text.len() <= most && memchr(0, text.as_bytes()).is_none()
+            }),
+        }
+    }
+
     /// Appends a text field. `limit` is the maximum length in characters.
     pub(super) fn put(&self, out: &mut BytesMut, row: usize, limit: Option<u32>) -> Outcome {
         let text = self.get(row);
