@@ -13,10 +13,11 @@ use super::observer::Activity;
 use super::outcome::{BatchOutcome, EntityOutcome, Records, Status};
 use super::staging::{StagedEntity, Staging};
 use super::{account, checks};
+use crate::cores::cores;
 use crate::error::{Error, Result};
 use crate::ingest::{self, InputFile, Listing, ReadStats};
 use crate::model::{Batch, OnEmptyFile, Refusal, Source};
-use crate::transform::{Prepared, Tally};
+use crate::transform::Tally;
 use crate::warehouse::runs::{Action, Failure, RunRecord, Summary};
 use crate::warehouse::{ActiveRun, Connection, StageCounter, Staged, StagingRun};
 
@@ -75,7 +76,8 @@ fn input(context: &Context, source: &Source, batch: &Batch, listing: Listing) ->
         source: Arc::new(source.clone()),
         masks,
         stats: Arc::new(ReadStats::default()),
-        parallelism: context.parallelism,
+        // Chunks come in order: with more under way than there are cores, a core need not wait for the oldest.
+        parallelism: 2 * cores(),
     })
 }
 
@@ -98,16 +100,10 @@ struct Loaded {
 
 impl Loading<'_> {
     async fn stage(mut self, run: ActiveRun) -> Result<BatchOutcome> {
-        let plans = self.context.plans.of(self.source);
-        let conserved = plans.iter().filter_map(|plan| plan.conserves.as_ref());
-        let tally = self.context.plans.engine.tally(conserved, self.batch)?;
-        let staged = self.fill(&run.staging(), plans, &tally).await;
+        let loaded = self.fill(&run.staging()).await;
         self.clock.lap("stage");
-        match staged {
-            Ok(staged) => {
-                let loaded = self.loaded(staged, &tally);
-                self.verify(run, loaded).await
-            }
+        match loaded {
+            Ok(loaded) => self.verify(run, loaded).await,
             Err(error) => {
                 self.note(&run, &self.input.stats.take_refused()).await;
                 Ok(self.failed(run, error).await)
@@ -116,7 +112,10 @@ impl Loading<'_> {
     }
 
     /// Fills the staging tables of all entities.
-    async fn fill(&self, run: &StagingRun, plans: &[Prepared], tally: &Arc<Tally>) -> Result<Vec<StagedEntity>> {
+    async fn fill(&self, run: &StagingRun) -> Result<Loaded> {
+        let plans = self.context.plans.of(self.source);
+        let conserved = plans.iter().filter_map(|plan| plan.conserves.as_ref());
+        let tally = self.context.plans.engine.tally(conserved, self.batch)?;
         let counters: Vec<Arc<StageCounter>> = plans.iter().map(|_| Arc::default()).collect();
         let entities = plans.iter().map(|plan| plan.outline.entity.clone());
         self.context.observer.started(Activity {
@@ -132,9 +131,10 @@ impl Loading<'_> {
             run,
             plans,
             counters: &counters,
-            tally: Arc::clone(tally),
+            tally: Arc::clone(&tally),
         };
-        staging.run().await
+        let staged = staging.run().await?;
+        Ok(self.loaded(staged, &tally))
     }
 
     fn loaded(&self, staged: Vec<StagedEntity>, tally: &Tally) -> Loaded {

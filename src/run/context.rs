@@ -23,13 +23,4 @@ pub(super) struct Context {
     pub invocation: Uuid,
     /// Whether a batch that another run holds is waited for.
     pub wait: bool,
-    /// Chunks of input that are decoded or masked at once.
-    pub parallelism: usize,
-}
-
-impl Context {
-    /// Chunks come in order: with more under way than there are cores, a core need not wait for the oldest.
-    pub fn parallelism() -> usize {
-        2 * crate::cores::cores()
-    }
 }

@@ -21,6 +21,7 @@ pub(super) struct BatchInput {
     pub masks: Arc<Masks>,
     /// Of the first read, which counts for the account of the batch.
     pub stats: Arc<ReadStats>,
+    /// Chunks of input that are decoded or masked at once.
     pub parallelism: usize,
 }
 

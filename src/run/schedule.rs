@@ -145,7 +145,6 @@ async fn context(
         stop: stop.token.clone(),
         invocation: Uuid::now_v7(),
         wait: options.wait,
-        parallelism: Context::parallelism(),
     }))
 }
 
