@@ -19,7 +19,7 @@ use super::runs::{self, Count, Summary};
 use super::staging::Staged;
 use super::swap_locks::{self, Target};
 use super::{failpoint, partition};
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::model::{Batch, Entity};
 use crate::warehouse::sql::{ENTITIES, PARTITIONS, db_error, qualified};
 
@@ -184,6 +184,7 @@ impl SwapTransaction<'_> {
 
     fn superseded(&self) -> Error {
         Error::batch(format!("run {} of {} was superseded", self.run_id, self.batch))
+            .code(Code::RunSuperseded)
             .cause("its lock was lost and another run took the batch")
             .hint("nothing was changed by this run")
     }
@@ -270,6 +271,7 @@ impl SwapTransaction<'_> {
             "{} found no moment to swap within {seconds} s: readers hold the tables",
             self.batch
         ))
+        .code(Code::SwapBlocked)
         .hint("run it again when they have ended, or end them: SELECT pg_terminate_backend(<process>)");
         if pids.is_empty() {
             error
