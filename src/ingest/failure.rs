@@ -1,5 +1,5 @@
 //! Faults of the input before their place in the file is known. With it they are refusals
-//! ([`crate::model::refusal::Refusal`]); whether one of them fails the batch is decided in [`super::read`] alone.
+//! ([`crate::model::refusal::Refusal`]); whether one of them fails the batch is decided in [`super::reading`] alone.
 
 use std::sync::Arc;
 

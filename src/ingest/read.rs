@@ -30,9 +30,10 @@ use crate::timing::Spent;
 
 /// Loads that wait between the reading thread and the decoding tasks.
 const WAITING: usize = 2;
+
 impl Listing {
     /// Reads the files one after the other and yields their records, in order, as batches of
-    /// [`super::arrow_schema`]; on up to `parallelism` cores. Each call reads anew and wants `stats` of its own.
+    /// [`crate::model::arrow_schema`]; on up to `parallelism` cores. Each call reads anew and wants `stats` of its own.
     ///
     /// The stream ends after its first error. Dropping it stops the reading.
     pub fn read(
@@ -101,25 +102,25 @@ impl Reading {
                     }
                 })
             });
-            let damaged = matches!(split, Err(Stopped::Damaged(..) | Stopped::Split(_)));
-            let error = match split {
-                Ok(0) => {
-                    self.stats.add_empty(&file.path);
+            let (error, damaged) = match split {
+                Ok(records) => {
+                    if records == 0 {
+                        self.stats.add_empty(&file.path);
+                    }
                     continue;
                 }
-                Ok(_) => continue,
                 Err(Stopped::Unwanted) => return,
-                Err(Stopped::Source(error)) => error,
+                Err(Stopped::Source(error)) => (error, false),
                 Err(Stopped::Damaged(error, rest)) => {
                     let bytes = rest.bytes;
                     let stretch = format!("to the end of the file, of which {bytes} bytes could be decompressed");
                     self.refuse_rest(&file.path, &rest, &stretch);
-                    error
+                    (error, true)
                 }
                 Err(Stopped::Split(rest)) => {
                     let stretch = format!("of {} bytes to the end of the file", rest.bytes);
                     self.refuse_rest(&file.path, &rest, &stretch);
-                    rest.fault.into_error(&file.path)
+                    (rest.fault.into_error(&file.path), true)
                 }
             };
             if damaged && self.goes_on_after_damage() {

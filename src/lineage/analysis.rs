@@ -68,6 +68,6 @@ impl Scope<'_> {
     pub fn everything(&self) -> Shape {
         let here = self.columns.iter().fold(Deps::default(), |deps, c| deps.and(&c.all()));
         let around = self.outer.map_or_else(Shape::constant, Scope::everything);
-        Shape::Leaf(here.and(&around.all()))
+        Shape::Scalar(here.and(&around.all()))
     }
 }

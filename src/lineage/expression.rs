@@ -31,11 +31,11 @@ impl Analysis<'_> {
             Expr::Alias(alias) => self.expression(&alias.expr, scope)?,
             Expr::Column(column) => scope.column(column).unwrap_or_else(|| scope.everything()),
             Expr::OuterReferenceColumn(_, column) => scope.outer_column(column).unwrap_or_else(|| scope.everything()),
-            Expr::Placeholder(placeholder) => Shape::Leaf(parameter(&placeholder.id)),
+            Expr::Placeholder(placeholder) => Shape::Scalar(parameter(&placeholder.id)),
             Expr::Literal(..) | Expr::ScalarVariable(..) => Shape::constant(),
             // One that is unknown stands for elements of the list beside it, which then counts as a whole.
             Expr::LambdaVariable(variable) => self.variable(&variable.name),
-            Expr::IsNull(inner) | Expr::IsNotNull(inner) => Shape::Leaf(self.expression(inner, scope)?.presence()),
+            Expr::IsNull(inner) | Expr::IsNotNull(inner) => Shape::Scalar(self.expression(inner, scope)?.presence()),
             Expr::Case(case) => self.case(case, scope)?,
             Expr::ScalarFunction(function) => self.function(function, scope)?,
             Expr::HigherOrderFunction(function) => self.over_elements(expression, function, scope)?,
@@ -74,26 +74,26 @@ impl Analysis<'_> {
                 let Relation { columns, rows, .. } = self.subquery(subquery, scope)?;
                 columns.into_iter().next().unwrap_or_else(Shape::constant).with(&rows)
             }
-            Expr::Exists(exists) => Shape::Leaf(self.subquery(&exists.subquery, scope)?.rows),
+            Expr::Exists(exists) => Shape::Scalar(self.subquery(&exists.subquery, scope)?.rows),
             Expr::InSubquery(one) => {
                 let inner = self.subquery(&one.subquery, scope)?;
                 self.use_each("IN (subquery)", [one.expr.as_ref()], scope)?;
                 self.use_columns("IN (subquery)", &inner);
-                Shape::Leaf(inner.all().and(&self.expression(&one.expr, scope)?.all()))
+                Shape::Scalar(inner.all().and(&self.expression(&one.expr, scope)?.all()))
             }
             Expr::SetComparison(one) => {
                 let inner = self.subquery(&one.subquery, scope)?;
                 self.use_each("ANY or ALL (subquery)", [one.expr.as_ref()], scope)?;
                 self.use_columns("ANY or ALL (subquery)", &inner);
-                Shape::Leaf(inner.all().and(&self.expression(&one.expr, scope)?.all()))
+                Shape::Scalar(inner.all().and(&self.expression(&one.expr, scope)?.all()))
             }
             Expr::BinaryExpr(one) => {
                 self.use_compared(one, scope)?;
-                Shape::Leaf(self.parts(expression, scope)?)
+                Shape::Scalar(self.parts(expression, scope)?)
             }
             #[expect(deprecated, reason = "a wildcard that planning left over must not pass as nothing")]
             Expr::Wildcard { .. } => scope.everything(),
-            other => Shape::Leaf(self.parts(other, scope)?),
+            other => Shape::Scalar(self.parts(other, scope)?),
         })
     }
 
@@ -134,7 +134,7 @@ impl Analysis<'_> {
         }
         let keys: Vec<Option<&str>> = function.args.iter().map(text).collect();
         Ok(built(function.func.name(), &arguments, &keys).unwrap_or_else(|| {
-            Shape::Leaf(
+            Shape::Scalar(
                 arguments
                     .iter()
                     .fold(Deps::default(), |deps, argument| deps.and(&argument.all())),
@@ -155,7 +155,7 @@ impl Analysis<'_> {
         let chosen = chosen.clone().and(&scope.order.indirect());
         let rest = self.all_of(arguments.iter().skip(1), scope)?;
         let Some(first) = arguments.first() else {
-            return Ok(Shape::Leaf(chosen));
+            return Ok(Shape::Scalar(chosen));
         };
         let first = self.expression(first, scope)?;
         let value = match name {
@@ -164,7 +164,7 @@ impl Analysis<'_> {
                 item: Box::new(first),
                 own: Deps::default(),
             },
-            _ => Shape::Leaf(first.all()),
+            _ => Shape::Scalar(first.all()),
         };
         Ok(value.with(&rest).with(&chosen))
     }
@@ -203,8 +203,8 @@ fn built(name: &str, arguments: &[Shape], keys: &[Option<&str>]) -> Option<Shape
                 own: Deps::default(),
             })
         }
-        ("array_length" | "empty", [list]) => Some(Shape::Leaf(list.presence())),
-        ("cardinality", [list]) => Some(Shape::Leaf(list.lengths())),
+        ("array_length" | "empty", [list]) => Some(Shape::Scalar(list.presence())),
+        ("cardinality", [list]) => Some(Shape::Scalar(list.lengths())),
         _ => None,
     }
 }

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use super::Dependence;
 use super::analysis::Table;
 use super::shape::{Atom, Deps, Shape};
-use crate::model::{Field, FieldType, MaskKind, PhiClass, Privacy, Source};
+use crate::model::scalar_field::effective_mask;
+use crate::model::{Field, FieldType, MaskKind, Privacy, Source};
 
 /// The fields of a source and how sensitive they are.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Fields {
     /// Scalar fields and elements of scalar lists, by path.
-    leaves: BTreeMap<String, Privacy>,
+    scalars: BTreeMap<String, Privacy>,
 }
 
 impl Fields {
@@ -34,11 +35,11 @@ impl Fields {
 
     /// Class, mask and reason of a scalar field. Empty for the path of a list.
     pub fn privacy(&self, path: &str) -> Privacy {
-        self.leaves.get(path).cloned().unwrap_or_default()
+        self.scalars.get(path).cloned().unwrap_or_default()
     }
 
-    pub fn leaves(&self) -> impl Iterator<Item = (&str, &Privacy)> {
-        self.leaves.iter().map(|(path, privacy)| (path.as_str(), privacy))
+    pub fn scalar_fields(&self) -> impl Iterator<Item = (&str, &Privacy)> {
+        self.scalars.iter().map(|(path, privacy)| (path.as_str(), privacy))
     }
 
     fn shape(&mut self, field: &Field, path: &str) -> Shape {
@@ -55,7 +56,7 @@ impl Fields {
                 let shape = self.shape(item, &path);
                 // The privacy keys of a scalar list may be written at the list or at its element.
                 if let Some(privacy) = self
-                    .leaves
+                    .scalars
                     .get_mut(&path)
                     .filter(|privacy| **privacy == Privacy::default())
                 {
@@ -67,8 +68,8 @@ impl Fields {
                 }
             }
             _ => {
-                self.leaves.insert(path.to_owned(), effective(&field.privacy));
-                Shape::Leaf(itself(path))
+                self.scalars.insert(path.to_owned(), effective(&field.privacy));
+                Shape::Scalar(itself(path))
             }
         }
     }
@@ -80,11 +81,11 @@ fn itself(path: &str) -> Deps {
 
 /// The privacy settings in force. Free text without a mask is replaced by null.
 fn effective(privacy: &Privacy) -> Privacy {
-    let mut privacy = privacy.clone();
-    if privacy.phi == Some(PhiClass::FreeText) && privacy.mask.is_none() {
-        privacy.mask = Some(MaskKind::Null);
+    let mask = effective_mask(privacy);
+    Privacy {
+        mask: privacy.mask.or((mask != MaskKind::Keep).then_some(mask)),
+        ..privacy.clone()
     }
-    privacy
 }
 
 /// Appends a step to a path. Names that would make the path ambiguous are quoted.

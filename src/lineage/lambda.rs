@@ -15,7 +15,7 @@ impl Analysis<'_> {
 
     /// A function that is not known here derives from all of the list and of the lambda.
     pub fn over_elements(&self, whole: &Expr, function: &HigherOrderFunction, scope: &Scope<'_>) -> Result<Shape> {
-        let all = || self.parts(whole, scope).map(Shape::Leaf);
+        let all = || self.parts(whole, scope).map(Shape::Scalar);
         let [list, Expr::Lambda(lambda)] = function.args.as_slice() else {
             return all();
         };
@@ -42,7 +42,7 @@ impl Analysis<'_> {
                 item: Box::new(body),
                 own,
             },
-            "array_any_match" => Shape::Leaf(own.and(&body.all())),
+            "array_any_match" => Shape::Scalar(own.and(&body.all())),
             "array_first" => item.with(&own.and(&body.all())),
             _ => return all(),
         })

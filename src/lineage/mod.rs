@@ -107,7 +107,7 @@ fn analyzed(transform: &Outline, tables: &Tables) -> Result<Relation> {
 fn of_source(project: &Project, source: &Source, transforms: &[Outline], lineage: &mut ProjectLineage) -> Result<()> {
     let (fields, table) = Fields::of(source);
     let tables = Tables::from([(SOURCE_TABLE.to_owned(), table)]);
-    for (path, privacy) in fields.leaves() {
+    for (path, privacy) in fields.scalar_fields() {
         lineage.fields.push(SourceField {
             source: source.name.clone(),
             path: path.to_owned(),

@@ -167,7 +167,7 @@ impl Analysis<'_> {
         let aggregates = self.each(&node.aggr_expr, &scope)?;
         // Grouping sets add a column that says which set a row belongs to.
         while columns.len() + aggregates.len() < node.schema.fields().len() {
-            columns.push(Shape::Leaf(groups.indirect()));
+            columns.push(Shape::Scalar(groups.indirect()));
         }
         columns.extend(aggregates);
         Ok(input.with_columns(columns).rows_by(&groups))
@@ -221,7 +221,7 @@ impl Analysis<'_> {
             condition.add(&deps);
         }
 
-        let mark = || vec![Shape::Leaf(condition.indirect())];
+        let mark = || vec![Shape::Scalar(condition.indirect())];
         let columns = match node.join_type {
             JoinType::LeftSemi | JoinType::LeftAnti => left.columns,
             JoinType::RightSemi | JoinType::RightAnti => right.columns,
@@ -294,7 +294,7 @@ impl Analysis<'_> {
             all.add(&relation.all());
             all.add(&self.all_of(&plan.expressions(), &scope(input.schema(), &relation, outer))?);
         }
-        let columns = vec![Shape::Leaf(all.clone()); plan.schema().fields().len()];
+        let columns = vec![Shape::Scalar(all.clone()); plan.schema().fields().len()];
         Ok(Relation {
             columns,
             rows: all.indirect(),
@@ -333,7 +333,7 @@ fn flat(relation: Relation) -> Relation {
     let columns = relation
         .columns
         .iter()
-        .map(|column| Shape::Leaf(column.all()))
+        .map(|column| Shape::Scalar(column.all()))
         .collect();
     relation.with_columns(columns)
 }
@@ -350,7 +350,7 @@ fn unnested(node: &Unnest, input: &Relation) -> Relation {
             .columns
             .get(index)
             .cloned()
-            .unwrap_or_else(|| Shape::Leaf(input.all()));
+            .unwrap_or_else(|| Shape::Scalar(input.all()));
         let mut lists = node.list_type_columns.iter().filter(|(i, _)| *i == index);
         columns.push(if let Some((_, list)) = lists.nth(*nth) {
             let mut shape = shape;

@@ -57,7 +57,7 @@ impl Deps {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Shape {
     /// A scalar value, or a nested value whose parts are not known.
-    Leaf(Deps),
+    Scalar(Deps),
     Struct(Vec<(String, Shape)>),
     List {
         item: Box<Shape>,
@@ -69,13 +69,13 @@ pub(super) enum Shape {
 impl Shape {
     /// A value that derives from nothing, such as a literal.
     pub fn constant() -> Self {
-        Self::Leaf(Deps::default())
+        Self::Scalar(Deps::default())
     }
 
     /// Everything that any part of the value derives from.
     pub fn all(&self) -> Deps {
         match self {
-            Self::Leaf(deps) => deps.clone(),
+            Self::Scalar(deps) => deps.clone(),
             Self::Struct(fields) => fields
                 .iter()
                 .fold(Deps::default(), |deps, (_, field)| deps.and(&field.all())),
@@ -106,7 +106,7 @@ impl Shape {
     #[must_use]
     pub fn with(self, deps: &Deps) -> Self {
         match self {
-            Self::Leaf(own) => Self::Leaf(own.and(deps)),
+            Self::Scalar(own) => Self::Scalar(own.and(deps)),
             Self::Struct(fields) => Self::Struct(fields.into_iter().map(|(name, f)| (name, f.with(deps))).collect()),
             Self::List { item, own } => Self::List {
                 item: Box::new(item.with(deps)),
@@ -119,7 +119,7 @@ impl Shape {
     #[must_use]
     pub fn or(self, other: Self) -> Self {
         match (self, other) {
-            (Self::Leaf(deps), shape) | (shape, Self::Leaf(deps)) => shape.with(&deps),
+            (Self::Scalar(deps), shape) | (shape, Self::Scalar(deps)) => shape.with(&deps),
             (Self::List { item: a, own }, Self::List { item: b, own: other }) => Self::List {
                 item: Box::new(a.or(*b)),
                 own: own.and(&other),
@@ -130,7 +130,7 @@ impl Shape {
                     .map(|((name, a), (_, b))| (name, a.or(b)))
                     .collect(),
             ),
-            (a, b) => Self::Leaf(a.all().and(&b.all())),
+            (a, b) => Self::Scalar(a.all().and(&b.all())),
         }
     }
 
@@ -140,9 +140,9 @@ impl Shape {
         match self {
             Self::Struct(fields) => match fields.iter().find(|(n, _)| n == name) {
                 Some((_, field)) => field.clone(),
-                None => Self::Leaf(self.all()),
+                None => Self::Scalar(self.all()),
             },
-            other => Self::Leaf(other.all()),
+            other => Self::Scalar(other.all()),
         }
     }
 
@@ -151,7 +151,7 @@ impl Shape {
     pub fn nth_field(&self, n: usize) -> Self {
         match self {
             Self::Struct(fields) if n < fields.len() => fields[n].1.clone(),
-            other => Self::Leaf(other.all()),
+            other => Self::Scalar(other.all()),
         }
     }
 
@@ -159,7 +159,7 @@ impl Shape {
     pub fn element(&self) -> (Self, Deps) {
         match self {
             Self::List { item, own } => (item.as_ref().clone(), own.clone()),
-            other => (Self::Leaf(other.all()), other.all()),
+            other => (Self::Scalar(other.all()), other.all()),
         }
     }
 }

@@ -70,7 +70,7 @@ impl Known {
         fields.push(Field::new("source", DataType::Utf8, false));
         fields.push(Field::new("batch_date", DataType::Date32, false));
         let shape = |column: &str| {
-            Shape::Leaf(Deps::one(
+            Shape::Scalar(Deps::one(
                 Atom::Field(format!("{}.{column}", entity.name)),
                 Dependence::Direct,
             ))
@@ -192,7 +192,10 @@ impl Known {
             ))
         });
         let names = names.unwrap_or_else(|| vec!["*".to_owned()]);
-        let columns = names.into_iter().map(|name| (name, Shape::Leaf(all.clone()))).collect();
+        let columns = names
+            .into_iter()
+            .map(|name| (name, Shape::Scalar(all.clone())))
+            .collect();
         (
             Table {
                 columns,

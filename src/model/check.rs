@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::error::Location;
+use crate::error::{Code, Error, Location};
 
 /// A check that the rows of an entity must pass, within one batch.
 #[derive(Debug, Clone)]
@@ -109,3 +109,11 @@ pub struct RowCheck {
     pub severity: Severity,
     pub keep_orphans: bool,
 }
+
+/// The error of a check whose severity is `fail`.
+pub(crate) fn failed(check: &str, entity: &str) -> Error {
+    Error::batch(format!("the check {check} of {entity} failed")).code(Code::CheckFailed)
+}
+
+/// What to do where rows break such a check.
+pub(crate) const LET_IT_REFUSE: &str = "mend the input or the SQL, or let the check refuse rows: severity: quarantine";

@@ -3,7 +3,7 @@
 
 mod arrow_type;
 mod batch;
-mod check;
+pub(crate) mod check;
 mod entity;
 mod field;
 mod input;

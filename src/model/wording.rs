@@ -45,6 +45,11 @@ fn joined(names: &[&str], last_by: &str) -> String {
     }
 }
 
+/// `1 entity`, `2 entities`
+pub(crate) fn counted(count: usize, noun: &str, nouns: &str) -> String {
+    format!("{count} {}", if count == 1 { noun } else { nouns })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

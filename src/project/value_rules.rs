@@ -22,62 +22,62 @@ const STEPS: [(&str, Normalize); 4] = [
 ];
 
 /// Reads the rules of a scalar field. Its type and `from` must be known already.
-pub(super) fn read(ctx: &mut Context<'_>, options: &Mapping<'_>, leaf: &mut Field) {
+pub(super) fn read(ctx: &mut Context<'_>, options: &Mapping<'_>, field: &mut Field) {
     let mut rules = ValueRules::default();
     for entry in KEYS.iter().filter_map(|key| options.get(key)) {
-        if !may_have(ctx, entry, leaf) {
+        if !may_have(ctx, entry, field) {
             continue;
         }
         match entry.key.text.as_str() {
             "normalize" => rules.normalize = read_steps(ctx, entry),
-            "nulls" => rules.nulls = read_nulls(ctx, entry, leaf, &rules.normalize),
+            "nulls" => rules.nulls = read_nulls(ctx, entry, field, &rules.normalize),
             "matches" => rules.matches = read_pattern(ctx, entry),
             "length" => rules.length = read_length(ctx, entry),
-            "accepted_values" => rules.accepted_values = read_values(ctx, entry, &leaf.field_type, &rules.normalize),
-            _ => rules.range = read_range(ctx, entry, &leaf.field_type),
+            "accepted_values" => rules.accepted_values = read_values(ctx, entry, &field.field_type, &rules.normalize),
+            _ => rules.range = read_range(ctx, entry, &field.field_type),
         }
     }
-    leaf.rules = rules;
+    field.rules = rules;
 }
 
-fn may_have(ctx: &mut Context<'_>, entry: &Entry, leaf: &Field) -> bool {
+fn may_have(ctx: &mut Context<'_>, entry: &Entry, field: &Field) -> bool {
     use FieldType as F;
     let key = entry.key.text.as_str();
     let (fits, hint) = match key {
         "matches" | "length" => {
-            let hint = match leaf.field_type {
+            let hint = match field.field_type {
                 F::Int | F::Bigint | F::Double | F::Decimal(..) | F::Date(_) | F::Timestamp(_) | F::TimestampTz(_) => {
                     "it is for strings; numbers, dates and times have `range` and `accepted_values`"
                 }
                 _ => "it is for strings",
             };
-            (matches!(leaf.field_type, F::String), hint)
+            (matches!(field.field_type, F::String), hint)
         }
         "normalize" => (
-            match leaf.field_type {
+            match field.field_type {
                 F::String | F::Date(_) | F::Timestamp(_) | F::TimestampTz(_) => true,
-                _ => leaf.from == Some(From::String),
+                _ => field.from == Some(From::String),
             },
             "it is for what comes as text: strings, dates, times, and numbers with `from: string`",
         ),
         "range" => {
-            let hint = match leaf.field_type {
+            let hint = match field.field_type {
                 F::String => "it is for numbers, dates and times; strings have `matches`, `length`, `accepted_values`",
                 _ => "it is for numbers, dates and times",
             };
             let ordered = matches!(
-                leaf.field_type,
+                field.field_type,
                 F::Int | F::Bigint | F::Double | F::Decimal(..) | F::Date(_) | F::Timestamp(_) | F::TimestampTz(_)
             );
             (ordered, hint)
         }
         _ => (
-            !matches!(leaf.field_type, F::Json | F::Struct(_) | F::List(_)),
+            !matches!(field.field_type, F::Json | F::Struct(_) | F::List(_)),
             "it is for scalar types",
         ),
     };
     if !fits {
-        let message = format!("`{key}` is nothing for {}", leaf.field_type.kind());
+        let message = format!("`{key}` is nothing for {}", field.field_type.kind());
         ctx.problem(entry.key.span, message, hint.to_owned());
     }
     fits
@@ -227,7 +227,7 @@ fn bounds<T: PartialOrd>(
 }
 
 /// `nulls: [9999-12-31, unknown]`: values of the type, and for what comes as text any text.
-fn read_nulls(ctx: &mut Context<'_>, entry: &Entry, leaf: &Field, normalize: &[Normalize]) -> Nulls {
+fn read_nulls(ctx: &mut Context<'_>, entry: &Entry, field: &Field, normalize: &[Normalize]) -> Nulls {
     let mut nulls = Nulls::default();
     let Value::List(nodes) = &entry.value.value else {
         let message = format!("`nulls` must be a list, not {}", entry.value.value.kind());
@@ -237,21 +237,21 @@ fn read_nulls(ctx: &mut Context<'_>, entry: &Entry, leaf: &Field, normalize: &[N
     if nodes.is_empty() {
         ctx.problem(entry.key.span, "`nulls` names no value", "leave it out".to_owned());
     }
-    let is_text = match leaf.field_type {
+    let is_text = match field.field_type {
         FieldType::String | FieldType::Date(_) | FieldType::Timestamp(_) | FieldType::TimestampTz(_) => true,
-        _ => leaf.from == Some(From::String),
+        _ => field.from == Some(From::String),
     };
     for node in nodes {
         if !is_text {
             nulls
                 .values
-                .extend(literal(ctx, entry.key.span, node, &leaf.field_type));
+                .extend(literal(ctx, entry.key.span, node, &field.field_type));
             continue;
         }
         let Some(text) = node_scalar(ctx, entry.key.span, node) else {
             continue;
         };
-        let value = crate::model::literal(&text, &leaf.field_type);
+        let value = crate::model::literal(&text, &field.field_type);
         if !matches!(value, None | Some(Literal::Text(_))) {
             nulls.values.extend(value);
         } else if normalized(normalize, &text).as_deref() != Some(&*text) {

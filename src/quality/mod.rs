@@ -6,7 +6,7 @@ mod keys;
 mod validator;
 
 pub use keys::{Key, Keys};
-pub use validator::{Deny, Locate, RowValidator, Screen, ValidationReport};
+pub use validator::{Deny, FindMisfits, Locate, RowValidator, ValidationReport};
 
 #[cfg(test)]
 mod tests;

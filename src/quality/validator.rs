@@ -9,7 +9,8 @@ use arrow::compute::{and, filter_record_batch};
 use arrow::datatypes::UInt64Type;
 
 use super::keys::{Key, Keys, Texts};
-use crate::error::{Code, Error, Result};
+use crate::error::{Error, Result};
+use crate::model::check;
 use crate::model::{Entity, Misfit, RecordRef, Refusal, RowCheck, Severity};
 
 /// The most refused rows that a batch may hold in memory. With more of them the batch fails, since something is wrong
@@ -28,7 +29,7 @@ pub struct Deny {
 }
 
 /// Finds the rows of a batch that their table can't take, among the entity's columns.
-pub type Screen = Box<dyn FnMut(&RecordBatch) -> Result<Vec<Misfit>> + Send>;
+pub type FindMisfits = Box<dyn FnMut(&RecordBatch) -> Result<Vec<Misfit>> + Send>;
 
 /// Refuses rows of one entity. It is made for one pass over its rows.
 pub struct RowValidator {
@@ -40,7 +41,7 @@ pub struct RowValidator {
     deny: Vec<(Vec<usize>, Deny)>,
     /// For each set of columns by which a child entity refers to this one, the keys of refused rows.
     children: Vec<(Vec<usize>, Keys)>,
-    screen: Option<Screen>,
+    find_misfits: Option<FindMisfits>,
     group: Option<Group>,
     report: ValidationReport,
 }
@@ -95,16 +96,16 @@ impl RowValidator {
             key: positions(&entity.key),
             deny: deny.collect(),
             children: children.collect(),
-            screen: None,
+            find_misfits: None,
             group: None,
             report: ValidationReport::default(),
         }
     }
 
-    /// Refuses the rows that the screen finds as well.
+    /// Refuses the rows that this finds, too.
     #[must_use]
-    pub fn screened_by(mut self, screen: Screen) -> Self {
-        self.screen = Some(screen);
+    pub fn refusing_misfits(mut self, find: FindMisfits) -> Self {
+        self.find_misfits = Some(find);
         self
     }
 
@@ -178,17 +179,18 @@ impl RowValidator {
     }
 
     fn failed(&self, check: &RowCheck, pass: &Pass, row: usize) -> Error {
-        let error = Error::batch(format!("the check {} of {} failed", check.name, self.entity)).code(Code::CheckFailed);
         let at = pass.record(row);
         let at = at.map_or_else(String::new, |record| format!(", first at {}", (pass.locate)(record)));
-        error
+        check::failed(&check.name, &self.entity)
             .cause(format!("{}{at}", check.reason))
-            .hint("mend the input or the SQL, or let the check refuse rows: severity: quarantine")
+            .hint(check::LET_IT_REFUSE)
     }
 
     fn misfits(&mut self, batch: &RecordBatch, pass: &mut Pass) -> Result<()> {
-        let Some(screen) = &mut self.screen else { return Ok(()) };
-        for misfit in screen(batch)? {
+        let Some(find) = &mut self.find_misfits else {
+            return Ok(());
+        };
+        for misfit in find(batch)? {
             if pass.kept[misfit.row] {
                 let grounds = Grounds {
                     check: &misfit.check,

@@ -23,6 +23,7 @@ pub use roles::roles;
 pub use rows::{Rows, query, status};
 
 use crate::error::Error;
+use crate::model::wording::counted;
 use crate::model::{Batch, ViewKind};
 use crate::run::Checked;
 use crate::warehouse::views::{Action, Applied, Refresh};
@@ -141,11 +142,7 @@ pub fn checked(checked: &Checked, as_json: bool) {
         let counts: BTreeMap<_, _> = counts.into_iter().map(|(_, nouns, count)| (nouns, count)).collect();
         data(&json!(counts).to_string());
     } else {
-        let counted = |(noun, nouns, count): &(&str, &str, usize)| match count {
-            1 => format!("1 {noun}"),
-            _ => format!("{count} {nouns}"),
-        };
-        let counts: Vec<String> = counts.iter().map(counted).collect();
+        let counts = counts.map(|(noun, nouns, count)| counted(count, noun, nouns));
         data(&format!("no problem found: {}", counts.join(", ")));
     }
 }

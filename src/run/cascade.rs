@@ -10,7 +10,8 @@
 use std::collections::HashSet;
 
 use super::staging::{StagedEntity, Staging};
-use crate::error::{Code, Error, Result};
+use crate::error::{Error, Result};
+use crate::model::check::{LET_IT_REFUSE, failed};
 use crate::model::{Rule, Severity};
 use crate::quality::{Deny, Key, Keys};
 use crate::warehouse::relations;
@@ -96,11 +97,7 @@ impl Staging<'_> {
             let reason = format!("{target} has no row with the same {}", columns.join(", "));
             match check.severity {
                 Severity::Fail => {
-                    let message = format!("the check {} of {} failed", check.name, entity.name);
-                    return Err(Error::batch(message)
-                        .code(Code::CheckFailed)
-                        .cause(reason)
-                        .hint("mend the input or the SQL, or let the check refuse rows: severity: quarantine"));
+                    return Err(failed(&check.name, &entity.name).cause(reason).hint(LET_IT_REFUSE));
                 }
                 Severity::Warn => {
                     let warned = staged[at].report.warnings.entry(check.name.clone()).or_default();

@@ -2,6 +2,7 @@
 
 use super::outcome::Records;
 use crate::error::{Code, Error, Result};
+use crate::model::check::failed;
 use crate::model::{Batch, Check, Project, Rule, Severity, Source};
 use crate::warehouse::{Connection, Staged, checks, relations, runs};
 
@@ -23,15 +24,10 @@ impl WholeBatch<'_> {
                 let Some(problem) = self.problem(check, connection, table).await? else {
                     continue;
                 };
-                let message = format!("the check {} of {} failed", check.name, entity.name);
-                if check.severity == Severity::Warn {
-                    warnings.push(format!("{message}: {problem}"));
-                } else {
-                    return Err(Error::batch(message)
-                        .code(Code::CheckFailed)
-                        .cause(problem)
-                        .hint("if that is as it should be, mend the check or let it warn only: severity: warn"));
-                }
+                let error = failed(&check.name, &entity.name)
+                    .cause(problem)
+                    .hint("if that is as it should be, mend the check or let it warn only: severity: warn");
+                warnings.push(warning(check.severity, error)?);
             }
         }
         Ok(warnings)
@@ -54,9 +50,7 @@ impl WholeBatch<'_> {
             let name = &entity.name;
             match runs::rows_before(connection, self.batch, name).await? {
                 Some(0) => {}
-                Some(before) => lost.push(format!(
-                    "{name} lost 100% of its rows ({before} in the batch before, none now)"
-                )),
+                Some(before) => lost.push((name, before)),
                 None => warnings.push(format!(
                     "{name} has no row, and {} of {} records are refused: they may be all that it is made of",
                     records.refused,
@@ -64,10 +58,13 @@ impl WholeBatch<'_> {
                 )),
             }
         }
-        let Some(first) = lost.first().and_then(|text| text.split_once(' ')) else {
+        let Some((first, _)) = lost.first() else {
             return Ok(warnings);
         };
-        Err(Error::batch(lost.join("; "))
+        let said = lost
+            .iter()
+            .map(|(name, before)| format!("{name} lost 100% of its rows ({before} in the batch before, none now)"));
+        Err(Error::batch(said.collect::<Vec<_>>().join("; "))
             .cause(format!(
                 "{} of {} records are refused, which may be all of a kind; max_quarantined is {} of all records",
                 records.refused,
@@ -77,7 +74,7 @@ impl WholeBatch<'_> {
             .hint(format!(
                 "`pipeline quarantine show --source {} --date {}` names each; if the batch has no such rows, say so in the \
                  source: `checks: {{{}: [{{row_count: {{min: 0}}}}]}}`",
-                self.batch.source, self.batch.date, first.0
+                self.batch.source, self.batch.date, first
             )))
     }
 
@@ -90,16 +87,11 @@ impl WholeBatch<'_> {
             if rows == 0 {
                 continue;
             }
-            let message = format!("the check {} failed", check.path.display());
-            let problem = format!("it selects {rows} rows of the batch");
-            if check.severity == Severity::Warn {
-                warnings.push(format!("{message}: {problem}"));
-            } else {
-                return Err(Error::batch(message)
-                    .code(Code::CheckFailed)
-                    .cause(problem)
-                    .hint("mend the input or the SQL, or let the check only warn: `-- severity: warn`"));
-            }
+            let error = Error::batch(format!("the check {} failed", check.path.display()))
+                .code(Code::CheckFailed)
+                .cause(format!("it selects {rows} rows of the batch"))
+                .hint("mend the input or the SQL, or let the check only warn: `-- severity: warn`");
+            warnings.push(warning(check.severity, error)?);
         }
         Ok(warnings)
     }
@@ -129,6 +121,14 @@ impl WholeBatch<'_> {
             }
             _ => Ok(None),
         }
+    }
+}
+
+/// What a check of this severity says: a warning, or the error itself.
+fn warning(severity: Severity, error: Error) -> Result<String> {
+    match severity {
+        Severity::Warn => Ok(error.to_string()),
+        Severity::Quarantine | Severity::Fail => Err(error),
     }
 }
 

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::publish::Planned;
 use crate::error::{Code, Error, Result};
 use crate::lineage::{self, Outlines};
+use crate::model::wording::counted;
 use crate::model::{Batch, Project, Source};
 use crate::transform::{Engine, Prepared, sample};
 use crate::warehouse::{self, BatchLocks, Database, Warehouse, checks, drift, migrate, views};
@@ -84,7 +85,7 @@ pub(super) async fn compare(warehouse: &Warehouse, project: &Project) -> Result<
     if !pending.is_empty() {
         return Err(Error::project(format!(
             "the database lacks {}: {}",
-            count(pending.len(), "migration"),
+            counted(pending.len(), "migration", "migrations"),
             pending.join(", ")
         ))
         .code(Code::MigrationsPending)
@@ -158,12 +159,4 @@ pub async fn check(project: &Project) -> Result<Checked> {
         migrations: migrate::files(&project.root)?.len(),
         views: project.views.len(),
     })
-}
-
-fn count(n: usize, noun: &str) -> String {
-    if n == 1 {
-        format!("1 {noun}")
-    } else {
-        format!("{n} {noun}s")
-    }
 }

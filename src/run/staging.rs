@@ -12,7 +12,7 @@ use super::context::Context;
 use super::input::BatchInput;
 use crate::error::{Error, Result};
 use crate::model::{Batch, Entity};
-use crate::quality::{Deny, RowValidator, Screen, ValidationReport};
+use crate::quality::{Deny, FindMisfits, RowValidator, ValidationReport};
 use crate::timing::Spent;
 use crate::transform::{Execution, Prepared, ScanInput, Tally, broadcast};
 use crate::warehouse::{Connection, Fit, StageCounter, Staged, StagingRun};
@@ -148,7 +148,7 @@ impl Staging<'_> {
             let entity = context.project.entity(&plan.outline.entity)?;
             let locate = |record: u64| batch_input.locate(record);
             let validator = RowValidator::new(entity, &plan.row_checks, children, deny);
-            let validator = Mutex::new(validator.screened_by(screen(entity.clone(), batch.source.clone())));
+            let validator = Mutex::new(validator.refusing_misfits(find_misfits(entity.clone(), batch.source.clone())));
             let checking = Spent::default();
             let accepted = rows.map(|rows| {
                 let mut validator = validator.lock().unwrap_or_else(PoisonError::into_inner);
@@ -201,7 +201,7 @@ impl Staging<'_> {
 }
 
 /// Finds the rows that the entity's table can't take.
-fn screen(entity: Entity, source: String) -> Screen {
+fn find_misfits(entity: Entity, source: String) -> FindMisfits {
     let mut fit = None;
     Box::new(move |batch| {
         let misfit =

@@ -57,13 +57,12 @@ impl Engine {
     ) -> Result<Vec<Prepared>, Vec<Diagnostic>> {
         let (full, session) = self.visible(source)?;
         let (mut prepared, mut problems) = (Vec::new(), Vec::new());
-        for outline in outlines {
-            let declared = source.conserves.iter().find(|one| one.entity == outline.entity);
-            let conserves = declared.map(|one| Elements::plan(&session, &full, one, &sample(source)));
-            let planners = planners(&session, &full, project, source, |_, _| Ok(()));
-            let Some(planner) = planners.into_iter().find(|one| one.entity.name == outline.entity) else {
+        for planner in planners(&session, &full, project, source, |_, _| Ok(())) {
+            let Some(outline) = outlines.iter().find(|one| one.entity == planner.entity.name) else {
                 continue;
             };
+            let declared = source.conserves.iter().find(|one| one.entity == outline.entity);
+            let conserves = declared.map(|one| Elements::plan(&session, &full, one, &sample(source)));
             let used = used(source, outline);
             match self.one(&planner, outline, batch, used).await {
                 Ok(one) => prepared.push(Prepared {

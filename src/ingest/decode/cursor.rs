@@ -4,10 +4,8 @@
 
 use std::borrow::Cow;
 
+use super::super::split::MAX_DEPTH;
 use crate::model::refusal::Reason;
-
-/// How deep objects and arrays may nest.
-pub(super) const MAX_DEPTH: u32 = 128;
 
 /// Up to so many keys are compared pairwise, more are sorted.
 const FEW_KEYS: usize = 8;
@@ -34,7 +32,7 @@ pub(super) struct Cursor<'a> {
     text: &'a str,
     bytes: &'a [u8],
     at: usize,
-    depth: u32,
+    depth: usize,
     /// Keys of the open objects that must not come twice, innermost object last.
     keys: Vec<Cow<'a, str>>,
 }

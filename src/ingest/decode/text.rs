@@ -7,7 +7,7 @@ use super::rules::Breach;
 use crate::model::refusal::Reason;
 use crate::model::scalar;
 
-/// From text: dates and times by their format, numbers by their digits. Then by the leaf's rules.
+/// From text: dates and times by their format, numbers by their digits. Then by the field's rules.
 pub(crate) fn push_text(text: &str, scalar: &Scalar, column: &mut Column) -> Result<(), Breach> {
     if memchr::memchr(0, text.as_bytes()).is_some() {
         return Err("a NUL character".into());
@@ -23,7 +23,7 @@ pub(crate) fn push_clean(text: &str, scalar: &Scalar, column: &mut Column) -> Re
     }
 }
 
-/// From the digits of a number, as written. Then by the leaf's rules.
+/// From the digits of a number, as written. Then by the field's rules.
 pub(crate) fn push_number(text: &str, scalar: &Scalar, column: &mut Column) -> Result<(), Breach> {
     match &scalar.rules {
         None => Ok(read_number(text, scalar, column)?),

@@ -1,11 +1,11 @@
 //! JSON documents: an array, one document, or several one after the other, with the path to the records in them.
-//! Records are found by a structural scan that never decodes a value, what stands beside them is read to the letter,
+//! Records are found by a structural scan that never decodes a value, values that are skipped are read to the letter,
 //! and each can stop at any byte and go on there.
 
 use super::super::failure::{Flaw, SplitFault};
-use super::beside::{Bad, Beside, Text};
+use super::record_end::RecordEnd;
+use super::skipped::{Bad, SkippedValue, Text};
 use super::token::{key_is, shown};
-use super::whole::Whole;
 use super::{Found, Scanner};
 use crate::model::refusal::Reason;
 use crate::model::{OnNoRecords, RecordPath, RecordStep};
@@ -18,14 +18,14 @@ const MAX_KEY: usize = 64 << 10;
 /// What the next value in a container is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Role {
-    /// On the way to the records: the step of the path that leads on from it.
-    Way(usize),
+    /// On the path to the records: the step that leads on from it.
+    Path(usize),
     Record,
-    /// Beside the way.
+    /// Not on the path.
     Other,
 }
 
-/// A container on the way to the records.
+/// A container on the path to the records.
 #[derive(Debug)]
 struct Frame {
     object: bool,
@@ -51,8 +51,8 @@ enum State {
     },
     KeyText,
     Colon,
-    /// Within a value beside the way.
-    Beside,
+    /// Within a value that is not on the path.
+    Skipped,
     /// Within a record: an object or array,
     Nested,
     /// a string,
@@ -70,10 +70,10 @@ pub(crate) struct JsonScanner {
     state: State,
     /// Of the value that is next or being read.
     role: Role,
-    /// Where the record (or the value beside the way) starts.
+    /// Where the record (or the value that is skipped) starts.
     start: usize,
-    whole: Whole,
-    beside: Option<Beside>,
+    record_end: RecordEnd,
+    skipped: Option<SkippedValue>,
     /// The key that is being read, as written.
     key: Vec<u8>,
     key_text: Text,
@@ -93,10 +93,10 @@ impl JsonScanner {
             on_no_records,
             frames: Vec::new(),
             state,
-            role: Role::Way(0),
+            role: Role::Path(0),
             start: 0,
-            whole: Whole::default(),
-            beside: None,
+            record_end: RecordEnd::default(),
+            skipped: None,
             key: Vec::new(),
             key_text: Text::Plain,
             fault: None,
@@ -105,7 +105,7 @@ impl JsonScanner {
         }
     }
 
-    /// One structural byte on the way to the records.
+    /// One structural byte on the path to the records.
     fn step(&mut self, buffer: &[u8], at: usize, records: &mut Vec<Found>) -> Result<(), SplitFault> {
         let byte = buffer[at];
         match (self.state, byte) {
@@ -160,7 +160,7 @@ impl JsonScanner {
     fn open(&mut self, byte: u8, at: usize) -> Result<(), SplitFault> {
         let spread = self.steps.last() != Some(&RecordStep::Each);
         match self.role {
-            Role::Way(step) if step == self.steps.len() => {
+            Role::Path(step) if step == self.steps.len() => {
                 if byte == b'[' && spread {
                     self.enter(at, false, Role::Record);
                     return Ok(());
@@ -171,13 +171,13 @@ impl JsonScanner {
                     self.role = Role::Record;
                 }
             }
-            Role::Way(step) => match (&self.steps[step], byte) {
+            Role::Path(step) => match (&self.steps[step], byte) {
                 (RecordStep::Key(_), b'{') => {
-                    self.enter(at, true, Role::Way(step + 1));
+                    self.enter(at, true, Role::Path(step + 1));
                     return Ok(());
                 }
                 (RecordStep::Each, b'[') => {
-                    self.enter(at, false, Role::Way(step + 1));
+                    self.enter(at, false, Role::Path(step + 1));
                     return Ok(());
                 }
                 (_, b'n') => self.leads_to_null(step),
@@ -196,7 +196,7 @@ impl JsonScanner {
     fn among_records(&self) -> bool {
         let role = |frame: &Frame| match frame.inner {
             Role::Record => true,
-            Role::Way(step) => step == self.steps.len(),
+            Role::Path(step) => step == self.steps.len(),
             Role::Other => false,
         };
         self.frames.last().is_some_and(|frame| !frame.object && role(frame))
@@ -243,10 +243,10 @@ impl JsonScanner {
         self.next_in_frame(true);
     }
 
-    /// The innermost container on the way ends at `at`; without the key of the path it holds no records.
+    /// The innermost container on the path ends at `at`; without the key of the path it holds no records.
     fn close(&mut self, at: usize, records: &mut Vec<Found>) {
         if let Some(frame) = self.frames.pop()
-            && let Role::Way(next) = frame.inner
+            && let Role::Path(next) = frame.inner
             && frame.object
             && !frame.met
             && self.on_no_records == OnNoRecords::Refuse
@@ -261,10 +261,10 @@ impl JsonScanner {
         self.value_done();
     }
 
-    /// After a value on the way: what its container wants next.
+    /// After a value on the path: what its container wants next.
     fn value_done(&mut self) {
         if self.frames.is_empty() {
-            self.role = Role::Way(0);
+            self.role = Role::Path(0);
             self.state = State::Value { may_close: false };
         } else {
             self.state = State::Comma;
@@ -284,7 +284,7 @@ impl JsonScanner {
     fn key_done(&mut self, at: usize) -> Result<(), SplitFault> {
         self.role = Role::Other;
         if let Some(frame) = self.frames.last_mut()
-            && let Role::Way(next) = frame.inner
+            && let Role::Path(next) = frame.inner
             && let RecordStep::Key(wanted) = &self.steps[next - 1]
             && key_is(&self.key, wanted)
         {
@@ -307,7 +307,7 @@ impl Scanner for JsonScanner {
         let mut at = from;
         while at < buffer.len() {
             at = match self.state {
-                State::Beside => self.beside(buffer, at)?,
+                State::Skipped => self.skipped_value(buffer, at)?,
                 State::Nested => self.nested(buffer, at, records)?,
                 State::Text { escaped } => self.text(buffer, at, escaped, records),
                 State::KeyText => self.key_text(buffer, at)?,
@@ -328,10 +328,10 @@ impl Scanner for JsonScanner {
         }
         match self.state {
             State::Value { .. } if self.frames.is_empty() => Ok(()),
-            State::Nested | State::Beside => {
-                let in_text = match &self.beside {
-                    Some(value) if self.state == State::Beside => value.in_text(),
-                    _ => self.whole.in_text(),
+            State::Nested | State::Skipped => {
+                let in_text = match &self.skipped {
+                    Some(value) if self.state == State::Skipped => value.in_text(),
+                    _ => self.record_end.in_text(),
                 };
                 let what = if in_text { "a quote" } else { "a bracket" };
                 Err(SplitFault::new(
@@ -362,7 +362,7 @@ impl Scanner for JsonScanner {
     }
 
     fn shift(&mut self, count: usize) {
-        // Of a value beside the way the first bytes are gone: then this wraps, and adding the buffer's offset in an
+        // Of a value that is not on the path the first bytes are gone: then this wraps, and adding the buffer's offset in an
         // error wraps it back.
         self.start = self.start.wrapping_sub(count);
     }

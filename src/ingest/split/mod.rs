@@ -2,12 +2,12 @@
 //! each knows its place. Damage after which the next record can be found is one bad record; what can't be split any
 //! further is an error with its place and length, never a shorter read.
 
-mod beside;
 mod csv;
 mod json;
 mod ndjson;
+mod record_end;
+mod skipped;
 mod token;
-mod whole;
 
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
@@ -30,6 +30,9 @@ pub(super) const CHUNK_RECORDS: usize = if cfg!(test) { 3 } else { 8192 };
 
 /// A larger record is refused, since a record has to fit into memory as a whole, in several forms at once.
 pub(super) const MAX_RECORD: usize = if cfg!(test) { 1 << 20 } else { 32 << 20 };
+
+/// How deep objects and arrays may nest, in records and in values that are skipped.
+pub(super) const MAX_DEPTH: usize = 128;
 
 /// Bytes that a file hands over at a time.
 pub(super) const PIECE: usize = 1 << 20;

@@ -1,10 +1,9 @@
 //! Finds where a record ends that is an object or an array: by strings, escapes and brackets alone, since a decoder will
 //! read it. It can stop at any byte and go on there.
 
-use memchr::memchr2;
-
 use super::super::failure::SplitFault;
 use super::MAX_RECORD;
+use super::token::string_end;
 
 /// Bytes that matter outside of strings.
 const STRUCTURAL: [bool; 256] = {
@@ -18,14 +17,14 @@ const STRUCTURAL: [bool; 256] = {
 };
 
 #[derive(Debug, Default)]
-pub(super) struct Whole {
+pub(super) struct RecordEnd {
     /// Brackets that must close, innermost last.
     closers: Vec<u8>,
     quoted: bool,
     escaped: bool,
 }
 
-impl Whole {
+impl RecordEnd {
     /// A record begins with this bracket.
     pub fn begin(&mut self, bracket: u8) {
         self.closers.clear();
@@ -39,24 +38,15 @@ impl Whole {
 
     /// Where to go on, and whether the record ends there.
     pub fn feed(&mut self, buffer: &[u8], mut at: usize) -> Result<(usize, bool), SplitFault> {
-        if std::mem::take(&mut self.escaped) {
-            at += 1;
-        }
         loop {
             if self.quoted {
-                match memchr2(b'"', b'\\', buffer.get(at..).unwrap_or_default()) {
-                    None => break,
-                    Some(skip) if buffer[at + skip] == b'"' => {
-                        self.quoted = false;
-                        at += skip + 1;
-                    }
-                    Some(skip) if at + skip + 1 == buffer.len() => {
-                        self.escaped = true;
-                        break;
-                    }
-                    Some(skip) => at += skip + 2,
+                let (end, open) = string_end(buffer, at, std::mem::take(&mut self.escaped));
+                at = end;
+                if let Some(escaped) = open {
+                    self.escaped = escaped;
+                    break;
                 }
-                continue;
+                self.quoted = false;
             }
             while at < buffer.len() && !STRUCTURAL[buffer[at] as usize] {
                 at += 1;

@@ -1,11 +1,9 @@
-//! Checks JSON that nobody decodes: what stands beside the records. It goes byte by byte, can stop at any of them, and
+//! Checks the JSON values that are skipped on the way to the records, and that nobody decodes. It goes byte by byte, can stop at any of them, and
 //! keeps nothing but which brackets are open. It follows RFC 8259; what only the decoder refuses (a NUL, half of a
 //! surrogate pair, a key that stands twice) is no fault here, since nothing of it is stored.
 
+use super::MAX_DEPTH;
 use crate::model::refusal::Reason;
-
-/// How deep objects and arrays may nest, as in a record.
-const MAX_DEPTH: usize = 128;
 
 /// Bytes of a string that need no look: neither the end, nor an escape, nor part of a longer character.
 const PLAIN: [bool; 256] = {
@@ -144,14 +142,14 @@ enum Next {
 
 /// A value that is being checked.
 #[derive(Debug)]
-pub(super) struct Beside {
+pub(super) struct SkippedValue {
     next: Next,
     text: Text,
     /// Open brackets, innermost last; true: of an object.
     open: Vec<bool>,
 }
 
-impl Beside {
+impl SkippedValue {
     /// The value's first byte was `byte`, at `at`.
     pub fn begin(byte: u8, at: usize) -> Result<Self, Bad> {
         let mut value = Self {
@@ -284,12 +282,12 @@ impl Beside {
 mod tests {
     use proptest::prelude::*;
 
-    use super::Beside;
+    use super::SkippedValue;
 
     /// Whether it is JSON, whole and in pieces.
     fn valid(text: &[u8], pieces: usize) -> bool {
         let text = [text, b" "].concat();
-        let Ok(mut value) = Beside::begin(text[0], 0) else {
+        let Ok(mut value) = SkippedValue::begin(text[0], 0) else {
             return false;
         };
         let mut at = 1;

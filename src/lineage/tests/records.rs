@@ -155,7 +155,7 @@ fn change_value(
         }
         FieldType::Struct(fields) => {
             // Making a struct null changes every field in it, so all of them must be allowed to change.
-            let may_all = leaves(field_type, path).iter().all(|leaf| may(leaf));
+            let may_all = scalar_fields(field_type, path).iter().all(|leaf| may(leaf));
             match (value.is_null(), may_all && random.random_bool(0.3)) {
                 (true, false) | (false, true) => Value::Null,
                 (true, true) | (false, false) => change_fields(value, fields, &format!("{path}."), may, random),
@@ -186,15 +186,15 @@ fn change_value(
     }
 }
 
-fn leaves(field_type: &FieldType, path: &str) -> Vec<String> {
+fn scalar_fields(field_type: &FieldType, path: &str) -> Vec<String> {
     match field_type {
         FieldType::Struct(fields) => fields
             .iter()
-            .flat_map(|field| leaves(&field.field_type, &format!("{path}.{}", field.name)))
+            .flat_map(|field| scalar_fields(&field.field_type, &format!("{path}.{}", field.name)))
             .collect(),
         FieldType::List(item) => {
             let path = format!("{path}[]");
-            let mut paths = leaves(&item.field_type, &path);
+            let mut paths = scalar_fields(&item.field_type, &path);
             paths.push(path);
             paths
         }

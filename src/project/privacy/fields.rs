@@ -11,12 +11,12 @@ pub fn check_fields(source: &Source) -> Vec<Diagnostic> {
     for field in &source.schema {
         check_place(field, &field.name, &field.location, &mut problems);
     }
-    let leaves = scalar_fields(source);
-    for leaf in &leaves {
-        check_mask(leaf, &mut problems);
-        check_domain(leaf, &mut problems);
+    let fields = scalar_fields(source);
+    for field in &fields {
+        check_mask(field, &mut problems);
+        check_domain(field, &mut problems);
     }
-    check_subject(source, &leaves, &mut problems);
+    check_subject(source, &fields, &mut problems);
     problems.0
 }
 
@@ -65,27 +65,27 @@ fn holds_structs(field_type: &FieldType) -> bool {
     }
 }
 
-fn check_mask(leaf: &ScalarField, problems: &mut Problems) {
-    let ScalarField { path, privacy, .. } = leaf;
+fn check_mask(field: &ScalarField, problems: &mut Problems) {
+    let ScalarField { path, privacy, .. } = field;
     let class = privacy.phi.map_or("", |class| class.name());
     let mask = effective_mask(privacy);
-    if let Err(why) = mask_matrix::output_type(leaf.field_type, mask) {
+    if let Err(why) = mask_matrix::output_type(field.field_type, mask) {
         problems.add(
-            leaf.location,
+            field.location,
             format!("`{path}`: {why}"),
-            Some(choices(leaf.field_type)),
+            Some(choices(field.field_type)),
         );
     } else if is_sensitive(privacy) && privacy.mask.is_none() && mask == MaskKind::Keep {
         let message = format!("`{path}` is classed as {class} and has no mask");
         problems.add(
-            leaf.location,
+            field.location,
             message,
-            format!("{}; `keep` needs a `reason`", choices(leaf.field_type)),
+            format!("{}; `keep` needs a `reason`", choices(field.field_type)),
         );
     } else if is_sensitive(privacy) && mask == MaskKind::Keep && is_blank(privacy.reason.as_deref()) {
         let message = format!("`{path}` is classed as {class} and kept without a reason");
         problems.add(
-            leaf.location,
+            field.location,
             message,
             "say why in `reason: \"...\"`, or name another mask".to_owned(),
         );
@@ -103,35 +103,35 @@ fn is_blank(text: Option<&str>) -> bool {
     text.is_none_or(|text| text.trim().is_empty())
 }
 
-fn check_domain(leaf: &ScalarField, problems: &mut Problems) {
-    let ScalarField { path, privacy, .. } = leaf;
+fn check_domain(field: &ScalarField, problems: &mut Problems) {
+    let ScalarField { path, privacy, .. } = field;
     let Some(domain) = &privacy.domain else { return };
     if !matches!(privacy.mask, Some(MaskKind::Hash | MaskKind::Pseudonym)) {
         let message = format!("`{path}` has a domain, but its mask uses none");
         problems.add(
-            leaf.location,
+            field.location,
             message,
             "`domain` goes with `mask: hash` and `mask: pseudonym`".to_owned(),
         );
     } else if domain.trim().is_empty() {
         let message = format!("the domain of `{path}` is empty");
         problems.add(
-            leaf.location,
+            field.location,
             message,
             "name the kind of value, e.g. `domain: patient`, or drop it".to_owned(),
         );
     }
 }
 
-fn check_subject(source: &Source, leaves: &[ScalarField], problems: &mut Problems) {
+fn check_subject(source: &Source, fields: &[ScalarField], problems: &mut Problems) {
     let Some(name) = &source.subject else {
-        for leaf in leaves
+        for field in fields
             .iter()
-            .filter(|leaf| leaf.privacy.mask == Some(MaskKind::DateShift))
+            .filter(|field| field.privacy.mask == Some(MaskKind::DateShift))
         {
-            let message = format!("`{}` is shifted, but nothing says whose date it is", leaf.path);
+            let message = format!("`{}` is shifted, but nothing says whose date it is", field.path);
             let hint = "name the field that identifies the person: `subject: <field>`, beside `schema`";
-            problems.add(leaf.location, message, hint.to_owned());
+            problems.add(field.location, message, hint.to_owned());
         }
         return;
     };

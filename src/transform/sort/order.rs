@@ -11,7 +11,7 @@ use datafusion::arrow::row::Rows;
 use datafusion::error::{DataFusionError, Result};
 
 /// Memory in bytes that ordering takes per row, beside its key.
-pub(super) const PER_ROW: usize = size_of::<Place>();
+pub(super) const PER_ROW: usize = size_of::<RowRef>();
 
 /// The batches in the order of their arrival, each with the keys of its rows.
 #[derive(Default)]
@@ -45,7 +45,7 @@ impl Run {
     pub(super) fn sorted(self, schema: SchemaRef, rows: usize) -> Sorted {
         let mut order = Vec::with_capacity(self.rows);
         for (batch, keys) in (0..).zip(&self.keys) {
-            order.extend((0..).zip(keys).map(|(row, key)| Place {
+            order.extend((0..).zip(keys).map(|(row, key)| RowRef {
                 word: word(key.data(), 0),
                 batch,
                 row,
@@ -65,7 +65,7 @@ impl Run {
 pub(super) struct Sorted {
     schema: SchemaRef,
     batches: Vec<RecordBatch>,
-    order: std::vec::IntoIter<Place>,
+    order: std::vec::IntoIter<RowRef>,
     rows: usize,
 }
 
@@ -98,13 +98,13 @@ impl Sorted {
 
 /// The place of a row, and the word of its key that is being compared.
 #[derive(Clone, Copy)]
-struct Place {
+struct RowRef {
     word: u64,
     batch: u32,
     row: u32,
 }
 
-impl Place {
+impl RowRef {
     fn key<'a>(&self, keys: &'a [Rows]) -> &'a [u8] {
         keys[self.batch as usize].row(self.row as usize).data()
     }
@@ -117,7 +117,7 @@ const WORDS: usize = 64;
 
 /// Sorts rows whose keys are equal up to this word: first by this word, then rows with the same word by the next one.
 /// A word is read once per row and stored beside its place, so few comparisons have to load the key from memory.
-fn sort(keys: &[Rows], places: &mut [Place], at: usize) {
+fn sort(keys: &[Rows], places: &mut [RowRef], at: usize) {
     places.sort_unstable_by_key(|place| place.word);
     for same in places.chunk_by_mut(|one, other| one.word == other.word) {
         // No key is a prefix of another, so where one ends, all of them end.

@@ -23,11 +23,9 @@ pub async fn check(warehouse: &Warehouse, project: &Project) -> Result<()> {
     if diagnostics.is_empty() {
         return Ok(());
     }
-    let count = diagnostics.len();
-    let places = if count == 1 {
-        "one place".to_owned()
-    } else {
-        format!("{count} places")
+    let places = match diagnostics.len() {
+        1 => "one place".to_owned(),
+        count => format!("{count} places"),
     };
     Err(Error::project(format!(
         "the tables in {} differ from pipeline.yaml in {places}",

@@ -25,12 +25,16 @@ pub(super) struct Mark {
 }
 
 fn failed(error: &tokio_postgres::Error) -> Error {
-    match sqlstate(error) {
-        Some("42P01" | "3F000") => {
-            Error::project("the database has no table pipeline.stale_views yet").hint("run `pipeline migrate` first")
-        }
-        _ => db_error("the list of stale views can't be read or written", error),
+    if is_missing(error) {
+        Error::project("the database has no table pipeline.stale_views yet").hint("run `pipeline migrate` first")
+    } else {
+        db_error("the list of stale views can't be read or written", error)
     }
+}
+
+/// Whether the table is not there yet: undefined table, or undefined schema.
+fn is_missing(error: &tokio_postgres::Error) -> bool {
+    matches!(sqlstate(error), Some("42P01" | "3F000"))
 }
 
 /// All marks. None where the table is not there yet.
@@ -38,7 +42,7 @@ pub(super) async fn marks(client: &Client) -> Result<Vec<Mark>> {
     let sql = "SELECT name, entity, run_id FROM pipeline.stale_views ORDER BY run_id";
     let rows = match client.query_typed(sql, &[]).await {
         Ok(rows) => rows,
-        Err(error) if matches!(sqlstate(&error), Some("42P01" | "3F000")) => return Ok(Vec::new()),
+        Err(error) if is_missing(&error) => return Ok(Vec::new()),
         Err(error) => return Err(failed(&error)),
     };
     Ok(rows

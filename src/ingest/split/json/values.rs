@@ -1,8 +1,8 @@
-//! The values that a scan of JSON documents meets: records, keys of the way, and what stands beside it.
+//! The values that a scan of JSON documents meets: records, keys of the path, and values that are skipped.
 
 use super::super::super::failure::SplitFault;
 use super::super::Found;
-use super::super::beside::Beside;
+use super::super::skipped::SkippedValue;
 use super::super::token::string_end;
 use super::{JsonScanner, MAX_KEY, Role, State, fault};
 use crate::model::refusal::NO_RECORDS;
@@ -11,13 +11,13 @@ impl JsonScanner {
     pub(super) fn begin_value(&mut self, byte: u8, at: usize) -> Result<(), SplitFault> {
         self.start = at;
         if self.role == Role::Other {
-            self.beside = Some(Beside::begin(byte, at).map_err(fault)?);
-            self.state = State::Beside;
+            self.skipped = Some(SkippedValue::begin(byte, at).map_err(fault)?);
+            self.state = State::Skipped;
             return Ok(());
         }
         self.state = match byte {
             b'{' | b'[' => {
-                self.whole.begin(byte);
+                self.record_end.begin(byte);
                 State::Nested
             }
             b'"' => State::Text { escaped: false },
@@ -40,9 +40,9 @@ impl JsonScanner {
         Ok(())
     }
 
-    /// Within a value beside the way; gives where to go on.
-    pub(super) fn beside(&mut self, buffer: &[u8], at: usize) -> Result<usize, SplitFault> {
-        let Some(value) = &mut self.beside else { return Ok(at) };
+    /// Within a value that is not on the path; gives where to go on.
+    pub(super) fn skipped_value(&mut self, buffer: &[u8], at: usize) -> Result<usize, SplitFault> {
+        let Some(value) = &mut self.skipped else { return Ok(at) };
         let (end, over) = value.feed(buffer, at).map_err(fault)?;
         if over {
             self.value_done();
@@ -52,7 +52,7 @@ impl JsonScanner {
 
     /// Within an object or array that is a record.
     pub(super) fn nested(&mut self, buffer: &[u8], at: usize, records: &mut Vec<Found>) -> Result<usize, SplitFault> {
-        let (end, over) = self.whole.feed(buffer, at)?;
+        let (end, over) = self.record_end.feed(buffer, at)?;
         if over {
             self.take(end, records);
         }
