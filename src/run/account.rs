@@ -1,5 +1,5 @@
-//! The account of a batch: every record read is accepted or refused, every row produced is loaded or refused. It decides
-//! whether so much may be refused.
+//! Keeps the account of a batch: every record read is accepted or refused, and every row produced is loaded or refused.
+//! It also decides whether more is refused than the source allows.
 
 use std::collections::BTreeMap;
 
@@ -11,8 +11,8 @@ use crate::model::refusal::{MALFORMED, NO_RECORDS, UNREADABLE};
 use crate::model::{Batch, Format, RecordRef, Refusal, Source};
 use crate::transform::Counted;
 
-/// Whether the records that were found in the files are those accepted and refused: they are counted where a file is
-/// split, where records are decoded, and as entries.
+/// Checks that the records found in the files are as many as those accepted and refused. The three numbers come from
+/// different places: the splitter, the decoder, and the list of refusals.
 pub(super) fn balance(found: u64, records: Records) -> Result<()> {
     if found == records.read() {
         return Ok(());
@@ -27,13 +27,13 @@ pub(super) fn balance(found: u64, records: Records) -> Result<()> {
     )
 }
 
-/// Names of files that a list of them holds at most.
+/// The most file names that the account lists.
 const NAMED: usize = 100;
 
-/// Of those, how many a message holds.
+/// The most file names that a message lists.
 const TOLD: usize = 10;
 
-/// What a message says of files without records beside others.
+/// The warning about files that hold no record, where other files of the batch hold some.
 pub(super) fn empty_files(files: &[String]) -> String {
     let names = files.iter().take(TOLD).cloned().collect::<Vec<_>>().join(", ");
     match files.len() {
@@ -43,7 +43,7 @@ pub(super) fn empty_files(files: &[String]) -> String {
     }
 }
 
-/// As it stands in `pipeline.runs.account`.
+/// The JSON for `pipeline.runs.account`.
 pub(super) fn value(records: Records, entities: &[EntityOutcome], empty: &[String]) -> Value {
     let entities = entities.iter().map(|entity| {
         let mut account = json!({
@@ -78,8 +78,8 @@ pub(super) fn verdict(
 ) -> Result<()> {
     let most = source.max_quarantined;
     let mut over = Vec::new();
-    // Nobody knows how many records such a file holds, so that it counts among files as well. Where no file could be
-    // read whole, nothing may replace the old content, whatever is tolerated.
+    // Nobody knows how many records such a file holds, so it also counts as one of the files. Where no file could be
+    // read to its end, the old content stays, whatever `max_quarantined` says.
     let unreadable = refused.iter().filter(|entry| entry.check == UNREADABLE).count() as u64;
     if unreadable > 0 && (unreadable >= files || !most.allows(unreadable, files)) {
         over.push(format!("{unreadable} of {files} files can't be read to their ends"));
@@ -166,7 +166,7 @@ pub(super) fn conservation(source: &Source, entities: &[EntityOutcome]) -> Resul
     })
 }
 
-/// In the user's words.
+/// Says how the rows of an entity differ from the elements that it should have.
 fn difference(entity: &EntityOutcome, elements: &Counted) -> String {
     let EntityOutcome { entity, produced, .. } = entity;
     let Counted { path, count, .. } = elements;

@@ -1,5 +1,5 @@
-//! One batch from its files to its swap. Each step consumes the one before; dropping any of them leaves the live tables
-//! as they were.
+//! Runs one batch, from its files to its swap. Each step consumes the one before. Dropping a step leaves the live
+//! tables as they were.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -21,7 +21,7 @@ use crate::transform::Tally;
 use crate::warehouse::runs::{Action, Failure, RunRecord, Summary};
 use crate::warehouse::{ActiveRun, Connection, StageCounter, Staged, StagingRun};
 
-/// Runs one batch to its end; whatever fails is in the outcome.
+/// Runs one batch to its end. An error is part of the outcome.
 pub(super) async fn run(context: Arc<Context>, batch: Batch) -> BatchOutcome {
     let begun = Instant::now();
     let mut outcome = match load(&context, &batch).await {
@@ -56,7 +56,7 @@ async fn load(context: &Arc<Context>, batch: &Batch) -> Result<BatchOutcome> {
     step.stage(run).await
 }
 
-/// What the history says of the run.
+/// The entry of the run in `pipeline.runs`.
 fn record(context: &Context, source: &Source, listing: Option<&Listing>) -> RunRecord {
     let key_id = context.masks.key_id(source);
     let fingerprint = |listing: &Listing| fingerprint(&context.project, source, listing.files(), key_id);
@@ -76,12 +76,13 @@ fn input(context: &Context, source: &Source, batch: &Batch, listing: Listing) ->
         source: Arc::new(source.clone()),
         masks,
         stats: Arc::new(ReadStats::default()),
-        // Chunks come in order: with more under way than there are cores, a core need not wait for the oldest.
+        // Chunks are handed on in order. With more of them under way than there are cores, no core waits for the
+        // oldest.
         parallelism: 2 * cores(),
     })
 }
 
-/// A batch that this run holds.
+/// A batch that this run has locked.
 struct Loading<'a> {
     context: &'a Arc<Context>,
     source: &'a Source,
@@ -180,7 +181,7 @@ impl Loading<'_> {
         }
     }
 
-    /// Gives what checks of the whole batch only warn of.
+    /// Writes the quarantine and judges the batch. Returns the warnings of checks.
     async fn verdict(&self, run: &ActiveRun, connection: &mut Connection, loaded: &Loaded) -> Result<Vec<String>> {
         run.quarantine(connection, &loaded.refusals).await?;
         account::balance(self.input.stats.read.load(Ordering::Relaxed), loaded.records)?;
@@ -249,7 +250,7 @@ impl Loading<'_> {
         })
     }
 
-    /// Files without records beside others, where the source wants to know of them.
+    /// The files without records, where other files hold some and the source wants to be told.
     fn empty_files(&self, records: Records) -> Vec<String> {
         if records.read() == 0 || self.source.input.on_empty_file == OnEmptyFile::Ignore {
             return Vec::new();
@@ -257,8 +258,7 @@ impl Loading<'_> {
         self.input.stats.empty_files()
     }
 
-    /// Ends the run as failed; what it refused so far is noted. What can't be written to the history, the next run finds
-    /// out.
+    /// Ends the run as failed. Where that can't be written to the history, the next run finds out and ends it.
     async fn failed(&self, run: ActiveRun, error: Error) -> BatchOutcome {
         let (run_id, batch) = (run.run_id(), run.batch().clone());
         if let Err(unmarked) = run.fail(Failure::of(&error), &error.to_string()).await {
@@ -270,7 +270,8 @@ impl Loading<'_> {
         }
     }
 
-    /// For a run that fails anyway: its own error is the one to tell.
+    /// Writes refusals to the quarantine for a run that fails. An error in that is only logged, since the run has an
+    /// error of its own.
     async fn note(&self, run: &ActiveRun, refused: &[Refusal]) {
         if refused.is_empty() {
             return;

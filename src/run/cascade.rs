@@ -1,9 +1,9 @@
 //! Refuses the rows that belong to refused rows: a visit whose patient was refused, a diagnosis of that visit.
 //!
-//! A parent's refusal is known only when all of its rows were seen, which may be after its children were copied. Then the
-//! children are staged again with a list of rows to deny, from another parse of the input. Two ways without that parse
-//! were thought through. Children that wait for their parent's last row would be copied one table after the other in
-//! every batch, also where nothing is refused. Copying the staging table without the denied rows does not tell which
+//! A parent's refusal is known only when all of its rows were seen, which may be after its children were copied. Then
+//! the children are staged again with a list of rows to deny, from another parse of the input. Two ways without that
+//! parse were thought through. Children that wait for their parent's last row would be copied one table after the other
+//! in every batch, also where nothing is refused. Copying the staging table without the denied rows does not tell which
 //! records they came from, which the quarantine has to say. So a batch without refusals pays nothing, and one with
 //! refusals pays a second parse.
 
@@ -17,8 +17,8 @@ use crate::quality::{Deny, Key, Keys};
 use crate::warehouse::relations;
 
 impl Staging<'_> {
-    /// Refuses what belongs to refused rows, parents first. Where nothing was refused this costs a look at each
-    /// relationship that a check asks for.
+    /// Refuses the rows that belong to refused rows, parents first. Where nothing was refused, this costs one query for
+    /// each `relationships` check.
     pub(super) async fn cascade_refusals(&self, mut staged: Vec<StagedEntity>) -> Result<Vec<StagedEntity>> {
         for at in 0..staged.len() {
             let deny = self.denied(&mut staged, at).await?;
@@ -45,7 +45,7 @@ impl Staging<'_> {
         self.entity(index, connection, self.input.scan(), deny).await
     }
 
-    /// What the entity at this position may not hold.
+    /// The rows that may not be loaded into the entity at this position.
     async fn denied(&self, staged: &mut [StagedEntity], at: usize) -> Result<Vec<Deny>> {
         let entity = self.context.project.entity(staged[at].staged.entity())?;
         let mut deny = Vec::new();
@@ -71,7 +71,7 @@ impl Staging<'_> {
         Ok(deny)
     }
 
-    /// What checks of relationships refuse.
+    /// The rows that `relationships` checks refuse.
     async fn denied_by_checks(&self, staged: &mut [StagedEntity], at: usize) -> Result<Vec<Deny>> {
         let entity = self.context.project.entity(staged[at].staged.entity())?;
         let mut deny = Vec::new();
@@ -115,7 +115,7 @@ impl Staging<'_> {
     }
 }
 
-/// Keys that PostgreSQL told as texts; `None` where there are none.
+/// Makes a set of keys from the texts that PostgreSQL returned. `None`: there are none.
 fn keys_of(columns: &[String], texts: &[Vec<String>]) -> Option<Keys> {
     let keys = texts
         .iter()

@@ -1,4 +1,4 @@
-//! The checks that see a batch as a whole, once it is staged: SELECTs over its tables, its rows counted, how new they are.
+//! Checks a staged batch as a whole: the SELECTs of `sql/checks`, `row_count` and `freshness`.
 
 use super::outcome::Records;
 use crate::error::{Code, Error, Result};
@@ -15,7 +15,7 @@ pub(super) struct WholeBatch<'a> {
 }
 
 impl WholeBatch<'_> {
-    /// Gives what only warns.
+    /// Runs the checks. Returns the warnings.
     pub async fn check(&self, connection: &mut Connection) -> Result<Vec<String>> {
         let mut warnings = self.selects(connection).await?;
         for table in self.tables {
@@ -33,9 +33,9 @@ impl WholeBatch<'_> {
         Ok(warnings)
     }
 
-    /// Fails where an entity has no row, records were refused, and the batch before had rows of it: few records may be all
-    /// of its kind. A refused record is not decoded, so that no more of what it held is known. A `row_count` says how many
-    /// rows there must be, and this then steps aside. Gives the entities of which nothing is known.
+    /// Fails where records were refused and an entity has no row although the batch before had some: the refused
+    /// records may be all of one kind. More can't be known, since a refused record is not decoded. An entity with a
+    /// `row_count` check is left to that check. Returns warnings for entities that have no batch before.
     pub async fn vanished(&self, connection: &Connection, records: Records) -> Result<Vec<String>> {
         let (mut lost, mut warnings) = (Vec::new(), Vec::new());
         if records.refused == 0 || self.source.max_quarantined.allows(records.read(), records.read()) {
@@ -96,7 +96,7 @@ impl WholeBatch<'_> {
         Ok(warnings)
     }
 
-    /// What is wrong with a table's rows as a whole, if anything.
+    /// Says what is wrong with a table's rows as a whole. `None`: nothing.
     async fn problem(&self, check: &Check, connection: &Connection, table: &Staged) -> Result<Option<String>> {
         let rows = table.rows();
         match &check.rule {
@@ -124,7 +124,7 @@ impl WholeBatch<'_> {
     }
 }
 
-/// What a check of this severity says: a warning, or the error itself.
+/// Turns the error of a check with `severity: warn` into a warning.
 fn warning(severity: Severity, error: Error) -> Result<String> {
     match severity {
         Severity::Warn => Ok(error.to_string()),

@@ -1,8 +1,8 @@
-//! How long the stages of a batch took.
+//! Measures how long the stages of a batch take.
 
 use std::time::{Duration, Instant};
 
-/// The time of each stage, in the order of the way.
+/// The time of each stage, in the order in which data goes through them.
 pub(super) struct Clock {
     last: Instant,
     pub laps: Vec<(&'static str, Duration)>,
@@ -16,14 +16,14 @@ impl Clock {
         }
     }
 
-    /// A stage ends here and the next begins.
+    /// Ends a stage and begins the next.
     pub fn lap(&mut self, stage: &'static str) {
         let elapsed = self.last.elapsed();
         self.last = Instant::now();
         self.laps.push((stage, elapsed));
     }
 
-    /// Time that goes on within a lap.
+    /// Adds time that was spent within another stage.
     pub fn add(&mut self, stage: &'static str, spent: Duration) {
         match self.laps.iter_mut().find(|(known, _)| *known == stage) {
             Some((_, sum)) => *sum += spent,

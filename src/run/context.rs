@@ -21,6 +21,6 @@ pub(super) struct Context {
     /// Cancelled by the first signal.
     pub stop: CancellationToken,
     pub invocation: Uuid,
-    /// Whether a batch that another run holds is waited for.
+    /// Whether to wait for a batch that another run has locked.
     pub wait: bool,
 }

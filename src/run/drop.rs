@@ -1,4 +1,4 @@
-//! Removing a batch.
+//! Removes a batch.
 
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -10,7 +10,7 @@ use crate::warehouse::runs::{Action, RunRecord};
 use crate::warehouse::views::{self, Refresh};
 use crate::warehouse::{self, BatchLocks, Warehouse};
 
-/// Removes a batch from all tables and refreshes what reads them; gives also what came of the refresh.
+/// Removes a batch from all tables and refreshes the materialized views that read them.
 pub async fn drop_batch(
     project: &Project,
     warehouse: Warehouse,

@@ -1,4 +1,4 @@
-//! What a run was made of, as one hash: the same fingerprint means the same YAML, SQL and input.
+//! Makes one hash of everything that a run was made from. The same fingerprint means the same YAML, SQL and input.
 
 use sha2::{Digest, Sha256};
 
@@ -12,7 +12,7 @@ pub(super) fn fingerprint(project: &Project, source: &Source, files: &[InputFile
     let mut part = |text: &str| {
         // A checkout with other line endings is the same project.
         let text = text.replace("\r\n", "\n");
-        // Lengths keep two neighbours from looking like one other.
+        // With the length before each part, `ab` and `c` give another hash than `a` and `bc`.
         hash.update(u64::try_from(text.len()).unwrap_or(u64::MAX).to_be_bytes());
         hash.update(text);
     };

@@ -1,4 +1,4 @@
-//! A batch's input on its way to the transforms: read, decoded and masked, once or as often as the transforms need it.
+//! Reads, decodes and masks a batch's input for the transforms, once or as often as they need it.
 
 use std::sync::Arc;
 
@@ -19,14 +19,14 @@ pub(super) struct BatchInput {
     pub listing: Listing,
     pub source: Arc<Source>,
     pub masks: Arc<Masks>,
-    /// Of the first read, which counts for the account of the batch.
+    /// The counters of the first read. The account of the batch is made from them.
     pub stats: Arc<ReadStats>,
     /// Chunks of input that are decoded or masked at once.
     pub parallelism: usize,
 }
 
 impl BatchInput {
-    /// As the transforms see it.
+    /// The schema that the transforms see.
     pub fn schema(&self) -> SchemaRef {
         self.masks.output_schema()
     }
@@ -35,17 +35,17 @@ impl BatchInput {
         self.listing.locate(record)
     }
 
-    /// The read that counts. `tally` sees each record once, however often the input is read.
+    /// The read that counts for the account. `tally` counts elements in this read only.
     pub fn read(&self, tally: &Arc<Tally>) -> BoxStream<'static, Result<Masked>> {
         tally.watch(self.records(Arc::clone(&self.stats)))
     }
 
-    /// Another read of the same input, for a transform of its own.
+    /// Reads the same input again. It does not count for the account.
     pub fn read_again(&self) -> BoxStream<'static, Result<Masked>> {
         self.records(Arc::new(self.stats.again()))
     }
 
-    /// For a transform whose every scan reads the input anew.
+    /// An input for a transform that reads `source` more than once: each scan reads the files again.
     pub fn scan(&self) -> Arc<ScanInput> {
         let input = self.clone();
         ScanInput::own(self.schema(), move || input.read_again())
@@ -58,16 +58,16 @@ impl BatchInput {
     }
 }
 
-/// Bytes of columns that are held of a small input. Of such files, compressed ones alone can come to more.
+/// The most bytes of columns to keep in memory for a small input. Only compressed files can come to more.
 const HELD: usize = 8 << 20;
 
 impl BatchInput {
-    /// Bytes of input files up to which [`BatchInput::hold`] is worth it.
+    /// The largest size of the input files, in bytes, for which [`BatchInput::hold`] is used.
     pub const SMALL: u64 = 64 << 10;
 
-    /// Reads a small input once and keeps its columns, so that one transform after the other can use them over one
-    /// session: opening another session costs as much as staging so few rows. Where the columns come to more than the
-    /// files let expect, each transform reads by itself.
+    /// Reads a small input once and keeps its columns in memory. The transforms then run one after the other over one
+    /// session, since opening a second session takes as long as staging so few rows. Where the columns are too large
+    /// for that, each transform reads the files by itself.
     pub async fn hold(&self, tally: &Arc<Tally>) -> Result<Arc<ScanInput>> {
         let mut records = self.read(tally);
         let (mut held, mut bytes) = (Some(Vec::new()), 0);

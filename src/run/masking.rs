@@ -1,5 +1,5 @@
-//! The way of decoded records through the masks of their source. What comes out is all that any SQL can see; the types
-//! leave no other way.
+//! Applies the masks of a source to its decoded records. SQL sees only what comes out: a transform takes `Masked`
+//! batches, and only the masks make one.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
@@ -23,12 +23,12 @@ pub(super) struct AllMasks {
 
 struct SourceMasks {
     masks: Masks,
-    /// Where one of them is keyed.
+    /// The id of the key. `None`: no mask of the source needs one.
     key_id: Option<String>,
 }
 
 impl AllMasks {
-    /// Plans the masks of the named sources. The key is only asked for where one of them needs it.
+    /// Plans the masks of the named sources. The key is read only where a mask needs it.
     ///
     /// # Errors
     /// No key, or one that can't be used.

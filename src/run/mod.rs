@@ -1,6 +1,6 @@
-//! The arrow diagram in code: resolves the batches of an invocation, checks the project against the
-//! database once, runs the batches side by side, refreshes what reads them. It knows the order of
-//! the stages and nothing of how any of them works.
+//! Runs batches. It resolves which batches an invocation means, checks the project against the database once, runs the
+//! batches side by side, and refreshes the materialized views that read them. It knows the order of the stages, and
+//! nothing of how any of them works.
 
 mod account;
 mod batch;

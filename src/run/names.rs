@@ -1,5 +1,5 @@
-//! The names of files that a wildcard matched, for who asks: tables and messages hold their place in the listing alone,
-//! because senders put names and numbers of people into names of files.
+//! Looks up the names of files that a wildcard matched, for `pipeline quarantine show --names`. Tables and messages
+//! hold only a file's place in the listing, because senders put names and numbers of people into file names.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -13,8 +13,8 @@ use crate::model::{OnMissing, Project};
 use crate::warehouse::quarantine::Found;
 use crate::warehouse::{Connection, runs};
 
-/// Puts names in place of `in/*.json#2` in entries of the quarantine, wherever the file still lies in the input as its
-/// run saw it, by size and etag. Gives how many entries keep their place, because it is gone or was written again.
+/// Replaces `in/*.json#2` by the file's name in entries of the quarantine. A file is recognised by the size and etag
+/// that its run saw. Returns how many entries were left as they are, because their file is gone or has changed.
 pub async fn name_files(project: &Project, connection: &Connection, entries: &mut [Found]) -> Result<usize> {
     let mut known: BTreeMap<i64, BTreeMap<String, String>> = BTreeMap::new();
     let mut nameless = 0;
@@ -37,9 +37,9 @@ pub async fn name_files(project: &Project, connection: &Connection, entries: &mu
     Ok(nameless)
 }
 
-/// From what an entry's run called its files to their names.
+/// The names of the files of an entry's run, by what the run called them.
 async fn names_of(project: &Project, connection: &Connection, found: &Found) -> Result<BTreeMap<String, String>> {
-    // A source may have gone since.
+    // The source may have been removed from the project since.
     let Ok(source) = project.source(&found.source) else {
         return Ok(BTreeMap::new());
     };
@@ -58,7 +58,7 @@ async fn names_of(project: &Project, connection: &Connection, found: &Found) -> 
     Ok(named.map(|(path, name)| (path, within(name))).collect())
 }
 
-/// Where several files are alike, only the one in the same place can be meant.
+/// Where several files have the same size and etag, the one at the same place in the listing is meant.
 fn name(seen: &Value, listing: &Listing) -> Option<(String, String)> {
     let path = seen["path"].as_str()?;
     let same =

@@ -1,4 +1,4 @@
-//! What a run tells while it goes on; `report` shows it.
+//! What a run reports while it goes on. `report` shows it.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use crate::ingest::ReadStats;
 use crate::model::Batch;
 use crate::warehouse::StageCounter;
 
-/// Counters of a batch at work; they move while it runs.
+/// The counters of a batch. They change while it runs.
 #[derive(Debug, Clone)]
 pub struct Activity {
     pub batch: Batch,
@@ -18,11 +18,11 @@ pub struct Activity {
     pub entities: Vec<(String, Arc<StageCounter>)>,
 }
 
-/// Hears of batches as they begin and end; called from several tasks at once.
+/// Is told when batches begin and end. Several tasks call it at once.
 pub trait Observer: Send + Sync {
     fn started(&self, activity: Activity);
     fn finished(&self, outcome: &BatchOutcome);
-    /// A key for the masks was made, and lies in this file, relative to the project.
+    /// A key for the masks was made and written to this file, relative to the project.
     fn key_made(&self, file: &str);
     /// Materialized views are being refreshed.
     fn refreshing(&self);

@@ -1,4 +1,4 @@
-//! What an invocation came to, and each of its batches.
+//! The outcome of an invocation and of each of its batches.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -10,7 +10,7 @@ use crate::model::Batch;
 use crate::transform::Counted;
 use crate::warehouse::Warehouse;
 
-/// What an invocation came to.
+/// The outcome of an invocation.
 #[derive(Debug)]
 pub struct Outcome {
     /// In the order in which the batches were resolved.
@@ -21,17 +21,18 @@ pub struct Outcome {
     pub refreshed: Vec<String>,
     /// Refreshes that failed after the batches were committed.
     pub refresh_errors: Vec<Error>,
-    /// Materialized views whose rows are older than the tables' still.
+    /// Materialized views that still lack changes of the tables they read.
     pub stale: Vec<String>,
     pub elapsed: Duration,
     /// The signal that stopped the invocation.
     pub signal: Option<i32>,
-    /// Of a server, open until the outcome is told: one that ends sessions takes the processor from whoever tells it.
+    /// The sessions of a server, kept open until the outcome is printed. A server that closes sessions at the same time
+    /// would slow that down.
     pub(super) _sessions: Option<Warehouse>,
 }
 
 impl Outcome {
-    /// The exit code: an unreachable database wins over a failed batch, a signal over both.
+    /// The exit code. An unreachable database takes precedence over a failed batch, and a signal over both.
     pub fn exit_code(&self) -> u8 {
         let errors = self
             .batches
@@ -56,7 +57,7 @@ pub enum Status {
     Failed,
     /// A signal stopped it.
     Interrupted,
-    /// `--fail-fast` or a signal came before it.
+    /// `--fail-fast` or a signal ended the invocation first.
     NotStarted,
 }
 
@@ -72,20 +73,20 @@ impl fmt::Display for Status {
     }
 }
 
-/// What one batch brought to one entity.
+/// What one batch loaded into one entity.
 #[derive(Debug, Clone)]
 pub struct EntityOutcome {
     pub entity: String,
     pub rows: u64,
-    /// As sent to PostgreSQL.
+    /// The size as sent to PostgreSQL.
     pub bytes: u64,
     /// Rows that the transform returned: those loaded and those refused.
     pub produced: u64,
-    /// Rows that break a check which only warns, by check.
+    /// The number of rows that break a check with `severity: warn`, by check.
     pub warnings: BTreeMap<String, u64>,
-    /// Stage and the time that it worked or waited for this entity, in the order of the way.
+    /// The time that each stage worked or waited for this entity, in the order of the stages.
     pub times: Vec<(&'static str, Duration)>,
-    /// What `produced` must be, where the source says so.
+    /// The elements that `produced` must equal, where the source has `conserves` for this entity.
     pub elements: Option<Counted>,
 }
 
@@ -96,7 +97,7 @@ impl EntityOutcome {
     }
 }
 
-/// What one batch came to.
+/// The outcome of one batch.
 #[derive(Debug)]
 pub struct BatchOutcome {
     pub batch: Batch,
@@ -105,10 +106,10 @@ pub struct BatchOutcome {
     pub records: Records,
     pub files: Vec<InputFile>,
     pub entities: Vec<EntityOutcome>,
-    /// What checks of the whole batch only warn of.
+    /// Warnings of checks over the whole batch.
     pub warnings: Vec<String>,
-    /// Stage and the time that it took, in the order of the way. Stages run side by side, and those of an entity are
-    /// summed over all of them: only `list`, `lock`, `stage`, `verify` and `swap` add up to what the batch took.
+    /// The time that each stage took, in the order of the stages. Only `list`, `lock`, `stage`, `verify` and `swap`
+    /// follow one another and add up to the time of the batch. The others run within `stage`, summed over all entities.
     pub times: Vec<(&'static str, Duration)>,
     pub elapsed: Duration,
     pub error: Option<Error>,
@@ -151,7 +152,7 @@ impl BatchOutcome {
         }
     }
 
-    /// Rows of an entity; `None` where the source does not serve it or the batch was not loaded.
+    /// The rows loaded into an entity. `None`: the source has no transform for it, or the batch was not loaded.
     pub fn rows(&self, entity: &str) -> Option<u64> {
         self.entities.iter().find(|e| e.entity == entity).map(|e| e.rows)
     }
@@ -167,7 +168,7 @@ impl BatchOutcome {
     }
 }
 
-/// Of a batch's records.
+/// The numbers of a batch's records.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Records {
     pub accepted: u64,

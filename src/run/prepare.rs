@@ -1,5 +1,5 @@
-//! What is checked once per invocation, before the first batch: that the transforms fit, and that
-//! the database is what the project says.
+//! Checks, once per invocation and before the first batch, that the transforms fit the entities and that the database
+//! is what the project says.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -23,7 +23,7 @@ impl Plans {
     }
 }
 
-/// Of each source the first batch that will run.
+/// The first batch of each source that will run.
 fn first_batches(batches: &[Batch]) -> BTreeMap<&str, &Batch> {
     let named = batches.iter().rev().map(|batch| (batch.source.as_str(), batch));
     named.collect()
@@ -61,7 +61,7 @@ pub(super) async fn plans(engine: Engine, project: &Project, batches: &[Batch], 
         problems.extend(lineage::constant_masks(project, source, of_source));
         match engine.prepare(project, source, of_source, batch, &lineage::used).await {
             Ok(prepared) => drop(by_source.insert(name.to_owned(), prepared)),
-            // What is wrong with a contract's check is so for every source.
+            // A problem of an entity's check shows with every source; it is reported once.
             Err(found) => found.into_iter().for_each(|problem| {
                 if !problems.contains(&problem) {
                     problems.push(problem);
@@ -94,8 +94,8 @@ pub(super) async fn compare(warehouse: &Warehouse, project: &Project) -> Result<
     drift::check(warehouse, project).await
 }
 
-/// Brings the embedded database up to the project; of a server, which was compared with it, what readers are told and
-/// allowed. Removes what dead runs have left.
+/// Makes the database fit the project. An embedded database gets migrations and views. A server, which was compared
+/// with the project before, gets comments and readers' rights only. Both lose what dead runs have left.
 ///
 /// # Errors
 /// Any difference between the contracts and the tables, and a check that can't be planned.
@@ -108,7 +108,7 @@ pub(super) async fn database(locks: &BatchLocks, project: &Project, lineage: Pla
         publish(warehouse, project, lineage).await?;
         return recover(locks).await;
     }
-    // Over a session each.
+    // The two use a session each.
     let (published, recovered) = tokio::join!(publish(warehouse, project, lineage), recover(locks));
     published.and(recovered)
 }
@@ -129,7 +129,7 @@ async fn recover(locks: &BatchLocks) -> Result<()> {
     Ok(())
 }
 
-/// What `check` looked at.
+/// How much `check` has looked at.
 #[derive(Debug)]
 pub struct Checked {
     pub sources: usize,

@@ -1,5 +1,5 @@
-//! What those who read are told and allowed, brought to what the project says after anything that may have changed it:
-//! the comments on tables and columns, and the readers' rights where `pipeline roles` has run.
+//! Brings the comments on tables and columns up to date with the project and, where `pipeline roles` has run, the
+//! rights of readers.
 
 use tokio_postgres::Client;
 use tokio_util::task::AbortOnDropHandle;
@@ -11,20 +11,20 @@ use crate::transform::Engine;
 use crate::warehouse::roles::{self, Access, File, Table, View};
 use crate::warehouse::{Warehouse, comments, views};
 
-/// Grants and comments. Writes only what differs.
+/// Writes grants and comments where they differ.
 ///
 /// # Errors
-/// Readers would see, or go on seeing, what the project hides. Without readers nothing but the database is a reason to
-/// fail: where the lineage can't be told there are no comments.
+/// Readers would see what the project hides. Where there are no readers, only an error of the database counts: if the
+/// lineage can't be found out, the comments stay as they are.
 pub async fn publish(warehouse: &Warehouse, project: &Project) -> Result<()> {
     Planned::alone(project)?.publish(warehouse, project).await
 }
 
-/// A project's lineage, on its way on another thread.
+/// A project's lineage that another task is working out.
 pub(super) struct Planned(AbortOnDropHandle<Result<ProjectLineage>>);
 
 impl Planned {
-    /// `outlines` are those of the transforms that somebody has planned already.
+    /// Starts the task. `outlines` are those of transforms that are planned already.
     pub(super) fn start(engine: Engine, project: &Project, outlines: Outlines) -> Self {
         let project = project.clone();
         Self(AbortOnDropHandle::new(tokio::spawn(async move {
@@ -46,7 +46,7 @@ impl Planned {
         }
     }
 
-    /// `None`, with a warning, where it can't be told and nothing hangs on it.
+    /// Waits for the lineage. `None`, with a warning, where it can't be found out and no reader's rights depend on it.
     async fn lineage(self, project: &Project, has_readers: bool) -> Result<Option<ProjectLineage>> {
         match self.0.await.unwrap_or_else(|_| Err(Error::internal())) {
             Ok(lineage) => Ok(Some(lineage)),
@@ -79,7 +79,7 @@ async fn write(client: &Client, project: &Project, lineage: &ProjectLineage, has
     comments::apply(client, &comments).await.map(drop)
 }
 
-/// The grants alone, before views change: one that is about to show what is hidden is taken back first.
+/// Writes the grants only. This runs before views change: readers lose a view that is about to show what is hidden.
 ///
 /// # Errors
 /// As [`publish`].
@@ -94,7 +94,7 @@ pub async fn restrict(warehouse: &Warehouse, project: &Project) -> Result<()> {
     }
 }
 
-/// What the project lets readers see, in the warehouse's words.
+/// What the project lets readers see, as the warehouse takes it.
 pub fn access(lineage: &ProjectLineage, project: &Project) -> Access {
     let reading = lineage::reading(lineage, project);
     let tables = reading.tables.into_iter().map(|table| Table {

@@ -1,5 +1,5 @@
-//! Runs the batches of an invocation side by side, as many as asked for, and refreshes what reads
-//! them once, after the last swap.
+//! Runs the batches of an invocation side by side, and refreshes the materialized views that read them once, after the
+//! last swap.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -23,7 +23,7 @@ use crate::warehouse::views::{self, Refresh};
 use crate::warehouse::{BatchLocks, Database, Warehouse};
 use crate::workspace::Spill;
 
-/// The default ceiling of batches at once: beyond it PostgreSQL, not this program, sets the pace.
+/// The most batches at once by default. With more of them PostgreSQL is the limit, not this program.
 const MOST_THREADS: usize = 4;
 
 /// How an invocation works.
@@ -31,7 +31,7 @@ const MOST_THREADS: usize = 4;
 pub struct Options {
     threads: usize,
     connections: usize,
-    /// At once.
+    /// The most transforms at once.
     transforms: usize,
     memory: usize,
     fail_fast: bool,
@@ -39,7 +39,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// Resolves the defaults for a number of batches; `memory` is the bytes of all their transforms.
+    /// Fills in the defaults for a number of batches. `memory` is for all their transforms together, in bytes.
     pub fn new(
         project: &Project,
         batches: usize,
@@ -79,7 +79,7 @@ impl Options {
     }
 }
 
-/// Runs `batches`; whatever fails of a batch is in its outcome.
+/// Runs `batches`. An error of a batch is part of its outcome.
 ///
 /// # Errors
 /// What keeps every batch from starting: transforms that do not fit, no database, pending migrations.
@@ -114,7 +114,7 @@ pub async fn run(
     })
 }
 
-/// Plans the transforms, opens the database beside that, and compares the two.
+/// Plans the transforms, opens the database at the same time, and compares the two.
 async fn context(
     project: Project,
     database: Database,
@@ -148,10 +148,10 @@ async fn context(
     }))
 }
 
-/// Runs all batches, as many at once as asked for; gives their outcomes in the order of the batches.
+/// Runs all batches, some at once. Returns their outcomes in the order of the batches.
 async fn all(context: &Arc<Context>, batches: Vec<Batch>, options: &Options) -> Vec<BatchOutcome> {
     let failed = CancellationToken::new();
-    // In any order, so that a long batch does not keep others from starting.
+    // They end in any order, so that a long batch does not keep others from starting.
     let mut outcomes: Vec<(usize, BatchOutcome)> = stream::iter(batches.into_iter().enumerate())
         .map(|(i, batch)| one(Arc::clone(context), batch, failed.clone(), options.fail_fast).map(move |o| (i, o)))
         .buffer_unordered(options.threads)
@@ -161,12 +161,12 @@ async fn all(context: &Arc<Context>, batches: Vec<Batch>, options: &Options) -> 
     outcomes.into_iter().map(|(_, outcome)| outcome).collect()
 }
 
-/// Refreshes the materialized views that are stale, by these batches or by a run that ended before it could.
+/// Refreshes the stale materialized views: those of these batches, and those of earlier runs that could not.
 async fn refresh(context: &Context, outcomes: &[BatchOutcome], stop: &Stop) -> Refresh {
     let changed = outcomes.iter().any(|outcome| !outcome.changed().is_empty());
     let is_lost = |outcome: &BatchOutcome| outcome.error.as_ref().is_some_and(|e| e.kind == Kind::Unreachable);
     if stop.signal().is_some() || (!changed && outcomes.iter().any(is_lost)) {
-        // The swaps have marked them, so nothing is forgotten; they are only named.
+        // The swaps have marked them, so the next run refreshes them.
         let stale = views::stale(&context.warehouse).await.unwrap_or_default();
         return Refresh {
             stale,
@@ -185,8 +185,8 @@ async fn refresh(context: &Context, outcomes: &[BatchOutcome], stop: &Stop) -> R
     }
 }
 
-/// A server, looked at while the transforms are planned. The embedded database waits for them: it may have to be made,
-/// and nothing is where they do not fit.
+/// The opening of the database. A server is opened while the transforms are planned. The embedded database is opened
+/// after that, since it may have to be created, and must not be where the transforms do not fit.
 enum Opening {
     UnderWay(AbortOnDropHandle<Result<BatchLocks>>),
     Later(Database, usize),
@@ -217,7 +217,7 @@ impl Opening {
     }
 }
 
-/// Runs one batch as a task of its own, so that batches use all cores.
+/// Runs one batch in a task, so that batches use all cores.
 async fn one(context: Arc<Context>, batch: Batch, failed: CancellationToken, fail_fast: bool) -> BatchOutcome {
     if failed.is_cancelled() || context.stop.is_cancelled() {
         return BatchOutcome::not_started(batch);

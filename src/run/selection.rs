@@ -1,4 +1,4 @@
-//! Which batches an invocation means.
+//! Resolves which batches an invocation means.
 
 use chrono::NaiveDate;
 
@@ -11,11 +11,11 @@ pub struct Selection {
     /// Names or aliases; `None` is every source.
     pub sources: Option<Vec<String>>,
     pub start: NaiveDate,
-    /// Belongs to the range.
+    /// The last day, included.
     pub end: NaiveDate,
 }
 
-/// The batches of a selection, by date and then by source, each once.
+/// The batches of a selection, without repetition, sorted by date and then by source.
 pub fn resolve(project: &Project, selection: &Selection) -> Result<Vec<Batch>> {
     if selection.start > selection.end {
         return Err(Error::project(format!(

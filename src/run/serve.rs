@@ -8,7 +8,7 @@ use crate::warehouse;
 
 /// Opens the embedded database on a port, says its URL, and serves until Ctrl-C or SIGTERM.
 ///
-/// Returns exit code 0: being stopped is how this command ends.
+/// Returns exit code 0, since a signal is the ordinary end of this command.
 pub async fn serve(root: &Path, port: u16, say: impl FnOnce(&str)) -> Result<u8> {
     let stop = stop::on_signals();
     let served = warehouse::serve_db(root, port).await?;

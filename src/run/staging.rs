@@ -1,5 +1,5 @@
-//! A batch's staging tables: all entities side by side from one parse of the input, or one after the other, each row
-//! through its entity's checks.
+//! Fills a batch's staging tables, all entities side by side from one parse of the input, or one after the other. Each
+//! row goes through the checks of its entity.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,7 +19,7 @@ use crate::warehouse::{Connection, Fit, StageCounter, Staged, StagingRun};
 
 /// One entity's rows, staged.
 pub(super) struct StagedEntity {
-    /// Of its plan.
+    /// The index of its plan.
     pub index: usize,
     pub staged: Staged,
     pub report: ValidationReport,
@@ -38,12 +38,12 @@ pub(super) struct Staging<'a> {
 }
 
 impl Staging<'_> {
-    /// Fills the staging tables of all entities; stops early on a signal.
+    /// Fills the staging tables of all entities. A signal stops it early.
     pub async fn run(&self) -> Result<Vec<StagedEntity>> {
         let staged = if self.input.listing.bytes() <= BatchInput::SMALL {
             self.unless_stopped(self.one_by_one_from_memory()).await
         } else if self.plans.len() <= self.context.warehouse.connections() {
-            // Its tasks hear the signal themselves, for they must have ended when this returns.
+            // It handles the signal itself, since its tasks must have ended when it returns.
             self.side_by_side().await
         } else {
             self.unless_stopped(self.one_by_one()).await
@@ -51,7 +51,7 @@ impl Staging<'_> {
         self.unless_stopped(self.cascade_refusals(staged?)).await
     }
 
-    /// A panic is an error here as it is of a task, so that the run is ended in the history.
+    /// Turns a panic into an error, as for a task, so that the history shows the run as ended.
     async fn unless_stopped<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         tokio::select! {
             done = AssertUnwindSafe(work).catch_unwind() => done.unwrap_or_else(|_| Err(Error::internal())),
@@ -59,7 +59,7 @@ impl Staging<'_> {
         }
     }
 
-    /// All entities from one parse; a transform that scans more than once reads for itself.
+    /// Stages all entities at once from one parse. A transform that scans `source` more than once reads by itself.
     async fn side_by_side(&self) -> Result<Vec<StagedEntity>> {
         let connections = self.context.warehouse.reserve(self.plans.len()).await?;
         let shared = self.plans.iter().filter(|plan| plan.scans == 1).count();
@@ -72,7 +72,7 @@ impl Staging<'_> {
             let entity = self.entity(index, connection, input, Vec::new());
             tasks.spawn(async move { entity.await.map(Some) });
         }
-        // Also where no transform shares it: every record counts in the account of the batch.
+        // It runs even if no transform shares it, because every record counts for the account of the batch.
         tasks.spawn(async move { reading.run().await.map(|()| None) });
         let mut staged = Vec::with_capacity(self.plans.len());
         loop {
@@ -93,7 +93,7 @@ impl Staging<'_> {
         Ok(staged)
     }
 
-    /// One entity after another over one connection, all from one parse that is held in memory.
+    /// Stages one entity after another over one connection, all from one parse that is kept in memory.
     async fn one_by_one_from_memory(&self) -> Result<Vec<StagedEntity>> {
         let input = self.input.hold(&self.tally).await?;
         let mut staged = Vec::with_capacity(self.plans.len());
@@ -104,12 +104,12 @@ impl Staging<'_> {
         Ok(staged)
     }
 
-    /// One entity after another over one connection, each with a parse of its own.
+    /// Stages one entity after another over one connection, each from a parse of its own.
     async fn one_by_one(&self) -> Result<Vec<StagedEntity>> {
         let mut staged = Vec::with_capacity(self.plans.len());
         for (index, plan) in self.plans.iter().enumerate() {
             let connection = self.connection().await?;
-            // Records and their elements are counted once, in the first parse.
+            // Only the first parse counts records and their elements.
             let records = if index == 0 {
                 self.input.read(&self.tally)
             } else {
@@ -181,7 +181,7 @@ impl Staging<'_> {
         }
     }
 
-    /// The columns by which other entities belong to this one.
+    /// The sets of columns by which other entities refer to this one as their parent.
     fn children(&self, entity: &str) -> Vec<Vec<String>> {
         let entities = self.context.project.entities.iter();
         let parents = entities.filter_map(|child| child.parent.as_ref());

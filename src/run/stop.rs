@@ -1,11 +1,11 @@
-//! Ctrl-C and SIGTERM: the first stops the batches cleanly, the second ends the process.
+//! Handles Ctrl-C and SIGTERM. The first signal stops the batches cleanly, the second ends the process.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use tokio_util::sync::CancellationToken;
 
-/// Told once a signal has come.
+/// Tells whether a signal has come.
 #[derive(Debug, Clone)]
 pub(super) struct Stop {
     pub token: CancellationToken,
