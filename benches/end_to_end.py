@@ -6,9 +6,11 @@ Everything is a ratio within one run of this script: machines differ, and so do 
 import argparse
 import base64
 import importlib.util
+import itertools
 import json
 import os
 import re
+import resource
 import shutil
 import statistics
 import subprocess
@@ -82,6 +84,9 @@ class Bench:
 
     def run(self, folder, *arguments):
         measured = self.pipeline(folder, "--output", "json", "run", *arguments)
+        # A process begins with the peak of the one that started it, so that a large script would be measured instead.
+        own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        assert measured["peak"] > own, f"the script itself has used {own / 1e6:.0f} MB"
         outcome = json.loads(measured.pop("stdout"))
         assert all(batch["status"] == "loaded" for batch in outcome["batches"]), outcome
         batches = outcome["batches"]
@@ -224,11 +229,11 @@ class Bench:
         yaml = many / "pipelines" / f"{source}.yaml"
         yaml.write_text(yaml.read_text().replace("visit_events.json", "visit_events/*.json"))
         array = self.data(one, count * patients, source, DAY)
-        records = json.loads(array.read_text())
         folder = many / array.relative_to(one).with_suffix("")
         folder.mkdir(parents=True)
+        records = generate.patients(count * patients, self.options.seed, source, f"{DAY}")
         for number in range(count):
-            part = records[number * patients : (number + 1) * patients]
+            part = list(itertools.islice(records, patients))
             (folder / f"{number:06}.json").write_text(json.dumps(part, ensure_ascii=False))
         select = ("--source", source, "--date", f"{DAY}")
         steps = {project.name: lambda project=project: self.run(project, *select) for project in (many, one)}
