@@ -58,8 +58,8 @@ impl FileHandle {
 pub struct Listing {
     files: Arc<[InputFile]>,
     pub(super) handles: Arc<[FileHandle]>,
-    /// Set by the first read that warns of undeclared fields and of cut times, so that a batch that is read several
-    /// times warns once.
+    /// Set by the first read that ends. Only that read warns of undeclared fields and of cut times, so that a batch
+    /// that is read several times warns once.
     pub(super) warned: Arc<AtomicBool>,
     /// The keyed hash by which undeclared fields are told apart. `None`: they are only counted.
     pub(super) names: Option<NameHash>,
