@@ -40,7 +40,7 @@ async fn parquet_gives_the_same_as_json() {
     }
 }
 
-/// Columns whose types are not the declared ones, but become them without loss.
+/// Columns of other types than the fields declare. Some have a value that the field can't hold.
 fn drifted() -> RecordBatch {
     use arrow::array::{
         ArrayRef, DictionaryArray, Float32Array, Int16Array, Int32Array, LargeStringArray, StringArray,

@@ -212,7 +212,8 @@ async fn an_input_of_damaged_records_alone_is_not_an_empty_one() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Random bytes of random records are overwritten. Every record is loaded or refused, and the untouched ones load.
+    /// Random bytes of random records are overwritten. Every record is loaded or refused. In ndjson, the untouched ones
+    /// load.
     #[test]
     fn random_damage_touches_no_neighbour(hits in prop::collection::vec((0..60_usize, 0..200_usize, any::<u8>()), 1..12)) {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
