@@ -1,5 +1,5 @@
-//! Opens the files of a listing one after the other; small ones in a store some ahead of the one that is being read, so
-//! that their answers travel at the same time.
+//! Opens the files of a listing, one after the other. Small objects of a store are opened while an earlier one is still
+//! read, so that several requests are under way at once.
 
 use std::collections::VecDeque;
 
@@ -10,10 +10,10 @@ use super::files::{FileHandle, Listing};
 use super::open::Origin;
 use crate::error::Result;
 
-/// Objects that are fetched ahead, beside the one that is being read.
+/// The most objects to fetch ahead, beside the one that is being read.
 const OBJECTS: usize = 15;
 
-/// ... while all of them together have no more than so many bytes.
+/// The most bytes that these objects may have together.
 const BYTES: u64 = 8 << 20;
 
 /// The files of a listing, opened in its order.
@@ -21,10 +21,11 @@ pub(super) struct Ahead<'a> {
     listing: &'a Listing,
     runtime: &'a Handle,
     stop: &'a CancellationToken,
-    /// Opened and not yet given; of all of them the bytes.
+    /// The files that are opened and not yet returned.
     waiting: VecDeque<Result<Origin>>,
+    /// The size of the waiting files together.
     bytes: u64,
-    /// The next file to give.
+    /// The index of the next file to return.
     next: usize,
 }
 
@@ -45,7 +46,7 @@ impl<'a> Ahead<'a> {
         Origin::open(file, handle, self.runtime, self.stop.clone())
     }
 
-    /// Starts to fetch what comes next.
+    /// Starts to fetch the objects that come next, as far as the limits allow. A local file ends this.
     fn fetch_ahead(&mut self) {
         while self.waiting.len() < OBJECTS {
             let index = self.next + self.waiting.len();
@@ -63,7 +64,7 @@ impl<'a> Ahead<'a> {
 }
 
 impl Iterator for Ahead<'_> {
-    /// The file's place in the listing, and its bytes.
+    /// The index of the file in the listing, and where its bytes come from.
     type Item = (usize, Result<Origin>);
 
     fn next(&mut self) -> Option<Self::Item> {

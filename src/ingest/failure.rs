@@ -1,15 +1,15 @@
-//! Faults of the input before their place in the file is known. With it they are refusals
-//! ([`crate::model::refusal::Refusal`]); whether one of them fails the batch is decided in [`super::reading`] alone.
+//! Faults of the input, as they are found. A fault becomes a refusal ([`crate::model::refusal::Refusal`]) once the
+//! file, record number and byte offset are added. Whether it fails the batch is decided in [`super::reading`] only.
 
 use std::sync::Arc;
 
 use crate::error::{Code, Error};
 use crate::model::refusal::{MALFORMED, NO_RECORDS, Reason, Refusal};
 
-/// Why a record can't be decoded, before its place in the file is known.
+/// Why a record can't be decoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Fault {
-    /// The declared path.
+    /// The declared path of the field.
     pub path: Arc<str>,
     /// Bytes from the start of the record.
     pub at: usize,
@@ -18,7 +18,7 @@ pub(super) struct Fault {
 }
 
 impl Fault {
-    /// The refusal of the record, its place still to be filled in.
+    /// Makes the refusal of the record. The caller adds the file, the record number and the byte offsets.
     pub fn refusal(self) -> Refusal {
         Refusal {
             check: self.check.to_owned(),
@@ -29,11 +29,12 @@ impl Fault {
     }
 }
 
-/// What is wrong with a record that was found, where that lies around it and not in it.
+/// What is wrong with a record that was found although its own text may be valid. Example: a comma is missing before
+/// it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Flaw {
     pub check: &'static str,
-    /// The path that it is about; `None`: the record itself.
+    /// The path that the fault is about. `None`: the record itself.
     pub path: Option<Reason>,
     pub reason: Reason,
 }
@@ -47,7 +48,7 @@ impl Flaw {
         }
     }
 
-    /// There are no records at `path`.
+    /// There are no records at `path`, where the source expects them.
     pub fn no_records(path: Reason, reason: &'static str) -> Self {
         Self {
             check: NO_RECORDS,
@@ -60,7 +61,7 @@ impl Flaw {
 /// Why a file can't be split into records any further.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct SplitFault {
-    /// In the decompressed file, or in the buffer while it is being scanned.
+    /// The byte of the fault: in the buffer while that is being scanned, later in the decompressed file.
     pub offset: u64,
     pub reason: Reason,
 }
@@ -81,7 +82,7 @@ impl SplitFault {
     }
 }
 
-/// The error of a file that is not any more what was listed.
+/// The error of a file that has changed since it was listed.
 pub(super) fn changed(name: &str) -> Error {
     Error::batch(format!("{name} changed while it was read"))
         .code(Code::InputChanged)

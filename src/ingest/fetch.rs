@@ -1,5 +1,6 @@
-//! The bytes of an object, handed piece by piece to a thread that waits for them. A body that breaks off is taken up
-//! where it stopped; an object that is not any more what was listed is an error.
+//! Fetches the bytes of an object and hands them, piece by piece, to a thread that waits for them. Where a response
+//! breaks off, the next request goes on at the byte where it stopped. An object that has changed since it was listed is
+//! an error.
 
 use std::ops::Range;
 
@@ -16,13 +17,14 @@ use super::files::InputFile;
 use super::store::{PATIENCE, Remote};
 use crate::error::{Error, Result};
 
-/// Pieces that wait for the reading thread.
+/// The most pieces that wait for the reading thread.
 const WAITING: usize = 4;
 
-/// How often in a row a read may break off without one more byte; in between it goes on where it stopped.
+/// A fetch fails after this many requests in a row that brought no byte.
 const ATTEMPTS: u32 = 2;
 
-/// Starts to fetch an object. The last message is an empty piece or an error; none at all means that it was stopped.
+/// Starts to fetch an object. The last message is an empty piece or an error. If the channel closes without either, the
+/// fetch was stopped.
 pub(super) fn fetch(
     remote: Remote,
     path: Path,
@@ -37,13 +39,13 @@ pub(super) fn fetch(
             () = sender.closed() => return,
             end = fetch_all(&remote, &path, &file, &sender) => end,
         };
-        // A failed send means that the reader is gone, and with it whoever would care.
+        // A failed send means that the reader is gone, and nobody needs the message.
         let _ = sender.send(end.map(|()| Bytes::new())).await;
     });
     pieces
 }
 
-/// Fetches one range as a whole.
+/// Fetches one range of an object into memory.
 pub(super) async fn fetch_range(remote: &Remote, path: &Path, file: &InputFile, range: Range<u64>) -> Result<Bytes> {
     let mut bytes = BytesMut::new();
     let mut pieces = open(remote, path, file, Some(GetRange::Bounded(range)))
@@ -77,14 +79,15 @@ async fn fetch_all(remote: &Remote, path: &Path, file: &InputFile, sender: &mpsc
     Ok(())
 }
 
-/// How one request's body ended.
+/// How the response to one request ended.
 enum Part {
     Ended,
     Broke(Error),
     Unwanted,
 }
 
-/// One request from `fetched` on. An error is one of opening, which object_store has retried already.
+/// Sends one request for the bytes from `fetched` on and hands on what arrives. An error is one of opening the object,
+/// which object_store has already retried.
 async fn fetch_part(
     remote: &Remote,
     path: &Path,
@@ -110,9 +113,9 @@ async fn fetch_part(
     }
 }
 
-/// Opens the object that was listed, or fails if it is another one by now.
+/// Opens the object that was listed. An object that has changed since is an error.
 async fn open(remote: &Remote, path: &Path, file: &InputFile, range: Option<GetRange>) -> Result<GetResult> {
-    // A weak tag never fits an If-Match; it is compared below.
+    // A weak etag (`W/...`) never matches `If-Match`, so it is compared below.
     let strong = file.etag.clone().filter(|etag| !etag.starts_with("W/"));
     let options = GetOptions::default().with_if_match(strong).with_range(range);
     let opened = tokio::time::timeout(PATIENCE, remote.store.get_opts(path, options)).await;
@@ -121,7 +124,7 @@ async fn open(remote: &Remote, path: &Path, file: &InputFile, range: Option<GetR
         Err(object_store::Error::Precondition { .. }) => return Err(changed(&file.path)),
         result => result.map_err(|error| named(&remote.explain(&error), file))?,
     };
-    // Not every server tells tags in its listings.
+    // Not every server gives etags in its listings.
     let other = file.etag.is_some() && result.meta.e_tag != file.etag;
     if result.meta.size != file.size || other {
         return Err(changed(&file.path));

@@ -1,5 +1,5 @@
-//! Which files a batch reads: expands the date, resolves the path on the disk or in a store, and lists what matches in
-//! a fixed order. It reads no content.
+//! Finds the files that a batch reads: puts the date into the path, and lists what matches it on the disk or in a
+//! store, in a fixed order. It reads no content.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -24,12 +24,15 @@ use crate::project::expand_date;
 /// A file of a batch's input, as it was when it was listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InputFile {
-    /// Relative to the project where it lies within, otherwise absolute, or a URL. Of a file that a wildcard matched,
-    /// the pattern and its place among the batch's files, as in `in/*.json#2`: senders put names and numbers of people
-    /// into names of files. [`Listing::names`] has the name itself.
+    /// How messages and tables call the file. A local path is relative to the project where it lies within, otherwise
+    /// absolute; an object has its URL. Where a wildcard matched the file, this is the pattern and the number of the
+    /// file in the listing, as in `in/*.json#2`, because senders put names and numbers of people into file names.
+    /// [`Listing::names`] has the name itself.
     pub path: String,
+    /// In bytes, as stored.
     pub size: u64,
-    /// What changes when the content does: the store's own, or size and time of change on a disk.
+    /// Changes when the content does. A store gives its own; on a disk it is made from the size and the time of the
+    /// last change.
     pub etag: Option<String>,
 }
 
@@ -41,7 +44,7 @@ pub(super) enum FileHandle {
 }
 
 impl FileHandle {
-    /// An absolute path, or a URL; it may tell of a person, so no message and no table holds it.
+    /// An absolute path, or a URL. It may tell of a person, so it goes into no message and no table.
     pub fn name(&self) -> String {
         match self {
             Self::Local(path) => path.to_string_lossy().into_owned(),
@@ -50,14 +53,15 @@ impl FileHandle {
     }
 }
 
-/// The files of one batch, sorted by path, at least one.
+/// The files of one batch, sorted by path. There is at least one.
 #[derive(Clone)]
 pub struct Listing {
     files: Arc<[InputFile]>,
     pub(super) handles: Arc<[FileHandle]>,
-    /// Undeclared fields and times that are too fine are warned of once per batch, however many scans read it.
+    /// Set by the first read that ends. Only that read warns of undeclared fields and of cut times, so that a batch
+    /// that is read several times warns once.
     pub(super) warned: Arc<AtomicBool>,
-    /// What tells their names apart.
+    /// The keyed hash by which undeclared fields are told apart. `None`: they are only counted.
     pub(super) names: Option<NameHash>,
 }
 
@@ -66,23 +70,23 @@ impl Listing {
         &self.files
     }
 
-    /// Of all files, as they lie, compressed or not.
+    /// The size of all files together, in bytes, as stored.
     pub fn bytes(&self) -> u64 {
         self.files.iter().map(|file| file.size).sum()
     }
 
-    /// Lets warnings of undeclared fields tell their names apart.
+    /// Sets the keyed hash by which warnings and counts tell undeclared fields apart.
     #[must_use]
     pub fn hashing_names(self, names: Option<NameHash>) -> Self {
         Self { names, ..self }
     }
 
-    /// The files with the names that they have where they lie; only for who asks to see them.
+    /// The files with their own names: an absolute path or a URL. Show them only to a user who asks for them.
     pub fn names(&self) -> impl Iterator<Item = (&InputFile, String)> {
         self.files.iter().zip(self.handles.iter().map(FileHandle::name))
     }
 
-    /// The file and the record's number in it, from a value of [`crate::model::RECORD_COLUMN`].
+    /// Finds the file and the number of a record, from a value of [`crate::model::RECORD_COLUMN`].
     pub fn locate(&self, record: u64) -> RecordRef {
         let file = usize::try_from(record >> RECORD_BITS).ok();
         let file = file.and_then(|index| self.files.get(index));
@@ -101,9 +105,11 @@ impl fmt::Debug for Listing {
     }
 }
 
-/// Lists the input of one batch; `None` if it is missing and `on_missing` says `skip`.
+/// Lists the input of one batch. `None`: it is missing, and the source has `on_missing: skip`.
 ///
-/// A missing input is of [`crate::error::Kind::Batch`], a store that can't be reached of `Unreachable`.
+/// # Errors
+/// A missing input is an error of [`crate::error::Kind::Batch`]. A store that can't be reached is one of
+/// [`crate::error::Kind::Unreachable`].
 pub async fn list(root: &Path, source: &Source, date: NaiveDate) -> Result<Option<Listing>> {
     let input = &source.input;
     let path = expand_date(&input.path, date);
@@ -142,7 +148,7 @@ pub async fn list(root: &Path, source: &Source, date: NaiveDate) -> Result<Optio
 
 type Found = Vec<(InputFile, FileHandle)>;
 
-/// A pattern as messages show it.
+/// A pattern as messages show it: relative to the project where it lies within.
 fn shown(root: &Path, pattern: &str) -> String {
     let within = Path::new(pattern).strip_prefix(root);
     within.map_or_else(|_| pattern.to_owned(), |within| within.to_string_lossy().into_owned())
@@ -177,7 +183,7 @@ async fn list_remote(url: &str, storage: &[(String, String)]) -> Result<Found> {
     Ok(listed.collect())
 }
 
-/// Some tools leave an empty object where a folder would be; it is no input.
+/// Drops the empty objects that some tools create in place of folders, such as `in/2023` beside `in/2023/a.json`.
 fn without_folders(objects: Vec<ObjectMeta>) -> Vec<ObjectMeta> {
     let folders: HashSet<String> = objects
         .iter()
@@ -205,7 +211,7 @@ fn list_local(root: &Path, path: &str) -> Result<Found> {
             root.join(&prefix)
         };
         let steps = &pattern.steps[pattern.literal_prefix().len()..];
-        // What lies below the first wildcard is named by the pattern, as its files are.
+        // The error names the pattern, not the path: folders that a wildcard matched may have names of people.
         walk(&start, steps, &mut found).map_err(|error| unreadable(&shown(root, path), &error))?;
     } else {
         let path = root.join(path);
@@ -249,12 +255,12 @@ fn walk(folder: &Path, steps: &[Step], found: &mut Vec<(PathBuf, Metadata)>) -> 
     for entry in entries {
         let entry = entry?;
         let name = entry.file_name();
-        // A name that is no UTF-8 can't be matched by a pattern, which is text.
+        // A pattern is text, so it can't match a name that is not valid UTF-8.
         if !name.to_str().is_some_and(|name| step.fits(name)) {
             continue;
         }
         if matches!(step, Step::Any) {
-            // Links to folders are not followed here: they may go in circles.
+            // `**` does not follow links to folders, since they may go in circles.
             if entry.file_type()?.is_dir() {
                 walk(&entry.path(), steps, found)?;
             } else if rest.is_empty() {
@@ -295,7 +301,7 @@ fn unreadable(path: &str, error: &io::Error) -> Error {
         .hint("check who may read it")
 }
 
-/// Size and time of change: enough to see that a file was written again.
+/// Makes an etag of a local file from its size and the time of its last change.
 pub(super) fn local_etag(metadata: &Metadata) -> String {
     let changed = metadata
         .modified()

@@ -1,12 +1,13 @@
-//! Puts chunks of many files together, so that small files are decoded into batches as full as those of a large one. It
-//! changes neither the order of records nor what a chunk knows of its file.
+//! Puts chunks of several files together, so that small files fill a batch as a large file does. The order of records
+//! stays, and each chunk still knows its file.
 
 use super::split::{CHUNK, CHUNK_RECORDS, Chunk};
 
-/// What is decoded into one batch: about [`CHUNK`] bytes or [`CHUNK_RECORDS`] records, of one file or of many.
+/// The chunks that are decoded into one batch: about [`CHUNK`] bytes or [`CHUNK_RECORDS`] records, of one file or of
+/// several.
 pub(super) type Load = Vec<Chunk>;
 
-/// Chunks that wait until they are worth a batch.
+/// Chunks that wait until there are enough for a batch.
 #[derive(Default)]
 pub(super) struct Gather {
     waiting: Load,
@@ -15,7 +16,7 @@ pub(super) struct Gather {
 }
 
 impl Gather {
-    /// Adds a chunk, and gives the load that is full by now, if one is.
+    /// Adds a chunk. Returns a load, once enough chunks wait for one.
     pub fn add(&mut self, chunk: Chunk) -> Option<Load> {
         let (bytes, records) = (chunk.bytes.len(), chunk.records.len());
         let fits = self.bytes + bytes <= CHUNK && self.records + records <= CHUNK_RECORDS;
@@ -29,7 +30,7 @@ impl Gather {
         }
     }
 
-    /// What still waits.
+    /// Takes out the chunks that still wait. `None`: there are none.
     pub fn take(&mut self) -> Option<Load> {
         let Self { waiting, .. } = std::mem::take(self);
         (!waiting.is_empty()).then_some(waiting)

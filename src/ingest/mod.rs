@@ -1,9 +1,9 @@
-//! The input of a batch: lists its files, splits their bytes into records, and decodes the records into Arrow against
-//! the source's declared schema. Records are split before they are decoded, so that each knows its file, number and
-//! byte offset, and a bad one is data ([`crate::model::Refusal`]) before it is a failure.
+//! Reads the input of a batch: lists its files, splits their bytes into records, and decodes the records into Arrow by
+//! the source's declared schema. Records are found before they are decoded. So each record knows its file, number and
+//! byte offset, and a bad one becomes a refusal ([`crate::model::Refusal`]) that need not fail the batch.
 //!
-//! It never infers a schema, never coerces a value in silence, never shortens a read, and never puts a value of the
-//! data into an error or a log line.
+//! It infers no schema and converts no value silently. A read that can't reach the end of a file reports that. No value
+//! of the data appears in an error or a log line.
 
 mod ahead;
 mod decode;

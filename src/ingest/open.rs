@@ -1,5 +1,5 @@
-//! The bytes of one listed file, decompressed, as a blocking reader. A read that ends early is an error, never an end:
-//! compressed streams are checked to their last byte, and the file must be the one that was listed.
+//! Reads the bytes of one listed file, decompressed, as a blocking reader. A read that stops before the end of the file
+//! is an error. Compressed streams are checked to their last byte, and the file must still be the one that was listed.
 
 use std::fs::File;
 use std::io::{self, BufRead, Read};
@@ -27,7 +27,7 @@ const COMPRESSED_TO: u64 = 8;
 /// The fewest bytes to decompress at a time.
 const LEAST_PIECE: u64 = 16 << 10;
 
-/// How a file is compressed: as declared, otherwise by its ending.
+/// How a file is compressed: as declared, otherwise by the ending of its name.
 pub(super) fn compression_of(path: &str, declared: Option<Compression>) -> Compression {
     declared.unwrap_or_else(|| match path.rsplit_once('.').map_or("", |(_, ending)| ending) {
         "gz" | "gzip" => Compression::Gzip,
@@ -37,24 +37,26 @@ pub(super) fn compression_of(path: &str, declared: Option<Compression>) -> Compr
     })
 }
 
-/// A file's decompressed bytes. Its `io::Error`s are turned into the crate's by [`ByteSource::explain`].
+/// The decompressed bytes of a file. [`ByteSource::explain`] turns an `io::Error` of the reader into an error of the
+/// crate.
 pub(super) struct ByteSource {
     reader: Box<dyn Read + Send>,
-    /// Bytes that are asked for at a time: of a small file no more than it should need.
+    /// How many bytes to ask for at a time. For a small file this is no more than it should need.
     piece: usize,
     path: String,
     compression: Compression,
-    /// Compressed bytes taken by the decompressor, and decompressed bytes given.
+    /// How many stored bytes the decompressor has taken.
     taken: Arc<AtomicU64>,
+    /// How many decompressed bytes were returned.
     given: u64,
-    /// There are no bytes at all.
+    /// The stored file has no bytes.
     empty: bool,
-    /// After an error: what is wrong with the compressed data.
+    /// What is wrong with the compressed data. It is set by an error.
     damage: Option<Reason>,
 }
 
 impl ByteSource {
-    /// The bytes that come `from` the file's opened form.
+    /// Reads the bytes that come `from` the opened file.
     pub fn open(
         file: &InputFile,
         handle: &FileHandle,
@@ -79,7 +81,7 @@ impl ByteSource {
                 .cause(error)
         };
         let expected = match compression {
-            // One more byte than it has, so that its end is met with the last of them.
+            // One byte more than the file has, so that the same read finds its last byte and its end.
             Compression::None => file.size.saturating_add(1),
             _ => file.size.saturating_mul(COMPRESSED_TO).max(LEAST_PIECE),
         };
@@ -158,7 +160,7 @@ impl Pieces for ByteSource {
         }
         buffer.truncate(filled);
         if filled - start == self.piece {
-            // It is larger than it seemed.
+            // The file is larger than expected, so the next reads ask for more.
             self.piece = PIECE;
         }
         Ok(filled - start)
@@ -169,7 +171,7 @@ impl Pieces for ByteSource {
     }
 }
 
-/// A compressed file without bytes.
+/// A compressed file without bytes. Reading it fails, since even an empty compressed file has a header.
 struct Nothing;
 
 impl Read for Nothing {
@@ -178,7 +180,7 @@ impl Read for Nothing {
     }
 }
 
-/// An error of ours on its way through a library.
+/// An error of the crate, wrapped so that it can pass through a library as an `io::Error` or a `ParquetError`.
 #[derive(Debug)]
 pub(super) struct Carried(pub Error);
 
@@ -194,11 +196,11 @@ fn carry(error: Error) -> io::Error {
     io::Error::other(Carried(error))
 }
 
-/// A file's bytes as they lie there, counted and checked against the listing.
+/// The bytes of a file as they are stored, counted and checked against the listing.
 struct Raw {
     from: Origin,
     buffer: Bytes,
-    /// As listed.
+    /// The size that the listing gave, in bytes.
     size: u64,
     read: u64,
     ended: bool,
@@ -206,7 +208,7 @@ struct Raw {
     stats: Arc<ReadStats>,
 }
 
-/// The opened file.
+/// An opened file: on the disk, or an object of a store that is being fetched.
 pub(super) enum Origin {
     Local {
         file: File,
@@ -220,7 +222,7 @@ pub(super) enum Origin {
 }
 
 impl Origin {
-    /// `stop` ends a wait for a remote piece.
+    /// Opens a file. Cancelling `stop` ends the fetching of a remote one.
     pub fn open(file: &InputFile, handle: &FileHandle, runtime: &Handle, stop: CancellationToken) -> Result<Self> {
         let name = file.path.clone();
         match handle {
@@ -260,7 +262,7 @@ impl Raw {
         Ok(())
     }
 
-    /// At the end: the file must be as long as listed and must not have been written meanwhile.
+    /// Checks the file at its end. It must be as long as listed, and a local file must not have been written since.
     fn end(&mut self) -> io::Result<()> {
         self.ended = true;
         let same = match &self.from {
@@ -280,7 +282,8 @@ impl Raw {
         };
         match pieces.blocking_recv() {
             Some(piece) => piece.map_err(carry),
-            // The fetching task says so when it is done; an end without that is a task that was stopped.
+            // The fetching task ends with an empty piece or an error. Where the channel closes without one, the task
+            // was stopped.
             None => Err(carry(Error::batch(format!("reading {name} was stopped")))),
         }
     }

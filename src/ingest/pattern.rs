@@ -1,9 +1,10 @@
-//! Path patterns: `*`, `?` and `[..]` within a segment, `**` for any number of segments. Hidden and temporary names
-//! (`.x`, `_x`, `x.tmp`, ...) are matched only where the pattern names them. It never touches a disk or a network.
+//! Matches paths against patterns: `*`, `?` and `[..]` within a segment, `**` for any number of segments. Hidden and
+//! temporary names (`.x`, `_x`, `x.tmp`, ...) match only where the pattern spells them out, as `_*` or `*.tmp` do. It
+//! touches neither a disk nor a network.
 
 use glob::{MatchOptions, Pattern as Segment};
 
-/// Endings by which programs mark a file that is still being written or left behind.
+/// Endings that programs give to files that are still being written, or that were left behind.
 const TEMPORARY: [&str; 9] = [
     ".tmp",
     ".temp",
@@ -22,7 +23,7 @@ const OPTIONS: MatchOptions = MatchOptions {
     require_literal_leading_dot: true,
 };
 
-/// A path that holds `*`, `?` or `[`.
+/// Whether a path holds `*`, `?` or `[`.
 pub fn is_glob(path: &str) -> bool {
     path.contains(['*', '?', '['])
 }
@@ -42,7 +43,7 @@ pub(super) enum Step {
 }
 
 impl Pattern {
-    /// The error is the reason, in the user's words.
+    /// Parses a pattern. The error says why it is not valid, in the user's words.
     pub fn parse(text: &str) -> Result<Self, String> {
         let steps = text
             .split('/')
@@ -110,7 +111,8 @@ fn is_set_aside(name: &str) -> bool {
     !names_it("*", name)
 }
 
-/// A hidden or temporary name is meant only by a pattern that spells out what makes it one.
+/// Whether a pattern spells out what makes a name hidden or temporary: its first character, or its ending. Other names
+/// always pass.
 fn names_it(pattern: &str, name: &str) -> bool {
     let hidden = name.starts_with(['.', '_']);
     let temporary = TEMPORARY.iter().find(|ending| name.ends_with(*ending));

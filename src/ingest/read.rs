@@ -1,5 +1,5 @@
-//! From the files of a batch to a stream of Arrow batches: one thread reads and splits, tasks on the other cores decode,
-//! in order and with few chunks in flight.
+//! Reads the files of a batch into a stream of Arrow batches. For text formats, one thread reads and splits, and tasks
+//! on the other cores decode. Batches come in the order of the input, and only a few chunks are in memory at once.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -28,12 +28,12 @@ use crate::mask::Unmasked;
 use crate::model::{Format, Source};
 use crate::timing::Spent;
 
-/// Loads that wait between the reading thread and the decoding tasks.
+/// The most loads that wait between the splitting thread and the decoding tasks.
 const WAITING: usize = 2;
 
 impl Listing {
-    /// Reads the files one after the other and yields their records, in order, as batches of
-    /// [`crate::model::arrow_schema`]; on up to `parallelism` cores. Each call reads anew and wants `stats` of its own.
+    /// Reads the files and yields their records, in order, as batches of [`crate::model::arrow_schema`]. It uses up to
+    /// `parallelism` cores. Each call reads the files again and needs `stats` of its own.
     ///
     /// The stream ends after its first error. Dropping it stops the reading.
     pub fn read(
@@ -78,14 +78,15 @@ impl Reading {
         }
     }
 
-    /// Splits all files, on a thread of its own; ends early when nobody listens.
+    /// Splits all files and measures the time of that, without the time of waiting for the decoding tasks. It blocks
+    /// its thread.
     fn split_files(&self, runtime: &Handle, stop: &CancellationToken, loads: &mpsc::Sender<Result<Load>>) {
         let (begun, waited) = (Instant::now(), Spent::default());
         self.split_all(runtime, stop, &|load| waited.on(|| loads.blocking_send(load)).is_ok());
         self.stats.times.split.add(begun.elapsed().saturating_sub(waited.get()));
     }
 
-    /// `send` tells whether anybody still listens.
+    /// Splits all files, one after the other. `send` returns false when nobody listens any more; then this ends early.
     fn split_all(&self, runtime: &Handle, stop: &CancellationToken, send: &dyn Fn(Result<Load>) -> bool) {
         let mut gather = Gather::default();
         for (index, origin) in Ahead::new(&self.listing, runtime, stop) {
@@ -145,7 +146,7 @@ fn decode_text(reading: &Arc<Reading>, parallelism: usize) -> BoxStream<'static,
         let (sender, loads) = mpsc::channel(WAITING);
         let splitting = Arc::clone(&reading);
         let stop = CancellationToken::new();
-        // Lives in the stream: dropping that ends a wait for a remote piece, too.
+        // The guard lives in the stream. Dropping the stream cancels `stop`, which also ends a wait for a remote piece.
         let guard = stop.clone().drop_guard();
         let task = tokio::task::spawn_blocking(move || splitting.split_files(&runtime, &stop, &sender));
         received(loads, task)

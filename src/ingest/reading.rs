@@ -1,5 +1,5 @@
-//! One read of a batch's input: what all its decoding tasks share, and what a bad record does to the batch. That is
-//! decided here and nowhere else.
+//! One read of a batch's input: what all its decoding tasks share. Only this module decides whether a bad record or a
+//! damaged file is refused or fails the batch.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,7 +20,8 @@ use crate::model::{
     Compression, Format, Input, OnEmpty, OnEmptyFile, OnMalformed, OnUnknownField, Refusal, Source, arrow_schema,
 };
 
-/// Refused records that one batch may hold in memory; past it the batch fails, for then its schema is wrong.
+/// The most refusals that one read may hold in memory. With more of them the batch fails, since its schema is probably
+/// wrong.
 const MOST_REFUSED: usize = 1_000_000;
 
 /// One read of a batch's input.
@@ -32,7 +33,7 @@ pub(super) struct Reading {
     pub source: Source,
     records: AtomicU64,
     refused: AtomicU64,
-    /// Undeclared fields, per object of the plan.
+    /// The undeclared fields found so far, by [`Plan::objects`].
     unknown: Mutex<Vec<Unknown>>,
     cuts: Mutex<Cuts>,
 }
@@ -72,7 +73,10 @@ impl Reading {
         })
     }
 
-    /// What a bad record does: it is refused, or it fails the batch.
+    /// Counts decoded records and keeps their refusals. Returns their Arrow batch.
+    ///
+    /// # Errors
+    /// A refused record, where the source has `on_malformed: fail` or `on_unknown_field: fail`; and too many refusals.
     pub fn accept(&self, decoded: Decoded) -> Result<RecordBatch> {
         if !decoded.refused.is_empty() {
             self.refuse(decoded.refused)?;
@@ -105,7 +109,10 @@ impl Reading {
         Ok(())
     }
 
-    /// All files were read to their ends.
+    /// Ends the read, after all files: warns of undeclared fields and of times that were cut.
+    ///
+    /// # Errors
+    /// An input without records, or a file without records, where the source does not allow them.
     pub fn finish(&self) -> Result<()> {
         let unknown = self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
         let met = self
@@ -157,7 +164,8 @@ impl Reading {
         .hint("if a day without records is normal, set `on_empty: replace`"))
     }
 
-    /// Files without records beside others; what warns of them reads [`ReadStats::empty_files`].
+    /// Fails where some files hold no record, others do, and the source has `on_empty_file: fail`. A source that only
+    /// wants a warning gets it from the run, which reads [`ReadStats::empty_files`].
     fn empty_files(&self) -> Result<()> {
         let empty = self.stats.empty_files();
         match (&empty[..], self.input.on_empty_file) {
@@ -174,12 +182,13 @@ impl Reading {
         }
     }
 
-    /// Whether damage that ends a file is a refusal, so that the other files are read: one file alone fails its batch.
+    /// Whether the other files are still read after one file turned out damaged. Where the batch has a single file, its
+    /// damage fails the batch.
     pub fn goes_on_after_damage(&self) -> bool {
         self.input.on_malformed == OnMalformed::Quarantine && self.listing.files().len() > 1
     }
 
-    /// The whole file can't be read.
+    /// Refuses a whole file that can't be read.
     pub fn refuse_file(&self, file: &str, reason: impl Into<Reason>) {
         self.refuse_unreadable(Refusal {
             file: Some(file.to_owned()),
@@ -188,7 +197,8 @@ impl Reading {
         });
     }
 
-    /// It is one entry of the account, also where the batch fails with it.
+    /// Adds a refusal for what can't be read. It counts as one record, read and refused, so that the account adds up
+    /// even where the batch fails.
     fn refuse_unreadable(&self, entry: Refusal) {
         self.stats.read.fetch_add(1, Ordering::Relaxed);
         self.refused.fetch_add(1, Ordering::Relaxed);
@@ -199,7 +209,7 @@ impl Reading {
         }]);
     }
 
-    /// The rest of a file can't be read.
+    /// Refuses the rest of a file, in which no record can be found. `stretch` says how long it is.
     pub fn refuse_rest(&self, file: &str, rest: &Unreadable, stretch: &str) {
         let Unreadable {
             fault, record, from, ..
@@ -219,7 +229,8 @@ impl Reading {
     }
 }
 
-/// What a task sends; if the task dies, that is an error and not an early end.
+/// The items that a task sends. If the task dies, the stream ends with an error, so that this does not look like the
+/// end of the input.
 pub(super) fn received<T: Send + 'static>(
     receiver: mpsc::Receiver<Result<T>>,
     task: JoinHandle<()>,
@@ -233,7 +244,7 @@ pub(super) fn received<T: Send + 'static>(
     })
 }
 
-/// The payload of a panic could hold a value, so it is not repeated.
+/// The error of a task that died. The message of a panic could hold a value, so it is not repeated.
 pub(super) fn stopped(error: &tokio::task::JoinError) -> Error {
     let why = if error.is_panic() {
         "it panicked, which is a fault of this program"

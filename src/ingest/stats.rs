@@ -1,4 +1,4 @@
-//! What a read counts while it goes on, for progress bars and accounts. It never decides anything.
+//! Counts what a read finds, for progress bars and for the account of the batch. It decides nothing.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
@@ -8,23 +8,23 @@ use super::Unknown;
 use crate::model::Refusal;
 use crate::timing::Spent;
 
-/// Counters of one read; shared with whoever shows progress while it goes on.
+/// The counters of one read. They change while it goes on.
 #[derive(Debug, Default)]
 pub struct ReadStats {
-    /// Records found in the files, good and bad; an unreadable stretch counts as one.
+    /// Records found in the files, good and bad. An unreadable rest of a file, or an unreadable file, counts as one.
     pub read: AtomicU64,
     /// Records decoded and handed on.
     pub records: AtomicU64,
-    /// Bytes of input read, as they lie in the files (compressed where those are).
+    /// Bytes of input read, as stored: compressed, where the files are.
     pub bytes: AtomicU64,
-    /// Of all reads of this input.
+    /// The times of all reads of this input together.
     pub times: Arc<ReadTimes>,
     unknown: Mutex<BTreeMap<String, Unknown>>,
     refused: Mutex<Vec<Refusal>>,
     empty: Mutex<Vec<String>>,
 }
 
-/// How long the way from the files to masked records took.
+/// How long each stage from the files to masked records took, summed over all threads.
 #[derive(Debug, Default)]
 pub struct ReadTimes {
     /// Reading, decompressing and finding records.
@@ -36,7 +36,8 @@ pub struct ReadTimes {
 }
 
 impl ReadStats {
-    /// For another read of the same input: it counts from nothing, and its time is added to this one's.
+    /// Makes the counters of another read of the same input. They start from nothing, but the times are shared and add
+    /// up.
     #[must_use]
     pub fn again(&self) -> Self {
         Self {
@@ -45,7 +46,8 @@ impl ReadStats {
         }
     }
 
-    /// The undeclared fields that were met, per declared path of the object that held them (`$`, `$.visits[]`).
+    /// The undeclared fields that were found, by the declared path of the object that held them, such as `$` or
+    /// `$.visits[]`.
     pub fn unknown_fields(&self) -> BTreeMap<String, Unknown> {
         self.unknown.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -60,12 +62,12 @@ impl ReadStats {
         empty.push(file.to_owned());
     }
 
-    /// The records that were refused so far, taken out.
+    /// Takes out the refusals that were added so far.
     pub fn take_refused(&self) -> Vec<Refusal> {
         std::mem::take(&mut *self.refused.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// How many are held now.
+    /// Adds refusals. Returns how many are held now.
     pub(super) fn refuse(&self, records: Vec<Refusal>) -> usize {
         let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         refused.extend(records);

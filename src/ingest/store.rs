@@ -1,5 +1,6 @@
-//! Object stores: makes one from a URL, the source's `storage` settings and the environment (secrets come from there
-//! alone), and turns its errors into ours within a bounded time. It never writes to one.
+//! Opens object stores, from a URL, the `storage` settings of the source, and the environment. Secrets come from the
+//! environment only. It also turns errors of a store into ours. A store that does not answer is reported after a fixed
+//! time. Nothing is ever written to a store.
 
 use std::str::FromStr;
 use std::sync::Arc;
@@ -18,23 +19,23 @@ use url::Url;
 
 use crate::error::{Error, Result};
 
-/// The longest that a store may say nothing before it counts as unreachable.
+/// How long a store may send nothing before it counts as unreachable.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A store and the key (or pattern of keys) that a URL names in it.
+/// A store, and the key or the pattern of keys that a URL names in it.
 #[derive(Clone)]
 pub(super) struct Remote {
     pub store: Arc<dyn ObjectStore>,
-    /// `s3://bucket`, to which `/key` is added for a file's name.
+    /// Such as `s3://bucket`. The name of an object is this, a `/` and its key.
     pub base: String,
-    /// Where the store is, for messages.
+    /// The address of the store, for messages.
     pub endpoint: String,
     pub key: String,
-    /// Whether the store can list (plain https can't).
+    /// Whether the store can list its objects. An http or https server can't.
     pub lists: bool,
 }
 
-/// The scheme of a URL; `None` is a local path.
+/// The scheme of a URL. `None`: the text is a local path.
 pub(super) fn scheme(path: &str) -> Option<&str> {
     let (scheme, _) = path.split_once("://")?;
     scheme
@@ -44,7 +45,10 @@ pub(super) fn scheme(path: &str) -> Option<&str> {
 }
 
 impl Remote {
-    /// `storage` holds settings as object_store names them; an unknown one is an error of the project.
+    /// Opens the store that a URL names. `storage` holds settings by their names in object_store.
+    ///
+    /// # Errors
+    /// A URL that names no store, and a setting that the store does not know. Both are errors of the project.
     pub fn open(url: &str, storage: &[(String, String)]) -> Result<Self> {
         let (scheme, rest) = url
             .split_once("://")
@@ -91,7 +95,7 @@ impl Remote {
         })
     }
 
-    /// The object of exactly this key; `None` if there is none.
+    /// Looks up the object with exactly this key. `None`: there is none.
     pub async fn head(&self, key: &str) -> Result<Option<ObjectMeta>> {
         let path = Path::parse(key)
             .map_err(|_| Error::project(format!("`{}/{key}` is no valid path of an object", self.base)))?;
@@ -103,7 +107,7 @@ impl Remote {
         }
     }
 
-    /// Every object below `prefix` (whole segments).
+    /// Lists all objects below `prefix`, which holds whole segments of their keys.
     pub async fn list(&self, prefix: &[&str]) -> Result<Vec<ObjectMeta>> {
         let prefix = prefix.join("/");
         let prefix = Path::parse(&prefix)
@@ -123,14 +127,15 @@ impl Remote {
         }
     }
 
-    /// [`Self::explain`], with what was looked for in front.
+    /// As [`Self::explain`], with the object or folder in front of the message.
     fn explain_at(&self, key: &str, error: &StoreError) -> Error {
         let explained = self.explain(error);
         let message = format!("{}/{key} can't be looked for: {}", self.base, explained.message);
         Error { message, ..explained }
     }
 
-    /// What a store's error means for the user. The text of an answer is not repeated: it may quote credentials.
+    /// Turns an error of the store into one for the user. The text of a response is not repeated, since it may quote
+    /// credentials.
     pub fn explain(&self, error: &StoreError) -> Error {
         let endpoint = &self.endpoint;
         match error {
@@ -152,7 +157,7 @@ impl Remote {
     }
 }
 
-/// A few quick attempts: a store that is away must be known within about [`PATIENCE`].
+/// Retries only a few times and quickly, so that an unreachable store is known within about [`PATIENCE`].
 fn retries() -> RetryConfig {
     RetryConfig {
         backoff: BackoffConfig {
@@ -165,8 +170,9 @@ fn retries() -> RetryConfig {
     }
 }
 
-/// object_store counts the time of a whole request, its body included; a large object that is read as slowly as it is
-/// loaded would run into it. Silence is watched by [`super::open`] instead.
+/// The time limits of a request. object_store's own limit covers the whole request with its response, so a large object
+/// that is read slowly would exceed it. It is set so high that it does not matter: [`super::fetch`] watches for silence
+/// instead.
 const CLIENT: [(ClientConfigKey, &str); 2] = [
     (ClientConfigKey::Timeout, "7 days"),
     (ClientConfigKey::ConnectTimeout, "5 seconds"),
@@ -240,7 +246,8 @@ fn misconfigured(error: &StoreError) -> Error {
         .hint("settings without secrets go under `storage`, credentials into the environment (AWS_ACCESS_KEY_ID, ...)")
 }
 
-/// The path of an https URL, as object_store counts it; a query would be lost in silence.
+/// The path of an https URL, in the form that object_store wants. A URL with a query is refused, since object_store
+/// would drop the query silently.
 fn web_path(url: &str) -> Result<String> {
     let parsed = Url::parse(url).map_err(|error| Error::project("the input's URL is not valid").cause(error))?;
     if parsed.query().is_some() || parsed.fragment().is_some() {
@@ -266,7 +273,7 @@ fn endpoint_of(storage: &[(String, String)], variable: &str) -> Option<String> {
     Some(format!("{}://{}{port}", url.scheme(), url.host_str()?))
 }
 
-/// The deepest cause, without the text of a server's answer.
+/// The deepest cause of an error, without the text of a server's response.
 fn innermost(error: &StoreError) -> String {
     let mut deepest: &(dyn std::error::Error + 'static) = error;
     while let Some(source) = deepest.source() {
@@ -337,7 +344,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_store_that_is_away_is_unreachable_and_named() {
-        // Bound, then dropped, so that nothing listens there.
+        // The listener is bound and then dropped, so that nothing listens at its port.
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         drop(listener);

@@ -1,4 +1,4 @@
-//! Sources and inputs for the tests of this module.
+//! Makes sources and reads inputs, for the tests of `ingest`.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -54,7 +54,7 @@ pub(super) fn source(path: &str, format: Format, schema: Vec<Field>) -> Source {
     source
 }
 
-/// A patient with visits: what most tests read.
+/// The schema that most tests read: a patient with visits.
 pub(super) fn patients() -> Vec<Field> {
     vec![
         required(field("id", FieldType::String)),
@@ -77,7 +77,7 @@ pub(super) fn day() -> NaiveDate {
     NaiveDate::from_ymd_opt(2023, 5, 2).unwrap()
 }
 
-/// How many undeclared fields were met, per path.
+/// How many undeclared fields were found, by the path of their object.
 pub(super) fn unknown(stats: &ReadStats) -> Vec<(String, u64)> {
     let met = stats.unknown_fields().into_iter();
     met.map(|(path, met)| (path, met.count)).collect()

@@ -1,19 +1,20 @@
-//! Undeclared fields: how many were met in which object, and which of them are the same one. A name may itself be data
-//! (an id as a key), so that no more than a keyed hash of it leaves here, and none where there is no key.
+//! Counts undeclared fields by the object that held them, and by their name. A name may itself be data, such as an id
+//! used as a key. So only a keyed hash of it leaves this module, and without a key nothing of it does.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::mask::NameHash;
 
-/// Distinct names that are told apart in one object; the others are only counted.
+/// The most names to count one by one in an object. Fields with other names only add to the total.
 const MOST_NAMES: usize = 32;
 
-/// Undeclared fields of one object.
+/// The undeclared fields of one object.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Unknown {
     pub count: u64,
-    /// Per keyed hash of the name; what is missing to `count` is of further names, or was met without a key.
+    /// How many had each name, by the keyed hash of the name. Their sum is less than `count` where there was no key, or
+    /// where there were more names than are counted one by one.
     pub names: BTreeMap<String, u64>,
 }
 
@@ -27,7 +28,7 @@ impl Unknown {
         }
     }
 
-    /// The same names, met in so many records.
+    /// The counts of `records` records that all have these fields.
     pub(super) fn times(&self, records: u64) -> Self {
         Self {
             count: self.count * records,
@@ -40,7 +41,7 @@ impl Unknown {
     }
 }
 
-/// The names, for a message: `1f3a9c0d5e6b7a88: 12, 90ab...: 3, others: 4`.
+/// Shows the names in a message: `1f3a9c0d5e6b7a88: 12, 90ab...: 3, others: 4`.
 pub(super) struct Names<'a>(pub &'a Unknown);
 
 impl fmt::Display for Names<'_> {
@@ -58,12 +59,13 @@ impl fmt::Display for Names<'_> {
     }
 }
 
-/// What is met while records are decoded; that of a record which is refused is not counted.
+/// Collects undeclared fields while records are decoded. Those of a refused record are not counted.
 pub(super) struct Sightings<'a> {
     hash: Option<&'a NameHash>,
-    /// As in [`super::decode::Plan::objects`].
+    /// By object, in the order of [`super::decode::Plan::objects`].
     objects: Vec<Object>,
-    /// Of the record that is being decoded: object, and place in its names.
+    /// The undeclared fields of the record that is being decoded: the index of the object, and the index of the name in
+    /// its `names`.
     pending: Vec<(usize, Option<usize>)>,
 }
 
@@ -71,12 +73,12 @@ pub(super) struct Sightings<'a> {
 struct Object {
     count: u64,
     names: Vec<(Box<str>, u64)>,
-    /// Records mostly keep one order.
+    /// The index of the name that probably comes next, since most records have their fields in the same order.
     next: usize,
 }
 
 impl<'a> Sightings<'a> {
-    /// Without `hash` names are not told apart.
+    /// Starts with nothing counted. Without `hash`, names are not told apart.
     pub fn new(objects: usize, hash: Option<&'a NameHash>) -> Self {
         Self {
             hash,
@@ -90,7 +92,7 @@ impl<'a> Sightings<'a> {
         self.pending.push((object, place));
     }
 
-    /// The record is accepted.
+    /// Counts the fields of the record, since it is accepted.
     pub fn keep(&mut self) {
         for (object, place) in self.pending.drain(..) {
             let object = &mut self.objects[object];
@@ -101,7 +103,7 @@ impl<'a> Sightings<'a> {
         }
     }
 
-    /// The record is refused.
+    /// Drops the fields of the record, since it is refused.
     pub fn forget(&mut self) {
         self.pending.clear();
     }
@@ -121,7 +123,7 @@ impl<'a> Sightings<'a> {
 }
 
 impl Object {
-    /// Where a name is counted; `None` where there are too many.
+    /// The index in `names` at which this name is counted. `None`: there are too many names.
     fn place(&mut self, name: &str) -> Option<usize> {
         let expected = self.names.get(self.next).filter(|(known, _)| **known == *name);
         let place = match expected {
@@ -161,7 +163,7 @@ mod tests {
         let found = met.finish();
         assert_eq!(found[0], Unknown::default());
         assert_eq!(found[1].count, 100);
-        // Those of refused records take a place as well.
+        // Names that only refused records had count towards the limit of 32 as well, and are left out at the end.
         assert_eq!(found[1].names.len(), 17);
         assert_eq!(found[1].names[&hash.of("SECRET-a")], 50);
         let shown = Names(&found[1]).to_string();

@@ -1,5 +1,6 @@
-//! Growable columns that a record is decoded into, value by value. A record that fails half-way is undone by
-//! [`Column::truncate`]; at the end a column becomes an Arrow array without a copy. It never decides what a value is.
+//! Growable columns, into which records are decoded value by value. [`Column::truncate`] removes what a record has
+//! added that fails half-way. At the end, a column becomes an Arrow array without a copy. A column does not interpret
+//! values.
 
 use std::sync::Arc;
 
@@ -13,18 +14,18 @@ use arrow::error::ArrowError;
 
 use crate::model::scalar::Micros;
 
-/// Rows that are expected in a chunk.
+/// How many rows to make room for at first.
 const ROWS: usize = 1024;
 
 #[derive(Debug)]
 pub(crate) struct Column {
     pub values: Values,
-    /// Rows whose value lost digits.
+    /// The rows whose value was cut to microseconds.
     pub cut: Vec<usize>,
     nulls: NullBufferBuilder,
 }
 
-/// Nulls have a value, too (0, or empty), so that all of them have one length.
+/// The values of a column. A null has one as well (0, or empty), so that values and null flags are equally many.
 #[derive(Debug)]
 pub(crate) enum Values {
     Utf8 { offsets: Vec<i32>, bytes: Vec<u8> },
@@ -40,7 +41,7 @@ pub(crate) enum Values {
 }
 
 impl Column {
-    /// For one of the types of [`super::super::arrow_schema`].
+    /// Makes an empty column. `data_type` must be one that [`crate::model::arrow_schema`] gives to a field.
     pub fn new(data_type: &DataType) -> Self {
         let values = match data_type {
             DataType::Utf8 => Values::Utf8 {
@@ -79,7 +80,7 @@ impl Column {
         self.nulls.append_non_null();
     }
 
-    /// Adds a time.
+    /// Adds a time, and notes its row if it was cut.
     pub fn push_micros(&mut self, micros: Micros) {
         let row = self.len();
         if let Values::Micros(values) = &mut self.values {
@@ -113,7 +114,7 @@ impl Column {
         self.nulls.append_null();
     }
 
-    /// Ends a list whose elements were pushed to its item.
+    /// Ends a list. Its elements have been pushed to the column of the items.
     pub fn end_list(&mut self) {
         if let Values::List { offsets, item } = &mut self.values {
             offsets.push(offset(item.len()));
@@ -121,7 +122,7 @@ impl Column {
         }
     }
 
-    /// Takes back all that came after the first `rows` rows, complete or not.
+    /// Shortens the column to its first `rows` rows. Values of a row that is not complete are removed as well.
     pub fn truncate(&mut self, rows: usize) {
         match &mut self.values {
             Values::Utf8 { offsets, bytes } => {
@@ -145,7 +146,7 @@ impl Column {
         }
     }
 
-    /// The array of `data_type`, which the column was made for.
+    /// Turns the column into an Arrow array. `data_type` must be the type for which the column was made.
     pub fn finish(mut self, data_type: &DataType) -> Result<ArrayRef, ArrowError> {
         let rows = self.len();
         let nulls = self.nulls.finish();

@@ -1,23 +1,23 @@
-//! Reads the JSON text of one record, piece by piece and strictly (RFC 8259, and no NUL, no lone surrogate, no key
-//! twice, no nesting beyond [`MAX_DEPTH`]). Unlike serde_json it gives a number's digits as written, tells where it
-//! stopped, and has no message that could quote a value.
+//! Reads the JSON text of one record, piece by piece. It is as strict as RFC 8259, and also refuses a NUL character,
+//! half of a surrogate pair, a key that appears twice, and nesting deeper than [`MAX_DEPTH`]. Unlike serde_json, it
+//! returns the digits of a number as written, knows where it stopped, and has no message that quotes a value.
 
 use std::borrow::Cow;
 
 use super::super::split::MAX_DEPTH;
 use crate::model::refusal::Reason;
 
-/// Up to so many keys are compared pairwise, more are sorted.
+/// Up to this many keys are compared in pairs. More keys are sorted first.
 const FEW_KEYS: usize = 8;
 
-/// What the text breaks, and where.
+/// What is wrong with the text, and at which byte of it.
 #[derive(Debug)]
 pub(super) struct Bad {
     pub at: usize,
     pub reason: Reason,
 }
 
-/// What kind of value comes next.
+/// The kind of the value that comes next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Object,
@@ -33,7 +33,8 @@ pub(super) struct Cursor<'a> {
     bytes: &'a [u8],
     at: usize,
     depth: usize,
-    /// Keys of the open objects that must not come twice, innermost object last.
+    /// The undeclared keys of the open objects, to find those that appear twice. Those of the innermost object are
+    /// last.
     keys: Vec<Cow<'a, str>>,
 }
 
@@ -59,12 +60,12 @@ impl<'a> Cursor<'a> {
         })
     }
 
-    /// The text from a place on to here.
+    /// The text from `start` to the current position.
     pub fn since(&self, start: usize) -> &'a str {
         &self.text[start..self.at]
     }
 
-    /// The kind of the value that comes next, after white space.
+    /// The kind of the next value. White space before it is skipped.
     pub fn kind(&mut self) -> Result<Kind, Bad> {
         self.skip_space();
         match self.bytes.get(self.at) {
@@ -80,7 +81,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Nothing but white space is left.
+    /// Checks that nothing but white space is left.
     pub fn end(&mut self) -> Result<(), Bad> {
         self.skip_space();
         if self.at == self.bytes.len() {
@@ -110,7 +111,7 @@ impl<'a> Cursor<'a> {
         Ok(())
     }
 
-    /// A number as written.
+    /// Reads a number and returns it as written.
     pub fn number(&mut self) -> Result<&'a str, Bad> {
         let start = self.at;
         if self.peek() == Some(b'-') {
@@ -149,7 +150,7 @@ impl<'a> Cursor<'a> {
         Ok(())
     }
 
-    /// A string, borrowed where it has no escapes.
+    /// Reads a string. It is borrowed where it has no escapes.
     pub fn string(&mut self) -> Result<Cow<'a, str>, Bad> {
         self.at += 1;
         let start = self.at;
@@ -172,7 +173,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Goes to the next quote or backslash.
+    /// Goes on to the next quote or backslash of a string.
     fn plain(&mut self) -> Result<(), Bad> {
         let Some(length) = special(&self.bytes[self.at..]) else {
             self.at = self.bytes.len();
@@ -241,7 +242,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Goes into the object or array that comes next.
+    /// Enters the object or array that comes next.
     pub fn enter(&mut self) -> Result<(), Bad> {
         if self.depth == MAX_DEPTH {
             return self.bad(format!("nested deeper than {MAX_DEPTH}"));
@@ -251,7 +252,7 @@ impl<'a> Cursor<'a> {
         Ok(())
     }
 
-    /// The next key of the object entered, up to its colon; `None` leaves the object.
+    /// Reads the next key of the open object, and its colon. `None`: the object has ended.
     pub fn next_key(&mut self, first: bool) -> Result<Option<Cow<'a, str>>, Bad> {
         if !self.goes_on(b'}', first)? {
             return Ok(None);
@@ -268,7 +269,7 @@ impl<'a> Cursor<'a> {
         Ok(Some(key))
     }
 
-    /// Whether another element of the array entered comes; `false` leaves the array.
+    /// Whether the open array has another element. If not, the array has ended.
     pub fn next_element(&mut self, first: bool) -> Result<bool, Bad> {
         self.goes_on(b']', first)
     }
@@ -295,7 +296,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Where the keys of the object entered start; for [`Cursor::remember`] and [`Cursor::forget`].
+    /// The number of remembered keys. [`Cursor::forget`] wants it, as it was when the object was entered.
     pub fn keys_mark(&self) -> usize {
         self.keys.len()
     }
@@ -304,7 +305,7 @@ impl<'a> Cursor<'a> {
         self.keys.push(key);
     }
 
-    /// Drops the keys remembered since the mark; an error if two are equal.
+    /// Drops the keys remembered since the mark. Two equal ones are an error.
     pub fn forget(&mut self, mark: usize) -> Result<(), Bad> {
         let keys = &mut self.keys[mark..];
         let twice = if keys.len() <= FEW_KEYS {
@@ -321,7 +322,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Passes over a value, as strictly as if it were wanted.
+    /// Skips a value. It is checked as strictly as one that is read.
     pub fn skip_value(&mut self) -> Result<(), Bad> {
         match self.kind()? {
             Kind::Null => self.null(),
@@ -362,11 +363,12 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// Where the first byte stands that ends a plain stretch of a string: a quote, a backslash or a control character.
+/// The index of the first byte that is a quote, a backslash or a control character.
 fn special(bytes: &[u8]) -> Option<usize> {
     const ONES: u64 = u64::from_ne_bytes([1; 8]);
     const HIGH: u64 = ONES << 7;
-    // The high bit of each byte that is zero; of those above one that is, perhaps too, so only "none" is exact.
+    // Sets the high bit of each byte that is zero. Bytes above a zero byte may get one by mistake, so only the result 0
+    // is exact.
     let zero = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;
     let is_special = |byte: &u8| *byte == b'"' || *byte == b'\\' || *byte < 0x20;
     let (words, rest) = bytes.as_chunks::<8>();

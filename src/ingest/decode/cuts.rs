@@ -1,5 +1,5 @@
-//! How many values lost digits that no type here holds: seconds finer than a microsecond. They are cut off, and said
-//! once per batch.
+//! Counts times that are finer than a microsecond. No type here holds them, so they are cut off. A warning says so once
+//! per batch.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::column::{Column, Values};
 use super::plan::{Node, Shape};
 
-/// Values that were cut, per path of the field.
+/// How many values were cut, by the path of their field.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Cuts(BTreeMap<Arc<str>, u64>);
 
@@ -24,7 +24,7 @@ impl Cuts {
         }
     }
 
-    /// Those of a column and of all below it.
+    /// Adds the counts of a column and of all columns below it.
     pub fn add_column(&mut self, column: &Column, node: &Node) {
         self.count(&node.path, column.cut.len());
         match (&column.values, &node.shape) {

@@ -1,4 +1,4 @@
-//! A JSON record into columns, following the declared schema down.
+//! Decodes a JSON record into columns. The declared schema says what to expect at each depth.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use super::text::{push_clean, push_number};
 use crate::model::From;
 use crate::model::refusal::{MALFORMED, UNKNOWN_FIELD};
 
-/// Decodes a record into the next row of `columns`; on an error they hold a part of it.
+/// Decodes a record into the next row of `columns`. After an error they hold a part of it, which the caller removes.
 pub(super) fn record(
     text: &str,
     root: &Group,
@@ -35,7 +35,7 @@ pub(super) fn record(
 struct Walk<'a, 'u, 'n> {
     cursor: Cursor<'a>,
     unknown: &'u mut Sightings<'n>,
-    /// An undeclared field is a fault.
+    /// Whether an undeclared field is a fault.
     strict: bool,
 }
 
@@ -49,7 +49,8 @@ impl Walk<'_, '_, '_> {
         }
     }
 
-    /// An object into row `row` of its fields' columns. A column that is longer already has had its key.
+    /// Decodes an object into row `row` of its fields' columns. A column that has this row already has had its key, so
+    /// a second one is a fault.
     fn group(&mut self, group: &Group, columns: &mut [Column], row: usize) -> Result<(), Fault> {
         let path = &group.path;
         let start = self.cursor.at();
@@ -104,7 +105,7 @@ impl Walk<'_, '_, '_> {
         if kind == Kind::Null {
             if node.required {
                 let missing = self.fault(path, "required, but null");
-                // `nul` is no null but no JSON at all.
+                // A broken word such as `nul` is not a null but invalid JSON, which is the fault to report.
                 self.cursor.null().map_err(in_(path))?;
                 return Err(missing);
             }

@@ -1,6 +1,6 @@
-//! Decodes records into Arrow against the declared schema. A value that does not fit its declaration is a [`Fault`] with
-//! path and reason; the record is taken back and its neighbours stay. It never coerces, and never keeps what is not
-//! declared.
+//! Decodes records into Arrow by the declared schema. A value that does not fit its declaration is a [`Fault`] with its
+//! path and the reason. What the record added to the columns is then removed, and the records before and after it stay.
+//! Nothing is coerced, and undeclared fields are not kept.
 
 mod column;
 mod cursor;
@@ -32,7 +32,7 @@ use crate::mask::NameHash;
 use crate::model::refusal::{MALFORMED, Reason};
 use crate::model::{CsvOptions, OnUnknownField, RECORD_BITS, Refusal};
 
-/// Whether a JSON text is valid, as strictly as a record must be; the reason if not.
+/// Checks a JSON text as strictly as a record. The error is the reason why it is not valid.
 pub(super) fn check_json(text: &str) -> Result<(), Reason> {
     let mut cursor = Cursor::new(text);
     cursor
@@ -41,29 +41,30 @@ pub(super) fn check_json(text: &str) -> Result<(), Reason> {
         .map_err(|bad| bad.reason)
 }
 
-/// What the decoding of some chunks gave.
+/// The result of decoding some records.
 pub(super) struct Decoded {
     pub batch: RecordBatch,
-    /// Records that are not in the batch.
+    /// The records that are refused, and so not in the batch.
     pub refused: Vec<Refusal>,
-    /// Undeclared fields met in the records of the batch, per object of [`Plan::objects`].
+    /// The undeclared fields of the batch's records, by [`Plan::objects`].
     pub unknown: Vec<Unknown>,
-    /// Values of the batch that lost digits.
+    /// How many times in the batch were cut to microseconds.
     pub cuts: Cuts,
 }
 
-/// What a text format's chunks are decoded with.
+/// What the decoding of a source's records needs. Parquet uses it as well, without `csv`.
 pub(super) struct Decoding {
     pub plan: Plan,
     pub schema: SchemaRef,
     pub on_unknown_field: OnUnknownField,
-    /// What tells their names apart.
+    /// The keyed hash by which undeclared fields are told apart. `None`: they are only counted.
     pub names: Option<NameHash>,
     pub csv: CsvOptions,
 }
 
 impl Decoding {
-    /// Decodes every record of the chunks that can be, in their order. `files` are those of the listing.
+    /// Decodes the records of the chunks, in order. Those that can't be decoded are refused. `files` are the files of
+    /// the listing.
     pub fn decode(&self, chunks: &[Chunk], files: &[InputFile]) -> Result<Decoded> {
         let mut decoder = Decoder::new(self);
         let mut refused = Vec::new();
@@ -102,11 +103,11 @@ impl Decoding {
     }
 }
 
-/// Rows in the making.
+/// The columns of a batch while its records are decoded.
 struct Decoder<'a> {
     decoding: &'a Decoding,
     columns: Vec<Column>,
-    /// Values of the record column; their count is the count of whole rows.
+    /// The values of the record column, one for each row that is complete.
     ids: Vec<u64>,
     unknown: Sightings<'a>,
 }
@@ -125,7 +126,7 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    /// Adds a record, or takes back what it added.
+    /// Decodes a record into the next row. Where that fails, removes what it has added to the columns.
     fn push(&mut self, record: &[u8], header: Option<&CsvHeader>, id: u64) -> Result<(), Fault> {
         let rows = self.ids.len();
         let result = match std::str::from_utf8(record) {
@@ -160,7 +161,7 @@ impl<'a> Decoder<'a> {
         row::record(text, header, self.decoding, &mut self.columns, &mut self.unknown)
     }
 
-    /// Of a record whose fault lies around it.
+    /// The fault of a record that the scanner has found bad.
     fn around(&self, flaw: &Flaw) -> Fault {
         let root = &self.decoding.plan.root.path;
         Fault {

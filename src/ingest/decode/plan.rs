@@ -1,5 +1,5 @@
-//! The declared schema, prepared for decoding: every field with its path, formats parsed, names indexed. Immutable and
-//! shared by all decoding tasks.
+//! Prepares the declared schema for decoding: each field gets its path, formats are parsed, and names are indexed. The
+//! plan does not change, and all decoding tasks share it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,18 +9,19 @@ use crate::error::{Error, Result};
 use crate::model::scalar::Formats;
 use crate::model::{Field, FieldType, From, Source};
 
-/// Up to so many fields are looked through one by one, more are hashed.
+/// An object with more fields than this gets a hash map of their names. For fewer fields, comparing one by one is
+/// faster.
 const FEW_FIELDS: usize = 8;
 
-/// How a source's records are decoded.
+/// The declared schema of a source, prepared for decoding.
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub root: Group,
-    /// Paths of all objects, indexed by [`Group::id`].
+    /// The paths of all objects. [`Group::id`] is the index.
     pub objects: Vec<Arc<str>>,
 }
 
-/// The fields of an object.
+/// The declared fields of an object.
 #[derive(Debug)]
 pub(crate) struct Group {
     pub id: usize,
@@ -67,7 +68,7 @@ pub(crate) enum ScalarKind {
 }
 
 impl Plan {
-    /// An error of the project if a format is none.
+    /// Prepares a source's schema. A date format that is not valid is an error of the project.
     pub fn new(source: &Source) -> Result<Self> {
         let mut objects = Vec::new();
         let root = Group::new(&source.schema, "$".into(), &mut objects)?;
@@ -96,7 +97,8 @@ impl Group {
         })
     }
 
-    /// The field of this name; `expected` is tried first, since records mostly keep one order.
+    /// The index of the field with this name. `expected` is tried first, since most records have their fields in the
+    /// same order.
     pub fn find(&self, name: &str, expected: usize) -> Option<usize> {
         if self.fields.get(expected).is_some_and(|field| field.name == name) {
             return Some(expected);

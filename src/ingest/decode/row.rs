@@ -1,4 +1,4 @@
-//! A csv row into columns: cells by the file's header, each by the rules of [`push_text`].
+//! Decodes a csv row into columns. The file's header says which field a cell belongs to, and [`push_text`] reads it.
 
 use std::sync::Arc;
 

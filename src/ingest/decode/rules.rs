@@ -1,5 +1,6 @@
-//! What a source's schema asks of a field's values, applied while they are decoded: a text is brought to its spelling
-//! before it is read, a value is checked once it is. A field without rules never comes here, and no reason holds a value.
+//! Applies the rules that a source's schema has for a field's values, while they are decoded. A text is normalized
+//! before it is read: `trim` and `upper` turn ` a1` into `A1`. The value is checked afterwards. A field without rules
+//! never comes here. No reason holds a value.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -46,14 +47,14 @@ const fn breach(check: &'static str, reason: &'static str) -> Breach {
 #[derive(Debug)]
 pub(crate) struct Rules {
     declared: ValueRules,
-    /// The accepted texts; lists of codes may be long.
+    /// The accepted texts. They are hashed, since lists of codes may be long.
     texts: HashSet<String>,
-    /// No value may be null, nor become it.
+    /// Whether a null is refused, including a text or value that stands for one.
     required: bool,
 }
 
 impl Rules {
-    /// `None` where there are none, so that a field without pays nothing.
+    /// Prepares the rules of a field. `None`: it has none, so its values need no further step.
     pub fn new(rules: &ValueRules, required: bool) -> Option<Box<Self>> {
         let idle = rules.normalize.is_empty()
             && rules.nulls.is_empty()
@@ -74,7 +75,8 @@ impl Rules {
         })
     }
 
-    /// Puts a value into its column by `read`, spelt as it must be, and checks it there.
+    /// Normalizes a text, reads it into its column by `read`, and checks the value. A text or value that stands for
+    /// null becomes null.
     pub fn push(
         &self,
         text: &str,
@@ -136,8 +138,8 @@ impl Rules {
         }
     }
 
-    /// An array of any type but text without the values that stand for null. The error is the first row that holds a
-    /// value which it may not.
+    /// Checks the values of an array of any type but text. Returns the array with null in place of the values that
+    /// stand for it. The error has the index of the first row with a value that breaks a rule.
     pub fn check_array(&self, array: ArrayRef) -> Result<ArrayRef, (usize, Breach)> {
         let nulls = &self.declared.nulls.values;
         let mut stand_ins = vec![false; if nulls.is_empty() { 0 } else { array.len() }];
@@ -156,7 +158,8 @@ impl Rules {
     }
 }
 
-/// The value that was put last, which is none of a text; a bool is told by what it was read from.
+/// The last value of a column. `None`: it is a text, a list or a struct. A bool is recognised by `text`, from which it
+/// was read.
 fn last(column: &Column, text: &str) -> Option<Literal> {
     Some(match &column.values {
         Values::Bool(_) => Literal::Bool(text == "true"),

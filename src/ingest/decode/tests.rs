@@ -32,7 +32,7 @@ fn good(schema: Vec<Field>, records: &[&str]) -> RecordBatch {
     batch
 }
 
-/// Path and reason of a record's fault; a good record before and after it stays.
+/// The path and the reason of a record's fault. It also checks that the good records before and after it stay.
 fn fault(schema: Vec<Field>, record: &str) -> (String, String) {
     let (batch, mut faults, _) = decode(schema, &["{}", record, "{}"]);
     let fault = faults[1].take().unwrap_or_else(|| panic!("{record} has no fault"));

@@ -1,5 +1,5 @@
-//! Puts one scalar into its column, from its text or from a JSON number. The same rules hold for strings in JSON, cells
-//! of csv and strings in parquet.
+//! Reads one scalar value, from a text or a JSON number, into its column. The same rules hold for strings in JSON,
+//! cells of csv and texts in parquet.
 
 use super::column::{Column, Values};
 use super::plan::{Scalar, ScalarKind};
@@ -7,7 +7,8 @@ use super::rules::Breach;
 use crate::model::refusal::Reason;
 use crate::model::scalar;
 
-/// From text: dates and times by their format, numbers by their digits. Then by the field's rules.
+/// Reads a text into its column: dates and times by their formats, numbers by their digits. The field's rules are
+/// applied as well. A text with a NUL character is refused, since PostgreSQL can't store it.
 pub(crate) fn push_text(text: &str, scalar: &Scalar, column: &mut Column) -> Result<(), Breach> {
     if memchr::memchr(0, text.as_bytes()).is_some() {
         return Err("a NUL character".into());
@@ -15,7 +16,7 @@ pub(crate) fn push_text(text: &str, scalar: &Scalar, column: &mut Column) -> Res
     push_clean(text, scalar, column)
 }
 
-/// The same from text without NUL, such as every string in JSON that was read.
+/// As [`push_text`], for a text that can't hold a NUL character. The JSON reader has refused those already.
 pub(crate) fn push_clean(text: &str, scalar: &Scalar, column: &mut Column) -> Result<(), Breach> {
     match &scalar.rules {
         None => Ok(read_text(text, scalar, column)?),
@@ -23,7 +24,7 @@ pub(crate) fn push_clean(text: &str, scalar: &Scalar, column: &mut Column) -> Re
     }
 }
 
-/// From the digits of a number, as written. Then by the field's rules.
+/// Reads the digits of a JSON number, as written, into its column. The field's rules are applied as well.
 pub(crate) fn push_number(text: &str, scalar: &Scalar, column: &mut Column) -> Result<(), Breach> {
     match &scalar.rules {
         None => Ok(read_number(text, scalar, column)?),

@@ -1,4 +1,5 @@
-//! Parquet's arrays into arrays of the declared types, without loss; what would lose is a fault with its row.
+//! Converts the arrays of a parquet file into arrays of the declared types. A value that would lose something is a
+//! fault with its row; only the parts of a timestamp below a microsecond are cut off.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use crate::model::refusal::Reason;
 
 const MICROS: i64 = 1_000_000;
 
-/// A value that does not fit; `row` counts in the array that was converted, from 0.
+/// A value that does not fit its declaration. `row` is its index in the array that was converted, from 0.
 #[derive(Debug)]
 pub(super) struct RowFault {
     pub row: usize,
@@ -27,7 +28,8 @@ pub(super) struct RowFault {
     pub reason: Reason,
 }
 
-/// The declared fields of an object, in their order. `fields` may go on beyond them.
+/// Converts the declared fields of an object, in their order. `fields` are their types, and may go on after them, as
+/// the record column does.
 pub(super) fn convert_group(
     records: &StructArray,
     group: &Group,
@@ -64,7 +66,7 @@ fn convert(array: &ArrayRef, node: &Node, target: &DataType, cuts: &mut Cuts) ->
             built.map(|array| Arc::new(array) as ArrayRef).map_err(|_| unfit(node))
         }
         (Shape::List(item), DataType::List(field)) => {
-            // The items keep their type here; they are converted next.
+            // This cast changes the kind of list only. The items are converted next.
             let (DataType::List(same) | DataType::LargeList(same) | DataType::FixedSizeList(same, _)) =
                 array.data_type()
             else {
@@ -163,7 +165,8 @@ fn read_texts(
     column.finish(target).map_err(|_| unfit(node))
 }
 
-/// Nanoseconds are cut off and counted; seconds do not wrap.
+/// Converts timestamps to microseconds. Nanoseconds are rounded down, and the values that this changes are counted. A
+/// value too large for microseconds is a fault.
 fn to_micros(array: &ArrayRef, node: &Node, target: &DataType, cuts: &mut Cuts) -> Result<ArrayRef, RowFault> {
     let DataType::Timestamp(unit, _) = array.data_type() else {
         return Err(unfit(node));
@@ -205,7 +208,8 @@ fn check_texts(texts: &StringArray, node: &Node, complaint: impl Fn(&str) -> Opt
     Ok(())
 }
 
-/// A cast that [`super::types`] found to be without loss. Its error could quote a value, so it is not repeated.
+/// Casts an array. [`super::types`] has checked that the cast loses nothing. An error of it could quote a value, so it
+/// is not repeated.
 fn as_type(array: &ArrayRef, target: &DataType, node: &Node) -> Result<ArrayRef, RowFault> {
     if array.data_type() == target {
         return Ok(make_array(array.to_data()));

@@ -1,5 +1,5 @@
-//! Parquet files: a row is a record, columns go by their names, row groups are decoded in parallel. Types must be the
-//! declared ones or widen into them without loss.
+//! Reads parquet files. A row is a record, and columns are found by name. Row groups are decoded in parallel. The type
+//! of a column must be the declared one, or one that becomes it without loss.
 
 mod convert;
 mod reader;
@@ -32,10 +32,10 @@ use super::unknown::{Sightings, Unknown};
 use crate::error::{Error, Result};
 use crate::model::{OnUnknownField, RECORD_BITS, Refusal};
 
-/// Files whose metadata is read ahead.
+/// How many files have their metadata read ahead.
 const AHEAD: usize = 8;
 
-/// The stream of decoded batches of all files.
+/// Decodes all files. Returns their batches in the order of the input.
 pub(super) fn decode(reading: &Arc<Reading>, parallelism: usize) -> BoxStream<'static, Result<Decoded>> {
     let files = 0..reading.listing.files().len();
     let reading = Arc::clone(reading);
@@ -51,7 +51,7 @@ pub(super) fn decode(reading: &Arc<Reading>, parallelism: usize) -> BoxStream<'s
     filled(groups)
 }
 
-/// `None`: the file is refused.
+/// Opens a file, on a thread that may block. `None`: the file is refused.
 async fn open(reading: Arc<Reading>, index: usize) -> Result<Option<File>> {
     let runtime = Handle::current();
     let open = move || runtime.block_on(File::open(reading, index));
@@ -60,13 +60,13 @@ async fn open(reading: Arc<Reading>, index: usize) -> Result<Option<File>> {
         .map_err(|error| stopped(&error))?
 }
 
-/// An opened file, its columns checked against the schema.
+/// An opened file. Its columns fit the schema.
 struct File {
     reading: Arc<Reading>,
     index: usize,
     reader: RangeReader,
     metadata: ArrowReaderMetadata,
-    /// Undeclared columns, per object of the plan.
+    /// The undeclared columns, by [`super::decode::Plan::objects`]. Each counts once.
     undeclared: Vec<Unknown>,
 }
 
@@ -81,7 +81,8 @@ impl File {
         let metadata = ArrowReaderMetadata::load_async(&mut reader, ArrowReaderOptions::new()).await;
         let metadata = match metadata {
             Ok(metadata) => metadata,
-            // An error of reading it is not the file's.
+            // This fails the batch: an error of reading (`External`), which is not the file's fault, or damage that the
+            // source does not tolerate.
             Err(error) if matches!(error, ParquetError::External(_)) || !reading.goes_on_after_damage() => {
                 return Err(damaged(&file.path, error));
             }
@@ -145,16 +146,16 @@ impl File {
     }
 }
 
-/// Rows that are decoded as one piece of work.
+/// A row group, which is decoded as one piece of work.
 struct RowGroup {
     file: Arc<File>,
     index: usize,
-    /// The number of its first record.
+    /// The number of its first record in the file, where the first has number 1.
     first: u64,
 }
 
 impl RowGroup {
-    /// Decodes on a thread of its own; a full channel holds it back.
+    /// Starts to decode on a thread of its own. The thread waits while the channel is full.
     fn start(self) -> BoxStream<'static, Result<Decoded>> {
         let (sender, batches) = mpsc::channel(1);
         let runtime = Handle::current();
@@ -219,7 +220,7 @@ impl RowGroup {
             _ => concat_batches(schema, &parts).map_err(|error| self.internal(error))?,
         };
         let file = (self.file.index as u64) << RECORD_BITS;
-        // So far the record column counts in the batch.
+        // Until here the record column holds the index of each row in the batch.
         let numbers = batch.column(batch.num_columns() - 1).as_primitive::<UInt64Type>();
         let numbers: UInt64Array = numbers.unary(|row| file | (first + row));
         let mut columns = batch.columns().to_vec();
@@ -237,8 +238,9 @@ impl RowGroup {
         })
     }
 
-    /// Converts the rows that can be, and gives the others' faults, both in order. A conversion stops at its first
-    /// fault, which may be any column's: so the rows are halved until the bad ones are alone.
+    /// Converts the rows that can be, and collects the faults of the others. Both stay in order. A conversion stops at
+    /// the first fault it finds, which is not always that of the first bad row. So the rows are halved until each bad
+    /// row is alone.
     fn convert(
         &self,
         batch: &RecordBatch,
@@ -268,7 +270,7 @@ impl RowGroup {
         }
         let half = rows / 2;
         for (from, to) in [(0, half), (half, rows)] {
-            // Taken, not sliced: a slice of lists keeps all of their elements, also those of the other half.
+            // The rows are copied. A slice of lists would keep the elements of all lists, also those of the other half.
             let indices = UInt64Array::from_iter_values(from as u64..to as u64);
             let taken = take_record_batch(batch, &indices).map_err(|error| self.internal(error))?;
             self.convert(&taken, start + from, parts, faults, cuts)?;

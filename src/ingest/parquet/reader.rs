@@ -1,4 +1,5 @@
-//! Ranges of one listed parquet file, from a disk or a store; a file that is not any more what was listed is an error.
+//! Reads ranges of one listed parquet file, from the disk or a store. A file that has changed since it was listed is an
+//! error.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -21,7 +22,7 @@ use super::super::open::Carried;
 use super::super::stats::ReadStats;
 use crate::error::{Error, Result};
 
-/// Bytes of the end of a file that are read at first: most often they hold all of its metadata.
+/// How many bytes of the end of a file to read at first. Most often they hold all of its metadata.
 const FOOTER: usize = 64 << 10;
 
 #[derive(Clone)]

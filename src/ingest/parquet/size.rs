@@ -1,4 +1,4 @@
-//! How many rows of a row group are decoded at a time, and how the batches of small files and groups become full ones.
+//! Decides how many rows of a row group are decoded at a time, and joins the batches of small files and row groups.
 
 use ::parquet::basic::Type;
 use ::parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
@@ -11,16 +11,18 @@ use super::super::decode::{Cuts, Decoded};
 use super::super::unknown::Unknown;
 use crate::error::{Error, Result};
 
-/// Rows in a batch.
+/// The most rows in a batch.
 pub(super) const ROWS: usize = if cfg!(test) { 64 } else { 8192 };
 
-/// ... or about this many bytes, once decoded.
+/// About the most decoded bytes in a batch.
 const BYTES: u64 = if cfg!(test) { 16 << 10 } else { 8 << 20 };
 
-/// Rows that are decoded at once at least where a dictionary hides how large values are.
+/// Where a dictionary hides how large the values are, the worst case is assumed. It makes batches of no fewer rows than
+/// this.
 const GUESSED_ROWS: u64 = 128;
 
-/// Rows of a group that take about [`BYTES`]. `wanted` tells by the place of a column whether it is read.
+/// How many rows of a group take about [`BYTES`] when they are decoded. `wanted` says whether the column with this
+/// index is read.
 pub(super) fn rows_of(group: &RowGroupMetaData, wanted: impl Fn(usize) -> bool) -> usize {
     let columns = group.columns().iter().enumerate().filter(|(index, _)| wanted(*index));
     let rows = u64::try_from(group.num_rows()).unwrap_or(0).max(1);
@@ -31,7 +33,7 @@ pub(super) fn rows_of(group: &RowGroupMetaData, wanted: impl Fn(usize) -> bool) 
         let unencoded = unencoded.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0);
         bytes = bytes.saturating_add(stored.max(unencoded));
         if unencoded == 0 && hides_size(column) {
-            // The same value of nearly this size may stand in each row.
+            // In the worst case, the dictionary is one value of this size, which each row repeats.
             repeated = repeated.saturating_add(stored);
         }
     }
@@ -46,8 +48,8 @@ fn hides_size(column: &ColumnChunkMetaData) -> bool {
     texts && column.dictionary_page_offset().is_some()
 }
 
-/// Puts batches together while they have no more than [`ROWS`] rows and [`BYTES`]. What was read before an error comes
-/// before it.
+/// Joins batches as long as they have at most [`ROWS`] rows and [`BYTES`] together. Batches that were read before an
+/// error are returned before it.
 pub(super) fn filled(
     batches: impl Stream<Item = Result<Decoded>> + Send + 'static,
 ) -> BoxStream<'static, Result<Decoded>> {
@@ -62,7 +64,7 @@ pub(super) fn filled(
                     held = Some(next);
                     break;
                 }
-                // An error, or the end.
+                // An error or the end of the input.
                 end => after = Some(end),
             }
         }

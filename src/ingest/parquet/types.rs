@@ -1,4 +1,4 @@
-//! Whether the columns of a parquet file fit the declared schema: known before a row is read.
+//! Checks whether the columns of a parquet file fit the declared schema, before a row is read.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::super::unknown::Sightings;
 use crate::model::From;
 use crate::model::refusal::Reason;
 
-/// A column that does not fit.
+/// A column that does not fit its declaration.
 #[derive(Debug)]
 pub(super) struct Misfit {
     pub path: Arc<str>,
@@ -18,7 +18,7 @@ pub(super) struct Misfit {
 
 type Group = super::super::decode::Group;
 
-/// Checks the fields of an object and notes its undeclared columns.
+/// Checks the columns of an object's fields, and notes its undeclared columns.
 pub(super) fn check_group(group: &Group, fields: &Fields, undeclared: &mut Sightings<'_>) -> Result<(), Misfit> {
     for node in &group.fields {
         let mut named = fields.iter().filter(|field| *field.name() == node.name);
@@ -80,7 +80,8 @@ fn fits(scalar: &Scalar, found: &DataType) -> bool {
     }
 }
 
-/// A text column whose values are read by the declared rules: `from: string`, or a date with formats.
+/// Whether a column holds text from which the values are parsed: a field with `from: string`, or a date or time with
+/// declared formats.
 pub(super) fn reads_text(scalar: &Scalar, found: &DataType) -> bool {
     is_text(found)
         && match &scalar.kind {
@@ -92,7 +93,7 @@ pub(super) fn reads_text(scalar: &Scalar, found: &DataType) -> bool {
         }
 }
 
-/// A dictionary is how values are stored, not what they are.
+/// The type of a column's values. That a column is stored with a dictionary does not matter.
 pub(super) fn plain(data_type: &DataType) -> &DataType {
     match data_type {
         DataType::Dictionary(_, value) => value,
@@ -104,7 +105,7 @@ pub(super) fn is_text(data_type: &DataType) -> bool {
     matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
 }
 
-/// How many of a unit make a second.
+/// How many of a unit are one second.
 pub(super) fn per_second(unit: TimeUnit) -> i64 {
     match unit {
         TimeUnit::Second => 1,

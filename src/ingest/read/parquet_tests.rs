@@ -1,4 +1,4 @@
-//! Parquet through the whole read.
+//! Reads parquet files, from the listing to the batches.
 
 use arrow::array::RecordBatchWriter;
 
@@ -40,7 +40,7 @@ async fn parquet_gives_the_same_as_json() {
     }
 }
 
-/// Columns of types that are not those of the fields.
+/// Columns of other types than the fields declare. Some have a value that the field can't hold.
 fn drifted() -> RecordBatch {
     use arrow::array::{
         ArrayRef, DictionaryArray, Float32Array, Int16Array, Int32Array, LargeStringArray, StringArray,
@@ -210,7 +210,7 @@ async fn small_parquet_files_are_read_into_full_batches() {
         assert_eq!(read.slice(file * 20, 20).column(0), json.column(0));
     }
     assert_eq!(unknown(&stats), [("$".to_owned(), 200)]);
-    // What comes before a damaged file is handed on.
+    // Batches of the files before a damaged one are returned first.
     write(folder.path(), "in/15.parquet", "PAR1 and no more");
     let listing = super::super::list(folder.path(), &source, super::super::testing::day());
     let listing = listing.await.unwrap().unwrap();
@@ -228,7 +228,7 @@ async fn large_parquet_rows_are_read_by_their_bytes() {
     use arrow::array::{ArrayRef, StringArray};
     let folder = tempfile::tempdir().unwrap();
     let fields = || vec![field("text", FieldType::String)];
-    // One value in every row, which a dictionary stores once; and others, which it does not.
+    // First one value that every row repeats, which a dictionary stores once. Then a different value in each row.
     for repeated in [true, false] {
         let texts = (0..100).map(|row| format!("{:05}{}", if repeated { 0 } else { row }, "x".repeat(4 << 10)));
         let texts: ArrayRef = Arc::new(StringArray::from_iter_values(texts));

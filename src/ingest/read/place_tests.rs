@@ -1,4 +1,5 @@
-//! Where refused records lie, told in the decompressed file: of every text format, and of files that end early.
+//! Checks the record numbers and byte offsets of refusals, in all text formats and in truncated files. Offsets count in
+//! the decompressed file.
 
 use super::super::testing::{field, patients, read_with, required, source};
 use super::tests::{bzip2, gzip, people, write, zstd};
@@ -6,7 +7,7 @@ use super::*;
 use crate::model::OnMalformed;
 use crate::model::{FieldType, RecordPath, RecordStep};
 
-/// Compressed data that ends early: what came before is read, the rest is one entry.
+/// In a truncated compressed file, the records before the cut are read, and the rest is one refusal.
 #[tokio::test]
 async fn a_truncated_file_is_accounted_for() {
     let folder = tempfile::tempdir().unwrap();
@@ -34,7 +35,7 @@ async fn a_truncated_file_is_accounted_for() {
                     let accepted = stats.records.load(Ordering::Relaxed);
                     assert_eq!(stats.read.load(Ordering::Relaxed), accepted + 1, "{name} {length}");
                     if ending == "gz" {
-                        // The other formats give nothing of a block that is not whole.
+                        // The other formats decompress whole blocks only, so nothing is known about a cut block.
                         assert!(accepted >= least, "{name} {length}: {accepted}");
                     }
                     let entries = stats.take_refused();
@@ -49,7 +50,7 @@ async fn a_truncated_file_is_accounted_for() {
                         end - from
                     );
                     assert!(entry.reason.starts_with(&reason), "{entry:?}");
-                    // The first record that is not read starts there, after a comma or newline at most.
+                    // The rest starts at the first record that is not read, apart from commas and newlines before it.
                     let before: usize = records
                         .iter()
                         .take(usize::try_from(accepted).unwrap())
@@ -66,7 +67,7 @@ async fn a_truncated_file_is_accounted_for() {
     }
 }
 
-/// Damage at a known place of every text format, compressed or not, with and without a byte order mark.
+/// Damage at a known byte, in every text format, compressed or not, with and without a byte order mark.
 #[tokio::test]
 async fn offsets_count_in_the_decompressed_file() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,5 @@
-//! Damaged records among good ones: the good ones load, each damaged one is refused with its place.
+//! Reads files with damaged records among good ones. The good ones load, and each damaged one is refused with its
+//! record number and byte offset.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +18,7 @@ use crate::model::{FieldType, OnMalformed, OnUnknownField};
 const GOOD: usize = 1000;
 const BAD: usize = 40;
 
-/// Damage after which the next record can be found. Each is one record, without a newline.
+/// A damaged record after which the next record can be found. It has no newline.
 fn damaged(index: usize) -> Vec<u8> {
     let deep = |open: &str, close: &str| {
         format!(
@@ -51,7 +52,7 @@ fn damaged(index: usize) -> Vec<u8> {
     text.into_bytes()
 }
 
-/// The file's bytes, and number and offset of each bad record.
+/// The bytes of a file, and the record number and byte offset of each bad record.
 fn mixed(as_array: bool) -> (Vec<u8>, Vec<(u64, u64)>) {
     let (mut bytes, mut places) = (Vec::new(), Vec::new());
     let good = people(GOOD);
@@ -86,7 +87,7 @@ async fn a_thousand_good_and_forty_damaged() {
     ] {
         let (bytes, places) = mixed(as_array);
         write(folder.path(), name, bytes);
-        // A file before it, so that the file's index counts.
+        // Another file comes first, so that the index of this one is not 0.
         write(folder.path(), &format!("in/0.{}", &name[5..]), people(1).concat());
         for parallelism in [1, 2] {
             let mut source = source(&format!("in/*.{}", &name[5..]), format, patients());
@@ -112,7 +113,7 @@ async fn a_thousand_good_and_forty_damaged() {
             assert!(!format!("{entries:?}").contains("CANARY"));
             assert_eq!(entries[15].path.as_deref(), Some("$.id"));
             assert_eq!(entries[15].reason, "required, but missing");
-            // The good ones keep their numbers.
+            // The good records have their own numbers, and none has the number of a bad one.
             let numbers = all.column_by_name(RECORD_COLUMN).unwrap().as_primitive::<UInt64Type>();
             let numbers: BTreeSet<u64> = numbers.values().iter().copied().collect();
             assert!(
@@ -211,7 +212,8 @@ async fn an_input_of_damaged_records_alone_is_not_an_empty_one() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Bytes of random records are overwritten: every record is loaded or refused, and the untouched ones load.
+    /// Random bytes of random records are overwritten. Every record is loaded or refused. In ndjson, the untouched ones
+    /// load.
     #[test]
     fn random_damage_touches_no_neighbour(hits in prop::collection::vec((0..60_usize, 0..200_usize, any::<u8>()), 1..12)) {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
@@ -220,7 +222,7 @@ proptest! {
         let mut touched = BTreeSet::new();
         for (record, at, byte) in hits {
             let length = records[record].len();
-            // A newline makes two lines of one, and blanks are no record: neither is damage inside of a record.
+            // A newline would make two lines of one record. That is not damage within a record.
             records[record][at % length] = if byte == b'\n' { b'x' } else { byte };
             touched.insert(record as u64 + 1);
         }
@@ -233,7 +235,7 @@ proptest! {
             let read = runtime.block_on(read_with(folder.path(), &source, 2, &stats));
             let entries = stats.take_refused();
             let Ok(batches) = read else {
-                // In an array, a quote or a bracket that is gone; never in lines.
+                // This happens only in an array, where a quote or a bracket is gone.
                 prop_assert_eq!(format, Format::Json);
                 prop_assert_eq!(entries.iter().filter(|entry| entry.check == "unreadable").count(), 1);
                 continue;

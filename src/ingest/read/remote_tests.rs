@@ -1,4 +1,4 @@
-//! Reads over http from a server that can misbehave: it stands for every store, since all are read by one code.
+//! Reads over http from a server that can misbehave. It stands for all stores, since one code reads them all.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -10,13 +10,13 @@ use super::super::{ReadStats, list};
 use super::*;
 use crate::error::Kind;
 
-/// What the server does to a GET.
+/// How the server answers a GET.
 #[derive(Clone, Copy, PartialEq)]
 enum Mood {
     Good,
-    /// Closes the connection after a third of what was asked for.
+    /// It closes the connection after a third of the bytes that were asked for.
     BreaksOff,
-    /// Has another version than it said.
+    /// Its object has another etag than the one it told before.
     Changes,
 }
 

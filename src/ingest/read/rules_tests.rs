@@ -1,4 +1,4 @@
-//! What is the same in every format: the rules of values, and how undeclared names are told apart.
+//! Checks that every format treats rules of values and undeclared names in the same way.
 
 use arrow::array::{Array, ArrayRef, AsArray, Int32Array, StringArray};
 use futures::TryStreamExt;
@@ -12,7 +12,7 @@ use super::*;
 use crate::mask::MaskKey;
 use crate::model::{Bounds, Field, FieldType, Literal, Normalize, OnMalformed, ValueRules};
 
-/// A rule of every kind.
+/// Fields with rules of every kind.
 fn ruled_fields() -> Vec<Field> {
     let mut id = required(field("id", FieldType::String));
     id.rules = ValueRules {
@@ -40,7 +40,7 @@ fn ruled_fields() -> Vec<Field> {
     vec![id, age, sex, zip]
 }
 
-/// One rule set, five formats: the same rows load, and the same records are refused by the same checks.
+/// The same records in five formats: the same rows load, and the same checks refuse the same records.
 #[tokio::test]
 async fn rules_hold_alike_in_every_format() {
     let folder = tempfile::tempdir().unwrap();

@@ -192,7 +192,7 @@ async fn an_empty_input_is_an_error_or_nothing() {
         source.input.on_empty = OnEmpty::Replace;
         assert!(read(folder.path(), &source, 1).await.unwrap().is_empty());
     }
-    // One file of several may be empty.
+    // One of several files may be empty.
     write(folder.path(), "d.json", people(1).concat());
     assert_eq!(
         read(folder.path(), &source("*.json", Format::Json, patients()), 1)
@@ -217,7 +217,7 @@ async fn a_compressed_file_cut_or_lengthened_anywhere_is_an_error() {
             assert!(error.message.starts_with(&name), "{length}: {error}");
             assert_eq!(error.kind, Kind::Batch);
         }
-        // Else a record that the second file spoils is the first error.
+        // With `fail`, a record spoilt by the garbage would be the first error.
         source.input.on_malformed = OnMalformed::Quarantine;
         for garbage in [
             &b"x"[..],
@@ -238,7 +238,7 @@ async fn a_compressed_file_cut_or_lengthened_anywhere_is_an_error() {
             let mut damaged = bytes.clone();
             damaged[at] ^= 0x20;
             write(folder.path(), &name, &damaged);
-            // A flipped bit in a header (time, name) may be harmless; then the content must be whole.
+            // A flipped bit in a header (time, name) may do no harm. Then all records must be there.
             if let Ok(batches) = read(folder.path(), &source, 1).await {
                 assert_eq!(whole(&batches).num_rows(), 3, "{ending} {at}");
             }
@@ -345,7 +345,7 @@ async fn a_dropped_stream_stops_reading() {
     let mut stream = listing.read(&source, 1, Arc::clone(&stats));
     stream.next().await.unwrap().unwrap();
     drop(stream);
-    // The listing is held by whoever still reads; at last by nobody but us.
+    // The reading thread holds the listing. Once it has stopped, only this test does.
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
     while Arc::strong_count(&listing.handles) > 1 {
         assert!(std::time::Instant::now() < deadline, "the reading thread goes on");
@@ -450,7 +450,7 @@ async fn small_files_are_decoded_into_full_batches() {
             format!(r#"{{"id":"{number}"}}"#),
         );
     }
-    // A bad record knows its file still.
+    // A refusal names its file, although several files are decoded together.
     write(folder.path(), "in/115.json", r#"{"id":115}"#);
     let mut source = source("in/*.json", Format::Json, patients());
     source.input.on_malformed = OnMalformed::Quarantine;

@@ -1,5 +1,5 @@
-//! Delimited text: a record is a row; quoted cells may hold newlines. Finds rows and the header, and takes a row apart
-//! into cells; it never interprets a cell.
+//! Splits delimited text. A record is a row, and a quoted cell may hold newlines. It finds the header and the rows, and
+//! splits a row into cells. It does not interpret a cell.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,17 +12,17 @@ use super::{Found, Scanner};
 use crate::model::refusal::Reason;
 use crate::model::{CsvOptions, Field};
 
-/// Which declared field each column of a file holds.
+/// The declared field that each column of a file holds.
 #[derive(PartialEq, Eq)]
 pub(crate) struct CsvHeader {
-    /// Per column of the file the index of its field; `None` is not declared.
+    /// For each column of the file, the index of its field. `None`: the column is not declared.
     pub columns: Vec<Option<usize>>,
-    /// Names of the columns that are not declared, empty for the others; they may be data.
+    /// The names of the columns that are not declared, and empty texts for the others. The names may be data.
     names: Vec<Box<str>>,
 }
 
 impl CsvHeader {
-    /// For columns without names.
+    /// The header of a file whose columns have no names.
     pub fn unnamed(columns: Vec<Option<usize>>) -> Self {
         let names = Vec::new();
         Self { columns, names }
@@ -44,7 +44,7 @@ enum State {
     CellStart,
     Plain,
     Quoted,
-    /// After a quote within a quoted cell: a second one is a literal quote.
+    /// After a quote within a quoted cell. If a second quote follows, both stand for a literal one.
     Quote,
 }
 
@@ -53,7 +53,7 @@ pub(crate) struct CsvScanner {
     names: Vec<String>,
     header: Option<Arc<CsvHeader>>,
     state: State,
-    /// Where the row starts that has not ended yet.
+    /// The start of the row that has not ended yet.
     row: usize,
 }
 
@@ -63,7 +63,7 @@ impl CsvScanner {
         Self {
             options: options.clone(),
             names: schema.iter().map(|field| field.name.clone()).collect(),
-            // Without a header line the columns are the declared fields in their order.
+            // Without a header line, the columns are the declared fields in their order.
             header: (!options.header).then(|| Arc::new(header)),
             state: State::CellStart,
             row: 0,
@@ -141,7 +141,7 @@ impl Scanner for CsvScanner {
     }
 
     fn skip_open(&mut self) -> bool {
-        // Columns can't be told by a part of their names.
+        // A header that is too large can't be skipped, since all column names are needed.
         self.header.is_some()
     }
 

@@ -1,6 +1,6 @@
-//! JSON documents: an array, one document, or several one after the other, with the path to the records in them.
-//! Records are found by a structural scan that never decodes a value, values that are skipped are read to the letter,
-//! and each can stop at any byte and go on there.
+//! Splits JSON: an array, one document, or several one after the other. The record path says where the records are in a
+//! document. A scan of quotes and brackets finds them and decodes nothing. Values beside the path are skipped, but
+//! checked fully. The scan can stop at any byte and go on there.
 
 use super::super::failure::{Flaw, SplitFault};
 use super::record_end::RecordEnd;
@@ -12,54 +12,54 @@ use crate::model::{OnNoRecords, RecordPath, RecordStep};
 
 mod values;
 
-/// Keys of the path are compared up to this length, as written with escapes.
+/// About the most bytes of a key that are kept, as written with escapes, to compare it with the path.
 const MAX_KEY: usize = 64 << 10;
 
-/// What the next value in a container is.
+/// What a value is to the scan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Role {
-    /// On the path to the records: the step that leads on from it.
+    /// It lies on the path to the records. The number is the index of the step that leads on from it.
     Path(usize),
     Record,
-    /// Not on the path.
+    /// It lies beside the path and is skipped.
     Other,
 }
 
-/// A container on the path to the records.
+/// An open object or array on the path to the records.
 #[derive(Debug)]
 struct Frame {
     object: bool,
-    /// Of its elements; in an object of the value whose key matches.
+    /// The role of its elements. In an object: the role of the value whose key is the path's.
     inner: Role,
-    /// In an object: the key of the path was met.
+    /// In an object: whether the key of the path was found.
     met: bool,
-    /// Where it starts, in bytes seen.
+    /// Where it starts, in bytes since the start of the scan.
     start: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// A value is next; the closing bracket will do where `may_close`.
+    /// A value is next. Where `may_close`, it may also be the closing bracket.
     Value {
         may_close: bool,
     },
     /// A comma or the closing bracket is next.
     Comma,
-    /// A key is next.
+    /// A key is next. Where `may_close`, it may also be the closing bracket.
     Key {
         may_close: bool,
     },
     KeyText,
     Colon,
-    /// Within a value that is not on the path.
+    /// Within a value that is skipped.
     Skipped,
-    /// Within a record: an object or array,
+    /// Within a record that is an object or an array.
     Nested,
-    /// a string,
+    /// Within a record that is a string.
     Text {
         escaped: bool,
     },
-    /// or a bare word (number, true, null, or what is meant to be one).
+    /// Within a record that is a word without quotes: a number, `true`, `null`, or something that is not JSON.
     Word,
 }
 
@@ -68,19 +68,21 @@ pub(crate) struct JsonScanner {
     on_no_records: OnNoRecords,
     frames: Vec<Frame>,
     state: State,
-    /// Of the value that is next or being read.
+    /// The role of the value that is next or being read.
     role: Role,
-    /// Where the record (or the value that is skipped) starts.
+    /// The start of the record, or of the value that is skipped.
     start: usize,
     record_end: RecordEnd,
     skipped: Option<SkippedValue>,
     /// The key that is being read, as written.
     key: Vec<u8>,
     key_text: Text,
-    /// What is wrong with the record being read although it may be whole.
+    /// What is wrong with the record that is being read, although its own text may be valid.
     fault: Option<Flaw>,
-    /// Bytes seen so far, and of them those before the buffer's first; bytes that the buffer lacks count there.
+    /// How many bytes were scanned so far.
     seen: u64,
+    /// How many of those come before the buffer. Bytes that the buffer lacks, of a record that is too large, are
+    /// included.
     before: u64,
 }
 
@@ -105,7 +107,7 @@ impl JsonScanner {
         }
     }
 
-    /// One structural byte on the path to the records.
+    /// Handles one byte on the path to the records, outside of keys and values.
     fn step(&mut self, buffer: &[u8], at: usize, records: &mut Vec<Found>) -> Result<(), SplitFault> {
         let byte = buffer[at];
         match (self.state, byte) {
@@ -181,7 +183,7 @@ impl JsonScanner {
                     return Ok(());
                 }
                 (_, b'n') => self.leads_to_null(step),
-                // Among its like it is one bad record; alone, it says that the path or the file is another.
+                // In a list, such a value is one bad record. Elsewhere, the path and the file do not fit each other.
                 (RecordStep::Key(_), _) if self.in_list() => self.off_path(step, "an object"),
                 (RecordStep::Each, _) if self.in_list() => self.off_path(step, "an array"),
                 (RecordStep::Key(_), _) => return Err(self.leaves_path(step, at, "an object")),
@@ -220,7 +222,7 @@ impl JsonScanner {
         format!("`records` wants {wanted} at `{path}`, and this is none").into()
     }
 
-    /// The path up to `step` leads to a null: no records are there.
+    /// Handles a null where the path up to `step` leads: there are no records.
     fn leads_to_null(&mut self, step: usize) {
         if self.on_no_records == OnNoRecords::Skip {
             self.role = Role::Other;
@@ -243,7 +245,8 @@ impl JsonScanner {
         self.next_in_frame(true);
     }
 
-    /// The innermost container on the path ends at `at`; without the key of the path it holds no records.
+    /// Closes the innermost container on the path, at position `at`. An object without the key of the path holds no
+    /// records, which is a refusal unless the source has `on_no_records: skip`.
     fn close(&mut self, at: usize, records: &mut Vec<Found>) {
         if let Some(frame) = self.frames.pop()
             && let Role::Path(next) = frame.inner
@@ -261,7 +264,7 @@ impl JsonScanner {
         self.value_done();
     }
 
-    /// After a value on the path: what its container wants next.
+    /// Ends a value. What comes next depends on the container around it.
     fn value_done(&mut self) {
         if self.frames.is_empty() {
             self.role = Role::Path(0);
@@ -314,7 +317,7 @@ impl Scanner for JsonScanner {
                 State::Word => self.word(buffer, at, records)?,
                 _ => {
                     self.step(buffer, at, records)?;
-                    // The first byte of a container or string belongs to the state that it opens.
+                    // That byte is done. If it opened a value, the scan of the value goes on after it.
                     at + 1
                 }
             };
@@ -362,8 +365,8 @@ impl Scanner for JsonScanner {
     }
 
     fn shift(&mut self, count: usize) {
-        // Of a value that is not on the path the first bytes are gone: then this wraps, and adding the buffer's offset in an
-        // error wraps it back.
+        // The first bytes of a skipped value may be gone from the buffer already. Then this wraps below 0.
+        // `Window::offset` adds the offset of the buffer and so wraps it back.
         self.start = self.start.wrapping_sub(count);
     }
 }

@@ -1,6 +1,6 @@
-//! Splits a file's decompressed bytes into records without decoding them, so that they can be decoded on all cores and
-//! each knows its place. Damage after which the next record can be found is one bad record; what can't be split any
-//! further is an error with its place and length, never a shorter read.
+//! Splits the decompressed bytes of a file into records, without decoding them. Records can then be decoded on all
+//! cores, and each knows its number and byte offset. Where the next record can be found after damage, the damage is one
+//! bad record. Where it can't, the rest of the file is an error with its byte offset and length.
 
 mod csv;
 mod json;
@@ -22,56 +22,58 @@ use super::failure::{Flaw, SplitFault};
 use crate::error::Result;
 use crate::model::refusal::Reason;
 
-/// A chunk is handed on when it holds about this many bytes. Tests use few, so that records cross the borders.
+/// A chunk is handed on when it holds about this many bytes. In tests the number is small, so that records cross the
+/// borders of chunks.
 pub(super) const CHUNK: usize = if cfg!(test) { 64 } else { 1 << 20 };
 
 /// ... or this many records.
 pub(super) const CHUNK_RECORDS: usize = if cfg!(test) { 3 } else { 8192 };
 
-/// A larger record is refused, since a record has to fit into memory as a whole, in several forms at once.
+/// The largest record, in bytes. A larger one is refused, since a record has to fit into memory as a whole, in several
+/// forms at once.
 pub(super) const MAX_RECORD: usize = if cfg!(test) { 1 << 20 } else { 32 << 20 };
 
 /// How deep objects and arrays may nest, in records and in values that are skipped.
 pub(super) const MAX_DEPTH: usize = 128;
 
-/// Bytes that a file hands over at a time.
+/// The most bytes to read from a file at a time.
 pub(super) const PIECE: usize = 1 << 20;
 
 const BOM: &[u8] = b"\xEF\xBB\xBF";
 
-/// Bytes that hold whole records of one file.
+/// Whole records of one file, with their bytes.
 #[derive(Debug, Clone)]
 pub(super) struct Chunk {
-    /// Index in the listing.
+    /// The index of the file in the listing.
     pub file: usize,
     pub bytes: Bytes,
-    /// The number of the first record within its file, from 1.
+    /// The number of the first record in its file. The first record of a file has number 1.
     pub first: u64,
     pub records: Vec<Span>,
-    /// csv only.
+    /// The columns of the file. Only csv has them.
     pub header: Option<Arc<CsvHeader>>,
 }
 
-/// Where a record lies.
+/// Where a record lies in its chunk and in its file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Span {
-    /// In the chunk's bytes.
+    /// The record's bytes in the chunk.
     pub range: Range<usize>,
-    /// Of the record's first byte, in the decompressed file.
+    /// The byte offset of the record in the decompressed file.
     pub offset: u64,
-    /// Why it is no record, where that lies around it and not in it.
+    /// Why the record is bad although its own text may be valid. Example: a comma is missing before it.
     pub fault: Option<Flaw>,
 }
 
 /// A record that a scanner has found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Found {
-    /// In the buffer.
+    /// The record's bytes in the buffer.
     pub range: Range<usize>,
-    /// Where it starts, in bytes that the scanner has seen: of what is larger than its range, which then only says where
-    /// it ends.
+    /// Where an object starts that should hold records and does not, in bytes since the start of the scan. `range` is
+    /// then empty, and lies where the object ends. `None`: the record is all of `range`.
     pub from: Option<u64>,
-    /// As in [`Span::fault`]
+    /// As in [`Span::fault`].
     pub fault: Option<Flaw>,
 }
 
@@ -85,34 +87,35 @@ impl From<Range<usize>> for Found {
     }
 }
 
-/// Where bytes come from.
+/// A source of bytes.
 pub(super) trait Pieces {
-    /// Appends the next bytes; 0 is the end. What could be read before an error is appended, too.
+    /// Appends the next bytes and returns how many. 0 is the end. Bytes that could be read before an error are appended
+    /// as well.
     fn append(&mut self, buffer: &mut Vec<u8>) -> Result<usize>;
 
-    /// After an error: what is wrong with the file's bytes, where they are the cause.
+    /// What is wrong with the file, after an error that the file's own bytes caused. `None`: the cause lies elsewhere.
     fn damage(&self) -> Option<Reason> {
         None
     }
 }
 
-/// Finds the records of one format. Positions are in the buffer, which keeps its bytes from
-/// [`Scanner::keep_from`] on between calls.
+/// Finds the records of one format in a buffer that grows. All positions are in the buffer. Between calls, the buffer
+/// keeps its bytes from [`Scanner::keep_from`] on.
 pub(super) trait Scanner: Send {
-    /// Looks at all of `buffer[from..]`, seen for the first time, and adds the records that end there.
+    /// Scans `buffer[from..]`, which is new, and adds the records that end there.
     fn scan(&mut self, buffer: &[u8], from: usize, records: &mut Vec<Found>) -> Result<(), SplitFault>;
 
-    /// The input ends with `buffer`, which has been scanned: adds the record that the end completes.
+    /// Ends the scan: the input ends with `buffer`, which has been scanned. Adds the record that ends with the input.
     fn finish(&mut self, buffer: &[u8], records: &mut Vec<Found>) -> Result<(), SplitFault>;
 
-    /// Where the record starts that has not ended yet; `end` (the buffer's) if there is none.
+    /// The start of the record that has not ended yet. `end`, the length of the buffer, if there is none.
     fn keep_from(&self, end: usize) -> usize;
 
-    /// The first `count` bytes of the buffer are gone.
+    /// Corrects positions after the first `count` bytes were removed from the buffer.
     fn shift(&mut self, count: usize);
 
-    /// The open record is too large: its bytes but the first are gone from the buffer. Whether its end can be found all
-    /// the same; then it is added to the records like any other.
+    /// Asks whether the end of the open record, which is too large, can still be found. If so, the caller removes all
+    /// its bytes but the first from the buffer, and the scanner adds the record like any other.
     fn skip_open(&mut self) -> bool;
 
     fn header(&self) -> Option<Arc<CsvHeader>> {
@@ -123,27 +126,29 @@ pub(super) trait Scanner: Send {
 /// Why splitting stopped.
 #[derive(Debug)]
 pub(super) enum Stopped {
-    /// Whoever took the chunks wants no more.
+    /// The receiver of the chunks wants no more.
     Unwanted,
+    /// The file can't be read, for a reason other than its content.
     Source(crate::error::Error),
-    /// The file's bytes end early; `bytes` counts those that could be read.
+    /// The compressed data is truncated or damaged. The rest reaches as far as bytes could be decompressed.
     Damaged(crate::error::Error, Box<Unreadable>),
+    /// The next record can't be found.
     Split(Unreadable),
 }
 
-/// The rest of a file in which no next record can be found.
+/// The rest of a file, in which no record can be found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Unreadable {
     pub fault: SplitFault,
     /// The number that its first record would have.
     pub record: u64,
-    /// Where it starts, in the decompressed file.
+    /// The byte offset of its start in the decompressed file.
     pub from: u64,
-    /// How long it is: to the file's end, or to where reading on failed.
+    /// Its length in decompressed bytes: to the end of the file, or to where reading failed.
     pub bytes: u64,
 }
 
-/// Splits a whole file; gives the number of its records.
+/// Splits a whole file and hands its records to `emit`. Returns their number.
 pub(super) fn split(
     file: usize,
     source: &mut dyn Pieces,
@@ -177,7 +182,7 @@ pub(super) fn split(
             return Ok(window.next - 1);
         }
         let open = scanner.keep_from(end);
-        // What was dropped is the open record's, unless that has been found since.
+        // The dropped bytes are part of the open record, unless the record to which they belong has ended since.
         let dropped = if window.found.is_empty() { window.dropped } else { 0 };
         let too_large = open < end && end - open + dropped > MAX_RECORD;
         if too_large && !scanner.skip_open() {
@@ -199,35 +204,36 @@ pub(super) fn split(
     }
 }
 
-/// The part of the file that is in memory.
+/// The part of a file that is in memory.
 struct Window {
     file: usize,
     buffer: Vec<u8>,
-    /// Offset of the buffer's first byte in the file.
+    /// The offset of the buffer's first byte in the file.
     base: u64,
-    /// Offset of the first byte that the scanner sees.
+    /// The offset of the first byte that the scanner gets: 3 after a byte order mark, otherwise 0.
     begin: u64,
     found: Vec<Found>,
-    /// Number of the next record to hand on.
+    /// The number of the next record to hand on.
     next: u64,
-    /// Bytes that are missing after the buffer's first: of a record that is too large.
+    /// How many bytes are missing after the buffer's first byte. They belonged to a record that is too large.
     dropped: usize,
 }
 
 impl Window {
-    /// Where a byte of the buffer lies in the file.
+    /// The offset in the file of a byte of the buffer.
     fn offset(&self, at: usize) -> u64 {
         let dropped = if at == 0 { 0 } else { self.dropped };
         self.base.wrapping_add(at as u64).wrapping_add(dropped as u64)
     }
 
-    /// The buffer holds nothing but a record that is too large, and forgets it but for its first byte.
+    /// Drops all bytes of the buffer but the first. The buffer holds nothing but a record that is too large.
     fn drop_open(&mut self) {
         self.dropped += self.buffer.len() - 1;
         self.buffer = vec![self.buffer[0]];
     }
 
-    /// Why a record that was found is none; the first one of the buffer may lack bytes.
+    /// What is wrong with a record: that it is too large, or what the scanner says. The bytes dropped from the first
+    /// record of the buffer count.
     fn fault(&self, found: &Found, is_first: bool) -> Option<Flaw> {
         let dropped = if is_first { self.dropped } else { 0 };
         let bytes = found.range.len() + dropped;
@@ -239,7 +245,7 @@ impl Window {
         Some(Flaw::malformed(reason))
     }
 
-    /// Gives whether the input ended.
+    /// Removes a byte order mark. Returns whether the input has ended.
     fn skip_bom(&mut self, source: &mut dyn Pieces) -> Result<bool> {
         let mut read = Ok(1);
         while self.buffer.len() < BOM.len() && matches!(read, Ok(1..)) {
@@ -253,7 +259,7 @@ impl Window {
         read.map(|count| count == 0)
     }
 
-    /// No further byte can be read: hands on the records that are whole, where the file is to blame.
+    /// Handles an error of reading. Where damage of the file is the cause, hands on the records that are complete.
     fn broken(
         mut self,
         error: crate::error::Error,
@@ -283,7 +289,8 @@ impl Window {
         Stopped::Damaged(error, Box::new(rest))
     }
 
-    /// No next record can be found: hands on those found before, and measures what is left.
+    /// Handles a fault after which no record can be found. Hands on the records before it, and measures the rest of the
+    /// file.
     fn give_up(
         mut self,
         fault: SplitFault,
@@ -310,7 +317,7 @@ impl Window {
                 Ok(0) => break,
                 Ok(more) => bytes += more as u64,
                 Err(_) => {
-                    // The damage that was found first is the one to tell of.
+                    // The fault that was found first is the one to report.
                     bytes += self.buffer.len() as u64;
                     break;
                 }
@@ -324,7 +331,7 @@ impl Window {
         })
     }
 
-    /// Hands on the records found and forgets the bytes before `keep`.
+    /// Hands on the records found so far and removes the bytes before `keep` from the buffer.
     fn cut(
         &mut self,
         keep: usize,
@@ -347,7 +354,8 @@ impl Window {
             };
             let chunk = Chunk {
                 file: self.file,
-                // Few bytes of many are copied, or a chunk that waits for others would hold all of them.
+                // A small part of the buffer is copied. Otherwise a chunk that waits for others would keep the whole
+                // buffer in memory.
                 bytes: if end - start < bytes.len() / 2 {
                     Bytes::copy_from_slice(&bytes[start..end])
                 } else {
@@ -369,7 +377,7 @@ impl Window {
         Ok(())
     }
 
-    /// The records found, taken out; their ranges are in the buffer.
+    /// Takes out the records found so far. Their ranges are still in the buffer.
     fn spans(&mut self) -> Vec<Span> {
         let found = std::mem::take(&mut self.found);
         let span = |(index, found): (usize, &Found)| Span {

@@ -1,5 +1,5 @@
-//! Newline-delimited JSON: each line that is not blank is a record, or with a record path a document of its own.
-//! It never looks into a line unless there is a path.
+//! Splits newline-delimited JSON. Each line that is not blank is a record. With a record path, each line is a JSON
+//! document with records in it. Without a path, the content of a line is not looked at.
 
 use std::ops::Range;
 
@@ -12,12 +12,14 @@ use crate::model::{OnNoRecords, RecordPath};
 pub(crate) struct NdjsonScanner {
     path: RecordPath,
     on_no_records: OnNoRecords,
-    /// Bytes before the buffer's first, where none are missing in it.
+    /// How many bytes of the input come before the buffer. While the buffer lacks bytes of a line that is too large,
+    /// this holds only for the lines after it.
     before: u64,
+    /// How many bytes of the input were scanned.
     seen: u64,
-    /// Where the line starts that has not ended yet.
+    /// The start of the line that has not ended yet.
     line: usize,
-    /// The line lacks bytes, and is one bad record.
+    /// The line is too large. The buffer lacks bytes of it, and it is one bad record.
     too_large: bool,
 }
 
@@ -48,14 +50,14 @@ impl NdjsonScanner {
             records.push((start..start + trimmed.len()).into());
             return;
         }
-        // A fresh scanner per line: damage in one can't reach into the next.
+        // Each line has a scanner of its own, so damage in one line can't affect the next.
         let mut scanner = JsonScanner::new(&self.path, self.on_no_records);
         let mut found = Vec::new();
         let result = scanner
             .scan(trimmed, 0, &mut found)
             .and_then(|()| scanner.finish(trimmed, &mut found));
         if let Err(fault) = result {
-            // What is left of the line is one bad record, and the next line a new beginning.
+            // The rest of the line is one bad record.
             let last = found.last().map_or(0, |found| found.range.end);
             let at = usize::try_from(fault.offset).map_or(trimmed.len(), |at| at.min(trimmed.len()));
             let from = scanner.keep_from(trimmed.len()).min(at).max(last);
@@ -74,7 +76,7 @@ impl NdjsonScanner {
 
 impl Scanner for NdjsonScanner {
     fn scan(&mut self, buffer: &[u8], from: usize, records: &mut Vec<Found>) -> Result<(), SplitFault> {
-        // Of a line that lacks bytes nothing is looked up.
+        // While bytes of a line are missing, `before` is wrong for that line. No offset in it is computed.
         let seen = self.seen + (buffer.len() - from) as u64;
         self.before = seen.saturating_sub(buffer.len() as u64);
         self.seen = seen;

@@ -1,11 +1,11 @@
-//! Finds where a record ends that is an object or an array: by strings, escapes and brackets alone, since a decoder will
-//! read it. It can stop at any byte and go on there.
+//! Finds the end of a record that is an object or an array. It looks at strings, escapes and brackets only, since the
+//! decoder checks the rest. It can stop at any byte and go on there.
 
 use super::super::failure::SplitFault;
 use super::MAX_RECORD;
 use super::token::string_end;
 
-/// Bytes that matter outside of strings.
+/// The bytes that matter outside of strings.
 const STRUCTURAL: [bool; 256] = {
     let mut table = [false; 256];
     let mut index = 0;
@@ -18,14 +18,14 @@ const STRUCTURAL: [bool; 256] = {
 
 #[derive(Debug, Default)]
 pub(super) struct RecordEnd {
-    /// Brackets that must close, innermost last.
+    /// The closing brackets that are still to come, innermost last.
     closers: Vec<u8>,
     quoted: bool,
     escaped: bool,
 }
 
 impl RecordEnd {
-    /// A record begins with this bracket.
+    /// Begins a record with its opening bracket.
     pub fn begin(&mut self, bracket: u8) {
         self.closers.clear();
         self.closers.push(if bracket == b'{' { b'}' } else { b']' });
@@ -36,7 +36,7 @@ impl RecordEnd {
         self.quoted
     }
 
-    /// Where to go on, and whether the record ends there.
+    /// Reads on. Returns the position after what was read, and whether the record ends there.
     pub fn feed(&mut self, buffer: &[u8], mut at: usize) -> Result<(usize, bool), SplitFault> {
         loop {
             if self.quoted {
@@ -61,7 +61,7 @@ impl RecordEnd {
                 b'"' => self.quoted = true,
                 b'{' => self.closers.push(b'}'),
                 b'[' => self.closers.push(b']'),
-                // Outside of a string; the decoder refuses it.
+                // A backslash outside of a string. The decoder will refuse the record.
                 b'\\' => {}
                 _ => {
                     if self.closers.pop() != Some(byte) {

@@ -1,11 +1,13 @@
-//! Checks the JSON values that are skipped on the way to the records, and that nobody decodes. It goes byte by byte, can stop at any of them, and
-//! keeps nothing but which brackets are open. It follows RFC 8259; what only the decoder refuses (a NUL, half of a
-//! surrogate pair, a key that stands twice) is no fault here, since nothing of it is stored.
+//! Checks the JSON values that lie beside the records. They are skipped and never decoded, but must be valid. The check
+//! goes byte by byte, can stop at any byte, and keeps only which brackets are open. It follows RFC 8259. Some things
+//! that the decoder refuses pass here, since nothing of the value is stored: `\u0000`, half of a surrogate pair, and a
+//! key that appears twice.
 
 use super::MAX_DEPTH;
 use crate::model::refusal::Reason;
 
-/// Bytes of a string that need no look: neither the end, nor an escape, nor part of a longer character.
+/// The bytes of a string that need no closer look: they neither end it, nor start an escape, nor belong to a character
+/// of several bytes.
 const PLAIN: [bool; 256] = {
     let mut table = [false; 256];
     let mut byte = 0x20;
@@ -16,18 +18,18 @@ const PLAIN: [bool; 256] = {
     table
 };
 
-/// What is wrong, and at which byte of the buffer.
+/// The position of a fault in the buffer, and what is wrong.
 pub(super) type Bad = (usize, Reason);
 
-/// The inside of a string, after its first quote.
+/// The state within a string, after its first quote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Text {
     Plain,
     /// After a backslash.
     Escape,
-    /// So many digits of a `\u` are missing.
+    /// After `\u`, while this many digits are missing.
     Hex(u8),
-    /// So many bytes of a character are missing, the next one within these bounds.
+    /// Within a character of several bytes. `left` bytes are missing, and the next one must be from `low` to `high`.
     Wide {
         left: u8,
         low: u8,
@@ -36,7 +38,7 @@ pub(super) enum Text {
 }
 
 impl Text {
-    /// Where to go on, and whether the closing quote was passed.
+    /// Reads on. Returns the position after what was read, and whether that includes the closing quote.
     pub fn feed(&mut self, buffer: &[u8], mut at: usize) -> Result<(usize, bool), Bad> {
         while let Some(&byte) = buffer.get(at) {
             *self = match *self {
@@ -67,7 +69,7 @@ impl Text {
         Ok((at, false))
     }
 
-    /// After a byte that is not plain. The bounds are those of Unicode's table of well-formed UTF-8.
+    /// The state after a byte that is not plain. The bounds are those of Unicode's table of well-formed UTF-8.
     fn special(byte: u8) -> Result<Self, &'static str> {
         Ok(match byte {
             b'\\' => Self::Escape,
@@ -88,7 +90,7 @@ impl Text {
     }
 }
 
-/// A part of a number.
+/// The part of a number that was read last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Number {
     Minus,
@@ -102,7 +104,7 @@ enum Number {
 }
 
 impl Number {
-    /// `None`: the byte does not belong to the number.
+    /// The part after this byte. `None`: the byte does not belong to the number.
     fn then(self, byte: u8) -> Option<Self> {
         Some(match (self, byte) {
             (Self::Minus, b'0') => Self::Zero,
@@ -130,13 +132,13 @@ enum Next {
         may_close: bool,
     },
     Colon,
-    /// Or the closing bracket.
+    /// A comma, or the closing bracket.
     Comma,
     Text {
         key: bool,
     },
     Number(Number),
-    /// What is missing of `true`, `false` or `null`.
+    /// The rest of `true`, `false` or `null`.
     Word(&'static [u8]),
 }
 
@@ -145,12 +147,12 @@ enum Next {
 pub(super) struct SkippedValue {
     next: Next,
     text: Text,
-    /// Open brackets, innermost last; true: of an object.
+    /// The open brackets, innermost last. True stands for an object, false for an array.
     open: Vec<bool>,
 }
 
 impl SkippedValue {
-    /// The value's first byte was `byte`, at `at`.
+    /// Begins the check of a value whose first byte, at position `at`, is `byte`.
     pub fn begin(byte: u8, at: usize) -> Result<Self, Bad> {
         let mut value = Self {
             next: Next::Value { may_close: false },
@@ -165,7 +167,7 @@ impl SkippedValue {
         matches!(self.next, Next::Text { .. })
     }
 
-    /// Where to go on, and whether the value ends there.
+    /// Reads on. Returns the position after what was read, and whether the value ends there.
     pub fn feed(&mut self, buffer: &[u8], mut at: usize) -> Result<(usize, bool), Bad> {
         while let Some(&byte) = buffer.get(at) {
             match self.next {
@@ -184,7 +186,7 @@ impl SkippedValue {
                     None if !number.may_end() || byte.is_ascii_digit() => {
                         return Err((at, "not a JSON number".into()));
                     }
-                    // The byte is the next one's.
+                    // The byte is not part of the number, so it is not consumed.
                     None if self.value_done() => return Ok((at, true)),
                     None => continue,
                 },
@@ -209,7 +211,7 @@ impl SkippedValue {
         Ok((at, false))
     }
 
-    /// A byte between values; gives whether the whole value ends with it.
+    /// Handles a byte outside of strings, numbers and words. Returns whether the whole value ends with it.
     fn sign(&mut self, byte: u8, at: usize) -> Result<bool, Bad> {
         let in_object = self.open.last().copied().unwrap_or_default();
         match (self.next, byte) {
@@ -271,7 +273,7 @@ impl SkippedValue {
         self.value_done()
     }
 
-    /// Whether it was the whole value.
+    /// Ends a value. Returns whether it was the whole one.
     fn value_done(&mut self) -> bool {
         self.next = Next::Comma;
         self.open.is_empty()
@@ -284,7 +286,7 @@ mod tests {
 
     use super::SkippedValue;
 
-    /// Whether it is JSON, whole and in pieces.
+    /// Whether the text is valid JSON when it comes in pieces of this length.
     fn valid(text: &[u8], pieces: usize) -> bool {
         let text = [text, b" "].concat();
         let Ok(mut value) = SkippedValue::begin(text[0], 0) else {
@@ -366,7 +368,7 @@ mod tests {
     }
 
     proptest! {
-        /// As serde_json sees it.
+        /// The check accepts what serde_json accepts.
         #[test]
         fn it_agrees_with_another_reader(text in "[\\[\\]{}:,\"\\\\a0-2enul.\\- é]{1,12}", pieces in 1..4_usize) {
             let other = serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok();

@@ -4,7 +4,7 @@ use proptest::sample::select;
 use super::*;
 use crate::model::{CsvOptions, FieldType, OnNoRecords, RecordPath, RecordStep};
 
-/// Bytes that come in pieces of given sizes.
+/// Bytes that come in pieces of these sizes, the last size first. The rest comes as one piece.
 struct Parts<'a> {
     bytes: &'a [u8],
     sizes: Vec<usize>,
@@ -16,7 +16,7 @@ impl Pieces for Parts<'_> {
         let (piece, rest) = self.bytes.split_at(size);
         buffer.extend_from_slice(piece);
         self.bytes = rest;
-        // An empty piece would be the end.
+        // An empty piece would mean the end, so the next size is used.
         if size == 0 && !rest.is_empty() {
             self.append(buffer)
         } else {
@@ -45,7 +45,7 @@ fn split_pieces(mut scanner: Box<dyn Scanner>, bytes: &[u8], sizes: Vec<usize>) 
             Ok(records)
         }
         Err(Stopped::Split(unreadable)) => {
-            // Not a byte is unaccounted for: what comes before was found, the rest is the stretch.
+            // Every byte belongs to a record before the rest, or to the rest, which reaches to the end of the file.
             assert_eq!(unreadable.from + unreadable.bytes, bytes.len() as u64, "{unreadable:?}");
             assert_eq!(unreadable.record, records.len() as u64 + 1);
             assert!(
@@ -76,7 +76,7 @@ fn json(steps: &[&str]) -> Box<dyn Scanner> {
 
 fn texts(steps: &[&str], text: &str) -> Vec<String> {
     let whole = split_pieces(json(steps), text.as_bytes(), Vec::new()).unwrap();
-    // Byte by byte, and broken at each byte once, gives the same.
+    // The records are the same where the text comes byte by byte, or in two pieces with any border.
     assert_eq!(
         split_pieces(json(steps), text.as_bytes(), vec![1; text.len()]).unwrap(),
         whole
@@ -210,12 +210,12 @@ fn what_can_not_be_split_is_an_error_with_its_offset() {
         assert_eq!(offset, at, "{text}: {reason}");
         assert!(reason.contains(part), "{text}: {reason}");
     }
-    // Beside the way to the records the offset holds, although the bytes are gone.
+    // In a skipped value the offset is right, although its first bytes are gone from the buffer.
     let long = format!(r#"{{"skip":["{}"#, "x".repeat(500));
     assert_eq!(fault(&["entry"], &long).0, 8);
 }
 
-/// Text and fault of each record of an array, however it comes in pieces.
+/// Text and fault of each record, which are the same however the text comes in pieces.
 fn marked(steps: &[&str], text: &str) -> Vec<(String, Option<String>)> {
     let run = |sizes| {
         let mut records = Vec::new();
@@ -306,7 +306,7 @@ fn what_has_no_records_is_one_bad_record_where_it_starts() {
     assert_eq!(found(&entry, r#"{"entry":null}"#), [at(9, "$.entry")]);
     assert_eq!(found(&entry, "null"), [at(0, "$")]);
     assert_eq!(found(&entry, "\u{feff} {}"), [at(4, "$.entry")]);
-    // An empty array is there, and holds nothing.
+    // An empty array is no fault. It holds no records.
     assert_eq!(found(&entry, r#"{"entry":[]}"#), []);
     assert_eq!(found(&["entry"], r#"{"entry":[]}"#), []);
     let long = "x".repeat(200);
@@ -323,7 +323,7 @@ fn what_has_no_records_is_one_bad_record_where_it_starts() {
             at(text.len() as u64 - 2, "$.entry"),
         ]
     );
-    // Where the source says so, they are nothing.
+    // With `on_no_records: skip`, these documents and entries are skipped.
     let scanner = JsonScanner::new(&path(&entry), OnNoRecords::Skip);
     let records = split_pieces(Box::new(scanner), text.as_bytes(), vec![5; text.len()]).unwrap();
     assert_eq!(records.len(), 1);
@@ -350,7 +350,7 @@ fn damage_beside_the_records_is_damage() {
     ] {
         for text in [format!("{{{beside},{records}}}"), format!("{{{records},{beside}}}")] {
             let (_, reason) = fault(&["entry", "*", "resource"], &text);
-            // Without its quote the string takes the comma and the key after it.
+            // Without its closing quote, the string goes on over the comma and the next key.
             let swallowed = beside.ends_with(":\"a") && !reason.contains(part);
             assert!(reason.contains(part) || swallowed, "{text}: {reason}");
         }
@@ -411,11 +411,11 @@ fn lines() {
         records,
         [(6, "1".to_owned()), (8, "2".to_owned()), (27, "3".to_owned())]
     );
-    // A line that leaves the path, or is damaged, is one bad record more.
+    // A line that leaves the path, or is damaged, adds one bad record.
     let records = scan(&["e", "*"], "{\"e\":[1]}\n {\"e\":[2}\n{\"e\":[3]}").unwrap();
     let offsets: Vec<u64> = records.iter().map(|(offset, _)| *offset).collect();
     assert_eq!(offsets, [6, 17, 18, 26]);
-    // And so is a line without records.
+    // A line without records does so as well.
     let records = scan(
         &["e"],
         "{\"e\":{}}\n {\"E\":{}}\nnull\n{\"e\":null}\n{\"e\":[]}\n{\"e\":{}}",
@@ -531,7 +531,7 @@ proptest! {
         prop_assert_eq!(parsed(&records), expected);
     }
 
-    /// Whatever the bytes are: pieces do not matter, and nothing panics.
+    /// For any text, the pieces in which it comes make no difference, and nothing panics.
     #[test]
     fn pieces_do_not_matter(text in "[\\[\\]{}:,\"\\\\a1n \r\n]{0,40}", sizes in prop::collection::vec(0..5_usize, 0..40)) {
         let schema = ["a"].map(|name| super::super::testing::field(name, FieldType::String));
@@ -545,7 +545,7 @@ proptest! {
     }
 }
 
-/// What a record too large is refused for, and that its neighbours are found where they are.
+/// A record that is too large is refused with its size, and the records around it keep their offsets.
 #[test]
 fn a_record_that_is_too_large_is_one_bad_record_with_its_size() {
     let schema = ["a"].map(|name| super::super::testing::field(name, FieldType::String));

@@ -1,4 +1,4 @@
-//! Small pieces of JSON's text that the scanner of [`super::json`] needs: where a string ends, which key it is.
+//! Helpers of the JSON scanner: find the end of a string, compare a key, show a record path.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,8 @@ use memchr::memchr2;
 use crate::model::RecordStep;
 use crate::model::refusal::Reason;
 
-/// Where a string ends (after its quote), or the buffer with whether an escape is open.
+/// Finds the end of a string. Returns the position after its closing quote, and `None`. Where the buffer ends first,
+/// returns its length, and whether the buffer ends after a backslash that starts an escape.
 pub(super) fn string_end(buffer: &[u8], mut at: usize, escaped: bool) -> (usize, Option<bool>) {
     if escaped {
         at += 1;
@@ -22,7 +23,7 @@ pub(super) fn string_end(buffer: &[u8], mut at: usize, escaped: bool) -> (usize,
     }
 }
 
-/// Whether a key as written (with escapes) is `wanted`.
+/// Whether a key, as written with its escapes, is `wanted`.
 pub(super) fn key_is(raw: &[u8], wanted: &str) -> bool {
     if !raw.contains(&b'\\') {
         return raw == wanted.as_bytes();
@@ -34,7 +35,7 @@ pub(super) fn key_is(raw: &[u8], wanted: &str) -> bool {
     serde_json::from_slice::<Cow<'_, str>>(&quoted).is_ok_and(|key| key == wanted)
 }
 
-/// A part of a record path as it is written in YAML.
+/// Shows a part of a record path as it is written in YAML, such as `$.entry[*]`.
 pub(super) fn shown(steps: &[RecordStep]) -> Reason {
     let mut path = "$".to_owned();
     for step in steps {

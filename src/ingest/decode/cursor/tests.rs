@@ -104,7 +104,7 @@ fn escapes_are_decoded() {
 }
 
 proptest! {
-    /// serde_json is the judge of the grammar.
+    /// The cursor accepts what serde_json accepts, except a key that appears twice.
     #[test]
     fn accepts_what_serde_json_accepts(text in "[\\[\\]{}:,\"\\\\a1e.\\-+0 u\n]{0,12}") {
         let ours = check(&text);

@@ -40,7 +40,7 @@ fn one_of(field_type: &FieldType, values: &[&str]) -> ValueRules {
     }
 }
 
-/// Which check refuses `{"v": value}`; its neighbours stay.
+/// The check that refuses `{"v": value}`. It also checks that the records before and after it stay.
 fn refused_by(field: &Field, value: &str) -> Option<&'static str> {
     let record = format!("{{\"v\": {value}}}");
     let (batch, faults, _) = decode(vec![field.clone()], &[r#"{"v":null}"#, &record, "{}"]);
@@ -229,7 +229,7 @@ fn steps_in_the_order_given() {
     ] {
         assert_eq!(normalized(&steps, text).as_deref(), Some(expected), "{steps:?}");
     }
-    // No copy is made of what stays or is a part.
+    // The text is not copied where the result is a part of it.
     let steps = [N::Trim, N::Upper, strip("A"), N::EmptyAsNull];
     assert!(matches!(normalized(&steps, " AB1É "), Some(Cow::Borrowed("B1É"))));
     assert_eq!(normalized(&steps, " a "), None);
@@ -265,7 +265,7 @@ fn step() -> impl Strategy<Value = Normalize> {
     ]
 }
 
-/// The steps as one would first write them: always a new text.
+/// The steps written plainly, with a new text for each.
 fn plainly(steps: &[Normalize], text: &str) -> Option<String> {
     steps.iter().try_fold(text.to_owned(), |text, step| {
         Some(match step {
@@ -282,7 +282,8 @@ fn plainly(steps: &[Normalize], text: &str) -> Option<String> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
-    /// Random steps and checks over random texts give what a plain model gives: the same text, or the same refusal.
+    /// Random steps and checks over random texts have the same result as a plain model: the same text, or the same
+    /// refusal.
     #[test]
     fn as_the_model_has_it(
         steps in prop::collection::vec(step(), 0..4),
@@ -335,7 +336,7 @@ proptest! {
         prop_assert_eq!(found, kept);
     }
 
-    /// Numbers and bounds at random, against a comparison of the numbers themselves.
+    /// Random numbers and bounds have the same result as comparing the numbers themselves.
     #[test]
     fn ranges_as_the_model_has_it(values in prop::collection::vec(-20..20_i32, 1..6), a in -15..15_i32, b in -15..15_i32) {
         let (min, max) = (a.min(b), a.max(b));
@@ -412,7 +413,7 @@ fn what_stands_for_null_is_null_in_every_type() {
             assert_eq!(faults[0].as_ref().map(|fault| fault.check), Some(MALFORMED), "{value}");
         }
     }
-    // A stand-in is not checked, its neighbours are; of a list the elements are.
+    // A value that stands for null is not checked, but the other elements of its list are.
     let field_type = FieldType::Int;
     let rules = ValueRules {
         nulls: nulls(&field_type, &[], &["-999"]).nulls,

@@ -1,4 +1,4 @@
-//! The values that a scan of JSON documents meets: records, keys of the path, and values that are skipped.
+//! Scans the values of JSON documents: records, keys of the path, and values that are skipped.
 
 use super::super::super::failure::SplitFault;
 use super::super::Found;
@@ -21,7 +21,6 @@ impl JsonScanner {
                 State::Nested
             }
             b'"' => State::Text { escaped: false },
-            // In an array commas tell where a word ends, so that a bad one is a bad record and no more.
             b'-' | b'0'..=b'9' | b't' | b'f' | b'n' => State::Word,
             b']' | b'}' => {
                 return Err(SplitFault::new(
@@ -29,6 +28,8 @@ impl JsonScanner {
                     "a bracket closes that is not open, or a value is missing",
                 ));
             }
+            // In a container, a comma or a bracket ends even a word that is not JSON. So such a word is just one bad
+            // record.
             _ if !self.frames.is_empty() && byte != b',' && byte != b':' => State::Word,
             _ => {
                 return Err(SplitFault::new(
@@ -40,7 +41,7 @@ impl JsonScanner {
         Ok(())
     }
 
-    /// Within a value that is not on the path; gives where to go on.
+    /// Scans a value that is skipped. Returns the position to go on at.
     pub(super) fn skipped_value(&mut self, buffer: &[u8], at: usize) -> Result<usize, SplitFault> {
         let Some(value) = &mut self.skipped else { return Ok(at) };
         let (end, over) = value.feed(buffer, at).map_err(fault)?;
@@ -50,7 +51,7 @@ impl JsonScanner {
         Ok(end)
     }
 
-    /// Within an object or array that is a record.
+    /// Scans a record that is an object or an array. Returns the position to go on at.
     pub(super) fn nested(&mut self, buffer: &[u8], at: usize, records: &mut Vec<Found>) -> Result<usize, SplitFault> {
         let (end, over) = self.record_end.feed(buffer, at)?;
         if over {
@@ -59,7 +60,7 @@ impl JsonScanner {
         Ok(end)
     }
 
-    /// The value ends before `end`.
+    /// Ends a value before `end`, and adds it if it is a record.
     pub(super) fn take(&mut self, end: usize, records: &mut Vec<Found>) {
         if self.role == Role::Record {
             records.push(Found {
@@ -85,7 +86,7 @@ impl JsonScanner {
             self.key.extend_from_slice(&buffer[at..end]);
         }
         if over {
-            // Without the quote that ends it.
+            // The closing quote is not part of the key.
             self.key.pop();
             self.state = State::Colon;
         }
