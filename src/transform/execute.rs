@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use datafusion::arrow::record_batch::RecordBatch;
-use datafusion::error::DataFusionError;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::StreamExt;
@@ -27,7 +26,7 @@ impl Engine {
     /// input's order. Without a key they are sorted by the entity's widest index.
     pub async fn execute(&self, prepared: &Prepared, batch: &Batch, input: Arc<ScanInput>) -> Result<Execution> {
         let path = prepared.outline.path.clone();
-        let physical = self.physical(prepared, batch).await;
+        let physical = bind::physical(self.state(), &prepared.plan, batch, &prepared.input).await;
         let physical = physical.map_err(|e| running(&path, e))?;
         let rows = self
             .task()
@@ -38,17 +37,6 @@ impl Engine {
             rows: rows.map(move |next| next.map_err(|e| running(&path, e))).boxed(),
             metrics: PlanMetrics(physical),
         })
-    }
-
-    async fn physical(
-        &self,
-        prepared: &Prepared,
-        batch: &Batch,
-    ) -> std::result::Result<Arc<dyn ExecutionPlan>, DataFusionError> {
-        match prepared.cached.of(batch)? {
-            Some(plan) => Ok(plan),
-            None => bind::physical(self.state(), &prepared.plan, batch, &prepared.input).await,
-        }
     }
 }
 
