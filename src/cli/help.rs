@@ -13,7 +13,7 @@ const GROUPS: [(&str, &[&str]); 4] = [
     ("Look at it", &["query", "status", "quarantine", "serve-db"]),
     (
         "Develop a project",
-        &["check", "lineage", "privacy", "migration", "completions"],
+        &["source", "check", "lineage", "privacy", "migration", "completions"],
     ),
     ("Administer a database", &["migrate", "views", "roles"]),
 ];
@@ -73,6 +73,13 @@ pub(super) const QUARANTINE_SHOW: &str = "\
 Examples:
   pipeline quarantine show --source source_b --date 20230502
   pipeline quarantine show --check malformed --names";
+
+pub(super) const SOURCE: &str = "\
+Examples:
+  pipeline source add clinic_c --from examples/data/clinic_c/20230501/visits.json
+  pipeline source add lab --from lab/ --entities new
+
+No value of the sample is written or shown. Read what was proposed before real data is loaded.";
 
 pub(super) const CHECK: &str = "\
 Example:

@@ -14,6 +14,7 @@ mod query;
 mod roles;
 mod run;
 mod serve_db;
+mod source;
 mod status;
 mod views;
 
@@ -110,6 +111,9 @@ enum Command {
     /// Show what was not loaded, and why
     #[command(subcommand, after_help = help::QUARANTINE)]
     Quarantine(quarantine::Quarantine),
+    /// Add a source to the project
+    #[command(subcommand, after_help = help::SOURCE)]
+    Source(source::Source),
     /// Check the project's files without loading anything
     #[command(after_help = help::CHECK)]
     Check,
@@ -155,6 +159,7 @@ impl Cli {
             Command::ServeDb(arguments) => serve_db::execute(&global, arguments).await,
             Command::Status(arguments) => status::execute(&global, arguments).await,
             Command::Quarantine(quarantine) => quarantine::execute(&global, quarantine).await,
+            Command::Source(source) => source::execute(&global, source).await,
             Command::Check => check::execute(&global).await,
             Command::Lineage(arguments) => lineage::execute(&global, arguments).await,
             Command::Privacy(privacy) => privacy::execute(&global, privacy).await,

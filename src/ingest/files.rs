@@ -146,7 +146,7 @@ pub async fn list(root: &Path, source: &Source, date: NaiveDate) -> Result<Optio
     }))
 }
 
-type Found = Vec<(InputFile, FileHandle)>;
+pub(super) type Found = Vec<(InputFile, FileHandle)>;
 
 /// A pattern as messages show it: relative to the project where it lies within.
 fn shown(root: &Path, pattern: &str) -> String {
@@ -154,7 +154,7 @@ fn shown(root: &Path, pattern: &str) -> String {
     within.map_or_else(|_| pattern.to_owned(), |within| within.to_string_lossy().into_owned())
 }
 
-async fn list_remote(url: &str, storage: &[(String, String)]) -> Result<Found> {
+pub(super) async fn list_remote(url: &str, storage: &[(String, String)]) -> Result<Found> {
     if scheme(url).is_some_and(|scheme| scheme.starts_with("http")) && is_glob(url) {
         // The URL is not repeated: a query may hold a token.
         return Err(Error::project(
@@ -200,7 +200,7 @@ fn without_folders(objects: Vec<ObjectMeta>) -> Vec<ObjectMeta> {
     objects.into_iter().filter(|object| !is_folder(object)).collect()
 }
 
-fn list_local(root: &Path, path: &str) -> Result<Found> {
+pub(super) fn list_local(root: &Path, path: &str) -> Result<Found> {
     let mut found = Vec::new();
     if is_glob(path) {
         let pattern = parse(path)?;

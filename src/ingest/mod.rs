@@ -16,6 +16,7 @@ mod parquet;
 mod pattern;
 mod read;
 mod reading;
+mod sample;
 mod split;
 mod stats;
 mod store;
@@ -25,5 +26,6 @@ mod unknown;
 
 pub use files::{InputFile, Listing, list};
 pub use pattern::is_glob;
+pub use sample::{Opened, SampleFile, Stored, sample_files};
 pub use stats::{ReadStats, ReadTimes};
 pub use unknown::Unknown;

@@ -26,4 +26,4 @@ pub use copy::{Encoder, Fit, accepts};
 pub use embedded::{Served, serve_db};
 pub use load::{ActiveRun, BatchLocks, Committed, Phase, StageCounter, Staged, StagingRun, recover};
 pub use load::{checks, drop, failpoint, quarantine, relations, runs};
-pub use schema::{drift, migrate, migration_new};
+pub use schema::{drift, migrate, migration_new, type_name};

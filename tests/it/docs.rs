@@ -71,7 +71,7 @@ fn known_commands() -> BTreeSet<String> {
 
 /// The words of a command, including subcommands such as `quarantine show`.
 fn command_words(words: &[String], known: &BTreeSet<String>) -> Vec<String> {
-    let nested = ["migration", "quarantine", "privacy"];
+    let nested = ["migration", "quarantine", "privacy", "source"];
     let first = &words[0];
     assert!(known.contains(first), "there is no command `{first}`");
     let second = words.get(1).filter(|word| !word.starts_with('-'));

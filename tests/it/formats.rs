@@ -2,7 +2,8 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use arrow::array::{Int64Array, RecordBatch, StringArray};
+use arrow::array::{ArrayRef, Date32Array, Int64Array, ListArray, RecordBatch, StringArray, StructArray};
+use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field, Schema};
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -357,4 +358,43 @@ fn a_transform_that_reads_nothing_on_one_day() {
         database.rows("select batch_date, count(*) from items group by 1"),
         ["2023-05-01|12000"]
     );
+}
+
+/// Three rows with an id, a date and a list of objects, four objects in all.
+pub fn nested_parquet() -> Vec<u8> {
+    let object = arrow::datatypes::Fields::from(vec![
+        Field::new("code", DataType::Utf8, true),
+        Field::new("quantity", DataType::Int64, true),
+    ]);
+    let objects = StructArray::new(
+        object.clone(),
+        vec![
+            Arc::new(StringArray::from(vec!["a", "b", "c", "d"])),
+            Arc::new(Int64Array::from(vec![1, 2, 3, 4])),
+        ],
+        None,
+    );
+    let element = Arc::new(Field::new("item", DataType::Struct(object), true));
+    let items = ListArray::new(
+        Arc::clone(&element),
+        OffsetBuffer::from_lengths([1, 0, 3]),
+        Arc::new(objects),
+        None,
+    );
+    let schema = Arc::new(Schema::new(vec![
+        Field::new("patient_id", DataType::Utf8, true),
+        Field::new("seen", DataType::Date32, true),
+        Field::new("items", DataType::List(element), true),
+    ]));
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(StringArray::from(vec!["P1", "P2", "P3"])),
+        Arc::new(Date32Array::from(vec![19_000, 19_001, 19_002])),
+        Arc::new(items),
+    ];
+    let batch = RecordBatch::try_new(Arc::clone(&schema), columns).unwrap();
+    let mut bytes = Vec::new();
+    let mut writer = ArrowWriter::try_new(&mut bytes, schema, None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    bytes
 }

@@ -34,6 +34,7 @@ mod reading;
 mod replace;
 mod roles;
 mod s3;
+mod source_add;
 mod sql;
 mod sql_faults;
 mod third_source;
