@@ -6,6 +6,8 @@ use super::{Global, Output};
 use crate::error::{Error, Result};
 use crate::model::Project;
 use crate::project;
+use crate::report;
+use crate::run::{self, StaleBatch};
 use crate::warehouse::{Database, Warehouse};
 
 impl Global {
@@ -32,6 +34,17 @@ impl Global {
     /// Opens the database that the flags and the environment name, for one connection.
     pub(super) async fn warehouse(&self, root: &Path) -> Result<Warehouse> {
         Warehouse::open(self.database(root)?, 1).await
+    }
+
+    /// The batches that were loaded under other masks than the project declares. `None` where there is no database to
+    /// ask, and, with a message, where it can't be asked.
+    pub(super) async fn stale_masks(&self, project: &Project) -> Result<Option<Vec<StaleBatch>>> {
+        let database = self.database(&project.root)?;
+        if matches!(&database, Database::Embedded { dir } if !dir.exists()) {
+            return Ok(None);
+        }
+        let asked = async { run::stale_masks(&Warehouse::open(database, 1).await?, project).await };
+        Ok(asked.await.inspect_err(report::unknown_masks).ok())
     }
 
     /// Whether the command prints JSON, for a command that has no rows to print as CSV. An error if the user asked for

@@ -22,6 +22,7 @@ pub(super) const RUN: &str = "\
 Examples:
   pipeline run --source source_b --date 20230502
   pipeline run --all-sources --start 20230501 --end 20230502 --threads 2
+  pipeline run --stale-masks --source source_b
 
 A batch that is loaded again replaces what was there.";
 

@@ -19,10 +19,7 @@ pub(super) async fn execute(global: &Global, privacy: Privacy) -> Result<u8> {
     let Privacy::Report = privacy;
     let lineage = lineage::of_project(&lineage::engine()?, &project, lineage::Outlines::new()).await?;
     let found = lineage::privacy_report(&lineage, &project);
-    report::data(&if json {
-        found.to_json().to_string()
-    } else {
-        found.to_text()
-    });
+    let stale = global.stale_masks(&project).await?;
+    report::privacy(&found, stale.as_deref(), json);
     Ok(0)
 }

@@ -33,12 +33,12 @@ pub(super) async fn execute(global: &Global, arguments: Arguments) -> Result<u8>
     };
     names.check()?;
     let lineage = lineage::of_project(&lineage::engine()?, &project, lineage::Outlines::new()).await?;
-    let access = run::access(&lineage, &project);
     if arguments.print {
-        report::data(&roles::print(&names, &access));
+        report::data(&roles::print(&names, &run::access_anywhere(&lineage, &project)));
         return Ok(0);
     }
     let warehouse = global.warehouse(&project.root).await?;
+    let access = run::access_in(&warehouse, &lineage, &project).await?;
     roles::make(&warehouse, &names, &access).await?;
     report::roles(&names, &lineage::reading(&lineage, &project), json);
     Ok(0)

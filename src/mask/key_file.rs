@@ -39,6 +39,16 @@ impl MaskKey {
     pub fn load_or_create(embedded: bool, root: &Path) -> Result<LoadedKey> {
         load(std::env::var_os(KEY_VARIABLE), embedded, root)
     }
+
+    /// The key, if there is one and it can be used. Makes none.
+    pub fn at_hand(embedded: bool, root: &Path) -> Option<Self> {
+        let named = std::env::var_os(KEY_VARIABLE).filter(|value| !value.is_empty());
+        match named {
+            Some(value) => from_variable(&value).ok(),
+            None if embedded => read(&root.join(KEY_FILE)).ok(),
+            None => None,
+        }
+    }
 }
 
 fn load(variable: Option<OsString>, embedded: bool, root: &Path) -> Result<LoadedKey> {

@@ -177,10 +177,9 @@ impl Masks {
 
 /// Whether any mask of the source needs the key.
 pub fn needs_key(source: &Source) -> bool {
-    let keyed = [MaskKind::Hash, MaskKind::Pseudonym, MaskKind::DateShift];
     scalar_fields(source)
         .iter()
-        .any(|field| keyed.contains(&effective_mask(field.privacy)))
+        .any(|field| effective_mask(field.privacy).is_keyed())
 }
 
 struct Planner<'a> {

@@ -4,6 +4,7 @@
 mod arrow_type;
 mod batch;
 pub(crate) mod check;
+mod column_masks;
 mod entity;
 mod field;
 mod input;
@@ -28,6 +29,7 @@ pub(crate) mod wording;
 pub use arrow_type::arrow_type;
 pub use batch::Batch;
 pub use check::{Check, RowCheck, Rule, Severity, SqlCheck};
+pub use column_masks::{ColumnMasks, MaskedField};
 pub use entity::{Column, Entity, Index, Parent, PgType};
 pub use field::{Field, FieldType, From};
 pub use input::{

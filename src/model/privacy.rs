@@ -93,6 +93,11 @@ impl MaskKind {
         Self::AgeCap,
     ];
 
+    /// Whether what the mask gives depends on the project's key.
+    pub fn is_keyed(self) -> bool {
+        matches!(self, Self::Hash | Self::Pseudonym | Self::DateShift)
+    }
+
     /// The mask's name in YAML.
     pub fn name(self) -> &'static str {
         match self {

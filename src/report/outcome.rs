@@ -16,6 +16,7 @@ const NAMED: usize = 10;
 /// Prints which batches a run will load, before it starts.
 pub fn resolved(batches: &[Batch]) {
     let mut text = match batches.len() {
+        0 => "no batch to load".to_owned(),
         1 => "1 batch: ".to_owned(),
         n => format!("{n} batches: "),
     };

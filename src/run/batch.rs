@@ -227,6 +227,7 @@ impl Loading<'_> {
         let mut summary = Summary {
             records: loaded.records.read(),
             account: account::value(loaded.records, &loaded.entities, &empty),
+            masks: self.context.column_masks(self.source),
             ..Summary::default()
         };
         for (stage, took) in &self.clock.laps {

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::publish::Planned;
+use super::publish::{Planned, Published};
 use crate::error::{Code, Error, Result};
 use crate::lineage::{self, Outlines};
 use crate::model::wording::counted;
@@ -99,26 +99,28 @@ pub(super) async fn compare(warehouse: &Warehouse, project: &Project) -> Result<
 ///
 /// # Errors
 /// Any difference between the contracts and the tables, and a check that can't be planned.
-pub(super) async fn database(locks: &BatchLocks, project: &Project, lineage: Planned) -> Result<()> {
+pub(super) async fn database(locks: &BatchLocks, project: &Project, lineage: Planned) -> Result<Published> {
     let warehouse = locks.warehouse();
     if warehouse.is_embedded() {
         migrate::apply(warehouse, &project.root).await?;
         drift::check(warehouse, project).await?;
         views::apply(warehouse, project).await?;
-        publish(warehouse, project, lineage).await?;
-        return recover(locks).await;
+        let published = publish(warehouse, project, lineage).await?;
+        recover(locks).await?;
+        return Ok(published);
     }
     // The two use a session each.
     let (published, recovered) = tokio::join!(publish(warehouse, project, lineage), recover(locks));
-    published.and(recovered)
+    let published = published?;
+    recovered.map(|()| published)
 }
 
-async fn publish(warehouse: &Warehouse, project: &Project, lineage: Planned) -> Result<()> {
-    lineage.publish(warehouse, project).await?;
-    if project.checks.is_empty() {
-        return Ok(());
+async fn publish(warehouse: &Warehouse, project: &Project, lineage: Planned) -> Result<Published> {
+    let published = lineage.publish(warehouse, project).await?;
+    if !project.checks.is_empty() {
+        checks::plan(&*warehouse.acquire().await?, &project.entities, &project.checks).await?;
     }
-    checks::plan(&*warehouse.acquire().await?, &project.entities, &project.checks).await
+    Ok(published)
 }
 
 async fn recover(locks: &BatchLocks) -> Result<()> {

@@ -36,6 +36,7 @@ mod roles;
 mod s3;
 mod sql;
 mod sql_faults;
+mod stale_masks;
 mod third_source;
 mod types;
 mod unfit_values;

@@ -5,6 +5,7 @@ mod active_run;
 mod batch_locks;
 mod batch_partitions;
 pub mod checks;
+pub mod column_masks;
 mod commit;
 pub mod drop;
 pub mod failpoint;
