@@ -26,6 +26,16 @@ impl Global {
         project::load(&self.root()?)
     }
 
+    /// Warns of a password among the arguments.
+    pub(super) fn warn_of_password(&self) {
+        if self.database_url.as_deref().is_some_and(Database::holds_password) {
+            report::message(
+                "warning: --database-url holds a password, which everybody on this machine can read, for example with \
+                 `ps`\n  hint: put the URL into DATABASE_URL, or the password into PGPASSWORD or a password file",
+            );
+        }
+    }
+
     /// The database that the flags and the environment name.
     pub(super) fn database(&self, root: &Path) -> Result<Database> {
         Database::choose(self.database_url.as_deref(), root)

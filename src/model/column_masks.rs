@@ -67,6 +67,11 @@ impl ColumnMasks {
         self.fields.iter().filter(|field| field.is_protected()).collect()
     }
 
+    /// Whether a mask changes any value of the column.
+    pub fn is_masked(&self) -> bool {
+        self.fields.iter().any(|field| field.mask != "keep")
+    }
+
     /// A hash of the masks, classes, options, domains and key ids: SHA-256, in hex.
     pub fn fingerprint(&self) -> String {
         let mut hash = Sha256::new();

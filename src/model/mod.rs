@@ -17,6 +17,7 @@ mod record_schema;
 pub mod refusal;
 pub(crate) mod scalar;
 pub(crate) mod scalar_field;
+mod shown;
 mod source;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -36,11 +37,12 @@ pub use input::{
     Compression, CsvOptions, Format, Input, OnEmpty, OnEmptyFile, OnMalformed, OnMissing, OnNoRecords, OnUnknownField,
 };
 pub use literal::literal;
-pub use privacy::{MaskKind, PhiClass, Privacy, Profile};
+pub use privacy::{MaskKind, PhiClass, Privacy, Profile, ShiftBy};
 pub use project::Project;
 pub use record_path::{RecordPath, RecordStep};
 pub use record_schema::{RECORD_BITS, RECORD_COLUMN, arrow_schema, visible_schema};
 pub use refusal::{Misfit, RecordRef, Refusal};
+pub use shown::Shown;
 pub use source::{Conserved, ElementFilter, Source, Transform};
 pub use tolerance::Tolerance;
 pub use value_rules::{Bounds, Literal, Normalize, Nulls, ValueRules, normalized};

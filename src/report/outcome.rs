@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{colored, data, diagnostics, lines, message, table, thousands};
 use crate::error::Error;
-use crate::model::Batch;
+use crate::model::{Batch, Shown};
 use crate::run::{BatchOutcome, EntityOutcome, Outcome, Status};
 
 /// The most batches that are listed one by one before a run.
@@ -85,7 +85,10 @@ fn warnings(batch: &BatchOutcome) {
     }
     for entity in &batch.entities {
         for (check, rows) in &entity.warnings {
-            let rows = thousands(*rows);
+            let rows = match rows {
+                Shown::Exactly(rows) => thousands(*rows),
+                few @ Shown::Few => few.to_string(),
+            };
             message(&format!(
                 "warning: {}: {rows} rows of {} break {check}",
                 batch.batch, entity.entity

@@ -3,7 +3,7 @@
 use super::outcome::Records;
 use crate::error::{Code, Error, Result};
 use crate::model::check::failed;
-use crate::model::{Batch, Check, Project, Rule, Severity, Source};
+use crate::model::{Batch, Check, Project, Rule, Severity, Shown, Source};
 use crate::warehouse::{Connection, Staged, checks, relations, runs};
 
 /// A staged batch.
@@ -12,6 +12,8 @@ pub(super) struct WholeBatch<'a> {
     pub source: &'a Source,
     pub batch: &'a Batch,
     pub tables: &'a [Staged],
+    /// Whether any column is masked, so that no small number of rows is shown.
+    pub masked: bool,
 }
 
 impl WholeBatch<'_> {
@@ -89,7 +91,10 @@ impl WholeBatch<'_> {
             }
             let error = Error::batch(format!("the check {} failed", check.path.display()))
                 .code(Code::CheckFailed)
-                .cause(format!("it selects {rows} rows of the batch"))
+                .cause(format!(
+                    "it selects {} rows of the batch",
+                    Shown::new(rows, self.masked)
+                ))
                 .hint("mend the input or the SQL, or let the check only warn: `-- severity: warn`");
             warnings.push(warning(check.severity, error)?);
         }

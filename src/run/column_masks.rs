@@ -3,7 +3,7 @@
 use crate::lineage::{self, Dependence, ProjectLineage, SourceField};
 use crate::mask::ZIP3_LISTS;
 use crate::model::scalar_field::default_domain;
-use crate::model::{ColumnMasks, MaskKind, MaskedField, PhiClass, Profile, Project, Source};
+use crate::model::{ColumnMasks, MaskKind, MaskedField, PhiClass, Profile, Project, ShiftBy, Source};
 
 /// The masks of every column that a source fills, by entity and column. Where the lineage of a column is not known, all
 /// fields of the source count.
@@ -55,9 +55,12 @@ pub(super) fn masked_fields(project: &Project, source: &Source, key_id: Option<&
 fn masked_field(project: &Project, source: &Source, field: &SourceField, key_id: Option<&str>) -> MaskedField {
     let mask = field.mask.unwrap_or(MaskKind::Keep);
     let (options, domain) = match mask {
-        MaskKind::Hash | MaskKind::Pseudonym => (None, field.domain.clone()),
+        mask if mask.has_domain() => (None, field.domain.clone()),
         // All dates of a subject move alike, so the subject's domain decides.
-        MaskKind::DateShift => (None, subject_domain(source)),
+        MaskKind::DateShift => {
+            let weeks = (source.shift_by == ShiftBy::Weeks).then(|| "by weeks".to_owned());
+            (weeks, subject_domain(source))
+        }
         MaskKind::Zip3 => (Some(format!("lists {ZIP3_LISTS}")), None),
         MaskKind::Year | MaskKind::AgeCap if project.profile == Profile::SafeHarbor => {
             (Some("up to 90".to_owned()), None)

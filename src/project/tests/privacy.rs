@@ -79,7 +79,7 @@ fn all_problems_are_said_at_once_and_placed() {
     pipelines/clinic.yaml:8:3+1: `b` is classed as name and has no mask
         masks for this type: `keep`, `null`, `redact`, `hash`, `pseudonym`, `zip3`; `keep` needs a `reason`
     pipelines/clinic.yaml:9:3+1: `c`: `redact` does not mask an int; it takes string and json
-        masks for this type: `keep`, `null`, `hash`, `age_cap`
+        masks for this type: `keep`, `null`, `hash`, `age_cap`, `surrogate`
     pipelines/clinic.yaml:10:3+1: `d` is classed as name and kept without a reason
         say why in `reason: "..."`, or name another mask
     pipelines/clinic.yaml:11:21+4: `mask` must be text, not empty
