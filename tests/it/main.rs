@@ -34,6 +34,7 @@ mod reading;
 mod replace;
 mod roles;
 mod s3;
+mod safe_harbor;
 mod sql;
 mod sql_faults;
 mod stale_masks;

@@ -243,3 +243,65 @@ fn a_source_that_is_gone_is_named_and_not_loaded() {
         .code(0)
         .stderr_contains("pipeline drop");
 }
+
+#[test]
+fn a_field_that_became_sensitive_and_left_the_sql_makes_its_column_stale() {
+    let (_database, project) = small("mask: keep, reason: \"asked for\"").on_server();
+    project.edit(
+        "pipelines/clinic.yaml",
+        ", phi: name, mask: keep, reason: \"asked for\"",
+        "",
+    );
+    let project = project.json(format!(r#"[{{"id": "a", "name": "{NAME}", "n": 1}}]"#));
+    project.run_clinic().code(0);
+    project.run(&["check", "--output", "json"]).code(0);
+    project.edit(
+        "pipelines/clinic.yaml",
+        "name: {type: string",
+        "name: {type: string, phi: name, mask: redact",
+    );
+    project.write(
+        "sql/clinic/items.sql",
+        "select id as item_id, cast(null as varchar) as name, n from source\n",
+    );
+    let check = project.run(&["check", "--output", "json"]).code(0).json();
+    assert_eq!(check["stale_masks"][0]["columns"][0]["column"], "items.name");
+}
+
+#[test]
+fn a_materialized_view_stays_closed_until_its_rows_are_new() {
+    let (database, project, roles) = loaded_raw();
+    project.write(
+        "sql/materialized/people.sql",
+        "-- unique: name\nselect name, item_id as rows from items\n",
+    );
+    let two = format!(r#"[{{"id": "a", "name": "{NAME}", "n": 1}}, {{"id": "b", "name": "Other", "n": 2}}]"#);
+    project.write(&format!("in/{DATE}.json"), two);
+    project.run(&["views"]).code(0);
+    project.run_clinic().code(0);
+    redact(&project, "privacy: safe_harbor\n");
+    // Both names become one, so the view can't be refreshed and still holds the raw ones.
+    project.run(&["run", "--stale-masks"]).code(1);
+    assert_eq!(
+        database.value("select count(*) from people where name like '%Zqxw%'"),
+        "1"
+    );
+    let mut reader = client(&database, &roles.reader);
+    for closed in ["people", "over_people"] {
+        assert!(refusal(&mut reader, &format!("select * from {closed}")).contains("permission denied"));
+    }
+    assert_eq!(
+        rows(&mut reader, "select name from items"),
+        ["[redacted]", "[redacted]"]
+    );
+    project.write(
+        "sql/materialized/people.sql",
+        "select name, item_id as rows from items\n",
+    );
+    project.run(&["views", "--refresh"]).code(0);
+    let mut reader = client(&database, &roles.reader);
+    assert_eq!(
+        rows(&mut reader, "select who from over_people"),
+        ["[redacted]", "[redacted]"]
+    );
+}

@@ -244,7 +244,7 @@ mod tests {
             problems(vec![field("visits", visits, Privacy::default())]),
             [(
                 "`visits[].date` is classed as date and has no mask".to_owned(),
-                "masks for this type: `keep`, `null`, `hash`, `date_shift`, `year`; `keep` needs a `reason`".to_owned()
+                "masks for this type: `keep`, `null`, `hash`, `date_shift`, `year`, `surrogate`; `keep` needs a `reason`".to_owned()
             )]
         );
     }
