@@ -7,6 +7,7 @@ pub(crate) mod check;
 mod column_masks;
 mod entity;
 mod field;
+mod gate;
 mod input;
 mod literal;
 pub(crate) mod mask_matrix;
@@ -33,6 +34,7 @@ pub use check::{Check, RowCheck, Rule, Severity, SqlCheck};
 pub use column_masks::{ColumnMasks, MaskedField};
 pub use entity::{Column, Entity, Index, Parent, PgType};
 pub use field::{Field, FieldType, From};
+pub use gate::Gate;
 pub use input::{
     Compression, CsvOptions, Format, Input, OnEmpty, OnEmptyFile, OnMalformed, OnMissing, OnNoRecords, OnUnknownField,
 };

@@ -238,6 +238,7 @@ impl Loading<'_> {
         };
         let mut warnings = batch.vanished(connection, loaded.records).await?;
         warnings.extend(batch.check(connection).await?);
+        warnings.extend(batch.gate(connection).await?);
         Ok(warnings)
     }
 

@@ -21,6 +21,8 @@ pub(super) struct Context {
     pub masks: AllMasks,
     /// Where the columns come from. `None` where it can't be found out.
     pub lineage: Option<ProjectLineage>,
+    /// Whether batches were loaded under other masks when the invocation began.
+    pub had_stale: bool,
     pub observer: Arc<dyn Observer>,
     /// Cancelled by the first signal.
     pub stop: CancellationToken,

@@ -58,7 +58,7 @@ impl Planned {
         if has_readers {
             grant(&connection, project, &lineage, &stale).await?;
         }
-        comment(&connection, project, &lineage).await?;
+        comment(&connection, project, &lineage, &stale).await?;
         let lineage = Some(lineage);
         Ok(Published { lineage, stale })
     }
@@ -94,28 +94,47 @@ async fn grant(client: &Client, project: &Project, lineage: &ProjectLineage, sta
     roles::apply(client, &access(lineage, project, Some((stale, owed)))).await
 }
 
-/// Brings the readers' rights to what holds after the swaps and refreshes of a run.
-pub(super) async fn grant_again(warehouse: &Warehouse, project: &Project, lineage: &ProjectLineage) -> Result<()> {
-    if warehouse.is_embedded() || !promises(project) {
+/// Brings rights and comments to what holds after the swaps and refreshes of a run. `had_stale`: whether batches were
+/// loaded under other masks before.
+pub(super) async fn publish_again(
+    warehouse: &Warehouse,
+    project: &Project,
+    lineage: &ProjectLineage,
+    had_stale: bool,
+) -> Result<()> {
+    let grants = promises(project) && !warehouse.is_embedded();
+    if !grants && !had_stale {
         return Ok(());
     }
     let connection = warehouse.acquire().await?;
-    if !roles::is_used(&connection).await? {
-        return Ok(());
+    let stale = stale_masks::find(&connection, warehouse.is_embedded(), project, lineage).await?;
+    if grants && roles::is_used(&connection).await? {
+        grant(&connection, project, lineage, &stale).await?;
     }
-    let stale = stale_masks::find(&connection, false, project, lineage).await?;
-    grant(&connection, project, lineage, &stale).await
+    if had_stale {
+        comment(&connection, project, lineage, &stale).await?;
+    }
+    Ok(())
 }
 
-async fn comment(client: &Client, project: &Project, lineage: &ProjectLineage) -> Result<()> {
+async fn comment(client: &Client, project: &Project, lineage: &ProjectLineage, stale: &[StaleBatch]) -> Result<()> {
     let comments: Vec<comments::Comment> = lineage::comments(lineage, project)
         .into_iter()
-        .map(|one| comments::Comment {
-            table: one.table,
-            column: one.column,
-            description: one.description,
-            fallback: one.fallback,
-            lineage: one.lineage,
+        .map(|one| {
+            let column = one.column.as_deref();
+            let batches = column.map_or(0, |column| stale_masks::count(lineage, stale, &one.table, column));
+            let others = match batches {
+                0 => String::new(),
+                1 => "; 1 batch was loaded under other masks".to_owned(),
+                many => format!("; {many} batches were loaded under other masks"),
+            };
+            comments::Comment {
+                lineage: one.lineage.map(|text| text + &others),
+                table: one.table,
+                column: one.column,
+                description: one.description,
+                fallback: one.fallback,
+            }
         })
         .collect();
     comments::apply(client, &comments).await.map(drop)
@@ -132,7 +151,11 @@ pub async fn restrict(warehouse: &Warehouse, project: &Project) -> Result<()> {
     }
     match Planned::alone(project)?.lineage(project, true).await? {
         Some(lineage) => {
-            let stale = stale_masks::find(&connection, false, project, &lineage).await?;
+            let stale = if promises(project) {
+                stale_masks::find(&connection, false, project, &lineage).await?
+            } else {
+                Vec::new()
+            };
             grant(&connection, project, &lineage, &stale).await
         }
         None => Ok(()),
@@ -144,13 +167,12 @@ pub async fn restrict(warehouse: &Warehouse, project: &Project) -> Result<()> {
 /// # Errors
 /// Those of a database that can't be read.
 pub async fn access_in(warehouse: &Warehouse, lineage: &ProjectLineage, project: &Project) -> Result<Access> {
+    if !promises(project) {
+        return Ok(access_anywhere(lineage, project));
+    }
     let connection = warehouse.acquire().await?;
     let stale = stale_masks::find(&connection, warehouse.is_embedded(), project, lineage).await?;
-    let owed = if promises(project) {
-        views::owed(&connection).await?
-    } else {
-        Vec::new()
-    };
+    let owed = views::owed(&connection).await?;
     Ok(access(lineage, project, Some((&stale, owed))))
 }
 

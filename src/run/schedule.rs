@@ -143,6 +143,7 @@ async fn context(
         plans,
         masks,
         lineage: published.lineage,
+        had_stale: !published.stale.is_empty(),
         observer,
         stop: stop.token.clone(),
         invocation: Uuid::now_v7(),
@@ -190,7 +191,7 @@ async fn refresh(context: &Context, outcomes: &[BatchOutcome], stop: &Stop) -> R
 /// Opens to readers what the swaps and the refresh have made fit to be seen.
 async fn granted_again(context: &Context, mut refresh: Refresh) -> Refresh {
     if let Some(lineage) = &context.lineage {
-        let granted = publish::grant_again(&context.warehouse, &context.project, lineage).await;
+        let granted = publish::publish_again(&context.warehouse, &context.project, lineage, context.had_stale).await;
         refresh.errors.extend(granted.err());
     }
     refresh

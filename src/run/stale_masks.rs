@@ -117,18 +117,32 @@ impl StaleBatch {
 
 /// The views and functions that show a column of a stale batch, or whose rows depend on one.
 pub(super) fn views<'a>(lineage: &'a ProjectLineage, stale: &[StaleBatch]) -> BTreeSet<&'a str> {
-    let reads_stale = |view: &&ViewLineage| {
-        view.origins.iter().any(|origin| {
-            let column = origin.column.as_deref();
-            column.is_some_and(|column| stale.iter().any(|batch| batch.is_stale(&origin.entity, column)))
-        })
-    };
-    lineage
+    let reads_stale = |view: &&ViewLineage| stale.iter().any(|batch| uses(view, batch));
+    let views = lineage.views.iter().filter(reads_stale);
+    views.map(|view| view.view.as_str()).collect()
+}
+
+/// In how many batches the rows of a column, or what a view's column is made of, were loaded under other masks.
+pub(super) fn count(lineage: &ProjectLineage, stale: &[StaleBatch], table: &str, column: &str) -> usize {
+    let view = lineage
         .views
         .iter()
-        .filter(reads_stale)
-        .map(|view| view.view.as_str())
-        .collect()
+        .find(|view| view.view == table && view.column == column);
+    let concerns = |batch: &&StaleBatch| match view {
+        Some(view) => uses(view, batch),
+        None => batch.is_stale(table, column),
+    };
+    stale.iter().filter(concerns).count()
+}
+
+fn uses(view: &ViewLineage, batch: &StaleBatch) -> bool {
+    let columns = view
+        .origins
+        .iter()
+        .filter_map(|origin| Some((&origin.entity, origin.column.as_ref()?)));
+    columns
+        .into_iter()
+        .any(|(entity, column)| batch.is_stale(entity, column))
 }
 
 /// What the project declares now.

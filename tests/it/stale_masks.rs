@@ -76,6 +76,20 @@ fn a_batch_under_other_masks_is_named_hidden_and_loaded_again() {
     let status = project.run(&["status", "--output", "json"]).code(0).json();
     assert_eq!(status[0]["stale_masks"][0]["column"], "items.name");
 
+    let made = project.run(&roles.args()).code(0);
+    assert!(
+        made.stdout
+            .contains(&format!("without batches under other masks: clinic {DATE}")),
+        "{}",
+        made.stdout
+    );
+    assert!(
+        made.stdout.contains("over their columns: names, people, over_people")
+            || made.stdout.contains("over their columns: names, over_people, people"),
+        "{}",
+        made.stdout
+    );
+
     // The run of another day loads what was asked for, says what is not, and hides the old rows from the reader.
     let next = ["run", "--source", "clinic", "--date", NEXT];
     project.run(&next).code(0).stderr_contains(DATE).output_lacks("Zqxw");
@@ -88,6 +102,20 @@ fn a_batch_under_other_masks_is_named_hidden_and_loaded_again() {
         assert!(refused.contains("permission denied"), "{closed}: {refused}");
     }
     assert_eq!(rows(&mut reader, "select n from numbers"), ["1", "1"]);
+
+    let comment = |table: &str| {
+        database.value(&format!(
+            "select col_description('{table}'::regclass, attnum) from pg_attribute
+             where attrelid = '{table}'::regclass and attname = 'name'"
+        ))
+    };
+    for table in ["items", "names"] {
+        assert!(
+            comment(table).contains("1 batch was loaded under other masks"),
+            "{}",
+            comment(table)
+        );
+    }
 
     // Exactly that batch is loaded again, and all is open.
     let again = project
@@ -104,6 +132,7 @@ fn a_batch_under_other_masks_is_named_hidden_and_loaded_again() {
     );
     assert_eq!(rows(&mut reader, "select who from over_people"), ["[redacted]"]);
     assert_eq!(rows(&mut reader, "select name, rows from people"), ["[redacted]|2"]);
+    assert_eq!(comment("items"), "[lineage: clinic: name (name, redact)]");
     assert_eq!(database.count("pipeline.hidden_batches"), 0);
     let check = project.run(&["check", "--output", "json"]).code(0).json();
     assert_eq!(check["stale_masks"], serde_json::json!([]));

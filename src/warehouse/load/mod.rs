@@ -6,6 +6,7 @@ mod batch_locks;
 mod batch_partitions;
 pub mod checks;
 pub mod column_masks;
+pub mod combinations;
 mod commit;
 pub mod drop;
 pub mod failpoint;
