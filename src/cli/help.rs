@@ -88,6 +88,10 @@ pub(super) const PRIVACY: &str = "\
 Example:
   pipeline privacy report";
 
+pub(super) const PRIVACY_RISK: &str = "\
+Example:
+  pipeline privacy risk --output json";
+
 pub(super) const COMPLETIONS: &str = "\
 Example:
   pipeline completions bash > pipeline.bash";

@@ -61,7 +61,7 @@ pub(super) async fn execute(global: &Global, arguments: Arguments) -> Result<u8>
         .wait(arguments.wait);
     report::resolved(&batches);
     let database = global.database(&project.root)?;
-    let outcome = run::run(project, database, batches, options, report::progress()).await?;
+    let outcome = Box::pin(run::run(project, database, batches, options, report::progress())).await?;
     Ok(report::outcome(&outcome, timings, json))
 }
 

@@ -55,6 +55,48 @@ fn a_warning_loads_the_batch() {
 }
 
 #[test]
+fn views_are_measured() {
+    let (_database, project) = gated("warn");
+    let project = project
+        .json(records(&[
+            ("a", "1"),
+            ("b", "1"),
+            ("c", "1"),
+            ("d", "2"),
+            ("e", "2"),
+            ("f", "null"),
+        ]))
+        .file(
+            "sql/views/known.sql",
+            "select item_id, n as place, 'x' as same from items\n",
+        )
+        .file("sql/views/places.sql", "select n as place from items\n")
+        .file("sql/views/dates.sql", "select source from items\n");
+    project.run(&["views"]).code(0);
+    project.run_clinic().code(0);
+    let risk = project.run(&["privacy", "risk", "--output", "json"]).code(0).json();
+    let of = |view: &str| {
+        risk.as_array()
+            .unwrap()
+            .iter()
+            .find(|one| one["view"] == view)
+            .unwrap()
+            .clone()
+    };
+    let known = of("known");
+    assert_eq!(known["k"], 2);
+    assert_eq!(known["of"], "persons");
+    assert_eq!(known["l"]["same"], 1);
+    assert_eq!((&of("places")["k"], &of("places")["of"]), (&2.into(), &"rows".into()));
+    assert_eq!(of("dates")["k"], serde_json::json!(null));
+    project
+        .run(&["privacy", "risk"])
+        .code(0)
+        .stdout_contains("known")
+        .stdout_contains("persons");
+}
+
+#[test]
 fn what_can_not_be_counted_is_said_with_the_project() {
     let project = Small::new().project();
     let yaml = project.read("pipeline.yaml");

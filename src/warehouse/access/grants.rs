@@ -106,9 +106,9 @@ pub(super) fn text_array<'a>(texts: impl Iterator<Item = &'a str>) -> String {
 pub(super) fn statement(access: &Access) -> String {
     let names = text_array(access.tables.iter().map(|table| table.name.as_str()));
     let (views, files) = (views(access), files(access));
-    let functions = text_array(access.functions.iter().map(String::as_str));
     let (hides, filters, wanted) = (access.through_views(), access.filters(), wanted(access));
     let (hidden, owed) = (hidden(access), text_array(access.owed.iter().map(String::as_str)));
+    let closed = closed_functions(access);
     let form = if filters {
         FILTERED
     } else {
@@ -175,16 +175,7 @@ BEGIN
         FROM found i WHERE (i.may AND NOT i.doubtful AND NOT i.owed AND NOT i.whole)
             OR ((NOT i.may OR (i.doubtful AND (NOT hid OR {filters}))) AND (i.whole OR i.part))
     LOOP EXECUTE item; END LOOP;
-    -- A function with its owner's rights reads what its caller may not.
-    FOR item IN
-        SELECT pg_catalog.format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', p.oid::regprocedure)
-        FROM pipeline.views v JOIN pg_catalog.pg_proc p ON p.proname = v.name AND v.kind = 'function'
-            AND p.pronamespace = 'public'::regnamespace
-        WHERE {hides} AND p.prosecdef AND NOT v.name = ANY ({functions}) AND EXISTS (
-            SELECT FROM pg_catalog.aclexplode(coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner))) x
-            WHERE x.grantee = 0)
-    LOOP EXECUTE item; END LOOP;
-END $pipeline$"
+{closed}END $pipeline$"
     )
 }
 
@@ -212,6 +203,26 @@ fn hidden(access: &Access) -> String {
         INSERT INTO pipeline.hidden_batches SELECT s.source, s.batch_date FROM {stale} s (source, batch_date)
         ON CONFLICT DO NOTHING;
     END IF;
+"
+    )
+}
+
+/// The statements that keep the public from functions that show what readers may not see.
+fn closed_functions(access: &Access) -> String {
+    let (hides, functions) = (
+        access.through_views(),
+        text_array(access.functions.iter().map(String::as_str)),
+    );
+    format!(
+        "    -- A function with its owner's rights reads what its caller may not.
+    FOR item IN
+        SELECT pg_catalog.format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', p.oid::regprocedure)
+        FROM pipeline.views v JOIN pg_catalog.pg_proc p ON p.proname = v.name AND v.kind = 'function'
+            AND p.pronamespace = 'public'::regnamespace
+        WHERE {hides} AND p.prosecdef AND NOT v.name = ANY ({functions}) AND EXISTS (
+            SELECT FROM pg_catalog.aclexplode(coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner))) x
+            WHERE x.grantee = 0)
+    LOOP EXECUTE item; END LOOP;
 "
     )
 }

@@ -8,6 +8,7 @@ pub mod checks;
 pub mod column_masks;
 pub mod combinations;
 mod commit;
+pub mod diversity;
 pub mod drop;
 pub mod failpoint;
 mod indexing;
