@@ -50,6 +50,14 @@ fn redact(project: &Project, profile: &str) {
     project.write("pipeline.yaml", format!("{yaml}{profile}"));
 }
 
+/// The comment on the column `name`.
+fn comment(database: &Database, table: &str) -> String {
+    database.value(&format!(
+        "select col_description('{table}'::regclass, attnum) from pg_attribute
+         where attrelid = '{table}'::regclass and attname = 'name'"
+    ))
+}
+
 #[test]
 fn a_batch_under_other_masks_is_named_hidden_and_loaded_again() {
     let (database, project, roles) = loaded_raw();
@@ -103,17 +111,11 @@ fn a_batch_under_other_masks_is_named_hidden_and_loaded_again() {
     }
     assert_eq!(rows(&mut reader, "select n from numbers"), ["1", "1"]);
 
-    let comment = |table: &str| {
-        database.value(&format!(
-            "select col_description('{table}'::regclass, attnum) from pg_attribute
-             where attrelid = '{table}'::regclass and attname = 'name'"
-        ))
-    };
     for table in ["items", "names"] {
         assert!(
-            comment(table).contains("1 batch was loaded under other masks"),
+            comment(&database, table).contains("1 batch was loaded under other masks"),
             "{}",
-            comment(table)
+            comment(&database, table)
         );
     }
 
@@ -132,7 +134,7 @@ fn a_batch_under_other_masks_is_named_hidden_and_loaded_again() {
     );
     assert_eq!(rows(&mut reader, "select who from over_people"), ["[redacted]"]);
     assert_eq!(rows(&mut reader, "select name, rows from people"), ["[redacted]|2"]);
-    assert_eq!(comment("items"), "[lineage: clinic: name (name, redact)]");
+    assert_eq!(comment(&database, "items"), "[lineage: clinic: name (name, redact)]");
     assert_eq!(database.count("pipeline.hidden_batches"), 0);
     let check = project.run(&["check", "--output", "json"]).code(0).json();
     assert_eq!(check["stale_masks"], serde_json::json!([]));
