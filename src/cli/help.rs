@@ -22,6 +22,7 @@ pub(super) const RUN: &str = "\
 Examples:
   pipeline run --source source_b --date 20230502
   pipeline run --all-sources --start 20230501 --end 20230502 --threads 2
+  pipeline run --stale-masks --source source_b
 
 A batch that is loaded again replaces what was there.";
 
@@ -93,6 +94,10 @@ Examples:
 pub(super) const PRIVACY: &str = "\
 Example:
   pipeline privacy report";
+
+pub(super) const PRIVACY_RISK: &str = "\
+Example:
+  pipeline privacy risk --output json";
 
 pub(super) const COMPLETIONS: &str = "\
 Example:

@@ -144,6 +144,7 @@ impl Cli {
     /// already printed its report.
     pub async fn execute(self) -> Result<u8> {
         let global = self.global;
+        global.warn_of_password();
         // These two end what they are at first.
         if !matches!(self.command, Command::Run(_) | Command::ServeDb(_)) {
             crate::run::end_on_signals();

@@ -34,6 +34,29 @@ pub struct InputFile {
     /// Changes when the content does. A store gives its own; on a disk it is made from the size and the time of the
     /// last change.
     pub etag: Option<String>,
+    /// When an object of a store was last changed, in nanoseconds since 1970. `None` for a file on a disk.
+    pub changed: Option<i64>,
+}
+
+impl InputFile {
+    /// The etag as the run history may hold it. A store makes its etags from the content, often by MD5, so whoever
+    /// guesses the content of a small object could test the guess. Of those only a keyed hash is noted; without a key,
+    /// size and time.
+    pub fn noted_etag(&self, hash: Option<&NameHash>) -> Option<String> {
+        let Some(changed) = self.changed else {
+            return self.etag.clone();
+        };
+        match (hash, &self.etag) {
+            (Some(hash), Some(etag)) => Some(hash.of(etag)),
+            _ => Some(format!("{changed:x}-{:x}", self.size)),
+        }
+    }
+
+    /// Whether the run history means this file, as it is now. Older versions noted a store's etag as it is.
+    pub fn is_noted_as(&self, etag: Option<&str>, hash: Option<&NameHash>) -> bool {
+        let noted = [self.noted_etag(hash), self.noted_etag(None), self.etag.clone()];
+        noted.iter().any(|one| one.as_deref() == etag)
+    }
 }
 
 /// Where a listed file is read from.
@@ -177,6 +200,7 @@ pub(super) async fn list_remote(url: &str, storage: &[(String, String)]) -> Resu
             path,
             size: object.size,
             etag: object.e_tag,
+            changed: Some(object.last_modified.timestamp_nanos_opt().unwrap_or_default()),
         };
         (file, FileHandle::Remote(remote.clone(), object.location))
     });
@@ -231,6 +255,7 @@ pub(super) fn list_local(root: &Path, path: &str) -> Result<Found> {
                 path: shown,
                 size: metadata.len(),
                 etag: Some(local_etag(&metadata)),
+                changed: None,
             };
             (file, FileHandle::Local(path))
         })

@@ -4,8 +4,10 @@
 mod arrow_type;
 mod batch;
 pub(crate) mod check;
+mod column_masks;
 mod entity;
 mod field;
+mod gate;
 mod input;
 mod literal;
 pub(crate) mod mask_matrix;
@@ -16,6 +18,7 @@ mod record_schema;
 pub mod refusal;
 pub(crate) mod scalar;
 pub(crate) mod scalar_field;
+mod shown;
 mod source;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -28,17 +31,20 @@ pub(crate) mod wording;
 pub use arrow_type::arrow_type;
 pub use batch::Batch;
 pub use check::{Check, RowCheck, Rule, Severity, SqlCheck};
+pub use column_masks::{ColumnMasks, MaskedField};
 pub use entity::{Column, Entity, Index, Parent, PgType};
 pub use field::{Field, FieldType, From};
+pub use gate::Gate;
 pub use input::{
     Compression, CsvOptions, Format, Input, OnEmpty, OnEmptyFile, OnMalformed, OnMissing, OnNoRecords, OnUnknownField,
 };
 pub use literal::literal;
-pub use privacy::{MaskKind, PhiClass, Privacy, Profile};
+pub use privacy::{MaskKind, PhiClass, Privacy, Profile, ShiftBy};
 pub use project::Project;
 pub use record_path::{RecordPath, RecordStep};
 pub use record_schema::{RECORD_BITS, RECORD_COLUMN, arrow_schema, visible_schema};
 pub use refusal::{Misfit, RecordRef, Refusal};
+pub use shown::Shown;
 pub use source::{Conserved, ElementFilter, Source, Transform};
 pub use tolerance::Tolerance;
 pub use value_rules::{Bounds, Literal, Normalize, Nulls, ValueRules, normalized};

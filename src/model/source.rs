@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Check, Field, Input, OnUnknownField, RecordPath, Tolerance};
+use super::{Check, Field, Input, OnUnknownField, RecordPath, ShiftBy, Tolerance};
 use crate::error::Location;
 
 /// One upstream system.
@@ -16,6 +16,8 @@ pub struct Source {
     pub schema: Vec<Field>,
     /// The top-level scalar field that identifies the person whose record it is. Date shifts depend on it.
     pub subject: Option<String>,
+    /// How the dates of a subject move.
+    pub shift_by: ShiftBy,
     pub on_unknown_field: OnUnknownField,
     /// At most one per entity, in the order of the entities.
     pub transforms: Vec<Transform>,

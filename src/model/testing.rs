@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::{
     CsvOptions, Field, FieldType, Format, Input, MaskKind, OnEmpty, OnEmptyFile, OnMalformed, OnMissing, OnNoRecords,
-    OnUnknownField, PhiClass, Privacy, RecordPath, Source, Tolerance, ValueRules,
+    OnUnknownField, PhiClass, Privacy, RecordPath, ShiftBy, Source, Tolerance, ValueRules,
 };
 use crate::error::Location;
 
@@ -40,6 +40,7 @@ pub(crate) fn source(name: &str, schema: Vec<Field>) -> Source {
         },
         schema,
         subject: None,
+        shift_by: ShiftBy::Days,
         on_unknown_field: OnUnknownField::Warn,
         transforms: Vec::new(),
         max_quarantined: Tolerance::default(),

@@ -8,6 +8,7 @@ mod contract;
 mod document;
 mod environment;
 mod formats;
+mod gate;
 mod input;
 mod load;
 mod mapping;

@@ -9,7 +9,7 @@ use super::problems::Problems;
 use super::yaml::{Entry, Node, Span, Value};
 use super::{conserve, input, schema};
 use crate::error::Location;
-use crate::model::{Format, OnUnknownField, Source};
+use crate::model::{Format, OnUnknownField, ShiftBy, Source};
 
 const SOURCE_KEYS: Keys = Keys::of(&[
     "name",
@@ -18,6 +18,7 @@ const SOURCE_KEYS: Keys = Keys::of(&[
     "input",
     "schema",
     "subject",
+    "shift_by",
     "on_unknown_field",
     "transforms",
     "checks",
@@ -69,6 +70,8 @@ pub(super) fn read(ctx: &mut Context<'_>, root: &Node) -> Option<SourceDraft> {
     let schema = options.required(ctx, "schema", "schema: {patient_id: string}");
     let schema = schema.map(|entry| schema::read(ctx, entry, flat)).unwrap_or_default();
     let subject = options.text(ctx, "subject").map(|text| text.value);
+    let steps = [("days", ShiftBy::Days), ("weeks", ShiftBy::Weeks)];
+    let shift_by = options.choice(ctx, "shift_by", &steps);
     let unknown_fields = [
         ("warn", OnUnknownField::Warn),
         ("ignore", OnUnknownField::Ignore),
@@ -106,6 +109,7 @@ pub(super) fn read(ctx: &mut Context<'_>, root: &Node) -> Option<SourceDraft> {
         input,
         schema,
         subject,
+        shift_by,
         on_unknown_field,
         transforms: Vec::new(),
         max_quarantined: max_quarantined.unwrap_or_default(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::error::{Error, Kind};
 use crate::ingest::InputFile;
-use crate::model::Batch;
+use crate::model::{Batch, Shown};
 use crate::transform::Counted;
 use crate::warehouse::Warehouse;
 
@@ -83,7 +83,7 @@ pub struct EntityOutcome {
     /// Rows that the transform returned: those loaded and those refused.
     pub produced: u64,
     /// The number of rows that break a check with `severity: warn`, by check.
-    pub warnings: BTreeMap<String, u64>,
+    pub warnings: BTreeMap<String, Shown>,
     /// The time that each stage worked or waited for this entity, in the order of the stages.
     pub times: Vec<(&'static str, Duration)>,
     /// The elements that `produced` must equal, where the source has `conserves` for this entity.

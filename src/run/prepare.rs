@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::publish::Planned;
+use super::publish::{Planned, Published};
 use crate::error::{Code, Error, Result};
 use crate::lineage::{self, Outlines};
 use crate::model::wording::counted;
@@ -81,7 +81,7 @@ pub(super) async fn plans(engine: Engine, project: &Project, batches: &[Batch], 
 ///
 /// # Errors
 /// Pending migrations, any difference between the contracts and the tables, and a check that can't be planned.
-pub(super) async fn database(locks: &BatchLocks, project: &Project, lineage: Planned) -> Result<()> {
+pub(super) async fn database(locks: &BatchLocks, project: &Project, lineage: Planned) -> Result<Published> {
     let warehouse = locks.warehouse();
     if warehouse.is_embedded() {
         migrate::apply(warehouse, &project.root).await?;
@@ -92,8 +92,9 @@ pub(super) async fn database(locks: &BatchLocks, project: &Project, lineage: Pla
     if warehouse.is_embedded() {
         views::apply(warehouse, project).await?;
     }
-    publish(warehouse, project, lineage).await?;
-    recover(locks).await
+    let published = publish(warehouse, project, lineage).await?;
+    recover(locks).await?;
+    Ok(published)
 }
 
 async fn none_pending(warehouse: &Warehouse, project: &Project) -> Result<()> {
@@ -110,12 +111,12 @@ async fn none_pending(warehouse: &Warehouse, project: &Project) -> Result<()> {
     .hint("run `pipeline migrate`, then `pipeline views`"))
 }
 
-async fn publish(warehouse: &Warehouse, project: &Project, lineage: Planned) -> Result<()> {
-    lineage.publish(warehouse, project).await?;
-    if project.checks.is_empty() {
-        return Ok(());
+async fn publish(warehouse: &Warehouse, project: &Project, lineage: Planned) -> Result<Published> {
+    let published = lineage.publish(warehouse, project).await?;
+    if !project.checks.is_empty() {
+        checks::plan(&*warehouse.acquire().await?, &project.entities, &project.checks).await?;
     }
-    checks::plan(&*warehouse.acquire().await?, &project.entities, &project.checks).await
+    Ok(published)
 }
 
 async fn recover(locks: &BatchLocks) -> Result<()> {

@@ -14,7 +14,7 @@ use super::observer::Observer;
 use super::outcome::{BatchOutcome, Outcome, Status};
 use super::publish::Planned;
 use super::stop::Stop;
-use super::{batch, prepare, stop};
+use super::{batch, prepare, publish, stale_masks, stop};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Batch, Project};
 use crate::transform::{Engine, Limits};
@@ -134,13 +134,16 @@ async fn context(
     // One connection is that of the batch locks.
     let warehouse = Warehouse::open(database, options.connections.saturating_sub(1).max(1)).await?;
     let locks = BatchLocks::new(warehouse);
-    prepare::database(&locks, &project, lineage).await?;
+    let published = prepare::database(&locks, &project, lineage).await?;
+    stale_masks::warn(&published.stale, batches);
     Ok(Arc::new(Context {
         project,
         warehouse: locks.warehouse().clone(),
         locks,
         plans,
         masks,
+        lineage: published.lineage,
+        had_stale: !published.stale.is_empty(),
         observer,
         stop: stop.token.clone(),
         invocation: Uuid::now_v7(),
@@ -177,12 +180,21 @@ async fn refresh(context: &Context, outcomes: &[BatchOutcome], stop: &Stop) -> R
         context.observer.refreshing();
     }
     match views::refresh(&context.warehouse, &context.project, &stop.token).await {
-        Ok(refresh) => refresh,
+        Ok(refresh) => granted_again(context, refresh).await,
         Err(error) => Refresh {
             errors: vec![error],
             ..Refresh::default()
         },
     }
+}
+
+/// Opens to readers what the swaps and the refresh have made fit to be seen.
+async fn granted_again(context: &Context, mut refresh: Refresh) -> Refresh {
+    if let Some(lineage) = &context.lineage {
+        let granted = publish::publish_again(&context.warehouse, &context.project, lineage, context.had_stale).await;
+        refresh.errors.extend(granted.err());
+    }
+    refresh
 }
 
 /// Runs one batch in a task, so that batches use all cores.

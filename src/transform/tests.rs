@@ -75,6 +75,7 @@ fn project(sql: &str) -> Project {
     };
     Project {
         profile: crate::model::Profile::Custom,
+        gate: None,
         root: PathBuf::new(),
         entities: vec![entity],
         sources: vec![source],

@@ -122,3 +122,36 @@ fn the_endpoint_may_stand_in_the_file() {
         .code(0);
     assert_eq!(database.count("items"), 1);
 }
+
+#[test]
+fn the_history_holds_no_etag_of_the_content() {
+    let bucket = Bucket::serve();
+    bucket.put("in/2023-05-01.json", r#"{"id": "a"}"#);
+    let (database, project) = small("s3://bucket/in/{date:%Y-%m-%d}.json");
+    let project = project.with_bucket(&bucket);
+    let noted = |project: &Project| {
+        project.run_clinic().code(0);
+        let columns = "files -> 0 ->> 'etag', fingerprint";
+        database.value(&format!(
+            "select {columns} from pipeline.runs order by run_id desc limit 1"
+        ))
+    };
+    let keyed = noted(&project);
+    let (etag, _) = keyed.split_once('|').unwrap();
+    assert!(
+        etag.len() == 16 && etag.bytes().all(|byte| byte.is_ascii_hexdigit()),
+        "{etag}"
+    );
+    assert_eq!(noted(&project), keyed);
+    let project = project.env("PIPELINE_MASK_KEY", "/v7+/v7+/v7+/v7+/v7+/v7+/v7+/v7+/v7+/v7+/v8=");
+    let other = noted(&project);
+    assert_ne!(other.split_once('|').unwrap().0, etag);
+    // Without a key: size and time, which do not come from the content.
+    let project = project.env("PIPELINE_MASK_KEY", "");
+    let (etag, _) = { noted(&project) }
+        .split_once('|')
+        .map(|(a, b)| (a.to_owned(), b.to_owned()))
+        .unwrap();
+    assert!(etag.ends_with("-b"), "{etag}");
+    assert_eq!(noted(&project), noted(&project));
+}

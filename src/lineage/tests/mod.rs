@@ -144,6 +144,7 @@ fn project(entities: Vec<Entity>, sources: Vec<Source>, views: Vec<View>) -> Pro
         checks: vec![],
         text: String::new(),
         profile: Profile::Custom,
+        gate: None,
     }
 }
 

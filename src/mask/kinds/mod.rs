@@ -7,6 +7,7 @@ pub(super) mod hash;
 pub(super) mod pseudonym;
 pub(super) mod redact;
 pub(super) mod spelling;
+pub(super) mod surrogate;
 pub(super) mod year;
 pub(super) mod zip3;
 

@@ -106,12 +106,12 @@ fn is_blank(text: Option<&str>) -> bool {
 fn check_domain(field: &ScalarField, problems: &mut Problems) {
     let ScalarField { path, privacy, .. } = field;
     let Some(domain) = &privacy.domain else { return };
-    if !matches!(privacy.mask, Some(MaskKind::Hash | MaskKind::Pseudonym)) {
+    if !privacy.mask.is_some_and(MaskKind::has_domain) {
         let message = format!("`{path}` has a domain, but its mask uses none");
         problems.add(
             field.location,
             message,
-            "`domain` goes with `mask: hash` and `mask: pseudonym`".to_owned(),
+            "`domain` goes with `mask: hash`, `mask: pseudonym` and `mask: surrogate`".to_owned(),
         );
     } else if domain.trim().is_empty() {
         let message = format!("the domain of `{path}` is empty");
@@ -244,7 +244,7 @@ mod tests {
             problems(vec![field("visits", visits, Privacy::default())]),
             [(
                 "`visits[].date` is classed as date and has no mask".to_owned(),
-                "masks for this type: `keep`, `null`, `hash`, `date_shift`, `year`; `keep` needs a `reason`".to_owned()
+                "masks for this type: `keep`, `null`, `hash`, `date_shift`, `year`, `surrogate`; `keep` needs a `reason`".to_owned()
             )]
         );
     }

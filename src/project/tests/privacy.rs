@@ -77,9 +77,9 @@ fn all_problems_are_said_at_once_and_placed() {
     pipelines/clinic.yaml:7:26+3: `phi` can't be `nam`
         did you mean `name`?
     pipelines/clinic.yaml:8:3+1: `b` is classed as name and has no mask
-        masks for this type: `keep`, `null`, `redact`, `hash`, `pseudonym`, `zip3`; `keep` needs a `reason`
+        masks for this type: `keep`, `null`, `redact`, `hash`, `pseudonym`, `zip3`, `surrogate`; `keep` needs a `reason`
     pipelines/clinic.yaml:9:3+1: `c`: `redact` does not mask an int; it takes string and json
-        masks for this type: `keep`, `null`, `hash`, `age_cap`
+        masks for this type: `keep`, `null`, `hash`, `age_cap`, `surrogate`
     pipelines/clinic.yaml:10:3+1: `d` is classed as name and kept without a reason
         say why in `reason: "..."`, or name another mask
     pipelines/clinic.yaml:11:21+4: `mask` must be text, not empty
@@ -96,7 +96,7 @@ fn a_profile_is_checked_with_the_project() {
     let files = files.contract("name: test", "name: test\nprivacy: safe_harbor");
     assert_snapshot!(files.problems(), @r#"
     pipelines/clinic.yaml:7:3+2: `id` is masked with `hash`, a code that is derived from the value: 45 CFR 164.514(b)(2)(i)(R) removes it, and (c)(1) exempts none that is derived from information about the individual
-        `mask: null` or `mask: redact`; to tell people apart use `privacy: pseudonymised`
+        `mask: null` or `mask: redact`; `mask: surrogate` tells people apart within one load; to do so across loads use `privacy: pseudonymised`
     pipelines/clinic.yaml:8:3+4: `born` is kept, but Safe Harbor, 45 CFR 164.514(b)(2)(i)(C), removes all of a date but the year
         `mask: year` or `mask: null`; a date that is about no person may say `phi: none`
     "#);
