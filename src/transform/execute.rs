@@ -10,6 +10,7 @@ use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::StreamExt;
 use futures::stream::BoxStream;
 
+use super::refuse::{self, Failed};
 use super::bind;
 use super::failure::running;
 use super::prepared::Prepared;
@@ -24,10 +25,13 @@ impl Engine {
     ///
     /// Yields batches with exactly the entity's columns in the contract's order, then `_record` (nullable `UInt64`),
     /// then a Boolean column per row check. Rows are sorted by the entity's key; rows with the same key keep the
-    /// input's order. Without a key they are sorted by the entity's widest index.
+    /// input's order. Without a key they are sorted by the entity's widest index. A row for which an expression fails
+    /// is among them, where the plan keeps rows apart.
     pub async fn execute(&self, prepared: &Prepared, batch: &Batch, input: Arc<ScanInput>) -> Result<Execution> {
         let path = prepared.outline.path.clone();
         let physical = self.physical(prepared, batch).await;
+        let failed = Failed::new(path.clone(), prepared.row_checks.clone());
+        let physical = physical.and_then(|plan| refuse::refusing(plan, &failed));
         let physical = physical.map_err(|e| running(&path, e))?;
         let rows = self
             .task()
@@ -37,6 +41,7 @@ impl Engine {
         Ok(Execution {
             rows: rows.map(move |next| next.map_err(|e| running(&path, e))).boxed(),
             metrics: PlanMetrics(physical),
+            failed,
         })
     }
 
@@ -56,6 +61,8 @@ impl Engine {
 pub struct Execution {
     pub rows: BoxStream<'static, Result<RecordBatch>>,
     pub metrics: PlanMetrics,
+    /// Which of the rows failed. They carry a mark in `_record` until [`Failed::restore`].
+    pub failed: Failed,
 }
 
 /// The metrics of a running transform's operators.
