@@ -186,7 +186,11 @@ fn a_duplicate_takes_along_only_what_came_with_it() {
     children.key.clear();
     let mut validator = RowValidator::new(&children, &[row_check(Severity::Quarantine)], vec![], vec![deny]);
     let passed = validator
-        .pass(&rows(&[("a", 1, true), ("a", 2, true), ("b", 2, true)]), Vec::new(), &locate)
+        .pass(
+            &rows(&[("a", 1, true), ("a", 2, true), ("b", 2, true)]),
+            Vec::new(),
+            &locate,
+        )
         .unwrap();
     assert_eq!(passed.num_rows(), 2);
     assert_eq!(refused(&validator.finish().unwrap()), [("parent".to_owned(), Some(2))]);
@@ -292,6 +296,8 @@ fn more_refusals_than_memory_is_meant_for_fail_the_batch() {
     let mut validator = RowValidator::new(&unkeyed, &[row_check(Severity::Quarantine)], vec![], vec![]);
     let most = rows(&vec![("a", 1, false); 1_000_000]);
     assert_eq!(validator.pass(&most, Vec::new(), &locate).unwrap().num_rows(), 0);
-    let error = validator.pass(&rows(&[("a", 2, false)]), Vec::new(), &locate).unwrap_err();
+    let error = validator
+        .pass(&rows(&[("a", 2, false)]), Vec::new(), &locate)
+        .unwrap_err();
     assert_eq!(error.to_string(), "more than 1000000 rows of patients are refused");
 }

@@ -10,10 +10,10 @@ use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::StreamExt;
 use futures::stream::BoxStream;
 
-use super::refuse::{self, Failed};
 use super::bind;
 use super::failure::running;
 use super::prepared::Prepared;
+use super::refuse::{self, Failed};
 use super::scan_input::ScanInput;
 use super::session::Engine;
 use super::sort::KeySort;

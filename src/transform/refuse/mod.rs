@@ -10,8 +10,6 @@
 mod evaluate;
 mod fault;
 mod operator;
-#[cfg(test)]
-mod tests;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -253,7 +251,11 @@ impl Walk<'_> {
             marks |= walked.marks;
             children.push(walked.plan);
         }
-        let plan = if changed { plan.replace_children(children, RECOMPUTED)? } else { plan };
+        let plan = if changed {
+            plan.replace_children(children, RECOMPUTED)?
+        } else {
+            plan
+        };
         let policy = if marking { Policy::Refuse } else { Policy::Fail };
         match Refusing::instead_of(&plan, policy, marks, labels, self.failed) {
             Some(refusing) => Ok(Walked {

@@ -23,8 +23,8 @@ use datafusion::physical_plan::{
     ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, InputDistributionRequirements, PlanProperties,
     ReplaceChildrenOptions, SendableRecordBatchStream,
 };
-use futures::stream::{self, Fuse};
 use futures::StreamExt;
+use futures::stream::{self, Fuse};
 
 use super::evaluate::{Evaluated, evaluate};
 use super::fault::Fault;
@@ -158,7 +158,10 @@ impl Worker {
         for (at, expression) in expressions.iter().enumerate() {
             let Evaluated { values, failed: rows } = evaluate(expression, batch, self.output.field(at))?;
             columns.push(values);
-            failed.extend(rows.into_iter().map(|(row, fault)| (row, self.columns[at].as_deref(), fault)));
+            failed.extend(
+                rows.into_iter()
+                    .map(|(row, fault)| (row, self.columns[at].as_deref(), fault)),
+            );
         }
         if !failed.is_empty() {
             let at = record_column(&self.output);
@@ -220,13 +223,13 @@ impl Worker {
 
     /// The records, with marks for the rows that failed. A row has one mark, of what failed first. `None` where there
     /// are no records to mark.
-    fn mark(
-        &self,
-        records: Option<&ArrayRef>,
-        failed: Vec<(usize, Option<&str>, Fault)>,
-    ) -> Result<Option<ArrayRef>> {
+    fn mark(&self, records: Option<&ArrayRef>, failed: Vec<(usize, Option<&str>, Fault)>) -> Result<Option<ArrayRef>> {
         let records = records.and_then(|records| records.as_primitive_opt::<UInt64Type>());
-        let record = |row: usize| records.filter(|records| records.is_valid(row)).map(|all| all.value(row));
+        let record = |row: usize| {
+            records
+                .filter(|records| records.is_valid(row))
+                .map(|all| all.value(row))
+        };
         if self.policy == Policy::Fail {
             return match failed.into_iter().next() {
                 Some((row, column, fault)) => Err(self.failed.fatal(column, record(row), &fault)),
