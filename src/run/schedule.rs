@@ -6,7 +6,6 @@ use std::time::Instant;
 
 use futures::{FutureExt, StreamExt, stream};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
 use super::context::Context;
@@ -114,7 +113,8 @@ pub async fn run(
     })
 }
 
-/// Plans the transforms, opens the database at the same time, and compares the two.
+/// Plans the transforms, opens the database, and compares the two. The database is opened last, since the embedded one
+/// may have to be created, and must not be where the transforms do not fit.
 async fn context(
     project: Project,
     database: Database,
@@ -125,15 +125,15 @@ async fn context(
     stop: &Stop,
 ) -> Result<Arc<Context>> {
     let embedded = !matches!(database, Database::Server(_));
-    // One connection is that of the batch locks.
-    let opening = Opening::start(database, options.connections.saturating_sub(1).max(1), &project);
     let engine = Engine::new(limits)?;
     let outlines = prepare::outlines(&engine, &project, batches).await?;
     let lineage = Planned::start(engine.clone(), &project, outlines.clone());
     let plans = prepare::plans(engine, &project, batches, &outlines).await?;
     let sources = batches.iter().map(|batch| batch.source.as_str());
     let masks = AllMasks::plan(&project, sources, embedded, &*observer)?;
-    let locks = opening.end().await?;
+    // One connection is that of the batch locks.
+    let warehouse = Warehouse::open(database, options.connections.saturating_sub(1).max(1)).await?;
+    let locks = BatchLocks::new(warehouse);
     prepare::database(&locks, &project, lineage).await?;
     Ok(Arc::new(Context {
         project,
@@ -182,38 +182,6 @@ async fn refresh(context: &Context, outcomes: &[BatchOutcome], stop: &Stop) -> R
             errors: vec![error],
             ..Refresh::default()
         },
-    }
-}
-
-/// The opening of the database. A server is opened while the transforms are planned. The embedded database is opened
-/// after that, since it may have to be created, and must not be where the transforms do not fit.
-enum Opening {
-    UnderWay(AbortOnDropHandle<Result<BatchLocks>>),
-    Later(Database, usize),
-}
-
-impl Opening {
-    fn start(database: Database, connections: usize, project: &Project) -> Self {
-        match database {
-            Database::Server(_) => {
-                let project = project.clone();
-                Self::UnderWay(AbortOnDropHandle::new(tokio::spawn(async move {
-                    let warehouse = Warehouse::open(database, connections).await?;
-                    let locks = BatchLocks::new(warehouse.clone());
-                    locks.open_ahead();
-                    prepare::compare(&warehouse, &project).await?;
-                    Ok(locks)
-                })))
-            }
-            embedded => Self::Later(embedded, connections),
-        }
-    }
-
-    async fn end(self) -> Result<BatchLocks> {
-        match self {
-            Self::UnderWay(opening) => opening.await.unwrap_or_else(|_| Err(Error::internal())),
-            Self::Later(database, connections) => Warehouse::open(database, connections).await.map(BatchLocks::new),
-        }
     }
 }
 

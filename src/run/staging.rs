@@ -40,9 +40,7 @@ pub(super) struct Staging<'a> {
 impl Staging<'_> {
     /// Fills the staging tables of all entities. A signal stops it early.
     pub async fn run(&self) -> Result<Vec<StagedEntity>> {
-        let staged = if self.input.listing.bytes() <= BatchInput::SMALL {
-            self.unless_stopped(self.one_by_one_from_memory()).await
-        } else if self.plans.len() <= self.context.warehouse.connections() {
+        let staged = if self.plans.len() <= self.context.warehouse.connections() {
             // It handles the signal itself, since its tasks must have ended when it returns.
             self.side_by_side().await
         } else {
@@ -90,17 +88,6 @@ impl Staging<'_> {
             }
         }
         staged.sort_by_key(|one: &StagedEntity| one.index);
-        Ok(staged)
-    }
-
-    /// Stages one entity after another over one connection, all from one parse that is kept in memory.
-    async fn one_by_one_from_memory(&self) -> Result<Vec<StagedEntity>> {
-        let input = self.input.hold(&self.tally).await?;
-        let mut staged = Vec::with_capacity(self.plans.len());
-        for index in 0..self.plans.len() {
-            let connection = self.connection().await?;
-            staged.push(self.entity(index, connection, Arc::clone(&input), Vec::new()).await?);
-        }
         Ok(staged)
     }
 

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use datafusion::arrow::record_batch::RecordBatch;
-use datafusion::error::DataFusionError;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::StreamExt;
@@ -29,7 +28,7 @@ impl Engine {
     /// is among them, where the plan keeps rows apart.
     pub async fn execute(&self, prepared: &Prepared, batch: &Batch, input: Arc<ScanInput>) -> Result<Execution> {
         let path = prepared.outline.path.clone();
-        let physical = self.physical(prepared, batch).await;
+        let physical = bind::physical(self.state(), &prepared.plan, batch, &prepared.input).await;
         let failed = Failed::new(path.clone(), prepared.row_checks.clone());
         let physical = physical.and_then(|plan| refuse::refusing(plan, &failed));
         let physical = physical.map_err(|e| running(&path, e))?;
@@ -43,17 +42,6 @@ impl Engine {
             metrics: PlanMetrics(physical),
             failed,
         })
-    }
-
-    async fn physical(
-        &self,
-        prepared: &Prepared,
-        batch: &Batch,
-    ) -> std::result::Result<Arc<dyn ExecutionPlan>, DataFusionError> {
-        match prepared.cached.of(batch)? {
-            Some(plan) => Ok(plan),
-            None => bind::physical(self.state(), &prepared.plan, batch, &prepared.input).await,
-        }
     }
 }
 

@@ -4,7 +4,6 @@
 
 mod ast;
 mod bind;
-mod cached_plan;
 mod dialect;
 mod elements;
 mod execute;

@@ -12,7 +12,6 @@ use datafusion::logical_expr::{Expr, LogicalPlan, lit};
 use datafusion::sql::sqlparser::ast::Query;
 
 use super::bind::{self, bind_parameters, count_scans};
-use super::cached_plan::CachedPlan;
 use super::failure::{self, Span, locate, planning};
 use super::prepared::{Accepts, Outline, Prepared};
 use super::{ast, not_in, parse, record, row_checks, volatility};
@@ -52,8 +51,8 @@ pub(super) fn planners<'a>(
 }
 
 impl Planner<'_> {
-    /// Adds the row checks to an outline of this session, and makes its physical plan. `batch` is a batch that may
-    /// run, or a sample.
+    /// Adds the row checks to an outline of this session, and makes sure that it has a physical plan. `batch` is a
+    /// batch that may run, or a sample.
     pub(super) async fn prepare(&self, outline: &Outline, batch: &Batch) -> Result<Prepared, Vec<Diagnostic>> {
         let fail = |e: DataFusionError| vec![planning(self.transform, &e, outline.unnests_sideways)];
         let checks = self.source.checks_of(self.entity);
@@ -63,13 +62,13 @@ impl Planner<'_> {
             Ok((plan, _)) => self.physically(plan, batch).await,
             Err(_) => self.physically(&outline.plan, batch).await,
         };
-        let (plan, row_checks) = match (checked, &planned) {
-            (Ok(checked), Ok(_)) => checked,
-            (Err(problems), Ok(_)) => return Err(problems),
+        let (plan, row_checks) = match (checked, planned) {
+            (Ok(checked), Ok(())) => checked,
+            (Err(problems), Ok(())) => return Err(problems),
             // Planning without the checks tells whether the transform or a check's predicate is at fault.
             (_, Err(error)) => {
                 self.physically(&outline.plan, batch).await.map_err(fail)?;
-                return Err(vec![failure::check(None, &self.entity.name, error)]);
+                return Err(vec![failure::check(None, &self.entity.name, &error)]);
             }
         };
         Ok(Prepared {
@@ -79,7 +78,6 @@ impl Planner<'_> {
             conserves: None,
             plan,
             input: Arc::clone(self.full),
-            cached: planned.map_err(fail)?,
         })
     }
 
@@ -121,11 +119,9 @@ impl Planner<'_> {
         })
     }
 
-    /// Makes the physical plan for a batch.
-    async fn physically(&self, plan: &LogicalPlan, batch: &Batch) -> Result<CachedPlan, DataFusionError> {
-        let physical = bind::physical(self.session, plan, batch, self.full).await?;
-        let serves_all = bind::serves_all(plan, &physical)?;
-        Ok(CachedPlan::new(batch.clone(), physical, serves_all))
+    /// Makes the physical plan for a batch, to see that it can be made.
+    async fn physically(&self, plan: &LogicalPlan, batch: &Batch) -> Result<(), DataFusionError> {
+        bind::physical(self.session, plan, batch, self.full).await.map(drop)
     }
 
     /// Compares the query's output with the contract.

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::logical_expr::LogicalPlan;
 
-use super::cached_plan::CachedPlan;
 use super::elements::Elements;
 use crate::model::{PgType, RowCheck};
 
@@ -43,7 +42,6 @@ pub struct Prepared {
     pub(super) plan: LogicalPlan,
     /// The part of `source` that the plan reads, `_record` included.
     pub(super) input: SchemaRef,
-    pub(super) cached: CachedPlan,
 }
 
 impl Prepared {
