@@ -27,18 +27,20 @@ impl Engine {
     /// input's order. Without a key they are sorted by the entity's widest index. A row for which an expression fails
     /// is among them, where the plan keeps rows apart.
     pub async fn execute(&self, prepared: &Prepared, batch: &Batch, input: Arc<ScanInput>) -> Result<Execution> {
-        let path = prepared.outline.path.clone();
+        let outline = prepared.outline.clone();
         let physical = bind::physical(self.state(), &prepared.plan, batch, &prepared.input).await;
-        let failed = Failed::new(path.clone(), prepared.row_checks.clone());
+        let failed = Failed::new(&outline, prepared.row_checks.clone());
         let physical = physical.and_then(|plan| refuse::refusing(plan, &failed));
-        let physical = physical.map_err(|e| running(&path, e))?;
+        let physical = physical.map_err(|e| running(&outline.path, &outline.places, e))?;
         let rows = self
             .task()
             .and_then(|task| bind::with_input(task, &physical, input))
             .and_then(|task| execute_stream(Arc::clone(&physical), Arc::new(task)))
-            .map_err(|e| running(&path, e))?;
+            .map_err(|e| running(&outline.path, &outline.places, e))?;
         Ok(Execution {
-            rows: rows.map(move |next| next.map_err(|e| running(&path, e))).boxed(),
+            rows: rows
+                .map(move |next| next.map_err(|e| running(&outline.path, &outline.places, e)))
+                .boxed(),
             metrics: PlanMetrics(physical),
             failed,
         })

@@ -8,7 +8,7 @@ use datafusion::functions_window::expr_fn::row_number;
 use datafusion::logical_expr::{Expr, ExprFunctionExt, ExprSchemable, LogicalPlan, LogicalPlanBuilder, lit};
 
 use super::ordinal::ordinal;
-use super::{failure, parse};
+use super::{exact, failure, parse};
 use crate::error::Diagnostic;
 use crate::model::{Check, Entity, RowCheck, Rule, Severity};
 use datafusion::arrow::datatypes::DataType;
@@ -263,7 +263,7 @@ fn literal(text: &str, arrow: &DataType) -> Result<Expr, DataFusionError> {
     let target = match arrow {
         DataType::Decimal128(..) | DataType::Decimal256(..) => DataType::Decimal128(38, 12),
         DataType::Null => return Ok(lit(text)),
-        other => other.clone(),
+        other => exact::micros(other).unwrap_or_else(|| other.clone()),
     };
     let value = ScalarValue::try_from_string(text.to_owned(), &target)
         .map_err(|_| DataFusionError::Plan(format!("`{text}` is no value of the column's type {arrow}")))?;

@@ -185,6 +185,18 @@ fn a_local_time_that_a_zone_does_not_have_or_has_twice() {
         )
     };
     each_refuses_its_row(&[zone("2023-03-26T02:30:00"), zone("2023-10-29T02:30:00")]);
+    let (database, project) = Small::new()
+        .columns(&[("id", "text"), ("x", "timestamptz")])
+        .schema("id: string\nx: timestamp")
+        .sql("select id, arrow_try_cast(x, 'Timestamp(Microsecond, Some(\"Europe/Berlin\"))') as x from source")
+        .on_server();
+    let record = |id: &str, x: &str| json!({"id": id, "x": x}).to_string();
+    let records = [record("a", "2023-03-26T02:30:00"), record("b", "2023-03-26T03:30:00")];
+    project.json(records.join("\n")).run_clinic().code(0);
+    assert_eq!(
+        database.rows("select id, x at time zone 'UTC' from items order by id"),
+        ["a|", "b|2023-03-26 01:30:00"]
+    );
 }
 
 fn texts(sql: &str, columns: &[(&str, &str)], rest: &str, values: &[Value]) -> (Database, Project, Outcome) {
@@ -391,4 +403,269 @@ fn what_belongs_to_a_refused_row_is_refused() {
         ]
     );
     assert_eq!(database.rows("select visit from visits order by 1"), ["v1", "v2"]);
+}
+
+#[test]
+fn a_number_beyond_its_type() {
+    let with = |field, column, case: Case| Case { field, column, ..case };
+    let beyond = "overflow: a number beyond the range of its type";
+    let max = 9_223_372_036_854_775_807_i64;
+    let zero = "division: a division by zero";
+    each_refuses_its_row(&[
+        with(
+            "bigint",
+            "int8",
+            case("x + 9223372036854775807", json!(0), json!(1), beyond),
+        ),
+        with("bigint", "int8", case("x * x", json!(7), json!(max), beyond)),
+        with("bigint", "int8", case("-2 - x", json!(7), json!(max), beyond)),
+        with("bigint", "int8", case("-x", json!(7), json!(-max - 1), beyond)),
+        with(
+            "int",
+            "int4",
+            case("x * cast(2 as int)", json!(7), json!(2_000_000_000), beyond),
+        ),
+        with(
+            "bigint",
+            "bool",
+            case("case when x + 1 > 0 then true end", json!(7), json!(max), beyond),
+        ),
+        with("double", "bool", case("1.0 / x > 5", json!(2.5), json!(0.0), zero)),
+        with(
+            "double",
+            "bool",
+            case("x * 1e300 > 5", json!(2.5), json!(1e300), beyond),
+        ),
+        with(
+            "double",
+            "bool",
+            case("power(x, 400) > 5", json!(2.5), json!(1e30), beyond),
+        ),
+        with("double", "bool", case("ln(x) > 5", json!(2.5), json!(-1.0), beyond)),
+    ]);
+}
+
+#[test]
+fn a_number_in_json_beyond_its_type() {
+    let with = |column, case: Case| Case { column, ..case };
+    let json = |number: &str| json!(format!("{{\"a\": {number}, \"b\": \"text\"}}"));
+    let int = "function: a value that `json_get_int` can't take";
+    let float = "function: a value that `json_get_float` can't take";
+    each_refuses_its_row(&[
+        with(
+            "int8",
+            case(
+                "json_get_int(x, 'a')",
+                json("9223372036854775807"),
+                json("9223372036854775808"),
+                int,
+            ),
+        ),
+        with(
+            "int8",
+            case(
+                "cast(x -> 'a' as bigint)",
+                json("-7"),
+                json("-92233720368547758080"),
+                int,
+            ),
+        ),
+        with("int8", case("json_get_int(x, 'a')", json("7"), json("1e30"), int)),
+        with(
+            "bool",
+            case("json_get_float(x, 'a') > 5", json("1e300"), json("1e400"), float),
+        ),
+        // What is no number is null, as before.
+        with(
+            "int8",
+            case(
+                "coalesce(json_get_int(x, 'b'), json_get_int(x, 'a'))",
+                json("7"),
+                json("1e30"),
+                int,
+            ),
+        ),
+    ]);
+}
+
+/// PostgreSQL's timestamps are in microseconds and go far beyond 1677 to 2262.
+#[test]
+fn timestamps_outside_of_nanoseconds() {
+    let expressions = [
+        (
+            "coalesce(t, timestamp '1900-01-01')",
+            "timestamp",
+            "9999-12-31 12:34:56|1600-02-29 12:34:56",
+        ),
+        ("coalesce(t, d)", "timestamp", "9999-12-31 12:34:56|1600-02-29 12:34:56"),
+        (
+            "case when t > '2000-01-01' then t else timestamp '0001-01-01' end",
+            "timestamp",
+            "9999-12-31 12:34:56|0001-01-01 00:00:00",
+        ),
+        ("t > timestamp '2000-01-01'", "bool", "t|f"),
+        ("t > d", "bool", "t|t"),
+        ("t = timestamp '9999-12-31 12:34:56'", "bool", "t|f"),
+        ("t between d and '9999-12-31T23:00:00'", "bool", "t|t"),
+        (
+            "date_trunc('year', t)",
+            "timestamp",
+            "9999-01-01 00:00:00|1600-01-01 00:00:00",
+        ),
+        (
+            "date_trunc('quarter', t)",
+            "timestamp",
+            "9999-10-01 00:00:00|1600-01-01 00:00:00",
+        ),
+        (
+            "date_trunc('month', d)",
+            "timestamp",
+            "9999-12-01 00:00:00|1600-02-01 00:00:00",
+        ),
+        (
+            "date_trunc('week', t)",
+            "timestamp",
+            "9999-12-27 00:00:00|1600-02-28 00:00:00",
+        ),
+        (
+            "date_trunc('day', t)",
+            "timestamp",
+            "9999-12-31 00:00:00|1600-02-29 00:00:00",
+        ),
+        (
+            "date_trunc('hour', t)",
+            "timestamp",
+            "9999-12-31 12:00:00|1600-02-29 12:00:00",
+        ),
+        (
+            "date_trunc('month', t at time zone 'UTC')",
+            "timestamptz",
+            "9999-12-01 00:00:00+00|1600-02-01 00:00:00+00",
+        ),
+        (
+            "cast(d as timestamp)",
+            "timestamp",
+            "9999-12-31 00:00:00|1600-02-29 00:00:00",
+        ),
+        (
+            "cast(x as timestamp)",
+            "timestamp",
+            "9999-12-31 12:34:56|1600-02-29 12:34:56",
+        ),
+        (
+            "to_timestamp(x)",
+            "timestamp",
+            "9999-12-31 12:34:56|1600-02-29 12:34:56",
+        ),
+        (
+            "to_timestamp(n)",
+            "timestamp",
+            "9999-12-31 00:00:00|1600-02-29 00:00:00",
+        ),
+        (
+            "cast(n as timestamp)",
+            "timestamp",
+            "9999-12-31 00:00:00|1600-02-29 00:00:00",
+        ),
+        (
+            "cast(x || '+01:00' as timestamptz)",
+            "timestamptz",
+            "9999-12-31 11:34:56+00|1600-02-29 11:34:56+00",
+        ),
+        (
+            "x::timestamp with time zone",
+            "timestamptz",
+            "9999-12-31 12:34:56+00|1600-02-29 12:34:56+00",
+        ),
+        (
+            "t at time zone 'UTC'",
+            "timestamptz",
+            "9999-12-31 12:34:56+00|1600-02-29 12:34:56+00",
+        ),
+        (
+            "t + interval '1' hour",
+            "timestamp",
+            "9999-12-31 13:34:56|1600-02-29 13:34:56",
+        ),
+        (
+            "d + time '10:00:00'",
+            "timestamp",
+            "9999-12-31 10:00:00|1600-02-29 10:00:00",
+        ),
+        ("extract(year from cast(x as timestamp))", "int4", "9999|1600"),
+        (
+            "greatest(t, timestamp '1700-01-01')",
+            "timestamp",
+            "9999-12-31 12:34:56|1700-01-01 00:00:00",
+        ),
+    ];
+    let names: Vec<String> = (0..expressions.len()).map(|at| format!("c{at}")).collect();
+    let mut columns: Vec<(&str, &str)> = expressions
+        .iter()
+        .zip(&names)
+        .map(|((_, kind, _), name)| (name.as_str(), *kind))
+        .collect();
+    columns.push(("id", "int8"));
+    let select: Vec<String> = expressions
+        .iter()
+        .zip(&names)
+        .map(|((sql, ..), name)| format!("{sql} as {name}"))
+        .collect();
+    let (database, project) = Small::new()
+        .columns(&columns)
+        .schema("id: bigint\nt: timestamp\nd: date\nx: string\nn: bigint")
+        .sql(&format!("select id, {} from source", select.join(",\n  ")))
+        .on_server();
+    let records = [
+        json!({"id": 1, "t": "9999-12-31T12:34:56", "d": "9999-12-31", "x": "9999-12-31T12:34:56", "n": 253_402_214_400_i64}),
+        json!({"id": 2, "t": "1600-02-29T12:34:56", "d": "1600-02-29", "x": "1600-02-29T12:34:56", "n": -11_670_998_400_i64}),
+    ];
+    project
+        .json(records.map(|record| record.to_string()).join("\n"))
+        .run_clinic()
+        .code(0);
+    for ((sql, _, expected), name) in expressions.iter().zip(&names) {
+        let mut client = database.client();
+        client.batch_execute("set time zone 'UTC'").unwrap();
+        let select = format!("select string_agg({name}::text, '|' order by id) from items");
+        let found: String = client.query_one(&select, &[]).unwrap().get(0);
+        let found = found.replace("true", "t").replace("false", "f");
+        assert_eq!(found, *expected, "{sql}");
+    }
+}
+
+/// The place of what failed is in the message where no row can be refused.
+#[test]
+fn a_failure_among_merged_rows_names_its_place() {
+    for (sql, place) in [
+        (
+            "select 'a' as id,\n  sum(cast(x as int)) as n\nfrom source",
+            "in sql/clinic/items.sql:2:",
+        ),
+        (
+            "select 'a' as id,\n  count(*) as n from source group by\n parse_date(x)",
+            "in one of sql/clinic/items.sql:2:3, sql/clinic/items.sql:3:2",
+        ),
+    ] {
+        let (_, _, outcome) = texts(sql, &ID_AND_N, "", &three());
+        let message = outcome.code(1).output_lacks("confidential").message();
+        assert!(message.contains(place), "{message}");
+    }
+}
+
+/// What the planner says is for its users, not for DataFusion's authors.
+#[test]
+fn a_function_whose_arguments_fit_no_form() {
+    let (_, project) = Small::new()
+        .sql("select id as item_id, range(id, id)[1] as n from source")
+        .on_server();
+    let message = project
+        .run(&["check"])
+        .code(2)
+        .output_lacks("bug in DataFusion")
+        .message();
+    assert!(
+        message.contains("no form of the function takes range(Utf8, Utf8): it is range(Int64) or"),
+        "{message}"
+    );
 }

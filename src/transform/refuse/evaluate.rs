@@ -99,3 +99,52 @@ fn nothing(field: &Field) -> Result<ArrayRef> {
         other => ScalarValue::new_default(other)?.to_array()?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use datafusion::arrow::array::{AsArray, StringArray};
+    use datafusion::arrow::datatypes::{Int32Type, Schema};
+    use datafusion::physical_expr::expressions::{cast, col};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn texts(fails: &[bool]) -> RecordBatch {
+        let text = |(at, fails): (usize, &bool)| if *fails { "x".to_owned() } else { at.to_string() };
+        let texts: StringArray = fails.iter().enumerate().map(text).map(Some).collect();
+        let schema = Schema::new(vec![Field::new("t", DataType::Utf8, true)]);
+        RecordBatch::try_new(Arc::new(schema), vec![Arc::new(texts)]).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn finds_each_row_that_fails_and_keeps_the_others(fails in prop::collection::vec(any::<bool>(), 0..70)) {
+            let batch = texts(&fails);
+            let text = col("t", batch.schema_ref()).unwrap();
+            let number = cast(text, batch.schema_ref(), DataType::Int32).unwrap();
+            let nullable = Field::new("n", DataType::Int32, true);
+            let Evaluated { values, failed } = evaluate(&number, &batch, &nullable).unwrap();
+            let expected: Vec<usize> = (0..fails.len()).filter(|row| fails[*row]).collect();
+            prop_assert_eq!(failed.iter().map(|(row, _)| *row).collect::<Vec<_>>(), expected);
+            for (row, fails) in fails.iter().enumerate() {
+                prop_assert_eq!(values.is_null(row), *fails);
+                if !fails {
+                    prop_assert_eq!(values.as_primitive::<Int32Type>().value(row), i32::try_from(row).unwrap());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_column_without_nulls_gets_none() {
+        let batch = texts(&[false, true]);
+        let text = col("t", batch.schema_ref()).unwrap();
+        let number = cast(text, batch.schema_ref(), DataType::Int32).unwrap();
+        let field = Field::new("n", DataType::Int32, false);
+        let values = evaluate(&number, &batch, &field).unwrap().values;
+        assert_eq!(
+            (values.null_count(), values.as_primitive::<Int32Type>().value(1)),
+            (0, 0)
+        );
+    }
+}

@@ -7,9 +7,16 @@ use datafusion::arrow::array::AsArray;
 use datafusion::arrow::datatypes::{DataType, TimeUnit};
 use datafusion::arrow::error::ArrowError;
 use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::common::tree_node::TreeNode;
 use datafusion::error::DataFusionError;
-use datafusion::physical_expr::expressions::{CaseExpr, CastExpr};
+use datafusion::logical_expr::Operator;
+use datafusion::physical_expr::expressions::{
+    BinaryExpr, CaseExpr, CastExpr, Column, InListExpr, IsNotNullExpr, IsNullExpr, LikeExpr, Literal, NotExpr,
+    TryCastExpr,
+};
 use datafusion::physical_expr::{HigherOrderFunctionExpr, PhysicalExpr, ScalarFunctionExpr};
+
+use crate::transform::places::Part;
 
 /// What kind of expression failed. Its name starts the name of the check in the quarantine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -38,6 +45,8 @@ impl Kind {
 pub(super) struct Fault {
     pub kind: Kind,
     pub reason: String,
+    /// The function that fails.
+    function: Option<String>,
 }
 
 impl Fault {
@@ -45,6 +54,17 @@ impl Fault {
         Self {
             kind,
             reason: reason.into(),
+            function: None,
+        }
+    }
+
+    /// Whether a part of the SQL may be the one that failed.
+    pub fn is_of(&self, part: &Part) -> bool {
+        match part {
+            Part::Cast => self.kind == Kind::Cast,
+            Part::Division => self.kind == Kind::Division,
+            Part::Arithmetic => self.kind == Kind::Overflow,
+            Part::Function(name) => self.kind == Kind::Function && self.function.as_ref() == Some(name),
         }
     }
 
@@ -87,6 +107,42 @@ fn evaluated_parts(expression: &Arc<dyn PhysicalExpr>, row: &RecordBatch) -> Vec
     case.else_expr().into_iter().cloned().collect()
 }
 
+/// Whether a part of the expression may fail for a value. What is not known to be safe counts as one that may.
+pub(super) fn may_fail(expression: &Arc<dyn PhysicalExpr>) -> bool {
+    let safe = |part: &Arc<dyn PhysicalExpr>| {
+        if let Some(binary) = part.downcast_ref::<BinaryExpr>() {
+            use Operator as O;
+            return matches!(
+                binary.op(),
+                O::And
+                    | O::Or
+                    | O::Eq
+                    | O::NotEq
+                    | O::Lt
+                    | O::LtEq
+                    | O::Gt
+                    | O::GtEq
+                    | O::IsDistinctFrom
+                    | O::IsNotDistinctFrom
+                    | O::StringConcat
+            );
+        }
+        if let Some(function) = part.downcast_ref::<ScalarFunctionExpr>() {
+            return function.name() == "get_field";
+        }
+        part.is::<Column>()
+            || part.is::<Literal>()
+            || part.is::<IsNullExpr>()
+            || part.is::<IsNotNullExpr>()
+            || part.is::<NotExpr>()
+            || part.is::<TryCastExpr>()
+            || part.is::<CaseExpr>()
+            || part.is::<InListExpr>()
+            || part.is::<LikeExpr>()
+    };
+    expression.exists(|part| Ok(!safe(part))).unwrap_or(true)
+}
+
 /// Whether an error tells that a value does not fit, and not that the engine or the machine is at its end.
 pub(super) fn is_of_data(error: &DataFusionError) -> bool {
     match error.find_root() {
@@ -126,7 +182,11 @@ fn of_expression(expression: &Arc<dyn PhysicalExpr>, row: &RecordBatch) -> Fault
         };
     }
     if let Some(function) = expression.downcast_ref::<ScalarFunctionExpr>() {
-        return Fault::new(Kind::Function, format!("a value that `{}` can't take", function.name()));
+        let name = function.name();
+        return Fault {
+            function: Some(name.to_owned()),
+            ..Fault::new(Kind::Function, format!("a value that `{name}` can't take"))
+        };
     }
     Fault::new(Kind::Expression, "a value that an expression can't take")
 }

@@ -1,5 +1,6 @@
 //! A projection or a filter that finds the rows for which its expressions fail.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -7,14 +8,10 @@ use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, UInt64Arr
 use datafusion::arrow::compute::{BatchCoalescer, filter_record_batch};
 use datafusion::arrow::datatypes::{DataType, Field, SchemaRef, UInt64Type};
 use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
-use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::Result;
 use datafusion::execution::TaskContext;
-use datafusion::logical_expr::Operator;
-use datafusion::physical_expr::expressions::{
-    BinaryExpr, CaseExpr, Column, InListExpr, IsNotNullExpr, IsNullExpr, LikeExpr, Literal, NotExpr, TryCastExpr,
-};
-use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr, split_conjunction};
+use datafusion::physical_expr::{PhysicalExpr, split_conjunction};
 use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::projection::ProjectionExec;
@@ -27,8 +24,11 @@ use futures::StreamExt;
 use futures::stream::{self, Fuse};
 
 use super::evaluate::{Evaluated, evaluate};
-use super::fault::Fault;
-use super::{Failed, Labels, is_marked, record_column};
+use super::failed::{Failed, is_marked, record_column};
+use super::fault::{Fault, may_fail};
+
+/// The column of the entity for which a column of a plan is made, by the latter's name.
+pub(super) type Labels = HashMap<String, String>;
 
 /// The properties of an operator follow from those of its new children.
 pub(super) const RECOMPUTED: ReplaceChildrenOptions = ReplaceChildrenOptions {
@@ -113,42 +113,6 @@ impl Refusing {
             metrics: ExecutionPlanMetricsSet::new(),
         })
     }
-}
-
-/// Whether a part of the expression may fail for a value. What is not known to be safe counts as one that may.
-fn may_fail(expression: &Arc<dyn PhysicalExpr>) -> bool {
-    let safe = |part: &Arc<dyn PhysicalExpr>| {
-        if let Some(binary) = part.downcast_ref::<BinaryExpr>() {
-            use Operator as O;
-            return matches!(
-                binary.op(),
-                O::And
-                    | O::Or
-                    | O::Eq
-                    | O::NotEq
-                    | O::Lt
-                    | O::LtEq
-                    | O::Gt
-                    | O::GtEq
-                    | O::IsDistinctFrom
-                    | O::IsNotDistinctFrom
-                    | O::StringConcat
-            );
-        }
-        if let Some(function) = part.downcast_ref::<ScalarFunctionExpr>() {
-            return function.name() == "get_field";
-        }
-        part.is::<Column>()
-            || part.is::<Literal>()
-            || part.is::<IsNullExpr>()
-            || part.is::<IsNotNullExpr>()
-            || part.is::<NotExpr>()
-            || part.is::<TryCastExpr>()
-            || part.is::<CaseExpr>()
-            || part.is::<InListExpr>()
-            || part.is::<LikeExpr>()
-    };
-    expression.exists(|part| Ok(!safe(part))).unwrap_or(true)
 }
 
 impl Worker {
