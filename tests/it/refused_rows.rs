@@ -275,6 +275,32 @@ fn a_condition_that_fails_refuses_the_row() {
     assert_eq!(database.rows("select id, n from items"), ["c|3"]);
 }
 
+/// The rows of several branches are sorted by the key, each branch by itself.
+#[test]
+fn a_row_of_a_union_is_refused() {
+    let (database, project) = Small::new()
+        .schema("id: string\nx: string")
+        .sql(
+            "with v as (select id, cast(x as bigint) as n from source)
+             select id as item_id, n from v union all select id || '2' as item_id, n + 1 as n from v",
+        )
+        .rest("max_quarantined: 1000")
+        .on_server();
+    let lines = three()
+        .iter()
+        .map(|one| json!({"id": one["id"], "x": one["x"]}).to_string())
+        .collect::<Vec<_>>();
+    project
+        .json(lines.join("\n"))
+        .run_clinic()
+        .code(0)
+        .output_lacks("confidential");
+    let refused = "cast(n)|2|n|a value that can't be cast to BIGINT";
+    assert_eq!(database.rows(NOTED), [refused; 2]);
+    let loaded = database.rows("select item_id, n from items order by 1");
+    assert_eq!(loaded, ["a|1", "a2|2", "c|3", "c2|4"]);
+}
+
 #[test]
 fn a_check_that_cannot_be_evaluated_refuses_the_row() {
     let columns = [("id", "text"), ("n", "text")];

@@ -49,9 +49,8 @@ impl ScalarUDFImpl for Checked {
             Some(floats) if floats.values().iter().any(|value| !value.is_finite()) => {
                 return exec_err!("{}: a number beyond the range of its type", self.name());
             }
-            Some(_) => {}
             None if values.null_count() > 0 => self.whole_numbers(arguments, &values)?,
-            None => {}
+            _ => {}
         }
         Ok(found)
     }

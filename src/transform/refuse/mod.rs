@@ -25,6 +25,7 @@ use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
+use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
 use datafusion::physical_plan::union::UnionExec;
 use datafusion::physical_plan::unnest::UnnestExec;
 use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec};
@@ -143,6 +144,7 @@ fn keeps_rows_apart(node: &Arc<dyn ExecutionPlan>) -> bool {
         && (node.is::<FilterExec>()
             || node.is::<KeySort>()
             || node.is::<SortExec>()
+            || node.is::<SortPreservingMergeExec>()
             || node.is::<UnnestExec>()
             || node.is::<UnionExec>()
             || node.is::<CooperativeExec>()
