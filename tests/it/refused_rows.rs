@@ -514,117 +514,120 @@ fn a_number_in_json_beyond_its_type() {
     ]);
 }
 
+/// Expressions over 9999-12-31 and 1600-02-29, their types and their values.
+const FAR: &[(&str, &str, &str)] = &[
+    (
+        "coalesce(t, timestamp '1900-01-01')",
+        "timestamp",
+        "9999-12-31 12:34:56|1600-02-29 12:34:56",
+    ),
+    ("coalesce(t, d)", "timestamp", "9999-12-31 12:34:56|1600-02-29 12:34:56"),
+    (
+        "case when t > '2000-01-01' then t else timestamp '0001-01-01' end",
+        "timestamp",
+        "9999-12-31 12:34:56|0001-01-01 00:00:00",
+    ),
+    ("t > timestamp '2000-01-01'", "bool", "t|f"),
+    ("t > d", "bool", "t|t"),
+    ("t = timestamp '9999-12-31 12:34:56'", "bool", "t|f"),
+    ("t between d and '9999-12-31T23:00:00'", "bool", "t|t"),
+    (
+        "date_trunc('year', t)",
+        "timestamp",
+        "9999-01-01 00:00:00|1600-01-01 00:00:00",
+    ),
+    (
+        "date_trunc('quarter', t)",
+        "timestamp",
+        "9999-10-01 00:00:00|1600-01-01 00:00:00",
+    ),
+    (
+        "date_trunc('month', d)",
+        "timestamp",
+        "9999-12-01 00:00:00|1600-02-01 00:00:00",
+    ),
+    (
+        "date_trunc('week', t)",
+        "timestamp",
+        "9999-12-27 00:00:00|1600-02-28 00:00:00",
+    ),
+    (
+        "date_trunc('day', t)",
+        "timestamp",
+        "9999-12-31 00:00:00|1600-02-29 00:00:00",
+    ),
+    (
+        "date_trunc('hour', t)",
+        "timestamp",
+        "9999-12-31 12:00:00|1600-02-29 12:00:00",
+    ),
+    (
+        "date_trunc('month', t at time zone 'UTC')",
+        "timestamptz",
+        "9999-12-01 00:00:00+00|1600-02-01 00:00:00+00",
+    ),
+    (
+        "cast(d as timestamp)",
+        "timestamp",
+        "9999-12-31 00:00:00|1600-02-29 00:00:00",
+    ),
+    (
+        "cast(x as timestamp)",
+        "timestamp",
+        "9999-12-31 12:34:56|1600-02-29 12:34:56",
+    ),
+    (
+        "to_timestamp(x)",
+        "timestamp",
+        "9999-12-31 12:34:56|1600-02-29 12:34:56",
+    ),
+    (
+        "to_timestamp(n)",
+        "timestamp",
+        "9999-12-31 00:00:00|1600-02-29 00:00:00",
+    ),
+    (
+        "cast(n as timestamp)",
+        "timestamp",
+        "9999-12-31 00:00:00|1600-02-29 00:00:00",
+    ),
+    (
+        "cast(x || '+01:00' as timestamptz)",
+        "timestamptz",
+        "9999-12-31 11:34:56+00|1600-02-29 11:34:56+00",
+    ),
+    (
+        "x::timestamp with time zone",
+        "timestamptz",
+        "9999-12-31 12:34:56+00|1600-02-29 12:34:56+00",
+    ),
+    (
+        "t at time zone 'UTC'",
+        "timestamptz",
+        "9999-12-31 12:34:56+00|1600-02-29 12:34:56+00",
+    ),
+    (
+        "t + interval '1' hour",
+        "timestamp",
+        "9999-12-31 13:34:56|1600-02-29 13:34:56",
+    ),
+    (
+        "d + time '10:00:00'",
+        "timestamp",
+        "9999-12-31 10:00:00|1600-02-29 10:00:00",
+    ),
+    ("extract(year from cast(x as timestamp))", "int4", "9999|1600"),
+    (
+        "greatest(t, timestamp '1700-01-01')",
+        "timestamp",
+        "9999-12-31 12:34:56|1700-01-01 00:00:00",
+    ),
+];
+
 /// PostgreSQL's timestamps are in microseconds and go far beyond 1677 to 2262.
 #[test]
 fn timestamps_outside_of_nanoseconds() {
-    let expressions = [
-        (
-            "coalesce(t, timestamp '1900-01-01')",
-            "timestamp",
-            "9999-12-31 12:34:56|1600-02-29 12:34:56",
-        ),
-        ("coalesce(t, d)", "timestamp", "9999-12-31 12:34:56|1600-02-29 12:34:56"),
-        (
-            "case when t > '2000-01-01' then t else timestamp '0001-01-01' end",
-            "timestamp",
-            "9999-12-31 12:34:56|0001-01-01 00:00:00",
-        ),
-        ("t > timestamp '2000-01-01'", "bool", "t|f"),
-        ("t > d", "bool", "t|t"),
-        ("t = timestamp '9999-12-31 12:34:56'", "bool", "t|f"),
-        ("t between d and '9999-12-31T23:00:00'", "bool", "t|t"),
-        (
-            "date_trunc('year', t)",
-            "timestamp",
-            "9999-01-01 00:00:00|1600-01-01 00:00:00",
-        ),
-        (
-            "date_trunc('quarter', t)",
-            "timestamp",
-            "9999-10-01 00:00:00|1600-01-01 00:00:00",
-        ),
-        (
-            "date_trunc('month', d)",
-            "timestamp",
-            "9999-12-01 00:00:00|1600-02-01 00:00:00",
-        ),
-        (
-            "date_trunc('week', t)",
-            "timestamp",
-            "9999-12-27 00:00:00|1600-02-28 00:00:00",
-        ),
-        (
-            "date_trunc('day', t)",
-            "timestamp",
-            "9999-12-31 00:00:00|1600-02-29 00:00:00",
-        ),
-        (
-            "date_trunc('hour', t)",
-            "timestamp",
-            "9999-12-31 12:00:00|1600-02-29 12:00:00",
-        ),
-        (
-            "date_trunc('month', t at time zone 'UTC')",
-            "timestamptz",
-            "9999-12-01 00:00:00+00|1600-02-01 00:00:00+00",
-        ),
-        (
-            "cast(d as timestamp)",
-            "timestamp",
-            "9999-12-31 00:00:00|1600-02-29 00:00:00",
-        ),
-        (
-            "cast(x as timestamp)",
-            "timestamp",
-            "9999-12-31 12:34:56|1600-02-29 12:34:56",
-        ),
-        (
-            "to_timestamp(x)",
-            "timestamp",
-            "9999-12-31 12:34:56|1600-02-29 12:34:56",
-        ),
-        (
-            "to_timestamp(n)",
-            "timestamp",
-            "9999-12-31 00:00:00|1600-02-29 00:00:00",
-        ),
-        (
-            "cast(n as timestamp)",
-            "timestamp",
-            "9999-12-31 00:00:00|1600-02-29 00:00:00",
-        ),
-        (
-            "cast(x || '+01:00' as timestamptz)",
-            "timestamptz",
-            "9999-12-31 11:34:56+00|1600-02-29 11:34:56+00",
-        ),
-        (
-            "x::timestamp with time zone",
-            "timestamptz",
-            "9999-12-31 12:34:56+00|1600-02-29 12:34:56+00",
-        ),
-        (
-            "t at time zone 'UTC'",
-            "timestamptz",
-            "9999-12-31 12:34:56+00|1600-02-29 12:34:56+00",
-        ),
-        (
-            "t + interval '1' hour",
-            "timestamp",
-            "9999-12-31 13:34:56|1600-02-29 13:34:56",
-        ),
-        (
-            "d + time '10:00:00'",
-            "timestamp",
-            "9999-12-31 10:00:00|1600-02-29 10:00:00",
-        ),
-        ("extract(year from cast(x as timestamp))", "int4", "9999|1600"),
-        (
-            "greatest(t, timestamp '1700-01-01')",
-            "timestamp",
-            "9999-12-31 12:34:56|1700-01-01 00:00:00",
-        ),
-    ];
+    let expressions = FAR;
     let names: Vec<String> = (0..expressions.len()).map(|at| format!("c{at}")).collect();
     let mut columns: Vec<(&str, &str)> = expressions
         .iter()
