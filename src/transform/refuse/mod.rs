@@ -108,6 +108,8 @@ fn labels_below(projection: &ProjectionExec, labels: &Labels) -> Result<Labels> 
                 match (known.as_deref(), label) {
                     (Some(known), Some(label)) if known == label || own(label) => {}
                     (Some(this), Some(label)) if own(this) => *known = Some(label.clone()),
+                    // An expression that several outputs share: the first stands for all.
+                    _ if column.name().starts_with("__") => {}
                     _ => *known = None,
                 }
             }
