@@ -4,8 +4,9 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
-use arrow::compute::cast;
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringArray};
+use arrow::compute::kernels::cmp::not_distinct;
+use arrow::compute::{and, cast};
 use arrow::datatypes::DataType;
 
 use crate::error::{Error, Result};
@@ -92,4 +93,15 @@ fn text(column: &ArrayRef) -> Result<StringArray> {
     };
     let text = cast(column, &DataType::Utf8).map_err(failed)?;
     Ok(text.as_string::<i32>().clone())
+}
+
+/// For each row, whether all columns are equal; `None` where they can't be compared.
+pub fn same(left: &RecordBatch, right: &RecordBatch) -> Option<BooleanArray> {
+    let mut columns = left.columns().iter().zip(right.columns());
+    let (left, right) = columns.next()?;
+    let mut same = not_distinct(left, right).ok()?;
+    for (left, right) in columns {
+        same = and(&same, &not_distinct(left, right).ok()?).ok()?;
+    }
+    Some(same)
 }

@@ -131,7 +131,7 @@ impl Staging<'_> {
         let counter = Arc::clone(&self.counters[index]);
         let children = self.children(&plan.outline.entity);
         async move {
-            let Execution { rows, metrics } = context.plans.engine.execute(&plan, &batch, input).await?;
+            let Execution { rows, metrics, failed } = context.plans.engine.execute(&plan, &batch, input).await?;
             let entity = context.project.entity(&plan.outline.entity)?;
             let locate = |record: u64| batch_input.locate(record);
             let validator = RowValidator::new(entity, &plan.row_checks, children, deny);
@@ -139,8 +139,9 @@ impl Staging<'_> {
             let checking = Spent::default();
             let accepted = rows.map(|rows| {
                 let mut validator = validator.lock().unwrap_or_else(PoisonError::into_inner);
-                let rows = rows?;
-                checking.on(|| validator.pass(&rows, &locate))
+                let rows = rows.map_err(|error| failed.explain(error, &locate))?;
+                let (rows, unmade) = failed.restore(rows)?;
+                checking.on(|| validator.pass(&rows, unmade, &locate))
             });
             let place = |record: u64| locate(record).to_string();
             let staged = run.stage(&mut connection, entity, accepted, &place, &counter).await?;

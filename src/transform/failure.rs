@@ -7,6 +7,7 @@ use datafusion::arrow::error::ArrowError;
 use datafusion::common::{SchemaError, Span as DfSpan};
 use datafusion::error::DataFusionError;
 
+use super::places::{Part, Places};
 use crate::error::{Code, Diagnostic, Error, Location};
 use crate::model::{Check, Transform};
 
@@ -82,9 +83,9 @@ pub fn place(transform: &Transform, span: Option<DfSpan>) -> Location {
 /// A transform that can't be planned; its text quotes the analyst's SQL, never data.
 pub(super) fn planning(transform: &Transform, error: &DataFusionError, unnests_sideways: bool) -> Diagnostic {
     let (message, span) = if let Some(d) = error.diagnostic() {
-        (d.message.clone(), d.span.map(Span::from))
+        (readable(&d.message), d.span.map(Span::from))
     } else {
-        let text = error.find_root().strip_backtrace();
+        let text = readable(&error.find_root().strip_backtrace());
         let span = parser_position(&text).or_else(|| field_position(&transform.sql, &text));
         (without_position(&text), span)
     };
@@ -105,8 +106,8 @@ pub(super) fn planning(transform: &Transform, error: &DataFusionError, unnests_s
 /// The diagnostic for a check that can't be planned, at its place in the YAML.
 pub(super) fn check(check: Option<&Check>, entity: &str, error: &DataFusionError) -> Diagnostic {
     let text = match error.diagnostic() {
-        Some(diagnostic) => diagnostic.message.clone(),
-        None => without_position(&error.find_root().strip_backtrace()),
+        Some(diagnostic) => readable(&diagnostic.message),
+        None => without_position(&readable(&error.find_root().strip_backtrace())),
     };
     let text = text.trim_start_matches("Error during planning: ").to_owned();
     Diagnostic {
@@ -174,6 +175,26 @@ fn field_position(sql: &str, message: &str) -> Option<Span> {
     })
 }
 
+/// A message of the planner without what is meant for DataFusion's authors. Of a function whose arguments fit none of its
+/// forms, it says what the forms are.
+fn readable(message: &str) -> String {
+    if let Some((_, rest)) = message.split_once("No function matches the given name and argument types '")
+        && let Some((call, rest)) = rest.split_once('\'')
+    {
+        let forms = rest.split_once("Candidate functions:").map_or("", |(_, forms)| forms);
+        let mut forms: Vec<&str> = forms.lines().map(str::trim).filter(|form| !form.is_empty()).collect();
+        forms.dedup();
+        return if forms.is_empty() {
+            format!("no form of the function takes {call}")
+        } else {
+            format!("no form of the function takes {call}: it is {}", forms.join(" or "))
+        };
+    }
+    let blame = message.find("\nThis issue was likely caused by a bug");
+    let message = blame.map_or(message, |at| &message[..at]);
+    message.replace("Internal error: ", "").trim_end().to_owned()
+}
+
 fn without_position(message: &str) -> String {
     let message = message.trim_start_matches("SQL error: ");
     let text = match message.find(" at Line: ") {
@@ -186,41 +207,52 @@ fn without_position(message: &str) -> String {
 }
 
 /// The error of a transform that failed at run time.
-pub(super) fn running(path: &Path, error: DataFusionError) -> Error {
+pub(super) fn running(path: &Path, places: &Places, error: DataFusionError) -> Error {
     let error = match unwrap(error) {
         Ok(own) => return own,
         Err(error) => error,
     };
-    let path = path.display();
+    let file = path.display();
     match error.find_root() {
-        DataFusionError::ResourcesExhausted(_) => Error::batch(format!("{path} needs more memory than it may use"))
+        DataFusionError::ResourcesExhausted(_) => Error::batch(format!("{file} needs more memory than it may use"))
             .code(Code::OutOfMemory)
             .cause("a sort, join or aggregate could not be spilled further")
             .hint("raise --memory, or let the transform carry fewer columns through its joins and aggregates"),
-        DataFusionError::IoError(e) => Error::batch(format!("{path} could not spill to disk"))
+        DataFusionError::IoError(e) => Error::batch(format!("{file} could not spill to disk"))
             .cause(e.kind().to_string())
             .hint("free space where the project's .pipeline/spill lies"),
-        DataFusionError::ArrowError(e, _) => data_error(&path, arrow_reason(e)),
-        DataFusionError::Execution(_) => data_error(&path, "a function refused a value"),
-        DataFusionError::NotImplemented(_) => data_error(&path, "an expression met a type that it does not support"),
-        _ => data_error(&path, "the engine could not evaluate it"),
+        DataFusionError::ArrowError(e, _) => {
+            let (reason, parts) = arrow_reason(e);
+            data_error(path, &places.say(path, |part| parts.contains(part)), reason)
+        }
+        DataFusionError::Execution(_) => {
+            let functions = places.say(path, |part| matches!(part, Part::Function(_)));
+            data_error(path, &functions, "a function can't take a value")
+        }
+        DataFusionError::NotImplemented(_) => data_error(path, "", "an expression met a type that it does not support"),
+        _ => data_error(path, "", "the engine could not evaluate it"),
     }
 }
 
-fn data_error(path: &impl std::fmt::Display, reason: &str) -> Error {
-    Error::batch(format!("{path} failed while it ran"))
+fn data_error(path: &Path, places: &str, reason: &str) -> Error {
+    Error::batch(format!("{} failed while it ran", path.display()))
         .code(Code::TransformFailed)
-        .cause(format!("{reason} (which one is not shown: it is data)"))
-        .hint("use try_cast, try_parse_date or a CASE for values that may not fit; `pipeline check` plans without data")
+        .cause(format!("{reason}{places} (the value is not shown: it is data)"))
+        .hint(MERGED)
 }
 
-fn arrow_reason(error: &ArrowError) -> &'static str {
+/// The hint where a value fails in a part of the plan in which no row can be refused by itself.
+pub(super) const MERGED: &str = "a row that is joined, aggregated, sorted or cut off with others can't be refused by itself: use \
+                                 try_cast, try_parse_date or a CASE there";
+
+/// The reason, and the parts of an expression that give it.
+fn arrow_reason(error: &ArrowError) -> (&'static str, &'static [Part]) {
     match error {
-        ArrowError::CastError(_) => "a value could not be cast to the type asked for",
-        ArrowError::ParseError(_) => "a text could not be parsed as the type asked for",
-        ArrowError::DivideByZero => "a division by zero",
-        ArrowError::ArithmeticOverflow(_) => "a number ran over the range of its type",
-        _ => "a value did not fit an expression",
+        ArrowError::CastError(_) => ("a value can't be cast to the type asked for", &[Part::Cast]),
+        ArrowError::ParseError(_) => ("a text can't be parsed as the type asked for", &[Part::Cast]),
+        ArrowError::DivideByZero => ("a division by zero", &[Part::Division]),
+        ArrowError::ArithmeticOverflow(_) => ("a number beyond the range of its type", &[Part::Arithmetic]),
+        _ => ("a value does not fit an expression", &[]),
     }
 }
 

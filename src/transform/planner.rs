@@ -13,6 +13,7 @@ use datafusion::sql::sqlparser::ast::Query;
 
 use super::bind::{self, bind_parameters, count_scans};
 use super::failure::{self, Span, locate, planning};
+use super::places::Places;
 use super::prepared::{Accepts, Outline, Prepared};
 use super::{ast, not_in, parse, record, row_checks, volatility};
 use crate::error::Diagnostic;
@@ -115,6 +116,7 @@ impl Planner<'_> {
             entity: self.entity.name.clone(),
             path: self.transform.path.clone(),
             plan: self.shape(plan, record).map_err(fail)?,
+            places: Places::of(&query),
             unnests_sideways: sideways,
         })
     }

@@ -8,13 +8,29 @@ use datafusion::functions_window::expr_fn::row_number;
 use datafusion::logical_expr::{Expr, ExprFunctionExt, ExprSchemable, LogicalPlan, LogicalPlanBuilder, lit};
 
 use super::ordinal::ordinal;
-use super::{failure, parse};
+use super::{exact, failure, parse};
 use crate::error::Diagnostic;
 use crate::model::{Check, Entity, RowCheck, Rule, Severity};
 use datafusion::arrow::datatypes::DataType;
 
 /// The input's order, which decides which of two rows with the same key comes first.
 const ROW_COLUMN: &str = "_row";
+
+/// The column of a row check starts with this, followed by its position.
+const CHECK: &str = "_check_";
+
+/// The column that numbers the rows with the same values starts with this.
+const NTH: &str = "_nth_";
+
+/// The position of the row check that a column holds.
+pub(super) fn position(column: &str) -> Option<usize> {
+    column.strip_prefix(CHECK)?.parse().ok()
+}
+
+/// Whether a window's column only numbers rows with the same values, for a check.
+pub(super) fn numbers_duplicates(column: &str) -> bool {
+    column.strip_prefix(NTH).is_some_and(|at| at.parse::<usize>().is_ok())
+}
 
 /// Extends a plan that returns the entity's columns and `_record`: appends the columns of the row checks and sorts
 /// the rows by key.
@@ -69,7 +85,7 @@ fn extend(plan: LogicalPlan, entity: &Entity, columns: Vec<Column>) -> Result<Lo
             Column::Predicate(predicate) => predicate.is_not_false(),
             Column::Unique(names) => {
                 let any_null = names.iter().map(|name| col(name).is_null()).reduce(Expr::or);
-                let nth = format!("_nth_{at}");
+                let nth = format!("{NTH}{at}");
                 let number = row_number()
                     .partition_by(names.iter().map(|name| col(name)).collect())
                     .order_by(vec![col(ROW_COLUMN).sort(true, false)])
@@ -79,7 +95,7 @@ fn extend(plan: LogicalPlan, entity: &Entity, columns: Vec<Column>) -> Result<Lo
                 any_null.map_or(first.clone(), |null| null.or(first))
             }
         };
-        checked.push(holds.alias(format!("_check_{at}")));
+        checked.push(holds.alias(format!("{CHECK}{at}")));
     }
     if !order.is_empty() {
         let by = order.into_iter().chain(keyed.then_some(ROW_COLUMN));
@@ -247,7 +263,7 @@ fn literal(text: &str, arrow: &DataType) -> Result<Expr, DataFusionError> {
     let target = match arrow {
         DataType::Decimal128(..) | DataType::Decimal256(..) => DataType::Decimal128(38, 12),
         DataType::Null => return Ok(lit(text)),
-        other => other.clone(),
+        other => exact::micros(other).unwrap_or_else(|| other.clone()),
     };
     let value = ScalarValue::try_from_string(text.to_owned(), &target)
         .map_err(|_| DataFusionError::Plan(format!("`{text}` is no value of the column's type {arrow}")))?;

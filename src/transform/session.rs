@@ -18,6 +18,7 @@ use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
 
+use super::exact::{ExactValues, Types};
 use super::functions;
 use super::sort::SortByKeys;
 use crate::error::{Error, Result};
@@ -75,6 +76,8 @@ impl Engine {
             .with_runtime_env(runtime)
             .with_default_features()
             .with_physical_optimizer_rule(Arc::new(SortByKeys))
+            .with_analyzer_rule(Arc::new(ExactValues))
+            .with_type_planner(Arc::new(Types))
             .build();
         let mut context = SessionContext::new_with_state(state);
         functions::register_all(&mut context)?;

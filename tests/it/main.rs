@@ -32,6 +32,7 @@ mod quality;
 mod quarantine;
 mod readers;
 mod reading;
+mod refused_rows;
 mod replace;
 mod roles;
 mod s3;
