@@ -17,6 +17,7 @@ pub mod refusal;
 pub(crate) mod scalar;
 pub(crate) mod scalar_field;
 mod source;
+pub(crate) mod subject;
 #[cfg(test)]
 pub(crate) mod testing;
 pub(crate) mod time_format;
@@ -26,6 +27,7 @@ mod view;
 pub(crate) mod wording;
 
 pub use arrow_type::arrow_type;
+pub(crate) use arrow_type::is_partial;
 pub use batch::Batch;
 pub use check::{Check, RowCheck, Rule, Severity, SqlCheck};
 pub use entity::{Column, Entity, Index, Parent, PgType};

@@ -4,6 +4,7 @@
 pub(super) mod age_cap;
 pub(super) mod date_shift;
 pub(super) mod hash;
+pub(super) mod partial;
 pub(super) mod pseudonym;
 pub(super) mod redact;
 pub(super) mod spelling;

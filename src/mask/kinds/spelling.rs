@@ -8,10 +8,13 @@ use arrow::datatypes::{DataType, Date32Type, Decimal128Type, Int32Type, Int64Typ
 use arrow::error::ArrowError;
 use chrono::{Days, NaiveDate};
 
+use super::partial::Partial;
+
 /// Calls `each` with the text of every value in order, or with `None` for a null.
 ///
 /// Strings and json are used as they are. An int or bigint is written in decimal digits. A decimal is written with all
-/// digits of its scale. A date is written as `YYYY-MM-DD`; a date outside of chrono's years (±262,142) counts as null.
+/// digits of its scale. A date is written as `YYYY-MM-DD`, a partial one as `YYYY` or `YYYY-MM`; a date outside of chrono's
+/// years (±262,142) counts as null.
 pub(in crate::mask) fn for_each<'a>(
     array: &'a ArrayRef,
     mut each: impl FnMut(Option<Spelled<'a, '_>>),
@@ -44,6 +47,13 @@ pub(in crate::mask) fn for_each<'a>(
                 date(array.value(i)).is_some_and(|date| write!(text, "{}", date.format("%Y-%m-%d")).is_ok())
             };
             spell(array, iso, each);
+        }
+        DataType::Struct(_) => {
+            let partial = Partial::of(array, "hash")?;
+            if *partial.moments.data_type() != DataType::Date32 {
+                return Err(super::unexpected("hash", array.data_type()));
+            }
+            spell(array, |i, text| partial.spell(i, text).is_some(), each);
         }
         other => return Err(super::unexpected("hash", other)),
     }

@@ -12,6 +12,7 @@ use arrow::datatypes::{DataType, Date32Type, TimeUnit, TimestampMicrosecondType}
 use arrow::error::ArrowError;
 use chrono::Datelike as _;
 
+use super::partial::Partial;
 use super::spelling::date;
 
 const MICROSECONDS_PER_DAY: i64 = 86_400_000_000;
@@ -36,6 +37,7 @@ pub(in crate::mask) fn apply(array: &ArrayRef, oldest: Option<i32>) -> Result<Ar
                 .map(|time| year(days(time?)?))
                 .collect()
         }
+        DataType::Struct(_) => return apply(&Partial::of(array, "year")?.moments, oldest),
         other => return Err(super::unexpected("year", other)),
     };
     Ok(Arc::new(years))
