@@ -1,6 +1,6 @@
 //! What FHIR and documents like it need of a schema and of SQL: dates of which only a part is known, one element in place
 //! of a list, elements by their system or url, numbers of elements, and the patient of a record deep inside of it.
-use crate::harness::{Small, hashed};
+use crate::harness::{Small, hashed, repository};
 
 #[test]
 fn partial_dates_give_sql_the_first_moment_and_the_precision() {
@@ -76,7 +76,7 @@ fn a_partial_date_is_masked_as_a_whole_one_and_its_day_tells_no_shift() {
             ("born", "date"),
             ("onset", "date"),
             ("onset_precision", "text"),
-            ("seen", "timestamp"),
+            ("seen", "timestamptz"),
             ("died", "int4"),
             ("coded", "text"),
             ("gone", "text"),
@@ -125,7 +125,7 @@ fn a_partial_date_is_masked_as_a_whole_one_and_its_day_tells_no_shift() {
                  when '1' then date '2000-06-20' + {shift}
                  when '2' then date_trunc('month', date '2000-06-01' + {shift})
                  else date_trunc('year', date '2000-01-01' + {shift}) end,
-               seen = case id
+               seen at time zone 'UTC' = case id
                  when '1' then timestamp '2000-06-25 01:02:03' + {shift} * interval '1 day'
                  when '2' then timestamp '2000-06-25' + {shift} * interval '1 day'
                  else date_trunc('month', date '2000-06-01' + {shift}) end
@@ -278,7 +278,10 @@ fn elements_are_chosen_by_system_or_url_and_numbered() {
     );
     // What only chooses an element is used, and the other fields of the element are not.
     let shown = project.run(&["lineage", "items.mrn"]).code(0).stdout.clone();
-    assert!(shown.contains("identifier[].value (direct)"), "{shown}");
+    assert!(
+        shown.contains("identifier[].value (direct, phi identifier, mask hash)"),
+        "{shown}"
+    );
     assert!(
         shown.contains("identifier[].system (indirect)") && !shown.contains("extension"),
         "{shown}"
@@ -305,4 +308,44 @@ fn spaces_and_compositions_get_one_spelling_before_the_hash() {
         database.rows("select count(distinct a), min(b), count(b) from items"),
         ["1|x2fi1|1"]
     );
+}
+
+/// Each SQL block of the page, and each line of its schemas, is planned as it stands there.
+#[test]
+fn the_page_of_idioms_shows_what_works() {
+    let page = std::fs::read_to_string(repository().join("docs/how-to/fhir-idioms.md")).unwrap();
+    let blocks = |language: &str| -> Vec<String> {
+        let starts = page.split(&format!("```{language}\n")).skip(1);
+        starts
+            .map(|rest| rest.split("```").next().unwrap().to_owned())
+            .collect()
+    };
+    // The blocks declare single fields, but for the second, which has a whole source's keys.
+    let mut yaml = blocks("yaml");
+    let whole = yaml.remove(1);
+    let (rest, schema) = whole.split_once("schema:\n").unwrap();
+    let own: String = schema.lines().map(|line| format!("{}\n", &line[2..])).collect();
+    let schema = format!("id: string\n{own}{}", yaml.concat());
+    let columns: [&[(&str, &str)]; 5] = [
+        &[("onset", "timestamptz"), ("onset_precision", "text")],
+        &[
+            ("mrn", "text"),
+            ("snomed", "text"),
+            ("is_diabetes", "bool"),
+            ("all_codes", "text"),
+        ],
+        &[("id", "text"), ("position", "int8"), ("code", "text")],
+        &[("race", "text")],
+        &[
+            ("value_number", "numeric(20,6)"),
+            ("value_unit", "text"),
+            ("value_text", "text"),
+        ],
+    ];
+    let sql = blocks("sql");
+    assert_eq!(sql.len(), columns.len());
+    for (sql, columns) in sql.iter().zip(columns) {
+        let small = Small::new().schema(&schema).columns(columns).sql(sql).rest(rest);
+        small.project().run(&["check"]).code(0);
+    }
 }
