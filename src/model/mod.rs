@@ -9,6 +9,7 @@ mod field;
 mod input;
 mod literal;
 pub(crate) mod mask_matrix;
+mod precision;
 mod privacy;
 mod project;
 mod record_path;
@@ -36,6 +37,7 @@ pub use input::{
     Compression, CsvOptions, Format, Input, OnEmpty, OnEmptyFile, OnMalformed, OnMissing, OnNoRecords, OnUnknownField,
 };
 pub use literal::literal;
+pub(crate) use precision::Precision;
 pub use privacy::{MaskKind, PhiClass, Privacy, Profile};
 pub use project::Project;
 pub use record_path::{RecordPath, RecordStep};

@@ -252,7 +252,7 @@ fn two_digits(text: &str, most: i64) -> Option<(i64, &str)> {
 
 mod partial;
 
-pub(crate) use partial::{Precision, partial_date, partial_timestamp, partial_timestamptz};
+pub(crate) use partial::{partial_date, partial_timestamp, partial_timestamptz};
 
 #[cfg(test)]
 mod tests;

@@ -315,7 +315,8 @@ fn spaces_and_compositions_get_one_spelling_before_the_hash() {
 fn the_page_of_idioms_shows_what_works() {
     let page = std::fs::read_to_string(repository().join("docs/how-to/fhir-idioms.md")).unwrap();
     let blocks = |language: &str| -> Vec<String> {
-        let starts = page.split(&format!("```{language}\n")).skip(1);
+        let fence = format!("```{language}\n");
+        let starts = page.split(&fence).skip(1);
         starts
             .map(|rest| rest.split("```").next().unwrap().to_owned())
             .collect()

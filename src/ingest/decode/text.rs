@@ -5,7 +5,7 @@ use super::column::{Column, Values};
 use super::plan::{Scalar, ScalarKind};
 use super::rules::Breach;
 use crate::model::refusal::Reason;
-use crate::model::scalar::{self, Precision};
+use crate::model::{Precision, scalar};
 
 /// Reads a text into its column: dates and times by their formats, numbers by their digits. The field's rules are
 /// applied as well. A text with a NUL character is refused, since PostgreSQL can't store it.

@@ -18,10 +18,10 @@ async fn partial_dates_are_the_same_in_json_csv_and_parquet() {
     write(folder.path(), "a.json", json + r#"{"id":"x"}"#);
     let csv = texts.map(|text| format!("x,{text}\n")).concat();
     write(folder.path(), "a.csv", format!("id,born\n{csv}x,\n"));
-    let born: ArrayRef = Arc::new(StringArray::from_iter(texts.map(Some).into_iter().chain([None])));
+    let born: StringArray = texts.map(Some).into_iter().chain([None]).collect();
     let ids: ArrayRef = Arc::new(StringArray::from(vec!["x"; 4]));
-    let columns = |born| RecordBatch::try_from_iter([("id", Arc::clone(&ids)), ("born", born)]).unwrap();
-    parquet(folder.path(), "a.parquet", &columns(born));
+    let columns = |born: ArrayRef| RecordBatch::try_from_iter([("id", Arc::clone(&ids)), ("born", born)]).unwrap();
+    parquet(folder.path(), "a.parquet", &columns(Arc::new(born)));
     let of = async |name: &str, format| whole(&read(folder.path(), &source(name, format, schema()), 1).await.unwrap());
     let json = of("a.json", Format::Json).await;
     assert_eq!(json.column(1).null_count(), 1);

@@ -13,8 +13,7 @@ use arrow::datatypes::{ArrowPrimitiveType, DataType, Date32Type, Fields, TimeUni
 use arrow::error::ArrowError;
 use chrono::{Datelike as _, NaiveDate};
 
-use super::spelling;
-use crate::model::scalar::Precision;
+use crate::model::Precision;
 
 const MICROSECONDS_PER_DAY: i64 = 86_400_000_000;
 
@@ -49,13 +48,13 @@ impl Partial {
     pub fn with(&self, moments: &ArrayRef, fields: &Fields) -> Result<ArrayRef, ArrowError> {
         let moments: ArrayRef = match moments.data_type() {
             DataType::Date32 => Arc::new(self.cut(moments.as_primitive::<Date32Type>(), |days| {
-                Some((spelling::date(days)?, days))
+                Some((super::date(days)?, days))
             })),
             DataType::Timestamp(TimeUnit::Microsecond, zone) => {
                 let times = moments.as_primitive::<TimestampMicrosecondType>();
                 let cut = self.cut(times, |time| {
                     let days = i32::try_from(time.div_euclid(MICROSECONDS_PER_DAY)).ok()?;
-                    Some((spelling::date(days)?, time))
+                    Some((super::date(days)?, time))
                 });
                 Arc::new(cut.with_timezone_opt(zone.clone()))
             }
@@ -96,7 +95,7 @@ impl Partial {
     /// The date of a row as ISO 8601 writes it at its precision. `None` for a null. Only of dates, not of times.
     pub fn spell(&self, row: usize, text: &mut String) -> Option<()> {
         let days = self.moments.as_primitive_opt::<Date32Type>()?;
-        let date = days.is_valid(row).then(|| spelling::date(days.value(row))).flatten()?;
+        let date = days.is_valid(row).then(|| super::date(days.value(row))).flatten()?;
         let format = match self.precision(row)? {
             Precision::Year => "%Y",
             Precision::Month => "%Y-%m",

@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{DataType, Date32Type, Decimal128Type, Int32Type, Int64Type};
 use arrow::error::ArrowError;
-use chrono::{Days, NaiveDate};
 
+use super::date;
 use super::partial::Partial;
 
 /// Calls `each` with the text of every value in order, or with `None` for a null.
@@ -76,16 +76,6 @@ fn spell<'a>(
         text.clear();
         let spelled = array.is_valid(i) && write(i, &mut text);
         each(spelled.then_some(Spelled::Passing(&text)));
-    }
-}
-
-/// The date for a number of days since 1970-01-01. `None` if it is outside of chrono's range.
-pub(super) fn date(days: i32) -> Option<NaiveDate> {
-    let distance = Days::new(u64::from(days.unsigned_abs()));
-    if days < 0 {
-        NaiveDate::default().checked_sub_days(distance)
-    } else {
-        NaiveDate::default().checked_add_days(distance)
     }
 }
 

@@ -12,8 +12,8 @@ use arrow::datatypes::{DataType, Date32Type, TimeUnit, TimestampMicrosecondType}
 use arrow::error::ArrowError;
 use chrono::Datelike as _;
 
+use super::date;
 use super::partial::Partial;
-use super::spelling::date;
 
 const MICROSECONDS_PER_DAY: i64 = 86_400_000_000;
 

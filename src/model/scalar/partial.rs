@@ -3,37 +3,9 @@
 
 use chrono::{NaiveDate, NaiveDateTime};
 
+use super::super::precision::Precision;
 use super::super::refusal::Reason;
 use super::{Formats, Micros, SECONDS_PER_DAY, days, iso_date, micros, timestamp, timestamptz};
-
-/// The least part of a date or time that is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Precision {
-    Year,
-    Month,
-    Day,
-    Minute,
-    Second,
-}
-
-impl Precision {
-    pub const ALL: [Self; 5] = [Self::Year, Self::Month, Self::Day, Self::Minute, Self::Second];
-
-    /// The name that SQL sees.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Year => "year",
-            Self::Month => "month",
-            Self::Day => "day",
-            Self::Minute => "minute",
-            Self::Second => "second",
-        }
-    }
-
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|precision| precision.name() == name)
-    }
-}
 
 /// The first day of the year, month or day, in days since 1970-01-01.
 pub(crate) fn partial_date(text: &str, formats: &Formats) -> Result<(i32, Precision), Reason> {

@@ -3,7 +3,7 @@
 use chrono::format::{Numeric, Parsed};
 use chrono::{Datelike, NaiveDate, NaiveDateTime};
 
-use super::super::scalar::Precision;
+use super::super::precision::Precision;
 use super::{Step, TimeFormat, YEARS};
 
 impl TimeFormat {

@@ -32,12 +32,10 @@ impl ScalarUDFImpl for WithOrdinality {
     }
 
     fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
-        match arguments {
-            [DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _)] => {
-                Ok(numbered(item.data_type()))
-            }
-            _ => plan_err!("with_ordinality takes a list"),
-        }
+        let [DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _)] = arguments else {
+            return plan_err!("with_ordinality takes a list");
+        };
+        Ok(numbered(item.data_type()))
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
