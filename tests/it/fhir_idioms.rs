@@ -325,7 +325,7 @@ fn the_page_of_idioms_shows_what_works() {
     let mut yaml = blocks("yaml");
     let whole = yaml.remove(1);
     let (rest, schema) = whole.split_once("schema:\n").unwrap();
-    let own: String = schema.lines().map(|line| format!("{}\n", &line[2..])).collect();
+    let own = schema[2..].replace("\n  ", "\n");
     let schema = format!("id: string\n{own}{}", yaml.concat());
     let columns: [&[(&str, &str)]; 5] = [
         &[("onset", "timestamptz"), ("onset_precision", "text")],
