@@ -173,6 +173,8 @@ fn decode_text(reading: &Arc<Reading>, parallelism: usize) -> BoxStream<'static,
 #[cfg(test)]
 mod parquet_tests;
 #[cfg(test)]
+mod partial_tests;
+#[cfg(test)]
 mod place_tests;
 #[cfg(test)]
 mod quarantine_tests;

@@ -36,7 +36,7 @@ impl Masks {
 
     fn masked(&self, batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
         let shifts = match &self.subject {
-            Some(subject) => date_shift::shifts(&subject.keyed, batch.column(subject.column), self.shift_by)?,
+            Some(subject) => date_shift::shifts(&subject.keyed, &at(batch, &subject.positions)?, self.shift_by)?,
             None => vec![],
         };
         let oldest = match self.latest {
@@ -54,6 +54,21 @@ impl Masks {
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
         RecordBatch::try_new_with_options(Arc::clone(&self.output), columns, &options)
     }
+}
+
+/// The field at these positions, null wherever a struct around it is null.
+fn at(batch: &RecordBatch, positions: &[usize]) -> Result<ArrayRef, ArrowError> {
+    let [column, inside @ ..] = positions else {
+        return Err(not_planned("field", &DataType::Null));
+    };
+    inside
+        .iter()
+        .try_fold(Arc::clone(batch.column(*column)), |array, position| {
+            let structs = array
+                .as_struct_opt()
+                .ok_or_else(|| not_planned("struct", array.data_type()))?;
+            under(structs.column(*position), structs.nulls())
+        })
 }
 
 /// What the masks need to know about the rows of the arrays at one depth.

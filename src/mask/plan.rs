@@ -11,7 +11,7 @@ use chrono::NaiveDate;
 use super::key::{Keyed, MaskKey, NameHash, Use};
 use crate::error::{Error, Result};
 use crate::model::scalar_field::{NOTHING, default_domain, effective_mask, element_privacy, scalar_fields};
-use crate::model::{Field, FieldType, MaskKind, Privacy, ShiftBy, Source, arrow_schema, visible_schema};
+use crate::model::{Field, FieldType, MaskKind, Privacy, ShiftBy, Source, arrow_schema, subject, visible_schema};
 use crate::project::check_fields;
 
 /// A batch as it was decoded. Only [`Masks::apply`] may read it.
@@ -89,7 +89,8 @@ pub struct Masks {
 /// dates.
 #[derive(Debug, Clone)]
 pub(super) struct Subject {
-    pub column: usize,
+    /// The positions of the column and of the fields below it, from the outside in.
+    pub positions: Vec<usize>,
     pub keyed: Keyed,
 }
 
@@ -286,16 +287,12 @@ impl Planner<'_> {
     }
 
     fn subject(&self, source: &Source) -> Result<Subject> {
-        let name = source.subject.as_deref();
-        let column = source
-            .schema
-            .iter()
-            .position(|field| Some(field.name.as_str()) == name)
-            .ok_or_else(|| Error::project(format!("{} shifts dates but names no subject", self.source)))?;
-        let field = &source.schema[column];
+        let path = source.subject.as_deref().unwrap_or_default();
+        let found = subject::find(&source.schema, path)
+            .map_err(|_| Error::project(format!("{} shifts dates but names no subject", self.source)))?;
         Ok(Subject {
-            column,
-            keyed: self.keyed(Use::DateShift, &field.privacy, &field.name)?,
+            keyed: self.keyed(Use::DateShift, &found.field.privacy, path)?,
+            positions: found.positions,
         })
     }
 }

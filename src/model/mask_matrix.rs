@@ -114,6 +114,7 @@ fn scalar(field_type: &FieldType) -> Option<Scalar> {
         FieldType::Timestamp(_) => Timestamp,
         FieldType::TimestampTz(_) => TimestampTz,
         FieldType::Json => Json,
+        FieldType::Partial(whole) => return scalar(whole),
         FieldType::Struct(_) | FieldType::List(_) => return None,
     })
 }

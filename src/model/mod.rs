@@ -11,6 +11,7 @@ mod gate;
 mod input;
 mod literal;
 pub(crate) mod mask_matrix;
+mod precision;
 mod privacy;
 mod project;
 mod record_path;
@@ -20,6 +21,7 @@ pub(crate) mod scalar;
 pub(crate) mod scalar_field;
 mod shown;
 mod source;
+pub(crate) mod subject;
 #[cfg(test)]
 pub(crate) mod testing;
 pub(crate) mod time_format;
@@ -29,6 +31,7 @@ mod view;
 pub(crate) mod wording;
 
 pub use arrow_type::arrow_type;
+pub(crate) use arrow_type::is_partial;
 pub use batch::Batch;
 pub use check::{Check, RowCheck, Rule, Severity, SqlCheck};
 pub use column_masks::{ColumnMasks, MaskedField};
@@ -39,6 +42,7 @@ pub use input::{
     Compression, CsvOptions, Format, Input, OnEmpty, OnEmptyFile, OnMalformed, OnMissing, OnNoRecords, OnUnknownField,
 };
 pub use literal::literal;
+pub(crate) use precision::Precision;
 pub use privacy::{MaskKind, PhiClass, Privacy, Profile, ShiftBy};
 pub use project::Project;
 pub use record_path::{RecordPath, RecordStep};

@@ -250,5 +250,9 @@ fn two_digits(text: &str, most: i64) -> Option<(i64, &str)> {
     (value <= most).then(|| (value, &text[2..]))
 }
 
+mod partial;
+
+pub(crate) use partial::{partial_date, partial_timestamp, partial_timestamptz};
+
 #[cfg(test)]
 mod tests;

@@ -14,7 +14,8 @@ pub struct Source {
     pub input: Input,
     /// The declared fields of a record.
     pub schema: Vec<Field>,
-    /// The top-level scalar field that identifies the person whose record it is. Date shifts depend on it.
+    /// The path of the scalar field that identifies the person whose record it is, through structs and not through lists.
+    /// Date shifts depend on it.
     pub subject: Option<String>,
     /// How the dates of a subject move.
     pub shift_by: ShiftBy,

@@ -13,7 +13,8 @@ use crate::model::{Check, Transform};
 
 /// The hint for a FROM that unnests laterally: an equivalent form that DataFusion can plan.
 const CTE_FORM: &str = "DataFusion unnests in the SELECT list: WITH v AS (SELECT patient_id, unnest(visits) AS item FROM \
-                        source) SELECT patient_id, item['date'] FROM v";
+                        source) SELECT patient_id, item['date'] FROM v. For WITH ORDINALITY: unnest(with_ordinality(visits)) \
+                        AS v gives v['item'] and v['ordinality']";
 
 /// A span in a SQL file: line and column of its start, and of its end where known. They count from 1; 0 is unknown.
 #[derive(Debug, Clone, Copy)]

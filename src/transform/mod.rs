@@ -10,6 +10,7 @@ mod exact;
 mod execute;
 mod failure;
 mod functions;
+mod list_fields;
 mod narrow;
 mod not_in;
 mod ordinal;

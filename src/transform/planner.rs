@@ -17,8 +17,8 @@ use super::places::Places;
 use super::prepared::{Accepts, Outline, Prepared};
 use super::{ast, not_in, parse, record, row_checks, volatility};
 use crate::error::Diagnostic;
-use crate::model::RECORD_COLUMN;
 use crate::model::{Batch, Column, Entity, Project, Source, Transform, did_you_mean};
+use crate::model::{RECORD_COLUMN, is_partial};
 
 /// What planning one transform needs.
 pub(super) struct Planner<'a> {
@@ -157,6 +157,14 @@ impl Planner<'_> {
             return None;
         }
         let reason = (self.accepts)(arrow, &column.pg_type).err()?;
+        let reason = if is_partial(arrow) {
+            format!(
+                "a partial date or time is a struct: take {0}['value'], and {0}['precision'] in another column",
+                column.name
+            )
+        } else {
+            reason
+        };
         let message = format!(
             "column `{}` of {} is {} but the transform returns {arrow}",
             column.name, self.entity.name, column.pg_type

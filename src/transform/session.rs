@@ -20,6 +20,7 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 
 use super::exact::{ExactValues, Types};
 use super::functions;
+use super::list_fields::ListFields;
 use super::sort::SortByKeys;
 use crate::error::{Error, Result};
 
@@ -71,14 +72,17 @@ impl Engine {
         options.execution.sort_spill_reservation_bytes = (share / 16).clamp(1 << 20, 10 << 20);
         options.sql_parser.collect_spans = true;
         options.sql_parser.enable_options_value_normalization = false;
-        let state = SessionStateBuilder::new()
+        let mut builder = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(runtime)
             .with_default_features()
             .with_physical_optimizer_rule(Arc::new(SortByKeys))
             .with_analyzer_rule(Arc::new(ExactValues))
-            .with_type_planner(Arc::new(Types))
-            .build();
+            .with_type_planner(Arc::new(Types));
+        // The first planner that knows an expression decides.
+        let planners = builder.expr_planners().get_or_insert_default();
+        planners.insert(0, Arc::new(ListFields));
+        let state = builder.build();
         let mut context = SessionContext::new_with_state(state);
         functions::register_all(&mut context)?;
         let state = context.state();

@@ -42,6 +42,7 @@ fn field(name: &str, field_type: FieldType) -> Field {
         field_type,
         required: false,
         from: None,
+        one_or_many: false,
         location: here(),
     }
 }
@@ -241,6 +242,31 @@ async fn unnests_and_keeps_the_record() {
 }
 
 #[tokio::test]
+async fn elements_are_numbered_in_each_list() {
+    // Lists with two elements, null, none and one; those after the first lie in a slice.
+    let numbered = "WITH c AS (SELECT patient_id, unnest(with_ordinality(codes)) AS c FROM source)
+        SELECT patient_id, CAST(c['ordinality'] AS VARCHAR) || ':' || c['item']['code'] AS code FROM c";
+    assert_eq!(run(numbered).await.unwrap(), ["P1 1:1-1 1", "P1 2:1-2 1", "P4 1:4-1 4"]);
+    let kept = "SELECT patient_id, array_to_string(array_filter(with_ordinality(codes), c -> c['item']['code'] LIKE '%-2' \
+                OR patient_id = 'P4')['ordinality'], ',') AS code FROM source";
+    assert_eq!(run(kept).await.unwrap(), ["P1 2 1", "P2 null 2", "P3  3", "P4 1 4"]);
+    let error = problems("SELECT patient_id, with_ordinality(patient_id)[1]['item'] AS code FROM source").await;
+    assert!(error[0].contains("with_ordinality takes a list"), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_field_of_a_list_is_the_list_of_the_field() {
+    let rows = run("SELECT patient_id, array_to_string(codes['code'], '+') AS code FROM source").await;
+    assert_eq!(rows.unwrap(), ["P1 1-1+1-2 1", "P2 null 2", "P3  3", "P4 4-1 4"]);
+    // Lists in lists, and inside of a lambda.
+    let nested = "SELECT patient_id, array_to_string(flatten(make_array(codes, codes)['code']), '+') || \
+                  array_to_string(array_transform(make_array(codes), c -> cardinality(c['code'])), '') AS code FROM source";
+    assert_eq!(run(nested).await.unwrap()[0], "P1 1-1+1-2+1-1+1-22 1");
+    let unknown = problems("SELECT patient_id, codes['cod'][1] AS code FROM source").await;
+    assert!(unknown[0].contains("cod not found"), "{unknown:?}");
+}
+
+#[tokio::test]
 async fn the_record_survives_what_keeps_rows_apart() {
     for (sql, rows) in [
         (
@@ -328,7 +354,16 @@ async fn planning_errors_name_the_place() {
         "{field:?}"
     );
     let list = problems("SELECT patient_id, codes['code'] AS code FROM source").await;
-    assert!(list[0].contains("it is a list: take one element"), "{list:?}");
+    assert!(
+        list[0].starts_with("1:20+21 ") && list[0].contains("the transform returns List"),
+        "{list:?}"
+    );
+    let ordinality =
+        problems("SELECT patient_id, c.i AS code FROM source, UNNEST(codes) WITH ORDINALITY AS c(i, n)").await;
+    assert!(
+        ordinality[0].contains("unnest(with_ordinality(visits))"),
+        "{ordinality:?}"
+    );
     let ddl = problems("DROP TABLE source").await;
     assert_eq!(
         ddl,

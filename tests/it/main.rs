@@ -14,6 +14,7 @@ mod dates;
 mod dependencies;
 mod docs;
 mod examples;
+mod fhir_idioms;
 mod field_checks;
 mod fifth_entity;
 mod files;

@@ -137,6 +137,11 @@ impl Walk<'_, '_, '_> {
                 column.end_list();
                 Ok(())
             }
+            (Shape::List(item), Values::List { item: items, .. }, _) if node.one_or_many => {
+                self.value(item, items)?;
+                column.end_list();
+                Ok(())
+            }
             _ => Err(self.unfit(node, kind)),
         }
     }
@@ -147,7 +152,7 @@ impl Walk<'_, '_, '_> {
         let start = self.cursor.at();
         let is_text = matches!(
             scalar.kind,
-            S::String | S::Date(_) | S::Timestamp(_) | S::TimestampTz(_)
+            S::String | S::Date(_) | S::Timestamp(_) | S::TimestampTz(_) | S::Partial(_)
         );
         let from_text = if is_text {
             scalar.from != Some(From::Number)

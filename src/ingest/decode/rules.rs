@@ -158,7 +158,7 @@ impl Rules {
     }
 }
 
-/// The last value of a column. `None`: it is a text, a list or a struct. A bool is recognised by `text`, from which it
+/// The last value of a column. `None`: it is a text or a list. A bool is recognised by `text`, from which it
 /// was read.
 fn last(column: &Column, text: &str) -> Option<Literal> {
     Some(match &column.values {
@@ -167,7 +167,9 @@ fn last(column: &Column, text: &str) -> Option<Literal> {
         Values::Int64(values) | Values::Micros(values) => Literal::number(*values.last()?),
         Values::Decimal(values) => Literal::number(*values.last()?),
         Values::Float64(values) => Literal::Double(*values.last()?),
-        Values::Utf8 { .. } | Values::List { .. } | Values::Struct(_) => return None,
+        // A partial date or time, whose first child is its first moment.
+        Values::Struct(children) => return last(children.first()?, text),
+        Values::Utf8 { .. } | Values::List { .. } => return None,
     })
 }
 

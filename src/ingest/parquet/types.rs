@@ -77,6 +77,8 @@ fn fits(scalar: &Scalar, found: &DataType) -> bool {
         ScalarKind::Date(_) => *found == D::Date32,
         ScalarKind::Timestamp(_) => matches!(found, D::Timestamp(_, None)),
         ScalarKind::TimestampTz(_) => matches!(found, D::Timestamp(_, Some(_))),
+        // It is in a text, which may say less than a day.
+        ScalarKind::Partial(_) => false,
     }
 }
 
@@ -86,6 +88,7 @@ pub(super) fn reads_text(scalar: &Scalar, found: &DataType) -> bool {
     is_text(found)
         && match &scalar.kind {
             ScalarKind::String => false,
+            ScalarKind::Partial(_) => true,
             ScalarKind::Date(formats) | ScalarKind::Timestamp(formats) | ScalarKind::TimestampTz(formats) => {
                 !formats.is_empty()
             }

@@ -4,6 +4,8 @@
 //!
 //! A range of half a year in both directions hides the season and changes ages by less than a year. The shift is never
 //! 0, because that would not mask the date.
+//!
+//! Of a date that is known to the year or the month only, the first day moves and is cut to its precision again.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -13,6 +15,7 @@ use arrow::array::{Array, ArrayRef, AsArray, PrimitiveArray};
 use arrow::datatypes::{ArrowPrimitiveType, DataType, Date32Type, TimeUnit, TimestampMicrosecondType};
 use arrow::error::ArrowError;
 
+use super::partial::Partial;
 use super::spelling::{self, Spelled};
 use crate::mask::key::Keyed;
 use crate::model::ShiftBy;
@@ -62,6 +65,10 @@ pub(in crate::mask) fn apply(array: &ArrayRef, shifts: &[Shift]) -> Result<Array
             let array = array.as_primitive::<TimestampMicrosecondType>();
             let add = |time: i64, days| within(time.checked_add(i64::from(days) * MICROSECONDS_PER_DAY)?, MICROSECONDS);
             Ok(Arc::new(moved(array, shifts, add).with_timezone_opt(zone.clone())))
+        }
+        DataType::Struct(fields) => {
+            let partial = Partial::of(array, "date_shift")?;
+            partial.with(&apply(&partial.moments, shifts)?, fields)
         }
         other => Err(super::unexpected("date_shift", other)),
     }

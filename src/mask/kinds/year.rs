@@ -13,7 +13,8 @@ use arrow::datatypes::{DataType, Date32Type, TimeUnit, TimestampMicrosecondType}
 use arrow::error::ArrowError;
 use chrono::{Datelike as _, NaiveDate};
 
-use super::spelling::date;
+use super::date;
+use super::partial::Partial;
 
 const MICROSECONDS_PER_DAY: i64 = 86_400_000_000;
 
@@ -23,6 +24,9 @@ const YEARS_AHEAD: i32 = 20;
 /// Replaces dates by their years. `oldest` is empty, or has the year of each row that stands for all earlier ones. A
 /// date outside of chrono's years (±262,142) becomes null.
 pub(in crate::mask) fn apply(array: &ArrayRef, oldest: &[i32]) -> Result<ArrayRef, ArrowError> {
+    if let DataType::Struct(_) = array.data_type() {
+        return apply(&Partial::of(array, "year")?.moments, oldest);
+    }
     let Some(years) = years(array) else {
         return Err(super::unexpected("year", array.data_type()));
     };

@@ -166,7 +166,7 @@ fn pseudonymised(field: &ScalarField) -> Option<Refusal> {
 
 fn is_date(field_type: &FieldType) -> bool {
     matches!(
-        field_type,
+        field_type.whole(),
         FieldType::Date(_) | FieldType::Timestamp(_) | FieldType::TimestampTz(_)
     )
 }

@@ -3,6 +3,7 @@
 
 mod codes;
 mod dates;
+mod ordinality;
 
 use std::sync::Arc;
 
@@ -21,6 +22,7 @@ fn all() -> Vec<ScalarUDF> {
         dates::try_parse_timestamp(),
         codes::code_system(),
         codes::code_value(),
+        ordinality::with_ordinality(),
     ]
 }
 

@@ -216,7 +216,7 @@ fn a_subject_that_is_no_field() {
     insta::assert_snapshot!(source("schema:", "subject: idd\nschema:"), @r"
     error: the project has a problem
 
-    error: the subject `idd` is no top-level field of clinic
+    error: the subject `idd` is no field of clinic
      --> pipelines/clinic.yaml:1:7
       |
     1 | name: clinic

@@ -175,7 +175,7 @@ fn cross_join_unnest() {
     1 | select id as item_id, item as n
       | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
       |
-      = hint: DataFusion unnests in the SELECT list: WITH v AS (SELECT patient_id, unnest(visits) AS item FROM source) SELECT patient_id, item['date'] FROM v
+      = hint: DataFusion unnests in the SELECT list: WITH v AS (SELECT patient_id, unnest(visits) AS item FROM source) SELECT patient_id, item['date'] FROM v. For WITH ORDINALITY: unnest(with_ordinality(visits)) AS v gives v['item'] and v['ordinality']
     "#);
 }
 
@@ -190,7 +190,7 @@ fn lateral() {
     1 | select id as item_id, t.item as n
       | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
       |
-      = hint: DataFusion unnests in the SELECT list: WITH v AS (SELECT patient_id, unnest(visits) AS item FROM source) SELECT patient_id, item['date'] FROM v
+      = hint: DataFusion unnests in the SELECT list: WITH v AS (SELECT patient_id, unnest(visits) AS item FROM source) SELECT patient_id, item['date'] FROM v. For WITH ORDINALITY: unnest(with_ordinality(visits)) AS v gives v['item'] and v['ordinality']
     ");
 }
 
