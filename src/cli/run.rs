@@ -38,6 +38,9 @@ pub(super) struct Arguments {
     /// Print how long each stage of each batch took
     #[arg(long)]
     timings: bool,
+    /// Print no progress, only the result, warnings and errors
+    #[arg(short, long)]
+    quiet: bool,
     /// Start no further batch once one has failed
     #[arg(long)]
     fail_fast: bool,
@@ -65,9 +68,10 @@ pub(super) async fn execute(global: &Global, arguments: Arguments) -> Result<u8>
     let options = Options::new(&project, batches.len(), threads, connections, arguments.memory)
         .fail_fast(arguments.fail_fast)
         .wait(arguments.wait);
+    let observer = report::progress(batches.len(), arguments.quiet, global.log_format);
     report::resolved(&batches);
     let database = global.database(&project.root)?;
-    let outcome = run::run(project, database, batches, options, report::progress()).await?;
+    let outcome = run::run(project, database, batches, options, observer).await?;
     Ok(report::outcome(&outcome, timings, json))
 }
 

@@ -31,7 +31,8 @@ pub use check::{Check, RowCheck, Rule, Severity, SqlCheck};
 pub use entity::{Column, Entity, Index, Parent, PgType};
 pub use field::{Field, FieldType, From};
 pub use input::{
-    Compression, CsvOptions, Format, Input, OnEmpty, OnEmptyFile, OnMalformed, OnMissing, OnNoRecords, OnUnknownField,
+    Compression, CsvOptions, Encoding, Format, Input, OnEmpty, OnEmptyFile, OnMalformed, OnMissing, OnNoRecords,
+    OnUnknownField,
 };
 pub use literal::literal;
 pub use privacy::{MaskKind, PhiClass, Privacy, Profile};

@@ -2,6 +2,7 @@
 //! `NO_COLOR` is set. Nothing is decided here.
 
 pub mod diagnostics;
+mod lines;
 mod logs;
 mod outcome;
 mod progress;
