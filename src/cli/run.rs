@@ -69,7 +69,9 @@ pub(super) async fn execute(global: &Global, arguments: Arguments) -> Result<u8>
         .fail_fast(arguments.fail_fast)
         .wait(arguments.wait);
     let observer = report::progress(batches.len(), arguments.quiet, global.log_format);
-    report::resolved(&batches);
+    if !arguments.quiet {
+        report::resolved(&batches);
+    }
     let database = global.database(&project.root)?;
     let outcome = run::run(project, database, batches, options, observer).await?;
     Ok(report::outcome(&outcome, timings, json))

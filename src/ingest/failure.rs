@@ -109,7 +109,7 @@ pub(super) fn in_encoding(reason: Reason, encoding: Encoding) -> Reason {
         return reason;
     }
     let said = match encoding {
-        Encoding::Utf8 => "not valid UTF-8; a file in another encoding needs `encoding` in `input`".to_owned(),
+        Encoding::Utf8 => "not valid UTF-8 (another encoding needs `encoding` in `input`)".to_owned(),
         Encoding::Utf16 | Encoding::Utf16Le | Encoding::Utf16Be => format!("not valid {}", encoding.name()),
         _ => format!("not valid {}: a byte that stands for no character", encoding.name()),
     };

@@ -3,6 +3,7 @@
 //! they are taken out of the responses before object_store reads them, and are remembered.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use object_store::ClientOptions;
 use object_store::client::{
-    HttpClient, HttpConnector, HttpError, HttpRequest, HttpResponse, HttpService, ReqwestConnector,
+    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService, ReqwestConnector,
 };
 use object_store::path::Path;
 
@@ -128,6 +129,18 @@ impl HttpConnector for Connector {
     }
 }
 
+/// An answer to a request for a listing that holds none.
+#[derive(Debug)]
+pub(super) struct NoListing;
+
+impl fmt::Display for NoListing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the answer is no listing")
+    }
+}
+
+impl std::error::Error for NoListing {}
+
 #[derive(Debug)]
 struct Client {
     client: HttpClient,
@@ -152,7 +165,12 @@ impl HttpService for Client {
                 return Ok(response);
             }
             let (mut head, body) = response.into_parts();
-            let body = self.odd.cleaned(body.bytes().await?);
+            let body = body.bytes().await?;
+            // object_store takes any XML for a listing without objects, such as the page of a proxy.
+            if memchr::memmem::find(&body, b"<ListBucketResult").is_none() {
+                return Err(HttpError::new(HttpErrorKind::Decode, NoListing));
+            }
+            let body = self.odd.cleaned(body);
             head.headers.remove("content-length");
             Ok(HttpResponse::from_parts(head, body.into()))
         })

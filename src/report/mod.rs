@@ -2,10 +2,10 @@
 //! `NO_COLOR` is set. Nothing is decided here.
 
 pub mod diagnostics;
-mod lines;
 mod logs;
 mod outcome;
 mod progress;
+mod progress_lines;
 mod quarantine;
 mod roles;
 mod rows;

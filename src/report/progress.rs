@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanBytes, MultiProgress, ProgressBar, ProgressStyle};
 
-use super::lines::{Lines, Quiet, key_made};
 use super::logs::LogFormat;
 use super::outcome::summary_line;
+use super::progress_lines::{Lines, Quiet, key_made};
 use super::{message, thousands};
 use crate::model::Batch;
 use crate::run::{Activity, BatchOutcome, Observer};
