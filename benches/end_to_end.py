@@ -49,6 +49,8 @@ class Bench:
     def __init__(self, options, server, work):
         self.options, self.server, self.work = options, server, work
         self.figures, self.checks = {}, []
+        # The environment that names an object store.
+        self.store = {}
 
     def project(self, name, format="json", views=False):
         """A copy of the shipped project; materialized views aside, for their refresh is no part of a load."""
@@ -79,7 +81,7 @@ class Bench:
         return [self.options.binary, "--project", folder, "--database-url", url, *arguments]
 
     def pipeline(self, folder, *arguments):
-        measured = self.server.measure(self.command(folder, *arguments), PIPELINE_MASK_KEY=KEY)
+        measured = self.server.measure(self.command(folder, *arguments), PIPELINE_MASK_KEY=KEY, **self.store)
         return measured
 
     def run(self, folder, *arguments):
@@ -247,6 +249,13 @@ class Bench:
         self.check("wall of many files / of one", paired(measured["many_files"], measured["one_file"]), 1.3)
         self.check("peak of many files / of one", peaks["many_files"] / peaks["one_file"], 1.3)
 
+    def run_from(self, store, folder, *arguments):
+        """As `run`, with the CPU seconds of the process that is the store."""
+        ticks = lambda: sum(map(int, Path(f"/proc/{store}/stat").read_text().split()[13:15]))  # noqa: E731
+        before = ticks()
+        measured = self.run(folder, *arguments)
+        return {**measured, "store_cpu": (ticks() - before) / os.sysconf("SC_CLK_TCK")}
+
     def objects(self, count, patients, source):
         """The same records in many objects of an S3 server and in one."""
         print(f"{count:,} objects of {patients} patients of {source}, and one object", flush=True)
@@ -263,8 +272,8 @@ class Bench:
         with subprocess.Popen([self.options.s3_server, folder, name, secret], stdin=subprocess.PIPE,
                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as store:  # fmt: skip
             endpoint = f"http://127.0.0.1:{store.stdout.readline().strip()}"
-            os.environ.update(AWS_ENDPOINT=endpoint, AWS_ALLOW_HTTP="true", AWS_REGION="us-east-1",
-                              AWS_ACCESS_KEY_ID=name, AWS_SECRET_ACCESS_KEY=secret)  # fmt: skip
+            self.store = {"AWS_ENDPOINT": endpoint, "AWS_ALLOW_HTTP": "true", "AWS_REGION": "us-east-1",
+                          "AWS_ACCESS_KEY_ID": name, "AWS_SECRET_ACCESS_KEY": secret}  # fmt: skip
             steps = {}
             for project, path in (("many_objects", "many/*.json"), ("one_object", "one.json")):
                 folder = self.project(project)
@@ -272,13 +281,15 @@ class Bench:
                 path = f"  path: s3://bucket/{{date}}/{path}"
                 yaml.write_text(re.sub(r"  path: .*", path, yaml.read_text()))
                 select = ("--source", source, "--date", f"{DAY}")
-                steps[project] = lambda folder=folder: self.run(folder, *select)
+                steps[project] = lambda folder=folder: self.run_from(store.pid, folder, *select)
             measured = in_turn(self.options.rounds, steps)
             # The server ends with its input.
             store.stdin.close()
         for name, runs in measured.items():
             walls = ", ".join(f"{run['wall']:.2f}" for run in runs)
-            print(f"  {name}: {walls} s, peak {max(run['peak'] for run in runs) / 1e6:.0f} MB")
+            cpu, store_cpu = (statistics.median(run[of] for run in runs) for of in ("cpu", "store_cpu"))
+            peak = max(run["peak"] for run in runs) / 1e6
+            print(f"  {name}: {walls} s, CPU {cpu:.1f} s and the store's {store_cpu:.1f} s, peak {peak:.0f} MB")
         self.figures["objects"] = {name: statistics.median(run["wall"] for run in runs)
                                    for name, runs in measured.items()}  # fmt: skip
         self.check("wall of many objects / of one", paired(measured["many_objects"], measured["one_object"]), 1.3)

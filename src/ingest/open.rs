@@ -60,10 +60,8 @@ impl ByteSource {
     ) -> Result<Self, Stopped> {
         let from = match handle.unfit() {
             Some(unfit) => {
-                return Err(Stopped::Foreign(
-                    unfit.clone().into_error(&file.path),
-                    unfit.to_string().into(),
-                ));
+                let reason = Box::new(unfit.to_string().into());
+                return Err(Stopped::Foreign(unfit.into_error(&file.path), reason));
             }
             None => from.map_err(Stopped::Source)?,
         };
@@ -90,7 +88,7 @@ impl ByteSource {
         let unpacked = unpack(raw, &handle.name(), input).map_err(|error| {
             let error = source.explain(error);
             match source.damage.take() {
-                Some(reason) => Stopped::Foreign(error, reason),
+                Some(reason) => Stopped::Foreign(error, Box::new(reason)),
                 None => Stopped::Source(error),
             }
         })?;

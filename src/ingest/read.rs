@@ -113,7 +113,7 @@ impl Reading {
                 Err(Stopped::Unwanted) => return,
                 Err(Stopped::Source(error)) => (error, false),
                 Err(Stopped::Foreign(error, reason)) => {
-                    self.refuse_file(&file.path, reason);
+                    self.refuse_file(&file.path, *reason);
                     (error, true)
                 }
                 Err(Stopped::Damaged(error, rest)) => {

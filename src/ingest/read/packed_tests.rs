@@ -101,6 +101,24 @@ async fn a_file_of_another_kind_is_refused_by_place_and_named() {
     }
 }
 
+/// The same for Parquet, whose end is read first.
+#[tokio::test]
+async fn a_file_that_is_no_parquet_file_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    for (bytes, part) in [
+        (gzip(b"PAR1"), "a.parquet is gzip data and no Parquet file"),
+        (
+            b"7z\xBC\xAF\x27\x1C\0\x04\0\0\0\0".to_vec(),
+            "a.parquet is a 7z archive",
+        ),
+    ] {
+        write(folder.path(), "a.parquet", &bytes);
+        let found = error(folder.path(), &source("a.parquet", Format::Parquet, patients())).await;
+        assert!(found.message.starts_with(part), "{found}");
+        assert!(found.hint.is_some(), "{found}");
+    }
+}
+
 fn windows_1252(text: &str) -> Vec<u8> {
     text.chars()
         .map(|char| match char {

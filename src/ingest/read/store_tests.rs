@@ -239,25 +239,34 @@ async fn a_refusal_says_why() {
 async fn an_object_that_can_t_be_read_says_why() {
     let cases: [(Answer, &str, Kind); 3] = [
         (
-            |line| match line.contains("list-type") {
-                true => listed(&["in/CANARY.json"]),
-                false => (403, "<Error><Code>InvalidObjectState</Code></Error>".to_owned()),
+            |line| {
+                if line.contains("list-type") {
+                    listed(&["in/CANARY.json"])
+                } else {
+                    (403, "<Error><Code>InvalidObjectState</Code></Error>".to_owned())
+                }
             },
             "keeps the object in an archive",
             Kind::Batch,
         ),
         (
-            |line| match line.contains("list-type") {
-                true => listed(&["in/CANARY.json"]),
-                false => (403, "<Error><Code>AccessDenied</Code></Error>".to_owned()),
+            |line| {
+                if line.contains("list-type") {
+                    listed(&["in/CANARY.json"])
+                } else {
+                    (403, "<Error><Code>AccessDenied</Code></Error>".to_owned())
+                }
             },
             "refuses access",
             Kind::Unreachable,
         ),
         (
-            |line| match line.contains("list-type") {
-                true => listed(&["in/CANARY.json"]),
-                false => (404, "<Error><Code>NoSuchKey</Code></Error>".to_owned()),
+            |line| {
+                if line.contains("list-type") {
+                    listed(&["in/CANARY.json"])
+                } else {
+                    (404, "<Error><Code>NoSuchKey</Code></Error>".to_owned())
+                }
             },
             "has no such object any more",
             Kind::Batch,
@@ -287,10 +296,7 @@ async fn missing_credentials_are_said() {
     source.input.storage.retain(|(name, _)| !name.contains("access_key"));
     source.input.storage.push(("metadata_endpoint".to_owned(), closed));
     let error = failure(&source).await;
-    assert!(
-        error.message.starts_with("there are no credentials") || error.message.contains("there are no credentials"),
-        "{error}"
-    );
+    assert!(error.message.contains("there are no credentials"), "{error}");
     assert!(error.hint.unwrap().contains("AWS_ACCESS_KEY_ID"));
 }
 
