@@ -207,10 +207,9 @@ impl<R: BufRead> Read for ZipReader<R> {
         }
         loop {
             match self.data(into)? {
-                Some(0) => {}
+                Some(0) | None => {}
                 Some(_) if self.member.passed_over => continue,
                 Some(count) => return Ok(count),
-                None => {}
             }
             self.state = match std::mem::replace(&mut self.state, State::Ended) {
                 State::Deflated(data) => self.check(data.into_inner())?,

@@ -4,9 +4,8 @@ use crate::harness::{Database, Project, RUN_TWO_DAYS, Small};
 /// Two batches that are loaded often enough to say something in between: every millisecond.
 fn often() -> (Database, Project) {
     let (database, project) = Small::new().on_server();
-    let records: String = (0..2_000)
-        .map(|number| format!(r#"{{"id": "{number}", "n": 1}}"#))
-        .collect();
+    let record = |number| format!(r#"{{"id": "{number}", "n": 1}}"#);
+    let records = (0..2_000).map(record).collect::<Vec<_>>().concat();
     let project = project.json(&records).file("in/2023-05-02.json", &records);
     (database, project.env("PIPELINE_PROGRESS_MS", "1"))
 }
