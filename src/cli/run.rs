@@ -42,6 +42,9 @@ pub(super) struct Arguments {
     /// Print how long each stage of each batch took
     #[arg(long)]
     timings: bool,
+    /// Print no progress, only the result, warnings and errors
+    #[arg(short, long)]
+    quiet: bool,
     /// Start no further batch once one has failed
     #[arg(long)]
     fail_fast: bool,
@@ -59,9 +62,12 @@ pub(super) async fn execute(global: &Global, arguments: Arguments) -> Result<u8>
     let options = Options::new(&project, batches.len(), threads, connections, arguments.memory)
         .fail_fast(arguments.fail_fast)
         .wait(arguments.wait);
-    report::resolved(&batches);
+    let observer = report::progress(batches.len(), arguments.quiet, global.log_format);
+    if !arguments.quiet {
+        report::resolved(&batches);
+    }
     let database = global.database(&project.root)?;
-    let outcome = Box::pin(run::run(project, database, batches, options, report::progress())).await?;
+    let outcome = Box::pin(run::run(project, database, batches, options, observer)).await?;
     Ok(report::outcome(&outcome, timings, json))
 }
 

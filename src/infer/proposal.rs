@@ -9,7 +9,7 @@ use super::sample::{Sample, word};
 use super::tables::{self, Table, singular, snake};
 use super::{columns, location, render};
 use crate::error::{Error, Result};
-use crate::model::{Compression, Entity, Format};
+use crate::model::{Entity, Format};
 
 pub(super) struct Proposal {
     pub fields: Vec<Field>,
@@ -82,14 +82,6 @@ impl Proposal {
             .unwrap_or_else(|| format!("in/{}/{{date}}/*", request.name));
         let _ = writeln!(text, "  path: {}", serde_json::Value::from(path));
         let _ = writeln!(text, "  format: {}", word(sample.format));
-        if let [Compression::Gzip | Compression::Zstd | Compression::Bzip2] = sample.compression.as_slice() {
-            let name = match sample.compression[0] {
-                Compression::Gzip => "gzip",
-                Compression::Zstd => "zstd",
-                _ => "bzip2",
-            };
-            let _ = writeln!(text, "  compression: {name}");
-        }
         if matches!(sample.format, Format::Json | Format::Ndjson) && !sample.records.path.is_empty() {
             let _ = writeln!(text, "  records: {}", serde_json::Value::from(sample.records.yaml()));
         }

@@ -19,8 +19,6 @@ const LONGEST_LINE: u64 = 32 << 20;
 
 pub(super) struct Sample {
     pub format: Format,
-    /// What the files are compressed with, where all of them are alike.
-    pub compression: Vec<Compression>,
     pub delimiter: u8,
     pub root: Shape,
     pub records: Records,
@@ -48,7 +46,6 @@ pub(super) async fn read(files: &[SampleFile], limit: u64) -> Result<Sample> {
         },
         documents: 0,
         formats: Vec::new(),
-        compressions: Vec::new(),
         delimiter: b',',
         cut: false,
     };
@@ -75,7 +72,6 @@ struct Reading {
     budget: Budget,
     documents: u64,
     formats: Vec<(Format, String)>,
-    compressions: Vec<Compression>,
     delimiter: u8,
     cut: bool,
 }
@@ -97,7 +93,6 @@ impl Reading {
         let records = records::find(&self.root, self.documents, format == Format::Ndjson);
         let sample = Sample {
             format,
-            compression: self.compressions,
             delimiter: self.delimiter,
             root: self.root,
             records,
@@ -129,7 +124,7 @@ impl Reading {
         };
         let head = bytes.fill_buf().map_err(failed)?;
         if head.starts_with(b"PAR1") {
-            self.note(Format::Parquet, name, compression);
+            self.note(Format::Parquet, name);
             return parquet::observe(name, stored, &mut self.root, &mut self.budget);
         }
         if head.starts_with(&[0xff, 0xfe]) || head.starts_with(&[0xfe, 0xff]) {
@@ -147,19 +142,16 @@ impl Reading {
                 .hint("a source reads JSON, NDJSON, CSV and Parquet, plain or as .gz, .zst or .bz2"));
         }
         match head.first() {
-            Some(b'{' | b'[') => self.json(name, bytes, compression),
-            _ => self.csv(name, bytes, compression),
+            Some(b'{' | b'[') => self.json(name, bytes),
+            _ => self.csv(name, bytes),
         }
     }
 
-    fn note(&mut self, format: Format, name: &str, compression: Compression) {
+    fn note(&mut self, format: Format, name: &str) {
         self.formats.push((format, name.to_owned()));
-        if !self.compressions.contains(&compression) {
-            self.compressions.push(compression);
-        }
     }
 
-    fn json(&mut self, name: &str, mut bytes: Box<dyn BufRead + Send>, compression: Compression) -> Result<()> {
+    fn json(&mut self, name: &str, mut bytes: Box<dyn BufRead + Send>) -> Result<()> {
         // NDJSON is told by its first line, which is a whole document with another one after it.
         let mut line = Vec::new();
         let mut first = std::io::Read::take(&mut bytes, LONGEST_LINE);
@@ -171,7 +163,7 @@ impl Reading {
         let whole = serde_json::from_slice::<serde::de::IgnoredAny>(&line).is_ok();
         let more = whole && !skip_white_space(&mut bytes).unwrap_or(true);
         let lines = line.first() == Some(&b'{') && whole && (more || named);
-        self.note(if lines { Format::Ndjson } else { Format::Json }, name, compression);
+        self.note(if lines { Format::Ndjson } else { Format::Json }, name);
         let reader = std::io::Read::chain(std::io::Cursor::new(line), bytes);
         let mut documents = serde_json::Deserializer::from_reader(reader);
         let mut of_file = 0_u64;
@@ -204,7 +196,7 @@ impl Reading {
         Ok(())
     }
 
-    fn csv(&mut self, name: &str, mut bytes: Box<dyn BufRead + Send>, compression: Compression) -> Result<()> {
+    fn csv(&mut self, name: &str, mut bytes: Box<dyn BufRead + Send>) -> Result<()> {
         let head = bytes
             .fill_buf()
             .map_err(|error| Error::project(format!("{name} can't be read")).cause(error.kind().to_string()))?;
@@ -216,7 +208,7 @@ impl Reading {
                 .hint("a source reads JSON, NDJSON, CSV and Parquet, plain or as .gz, .zst or .bz2"));
         }
         self.delimiter = delimiter;
-        self.note(Format::Csv, name, compression);
+        self.note(Format::Csv, name);
         let mut reader = csv::ReaderBuilder::new()
             .delimiter(delimiter)
             .flexible(true)

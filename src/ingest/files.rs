@@ -14,6 +14,8 @@ use chrono::NaiveDate;
 use object_store::ObjectMeta;
 use object_store::path::Path as StorePath;
 
+use super::failure::Foreign;
+use super::odd_keys::OddKey;
 use super::pattern::{Pattern, Step, is_glob};
 use super::store::{Remote, scheme};
 use crate::error::{Code, Error, Result};
@@ -64,6 +66,8 @@ impl InputFile {
 pub(super) enum FileHandle {
     Local(PathBuf),
     Remote(Remote, StorePath),
+    /// An object that can't be fetched, with its URL.
+    Unfit(String),
 }
 
 impl FileHandle {
@@ -72,7 +76,19 @@ impl FileHandle {
         match self {
             Self::Local(path) => path.to_string_lossy().into_owned(),
             Self::Remote(remote, key) => format!("{}/{key}", remote.base),
+            Self::Unfit(url) => url.clone(),
         }
+    }
+
+    /// What is wrong with an object that can't be fetched. `None`: the file can be opened.
+    pub fn unfit(&self) -> Option<Foreign> {
+        matches!(self, Self::Unfit(_)).then(|| {
+            Foreign::new(
+                "an object whose key can't be read: it has an empty part (`//`), `.`, `..`, a control character, or \
+                 white space at an end",
+                "copy the object to a key without these",
+            )
+        })
     }
 }
 
@@ -186,14 +202,28 @@ pub(super) async fn list_remote(url: &str, storage: &[(String, String)]) -> Resu
         .hint("name exactly one file, or use s3://, gs:// or az://"));
     }
     let remote = Remote::open(url, storage)?;
-    let objects = if is_glob(&remote.key) && remote.lists {
+    let (objects, unfit) = if is_glob(&remote.key) && remote.lists {
         let pattern = parse(&remote.key)?;
-        let mut objects = without_folders(remote.list(&pattern.literal_prefix()).await?);
+        let (objects, mut unfit) = remote.list(&pattern.literal_prefix()).await?;
+        let mut objects = without_folders(objects);
         objects.retain(|object| pattern.matches(object.location.as_ref()));
-        objects
+        unfit.retain(|odd| pattern.matches(&without_dots(&odd.key)));
+        (objects, unfit)
     } else {
-        remote.head(&remote.key).await?.into_iter().collect()
+        (remote.head(&remote.key).await?.into_iter().collect(), Vec::new())
     };
+    let unfit = unfit.into_iter().map(|OddKey { key, size, etag }| {
+        let path = format!("{}/{key}", remote.base);
+        let file = InputFile {
+            path: path.clone(),
+            size,
+            etag,
+            // It is never read, so it need not be told from a changed one. Its etag must not be noted as it is.
+            changed: Some(0),
+        };
+        (file, FileHandle::Unfit(path))
+    });
+    let unfit: Found = unfit.collect();
     let listed = objects.into_iter().map(|object| {
         let path = format!("{}/{}", remote.base, object.location);
         let file = InputFile {
@@ -204,7 +234,13 @@ pub(super) async fn list_remote(url: &str, storage: &[(String, String)]) -> Resu
         };
         (file, FileHandle::Remote(remote.clone(), object.location))
     });
-    Ok(listed.collect())
+    Ok(listed.chain(unfit).collect())
+}
+
+/// A key without parts that are `.` or `..`. They hide no object from a pattern that fits the rest.
+fn without_dots(key: &str) -> String {
+    let parts = key.split('/').filter(|part| !matches!(*part, "." | ".."));
+    parts.collect::<Vec<_>>().join("/")
 }
 
 /// Drops the empty objects that some tools create in place of folders, such as `in/2023` beside `in/2023/a.json`.

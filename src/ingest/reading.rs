@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::decode::{Cuts, Decoded, Decoding, Plan};
+use super::failure::in_encoding;
 use super::files::Listing;
 use super::split::Unreadable;
 use super::stats::ReadStats;
@@ -93,7 +94,10 @@ impl Reading {
         Ok(decoded.batch)
     }
 
-    fn refuse(&self, refused: Vec<Refusal>) -> Result<()> {
+    fn refuse(&self, mut refused: Vec<Refusal>) -> Result<()> {
+        for one in &mut refused {
+            one.reason = in_encoding(std::mem::take(&mut one.reason), self.input.encoding);
+        }
         let fatal = |one: &Refusal| self.input.on_malformed == OnMalformed::Fail || one.check == UNKNOWN_FIELD;
         if let Some(one) = refused.iter().find(|one| fatal(one)) {
             return Err(one.clone().into());
@@ -205,6 +209,7 @@ impl Reading {
         self.stats.refuse(vec![Refusal {
             check: UNREADABLE.to_owned(),
             path: Some(self.decoding.plan.root.path.to_string()),
+            reason: in_encoding(entry.reason, self.input.encoding),
             ..entry
         }]);
     }

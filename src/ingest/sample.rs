@@ -7,8 +7,11 @@ use std::path::Path;
 use bytes::Bytes;
 use object_store::{GetOptions, GetRange};
 
+use super::content::{HEAD, compression};
+use super::failure::Foreign;
 use super::files::{FileHandle, InputFile, list_local, list_remote};
 use super::store::scheme;
+use super::unpack::decompressed;
 use crate::error::{Error, Result};
 use crate::model::Compression;
 
@@ -78,6 +81,10 @@ impl SampleFile {
                 let stored = Stored::File(file.try_clone().map_err(failed)?);
                 (stored, Box::new(file), false)
             }
+            FileHandle::Unfit(_) => {
+                let unfit = self.handle.unfit();
+                return Err(unfit.map_or_else(Error::internal, |foreign| self.foreign(&foreign)));
+            }
             FileHandle::Remote(remote, key) => {
                 let options = GetOptions {
                     range: Some(GetRange::Bounded(0..MOST_FETCHED.min(self.size.max(1)))),
@@ -92,25 +99,22 @@ impl SampleFile {
         };
         let mut raw = BufReader::with_capacity(64 << 10, raw);
         let head = raw.fill_buf().map_err(failed)?;
-        let compression = match head {
-            [0x1f, 0x8b, ..] => Compression::Gzip,
-            [0x28, 0xb5, 0x2f, 0xfd, ..] => Compression::Zstd,
-            [b'B', b'Z', b'h', b'1'..=b'9', 0x31, 0x41, 0x59, ..] => Compression::Bzip2,
-            _ => Compression::None,
+        let compression = if head.starts_with(b"PAR1") {
+            Compression::None
+        } else {
+            compression(&head[..head.len().min(HEAD)], None, &self.name).map_err(|foreign| self.foreign(&foreign))?
         };
-        let bytes: Box<dyn BufRead + Send> = match compression {
-            Compression::None => Box::new(raw),
-            Compression::Gzip => Box::new(BufReader::new(flate2::bufread::MultiGzDecoder::new(raw))),
-            Compression::Zstd => Box::new(BufReader::new(
-                zstd::stream::read::Decoder::with_buffer(raw).map_err(failed)?,
-            )),
-            Compression::Bzip2 => Box::new(BufReader::new(bzip2::bufread::MultiBzDecoder::new(raw))),
-        };
+        let bytes = BufReader::new(decompressed(raw, compression).map_err(failed)?);
+        let bytes = Box::new(bytes);
         Ok(Opened {
             compression,
             bytes,
             stored,
             cut,
         })
+    }
+
+    fn foreign(&self, foreign: &Foreign) -> Error {
+        Error::project(format!("{} is {}", self.name, foreign.is)).hint(foreign.hint.clone())
     }
 }

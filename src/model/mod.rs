@@ -39,7 +39,8 @@ pub use entity::{Column, Entity, Index, Parent, PgType};
 pub use field::{Field, FieldType, From};
 pub use gate::Gate;
 pub use input::{
-    Compression, CsvOptions, Format, Input, OnEmpty, OnEmptyFile, OnMalformed, OnMissing, OnNoRecords, OnUnknownField,
+    Compression, CsvOptions, Encoding, Format, Input, OnEmpty, OnEmptyFile, OnMalformed, OnMissing, OnNoRecords,
+    OnUnknownField,
 };
 pub use literal::literal;
 pub(crate) use precision::Precision;

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use super::{
-    CsvOptions, Field, FieldType, Format, Input, MaskKind, OnEmpty, OnEmptyFile, OnMalformed, OnMissing, OnNoRecords,
-    OnUnknownField, PhiClass, Privacy, RecordPath, ShiftBy, Source, Tolerance, ValueRules,
+    CsvOptions, Encoding, Field, FieldType, Format, Input, MaskKind, OnEmpty, OnEmptyFile, OnMalformed, OnMissing,
+    OnNoRecords, OnUnknownField, PhiClass, Privacy, RecordPath, ShiftBy, Source, Tolerance, ValueRules,
 };
 use crate::error::Location;
 
@@ -29,6 +29,7 @@ pub(crate) fn source(name: &str, schema: Vec<Field>) -> Source {
             location: location(),
             format: Format::Json,
             compression: None,
+            encoding: Encoding::Utf8,
             records: RecordPath::default(),
             on_missing: OnMissing::Fail,
             on_empty: OnEmpty::Fail,

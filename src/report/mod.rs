@@ -6,6 +6,7 @@ pub mod diagnostics;
 mod logs;
 mod outcome;
 mod progress;
+mod progress_lines;
 mod quarantine;
 mod risk;
 mod roles;

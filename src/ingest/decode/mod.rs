@@ -23,7 +23,7 @@ pub(super) use rules::Breach;
 pub(super) use text::push_text;
 
 use self::cursor::Cursor;
-use super::failure::{Fault, Flaw};
+use super::failure::{Fault, Flaw, NOT_UTF8};
 use super::files::InputFile;
 use super::split::{Chunk, CsvHeader};
 use super::unknown::{Sightings, Unknown};
@@ -130,7 +130,7 @@ impl<'a> Decoder<'a> {
     fn push(&mut self, record: &[u8], header: Option<&CsvHeader>, id: u64) -> Result<(), Fault> {
         let rows = self.ids.len();
         let result = match std::str::from_utf8(record) {
-            Err(error) => Err(self.fault(error.valid_up_to(), "not valid UTF-8")),
+            Err(error) => Err(self.fault(error.valid_up_to(), NOT_UTF8)),
             Ok(text) => match header {
                 Some(header) => self.row(text, header),
                 None => self.json(text),

@@ -25,7 +25,9 @@ use self::convert::{RowFault, convert_group};
 use self::reader::RangeReader;
 use self::size::{filled, rows_of};
 use self::types::check_group;
+use super::content::{foreign, signature};
 use super::decode::{Cuts, Decoded};
+use super::failure::Foreign;
 use super::open::Carried;
 use super::reading::{Reading, received, stopped};
 use super::unknown::{Sightings, Unknown};
@@ -78,7 +80,25 @@ impl File {
             handle: reading.listing.handles[index].clone(),
             stats: Arc::clone(&reading.stats),
         };
+        let refused = |foreign: Foreign| {
+            if reading.goes_on_after_damage() {
+                reading.refuse_file(&file.path, foreign.to_string());
+                Ok(None)
+            } else {
+                Err(foreign.into_error(&file.path))
+            }
+        };
+        if let Some(unfit) = reader.handle.unfit() {
+            return refused(unfit);
+        }
         let metadata = ArrowReaderMetadata::load_async(&mut reader, ArrowReaderOptions::new()).await;
+        let other = match &metadata {
+            Ok(_) | Err(ParquetError::External(_)) => None,
+            Err(_) => other_kind(&reader).await,
+        };
+        if let Some(other) = other {
+            return refused(other);
+        }
         let metadata = match metadata {
             Ok(metadata) => metadata,
             // This fails the batch: an error of reading (`External`), which is not the file's fault, or damage that the
@@ -292,6 +312,19 @@ impl RowGroup {
             ..Refusal::default()
         }
     }
+}
+
+/// What a file is that has no end of a Parquet file.
+async fn other_kind(reader: &RangeReader) -> Option<Foreign> {
+    let head = reader.head().await.ok()?;
+    if let Some(compression) = signature(&head) {
+        let is = format!("{} data and no Parquet file", compression.name());
+        return Some(Foreign::new(
+            is,
+            "deliver it uncompressed: a Parquet file is compressed inside",
+        ));
+    }
+    foreign(&head).filter(|_| !head.starts_with(b"PAR1"))
 }
 
 fn damaged(path: &str, error: ParquetError) -> Error {

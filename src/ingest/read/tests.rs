@@ -13,8 +13,8 @@ use super::*;
 use crate::error::Error;
 use crate::error::Kind;
 use crate::model::RECORD_COLUMN;
-use crate::model::{Compression, OnEmpty, OnMalformed, arrow_schema};
 use crate::model::{FieldType, OnMissing, RecordPath, RecordStep};
+use crate::model::{OnEmpty, OnMalformed, arrow_schema};
 
 pub(super) fn write(root: &Path, name: &str, bytes: impl AsRef<[u8]>) {
     let path = root.join(name);
@@ -258,21 +258,6 @@ async fn the_message_of_a_truncated_gzip() {
         format!("a.ndjson.gz is truncated: its gzip data can't be read at byte {length}")
     );
     assert_eq!(error.hint.as_deref(), Some("deliver the file again, whole"));
-}
-
-#[tokio::test]
-async fn compression_can_be_declared() {
-    let folder = tempfile::tempdir().unwrap();
-    write(folder.path(), "a.json", gzip(people(2).concat().as_bytes()));
-    let mut source = source("a.json", Format::Json, patients());
-    assert!(
-        error(folder.path(), &source)
-            .await
-            .message
-            .contains("a.json can't be split")
-    );
-    source.input.compression = Some(Compression::Gzip);
-    assert_eq!(whole(&read(folder.path(), &source, 1).await.unwrap()).num_rows(), 2);
 }
 
 #[tokio::test]

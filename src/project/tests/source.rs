@@ -11,6 +11,7 @@ fn defaults() {
     let source = project.source("c").expect("an alias");
     assert_eq!(source.name, "clinic");
     assert_eq!((source.input.format, source.input.compression), (Format::Json, None));
+    assert_eq!(source.input.encoding, crate::model::Encoding::Utf8);
     assert_eq!(
         (source.input.on_missing, source.input.on_empty),
         (OnMissing::Fail, OnEmpty::Fail)
@@ -41,6 +42,7 @@ input:
   path: ${env:DATA}/{date}/**/*.csv
   format: csv
   compression: gzip
+  encoding: Windows-1252
   on_missing: skip
   on_empty: replace
   on_malformed: fail
@@ -60,6 +62,7 @@ transforms: sql/shared
         (source.input.format, source.input.compression),
         (Format::Csv, Some(Compression::Gzip))
     );
+    assert_eq!(source.input.encoding, crate::model::Encoding::Windows1252);
     assert_eq!(
         (source.input.on_missing, source.input.on_empty),
         (OnMissing::Skip, OnEmpty::Replace)
