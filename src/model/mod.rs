@@ -21,6 +21,7 @@ mod source;
 pub(crate) mod testing;
 pub(crate) mod time_format;
 mod tolerance;
+pub(crate) mod uuid_text;
 mod value_rules;
 mod view;
 pub(crate) mod wording;

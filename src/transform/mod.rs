@@ -5,6 +5,7 @@
 mod ast;
 mod bind;
 mod cached_plan;
+mod canonical;
 mod dialect;
 mod elements;
 mod execute;
