@@ -563,6 +563,25 @@ fn old_and_far_timestamps_of_96_bits_do_not_wrap() {
             "9999-12-31 00:00:00.123456"
         ]
     );
+    // Beyond microseconds in 64 bits, which wrap to a date as good as any.
+    let bytes = written::<Int96Type>(
+        "message m { required int96 x; }",
+        &[at(1, 0), at(213_503_982, 0), at(2, 0)],
+    );
+    for (kind, reason) in [
+        ("timestamp", "a timestamp out of range"),
+        ("date", "a timestamp without time zone that date can't hold exactly"),
+    ] {
+        let database = alone(kind, kind, &bytes);
+        assert_eq!(
+            database.rows("select x::date from items order by x"),
+            ["2000-01-02", "2000-01-03"]
+        );
+        assert_eq!(
+            database.rows("select record, reason from pipeline.quarantine"),
+            [format!("2|{reason}")]
+        );
+    }
 }
 
 /// Adds a checksum to the only page of a file with one column.

@@ -18,6 +18,7 @@ use arrow::error::ArrowError;
 use super::super::decode::{Breach, Column, Cuts, Group, Node, Scalar, ScalarKind, Shape, check_json, push_text};
 use super::exact;
 use super::types::{is_number, item_of, named, per_second, reads_as_text};
+use super::wide::WRAPPED;
 use crate::model::From;
 use crate::model::refusal::Reason;
 
@@ -245,7 +246,9 @@ impl Conversion {
                 micros.push(value.div_euclid(parts));
                 continue;
             }
-            let exact = value.checked_mul(MICROS / per_second);
+            let exact = value
+                .checked_mul(MICROS / per_second)
+                .filter(|micros| *micros != WRAPPED);
             if exact.is_none() && array.is_valid(row) {
                 large.push(row);
             }

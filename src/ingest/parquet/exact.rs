@@ -3,14 +3,16 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, PrimitiveArray, StringArray};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Date32Array, Decimal128Array, PrimitiveArray, StringArray};
 use arrow::compute::kernels::cmp::not_distinct;
 use arrow::compute::{CastOptions, cast_with_options, not, nullif};
-use arrow::datatypes::{ArrowPrimitiveType, DataType, Float32Type, Float64Type, Int32Type, Int64Type};
+use arrow::datatypes::{ArrowPrimitiveType, DataType, Float32Type, Float64Type, Int32Type, Int64Type, TimeUnit};
 use arrow::error::ArrowError;
 
-use super::types::is_decimal;
+use super::types::{is_decimal, per_second};
 use crate::model::scalar;
+
+const SECONDS_PER_DAY: i64 = 86_400;
 
 /// A converted array, with null for the values that would have lost something, and the indices of these values.
 pub(super) type Exact = (ArrayRef, Vec<usize>);
@@ -34,6 +36,9 @@ pub(super) fn convert(array: &ArrayRef, target: &DataType) -> Result<Exact, Arro
     if array.data_type().is_floating() {
         return of_floats(array, target);
     }
+    if *target == DataType::Date32 {
+        return days(array);
+    }
     // A value that comes back the same from the target has lost nothing there.
     let there = cast(array, target)?;
     let same = not_distinct(array, &cast(&there, array.data_type())?)?;
@@ -43,6 +48,28 @@ pub(super) fn convert(array: &ArrayRef, target: &DataType) -> Result<Exact, Arro
     let differs = not(&same)?;
     let lost = (0..differs.len()).filter(|row| differs.value(*row)).collect();
     Ok((nullif(&there, &differs)?, lost))
+}
+
+/// The days of timestamps and of dates with a time of day. Arrow's cast fails for all rows where one is far out, and its
+/// error quotes the value.
+fn days(array: &ArrayRef) -> Result<Exact, ArrowError> {
+    let units = match array.data_type() {
+        DataType::Timestamp(unit, _) => per_second(*unit),
+        _ => per_second(TimeUnit::Millisecond),
+    };
+    let per_day = SECONDS_PER_DAY * units;
+    let counts = cast(array, &DataType::Int64)?;
+    let mut lost = Vec::new();
+    let mut days = Date32Array::builder(array.len());
+    for (row, count) in counts.as_primitive::<Int64Type>().iter().enumerate() {
+        let day = count.filter(|count| count % per_day == 0);
+        let day = day.and_then(|count| i32::try_from(count / per_day).ok());
+        if day.is_none() && count.is_some() {
+            lost.push(row);
+        }
+        days.append_option(day);
+    }
+    Ok((Arc::new(days.finish()), lost))
 }
 
 /// Numbers as texts, in their shortest exact form.

@@ -7,13 +7,14 @@ mod reader;
 mod schema;
 mod size;
 mod types;
+mod wide;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use ::parquet::arrow::ParquetRecordBatchStreamBuilder;
 use ::parquet::arrow::ProjectionMask;
 use ::parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use ::parquet::arrow::async_reader::{ParquetRecordBatchStream, ParquetRecordBatchStreamBuilder};
 use ::parquet::errors::ParquetError;
 use arrow::array::{BooleanArray, RecordBatch, StructArray, UInt64Array};
 use arrow::compute::filter_record_batch;
@@ -24,9 +25,10 @@ use tokio::sync::mpsc;
 
 use self::convert::{Conversion, RowFault};
 use self::reader::RangeReader;
-use self::schema::readable;
+use self::schema::{Millis, readable};
 use self::size::{filled, rows_of};
 use self::types::{Found, check_group};
+use self::wide::marked;
 use super::decode::{Decoded, Group};
 use super::open::Carried;
 use super::reading::{Reading, received, stopped};
@@ -69,6 +71,7 @@ struct File {
     index: usize,
     reader: RangeReader,
     metadata: ArrowReaderMetadata,
+    millis: Option<Millis>,
     /// The undeclared columns, by [`super::decode::Plan::objects`]. Each counts once.
     undeclared: Vec<Unknown>,
 }
@@ -114,12 +117,13 @@ impl File {
             }
         }
         // Without its own choice of types the reader still reads the file, but refuses more at once.
-        let metadata = readable(&found).unwrap_or(found);
+        let (metadata, millis) = readable(&found).unwrap_or((found, None));
         Ok(Some(Self {
             reading,
             index,
             reader,
             metadata,
+            millis,
             undeclared,
         }))
     }
@@ -178,25 +182,30 @@ impl RowGroup {
     async fn decode(&self, sender: &mpsc::Sender<Result<Decoded>>) -> Result<()> {
         let file = &self.file;
         let plan = &file.reading.decoding.plan;
-        let builder = ParquetRecordBatchStreamBuilder::new_with_metadata(file.reader.clone(), file.metadata.clone());
         let columns = file.metadata.schema().fields().iter().enumerate();
         let declared = columns
             .filter(|(_, field)| plan.root.find(field.name(), 0).is_some())
             .map(|(index, _)| index);
         let roots: Vec<usize> = declared.collect();
-        let mask = ProjectionMask::roots(builder.parquet_schema(), roots.iter().copied());
-        let descriptor = builder.metadata().file_metadata().schema_descr_ptr();
-        let group = builder.metadata().row_group(self.index);
+        let descriptor = file.metadata.metadata().file_metadata().schema_descr_ptr();
+        let group = file.metadata.metadata().row_group(self.index);
         let rows = rows_of(group, |column| roots.contains(&descriptor.get_column_root_idx(column)));
-        let stream = builder
-            .with_row_groups(vec![self.index])
-            .with_projection(mask)
-            .with_batch_size(rows)
-            .build();
-        let mut batches = stream.map_err(|error| damaged(file.path(), error))?;
+        let mut millis = None;
+        if let Some(twice) = &file.millis {
+            let wide: Vec<usize> = twice
+                .roots
+                .iter()
+                .copied()
+                .filter(|root| roots.contains(root))
+                .collect();
+            if !wide.is_empty() {
+                millis = Some(self.stream(&twice.metadata, &wide, rows)?);
+            }
+        }
+        let mut batches = self.stream(&file.metadata, &roots, rows)?;
         let mut first = self.first;
         let damage = loop {
-            match batches.next().await {
+            match next(&mut batches, millis.as_mut()).await {
                 None => break None,
                 Some(Err(error)) => break Some(error),
                 Some(Ok(batch)) => {
@@ -223,6 +232,15 @@ impl RowGroup {
         }
     }
 
+    /// The rows of these columns, so many at a time.
+    fn stream(&self, metadata: &ArrowReaderMetadata, roots: &[usize], rows: usize) -> Result<Rows> {
+        let builder = ParquetRecordBatchStreamBuilder::new_with_metadata(self.file.reader.clone(), metadata.clone());
+        let mask = ProjectionMask::roots(builder.parquet_schema(), roots.iter().copied());
+        let builder = builder.with_row_groups(vec![self.index]).with_projection(mask);
+        let stream = builder.with_batch_size(rows).build();
+        stream.map_err(|error| damaged(self.file.path(), error))
+    }
+
     fn decoded(&self, batch: &RecordBatch, first: u64) -> Result<Decoded> {
         let decoding = &self.file.reading.decoding;
         let rows = batch.num_rows();
@@ -232,7 +250,7 @@ impl RowGroup {
             let arrays = conversion.group(&records, &decoding.plan.root, decoding.schema.fields());
             arrays.map(|arrays| (arrays, conversion))
         };
-        let (mut arrays, Conversion { mut faults, mut cuts }) = convert(batch).map_err(|error| self.internal(error))?;
+        let (mut arrays, Conversion { mut faults, mut cuts }) = convert(batch).map_err(|_| self.internal())?;
         // The sort is stable, so that the fault of the first field stays.
         faults.sort_by_key(|fault| fault.row);
         faults.dedup_by_key(|fault| fault.row);
@@ -243,11 +261,11 @@ impl RowGroup {
         let numbers = UInt64Array::from_iter_values(numbers.map(|(number, _)| file | number));
         if !faults.is_empty() {
             // Converted once more, so that nothing of the refused rows is counted.
-            let batch = filter_record_batch(batch, &BooleanArray::from(good)).map_err(|error| self.internal(error))?;
-            (arrays, Conversion { cuts, .. }) = convert(&batch).map_err(|error| self.internal(error))?;
+            let batch = filter_record_batch(batch, &BooleanArray::from(good)).map_err(|_| self.internal())?;
+            (arrays, Conversion { cuts, .. }) = convert(&batch).map_err(|_| self.internal())?;
         }
         arrays.push(Arc::new(numbers));
-        let batch = RecordBatch::try_new(Arc::clone(&decoding.schema), arrays).map_err(|error| self.internal(error))?;
+        let batch = RecordBatch::try_new(Arc::clone(&decoding.schema), arrays).map_err(|_| self.internal())?;
         let refused = faults.into_iter().map(|fault| self.refusal(fault, first)).collect();
         let unknown = self.file.undeclared.iter().map(|met| met.times(rows as u64)).collect();
         Ok(Decoded {
@@ -258,8 +276,10 @@ impl RowGroup {
         })
     }
 
-    fn internal(&self, error: impl std::error::Error + Send + Sync + 'static) -> Error {
-        Error::batch(format!("{} can't be converted", self.file.path())).cause(error)
+    /// The error of arrays that do not go together. What Arrow says could quote a value.
+    fn internal(&self) -> Error {
+        Error::batch(format!("{} can't be converted", self.file.path()))
+            .hint("this is a defect of the program; report the types of the file's columns")
     }
 
     fn refusal(&self, fault: RowFault, first: u64) -> Refusal {
@@ -272,6 +292,18 @@ impl RowGroup {
             ..Refusal::default()
         }
     }
+}
+
+type Rows = ParquetRecordBatchStream<RangeReader>;
+
+/// The next rows, with timestamps that have wrapped marked. `None`: there are no more.
+async fn next(batches: &mut Rows, millis: Option<&mut Rows>) -> Option<Result<RecordBatch, ParquetError>> {
+    let batch = batches.next().await?;
+    let (Ok(batch), Some(millis)) = (&batch, millis) else {
+        return Some(batch);
+    };
+    let millis = millis.next().await?;
+    Some(millis.and_then(|millis| Ok(marked(batch, &millis)?)))
 }
 
 /// Checks the columns of a file. Returns the paths of the declared fields that it has no column for.

@@ -15,16 +15,50 @@ use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, TimeUnit};
 
 use super::types::{is_text, plain};
 
-/// The metadata with which a file is read. `found` is what its own metadata say.
-pub(super) fn readable(found: &ArrowReaderMetadata) -> Result<ArrowReaderMetadata, ParquetError> {
+/// The metadata with which a file is read, and those columns of it that are read a second time.
+pub(super) type Readable = (ArrowReaderMetadata, Option<Millis>);
+
+/// The columns with timestamps of 96 bits, read in milliseconds. [`super::wide`] says what for.
+pub(super) struct Millis {
+    pub metadata: ArrowReaderMetadata,
+    /// The indices of the columns at the root.
+    pub roots: Vec<usize>,
+}
+
+/// Decides how a file is read. `found` is what its own metadata say.
+pub(super) fn readable(found: &ArrowReaderMetadata) -> Result<Readable, ParquetError> {
+    let (metadata, roots) = in_unit(found, TimeUnit::Microsecond)?;
+    if roots.is_empty() {
+        return Ok((metadata, None));
+    }
+    let (millis, _) = in_unit(found, TimeUnit::Millisecond)?;
+    let millis = Millis {
+        metadata: millis,
+        roots,
+    };
+    Ok((metadata, Some(millis)))
+}
+
+/// The metadata with timestamps of 96 bits in this unit, and the columns at the root that hold any.
+fn in_unit(found: &ArrowReaderMetadata, unit: TimeUnit) -> Result<(ArrowReaderMetadata, Vec<usize>), ParquetError> {
     let file = found.metadata().file_metadata();
     let mut leaves = Leaves {
         columns: file.schema_descr(),
         next: 0,
+        unit,
+        wide: 0,
     };
-    let fields = leaves.fields(found.schema().fields());
+    let (mut fields, mut roots) = (Vec::new(), Vec::new());
+    for (root, field) in found.schema().fields().iter().enumerate() {
+        let before = leaves.wide;
+        fields.push(leaves.field(field));
+        if leaves.wide > before {
+            roots.push(root);
+        }
+    }
+    let fields = Fields::from(fields);
     if leaves.next != leaves.columns.num_columns() || &fields == found.schema().fields() {
-        return Ok(found.clone());
+        return Ok((found.clone(), Vec::new()));
     }
     let root = Arc::new(SchemaDescriptor::new(without_texts(
         &file.schema_descr().root_schema_ptr(),
@@ -39,13 +73,16 @@ pub(super) fn readable(found: &ArrowReaderMetadata) -> Result<ArrowReaderMetadat
     );
     let metadata = ParquetMetaData::new(file, found.metadata().row_groups().to_vec());
     let options = ArrowReaderOptions::new().with_schema(Arc::new(Schema::new(fields)));
-    ArrowReaderMetadata::try_new(Arc::new(metadata), options)
+    Ok((ArrowReaderMetadata::try_new(Arc::new(metadata), options)?, roots))
 }
 
 /// A walk over the leaves of a schema, which Arrow and parquet have in the same order.
 struct Leaves<'a> {
     columns: &'a SchemaDescriptor,
     next: usize,
+    unit: TimeUnit,
+    /// How many timestamps of 96 bits there were so far.
+    wide: usize,
 }
 
 impl Leaves<'_> {
@@ -78,7 +115,8 @@ impl Leaves<'_> {
                     (column < self.columns.num_columns()).then(|| self.columns.column(column).physical_type());
                 match (physical, leaf) {
                     (Some(Physical::INT96), DataType::Timestamp(TimeUnit::Nanosecond, zone)) => {
-                        DataType::Timestamp(TimeUnit::Microsecond, zone.clone())
+                        self.wide += 1;
+                        DataType::Timestamp(self.unit, zone.clone())
                     }
                     (Some(Physical::BYTE_ARRAY), leaf) if is_text(plain(leaf)) => DataType::Binary,
                     _ => leaf.clone(),

@@ -179,7 +179,7 @@ fn from_either() {
         write `from: string`, `from: number` or `from: [string, number]`
     pipelines/clinic.yaml:10:21+4: `from` names each of `string` and `number` at most once
         write `from: string`, `from: number` or `from: [string, number]`
-    pipelines/clinic.yaml:11:22+6: `from: number` is nothing for an int
+    pipelines/clinic.yaml:11:25+6: `from: number` is nothing for an int
         a number comes from a number anyway: take `from` out
     "#);
 }
