@@ -129,7 +129,7 @@ fn text(column: &ArrayRef) -> Result<StringArray> {
 
 /// PostgreSQL counts from 2000-01-01.
 const EPOCH_DAYS: i32 = 10_957;
-const EPOCH_MICROS: i64 = EPOCH_DAYS as i64 * 86_400_000_000;
+const EPOCH_MICROS: i64 = 10_957 * 86_400_000_000;
 
 /// The factor and the divisor that make microseconds of a unit.
 fn micros_in(unit: TimeUnit) -> (i64, i64) {

@@ -11,7 +11,8 @@ use std::sync::Arc;
 use datafusion::arrow::array::{ArrayRef, AsArray, StringArray, TimestampMicrosecondArray};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{
-    DataType, Float16Type, Float32Type, Float64Type, TimeUnit, TimestampMicrosecondType, TimestampNanosecondType,
+    ArrowPrimitiveType, DataType, Float16Type, Float32Type, Float64Type, TimeUnit, TimestampMicrosecondType,
+    TimestampNanosecondType,
 };
 use datafusion::common::{Result, internal_err};
 use datafusion::logical_expr::{
@@ -121,7 +122,7 @@ fn zeros(array: &ArrayRef) -> Result<ArrayRef> {
             let halves = array.as_primitive::<Float16Type>();
             Arc::new(halves.unary::<_, Float16Type>(|half| {
                 if half.to_bits() == 1 << 15 {
-                    Default::default()
+                    <Float16Type as ArrowPrimitiveType>::Native::default()
                 } else {
                     half
                 }
