@@ -69,13 +69,13 @@ fn is_number(text: &str) -> bool {
 }
 
 /// The parts of a number's text: `digits * 10^exponent`, where the digits neither begin nor end with a zero.
-struct Digits {
+struct Parts {
     negative: bool,
     digits: Vec<u8>,
     exponent: i64,
 }
 
-impl Digits {
+impl Parts {
     /// Takes a number's text apart. Zero has no digits.
     fn of(text: &str) -> Result<Self, &'static str> {
         if !is_number(text) {
@@ -114,11 +114,11 @@ fn count(length: usize) -> i64 {
 pub(crate) fn decimal(text: &str, precision: u8, scale: i8) -> Result<i128, &'static str> {
     const TOO_LARGE: &str = "more digits before the point than its decimal type has";
     const TOO_FINE: &str = "more digits after the point than its decimal type has";
-    let Digits {
+    let Parts {
         negative,
         mut digits,
         exponent,
-    } = Digits::of(text)?;
+    } = Parts::of(text)?;
     if digits.is_empty() {
         return Ok(0);
     }
@@ -144,11 +144,11 @@ const MOST_DIGITS: i64 = 1_000;
 /// The shortest exact decimal text of a number: no exponent, no zeros that change nothing. `5`, `5.0` and `50e-1` are all
 /// `5`.
 pub(crate) fn plain_number(text: &str) -> Result<String, &'static str> {
-    let Digits {
+    let Parts {
         negative,
         digits,
         exponent,
-    } = Digits::of(text)?;
+    } = Parts::of(text)?;
     if digits.is_empty() {
         return Ok("0".to_owned());
     }

@@ -97,7 +97,7 @@ impl ScalarUDFImpl for Canonical {
         let array = match self.form {
             Form::Uuid => uuids(&array)?,
             Form::Zero => zeros(&array)?,
-            Form::Micros => micros(&array, args.return_type())?,
+            Form::Micros => micros(&array, args.return_type()),
         };
         Ok(ColumnarValue::Array(array))
     }
@@ -132,9 +132,9 @@ fn zeros(array: &ArrayRef) -> Result<ArrayRef> {
     })
 }
 
-fn micros(array: &ArrayRef, target: &DataType) -> Result<ArrayRef> {
+fn micros(array: &ArrayRef, target: &DataType) -> ArrayRef {
     let nanos = array.as_primitive::<TimestampNanosecondType>();
     let micros: TimestampMicrosecondArray =
         nanos.unary::<_, TimestampMicrosecondType>(|nanos| nanos.div_euclid(NANOS_PER_MICRO));
-    Ok(Arc::new(micros.with_data_type(target.clone())))
+    Arc::new(micros.with_data_type(target.clone()))
 }

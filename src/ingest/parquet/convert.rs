@@ -147,10 +147,10 @@ impl Conversion {
                 return self.read_texts(&texts, node, scalar, target);
             }
             ScalarKind::Timestamp(_) if matches!(found, DataType::Timestamp(_, None)) => {
-                self.micros(array, node, target)?
+                self.micros(array, node, target)
             }
             ScalarKind::TimestampTz(_) if matches!(found, DataType::Timestamp(_, Some(_))) => {
-                self.micros(array, node, target)?
+                self.micros(array, node, target)
             }
             ScalarKind::String | ScalarKind::Timestamp(_) | ScalarKind::TimestampTz(_) => {
                 return Ok(self.unfit(array, node, target));
@@ -226,9 +226,9 @@ impl Conversion {
     }
 
     /// Converts timestamps to microseconds. Nanoseconds are rounded down, and the values that this changes are counted.
-    fn micros(&mut self, array: &ArrayRef, node: &Node, target: &DataType) -> Converted {
+    fn micros(&mut self, array: &ArrayRef, node: &Node, target: &DataType) -> ArrayRef {
         let DataType::Timestamp(unit, _) = array.data_type() else {
-            return Ok(self.unfit(array, node, target));
+            return self.unfit(array, node, target);
         };
         let values = match unit {
             TimeUnit::Second => array.as_primitive::<TimestampSecondType>().values(),
@@ -257,7 +257,7 @@ impl Conversion {
         self.cuts.count(&node.path, cut);
         self.add(node, large.into_iter(), "a timestamp out of range");
         let array = TimestampMicrosecondArray::new(micros.into(), array.nulls().cloned());
-        Ok(Arc::new(array.with_data_type(target.clone())))
+        Arc::new(array.with_data_type(target.clone()))
     }
 
     /// Every value of a column whose type holds none that is declared is a fault. The column has nulls instead.

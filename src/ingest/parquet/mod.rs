@@ -255,7 +255,9 @@ impl RowGroup {
         faults.sort_by_key(|fault| fault.row);
         faults.dedup_by_key(|fault| fault.row);
         let mut good = vec![true; rows];
-        faults.iter().for_each(|fault| good[fault.row] = false);
+        for fault in &faults {
+            good[fault.row] = false;
+        }
         let file = (self.file.index as u64) << RECORD_BITS;
         let numbers = (first..).zip(&good).filter(|(_, good)| **good);
         let numbers = UInt64Array::from_iter_values(numbers.map(|(number, _)| file | number));
