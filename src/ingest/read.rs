@@ -93,8 +93,9 @@ impl Reading {
         for (index, origin) in Ahead::new(&self.listing, runtime, stop) {
             let (file, handle) = (&self.listing.files()[index], &self.listing.handles[index]);
             let opened = ByteSource::open(file, handle, origin, &self.input, &self.stats);
+            let mut scanner = self.scanner();
             let split = opened.and_then(|mut source| {
-                split(index, &mut source, self.scanner().as_mut(), &mut |chunk| {
+                split(index, &mut source, scanner.as_mut(), &mut |chunk| {
                     self.stats.read.fetch_add(chunk.records.len() as u64, Ordering::Relaxed);
                     if gather.add(chunk).is_none_or(|load| send(Ok(load))) {
                         ControlFlow::Continue(())
@@ -103,6 +104,10 @@ impl Reading {
                     }
                 })
             });
+            if let Some(header) = scanner.header() {
+                let fields = &self.decoding.plan.root.fields;
+                self.lacking(header.lacking.iter().map(|field| Arc::clone(&fields[*field].path)));
+            }
             let (error, damaged) = match split {
                 Ok(records) => {
                     if records == 0 {

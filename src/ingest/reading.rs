@@ -1,6 +1,8 @@
 //! One read of a batch's input: what all its decoding tasks share. Only this module decides whether a bad record or a
 //! damaged file is refused or fails the batch.
 
+use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -37,6 +39,8 @@ pub(super) struct Reading {
     /// The undeclared fields found so far, by [`Plan::objects`].
     unknown: Mutex<Vec<Unknown>>,
     cuts: Mutex<Cuts>,
+    /// How many files have no column for a declared field, by the field's path.
+    lacking: Mutex<BTreeMap<Arc<str>, u64>>,
 }
 
 impl Reading {
@@ -71,6 +75,7 @@ impl Reading {
             refused: AtomicU64::new(0),
             unknown,
             cuts: Mutex::default(),
+            lacking: Mutex::default(),
         })
     }
 
@@ -146,6 +151,11 @@ impl Reading {
                 let source = &self.source.name;
                 tracing::warn!(%source, %path, count, "times finer than a microsecond were cut off");
             }
+            let lacking = self.lacking.lock().unwrap_or_else(PoisonError::into_inner);
+            for (path, files) in lacking.iter() {
+                let source = &self.source.name;
+                tracing::warn!(%source, %path, files, "a declared column is missing, so its field is null");
+            }
         }
         let read = self.records.load(Ordering::Relaxed) + self.refused.load(Ordering::Relaxed);
         if read > 0 {
@@ -190,6 +200,30 @@ impl Reading {
     /// damage fails the batch.
     pub fn goes_on_after_damage(&self) -> bool {
         self.input.on_malformed == OnMalformed::Quarantine && self.listing.files().len() > 1
+    }
+
+    /// Notes the declared fields, by their paths, that one file has no column for.
+    pub fn lacking(&self, paths: impl IntoIterator<Item = Arc<str>>) {
+        let mut lacking = self.lacking.lock().unwrap_or_else(PoisonError::into_inner);
+        for path in paths {
+            *lacking.entry(path).or_default() += 1;
+        }
+    }
+
+    /// Refuses the rows of a file that are known by their number, but can't be read.
+    pub fn refuse_rows(&self, file: &str, rows: Range<u64>, reason: &str) -> Result<()> {
+        let reason: Reason = format!("it can't be read: {reason}").into();
+        let refused = rows.map(|record| Refusal {
+            check: UNREADABLE.to_owned(),
+            file: Some(file.to_owned()),
+            record: Some(record),
+            path: Some(self.decoding.plan.root.path.to_string()),
+            reason: reason.clone(),
+            ..Refusal::default()
+        });
+        let refused: Vec<Refusal> = refused.take(MOST_REFUSED + 1).collect();
+        self.stats.read.fetch_add(refused.len() as u64, Ordering::Relaxed);
+        self.refuse(refused)
     }
 
     /// Refuses a whole file that can't be read.

@@ -27,6 +27,8 @@ pub enum From {
     String,
     /// A string that arrives as a number: `1234`.
     Number,
+    /// A string or a number that arrives as either: `1234` in one record, `"1234"` in another.
+    Either,
 }
 
 #[derive(Debug, Clone)]

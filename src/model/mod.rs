@@ -26,6 +26,7 @@ pub(crate) mod subject;
 pub(crate) mod testing;
 pub(crate) mod time_format;
 mod tolerance;
+pub(crate) mod uuid_text;
 mod value_rules;
 mod view;
 pub(crate) mod wording;

@@ -249,28 +249,49 @@ fn is_moment(field_type: &FieldType) -> bool {
 
 fn read_from(ctx: &mut Context<'_>, options: &Mapping<'_>, field: &mut Field) {
     let Some(entry) = options.get("from") else { return };
-    let choices = [("string", Some(From::String)), ("number", Some(From::Number))];
-    let Some(text) = entry_text(ctx, entry) else { return };
-    let Some((_, from)) = choices.iter().find(|(name, _)| *name == text.value) else {
-        let message = format!("`from` can't be `{}`", text.raw);
-        ctx.problem(text.span, message, "write `from: string` or `from: number`".to_owned());
-        return;
+    let texts = match &entry.value.value {
+        Value::List(_) => list_texts(ctx, "`from`", entry.key.span, &entry.value),
+        _ => entry_text(ctx, entry).into_iter().collect(),
+    };
+    let written = "write `from: string`, `from: number` or `from: [string, number]`";
+    for text in &texts {
+        if !matches!(text.value.as_str(), "string" | "number") {
+            ctx.problem(text.span, format!("`from` can't be `{}`", text.raw), written.to_owned());
+            return;
+        }
+    }
+    let names: Vec<&str> = texts.iter().map(|text| text.value.as_str()).collect();
+    let (from, shown) = match names[..] {
+        ["string"] => (From::String, "string"),
+        ["number"] => (From::Number, "number"),
+        ["string", "number"] | ["number", "string"] => (From::Either, "[string, number]"),
+        _ => {
+            if let Value::List(_) = &entry.value.value {
+                let message = "`from` names each of `string` and `number` at most once".to_owned();
+                ctx.problem(entry.key.span, message, written.to_owned());
+            }
+            return;
+        }
     };
     let fits = match field.field_type {
-        FieldType::Bool | FieldType::Int | FieldType::Bigint | FieldType::Double | FieldType::Decimal(..) => {
-            *from == Some(From::String)
-        }
-        FieldType::String => *from == Some(From::Number),
+        FieldType::Bool => from == From::String,
+        FieldType::Int | FieldType::Bigint | FieldType::Double | FieldType::Decimal(..) => from != From::Number,
+        FieldType::String => from != From::String,
         _ => false,
     };
     if fits {
-        field.from = *from;
+        field.from = Some(from);
         return;
     }
+    let span = match &texts[..] {
+        [text] => text.span,
+        _ => entry.key.span,
+    };
     let kind = field.field_type.kind();
     let hint = match field.field_type.whole() {
         FieldType::String => "a string comes from a string anyway: take `from` out",
-        FieldType::Bool | FieldType::Int | FieldType::Bigint | FieldType::Double | FieldType::Decimal(..) => {
+        FieldType::Bool => "a bool comes from true and false, or with `from: string` from strings",
+        FieldType::Int | FieldType::Bigint | FieldType::Double | FieldType::Decimal(..) => {
             "a number comes from a number anyway: take `from` out"
         }
         FieldType::Date(_) | FieldType::Timestamp(_) | FieldType::TimestampTz(_) => {
@@ -278,11 +299,7 @@ fn read_from(ctx: &mut Context<'_>, options: &Mapping<'_>, field: &mut Field) {
         }
         _ => "it is for bool, int, bigint, double and decimal (`string`) and for string (`number`)",
     };
-    ctx.problem(
-        text.span,
-        format!("`from: {}` is nothing for {kind}", text.raw),
-        hint.to_owned(),
-    );
+    ctx.problem(span, format!("`from: {shown}` is nothing for {kind}"), hint.to_owned());
 }
 
 fn read_format(ctx: &mut Context<'_>, options: &Mapping<'_>, field: &mut Field) {

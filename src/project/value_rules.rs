@@ -59,7 +59,7 @@ fn may_have(ctx: &mut Context<'_>, entry: &Entry, field: &Field) -> bool {
         "normalize" => (
             match field.field_type.whole() {
                 F::String | F::Date(_) | F::Timestamp(_) | F::TimestampTz(_) => true,
-                _ => field.from == Some(From::String),
+                _ => matches!(field.from, Some(From::String | From::Either)),
             },
             "it is for what comes as text: strings, dates, times, and numbers with `from: string`",
         ),
@@ -242,7 +242,7 @@ fn read_nulls(ctx: &mut Context<'_>, entry: &Entry, field: &Field, normalize: &[
     }
     let is_text = match field.field_type.whole() {
         FieldType::String | FieldType::Date(_) | FieldType::Timestamp(_) | FieldType::TimestampTz(_) => true,
-        _ => field.from == Some(From::String),
+        _ => matches!(field.from, Some(From::String | From::Either)),
     };
     for node in nodes {
         if !is_text {

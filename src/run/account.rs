@@ -1,7 +1,7 @@
 //! Keeps the account of a batch: every record read is accepted or refused, and every row produced is loaded or refused.
 //! It also decides whether more is refused than the source allows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
@@ -80,7 +80,8 @@ pub(super) fn verdict(
     let mut over = Vec::new();
     // Nobody knows how many records such a file holds, so it also counts as one of the files. Where no file could be
     // read to its end, the old content stays, whatever `max_quarantined` says.
-    let unreadable = refused.iter().filter(|entry| entry.check == UNREADABLE).count() as u64;
+    let unreadable = refused.iter().filter(|entry| entry.check == UNREADABLE);
+    let unreadable = unreadable.map(|entry| &entry.file).collect::<BTreeSet<_>>().len() as u64;
     if unreadable > 0 && (unreadable >= files || !most.allows(unreadable, files)) {
         over.push(format!("{unreadable} of {files} files can't be read to their ends"));
     }

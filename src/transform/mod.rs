@@ -4,6 +4,7 @@
 
 mod ast;
 mod bind;
+mod canonical;
 mod dialect;
 mod elements;
 mod exact;

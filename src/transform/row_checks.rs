@@ -8,10 +8,12 @@ use datafusion::functions_window::expr_fn::row_number;
 use datafusion::logical_expr::{Expr, ExprFunctionExt, ExprSchemable, LogicalPlan, LogicalPlanBuilder, lit};
 
 use super::ordinal::ordinal;
-use super::{exact, failure, parse};
+use super::{canonical, exact, failure, parse};
 use crate::error::Diagnostic;
-use crate::model::{Check, Entity, RowCheck, Rule, Severity};
+use crate::model::uuid_text::{parse_uuid, uuid_text};
+use crate::model::{Check, Entity, PgType, RowCheck, Rule, Severity};
 use datafusion::arrow::datatypes::DataType;
+use std::borrow::Cow;
 
 /// The input's order, which decides which of two rows with the same key comes first.
 const ROW_COLUMN: &str = "_row";
@@ -67,6 +69,7 @@ pub(super) fn add<'a>(
 }
 
 fn extend(plan: LogicalPlan, entity: &Entity, columns: Vec<Column>) -> Result<LogicalPlan, DataFusionError> {
+    let plan = one_form(plan, entity)?;
     let unique = columns.iter().any(|column| matches!(column, Column::Unique(_)));
     let order = order(entity, plan.schema());
     if columns.is_empty() && order.is_empty() {
@@ -86,8 +89,12 @@ fn extend(plan: LogicalPlan, entity: &Entity, columns: Vec<Column>) -> Result<Lo
             Column::Unique(names) => {
                 let any_null = names.iter().map(|name| col(name).is_null()).reduce(Expr::or);
                 let nth = format!("{NTH}{at}");
+                let equal = names.iter().map(|name| {
+                    let arrow = data_type(builder.schema(), name)?;
+                    Ok(canonical::comparable(col(name), &arrow).unwrap_or_else(|| col(name)))
+                });
                 let number = row_number()
-                    .partition_by(names.iter().map(|name| col(name)).collect())
+                    .partition_by(equal.collect::<Result<_, DataFusionError>>()?)
                     .order_by(vec![col(ROW_COLUMN).sort(true, false)])
                     .build()?;
                 builder = builder.window([number.alias(&nth)])?;
@@ -106,6 +113,33 @@ fn extend(plan: LogicalPlan, entity: &Entity, columns: Vec<Column>) -> Result<Lo
     output.extend(checked);
     builder = builder.project(output)?;
     builder.build()
+}
+
+/// Projects the columns to the forms in which equal values have the same bytes: UUIDs everywhere, and whatever else is in
+/// the key. The plan stays as it is where none of them has several.
+fn one_form(plan: LogicalPlan, entity: &Entity) -> Result<LogicalPlan, DataFusionError> {
+    let mut changed = false;
+    let mut output = Vec::with_capacity(plan.schema().fields().len());
+    for field in plan.schema().fields() {
+        let name = field.name();
+        let declared = entity.columns.iter().find(|column| column.name == *name);
+        let form = declared.and_then(|column| {
+            let stored = canonical::stored(col(name), column.pg_type, field.data_type());
+            let in_key = || {
+                entity
+                    .key
+                    .contains(name)
+                    .then(|| canonical::comparable(col(name), field.data_type()))
+            };
+            stored.or_else(|| in_key().flatten())
+        });
+        changed |= form.is_some();
+        output.push(form.map_or_else(|| col(name), |form| form.alias(name)));
+    }
+    if !changed {
+        return Ok(plan);
+    }
+    LogicalPlanBuilder::from(plan).project(output)?.build()
 }
 
 /// The columns by which the rows are sorted. With a key, they are the key's columns, because rows with the same key
@@ -182,6 +216,13 @@ impl Builder<'_> {
         });
     }
 
+    /// A value of the project's files, as the column holds it: a UUID in PostgreSQL's spelling.
+    fn spelling<'v>(&self, column: &str, value: &'v str) -> Cow<'v, str> {
+        let is_uuid = |known: &&crate::model::Column| known.name == column && known.pg_type == PgType::Uuid;
+        let uuid = self.entity.columns.iter().find(is_uuid).and_then(|_| parse_uuid(value));
+        uuid.map_or(Cow::Borrowed(value), |uuid| uuid_text(uuid).into())
+    }
+
     /// The column, its subject, and the reason for refusing a row. `None` for a check of the whole batch.
     fn column(
         &self,
@@ -195,7 +236,9 @@ impl Builder<'_> {
             Rule::NotNull(name) => of(name, col(name).is_not_null(), "the column is null".to_owned()),
             Rule::AcceptedValues { column, values } => {
                 let arrow = data_type(schema, column)?;
-                let values = values.iter().map(|value| literal(value, &arrow));
+                let values = values
+                    .iter()
+                    .map(|value| literal(&self.spelling(column, value), &arrow));
                 let predicate = col(column).in_list(values.collect::<Result<_, _>>()?, false);
                 of(column, predicate, "the value is not one of those accepted".to_owned())
             }

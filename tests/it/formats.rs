@@ -157,6 +157,48 @@ fn csv_with_quotes_newlines_and_columns_in_another_order() {
 }
 
 #[test]
+fn csv_rows_end_with_lf_cr_or_crlf_outside_quotes_only() {
+    let small = Small::new().input("path: in/{date:%Y%m%d}.csv\nformat: csv");
+    for text in [
+        "id,n\ra,1\rb,2\r",
+        "id,n\ra,1\rb,2",
+        "id,n\r\na,1\nb,2\r",
+        "id,n\n\ra,1\r\n\r\nb,2\n\n",
+    ] {
+        assert_eq!(
+            load(&small, &[("in/20230501.csv", text.as_bytes())]),
+            ["a|1", "b|2"],
+            "{text:?}"
+        );
+    }
+    let quoted = b"id,n\n\"a\rb\r\nc\nd\r\",1\r\"e\r\",2";
+    assert_eq!(
+        load(&small, &[("in/20230501.csv", quoted)]),
+        ["a\rb\r\nc\nd\r|1", "e\r|2"]
+    );
+}
+
+#[test]
+fn a_csv_file_that_lacks_an_optional_column_has_null_there() {
+    let small = Small::new().input("path: in/{date:%Y%m%d}*.csv\nformat: csv");
+    let old = ("in/20230501a.csv", &b"id\na\nb\n"[..]);
+    let new = ("in/20230501b.csv", &b"n,id\n1,c\n"[..]);
+    let (database, project) = with_files(&small, &[old, new]);
+    project
+        .run_clinic()
+        .code(0)
+        .stderr_contains("a declared column is missing, so its field is null")
+        .stderr_contains("path=$.n files=1");
+    assert_eq!(items(&database), ["a|", "b|", "c|1"]);
+    project.write("in/20230501a.csv", "SECRET\na\n");
+    project
+        .run_clinic()
+        .code(1)
+        .stderr_contains("the header names none of the declared columns")
+        .output_lacks("SECRET");
+}
+
+#[test]
 fn csv_with_its_own_delimiter_nulls_and_no_header() {
     let small = Small::new().input(
         "path: in/{date:%Y%m%d}.txt\nformat: csv\ncsv: {delimiter: \";\", header: false, nulls: [\"\", \"NA\"]}",

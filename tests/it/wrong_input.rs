@@ -479,13 +479,13 @@ fn a_gzip_with_a_wrong_checksum() {
 }
 
 #[test]
-fn a_csv_without_a_declared_column() {
-    insta::assert_snapshot!(csv("id\na\n"), @r"
+fn a_csv_without_a_required_column() {
+    insta::assert_snapshot!(csv("n\n1\n"), @r"
     1 batch: clinic 2023-05-01
     clinic 2023-05-01: failed in [time]
 
     error: clinic 2023-05-01: in/2023-05-01.csv can't be split into records at byte 0
-    caused by: the header lacks the declared column(s) `n`
+    caused by: the header lacks the required column(s) `id`
     hint: look at the file around that byte (counted in its decompressed form)
     ");
 }

@@ -154,17 +154,18 @@ impl Walk<'_, '_, '_> {
             scalar.kind,
             S::String | S::Date(_) | S::Timestamp(_) | S::TimestampTz(_) | S::Partial(_)
         );
-        let from_text = if is_text {
-            scalar.from != Some(From::Number)
-        } else {
-            scalar.from == Some(From::String)
+        let (from_text, from_number) = match scalar.from {
+            Some(From::Either) => (true, true),
+            Some(From::String) => (true, false),
+            Some(From::Number) => (false, true),
+            None => (is_text, !is_text),
         };
         let result = match kind {
             Kind::String if from_text => {
                 let text = self.cursor.string().map_err(in_(path))?;
                 push_clean(&text, scalar, column)
             }
-            Kind::Number if !from_text && !matches!(scalar.kind, S::Bool) => {
+            Kind::Number if from_number && !matches!(scalar.kind, S::Bool) => {
                 let text = self.cursor.number().map_err(in_(path))?;
                 push_number(text, scalar, column)
             }
@@ -191,6 +192,7 @@ impl Walk<'_, '_, '_> {
         let origin = match from {
             Some(From::String) => " from a string",
             Some(From::Number) => " from a number",
+            Some(From::Either) => " from a string or a number",
             None => "",
         };
         self.fault(

@@ -55,6 +55,7 @@ pub(super) fn record(
         );
         return Err(whole(reason.into()));
     }
+    header.lacking.iter().for_each(|index| columns[*index].push_null());
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use super::column::{Column, Values};
 use super::plan::{Scalar, ScalarKind};
 use super::rules::Breach;
 use crate::model::refusal::Reason;
-use crate::model::{Precision, scalar};
+use crate::model::{From, Precision, scalar};
 
 /// Reads a text into its column: dates and times by their formats, numbers by their digits. The field's rules are
 /// applied as well. A text with a NUL character is refused, since PostgreSQL can't store it.
@@ -83,7 +83,11 @@ fn read_partial(text: &str, whole: &ScalarKind, column: &mut Column) -> Result<P
 fn read_number(text: &str, scalar: &Scalar, column: &mut Column) -> Result<(), Reason> {
     match (&scalar.kind, &mut column.values) {
         (ScalarKind::String, Values::Utf8 { .. }) => {
-            column.push_str(text);
+            // Where both are sent, numbers are spelt in one way, so that equal ids have the same mask.
+            match scalar.from {
+                Some(From::Either) => column.push_str(&scalar::plain_number(text)?),
+                _ => column.push_str(text),
+            }
             return Ok(());
         }
         (ScalarKind::Int, Values::Int32(values)) => values.push(scalar::int(text)?),

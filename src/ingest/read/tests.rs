@@ -375,12 +375,19 @@ async fn csv_reads_by_header_or_by_order() {
     plain.input.csv.header = false;
     plain.input.csv.delimiter = b';';
     assert_eq!(whole(&read(folder.path(), &plain, 1).await.unwrap()).num_rows(), 2);
-    write(folder.path(), "c.csv", "id\n1\n");
+    write(folder.path(), "c.csv", "age\n1\n");
     let error = error(folder.path(), &source("c.csv", Format::Csv, schema())).await;
     assert_eq!(
         error.to_string(),
-        "c.csv can't be split into records at byte 0: the header lacks the declared column(s) `age`"
+        "c.csv can't be split into records at byte 0: the header lacks the required column(s) `id`"
     );
+    write(folder.path(), "d.csv", "id\n1\n2\n");
+    let all = whole(
+        &read(folder.path(), &source("d.csv", Format::Csv, schema()), 1)
+            .await
+            .unwrap(),
+    );
+    assert_eq!((all.num_rows(), all.column(1).null_count()), (2, 2));
 }
 
 #[tokio::test]

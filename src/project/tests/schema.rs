@@ -154,9 +154,33 @@ fn from_on_the_wrong_type() {
     pipelines/clinic.yaml:10:31+6: `from: string` is nothing for a struct
         it is for bool, int, bigint, double and decimal (`string`) and for string (`number`)
     pipelines/clinic.yaml:11:24+4: `from` can't be `text`
-        write `from: string` or `from: number`
+        write `from: string`, `from: number` or `from: [string, number]`
     pipelines/clinic.yaml:12:27+6: `from: string` is nothing for a string
         a string comes from a string anyway: take `from` out
+    "#);
+}
+
+#[test]
+fn from_either() {
+    let fields = read("  a: {type: string, from: [string, number]}\n  b: {list: int, from: [number, string]}\n");
+    assert!(matches!(fields[0].from, Some(From::Either)));
+    assert!(matches!(&fields[1].field_type, FieldType::List(element) if element.from == Some(From::Either)));
+    let fields = "  a: {type: date, from: [string, number]}\n  b: {type: bool, from: [string, number]}\n  \
+                  c: {type: string, from: [string, text]}\n  d: {type: string, from: [number, number]}\n  \
+                  e: {type: string, from: []}\n  f: {type: int, from: [number]}\n";
+    assert_snapshot!(with_fields(fields).problems(), @r#"
+    pipelines/clinic.yaml:6:19+4: `from: [string, number]` is nothing for a date
+        dates come from strings anyway: name their `format` if it is not ISO 8601
+    pipelines/clinic.yaml:7:19+4: `from: [string, number]` is nothing for a bool
+        a bool comes from true and false, or with `from: string` from strings
+    pipelines/clinic.yaml:8:36+4: `from` can't be `text`
+        write `from: string`, `from: number` or `from: [string, number]`
+    pipelines/clinic.yaml:9:21+4: `from` names each of `string` and `number` at most once
+        write `from: string`, `from: number` or `from: [string, number]`
+    pipelines/clinic.yaml:10:21+4: `from` names each of `string` and `number` at most once
+        write `from: string`, `from: number` or `from: [string, number]`
+    pipelines/clinic.yaml:11:25+6: `from: number` is nothing for an int
+        a number comes from a number anyway: take `from` out
     "#);
 }
 
