@@ -1,6 +1,7 @@
 //! Runs one batch, from its files to its swap. Each step consumes the one before. Dropping a step leaves the live
 //! tables as they were.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -12,7 +13,7 @@ use super::input::BatchInput;
 use super::observer::Activity;
 use super::outcome::{BatchOutcome, EntityOutcome, Records, Status};
 use super::staging::{StagedEntity, Staging};
-use super::{account, checks};
+use super::{account, checks, missing};
 use crate::cores::cores;
 use crate::error::{Error, Result};
 use crate::ingest::{self, InputFile, Listing, ReadStats};
@@ -135,10 +136,11 @@ impl Loading<'_> {
             tally: Arc::clone(&tally),
         };
         let staged = staging.run().await?;
-        Ok(self.loaded(staged, &tally))
+        let missing = missing::missing(&self.context.plans.engine, plans, &self.input, self.batch).await?;
+        Ok(self.loaded(staged, &tally, &missing))
     }
 
-    fn loaded(&self, staged: Vec<StagedEntity>, tally: &Tally) -> Loaded {
+    fn loaded(&self, staged: Vec<StagedEntity>, tally: &Tally, missing: &BTreeMap<String, u64>) -> Loaded {
         let mut refusals = self.input.stats.take_refused();
         let records = Records {
             accepted: self.input.stats.records.load(Ordering::Relaxed),
@@ -154,6 +156,7 @@ impl Loading<'_> {
                 warnings: one.report.warnings,
                 times: one.times,
                 elements: tally.of(one.staged.entity()),
+                missing: missing.get(one.staged.entity()).copied().unwrap_or_default(),
             });
             refusals.extend(one.report.refusals);
             tables.push(one.staged);
@@ -186,6 +189,7 @@ impl Loading<'_> {
         run.quarantine(connection, &loaded.refusals).await?;
         account::balance(self.input.stats.read.load(Ordering::Relaxed), loaded.records)?;
         account::verdict(
+            &self.context.project,
             self.source,
             self.batch,
             self.input.listing.files().len() as u64,

@@ -12,6 +12,7 @@ mod drop;
 mod fingerprint;
 mod input;
 mod masking;
+mod missing;
 mod names;
 mod observer;
 mod outcome;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, AsArray, ListArray, StringArray, StructArray, TimestampMicrosecondArray, make_array,
+    new_null_array,
 };
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{
@@ -47,6 +48,16 @@ pub(super) fn convert_group(
         }
     };
     group.fields.iter().zip(fields).map(&mut convert_field).collect()
+}
+
+/// Converts what can be of a refused row, field by field. A field that does not fit is null.
+pub(super) fn salvage_row(record: &StructArray, group: &Group, fields: &Fields) -> Vec<ArrayRef> {
+    let converted = |(node, field): (&Node, &Arc<arrow::datatypes::Field>)| {
+        let column = record.column_by_name(&node.name);
+        let array = column.and_then(|column| convert(column, node, field.data_type(), &mut Cuts::default()).ok());
+        array.unwrap_or_else(|| new_null_array(field.data_type(), record.len()))
+    };
+    group.fields.iter().zip(fields).map(converted).collect()
 }
 
 fn convert(array: &ArrayRef, node: &Node, target: &DataType, cuts: &mut Cuts) -> Result<ArrayRef, RowFault> {

@@ -21,9 +21,9 @@ use futures::{StreamExt, TryStreamExt};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
-use self::convert::{RowFault, convert_group};
+use self::convert::{RowFault, convert_group, salvage_row};
 use self::reader::RangeReader;
-use self::size::{filled, rows_of};
+use self::size::{filled, rows_of, together};
 use self::types::check_group;
 use super::decode::{Cuts, Decoded};
 use super::open::Carried;
@@ -228,11 +228,13 @@ impl RowGroup {
         columns.push(Arc::new(numbers));
         let rows = batch.num_rows() as u64;
         let batch = RecordBatch::try_new(Arc::clone(schema), columns).map_err(|error| self.internal(error))?;
+        let (faults, salvaged): (Vec<RowFault>, Vec<RecordBatch>) = faults.into_iter().unzip();
         let refused = faults.into_iter().map(|fault| self.refusal(fault, first)).collect();
         let unknown = self.file.undeclared.iter().map(|met| met.times(rows)).collect();
         Ok(Decoded {
             batch,
             refused,
+            salvaged: together(schema, &salvaged)?,
             unknown,
             cuts,
         })
@@ -240,13 +242,13 @@ impl RowGroup {
 
     /// Converts the rows that can be, and collects the faults of the others. Both stay in order. A conversion stops at
     /// the first fault it finds, which is not always that of the first bad row. So the rows are halved until each bad
-    /// row is alone.
+    /// row is alone. With its fault comes what can be read of it.
     fn convert(
         &self,
         batch: &RecordBatch,
         start: usize,
         parts: &mut Vec<RecordBatch>,
-        faults: &mut Vec<RowFault>,
+        faults: &mut Vec<(RowFault, RecordBatch)>,
         cuts: &mut Cuts,
     ) -> Result<()> {
         let decoding = &self.file.reading.decoding;
@@ -265,7 +267,11 @@ impl RowGroup {
             Err(fault) => fault,
         };
         if rows <= 1 {
-            faults.push(RowFault { row: start, ..fault });
+            let mut arrays = salvage_row(&records, &decoding.plan.root, decoding.schema.fields());
+            arrays.push(Arc::new(UInt64Array::from(vec![start as u64; rows])));
+            let salvaged = RecordBatch::try_new(Arc::clone(&decoding.schema), arrays);
+            let salvaged = salvaged.map_err(|error| self.internal(error))?;
+            faults.push((RowFault { row: start, ..fault }, salvaged));
             return Ok(());
         }
         let half = rows / 2;
