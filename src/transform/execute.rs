@@ -11,6 +11,7 @@ use futures::StreamExt;
 use futures::stream::BoxStream;
 
 use super::bind;
+use super::check_columns::name_checks;
 use super::failure::running;
 use super::prepared::Prepared;
 use super::scan_input::ScanInput;
@@ -47,7 +48,10 @@ impl Engine {
     ) -> std::result::Result<Arc<dyn ExecutionPlan>, DataFusionError> {
         match prepared.cached.of(batch)? {
             Some(plan) => Ok(plan),
-            None => bind::physical(self.state(), &prepared.plan, batch, &prepared.input).await,
+            None => {
+                let plan = bind::physical(self.state(), &prepared.plan, batch, &prepared.input).await?;
+                name_checks(plan, &prepared.outline.entity, &prepared.row_checks)
+            }
         }
     }
 }

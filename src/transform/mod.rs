@@ -5,6 +5,7 @@
 mod ast;
 mod bind;
 mod cached_plan;
+mod check_columns;
 mod dialect;
 mod elements;
 mod execute;
@@ -22,7 +23,10 @@ mod row_checks;
 mod scan_input;
 mod session;
 mod sort;
+mod struct_fields;
+mod tokens;
 mod volatility;
+mod wording;
 
 pub use elements::{Counted, Tally};
 pub use execute::{Execution, PlanMetrics};
@@ -33,6 +37,7 @@ pub use prepared::{Accepts, Outline, Prepared};
 pub use scan_input::{Broadcast, ScanInput, broadcast};
 pub(crate) use session::SOURCE_TABLE;
 pub use session::{Engine, Limits};
+pub(crate) use wording::words;
 
 #[cfg(test)]
 mod tests;

@@ -16,6 +16,9 @@ use datafusion::arrow::datatypes::DataType;
 /// The input's order, which decides which of two rows with the same key comes first.
 const ROW_COLUMN: &str = "_row";
 
+/// The column of a row check is called this and its number, from 0.
+pub(super) const CHECK_COLUMN: &str = "_check_";
+
 /// Extends a plan that returns the entity's columns and `_record`: appends the columns of the row checks and sorts
 /// the rows by key.
 pub(super) fn add<'a>(
@@ -46,7 +49,7 @@ pub(super) fn add<'a>(
         return Err(problems);
     }
     let extended = extend(plan, entity, columns);
-    let extended = extended.map_err(|error| vec![failure::check(None, &entity.name, &error)])?;
+    let extended = extended.map_err(|error| vec![failure::checks(entity, &error)])?;
     Ok((extended, row_checks))
 }
 
@@ -79,7 +82,7 @@ fn extend(plan: LogicalPlan, entity: &Entity, columns: Vec<Column>) -> Result<Lo
                 any_null.map_or(first.clone(), |null| null.or(first))
             }
         };
-        checked.push(holds.alias(format!("_check_{at}")));
+        checked.push(holds.alias(format!("{CHECK_COLUMN}{at}")));
     }
     if !order.is_empty() {
         let by = order.into_iter().chain(keyed.then_some(ROW_COLUMN));
@@ -141,6 +144,7 @@ impl Builder<'_> {
                 reason: "the column is null".to_owned(),
                 severity: Severity::Quarantine,
                 keep_orphans: false,
+                location: None,
             });
             self.columns.push(Column::Predicate(col(&column.name).is_not_null()));
         }
@@ -150,8 +154,7 @@ impl Builder<'_> {
         let made = match self.column(check, schema) {
             Ok(made) => made,
             Err(error) => {
-                self.problems
-                    .push(failure::check(Some(check), &self.entity.name, &error));
+                self.problems.push(failure::check(check, &self.entity.name, &error));
                 return;
             }
         };
@@ -163,6 +166,7 @@ impl Builder<'_> {
             reason,
             severity: check.severity,
             keep_orphans: check.keep_orphans,
+            location: Some(check.location.clone()),
         });
     }
 
