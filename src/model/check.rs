@@ -108,8 +108,6 @@ pub struct RowCheck {
     pub reason: String,
     pub severity: Severity,
     pub keep_orphans: bool,
-    /// Where the check is declared. `None`: the contract implies it.
-    pub location: Option<Location>,
 }
 
 /// The error of a check whose severity is `fail`.

@@ -47,7 +47,6 @@ fn row_check(severity: Severity) -> RowCheck {
         reason: "the value is not at least 1".to_owned(),
         severity,
         keep_orphans: false,
-        location: None,
     }
 }
 
@@ -165,7 +164,6 @@ fn a_refused_row_takes_its_dependants_along() {
         check: "parent".into(),
         reason: "its row of patients was refused".into(),
         keep_orphans: false,
-        location: None,
     };
     let children = rows(&[("a", 1, true), ("b", 2, true)]);
     let (kept, report) = report(Severity::Quarantine, vec![deny], &[children]).unwrap();
@@ -183,7 +181,6 @@ fn a_duplicate_takes_along_only_what_came_with_it() {
         check: "parent".into(),
         reason: "its row of patients was refused".into(),
         keep_orphans: false,
-        location: None,
     };
     let mut children = entity();
     children.key.clear();

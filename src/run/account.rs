@@ -89,12 +89,13 @@ pub(super) fn verdict(
     if unreadable > 0 && (unreadable >= files || !most.allows(unreadable, files)) {
         over.push(format!("{unreadable} of {files} files can't be read to their ends"));
     }
-    if !most.allows(records.refused, records.read()) {
+    let too_many_records = !most.allows(records.refused, records.read());
+    if too_many_records {
         over.push(format!("{} of {} records", records.refused, records.read()));
     }
     let mut too_high = None;
     for entity in entities {
-        if let Some(lost) = over_limit(project, source, entity)? {
+        if let Some(lost) = over_limit(project, source, entity, too_many_records)? {
             over.push(lost);
             too_high = too_high.or(Some(entity));
         }
@@ -125,13 +126,18 @@ pub(super) fn verdict(
 }
 
 /// What an entity lost, where that is more than its limit. Rows of refused records count, unless `row_count: {min: 0}`
-/// says that a batch may lack them.
-fn over_limit(project: &Project, source: &Source, outcome: &EntityOutcome) -> Result<Option<String>> {
+/// says that a batch may lack them, or the records are too many by themselves.
+fn over_limit(
+    project: &Project,
+    source: &Source,
+    outcome: &EntityOutcome,
+    too_many_records: bool,
+) -> Result<Option<String>> {
     let name = &outcome.entity;
     let entity = project.entity(name)?;
     let most = source.most_quarantined_of(name);
     let may_lack = |check: &Check| matches!(check.rule, Rule::RowCount { min: Some(0), .. });
-    let (lost, of) = if outcome.missing == 0 || source.checks_of(entity).any(may_lack) {
+    let (lost, of) = if too_many_records || source.checks_of(entity).any(may_lack) {
         (outcome.refused(), outcome.produced)
     } else {
         (outcome.lost(), outcome.expected())

@@ -45,7 +45,11 @@ async fn load(context: &Arc<Context>, batch: &Batch) -> Result<BatchOutcome> {
         return Ok(BatchOutcome::skipped(batch.clone(), run_id));
     };
     let input = input(context, source, batch, listing)?;
-    let run = context.locks.start_run(batch, &record, context.wait).await?;
+    let run = tokio::select! {
+        run = context.locks.start_run(batch, &record, context.wait) => run?,
+        // A run that is begun meanwhile is one of a dead process to the next run.
+        () = context.stop.cancelled() => return Err(Error::interrupted()),
+    };
     clock.lap("lock");
     let step = Loading {
         context,

@@ -11,7 +11,6 @@ use futures::StreamExt;
 use futures::stream::BoxStream;
 
 use super::bind;
-use super::check_columns::name_checks;
 use super::failure::running;
 use super::prepared::Prepared;
 use super::scan_input::ScanInput;
@@ -48,10 +47,7 @@ impl Engine {
     ) -> std::result::Result<Arc<dyn ExecutionPlan>, DataFusionError> {
         match prepared.cached.of(batch)? {
             Some(plan) => Ok(plan),
-            None => {
-                let plan = bind::physical(self.state(), &prepared.plan, batch, &prepared.input).await?;
-                name_checks(plan, &prepared.outline.entity, &prepared.row_checks)
-            }
+            None => bind::physical(self.state(), &prepared.plan, batch, &prepared.input).await,
         }
     }
 }

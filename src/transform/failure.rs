@@ -10,7 +10,7 @@ use datafusion::error::DataFusionError;
 use super::tokens::Tokens;
 use super::wording;
 use crate::error::{Code, Diagnostic, Error, Location};
-use crate::model::{Check, Entity, RowCheck, Transform};
+use crate::model::{Check, Entity, Transform};
 
 /// The hint for a FROM that unnests laterally: an equivalent form that DataFusion can plan.
 const CTE_FORM: &str = "DataFusion unnests in the SELECT list: WITH v AS (SELECT patient_id, unnest(visits) AS item FROM \
@@ -122,7 +122,7 @@ pub(super) fn check(check: &Check, entity: &str, error: &DataFusionError) -> Dia
     Diagnostic {
         message: format!("the check `{}` of {entity} can't be planned: {text}", check.name),
         location: Some(check.location.clone()),
-        hint: wording::hint(error),
+        hint: wording::hint_for_check(error),
     }
 }
 
@@ -135,7 +135,7 @@ pub(super) fn checks(entity: &Entity, error: &DataFusionError) -> Diagnostic {
             wording::words(error)
         ),
         location: Some(entity.location.clone()),
-        hint: wording::hint(error),
+        hint: wording::hint_for_check(error),
     }
 }
 
@@ -144,7 +144,7 @@ pub(super) fn element_filter(entity: &str, error: &DataFusionError) -> Diagnosti
     Diagnostic {
         message: format!("`where` of `{entity}` can't be planned: {}", wording::words(error)),
         location: None,
-        hint: wording::hint(error),
+        hint: wording::hint_for_check(error),
     }
 }
 
@@ -201,29 +201,6 @@ pub(super) fn running(path: &Path, error: DataFusionError) -> Error {
         DataFusionError::NotImplemented(_) => data_error(&path, "an expression met a type that it does not support"),
         _ => data_error(&path, "the engine could not evaluate it"),
     }
-}
-
-/// The error of a check whose predicate failed on a row.
-pub(super) fn running_check(check: &RowCheck, entity: &str, error: DataFusionError) -> Error {
-    let error = match unwrap(error) {
-        Ok(own) => return own,
-        Err(error) => error,
-    };
-    let reason = match error.find_root() {
-        DataFusionError::ArrowError(error, _) => arrow_reason(error),
-        DataFusionError::Execution(_) => "a function refused a value",
-        _ => "the engine could not evaluate it",
-    };
-    let diagnostic = |location: &Location| Diagnostic {
-        message: "it is declared here".to_owned(),
-        location: Some(location.clone()),
-        hint: None,
-    };
-    Error::batch(format!("the check `{}` of {entity} failed while it ran", check.name))
-        .code(Code::CheckFailed)
-        .diagnostics(check.location.iter().map(diagnostic).collect())
-        .cause(format!("{reason} (which one is not shown: it is data)"))
-        .hint("use try_cast, nullif or a CASE in the check for values that may not fit")
 }
 
 fn data_error(path: &impl std::fmt::Display, reason: &str) -> Error {

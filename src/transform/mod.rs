@@ -5,7 +5,6 @@
 mod ast;
 mod bind;
 mod cached_plan;
-mod check_columns;
 mod dialect;
 mod elements;
 mod execute;

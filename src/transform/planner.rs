@@ -13,13 +13,12 @@ use datafusion::sql::sqlparser::ast::Query;
 
 use super::bind::{self, bind_parameters, count_scans};
 use super::cached_plan::CachedPlan;
-use super::check_columns::name_checks;
 use super::failure::{self, Span, locate, planning};
 use super::prepared::{Accepts, Outline, Prepared};
 use super::{ast, not_in, parse, record, row_checks, volatility};
 use crate::error::Diagnostic;
 use crate::model::RECORD_COLUMN;
-use crate::model::{Batch, Column, Entity, Project, RowCheck, Source, Transform, did_you_mean};
+use crate::model::{Batch, Column, Entity, Project, Source, Transform, did_you_mean};
 
 /// What planning one transform needs.
 pub(super) struct Planner<'a> {
@@ -61,15 +60,15 @@ impl Planner<'_> {
         let checked = row_checks::add(self.session, outline.plan.clone(), self.entity, checks);
         // Only the optimizer or the physical planner refuses some forms.
         let planned = match &checked {
-            Ok((plan, checks)) => self.physically(plan, checks, batch).await,
-            Err(_) => self.physically(&outline.plan, &[], batch).await,
+            Ok((plan, _)) => self.physically(plan, batch).await,
+            Err(_) => self.physically(&outline.plan, batch).await,
         };
         let (plan, row_checks) = match (checked, &planned) {
             (Ok(checked), Ok(_)) => checked,
             (Err(problems), Ok(_)) => return Err(problems),
             // Planning without the checks tells whether the transform or a check's predicate is at fault.
             (_, Err(error)) => {
-                self.physically(&outline.plan, &[], batch).await.map_err(fail)?;
+                self.physically(&outline.plan, batch).await.map_err(fail)?;
                 return Err(vec![self.check_at_fault(outline, batch, error).await]);
             }
         };
@@ -89,7 +88,7 @@ impl Planner<'_> {
         for check in self.source.checks_of(self.entity) {
             let alone = row_checks::add(self.session, outline.plan.clone(), self.entity, std::iter::once(check));
             if let Ok((plan, _)) = alone
-                && let Err(error) = self.physically(&plan, &[], batch).await
+                && let Err(error) = self.physically(&plan, batch).await
             {
                 return failure::check(check, &self.entity.name, &error);
             }
@@ -136,14 +135,8 @@ impl Planner<'_> {
     }
 
     /// Makes the physical plan for a batch.
-    async fn physically(
-        &self,
-        plan: &LogicalPlan,
-        checks: &[RowCheck],
-        batch: &Batch,
-    ) -> Result<CachedPlan, DataFusionError> {
+    async fn physically(&self, plan: &LogicalPlan, batch: &Batch) -> Result<CachedPlan, DataFusionError> {
         let physical = bind::physical(self.session, plan, batch, self.full).await?;
-        let physical = name_checks(physical, &self.entity.name, checks)?;
         let serves_all = bind::serves_all(plan, &physical)?;
         Ok(CachedPlan::new(batch.clone(), physical, serves_all))
     }

@@ -16,9 +16,6 @@ use datafusion::arrow::datatypes::DataType;
 /// The input's order, which decides which of two rows with the same key comes first.
 const ROW_COLUMN: &str = "_row";
 
-/// The column of a row check is called this and its number, from 0.
-pub(super) const CHECK_COLUMN: &str = "_check_";
-
 /// Extends a plan that returns the entity's columns and `_record`: appends the columns of the row checks and sorts
 /// the rows by key.
 pub(super) fn add<'a>(
@@ -82,7 +79,7 @@ fn extend(plan: LogicalPlan, entity: &Entity, columns: Vec<Column>) -> Result<Lo
                 any_null.map_or(first.clone(), |null| null.or(first))
             }
         };
-        checked.push(holds.alias(format!("{CHECK_COLUMN}{at}")));
+        checked.push(holds.alias(format!("_check_{at}")));
     }
     if !order.is_empty() {
         let by = order.into_iter().chain(keyed.then_some(ROW_COLUMN));
@@ -144,7 +141,6 @@ impl Builder<'_> {
                 reason: "the column is null".to_owned(),
                 severity: Severity::Quarantine,
                 keep_orphans: false,
-                location: None,
             });
             self.columns.push(Column::Predicate(col(&column.name).is_not_null()));
         }
@@ -166,7 +162,6 @@ impl Builder<'_> {
             reason,
             severity: check.severity,
             keep_orphans: check.keep_orphans,
-            location: Some(check.location.clone()),
         });
     }
 

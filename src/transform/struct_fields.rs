@@ -70,7 +70,7 @@ impl ExprPlanner for LookUp {
         if let GetFieldAccess::NamedStructField { name } = &access.field_access
             && let Some(Some(name)) = name.try_as_str()
             && let Ok(data_type) = access.expr.get_type(schema)
-            && let Err(of) = field_of(&data_type, name)
+            && let Err(of) = field_of(elements_of(&data_type), name)
         {
             return Err(DataFusionError::External(Box::new(NoField {
                 path: vec![name.to_owned()],
@@ -105,6 +105,16 @@ impl ExprPlanner for LookUp {
             }
         }
         Ok(PlannerResult::Original(Vec::new()))
+    }
+}
+
+/// The type of a value, or of the elements of a list in which fields may be looked up: `list['field']`.
+fn elements_of(data_type: &DataType) -> &DataType {
+    match data_type {
+        DataType::List(item) if matches!(elements_of(item.data_type()), DataType::Struct(_)) => {
+            elements_of(item.data_type())
+        }
+        other => other,
     }
 }
 

@@ -11,11 +11,25 @@ use crate::model::wording::all_of;
 /// The table that a transform reads.
 const SOURCE: &str = "source";
 
+const OF_A_LIST: &str = "take one element, list[1]['field'], or all of them with unnest(list)";
+
 /// The most names that a message lists.
 const LISTED: usize = 20;
 
 /// Forms that DataFusion does not plan, by a part of its text, and what to say of them.
 const FORMS: &[(&str, &str)] = &[
+    (
+        "logical expression WindowFunction",
+        "a window function can't be used here",
+    ),
+    (
+        "logical expression AggregateFunction",
+        "an aggregate can't be used here",
+    ),
+    (
+        "Cannot access field at argument 1: type List(",
+        "a list has no fields of its own",
+    ),
     (
         "OuterReferenceColumn",
         "DataFusion can't use a column of the outer query here",
@@ -56,6 +70,8 @@ pub(crate) fn words(error: &DataFusionError) -> String {
             other => plain(&other.to_string()),
         },
         DataFusionError::SQL(..) => without_position(&text),
+        // While SQL is planned, only its own constants are evaluated.
+        DataFusionError::ArrowError(error, _) => plain(&error.to_string()),
         DataFusionError::ResourcesExhausted(_) => "planning this SQL takes more memory than it may use".to_owned(),
         DataFusionError::External(own) => own.to_string(),
         _ => "DataFusion fails on this SQL, by a fault of its own".to_owned(),
@@ -67,7 +83,7 @@ pub(super) fn hint(error: &DataFusionError) -> Option<String> {
     if let Some(missing) = no_field(error) {
         return Some(match &missing.of {
             Value::Struct(fields) => among(missing.name(), fields.iter().map(String::as_str), "its fields are"),
-            Value::List => "take one element, list[1]['field'], or all of them with unnest(list)".to_owned(),
+            Value::List => OF_A_LIST.to_owned(),
             Value::Scalar(_) => "take it as it is, without a field".to_owned(),
         });
     }
@@ -103,6 +119,16 @@ pub(super) fn hint(error: &DataFusionError) -> Option<String> {
     by_text(root, &text)
 }
 
+/// The same for a check, which sees the columns of its row only.
+pub(super) fn hint_for_check(error: &DataFusionError) -> Option<String> {
+    let text = error.find_root().strip_backtrace();
+    let more_than_a_row = missing_table(&text).is_some() || FORMS.iter().any(|(form, _)| text.contains(form));
+    if more_than_a_row {
+        return Some("a check may use the columns of its row, and no subquery, window, aggregate or unnest".to_owned());
+    }
+    hint(error)
+}
+
 fn by_text(root: &DataFusionError, text: &str) -> Option<String> {
     if let Some((_, rest)) = text.split_once("Invalid function '") {
         let (name, rest) = rest.split_once('\'')?;
@@ -113,6 +139,9 @@ fn by_text(root: &DataFusionError, text: &str) -> Option<String> {
     if let Some(name) = missing_table(text) {
         let tables = format!("a transform reads the table `{SOURCE}`, and what it names itself with WITH");
         return Some(did_you_mean(name, [SOURCE]).unwrap_or(tables));
+    }
+    if text.contains("type List(") && text.contains("Cannot access field") {
+        return Some(OF_A_LIST.to_owned());
     }
     if text.contains("placeholder with name") {
         return Some("the parameters are $date and $source".to_owned());
@@ -178,7 +207,8 @@ pub(super) fn names(error: &DataFusionError) -> Vec<String> {
 fn among<'a>(name: &str, known: impl IntoIterator<Item = &'a str>, are: &str) -> String {
     let mut names: Vec<&str> = Vec::new();
     for known in known {
-        if !names.contains(&known) {
+        // The engine's own columns are hidden.
+        if !known.starts_with('_') && !names.contains(&known) {
             names.push(known);
         }
     }
@@ -195,7 +225,9 @@ fn among<'a>(name: &str, known: impl IntoIterator<Item = &'a str>, are: &str) ->
 
 /// A text without the names of DataFusion's kinds of errors and without dumps of its structures.
 fn plain(text: &str) -> String {
-    const KINDS: [&str; 4] = [
+    const KINDS: [&str; 6] = [
+        "Cast error: ",
+        "Parser error: ",
         "Error during planning: ",
         "Execution error: ",
         "Schema error: ",
@@ -204,6 +236,9 @@ fn plain(text: &str) -> String {
     let mut text = text.trim();
     while let Some(rest) = KINDS.iter().find_map(|kind| text.strip_prefix(kind)) {
         text = rest;
+    }
+    if let Some(said) = no_form(text) {
+        return said;
     }
     if let Some((_, field)) = text.split_once("Field ")
         && let Some((name, _)) = field.split_once(" not found in struct")
@@ -215,6 +250,19 @@ fn plain(text: &str) -> String {
         Some(at) => line[..at].trim_end_matches([' ', ',', ':', '(']).to_owned(),
         None => line.to_owned(),
     }
+}
+
+/// Of a function whose arguments fit none of its forms, what the forms are.
+fn no_form(text: &str) -> Option<String> {
+    let (_, rest) = text.split_once("No function matches the given name and argument types '")?;
+    let (call, rest) = rest.split_once('\'')?;
+    let forms = rest.split_once("Candidate functions:").map_or("", |(_, forms)| forms);
+    let mut forms: Vec<&str> = forms.lines().map(str::trim).filter(|form| !form.is_empty()).collect();
+    forms.dedup();
+    Some(match &forms[..] {
+        [] => format!("no form of the function takes {call}"),
+        forms => format!("no form of the function takes {call}: it is {}", forms.join(" or ")),
+    })
 }
 
 /// Where a dump of a structure starts: behind the name in `Name {`, `Name([` or `Name(Field {`.

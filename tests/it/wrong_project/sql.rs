@@ -414,3 +414,24 @@ fn what_datafusion_can_not_do_is_said_in_plain_words() {
         }
     }
 }
+
+#[test]
+fn the_remedy_for_a_time_with_a_zone_works() {
+    let project = |at: &str| {
+        Small::new()
+            .schema("id: {type: string, required: true}\ntext: string\nday: date\ntime: timestamp")
+            .columns(&[("item_id", "text"), ("at", "timestamptz")])
+            .sql(&format!("select id as item_id, {at} as at from source"))
+            .project()
+    };
+    for column in ["text", "day", "time", "cast(text as timestamptz)"] {
+        let shown = problems(&project(column));
+        let (_, remedy) = shown
+            .split_once("the contract says timestamp with time zone: ")
+            .unwrap();
+        let remedy = remedy.trim_end().trim_start_matches("say which zone it is in: ");
+        let mended = project(&remedy.replace("...", column));
+        let checked = mended.run(&["check"]);
+        assert_eq!(checked.exit(), Some(0), "{remedy}\n{}", checked.stderr);
+    }
+}
