@@ -97,7 +97,7 @@ pub(super) fn verdict(
     for entity in entities {
         if let Some(lost) = over_limit(project, source, entity, too_many_records)? {
             over.push(lost);
-            too_high = too_high.or(Some(entity));
+            too_high = too_high.or(Some(entity).filter(|entity| entity.missing > 0 && !too_many_records));
         }
     }
     if over.is_empty() {

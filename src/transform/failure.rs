@@ -144,7 +144,8 @@ pub(super) fn element_filter(entity: &str, error: &DataFusionError) -> Diagnosti
     Diagnostic {
         message: format!("`where` of `{entity}` can't be planned: {}", wording::words(error)),
         location: None,
-        hint: wording::hint_for_check(error),
+        // The caller knows better what it may name.
+        hint: wording::hint(error).filter(|hint| hint.starts_with("did you mean")),
     }
 }
 

@@ -24,7 +24,6 @@ pub(super) use rules::Breach;
 pub(super) use text::push_text;
 
 use self::cursor::Cursor;
-use self::salvage::Salvage;
 use super::failure::{Fault, Flaw};
 use super::files::InputFile;
 use super::split::{Chunk, CsvHeader};
@@ -80,7 +79,7 @@ impl Decoding {
         Ok(Decoded {
             batch,
             refused: refused.refusals,
-            salvaged: refused.salvage.map(Salvage::finish).transpose()?,
+            salvaged: refused.salvage.map(salvage::Salvage::finish).transpose()?,
             unknown,
             cuts,
         })
@@ -102,7 +101,7 @@ impl Decoding {
                 None => decoder.push(text, chunk.header.as_deref(), id),
             };
             if let Err(fault) = pushed {
-                let salvage = refused.salvage.get_or_insert_with(|| Salvage::new(self));
+                let salvage = refused.salvage.get_or_insert_with(|| salvage::Salvage::new(self));
                 salvage.add(text, chunk.header.as_deref(), id);
                 refused.refusals.push(Refusal {
                     file: Some(file.path.clone()),
@@ -120,7 +119,7 @@ impl Decoding {
 #[derive(Default)]
 struct Refused<'a> {
     refusals: Vec<Refusal>,
-    salvage: Option<Salvage<'a>>,
+    salvage: Option<salvage::Salvage<'a>>,
 }
 
 /// The columns of a batch while its records are decoded.

@@ -157,5 +157,12 @@ fn an_entity_may_have_a_limit_of_its_own() {
     assert_eq!(source.most_quarantined_of("visits"), Tolerance::Count(3));
     assert_eq!(source.most_quarantined_of("patients"), Tolerance::Percent(1.0));
     let files = limits("{record: 1%, entities: {visit: 2, visits: x}}");
-    assert_snapshot!(files.problems(), @"");
+    assert_snapshot!(files.problems(), @r"
+    pipelines/clinic.yaml:2:19+6: unknown key `record`
+        did you mean `records`?
+    pipelines/clinic.yaml:2:42+5: `visit` is no entity
+        did you mean `visits`?
+    pipelines/clinic.yaml:2:60+1: `visits` must be a percentage or a whole number
+        write a share, `visits: 1%`, or a number, `visits: 20`
+    ");
 }

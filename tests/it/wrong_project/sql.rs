@@ -34,6 +34,8 @@ fn sql_of_an_unknown_column() {
       |
     2 |   m as n
       |   ^
+      |
+      = hint: the columns here are id and n
     ");
 }
 
@@ -47,6 +49,8 @@ fn sql_of_an_unknown_table() {
       |
     2 | from sorce
       |      ^^^^^
+      |
+      = hint: did you mean `source`?
     ");
 }
 
@@ -60,6 +64,8 @@ fn sql_of_an_unknown_function() {
       |
     1 | select lowr(id) as item_id, n from source
       |        ^^^^
+      |
+      = hint: did you mean `lower`?
     ");
 }
 
@@ -113,11 +119,11 @@ fn a_column_given_twice() {
     insta::assert_snapshot!(transform("select id as item_id, n, n from source"), @r#"
     error: the transforms do not fit the project
 
-    error: Error during planning: Projections require unique expression names but the expression "source.n" at position 1 and "source.n" at position 2 have the same name. Consider aliasing ("AS") one of them.
-     --> sql/clinic/items.sql:1:1
+    error: Projections require unique expression names but the expression "source.n" at position 1 and "source.n" at position 2 have the same name. Consider aliasing ("AS") one of them.
+     --> sql/clinic/items.sql:1:23
       |
     1 | select id as item_id, n, n from source
-      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |                       ^
     "#);
 }
 
@@ -141,11 +147,13 @@ fn two_statements() {
     insta::assert_snapshot!(transform("select id as item_id, n from source;\nselect 1"), @r"
     error: the transforms do not fit the project
 
-    error: This feature is not implemented: The context currently only supports a single SQL statement
+    error: the file holds more than one statement
      --> sql/clinic/items.sql:1:1
       |
     1 | select id as item_id, n from source;
       | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = hint: a transform is one SELECT: take out the others
     ");
 }
 
@@ -169,11 +177,11 @@ fn cross_join_unnest() {
     insta::assert_snapshot!(problems(&Small::new().schema("id: {type: string, required: true}\nl: {list: bigint}").sql("select id as item_id, item as n\nfrom source cross join unnest(l) as t(item)").project()), @r#"
     error: the transforms do not fit the project
 
-    error: This feature is not implemented: Physical plan does not support logical expression OuterReferenceColumn(Field { name: "l", data_type: List(Field { data_type: Int64, nullable: true }), nullable: true }, Column { relation: Some(Bare { table: "source" }), name: "l" })
-     --> sql/clinic/items.sql:1:1
+    error: DataFusion can't use a column of the outer query here
+     --> sql/clinic/items.sql:2:31
       |
-    1 | select id as item_id, item as n
-      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+    2 | from source cross join unnest(l) as t(item)
+      |                               ^
       |
       = hint: DataFusion unnests in the SELECT list: WITH v AS (SELECT patient_id, unnest(visits) AS item FROM source) SELECT patient_id, item['date'] FROM v
     "#);
@@ -184,11 +192,11 @@ fn lateral() {
     insta::assert_snapshot!(problems(&Small::new().schema("id: {type: string, required: true}\nl: {list: bigint}").sql("select id as item_id, t.item as n\nfrom source, lateral unnest(source.l) as t(item)").project()), @r"
     error: the transforms do not fit the project
 
-    error: Error during planning: table function 'unnest' not found
-     --> sql/clinic/items.sql:1:1
+    error: table function 'unnest' not found
+     --> sql/clinic/items.sql:2:22
       |
-    1 | select id as item_id, t.item as n
-      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+    2 | from source, lateral unnest(source.l) as t(item)
+      |                      ^^^^^^
       |
       = hint: DataFusion unnests in the SELECT list: WITH v AS (SELECT patient_id, unnest(visits) AS item FROM source) SELECT patient_id, item['date'] FROM v
     ");
