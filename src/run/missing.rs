@@ -62,5 +62,5 @@ async fn rows(engine: &Engine, plan: &Prepared, input: &BatchInput, batch: &Batc
 }
 
 fn again(records: &[Masked]) -> stream::BoxStream<'static, Result<Masked>> {
-    stream::iter(records.to_vec().into_iter().map(Ok)).boxed()
+    stream::iter(records.to_vec()).map(Ok).boxed()
 }
