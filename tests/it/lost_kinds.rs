@@ -1,5 +1,7 @@
 //! A small share of all records may be every record of a rare kind. The share of rows that a batch loses is judged per
 //! entity, also where the rows are missing because their records were refused.
+use std::fmt::Write as _;
+
 use serde_json::{Value, json};
 
 use crate::harness::{Database, Project, Small, padded};
@@ -113,7 +115,7 @@ fn elements_that_are_conserved_count_in_refused_records() {
 fn rows_of_csv_and_parquet_count_as_well() {
     let mut text = "id,kind,n\n".to_owned();
     for n in 0..200 {
-        text += &format!("b{n},b,{n}\n");
+        writeln!(text, "b{n},b,{n}").unwrap();
     }
     let csv = text + "a0,a,x\na1,a,1\na2,a\n";
     let small = small("max_quarantined: 5%");

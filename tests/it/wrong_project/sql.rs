@@ -254,7 +254,6 @@ fn nested(sql: &str) -> String {
 
 #[test]
 fn fields_that_there_are_not() {
-    const V: &str = "with v as (select id, unnest(visits) as item from source)";
     for (sql, place, said, hint) in [
         (
             "select id as item_id,\n  s.nop as n from source",
@@ -330,6 +329,11 @@ fn fields_that_there_are_not() {
             "{shown}"
         );
     }
+}
+
+#[test]
+fn fields_of_unnested_elements_that_there_are_not() {
+    const V: &str = "with v as (select id, unnest(visits) as item from source)";
     for (sql, place, said, hint) in [
         (
             "\nselect id as item_id,\n  item.nop as n from v",
