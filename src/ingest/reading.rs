@@ -87,6 +87,9 @@ impl Reading {
         if !decoded.refused.is_empty() {
             self.refuse(decoded.refused)?;
         }
+        if let Some(salvaged) = decoded.salvaged {
+            self.stats.add_salvaged(salvaged);
+        }
         let records = decoded.batch.num_rows() as u64;
         self.records.fetch_add(records, Ordering::Relaxed);
         self.stats.records.fetch_add(records, Ordering::Relaxed);

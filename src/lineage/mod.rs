@@ -32,7 +32,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use crate::error::{Error, Result};
 use crate::model::{Project, Source};
-use crate::transform::{Engine, Limits, Outline, Prepared, SOURCE_TABLE};
+use crate::transform::{Engine, Limits, Outline, Prepared, SOURCE_TABLE, words};
 use analysis::Tables;
 use fields::Fields;
 use shape::{Atom, Deps, Relation};
@@ -100,7 +100,7 @@ pub fn used(source: &Source, transform: &Outline) -> Option<BTreeSet<String>> {
 
 fn analyzed(transform: &Outline, tables: &Tables) -> Result<Relation> {
     plan::analyze(&transform.plan, tables).map_err(|e| {
-        Error::project(format!("{}: its lineage can't be told", transform.path.display())).cause(e.strip_backtrace())
+        Error::project(format!("{}: its lineage can't be told", transform.path.display())).cause(words(&e))
     })
 }
 

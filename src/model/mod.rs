@@ -51,7 +51,7 @@ pub use record_path::{RecordPath, RecordStep};
 pub use record_schema::{RECORD_BITS, RECORD_COLUMN, arrow_schema, visible_schema};
 pub use refusal::{Misfit, RecordRef, Refusal};
 pub use shown::Shown;
-pub use source::{Conserved, ElementFilter, Source, Transform};
+pub use source::{Conserved, ElementFilter, EntityTolerance, Source, Transform};
 pub use tolerance::Tolerance;
 pub use value_rules::{Bounds, Literal, Normalize, Nulls, ValueRules, normalized};
 pub use view::{View, ViewKind};

@@ -23,6 +23,8 @@ pub struct Source {
     /// At most one per entity, in the order of the entities.
     pub transforms: Vec<Transform>,
     pub max_quarantined: Tolerance,
+    /// The limits of entities that have one of their own.
+    pub max_quarantined_of: Vec<EntityTolerance>,
     /// Checks on this source's rows in addition to the contract's, each with its entity.
     pub checks: Vec<(String, Check)>,
     /// At most one per entity. The entity has a transform.
@@ -32,6 +34,22 @@ pub struct Source {
     pub location: Location,
     /// The YAML text. It is part of a run's fingerprint.
     pub text: String,
+}
+
+/// How many rows of one entity may be refused or missing before the batch fails.
+#[derive(Debug, Clone)]
+pub struct EntityTolerance {
+    pub entity: String,
+    pub most: Tolerance,
+    pub location: Location,
+}
+
+impl Source {
+    /// How many rows of an entity may be refused or missing.
+    pub fn most_quarantined_of(&self, entity: &str) -> Tolerance {
+        let own = self.max_quarantined_of.iter().find(|own| own.entity == entity);
+        own.map_or(self.max_quarantined, |own| own.most)
+    }
 }
 
 /// One SQL file that selects the rows of one source for one entity.

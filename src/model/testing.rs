@@ -45,6 +45,7 @@ pub(crate) fn source(name: &str, schema: Vec<Field>) -> Source {
         on_unknown_field: OnUnknownField::Warn,
         transforms: Vec::new(),
         max_quarantined: Tolerance::default(),
+        max_quarantined_of: Vec::new(),
         checks: Vec::new(),
         conserves: Vec::new(),
         allow_constant_masks: Vec::new(),

@@ -23,6 +23,7 @@ mod secrets;
 mod source;
 mod sql;
 mod storage;
+mod tolerance;
 mod types;
 mod value_rules;
 mod yaml;

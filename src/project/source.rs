@@ -6,8 +6,9 @@ use super::checks::{self, CheckDraft};
 use super::mapping::{Context, Keys, Mapping, Text, entry_text, entry_texts};
 use super::names::{self, MAX_IDENTIFIER};
 use super::problems::Problems;
+use super::tolerance::Limits;
 use super::yaml::{Entry, Node, Span, Value};
-use super::{conserve, input, schema};
+use super::{conserve, input, schema, tolerance};
 use crate::error::Location;
 use crate::model::{Format, OnUnknownField, ShiftBy, Source};
 
@@ -79,8 +80,8 @@ pub(super) fn read(ctx: &mut Context<'_>, root: &Node) -> Option<SourceDraft> {
     ];
     let on_unknown_field = options.choice(ctx, "on_unknown_field", &unknown_fields);
 
-    let max_quarantined = options.get("max_quarantined");
-    let max_quarantined = max_quarantined.and_then(|entry| checks::tolerance(ctx, entry));
+    let limits = options.get("max_quarantined");
+    let limits = limits.map_or_else(Limits::default, |entry| tolerance::read(ctx, entry));
     let checks = options.get("checks");
     let checks = checks.map_or_else(Vec::new, |entry| checks::read_of_source(ctx, entry));
 
@@ -112,7 +113,8 @@ pub(super) fn read(ctx: &mut Context<'_>, root: &Node) -> Option<SourceDraft> {
         shift_by,
         on_unknown_field,
         transforms: Vec::new(),
-        max_quarantined: max_quarantined.unwrap_or_default(),
+        max_quarantined: limits.records,
+        max_quarantined_of: limits.entities,
         checks: Vec::new(),
         conserves,
         allow_constant_masks: allowed.into_iter().map(|path| path.value).collect(),

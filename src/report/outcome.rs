@@ -228,6 +228,7 @@ fn entity_value(entity: &EntityOutcome) -> Value {
         "bytes": entity.bytes,
         "produced": entity.produced,
         "quarantined": entity.refused(),
+        "missing": entity.missing,
         "warnings": entity.warnings,
         "timings_ms": millis(&entity.times),
         "elements": entity.elements,

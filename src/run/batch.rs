@@ -13,7 +13,7 @@ use super::input::BatchInput;
 use super::observer::Activity;
 use super::outcome::{BatchOutcome, EntityOutcome, Records, Status};
 use super::staging::{StagedEntity, Staging};
-use super::{account, checks};
+use super::{account, checks, missing};
 use crate::cores::cores;
 use crate::error::{Error, Result};
 use crate::ingest::{self, InputFile, Listing, ReadStats};
@@ -45,7 +45,11 @@ async fn load(context: &Arc<Context>, batch: &Batch) -> Result<BatchOutcome> {
         return Ok(BatchOutcome::skipped(batch.clone(), run_id));
     };
     let input = input(context, source, batch, listing)?;
-    let run = context.locks.start_run(batch, &record, context.wait).await?;
+    let run = tokio::select! {
+        run = context.locks.start_run(batch, &record, context.wait) => run?,
+        // A run that is begun meanwhile is one of a dead process to the next run.
+        () = context.stop.cancelled() => return Err(Error::interrupted()),
+    };
     clock.lap("lock");
     let step = Loading {
         context,
@@ -144,10 +148,11 @@ impl Loading<'_> {
             tally: Arc::clone(&tally),
         };
         let staged = staging.run().await?;
-        Ok(self.loaded(staged, &tally))
+        let missing = missing::missing(&self.context.plans.engine, plans, &self.input, self.batch).await?;
+        Ok(self.loaded(staged, &tally, &missing))
     }
 
-    fn loaded(&self, staged: Vec<StagedEntity>, tally: &Tally) -> Loaded {
+    fn loaded(&self, staged: Vec<StagedEntity>, tally: &Tally, missing: &BTreeMap<String, u64>) -> Loaded {
         let mut refusals = self.input.stats.take_refused();
         let records = Records {
             accepted: self.input.stats.records.load(Ordering::Relaxed),
@@ -163,6 +168,7 @@ impl Loading<'_> {
                 warnings: self.shown(one.staged.entity(), one.report.warnings),
                 times: one.times,
                 elements: tally.of(one.staged.entity()),
+                missing: missing.get(one.staged.entity()).copied().unwrap_or_default(),
             });
             refusals.extend(one.report.refusals);
             tables.push(one.staged);
@@ -217,6 +223,7 @@ impl Loading<'_> {
         run.quarantine(connection, &loaded.refusals).await?;
         account::balance(self.input.stats.read.load(Ordering::Relaxed), loaded.records)?;
         account::verdict(
+            &self.context.project,
             self.source,
             self.batch,
             self.input.listing.files().len() as u64,

@@ -13,6 +13,7 @@ mod drop;
 mod fingerprint;
 mod input;
 mod masking;
+mod missing;
 mod names;
 mod observer;
 mod outcome;

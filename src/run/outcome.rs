@@ -88,12 +88,24 @@ pub struct EntityOutcome {
     pub times: Vec<(&'static str, Duration)>,
     /// The elements that `produced` must equal, where the source has `conserves` for this entity.
     pub elements: Option<Counted>,
+    /// Rows that the refused records would have given, as far as those can be read.
+    pub missing: u64,
 }
 
 impl EntityOutcome {
     /// Rows that a check refused.
     pub fn refused(&self) -> u64 {
         self.produced - self.rows
+    }
+
+    /// Rows that there would be if nothing were refused.
+    pub fn expected(&self) -> u64 {
+        self.produced + self.missing
+    }
+
+    /// Rows that are not loaded: those refused, and those of refused records.
+    pub fn lost(&self) -> u64 {
+        self.refused() + self.missing
     }
 }
 

@@ -98,7 +98,11 @@ pub async fn run(
     };
     let embedded = !matches!(database, Database::Server(_));
     let stop = stop::on_signals();
-    let context = context(project, database, &batches, &options, &limits, observer, &stop).await?;
+    let context = tokio::select! {
+        context = context(project, database, &batches, &options, &limits, observer, &stop) => context?,
+        // Nothing is begun yet, so there is nothing to stop cleanly.
+        () = stop.token.cancelled() => return Err(stop.before_any_batch()),
+    };
     let outcomes = all(&context, batches, &options).await;
     let refreshed = refresh(&context, &outcomes, &stop).await;
     Ok(Outcome {

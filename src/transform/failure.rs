@@ -4,12 +4,14 @@
 use std::path::Path;
 
 use datafusion::arrow::error::ArrowError;
-use datafusion::common::{SchemaError, Span as DfSpan};
+use datafusion::common::Span as DfSpan;
 use datafusion::error::DataFusionError;
 
 use super::places::{Part, Places};
+use super::tokens::Tokens;
+use super::wording;
 use crate::error::{Code, Diagnostic, Error, Location};
-use crate::model::{Check, Transform};
+use crate::model::{Check, Entity, Transform};
 
 /// The hint for a FROM that unnests laterally: an equivalent form that DataFusion can plan.
 const CTE_FORM: &str = "DataFusion unnests in the SELECT list: WITH v AS (SELECT patient_id, unnest(visits) AS item FROM \
@@ -83,68 +85,70 @@ pub fn place(transform: &Transform, span: Option<DfSpan>) -> Location {
 
 /// A transform that can't be planned; its text quotes the analyst's SQL, never data.
 pub(super) fn planning(transform: &Transform, error: &DataFusionError, unnests_sideways: bool) -> Diagnostic {
-    let (message, span) = if let Some(d) = error.diagnostic() {
-        (readable(&d.message), d.span.map(Span::from))
-    } else {
-        let text = readable(&error.find_root().strip_backtrace());
-        let span = parser_position(&text).or_else(|| field_position(&transform.sql, &text));
-        (without_position(&text), span)
-    };
-    let hint = if message.contains("Cannot access field") && message.contains("type List(") {
-        Some("it is a list: take one element, list[1]['field'], or all of them with unnest(list)".to_owned())
-    } else if unnests_sideways {
+    let hint = wording::hint(error);
+    let hint = if unnests_sideways && wording::no_field(error).is_none() {
         Some(CTE_FORM.to_owned())
     } else {
-        plan_hint(error)
+        hint
     };
     Diagnostic {
-        message,
-        location: Some(locate(transform, span)),
+        message: wording::words(error),
+        location: Some(locate(transform, span(&transform.sql, error))),
         hint,
     }
 }
 
-/// The diagnostic for a check that can't be planned, at its place in the YAML.
-pub(super) fn check(check: Option<&Check>, entity: &str, error: &DataFusionError) -> Diagnostic {
-    let text = match error.diagnostic() {
-        Some(diagnostic) => readable(&diagnostic.message),
-        None => without_position(&readable(&error.find_root().strip_backtrace())),
+/// Where an error is in the SQL: as DataFusion says, or else where the SQL names what the error names.
+fn span(sql: &str, error: &DataFusionError) -> Option<Span> {
+    let said = error.diagnostic().and_then(|diagnostic| diagnostic.span);
+    if let Some(said) = said {
+        return Some(Span::from(said));
+    }
+    let text = error.find_root().strip_backtrace();
+    if let Some(found) = parser_position(&text).or_else(|| dumped_position(&text)) {
+        return Some(found);
+    }
+    let tokens = Tokens::of(sql);
+    let found = match wording::no_field(error) {
+        Some(missing) => tokens.access(missing),
+        None => wording::names(error)
+            .iter()
+            .find_map(|name| tokens.accessed(name, None).or_else(|| tokens.named(name))),
     };
-    let text = text.trim_start_matches("Error during planning: ").to_owned();
+    found.map(Span::from)
+}
+
+/// The diagnostic for a check that can't be planned, at its place in the YAML.
+pub(super) fn check(check: &Check, entity: &str, error: &DataFusionError) -> Diagnostic {
+    let text = wording::words(error);
     Diagnostic {
-        message: match check {
-            Some(check) => format!("the check `{}` of {entity} can't be planned: {text}", check.name),
-            None => format!("the checks of {entity} can't be planned: {text}"),
-        },
-        location: check.map(|check| check.location.clone()),
-        hint: plan_hint(error),
+        message: format!("the check `{}` of {entity} can't be planned: {text}", check.name),
+        location: Some(check.location.clone()),
+        hint: wording::hint_for_check(error),
+    }
+}
+
+/// The diagnostic for the checks of an entity that can't be planned together, at the entity's place in the YAML.
+pub(super) fn checks(entity: &Entity, error: &DataFusionError) -> Diagnostic {
+    Diagnostic {
+        message: format!(
+            "the checks of {} can't be planned: {}",
+            entity.name,
+            wording::words(error)
+        ),
+        location: Some(entity.location.clone()),
+        hint: wording::hint_for_check(error),
     }
 }
 
 /// The diagnostic for a predicate of `conserves` that can't be planned. The caller adds its place.
 pub(super) fn element_filter(entity: &str, error: &DataFusionError) -> Diagnostic {
-    let found = check(None, entity, error);
-    let text = found
-        .message
-        .split_once(" can't be planned: ")
-        .map_or("", |(_, text)| text);
     Diagnostic {
-        message: format!("`where` of `{entity}` can't be planned: {text}"),
-        ..found
+        message: format!("`where` of `{entity}` can't be planned: {}", wording::words(error)),
+        location: None,
+        // The caller knows better what it may name.
+        hint: wording::hint(error).filter(|hint| hint.starts_with("did you mean")),
     }
-}
-
-fn plan_hint(error: &DataFusionError) -> Option<String> {
-    if let Some(help) = error.diagnostic().and_then(|d| d.helps.first()) {
-        return Some(help.message.clone());
-    }
-    if let DataFusionError::SchemaError(schema, _) = error.find_root()
-        && let SchemaError::FieldNotFound { field, valid_fields } = schema.as_ref()
-    {
-        let names: Vec<&str> = valid_fields.iter().map(|c| c.name.as_str()).collect();
-        return crate::model::did_you_mean(&field.name, names.iter().copied());
-    }
-    None
 }
 
 /// Reads the position from a message of the SQL parser: `... at Line: 3, Column: 7`.
@@ -160,51 +164,24 @@ fn parser_position(message: &str) -> Option<Span> {
     })
 }
 
-/// Where the SQL names, in quotes, the field that `Field x not found in struct` is about.
-fn field_position(sql: &str, message: &str) -> Option<Span> {
-    let (_, rest) = message.split_once("Field ")?;
-    let (name, _) = rest.split_once(" not found in struct")?;
-    let quoted = format!("['{name}']");
-    sql.lines().zip(1..).find_map(|(text, line)| {
-        let column = text[..text.find(&quoted)?].chars().count() as u64 + 1;
-        Some(Span {
-            line,
-            column,
-            end_line: line,
-            end_column: column + quoted.chars().count() as u64,
-        })
-    })
-}
-
-/// A message of the planner without what is meant for DataFusion's authors. Of a function whose arguments fit none of its
-/// forms, it says what the forms are.
-fn readable(message: &str) -> String {
-    if let Some((_, rest)) = message.split_once("No function matches the given name and argument types '")
-        && let Some((call, rest)) = rest.split_once('\'')
-    {
-        let forms = rest.split_once("Candidate functions:").map_or("", |(_, forms)| forms);
-        let mut forms: Vec<&str> = forms.lines().map(str::trim).filter(|form| !form.is_empty()).collect();
-        forms.dedup();
-        return if forms.is_empty() {
-            format!("no form of the function takes {call}")
-        } else {
-            format!("no form of the function takes {call}: it is {}", forms.join(" or "))
-        };
+/// Reads the first position from a dump of the SQL parser's structures: `Span(Location(2,10)..Location(2,12))`.
+fn dumped_position(message: &str) -> Option<Span> {
+    let mut rest = message;
+    while let Some((_, after)) = rest.split_once("Location(") {
+        let (place, after) = after.split_once(')')?;
+        let (line, column) = place.split_once(',')?;
+        let (line, column) = (line.parse().ok()?, column.parse().ok()?);
+        if line > 0 {
+            return Some(Span {
+                line,
+                column,
+                end_line: 0,
+                end_column: 0,
+            });
+        }
+        rest = after;
     }
-    let blame = message.find("\nThis issue was likely caused by a bug");
-    let message = blame.map_or(message, |at| &message[..at]);
-    message.replace("Internal error: ", "").trim_end().to_owned()
-}
-
-fn without_position(message: &str) -> String {
-    let message = message.trim_start_matches("SQL error: ");
-    let text = match message.find(" at Line: ") {
-        Some(at) => &message[..at],
-        None => message,
-    };
-    text.trim_start_matches("ParserError(\"")
-        .trim_end_matches("\")")
-        .to_owned()
+    None
 }
 
 /// The error of a transform that failed at run time.

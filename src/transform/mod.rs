@@ -26,7 +26,10 @@ mod row_checks;
 mod scan_input;
 mod session;
 mod sort;
+mod struct_fields;
+mod tokens;
 mod volatility;
+mod wording;
 
 pub use elements::{Counted, Tally};
 pub use execute::{Execution, PlanMetrics};
@@ -38,6 +41,7 @@ pub use refuse::Failed;
 pub use scan_input::{Broadcast, ScanInput, broadcast};
 pub(crate) use session::SOURCE_TABLE;
 pub use session::{Engine, Limits};
+pub(crate) use wording::words;
 
 #[cfg(test)]
 mod tests;

@@ -69,7 +69,7 @@ impl Planner<'_> {
             // Planning without the checks tells whether the transform or a check's predicate is at fault.
             (_, Err(error)) => {
                 self.physically(&outline.plan, batch).await.map_err(fail)?;
-                return Err(vec![failure::check(None, &self.entity.name, &error)]);
+                return Err(vec![self.check_at_fault(outline, batch, &error).await]);
             }
         };
         Ok(Prepared {
@@ -80,6 +80,19 @@ impl Planner<'_> {
             plan,
             input: Arc::clone(self.full),
         })
+    }
+
+    /// The problem of the check that can't be planned, at its place in the YAML. Each is planned by itself to find it.
+    async fn check_at_fault(&self, outline: &Outline, batch: &Batch, error: &DataFusionError) -> Diagnostic {
+        for check in self.source.checks_of(self.entity) {
+            let alone = row_checks::add(self.session, outline.plan.clone(), self.entity, std::iter::once(check));
+            if let Ok((plan, _)) = alone
+                && let Err(error) = self.physically(&plan, batch).await
+            {
+                return failure::check(check, &self.entity.name, &error);
+            }
+        }
+        failure::checks(self.entity, error)
     }
 
     /// Plans the transform and checks its output against the contract.

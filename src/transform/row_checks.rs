@@ -64,7 +64,7 @@ pub(super) fn add<'a>(
         return Err(problems);
     }
     let extended = extend(plan, entity, columns);
-    let extended = extended.map_err(|error| vec![failure::check(None, &entity.name, &error)])?;
+    let extended = extended.map_err(|error| vec![failure::checks(entity, &error)])?;
     Ok((extended, row_checks))
 }
 
@@ -200,8 +200,7 @@ impl Builder<'_> {
         let made = match self.column(check, schema) {
             Ok(made) => made,
             Err(error) => {
-                self.problems
-                    .push(failure::check(Some(check), &self.entity.name, &error));
+                self.problems.push(failure::check(check, &self.entity.name, &error));
                 return;
             }
         };

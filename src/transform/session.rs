@@ -22,6 +22,8 @@ use super::exact::{ExactValues, Types};
 use super::functions;
 use super::list_fields::ListFields;
 use super::sort::SortByKeys;
+use super::struct_fields::LookUp;
+use super::wording::words;
 use crate::error::{Error, Result};
 
 /// The table that a transform reads.
@@ -61,7 +63,7 @@ impl Engine {
         let runtime = RuntimeEnvBuilder::new()
             .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(spill))
             .build_arc()
-            .map_err(|e| Error::project("the SQL engine can't be set up").cause(e.strip_backtrace()))?;
+            .map_err(|e| Error::project("the SQL engine can't be set up").cause(words(&e)))?;
         // One partition is enough: a batch's entities run concurrently, and so do batches.
         let mut config = SessionConfig::new()
             .with_target_partitions(1)
@@ -75,6 +77,7 @@ impl Engine {
         let mut builder = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(runtime)
+            .with_expr_planners(vec![Arc::new(LookUp)])
             .with_default_features()
             .with_physical_optimizer_rule(Arc::new(SortByKeys))
             .with_analyzer_rule(Arc::new(ExactValues))
@@ -104,7 +107,7 @@ impl Engine {
 
     /// A session that contains exactly these tables, all empty. It is for planning only.
     pub(crate) fn session_over(&self, tables: impl IntoIterator<Item = (String, SchemaRef)>) -> Result<SessionState> {
-        let failed = |e: DataFusionError| Error::project("the SQL engine can't be set up").cause(e.strip_backtrace());
+        let failed = |e: DataFusionError| Error::project("the SQL engine can't be set up").cause(words(&e));
         let names = &self.state.config_options().catalog;
         let (schema, catalog) = (MemorySchemaProvider::new(), MemoryCatalogProvider::new());
         let catalogs = MemoryCatalogProviderList::new();

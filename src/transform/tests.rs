@@ -350,7 +350,7 @@ async fn planning_errors_name_the_place() {
     }
     let field = problems("SELECT patient_id,\n  codes[1]['cod'] AS code FROM source").await;
     assert!(
-        field[0].starts_with("2:11+7 ") && field[0].contains("cod not found"),
+        field[0].starts_with("2:11+7 ") && field[0].contains("there is no field `cod`"),
         "{field:?}"
     );
     let list = problems("SELECT patient_id, codes['code'] AS code FROM source").await;

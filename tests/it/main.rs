@@ -24,6 +24,7 @@ mod formats;
 mod keys;
 mod kill;
 mod large_records;
+mod lost_kinds;
 mod masks;
 mod migrate;
 mod mutants;

@@ -32,6 +32,17 @@ pub(super) fn record(
     walk.cursor.end().map_err(in_(&root.path))
 }
 
+/// Decodes the text of one value into the next row of its column. After an error the column holds a part of it, which
+/// the caller removes.
+pub(super) fn value(text: &str, node: &Node, column: &mut Column) -> Result<(), Fault> {
+    let mut walk = Walk {
+        cursor: Cursor::new(text),
+        unknown: &mut Sightings::new(0, None),
+        strict: false,
+    };
+    walk.value(node, column)
+}
+
 struct Walk<'a, 'u, 'n> {
     cursor: Cursor<'a>,
     unknown: &'u mut Sightings<'n>,

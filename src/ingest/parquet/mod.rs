@@ -279,20 +279,29 @@ impl RowGroup {
             good[fault.row] = false;
         }
         let file = (self.file.index as u64) << RECORD_BITS;
-        let numbers = (first..).zip(&good).filter(|(_, good)| **good);
-        let numbers = UInt64Array::from_iter_values(numbers.map(|(number, _)| file | number));
+        let mut salvaged = None;
+        let accepted = (first..).zip(&good).filter(|(_, good)| **good);
+        let accepted = UInt64Array::from_iter_values(accepted.map(|(number, _)| file | number));
         if !faults.is_empty() {
-            // Converted once more, so that nothing of the refused rows is counted.
+            // What could be read of the refused rows.
+            let bad = BooleanArray::from(good.iter().map(|good| !good).collect::<Vec<_>>());
+            arrays.push(Arc::new(UInt64Array::from_iter_values(
+                (first..).take(rows).map(|number| file | number),
+            )));
+            let all = RecordBatch::try_new(Arc::clone(&decoding.schema), arrays).map_err(|_| self.internal())?;
+            salvaged = Some(filter_record_batch(&all, &bad).map_err(|_| self.internal())?);
+            // The others are converted once more, so that nothing of the refused rows is counted.
             let batch = filter_record_batch(batch, &BooleanArray::from(good)).map_err(|_| self.internal())?;
             (arrays, Conversion { cuts, .. }) = convert(&batch).map_err(|_| self.internal())?;
         }
-        arrays.push(Arc::new(numbers));
+        arrays.push(Arc::new(accepted));
         let batch = RecordBatch::try_new(Arc::clone(&decoding.schema), arrays).map_err(|_| self.internal())?;
         let refused = faults.into_iter().map(|fault| self.refusal(fault, first)).collect();
         let unknown = self.file.undeclared.iter().map(|met| met.times(rows as u64)).collect();
         Ok(Decoded {
             batch,
             refused,
+            salvaged,
             unknown,
             cuts,
         })

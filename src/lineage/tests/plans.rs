@@ -53,6 +53,19 @@ async fn values() {
 }
 
 #[tokio::test]
+async fn table_functions_derive_from_no_field() {
+    all(&[
+        ("SELECT value AS out FROM source, range(1, 3)", "|"),
+        (
+            "SELECT g.value AS out FROM generate_series(1, 3) g WHERE g.value > 1",
+            "|",
+        ),
+        ("SELECT city AS out FROM source CROSS JOIN range(1, 3)", "city |"),
+    ])
+    .await;
+}
+
+#[tokio::test]
 async fn constants_derive_from_no_field() {
     all(&[
         ("SELECT 'x' AS out FROM source", "|"),
