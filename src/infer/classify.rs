@@ -3,6 +3,7 @@
 
 use super::shape::Shape;
 use super::texts::Looks;
+use super::words::{singular, words};
 
 /// A class, a mask and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,25 +27,6 @@ pub(super) struct Seen<'a> {
     pub coded: bool,
     /// Whether the record says whose it is, so that dates can be shifted.
     pub subject: bool,
-}
-
-/// The words of a name, in lower case: `birthDate` and `birth_date` are `birth`, `date`.
-pub(super) fn words(name: &str) -> Vec<String> {
-    let mut words: Vec<String> = Vec::new();
-    let mut before = ' ';
-    for sign in name.chars() {
-        let starts = !before.is_alphanumeric() || sign.is_uppercase() && before.is_lowercase();
-        if sign.is_alphanumeric() {
-            if starts || words.is_empty() {
-                words.push(String::new());
-            }
-            if let Some(word) = words.last_mut() {
-                word.extend(sign.to_lowercase());
-            }
-        }
-        before = sign;
-    }
-    words
 }
 
 const PERSON_NUMBERS: [&str; 24] = [
@@ -317,7 +299,7 @@ fn domain(path: &[&str]) -> String {
         words.join(" ")
     });
     let found = names.find(|name| !name.is_empty());
-    found.map_or_else(|| "record".to_owned(), |name| super::tables::singular(&name))
+    found.map_or_else(|| "record".to_owned(), |name| singular(&name))
 }
 
 /// Fits the mask to the type: not every type may have every mask.

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::classify::words;
 use super::declare::{Field, Kind, Scalar};
 use super::tables::{Column, Level, Place, Table, shown};
+use super::words::words;
 use crate::model::{Entity, PgType};
 use crate::warehouse::type_name;
 

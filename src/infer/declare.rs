@@ -1,7 +1,8 @@
 //! Turns the shape of the records into the fields of a schema.
 
-use super::classify::{self, Seen, Suggested, words};
+use super::classify::{self, Seen, Suggested};
 use super::shape::{Member, Objects, Shape};
+use super::words::words;
 
 /// From this many objects on, a field that stood in all of them is declared as required.
 const SURE: u64 = 10;

@@ -17,6 +17,7 @@ mod sample;
 mod shape;
 mod tables;
 mod texts;
+mod words;
 mod write;
 
 pub use request::{Entities, Request};

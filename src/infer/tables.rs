@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::classify::words;
 use super::declare::{Field, Kind, Scalar};
+use super::words::{plural, singular, words};
 
 /// A way into lists: from the record to a list, from its elements to the next list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,47 +39,6 @@ pub(super) struct Table {
     pub key: Vec<String>,
     /// The entity that its rows belong to.
     pub parent: Option<String>,
-}
-
-pub(super) fn singular(name: &str) -> String {
-    if name == "children" {
-        return "child".to_owned();
-    }
-    if let Some(stem) = name.strip_suffix("gnoses") {
-        return format!("{stem}gnosis");
-    }
-    if let Some(stem) = name.strip_suffix("ies").filter(|stem| stem.len() > 1) {
-        return format!("{stem}y");
-    }
-    if let Some(stem) = name
-        .strip_suffix("es")
-        .filter(|stem| stem.ends_with("ss") || stem.ends_with('x') || stem.ends_with("ch"))
-    {
-        return stem.to_owned();
-    }
-    match name.strip_suffix('s') {
-        Some(stem) if !stem.ends_with('s') && !stem.ends_with("si") && !stem.ends_with('u') && stem.len() > 1 => {
-            stem.to_owned()
-        }
-        _ => name.to_owned(),
-    }
-}
-
-pub(super) fn plural(name: &str) -> String {
-    if name == "child" {
-        "children".to_owned()
-    } else if let Some(stem) = name.strip_suffix("gnosis") {
-        format!("{stem}gnoses")
-    } else if name.ends_with('s') {
-        name.to_owned()
-    } else if let Some(stem) = name
-        .strip_suffix('y')
-        .filter(|stem| !stem.ends_with(['a', 'e', 'o', 'u']))
-    {
-        format!("{stem}ies")
-    } else {
-        format!("{name}s")
-    }
 }
 
 /// Names that the engine and PostgreSQL keep for columns of their own.

@@ -7,8 +7,8 @@ use std::io;
 use std::sync::Arc;
 
 use crate::error::{Code, Error};
-use crate::model::Encoding;
 use crate::model::refusal::{MALFORMED, NO_RECORDS, Reason, Refusal};
+use crate::model::{Encoding, Format, Input};
 
 /// Why a record can't be decoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,8 +104,10 @@ pub(super) const NOT_UTF8: &str = "not valid UTF-8";
 
 /// Words a reason for the encoding that the source declares. Bytes that are not valid in another encoding come to the
 /// scanners as bytes that are not valid in UTF-8.
-pub(super) fn in_encoding(reason: Reason, encoding: Encoding) -> Reason {
-    if !reason.contains(NOT_UTF8) {
+pub(super) fn in_encoding(reason: Reason, input: &Input) -> Reason {
+    let encoding = input.encoding;
+    // Texts in Parquet are UTF-8.
+    if input.format == Format::Parquet || !reason.contains(NOT_UTF8) {
         return reason;
     }
     let said = match encoding {

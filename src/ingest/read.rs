@@ -130,7 +130,7 @@ impl Reading {
                 Err(Stopped::Split(rest)) => {
                     let stretch = format!("of {} bytes to the end of the file", rest.bytes);
                     self.refuse_rest(&file.path, &rest, &stretch);
-                    let reason = in_encoding(rest.fault.reason, self.input.encoding);
+                    let reason = in_encoding(rest.fault.reason, &self.input);
                     (SplitFault { reason, ..rest.fault }.into_error(&file.path), true)
                 }
             };

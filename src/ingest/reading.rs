@@ -104,7 +104,7 @@ impl Reading {
 
     fn refuse(&self, mut refused: Vec<Refusal>) -> Result<()> {
         for one in &mut refused {
-            one.reason = in_encoding(std::mem::take(&mut one.reason), self.input.encoding);
+            one.reason = in_encoding(std::mem::take(&mut one.reason), &self.input);
         }
         let fatal = |one: &Refusal| self.input.on_malformed == OnMalformed::Fail || one.check == UNKNOWN_FIELD;
         if let Some(one) = refused.iter().find(|one| fatal(one)) {
@@ -246,7 +246,7 @@ impl Reading {
         self.stats.refuse(vec![Refusal {
             check: UNREADABLE.to_owned(),
             path: Some(self.decoding.plan.root.path.to_string()),
-            reason: in_encoding(entry.reason, self.input.encoding),
+            reason: in_encoding(entry.reason, &self.input),
             ..entry
         }]);
     }

@@ -379,6 +379,15 @@ fn the_guides_to_sources_views_and_checks_work() {
 }
 
 #[test]
+fn the_guide_to_proposing_a_source_works() {
+    let project = Project::with_examples();
+    assert_eq!(follow(&project, &["docs/how-to/propose-a-source.md"]), 2);
+    let sql = "select count(*), count(distinct v.provider_notes_author) from visits v join patients p \
+               using (patient_id, source, batch_date) where source = 'clinic_g' and p.name is not null";
+    assert_eq!(project.query(sql), ["2,1"]);
+}
+
+#[test]
 fn the_readme_loads_a_source_in_ten_lines() {
     let project = Project::with_examples();
     assert_eq!(follow(&project, &["README.md"]), 4);

@@ -2,6 +2,7 @@
 //! another type than the declared one is read where nothing of it is lost, and refuses its row otherwise.
 
 mod convert;
+mod damage;
 mod exact;
 mod reader;
 mod schema;
@@ -24,6 +25,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use self::convert::{Conversion, RowFault};
+use self::damage::{damaged, why};
 use self::reader::RangeReader;
 use self::schema::{Millis, readable};
 use self::size::{filled, rows_of};
@@ -32,11 +34,9 @@ use self::wide::marked;
 use super::content::{foreign, signature};
 use super::decode::{Decoded, Group};
 use super::failure::Foreign;
-use super::open::Carried;
 use super::reading::{Reading, received, stopped};
 use super::unknown::{Sightings, Unknown};
 use crate::error::{Error, Result};
-use crate::model::refusal::Reason;
 use crate::model::{OnUnknownField, RECORD_BITS, Refusal};
 
 /// How many files have their metadata read ahead.
@@ -377,28 +377,3 @@ fn check_columns(
 }
 
 const FEWER_ROWS: &str = "it holds fewer rows than it says";
-
-/// What is wrong with a damaged file. The reader's own words could hold the name of an undeclared column.
-fn why(error: &ParquetError) -> Reason {
-    let text = error.to_string();
-    let why = match error {
-        // It holds sizes only.
-        ParquetError::EOF(_) => return text.into(),
-        ParquetError::NYI(_) => "it uses a part of the format that can't be read",
-        _ if text.contains("CRC") => "the checksum of a page is wrong",
-        _ if text.contains("encrypt") => "it is encrypted",
-        _ => "its bytes are damaged",
-    };
-    why.into()
-}
-
-fn damaged(path: &str, error: ParquetError) -> Error {
-    let error = match error {
-        ParquetError::External(inner) => match inner.downcast::<Carried>() {
-            Ok(carried) => return carried.0,
-            Err(inner) => ParquetError::External(inner),
-        },
-        error => error,
-    };
-    Error::batch(format!("{path} is no valid parquet file")).cause(why(&error))
-}

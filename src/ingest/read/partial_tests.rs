@@ -36,6 +36,6 @@ async fn partial_dates_are_the_same_in_json_csv_and_parquet() {
     let error = error(folder.path(), &source("b.parquet", Format::Parquet, schema())).await;
     assert_eq!(
         error.why().as_deref(),
-        Some("$.born: the column is Date32, which is not partial date")
+        Some("$.born: a date32 where partial date is declared")
     );
 }
