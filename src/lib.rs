@@ -15,6 +15,7 @@ pub mod ingest;
 pub mod lineage;
 pub mod mask;
 pub mod model;
+pub mod preview;
 pub mod project;
 pub mod quality;
 pub mod report;

@@ -13,7 +13,7 @@ const GROUPS: [(&str, &[&str]); 4] = [
     ("Look at it", &["query", "status", "quarantine", "serve-db"]),
     (
         "Develop a project",
-        &["check", "lineage", "privacy", "migration", "completions"],
+        &["check", "preview", "lineage", "privacy", "migration", "completions"],
     ),
     ("Administer a database", &["migrate", "views", "roles"]),
 ];
@@ -77,6 +77,14 @@ Examples:
 pub(super) const CHECK: &str = "\
 Example:
   pipeline check";
+
+pub(super) const PREVIEW: &str = "\
+Examples:
+  pipeline preview --source source_b --date 20230502 --entity visits
+  pipeline preview --source source_b --date 20230502 --refused
+  pipeline preview --source source_b --date 20230502 --entity visits --sql new.sql --explain
+
+It reads no more records than it takes. Nothing is loaded, and no database is used.";
 
 pub(super) const LINEAGE: &str = "\
 Examples:

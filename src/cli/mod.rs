@@ -8,6 +8,7 @@ mod drop;
 mod help;
 mod lineage;
 mod migrate;
+mod preview;
 mod privacy;
 mod quarantine;
 mod query;
@@ -74,7 +75,7 @@ struct Global {
 enum Output {
     Text,
     Json,
-    /// For `pipeline query` only
+    /// For `pipeline query` and `pipeline preview` only
     Csv,
 }
 
@@ -113,6 +114,9 @@ enum Command {
     /// Check the project's files without loading anything
     #[command(after_help = help::CHECK)]
     Check,
+    /// Show the rows that a batch would load, without a database
+    #[command(after_help = help::PREVIEW)]
+    Preview(preview::Arguments),
     /// Show which source fields a column comes from
     #[command(after_help = help::LINEAGE)]
     Lineage(lineage::Arguments),
@@ -156,6 +160,7 @@ impl Cli {
             Command::Status(arguments) => status::execute(&global, arguments).await,
             Command::Quarantine(quarantine) => quarantine::execute(&global, quarantine).await,
             Command::Check => check::execute(&global).await,
+            Command::Preview(arguments) => preview::execute(&global, arguments).await,
             Command::Lineage(arguments) => lineage::execute(&global, arguments).await,
             Command::Privacy(privacy) => privacy::execute(&global, privacy).await,
             Command::Completions(arguments) => Ok(completions::execute(&arguments)),

@@ -39,6 +39,29 @@ impl MaskKey {
     pub fn load_or_create(embedded: bool, root: &Path) -> Result<LoadedKey> {
         load(std::env::var_os(KEY_VARIABLE), embedded, root)
     }
+
+    /// Reads the key from the environment or from [`KEY_FILE`], and makes none. `None`: there is no key.
+    ///
+    /// # Errors
+    /// A key that can't be used.
+    pub fn find(root: &Path) -> Result<Option<Self>> {
+        if let Some(value) = std::env::var_os(KEY_VARIABLE).filter(|value| !value.is_empty()) {
+            return from_variable(&value).map(Some);
+        }
+        let path = root.join(KEY_FILE);
+        path.exists().then(|| read(&path)).transpose()
+    }
+
+    /// A random key that is kept nowhere.
+    pub fn random() -> Result<Self> {
+        let mut bytes = [0; KEY_BYTES];
+        rand::rngs::OsRng
+            .try_fill_bytes(&mut bytes)
+            .map_err(|error| Error::project("no random key can be made").cause(error))?;
+        let key = Self::from_bytes(bytes);
+        wipe(&mut bytes);
+        Ok(key)
+    }
 }
 
 fn load(variable: Option<OsString>, embedded: bool, root: &Path) -> Result<LoadedKey> {

@@ -60,6 +60,12 @@ impl Masked {
     pub fn num_rows(&self) -> usize {
         self.0.num_rows()
     }
+
+    /// The first rows, at most so many.
+    #[must_use]
+    pub fn first(&self, rows: usize) -> Self {
+        Self(self.0.slice(0, rows.min(self.0.num_rows())))
+    }
 }
 
 impl fmt::Debug for Masked {

@@ -83,6 +83,12 @@ impl Texts {
     }
 }
 
+/// The keys of a batch's rows over some of its columns, without those of rows that have a null there.
+pub fn row_keys(batch: &RecordBatch, columns: &[usize]) -> Result<Vec<Key>> {
+    let texts = Texts::of(batch, columns)?;
+    Ok((0..batch.num_rows()).filter_map(|row| texts.key(row)).collect())
+}
+
 fn text(column: &ArrayRef) -> Result<StringArray> {
     let failed = |_| {
         Error::batch(format!(

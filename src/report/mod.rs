@@ -4,6 +4,7 @@
 pub mod diagnostics;
 mod logs;
 mod outcome;
+mod preview;
 mod progress;
 mod quarantine;
 mod roles;
@@ -17,6 +18,7 @@ use serde_json::json;
 
 pub use logs::{LogFormat, quiet_panics, start_logs};
 pub use outcome::{outcome, resolved};
+pub use preview::{Show, preview};
 pub use progress::progress;
 pub use quarantine::{quarantine_list, quarantine_nameless, quarantine_show};
 pub use roles::roles;

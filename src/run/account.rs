@@ -68,7 +68,7 @@ pub(super) fn value(records: Records, entities: &[EntityOutcome], empty: &[Strin
 }
 
 /// Fails where more is refused than the source allows.
-pub(super) fn verdict(
+pub(crate) fn verdict(
     source: &Source,
     batch: &Batch,
     files: u64,
@@ -119,7 +119,7 @@ pub(super) fn verdict(
 }
 
 /// Fails where a transform lost or multiplied the elements that the source says it conserves.
-pub(super) fn conservation(source: &Source, entities: &[EntityOutcome]) -> Result<()> {
+pub(crate) fn conservation(source: &Source, entities: &[EntityOutcome]) -> Result<()> {
     let broken: Vec<(&EntityOutcome, &Counted)> = entities
         .iter()
         .filter_map(|entity| Some((entity, entity.elements.as_ref()?)))

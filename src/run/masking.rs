@@ -73,10 +73,15 @@ impl AllMasks {
             .ok_or_else(Error::internal)?
             .masks
             .clone();
-        Ok(Arc::new(match self.profile {
-            Profile::SafeHarbor => masks.aggregate_ages(batch.date),
-            Profile::Pseudonymised | Profile::Custom => masks,
-        }))
+        Ok(Arc::new(of_batch(masks, self.profile, batch)))
+    }
+}
+
+/// The masks of a source as the privacy profile wants them for a batch.
+pub(crate) fn of_batch(masks: Masks, profile: Profile, batch: &Batch) -> Masks {
+    match profile {
+        Profile::SafeHarbor => masks.aggregate_ages(batch.date),
+        Profile::Pseudonymised | Profile::Custom => masks,
     }
 }
 

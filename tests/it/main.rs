@@ -26,6 +26,7 @@ mod migrate;
 mod mutants;
 mod no_records;
 mod original_data;
+mod preview;
 mod privacy_of_errors;
 mod quality;
 mod quarantine;

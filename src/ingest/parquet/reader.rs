@@ -51,6 +51,10 @@ impl RangeReader {
                 read().map_err(failed)?.ok_or_else(|| changed(&self.file.path))?
             }
             FileHandle::Remote(remote, path) => fetch_range(remote, path, &self.file, range).await?,
+            FileHandle::Memory(bytes) => {
+                let within = |at: u64| usize::try_from(at).map_or(bytes.len(), |at| at.min(bytes.len()));
+                bytes.slice(within(range.start)..within(range.end))
+            }
         };
         if bytes.len() as u64 != length {
             return Err(changed(&self.file.path));
