@@ -13,7 +13,15 @@ const GROUPS: [(&str, &[&str]); 4] = [
     ("Look at it", &["query", "status", "quarantine", "serve-db"]),
     (
         "Develop a project",
-        &["check", "preview", "lineage", "privacy", "migration", "completions"],
+        &[
+            "check",
+            "preview",
+            "test",
+            "lineage",
+            "privacy",
+            "migration",
+            "completions",
+        ],
     ),
     ("Administer a database", &["migrate", "views", "roles"]),
 ];
@@ -85,6 +93,21 @@ Examples:
   pipeline preview --source source_b --date 20230502 --entity visits --sql new.sql --explain
 
 It reads no more records than it takes. Nothing is loaded, and no database is used.";
+
+pub(super) const TEST: &str = "\
+Examples:
+  pipeline test
+  pipeline test --source source_b --name visit --junit report.xml
+  pipeline test --update
+  pipeline test create --source source_b --date 20230502 --record 3
+
+The cases are YAML files in the folder `tests` beside the SQL of a source: sql/source_b/tests/visits.yaml.";
+
+pub(super) const TEST_CREATE: &str = "\
+Example:
+  pipeline test create --source source_b --date 20230502 --record 3 --name two_visits
+
+No value of the record is written or printed.";
 
 pub(super) const LINEAGE: &str = "\
 Examples:

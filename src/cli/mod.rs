@@ -16,6 +16,7 @@ mod roles;
 mod run;
 mod serve_db;
 mod status;
+mod test;
 mod views;
 
 use std::path::PathBuf;
@@ -117,6 +118,9 @@ enum Command {
     /// Show the rows that a batch would load, without a database
     #[command(after_help = help::PREVIEW)]
     Preview(preview::Arguments),
+    /// Run the test cases of the SQL, without a database
+    #[command(after_help = help::TEST)]
+    Test(test::Arguments),
     /// Show which source fields a column comes from
     #[command(after_help = help::LINEAGE)]
     Lineage(lineage::Arguments),
@@ -161,6 +165,7 @@ impl Cli {
             Command::Quarantine(quarantine) => quarantine::execute(&global, quarantine).await,
             Command::Check => check::execute(&global).await,
             Command::Preview(arguments) => preview::execute(&global, arguments).await,
+            Command::Test(arguments) => test::execute(&global, arguments).await,
             Command::Lineage(arguments) => lineage::execute(&global, arguments).await,
             Command::Privacy(privacy) => privacy::execute(&global, privacy).await,
             Command::Completions(arguments) => Ok(completions::execute(&arguments)),

@@ -17,6 +17,7 @@ pub mod refusal;
 pub(crate) mod scalar;
 pub(crate) mod scalar_field;
 mod source;
+mod test_case;
 #[cfg(test)]
 pub(crate) mod testing;
 pub(crate) mod time_format;
@@ -40,6 +41,7 @@ pub use record_path::{RecordPath, RecordStep};
 pub use record_schema::{RECORD_BITS, RECORD_COLUMN, arrow_schema, visible_schema};
 pub use refusal::{Misfit, RecordRef, Refusal};
 pub use source::{Conserved, ElementFilter, Source, Transform};
+pub use test_case::{CasePlace, ExpectedCell, ExpectedRefusal, ExpectedRow, ExpectedRows, Lines, TestCase};
 pub use tolerance::Tolerance;
 pub use value_rules::{Bounds, Literal, Normalize, Nulls, ValueRules, normalized};
 pub use view::{View, ViewKind};

@@ -1,6 +1,7 @@
 //! Everything that prints. Results go to stdout and messages to stderr. Colour is used only on a terminal, and never if
 //! `NO_COLOR` is set. Nothing is decided here.
 
+mod cases;
 pub mod diagnostics;
 mod logs;
 mod outcome;
@@ -16,6 +17,7 @@ use std::io::{self, IsTerminal, Write};
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use serde_json::json;
 
+pub use cases::{cases, junit, updated};
 pub use logs::{LogFormat, quiet_panics, start_logs};
 pub use outcome::{outcome, resolved};
 pub use preview::{Show, preview};

@@ -37,6 +37,7 @@ mod roles;
 mod s3;
 mod sql;
 mod sql_faults;
+mod test_cases;
 mod third_source;
 mod types;
 mod unfit_values;

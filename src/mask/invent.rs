@@ -1,0 +1,369 @@
+//! Invents a record like a given one, for a test case: the same fields, lists and lengths, and every value anew. Beside
+//! the masks, this is the only code that reads unmasked values. It returns none of them.
+//!
+//! What is kept of a value: its type and sign, how many digits and letters a text has and where, and the format of a
+//! date. Values that are equal in the record stay equal. Texts of several words become a fixed sentence, and so does
+//! free text, since the lengths of its words would tell of it.
+
+use std::collections::HashMap;
+
+use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::datatypes::{DataType, Float64Type, Int32Type, Int64Type, UInt64Type};
+use chrono::{Days, NaiveDate};
+use rand::Rng as _;
+use serde_json::{Map, Value};
+
+use super::plan::Unmasked;
+use crate::error::{Error, Result};
+use crate::model::scalar_field::{NOTHING, element_privacy};
+use crate::model::{Field, FieldType, From, Literal, PhiClass, Privacy, Source, ValueRules};
+
+/// The text that stands in place of free text.
+const SENTENCE: &str = "An invented note of no meaning";
+
+/// A text with more words than this becomes [`SENTENCE`].
+const MOST_WORDS: usize = 3;
+
+/// A text with more characters than this becomes [`SENTENCE`].
+const MOST_CHARACTERS: usize = 40;
+
+/// How often to invent a value before giving up to meet its checks.
+const TRIES: usize = 200;
+
+/// Formats of dates and times that texts are searched for.
+const DATE_FORMATS: [&str; 6] = ["%Y-%m-%d", "%Y%m%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%Y/%m/%d"];
+const TIME_FORMATS: [&str; 3] = ["%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d %H:%M:%S"];
+
+impl Unmasked {
+    /// Invents a record like the one with this value of [`crate::model::RECORD_COLUMN`]. Invented dates lie in
+    /// the year before `date`. `None`: the batch does not hold the record.
+    ///
+    /// # Errors
+    /// A batch that was not decoded as the source declares.
+    pub fn invent(&self, record: u64, source: &Source, date: NaiveDate) -> Result<Option<Value>> {
+        let ids = self
+            .0
+            .columns()
+            .last()
+            .and_then(|ids| ids.as_primitive_opt::<UInt64Type>());
+        let ids = ids.ok_or_else(Error::internal)?;
+        let Some(row) = ids.values().iter().position(|id| *id == record) else {
+            return Ok(None);
+        };
+        let sql: Vec<&str> = source
+            .transforms
+            .iter()
+            .map(|transform| transform.sql.as_str())
+            .collect();
+        let mut invention = Invention {
+            date,
+            sql,
+            known: HashMap::new(),
+        };
+        let mut object = Map::new();
+        for (field, column) in source.schema.iter().zip(self.0.columns()) {
+            if let Some(value) = invention.field(field, column, row, &NOTHING) {
+                object.insert(field.name.clone(), value);
+            }
+        }
+        Ok(Some(Value::Object(object)))
+    }
+}
+
+/// The values that were invented for one record.
+struct Invention<'a> {
+    date: NaiveDate,
+    sql: Vec<&'a str>,
+    /// The invented value of each original, so that equal values stay equal.
+    known: HashMap<String, Value>,
+}
+
+impl Invention<'_> {
+    /// The value of a field. `None`: it is null or absent.
+    fn field(&mut self, field: &Field, array: &ArrayRef, row: usize, list: &Privacy) -> Option<Value> {
+        if array.is_null(row) {
+            return None;
+        }
+        let privacy = element_privacy(field, list);
+        match &field.field_type {
+            FieldType::Struct(children) => {
+                let columns = array.as_struct_opt()?.columns();
+                let mut object = Map::new();
+                for (child, column) in children.iter().zip(columns) {
+                    if let Some(value) = self.field(child, column, row, &NOTHING) {
+                        object.insert(child.name.clone(), value);
+                    }
+                }
+                Some(Value::Object(object))
+            }
+            FieldType::List(element) => {
+                let elements = array.as_list_opt::<i32>()?.value(row);
+                let value = |at| self.field(element, &elements, at, privacy).unwrap_or(Value::Null);
+                Some((0..elements.len()).map(value).collect())
+            }
+            FieldType::Json => {
+                let json = serde_json::from_str(array.as_string_opt::<i32>()?.value(row)).ok()?;
+                Some(self.json(&json))
+            }
+            FieldType::Bool => {
+                let value = rand::rng().random::<bool>();
+                Some(as_sent(value.to_string(), Value::Bool(value), field.from))
+            }
+            FieldType::Date(_) | FieldType::Timestamp(_) | FieldType::TimestampTz(_) => {
+                // The time is not kept, only which of the record's times are equal.
+                let original = arrow::util::display::array_value_to_string(array, row).ok()?;
+                Some(self.once(&original, |this| Value::from(this.moment(field))))
+            }
+            FieldType::String => {
+                let original = array.as_string_opt::<i32>()?.value(row).to_owned();
+                let value = self.once(&original, |this| {
+                    Value::from(this.text(&original, privacy, &field.rules))
+                });
+                let number = value.as_str().and_then(|text| serde_json::from_str::<Value>(text).ok());
+                match (field.from, number) {
+                    (Some(From::Number), Some(number)) if number.is_number() => Some(number),
+                    _ => Some(value),
+                }
+            }
+            FieldType::Int | FieldType::Bigint | FieldType::Double | FieldType::Decimal(..) => {
+                let original = number_text(array, row)?;
+                let value = self.once(&original, |_| number(&original, field));
+                Some(as_sent(value.to_string(), value, field.from))
+            }
+        }
+    }
+
+    /// The value that was invented for an original, or a new one.
+    fn once(&mut self, original: &str, invent: impl FnOnce(&mut Self) -> Value) -> Value {
+        if let Some(known) = self.known.get(original) {
+            return known.clone();
+        }
+        let value = invent(self);
+        self.known.insert(original.to_owned(), value.clone());
+        value
+    }
+
+    fn text(&mut self, original: &str, privacy: &Privacy, rules: &ValueRules) -> String {
+        if let Some(Literal::Text(text)) = pick(&rules.accepted_values) {
+            return text.clone();
+        }
+        let fits = |text: &str| {
+            let length = text.chars().count() as u64;
+            rules.matches.as_ref().is_none_or(|pattern| pattern.is_match(text))
+                && rules.length.as_ref().is_none_or(|bounds| bounds.hold(&length))
+        };
+        if privacy.phi == Some(PhiClass::FreeText) || is_prose(original) {
+            let most = rules.length.as_ref().and_then(|bounds| bounds.max);
+            let most = most.and_then(|most| usize::try_from(most).ok()).unwrap_or(usize::MAX);
+            return SENTENCE.chars().take(most).collect();
+        }
+        if let Some(moment) = self.moment_like(original) {
+            return moment;
+        }
+        let mut text = like(original);
+        for _ in 0..TRIES {
+            if fits(&text) && (text != original || !original.chars().any(char::is_alphanumeric)) {
+                break;
+            }
+            text = like(original);
+        }
+        text
+    }
+
+    /// A date or time in the format of the original, if it is one.
+    fn moment_like(&self, original: &str) -> Option<String> {
+        let plausible = |day: &NaiveDate| (1850..=2150).contains(&chrono::Datelike::year(day));
+        for format in DATE_FORMATS {
+            if NaiveDate::parse_from_str(original, format).is_ok_and(|day| plausible(&day)) {
+                return Some(self.day().format(format).to_string());
+            }
+        }
+        let is_time = |format: &&&str| chrono::NaiveDateTime::parse_from_str(original, format).is_ok();
+        TIME_FORMATS
+            .iter()
+            .find(is_time)
+            .map(|format| self.time().format(format).to_string())
+    }
+
+    /// A day in the year before the date.
+    fn day(&self) -> NaiveDate {
+        let days = rand::rng().random_range(0..365);
+        self.date.checked_sub_days(Days::new(days)).unwrap_or(self.date)
+    }
+
+    fn time(&self) -> chrono::NaiveDateTime {
+        let mut rng = rand::rng();
+        let (hour, minute) = (rng.random_range(0..24), rng.random_range(0..60));
+        self.day().and_hms_opt(hour, minute, 0).unwrap_or_default()
+    }
+
+    /// A value for a field with a date or time type, in the field's first format.
+    fn moment(&self, field: &Field) -> String {
+        let (formats, default) = match &field.field_type {
+            FieldType::Date(formats) => (formats, "%Y-%m-%d"),
+            FieldType::Timestamp(formats) => (formats, "%Y-%m-%dT%H:%M:%S"),
+            FieldType::TimestampTz(formats) => (formats, "%Y-%m-%dT%H:%M:%SZ"),
+            _ => return String::new(),
+        };
+        let format = formats.first().map_or(default, String::as_str);
+        self.time().and_utc().format(format).to_string()
+    }
+
+    /// JSON of the same shape. A name that the SQL mentions is kept. Any other name may be data.
+    fn json(&mut self, value: &Value) -> Value {
+        match value {
+            Value::Object(fields) => {
+                let mut object = Map::new();
+                for (name, value) in fields {
+                    let value = self.json(value);
+                    let known = self.sql.iter().any(|sql| sql.contains(&format!("'{name}'")));
+                    let name = if known { name.clone() } else { like(name) };
+                    object.insert(name, value);
+                }
+                Value::Object(object)
+            }
+            Value::Array(elements) => elements.iter().map(|element| self.json(element)).collect(),
+            Value::String(text) => self.once(text, |this| {
+                Value::from(this.text(text, &NOTHING, &ValueRules::default()))
+            }),
+            Value::Number(number) => {
+                let digits = digits(&number.to_string());
+                serde_json::from_str(&digits).unwrap_or(Value::from(0))
+            }
+            Value::Bool(_) => Value::Bool(rand::rng().random()),
+            Value::Null => Value::Null,
+        }
+    }
+}
+
+fn pick<T>(values: &[T]) -> Option<&T> {
+    let count = values.len();
+    (count > 0).then(|| &values[rand::rng().random_range(0..count)])
+}
+
+fn is_prose(text: &str) -> bool {
+    text.split_whitespace().count() > MOST_WORDS || text.chars().count() > MOST_CHARACTERS || text.contains('\n')
+}
+
+/// A text with other letters and digits in the same places. Hexadecimal digits stay such, so that a UUID stays one.
+fn like(text: &str) -> String {
+    let is_uuid = uuid::Uuid::parse_str(text).is_ok();
+    let mut rng = rand::rng();
+    let mut any = |from: &[u8]| char::from(from[rng.random_range(0..from.len())]);
+    text.chars()
+        .map(|c| match c {
+            c if is_uuid && c.is_ascii_hexdigit() => any(b"0123456789abcdef"),
+            c if c.is_numeric() => any(b"0123456789"),
+            c if c.is_uppercase() => any(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ"),
+            c if c.is_alphabetic() => any(b"abcdefghijklmnopqrstuvwxyz"),
+            c if c.is_ascii() => c,
+            _ => '_',
+        })
+        .collect()
+}
+
+/// A number with other digits. It has as many, so its first digit is not 0.
+fn digits(text: &str) -> String {
+    let mut rng = rand::rng();
+    let mut first = true;
+    let mut exponent = false;
+    text.chars()
+        .map(|c| {
+            exponent |= matches!(c, 'e' | 'E');
+            if !c.is_ascii_digit() || exponent {
+                return c;
+            }
+            let lowest = if first && text.trim_start_matches('-').len() > 1 {
+                1
+            } else {
+                0
+            };
+            // 1 keeps the largest numbers of a type within it.
+            let highest = if first && text.len() >= 10 { 2 } else { 10 };
+            first = false;
+            char::from(b'0' + rng.random_range(lowest..highest))
+        })
+        .collect()
+}
+
+fn number_text(array: &ArrayRef, row: usize) -> Option<String> {
+    Some(match array.data_type() {
+        DataType::Int32 => array.as_primitive_opt::<Int32Type>()?.value(row).to_string(),
+        DataType::Int64 => array.as_primitive_opt::<Int64Type>()?.value(row).to_string(),
+        DataType::Float64 => array.as_primitive_opt::<Float64Type>()?.value(row).to_string(),
+        _ => arrow::util::display::array_value_to_string(array, row).ok()?,
+    })
+}
+
+/// A number that keeps to the field's rules. Where none is found, the record is refused, and the case says so.
+fn number(original: &str, field: &Field) -> Value {
+    let parsed = |text: &str| serde_json::from_str::<Value>(text).unwrap_or(Value::from(0));
+    let scale = match field.field_type {
+        FieldType::Decimal(_, scale) => i32::from(scale),
+        _ => 0,
+    };
+    let whole = |literal: &Literal| match literal {
+        #[expect(clippy::cast_precision_loss, reason = "an invented number need not be exact")]
+        Literal::Number(number) => Some(*number as f64 / 10f64.powi(scale)),
+        Literal::Double(number) => Some(*number),
+        _ => None,
+    };
+    if let Some(number) = pick(&field.rules.accepted_values).and_then(whole) {
+        return parsed(&number.to_string());
+    }
+    let mut text = digits(original);
+    let Some(range) = &field.rules.range else {
+        return parsed(&text);
+    };
+    let (least, most) = (range.min.as_ref().and_then(whole), range.max.as_ref().and_then(whole));
+    for _ in 0..TRIES {
+        let value: f64 = text.parse().unwrap_or(0.0);
+        if least.is_none_or(|least| least <= value) && most.is_none_or(|most| value <= most) {
+            break;
+        }
+        text = digits(original);
+    }
+    parsed(&text)
+}
+
+/// A value as the source sends it: as a text where the field says so.
+fn as_sent(text: String, value: Value, from: Option<From>) -> Value {
+    if from == Some(From::String) {
+        Value::from(text)
+    } else {
+        value
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_keep_their_shape_and_nothing_else() {
+        for _ in 0..50 {
+            let text = like("ICD-10:É9 z");
+            assert_eq!(text.len(), "ICD-10:X9 z".len());
+            let shape: String = text.chars().map(|c| if c.is_ascii_digit() { '9' } else { c }).collect();
+            assert!(
+                shape[3..].starts_with("-99:") && shape.ends_with(char::is_lowercase),
+                "{text}"
+            );
+            let id = like("6f9619ff-8b86-d011-b42d-00cf4fc964ff");
+            assert!(uuid::Uuid::parse_str(&id).is_ok(), "{id}");
+        }
+        assert!(is_prose("came in with a cough") && !is_prose("Zorsil Miko"));
+    }
+
+    #[test]
+    fn numbers_keep_their_size() {
+        for _ in 0..50 {
+            assert_eq!(digits("-120").len(), 4);
+            assert!(digits("-120").parse::<i32>().unwrap() <= -100);
+            assert!(digits("2147483647").parse::<i32>().is_ok());
+            assert!(digits("9223372036854775807").parse::<i64>().is_ok());
+            assert!(digits("0.5").len() == 3);
+            digits("1e21").parse::<f64>().unwrap();
+        }
+    }
+}
