@@ -10,8 +10,10 @@
 
 pub mod cli;
 mod cores;
+pub mod doctor;
 pub mod error;
 pub mod ingest;
+pub mod init;
 pub mod lineage;
 pub mod mask;
 pub mod model;

@@ -14,6 +14,7 @@ const GROUPS: [(&str, &[&str]); 4] = [
     (
         "Develop a project",
         &[
+            "init",
             "check",
             "preview",
             "test",
@@ -23,7 +24,7 @@ const GROUPS: [(&str, &[&str]); 4] = [
             "completions",
         ],
     ),
-    ("Administer a database", &["migrate", "views", "roles"]),
+    ("Administer a database", &["doctor", "migrate", "views", "roles"]),
 ];
 
 pub(super) const RUN: &str = "\
@@ -55,6 +56,13 @@ Examples:
   pipeline roles
   pipeline roles --print --reader dashboard";
 
+pub(super) const DOCTOR: &str = "\
+Examples:
+  pipeline doctor
+  pipeline doctor --output json
+
+It changes nothing. It exits with 1 where a run would fail, and with 3 where something can't be reached.";
+
 pub(super) const QUERY: &str = "\
 Examples:
   pipeline query \"select * from patients limit 5\"
@@ -81,6 +89,12 @@ pub(super) const QUARANTINE_SHOW: &str = "\
 Examples:
   pipeline quarantine show --source source_b --date 20230502
   pipeline quarantine show --check malformed --names";
+
+pub(super) const INIT: &str = "\
+Example:
+  pipeline init my_clinic
+
+It overwrites nothing.";
 
 pub(super) const CHECK: &str = "\
 Example:

@@ -4,8 +4,10 @@
 mod check;
 mod completions;
 mod context;
+mod doctor;
 mod drop;
 mod help;
+mod init;
 mod lineage;
 mod migrate;
 mod preview;
@@ -97,6 +99,9 @@ enum Command {
     /// Create or replace the views and functions of sql/
     #[command(after_help = help::VIEWS)]
     Views(views::Arguments),
+    /// Find what would keep a run from succeeding, and what to do about it
+    #[command(after_help = help::DOCTOR)]
+    Doctor,
     /// Create the roles of a server: owner, loader and reader
     #[command(after_help = help::ROLES)]
     Roles(roles::Arguments),
@@ -112,6 +117,9 @@ enum Command {
     /// Show what was not loaded, and why
     #[command(subcommand, after_help = help::QUARANTINE)]
     Quarantine(quarantine::Quarantine),
+    /// Write a new project with a small sample
+    #[command(after_help = help::INIT)]
+    Init(init::Arguments),
     /// Check the project's files without loading anything
     #[command(after_help = help::CHECK)]
     Check,
@@ -158,11 +166,13 @@ impl Cli {
             Command::Migrate => migrate::apply(&global).await,
             Command::Migration(migration) => migrate::new(&global, migration).await,
             Command::Views(arguments) => views::execute(&global, &arguments).await,
+            Command::Doctor => doctor::execute(&global).await,
             Command::Roles(arguments) => roles::execute(&global, arguments).await,
             Command::Query(arguments) => query::execute(&global, arguments).await,
             Command::ServeDb(arguments) => serve_db::execute(&global, arguments).await,
             Command::Status(arguments) => status::execute(&global, arguments).await,
             Command::Quarantine(quarantine) => quarantine::execute(&global, quarantine).await,
+            Command::Init(arguments) => init::execute(&global, &arguments),
             Command::Check => check::execute(&global).await,
             Command::Preview(arguments) => preview::execute(&global, arguments).await,
             Command::Test(arguments) => test::execute(&global, arguments).await,

@@ -14,6 +14,7 @@ mod gather;
 mod open;
 mod parquet;
 mod pattern;
+mod reach;
 mod read;
 mod reading;
 mod split;
@@ -25,5 +26,6 @@ mod unknown;
 
 pub use files::{InputFile, Listing, list};
 pub use pattern::is_glob;
+pub use reach::reach;
 pub use stats::{ReadStats, ReadTimes};
 pub use unknown::Unknown;

@@ -3,6 +3,8 @@
 
 mod cases;
 pub mod diagnostics;
+mod doctor;
+mod init;
 mod logs;
 mod outcome;
 mod preview;
@@ -18,6 +20,8 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use serde_json::json;
 
 pub use cases::{cases, junit, updated};
+pub use doctor::doctor;
+pub use init::initialised;
 pub use logs::{LogFormat, quiet_panics, start_logs};
 pub use outcome::{outcome, resolved};
 pub use preview::{Show, preview};
