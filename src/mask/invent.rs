@@ -227,8 +227,15 @@ impl Invention<'_> {
                 Value::from(this.text(text, &NOTHING, &ValueRules::default()))
             }),
             Value::Number(number) => {
-                let digits = digits(&number.to_string());
-                serde_json::from_str(&digits).unwrap_or(Value::from(0))
+                let original = number.to_string();
+                let mut text = digits(&original);
+                for _ in 0..TRIES {
+                    if text != original {
+                        break;
+                    }
+                    text = digits(&original);
+                }
+                serde_json::from_str(&text).unwrap_or(Value::from(0))
             }
             Value::Bool(_) => Value::Bool(rand::rng().random()),
             Value::Null => Value::Null,
@@ -273,11 +280,7 @@ fn digits(text: &str) -> String {
             if !c.is_ascii_digit() || exponent {
                 return c;
             }
-            let lowest = if first && text.trim_start_matches('-').len() > 1 {
-                1
-            } else {
-                0
-            };
+            let lowest = u8::from(first && text.trim_start_matches('-').len() > 1);
             // 1 keeps the largest numbers of a type within it.
             let highest = if first && text.len() >= 10 { 2 } else { 10 };
             first = false;
@@ -311,14 +314,14 @@ fn number(original: &str, field: &Field) -> Value {
     if let Some(number) = pick(&field.rules.accepted_values).and_then(whole) {
         return parsed(&number.to_string());
     }
+    let range = field.rules.range.as_ref();
+    let least = range.and_then(|range| range.min.as_ref()).and_then(whole);
+    let most = range.and_then(|range| range.max.as_ref()).and_then(whole);
     let mut text = digits(original);
-    let Some(range) = &field.rules.range else {
-        return parsed(&text);
-    };
-    let (least, most) = (range.min.as_ref().and_then(whole), range.max.as_ref().and_then(whole));
     for _ in 0..TRIES {
         let value: f64 = text.parse().unwrap_or(0.0);
-        if least.is_none_or(|least| least <= value) && most.is_none_or(|most| value <= most) {
+        let within = least.is_none_or(|least| least <= value) && most.is_none_or(|most| value <= most);
+        if within && text != original {
             break;
         }
         text = digits(original);

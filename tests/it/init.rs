@@ -36,9 +36,9 @@ fn the_whole_output_and_a_project_that_runs_at_once() {
         .filter_map(|line| line.strip_prefix("$ pipeline "))
         .collect();
     assert!(lines.len() >= 7, "{readme}");
+    let word = Regex::new(r#""([^"]*)"|(\S+)"#).unwrap();
     for line in &lines {
-        let words = Regex::new(r#""([^"]*)"|(\S+)"#).unwrap();
-        let words: Vec<String> = words
+        let words: Vec<String> = word
             .captures_iter(line)
             .map(|found| found.get(1).or(found.get(2)).unwrap().as_str().to_owned())
             .collect();

@@ -20,7 +20,7 @@ fn test(project: &Project) -> Outcome {
     project.run(&["test"])
 }
 
-const PASSING: &str = r#"# What items must be.
+const PASSING: &str = r"# What items must be.
 tests:
   - name: items keep their numbers
     date: 2023-05-01
@@ -45,7 +45,7 @@ tests:
     refused:
       - {entity: record, check: malformed, path: $.id, record: 3}
       - {entity: items, reason: an earlier row has the same key}
-"#;
+";
 
 #[test]
 fn the_whole_output_of_cases_that_pass() {
@@ -322,7 +322,7 @@ fn every_type_compares_as_it_is_written() {
         .schema(schema)
         .sql("select t, b, i, d, f, day, at, z, j, l from source")
         .project();
-    let case = r#"tests:
+    let case = r"tests:
   - name: types
     date: 2023-05-01
     records:
@@ -340,7 +340,7 @@ fn every_type_compares_as_it_is_written() {
       items:
         - {t: 'null', b: true, i: -7, d: 1.50, f: 2, day: 2023-05-02, at: 2023-05-02 10:00:00,
            z: 2023-05-02T10:00:00Z, j: {a: {}, b: [1, x]}, l: [a, 'b, c', null]}
-"#;
+";
     let project = with_cases(project, case);
     test(&project).code(0);
     // What --update writes is read as the same again.
