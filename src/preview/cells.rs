@@ -181,36 +181,27 @@ mod tests {
 
     use super::*;
 
-    fn shown(array: ArrayRef, pg: PgType) -> Vec<String> {
-        let texts = texts(&array, pg).unwrap().into_iter();
+    fn shown(array: impl Array + 'static, pg: PgType) -> Vec<String> {
+        let texts = texts(&(Arc::new(array) as ArrayRef), pg).unwrap().into_iter();
         texts.map(|text| text.unwrap_or_else(|| "-".to_owned())).collect()
     }
 
     #[test]
     fn cells_look_as_postgresql_shows_them() {
         let moments = || TimestampMicrosecondArray::from(vec![Some(1_683_021_600_000_000), Some(1_500_000), None]);
-        let moment = shown(Arc::new(moments()), PgType::Timestamp);
+        let moment = shown(moments(), PgType::Timestamp);
         assert_eq!(moment, ["2023-05-02 10:00:00", "1970-01-01 00:00:01.5", "-"]);
-        let instant = shown(Arc::new(moments().with_timezone("+02:00")), PgType::TimestampTz);
+        let instant = shown(moments().with_timezone("+02:00"), PgType::TimestampTz);
         assert_eq!(instant[0], "2023-05-02 10:00:00+00");
         let decimals = Decimal128Array::from(vec![15, -200])
             .with_precision_and_scale(5, 1)
             .unwrap();
-        assert_eq!(
-            shown(Arc::new(decimals), PgType::Numeric(Some((10, 3)))),
-            ["1.500", "-20.000"]
-        );
-        let whole = Arc::new(Int32Array::from(vec![Some(7), None]));
+        assert_eq!(shown(decimals, PgType::Numeric(Some((10, 3)))), ["1.500", "-20.000"]);
+        let whole = Int32Array::from(vec![Some(7), None]);
         assert_eq!(shown(whole.clone(), PgType::Numeric(Some((5, 2)))), ["7.00", "-"]);
         assert_eq!(shown(whole, PgType::Numeric(None)), ["7", "-"]);
-        assert_eq!(
-            shown(Arc::new(Float64Array::from(vec![1.0, 0.1])), PgType::Float8),
-            ["1", "0.1"]
-        );
-        assert_eq!(
-            shown(Arc::new(BooleanArray::from(vec![true, false])), PgType::Bool),
-            ["t", "f"]
-        );
+        assert_eq!(shown(Float64Array::from(vec![1.0, 0.1]), PgType::Float8), ["1", "0.1"]);
+        assert_eq!(shown(BooleanArray::from(vec![true, false]), PgType::Bool), ["t", "f"]);
     }
 
     #[test]
