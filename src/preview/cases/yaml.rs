@@ -131,7 +131,7 @@ mod tests {
         element(&value, 2, &mut text);
         assert_eq!(
             text,
-            "  - id: a\n    n: 1\n    none: []\n    visits:\n      - codes:\n          - x\n          - null\n        day: 2023-05-02\n      - {}\n"
+            "  - id: a\n    \"n\": 1\n    none: []\n    visits:\n      - codes:\n          - x\n          - null\n        day: 2023-05-02\n      - {}\n"
         );
     }
 }
