@@ -12,6 +12,7 @@ pub mod cli;
 mod cores;
 pub mod doctor;
 pub mod error;
+pub mod infer;
 pub mod ingest;
 pub mod init;
 pub mod lineage;

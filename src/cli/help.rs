@@ -15,6 +15,7 @@ const GROUPS: [(&str, &[&str]); 4] = [
         "Develop a project",
         &[
             "init",
+            "source",
             "check",
             "preview",
             "test",
@@ -31,6 +32,7 @@ pub(super) const RUN: &str = "\
 Examples:
   pipeline run --source source_b --date 20230502
   pipeline run --all-sources --start 20230501 --end 20230502 --threads 2
+  pipeline run --stale-masks --source source_b
 
 A batch that is loaded again replaces what was there.";
 
@@ -96,6 +98,13 @@ Example:
 
 It overwrites nothing.";
 
+pub(super) const SOURCE: &str = "\
+Examples:
+  pipeline source add clinic_c --from examples/data/clinic_c/20230501/visits.json
+  pipeline source add lab --from lab/ --entities new
+
+No value of the sample is written or shown. Read what was proposed before real data is loaded.";
+
 pub(super) const CHECK: &str = "\
 Example:
   pipeline check";
@@ -131,6 +140,10 @@ Examples:
 pub(super) const PRIVACY: &str = "\
 Example:
   pipeline privacy report";
+
+pub(super) const PRIVACY_RISK: &str = "\
+Example:
+  pipeline privacy risk --output json";
 
 pub(super) const COMPLETIONS: &str = "\
 Example:

@@ -17,6 +17,7 @@ mod query;
 mod roles;
 mod run;
 mod serve_db;
+mod source;
 mod status;
 mod test;
 mod views;
@@ -120,6 +121,9 @@ enum Command {
     /// Write a new project with a small sample
     #[command(after_help = help::INIT)]
     Init(init::Arguments),
+    /// Add a source to the project
+    #[command(subcommand, after_help = help::SOURCE)]
+    Source(source::Source),
     /// Check the project's files without loading anything
     #[command(after_help = help::CHECK)]
     Check,
@@ -156,6 +160,7 @@ impl Cli {
     /// already printed its report.
     pub async fn execute(self) -> Result<u8> {
         let global = self.global;
+        global.warn_of_password();
         // These two end what they are at first.
         if !matches!(self.command, Command::Run(_) | Command::ServeDb(_)) {
             crate::run::end_on_signals();
@@ -173,6 +178,7 @@ impl Cli {
             Command::Status(arguments) => status::execute(&global, arguments).await,
             Command::Quarantine(quarantine) => quarantine::execute(&global, quarantine).await,
             Command::Init(arguments) => init::execute(&global, &arguments),
+            Command::Source(source) => source::execute(&global, source).await,
             Command::Check => check::execute(&global).await,
             Command::Preview(arguments) => preview::execute(&global, arguments).await,
             Command::Test(arguments) => test::execute(&global, arguments).await,

@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 use super::plan::Unmasked;
 use crate::error::{Error, Result};
 use crate::model::scalar_field::{NOTHING, element_privacy};
-use crate::model::{Field, FieldType, From, Literal, PhiClass, Privacy, Source, ValueRules};
+use crate::model::{Field, FieldType, From, Literal, PhiClass, Precision, Privacy, Source, ValueRules, scalar};
 
 /// The text that stands in place of free text.
 const SENTENCE: &str = "An invented note of no meaning";
@@ -114,6 +114,12 @@ impl Invention<'_> {
                 let original = arrow::util::display::array_value_to_string(array, row).ok()?;
                 Some(self.once(&original, |this| Value::from(this.moment(field))))
             }
+            FieldType::Partial(whole) => {
+                let precisions = array.as_struct_opt()?.columns().get(1)?;
+                let precision = Precision::named(precisions.as_string_opt::<i32>()?.value(row))?;
+                let original = arrow::util::display::array_value_to_string(array, row).ok()?;
+                Some(self.once(&original, |this| Value::from(this.partial(whole, precision))))
+            }
             FieldType::String => {
                 let original = array.as_string_opt::<i32>()?.value(row).to_owned();
                 let value = self.once(&original, |this| {
@@ -207,6 +213,38 @@ impl Invention<'_> {
         };
         let format = formats.first().map_or(default, String::as_str);
         self.time().and_utc().format(format).to_string()
+    }
+
+    /// A date or time of which as much is known. Where no format of the field says so much, it is in the first.
+    fn partial(&self, whole: &FieldType, precision: Precision) -> String {
+        let time = self.time().and_utc();
+        let (formats, zone) = match whole {
+            FieldType::Date(formats) | FieldType::Timestamp(formats) => (formats, ""),
+            FieldType::TimestampTz(formats) => (formats, "Z"),
+            _ => return String::new(),
+        };
+        if formats.is_empty() {
+            let (iso, zone) = match precision {
+                Precision::Year => ("%Y", ""),
+                Precision::Month => ("%Y-%m", ""),
+                Precision::Day => ("%Y-%m-%d", ""),
+                Precision::Minute => ("%Y-%m-%dT%H:%M", zone),
+                Precision::Second => ("%Y-%m-%dT%H:%M:%S", zone),
+            };
+            return format!("{}{zone}", time.format(iso));
+        }
+        let written = |format: &String| time.format(format).to_string();
+        let says = |format: &String| {
+            let text = written(format);
+            let format = scalar::Formats::parse(std::slice::from_ref(format)).ok()?;
+            match whole {
+                FieldType::Date(_) => Some(scalar::partial_date(&text, &format).ok()?.1),
+                FieldType::Timestamp(_) => Some(scalar::partial_timestamp(&text, &format).ok()?.1),
+                _ => Some(scalar::partial_timestamptz(&text, &format).ok()?.1),
+            }
+        };
+        let format = formats.iter().find(|format| says(format) == Some(precision));
+        format.or(formats.first()).map(written).unwrap_or_default()
     }
 
     /// JSON of the same shape. A name that the SQL mentions is kept. Any other name may be data.

@@ -5,6 +5,7 @@ use std::fmt;
 use base64::Engine as _;
 use base64::alphabet::{STANDARD, URL_SAFE};
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use rand::TryRngCore as _;
 use ring::hmac::{Context, HMAC_SHA256, Key};
 
 /// Length of a key in bytes: 256 bits, the strength of the hash that uses it.
@@ -27,8 +28,21 @@ impl MaskKey {
         })
     }
 
+    #[cfg(test)]
     pub(super) fn from_bytes(bytes: [u8; KEY_BYTES]) -> Self {
         Self(Box::new(bytes))
+    }
+
+    /// A random key.
+    ///
+    /// # Errors
+    /// The system gives no random bytes.
+    pub fn random() -> std::io::Result<Self> {
+        let mut bytes = Box::new([0; KEY_BYTES]);
+        rand::rngs::OsRng
+            .try_fill_bytes(bytes.as_mut_slice())
+            .map_err(std::io::Error::other)?;
+        Ok(Self(bytes))
     }
 
     /// The key as base64 with padding, for the key file.
@@ -53,6 +67,11 @@ impl MaskKey {
         hex::encode(self.keyed(Use::Hash, domain).token(value.as_bytes()))
     }
 
+    /// The hash under which the run history notes a store's etags.
+    pub fn etags(&self) -> NameHash {
+        NameHash(self.keyed(Use::Etag, ""))
+    }
+
     /// The hash that distinguishes undeclared names in messages without showing them.
     pub fn names(&self) -> NameHash {
         NameHash(self.keyed(Use::Name, ""))
@@ -61,7 +80,7 @@ impl MaskKey {
     /// The key of `pipeline test`. It is the same for everyone and protects nothing, so that the masked values in a test
     /// case do not change. Never use it for real data.
     pub fn of_test_cases() -> Self {
-        Self::from_bytes(*b"the public key of pipeline test!")
+        Self(Box::new(*b"the public key of pipeline test!"))
     }
 
     #[cfg(test)]
@@ -110,6 +129,8 @@ pub(super) enum Use {
     Pseudonym,
     DateShift,
     Name,
+    Surrogate,
+    Etag,
 }
 
 impl Use {
@@ -120,6 +141,8 @@ impl Use {
             Self::Pseudonym => b"pseudonym\0",
             Self::DateShift => b"date shift\0",
             Self::Name => b"name\0",
+            Self::Surrogate => b"surrogate\0",
+            Self::Etag => b"etag\0",
         }
     }
 }
@@ -212,6 +235,8 @@ mod tests {
             key.keyed(Use::Hash, "").token(b"abc"),
             key.keyed(Use::Name, "").token(b"abc"),
             key.keyed(Use::Name, "ab").token(b"c"),
+            key.keyed(Use::Surrogate, "ab").token(b"c"),
+            key.keyed(Use::Etag, "ab").token(b"c"),
         ];
         for (i, one) in tokens.iter().enumerate() {
             assert!(tokens[i + 1..].iter().all(|other| one != other));

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Entity, Profile, Source, SqlCheck, View};
+use super::{Entity, Gate, Profile, Source, SqlCheck, View};
 
 /// A whole project that has been checked.
 #[derive(Debug, Clone)]
@@ -21,4 +21,6 @@ pub struct Project {
     pub text: String,
     /// The privacy rules for what the reader role may see.
     pub profile: Profile,
+    /// How many persons must share each combination of quasi-identifiers, if the project limits that.
+    pub gate: Option<Gate>,
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use chrono::NaiveDate;
+use chrono::{NaiveDate, Utc};
 
 use super::cells;
 use super::pass::{Pass, Passed};
@@ -174,13 +174,19 @@ fn masks(project: &Project, source: &Source, batch: &Batch) -> Result<(Masks, bo
     let (key, random) = if mask::needs_key(source) {
         match MaskKey::find(&project.root)? {
             Some(key) => (Some(key), false),
-            None => (Some(MaskKey::random()?), true),
+            None => (Some(random_key()?), true),
         }
     } else {
         (None, false)
     };
     let masks = Masks::plan(source, key.as_ref())?;
-    Ok((run::of_batch(masks, project.profile, batch), random))
+    let latest = batch.date.max(Utc::now().date_naive());
+    Ok((run::of_batch(masks, project.profile, latest)?, random))
+}
+
+/// A key that is kept nowhere.
+fn random_key() -> Result<MaskKey> {
+    MaskKey::random().map_err(|error| Error::project("no random key can be made").cause(error))
 }
 
 /// The problem with a remedy that needs no run: nothing is in the quarantine yet.

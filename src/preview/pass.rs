@@ -4,21 +4,24 @@
 //! are refused as in a run (`src/run/cascade.rs`). A run asks the database which rows have no partner. Here the keys
 //! of the rows are compared, so those of one batch must fit into memory.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use arrow::array::RecordBatch;
-use futures::StreamExt;
+use futures::{StreamExt, stream};
 
 use crate::error::{Error, Result};
 use crate::model::check::{LET_IT_REFUSE, failed};
 use crate::model::{Batch, Project, RECORD_BITS, Refusal, Rule, Severity, Source};
 use crate::quality::{Deny, Key, Keys, RowValidator, ValidationReport, row_keys};
 use crate::run::{
-    BatchInput, EntityOutcome, Plans, Records, below, children, conservation, find_misfits, unrelated, verdict,
+    BatchInput, EntityOutcome, Plans, Records, below, children, conservation, find_misfits, missing, unrelated, verdict,
 };
-use crate::transform::{Execution, PlanMetrics, ScanInput};
+use crate::transform::{Execution, PlanMetrics, ScanInput, Tally};
+
+/// The most bytes of columns to keep in memory for the transforms.
+const HELD: usize = 8 << 20;
 
 /// What a pass needs.
 pub(super) struct Pass<'a> {
@@ -65,20 +68,23 @@ impl Pass<'_> {
         let plans = self.plans.of(self.source);
         let conserved = plans.iter().filter_map(|plan| plan.conserves.as_ref());
         let tally = self.plans.engine.tally(conserved, self.batch)?;
-        let scan = self.input.hold(&tally).await?;
+        let scan = self.read(&tally).await?;
         let mut entities = Vec::with_capacity(plans.len());
         for at in 0..plans.len() {
             entities.push(self.entity(at, &scan, Vec::new(), None).await?);
         }
         self.cascade(&mut entities, &scan).await?;
+        let missing = missing(&self.plans.engine, plans, self.input, self.batch).await?;
         let outcomes = entities.iter().map(|one| EntityOutcome {
             entity: one.entity.clone(),
             rows: one.report.accepted(),
             bytes: 0,
             produced: one.report.produced,
-            warnings: one.report.warnings.clone(),
+            // The verdict does not count them, and the preview shows those of the report.
+            warnings: BTreeMap::new(),
             times: Vec::new(),
             elements: tally.of(&one.entity),
+            missing: missing.get(&one.entity).copied().unwrap_or_default(),
         });
         let outcomes: Vec<EntityOutcome> = outcomes.collect();
         let accepted = self.input.stats.records.load(Ordering::Relaxed);
@@ -91,7 +97,18 @@ impl Pass<'_> {
         let mut problems: Vec<Error> = conservation(self.source, &outcomes).err().into_iter().collect();
         if ended {
             let files = self.input.listing.files().len() as u64;
-            problems.extend(verdict(self.source, self.batch, files, records, &outcomes, &refusals).err());
+            problems.extend(
+                verdict(
+                    self.project,
+                    self.source,
+                    self.batch,
+                    files,
+                    records,
+                    &outcomes,
+                    &refusals,
+                )
+                .err(),
+            );
         }
         Ok(Passed {
             entities,
@@ -99,6 +116,29 @@ impl Pass<'_> {
             records,
             ended,
             problems,
+        })
+    }
+
+    /// Reads the input once and keeps its columns in memory for the transforms, unless they are too large for that. Then
+    /// each transform reads the files by itself.
+    async fn read(&self, tally: &Arc<Tally>) -> Result<Arc<ScanInput>> {
+        let mut records = self.input.read(tally);
+        let (mut held, mut bytes) = (Some(Vec::new()), 0);
+        while let Some(batch) = records.next().await {
+            let batch = batch?;
+            bytes += batch.batch().get_array_memory_size();
+            if bytes > HELD {
+                held = None;
+            }
+            if let Some(held) = &mut held {
+                held.push(batch);
+            }
+        }
+        Ok(match held {
+            Some(held) => ScanInput::own(self.input.schema(), move || {
+                stream::iter(held.clone().into_iter().map(Ok)).boxed()
+            }),
+            None => self.input.scan(),
         })
     }
 
@@ -134,7 +174,11 @@ impl Pass<'_> {
     ) -> Result<EntityRows> {
         let plan = &self.plans.of(self.source)[at];
         let execution = self.plans.engine.execute(plan, self.batch, Arc::clone(scan));
-        let Execution { mut rows, metrics } = execution.await?;
+        let Execution {
+            mut rows,
+            metrics,
+            failed,
+        } = execution.await?;
         let entity = self.project.entity(&plan.outline.entity)?;
         let locate = |record: u64| self.input.locate(record);
         let children = children(self.project, &entity.name);
@@ -145,7 +189,9 @@ impl Pass<'_> {
         let collect: Option<Vec<usize>> = collect.map(|names| names.iter().filter_map(position).collect());
         let (mut kept, mut room, mut keys) = (Vec::new(), self.keep, HashSet::new());
         while let Some(batch) = rows.next().await {
-            let accepted = validator.pass(&batch?, &locate)?;
+            let batch = batch.map_err(|error| failed.explain(error, &locate))?;
+            let (batch, unmade) = failed.restore(batch)?;
+            let accepted = validator.pass(&batch, unmade, &locate)?;
             if let Some(columns) = &collect {
                 keys.extend(row_keys(&accepted, columns)?);
             }

@@ -1,12 +1,13 @@
 //! Reads `pipeline.yaml`: the contracts of the entities. References between entities are checked in `relations`.
 
 use super::checks::{self, CheckDraft};
+use super::gate;
 use super::mapping::{Context, Keys, Mapping, Text, entry_text, entry_texts, list_texts, node_text};
 use super::names::{self, BadName};
 use super::relations::{self, Draft, Named, ParentDraft};
 use super::types::parse_pg_type;
 use super::yaml::{Entry, Node, Span, Value};
-use crate::model::{Column, Entity, Index, PgType, Profile};
+use crate::model::{Column, Entity, Gate, Index, PgType, Profile};
 
 const PROJECT_KEYS: Keys = Keys {
     known: &["name", "description", "privacy", "entities"],
@@ -29,6 +30,7 @@ pub(super) struct Contract {
     pub names: Vec<String>,
     /// The privacy rules for what the reader role may see.
     pub profile: Profile,
+    pub gate: Option<Gate>,
     pub checks: Vec<CheckDraft>,
     /// The file's text.
     pub text: String,
@@ -50,12 +52,7 @@ pub(super) fn read(ctx: &mut Context<'_>, root: &Node) -> Contract {
     };
     project.text(ctx, "name");
     project.text(ctx, "description");
-    let profiles = [
-        ("custom", Profile::Custom),
-        ("pseudonymised", Profile::Pseudonymised),
-        ("safe_harbor", Profile::SafeHarbor),
-    ];
-    let profile = project.choice(ctx, "privacy", &profiles);
+    let (privacy, profile) = gate::profile(ctx, &project);
     let Some(entry) = project.required(ctx, "entities", example) else {
         return Contract::default();
     };
@@ -73,8 +70,10 @@ pub(super) fn read(ctx: &mut Context<'_>, root: &Node) -> Contract {
         );
     }
     let names = drafts.iter().map(|draft| draft.entity.name.clone()).collect();
+    let entities = relations::check(ctx, drafts);
     Contract {
-        entities: relations::check(ctx, drafts),
+        gate: gate::read(ctx, &privacy, &entities),
+        entities,
         names,
         profile,
         checks,

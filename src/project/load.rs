@@ -78,15 +78,16 @@ pub(super) fn load_with(root: &Path, lookup: Lookup<'_>) -> Result<Project> {
         };
         return Err(Error::project(format!("the project has {count}")).diagnostics(diagnostics));
     }
-    let (entities, text) = contract
-        .map(|contract| (contract.entities, contract.text))
-        .unwrap_or_default();
+    let Contract {
+        entities, text, gate, ..
+    } = contract.unwrap_or_default();
     Ok(Project {
         root: root.to_owned(),
         entities,
         sources,
         views,
         profile,
+        gate,
         checks,
         text,
     })

@@ -4,17 +4,23 @@ use serde_json::json;
 
 use super::{data, message};
 use crate::lineage::Reading;
-use crate::warehouse::roles::Names;
+use crate::warehouse::roles::{Access, Names};
 
 /// Prints the rights of each role. Prints on stderr what the user still has to do by hand.
-pub fn roles(names: &Names, reading: &Reading, as_json: bool) {
+pub fn roles(names: &Names, reading: &Reading, access: &Access, as_json: bool) {
     let tables: Vec<&str> = reading.tables.iter().map(|table| table.entity.as_str()).collect();
+    let is_open = |name: &&str| access.views.iter().any(|view| view.name == *name);
+    let views = reading.views.iter().map(String::as_str);
+    let (open, closed): (Vec<&str>, Vec<&str>) = views.partition(is_open);
+    let stale: Vec<String> = access.stale.iter().flatten().map(ToString::to_string).collect();
     if as_json {
         let hidden: Vec<String> = hidden(reading);
         let roles = json!({"owner": names.owner, "loader": names.loader, "reader": names.reader});
+        let withheld = &reading.withheld;
         data(
-            &json!({"roles": roles, "tables": tables, "views": reading.views, "hidden": hidden, "withheld": reading.withheld})
-                .to_string(),
+            &json!({"roles": roles, "tables": tables, "views": open, "hidden": hidden, "withheld": withheld,
+                "stale_batches": stale, "stale_views": closed})
+            .to_string(),
         );
         return;
     }
@@ -26,12 +32,17 @@ pub fn roles(names: &Names, reading: &Reading, as_json: bool) {
         "{}: a member of it; for `pipeline migrate`, `views` and `run`",
         names.loader
     ));
-    let seen: Vec<&str> = tables
-        .iter()
-        .copied()
-        .chain(reading.views.iter().map(String::as_str))
-        .collect();
+    let seen: Vec<&str> = tables.iter().copied().chain(open).collect();
     data(&format!("{}: reads {}", names.reader, seen.join(", ")));
+    if !stale.is_empty() {
+        data(&format!("  without batches under other masks: {}", stale.join(", ")));
+    }
+    if !closed.is_empty() {
+        data(&format!(
+            "  and without views over their columns: {}",
+            closed.join(", ")
+        ));
+    }
     if reading.hides_batch_date {
         data(&format!("  without {}", hidden(reading).join(", ")));
         let withheld: Vec<String> = reading

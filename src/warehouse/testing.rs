@@ -133,6 +133,7 @@ pub fn entity(name: &str, columns: Vec<Column>) -> Entity {
 pub fn project(root: &Path, entities: Vec<Entity>) -> Project {
     Project {
         profile: crate::model::Profile::Custom,
+        gate: None,
         root: root.to_owned(),
         entities,
         sources: Vec::new(),

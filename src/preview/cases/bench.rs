@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::ingest::{Listing, ReadStats};
 use crate::mask::{MaskKey, Masks};
 use crate::model::{
-    Batch, Compression, Format, OnEmpty, OnNoRecords, Project, RecordPath, Source, TestCase, Tolerance,
+    Batch, Compression, Encoding, Format, OnEmpty, OnNoRecords, Project, RecordPath, Source, TestCase, Tolerance,
 };
 use crate::preview::cells;
 use crate::preview::pass::Pass;
@@ -114,7 +114,8 @@ impl Bench {
         let input = BatchInput {
             listing: Listing::in_memory("records", case.records.join("\n")),
             source: Arc::new(source.clone()),
-            masks: Arc::new(run::of_batch(masks, self.project.profile, &batch)),
+            // The date of the case, and not today: the case must give the same rows next year.
+            masks: Arc::new(run::of_batch(masks, self.project.profile, case.date)?.of_test_cases()),
             stats: Arc::new(ReadStats::default()),
             parallelism: 1,
             most: None,
@@ -156,8 +157,10 @@ fn read_from_memory(source: &mut Source) {
     let input = &mut source.input;
     input.format = Format::Ndjson;
     input.compression = Some(Compression::None);
+    input.encoding = Encoding::Utf8;
     input.records = RecordPath::default();
     input.on_no_records = OnNoRecords::Refuse;
     input.on_empty = OnEmpty::Replace;
     source.max_quarantined = Tolerance::Percent(100.0);
+    source.max_quarantined_of.clear();
 }

@@ -7,6 +7,7 @@ use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
 use crate::error::{Error, Result};
+use crate::model::Batch;
 use crate::warehouse::sql::{db_error, literal, sqlstate};
 
 /// The key of the advisory lock under which grants are changed ("access" in ASCII). Two sessions that change grants
@@ -18,6 +19,12 @@ const LOCK: i64 = 0x6163_6365_7373;
 pub struct Access {
     /// Whether readers read entity tables through views that leave columns out.
     pub hides: bool,
+    /// Batches whose rows readers may not see, since they were loaded under other masks. `None`: no database was asked,
+    /// and the project promises masks.
+    pub stale: Option<Vec<Batch>>,
+    /// Materialized views that still show rows from before a swap. Where the project promises masks, they are not
+    /// granted before their refresh.
+    pub owed: Vec<String>,
     /// All entities.
     pub tables: Vec<Table>,
     /// Views and materialized views.
@@ -51,6 +58,18 @@ pub struct Table {
     pub columns: Vec<String>,
 }
 
+impl Access {
+    /// Whether readers read views that leave batches out.
+    fn filters(&self) -> bool {
+        self.stale.as_ref().is_some_and(|stale| !stale.is_empty())
+    }
+
+    /// Whether readers read views instead of the entity tables.
+    fn through_views(&self) -> bool {
+        self.hides || self.filters()
+    }
+}
+
 /// Whether `pipeline roles` has run in this database. This needs no right on the schema `pipeline`.
 pub async fn is_used(client: &Client) -> Result<bool> {
     let sql = "SELECT EXISTS (SELECT FROM pg_catalog.pg_class WHERE relname = 'readers'
@@ -68,6 +87,7 @@ pub async fn apply(client: &Client, access: &Access) -> Result<()> {
     if let Err(error) = client.batch_execute(&statement(access)).await {
         let built = db_error("the readers' rights can't be brought to what the project says", &error);
         return Err(match sqlstate(&error) {
+            Some("42P01") => built.hint("run `pipeline migrate` first"),
             Some("42501") => built
                 .hint("run as a member of the role that owns the tables, or let a superuser repeat `pipeline roles`"),
             _ => built,
@@ -86,8 +106,14 @@ pub(super) fn text_array<'a>(texts: impl Iterator<Item = &'a str>) -> String {
 pub(super) fn statement(access: &Access) -> String {
     let names = text_array(access.tables.iter().map(|table| table.name.as_str()));
     let (views, files) = (views(access), files(access));
-    let functions = text_array(access.functions.iter().map(String::as_str));
-    let (hides, wanted) = (access.hides, wanted(access));
+    let (hides, filters, wanted) = (access.through_views(), access.filters(), wanted(access));
+    let (hidden, owed) = (hidden(access), text_array(access.owed.iter().map(String::as_str)));
+    let closed = closed_functions(access);
+    let form = if filters {
+        FILTERED
+    } else {
+        "AS SELECT %s FROM public.%I"
+    };
     format!(
         "DO $pipeline$
 DECLARE
@@ -97,15 +123,16 @@ DECLARE
         WHERE relnamespace = 'pipeline_reading'::regnamespace AND relkind = 'v');
 BEGIN
     PERFORM pg_catalog.pg_advisory_xact_lock({LOCK});
-    FOR item IN
+{hidden}    FOR item IN
         SELECT pg_catalog.format('DROP VIEW pipeline_reading.%I', c.relname)
         FROM pg_catalog.pg_class c LEFT JOIN {wanted} w (name, columns) ON w.name = c.relname
-        WHERE c.relnamespace = 'pipeline_reading'::regnamespace AND c.relkind = 'v' AND w.columns IS DISTINCT FROM
+        WHERE c.relnamespace = 'pipeline_reading'::regnamespace AND c.relkind = 'v' AND (w.columns IS DISTINCT FROM
             ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a
                   WHERE a.attrelid = c.oid AND a.attnum > 0 ORDER BY a.attnum)
+            OR {filters} <> ('security_barrier=true' = ANY (coalesce(c.reloptions, '{{}}'))))
     LOOP EXECUTE item; END LOOP;
     FOR item IN
-        SELECT pg_catalog.format('CREATE VIEW pipeline_reading.%I AS SELECT %s FROM public.%I', w.name,
+        SELECT pg_catalog.format('CREATE VIEW pipeline_reading.%I {form}', w.name,
             (SELECT pg_catalog.string_agg(pg_catalog.quote_ident(u.x), ', ' ORDER BY u.n)
              FROM pg_catalog.unnest(w.columns) WITH ORDINALITY u (x, n)), w.name)
         FROM {wanted} w (name, columns)
@@ -113,8 +140,8 @@ BEGIN
     LOOP EXECUTE item; END LOOP;
     IF pg_catalog.to_regclass('pipeline.views') IS NULL THEN RETURN; END IF;
     FOR item IN
-        WITH object (oid, may, doubtful) AS (
-            SELECT c.oid, c.relname = ANY ({names}) AND NOT {hides}, false
+        WITH object (oid, may, doubtful, owed) AS (
+            SELECT c.oid, c.relname = ANY ({names}) AND NOT {hides}, false, false
             FROM pg_catalog.pg_class c
             WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'p'
                 AND (c.relname = ANY ({names}) OR ({hides} AND c.relowner = current_user::regrole))
@@ -124,16 +151,16 @@ BEGIN
                 SELECT FROM pg_catalog.unnest(w.stands_on) s (name) WHERE NOT EXISTS (
                     SELECT FROM pipeline.views x JOIN {files} f (kind, name, fingerprint)
                         ON f.kind = x.kind AND f.name = x.name AND f.fingerprint = x.fingerprint
-                    WHERE x.name = s.name))
+                    WHERE x.name = s.name)), coalesce(w.stands_on && {owed}, false)
             FROM pipeline.views v JOIN pg_catalog.pg_class c ON c.relname = v.name
                 AND c.relnamespace = 'public'::regnamespace
                 AND c.relkind = CASE v.kind WHEN 'view' THEN 'v' WHEN 'materialized' THEN 'm' END::\"char\"
             LEFT JOIN {views} w (name, stands_on) ON w.name = v.name
             UNION ALL
-            SELECT c.oid, true, false FROM pg_catalog.pg_class c
+            SELECT c.oid, true, false, false FROM pg_catalog.pg_class c
             WHERE c.relnamespace = 'pipeline_reading'::regnamespace AND c.relkind = 'v'
-        ), found (oid, nspname, relname, may, doubtful, reader, whole, part) AS (
-            SELECT c.oid, n.nspname, c.relname, o.may, o.doubtful, g.rolname,
+        ), found (oid, nspname, relname, may, doubtful, owed, reader, whole, part) AS (
+            SELECT c.oid, n.nspname, c.relname, o.may, o.doubtful, o.owed, g.rolname,
                 EXISTS (SELECT FROM pg_catalog.aclexplode(c.relacl) x
                         WHERE x.grantee = g.oid AND x.privilege_type = 'SELECT'),
                 EXISTS (SELECT FROM pg_catalog.pg_attribute a, pg_catalog.aclexplode(a.attacl) x
@@ -145,10 +172,49 @@ BEGIN
         SELECT pg_catalog.format(
             CASE WHEN i.may AND NOT i.doubtful THEN 'GRANT SELECT ON %I.%I TO %I' ELSE 'REVOKE SELECT ON %I.%I FROM %I' END,
             i.nspname, i.relname, i.reader)
-        FROM found i WHERE (i.may AND NOT i.doubtful AND NOT i.whole)
-            OR ((NOT i.may OR (i.doubtful AND NOT hid)) AND (i.whole OR i.part))
+        FROM found i WHERE (i.may AND NOT i.doubtful AND NOT i.owed AND NOT i.whole)
+            OR ((NOT i.may OR (i.doubtful AND (NOT hid OR {filters}))) AND (i.whole OR i.part))
     LOOP EXECUTE item; END LOOP;
-    -- A function with its owner's rights reads what its caller may not.
+{closed}END $pipeline$"
+    )
+}
+
+/// The body of a view that leaves hidden batches out. The barrier keeps a reader's own condition from seeing the rows
+/// of those: its error would show their values.
+const FILTERED: &str = "WITH (security_barrier) AS SELECT %s FROM public.%I t WHERE NOT EXISTS (SELECT FROM \
+                        pipeline.hidden_batches h WHERE h.source = t.source AND h.batch_date = t.batch_date)";
+
+/// The statements that bring the list of hidden batches to what it should be. A view reads it, so the swap of a batch
+/// shows the batch in its own transaction.
+fn hidden(access: &Access) -> String {
+    let row = |batch: &Batch| {
+        format!(
+            "({}, {}::date)",
+            literal(&batch.source),
+            literal(&batch.date.to_string())
+        )
+    };
+    let rows: Vec<String> = access.stale.iter().flatten().map(row).collect();
+    let stale = values(&rows, "NULL::text, NULL::date");
+    format!(
+        "    IF pg_catalog.to_regclass('pipeline.hidden_batches') IS NOT NULL THEN
+        DELETE FROM pipeline.hidden_batches h WHERE NOT EXISTS (
+            SELECT FROM {stale} s (source, batch_date) WHERE s.source = h.source AND s.batch_date = h.batch_date);
+        INSERT INTO pipeline.hidden_batches SELECT s.source, s.batch_date FROM {stale} s (source, batch_date)
+        ON CONFLICT DO NOTHING;
+    END IF;
+"
+    )
+}
+
+/// The statements that keep the public from functions that show what readers may not see.
+fn closed_functions(access: &Access) -> String {
+    let (hides, functions) = (
+        access.through_views(),
+        text_array(access.functions.iter().map(String::as_str)),
+    );
+    format!(
+        "    -- A function with its owner's rights reads what its caller may not.
     FOR item IN
         SELECT pg_catalog.format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', p.oid::regprocedure)
         FROM pipeline.views v JOIN pg_catalog.pg_proc p ON p.proname = v.name AND v.kind = 'function'
@@ -157,13 +223,13 @@ BEGIN
             SELECT FROM pg_catalog.aclexplode(coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner))) x
             WHERE x.grantee = 0)
     LOOP EXECUTE item; END LOOP;
-END $pipeline$"
+"
     )
 }
 
 /// The views that readers use instead of the tables. Each has those of the wanted columns that exist in its table.
 fn wanted(access: &Access) -> String {
-    if !access.hides || access.tables.is_empty() {
+    if !access.through_views() || access.tables.is_empty() {
         return values(&[], "NULL::text, NULL::text[]");
     }
     let rows: Vec<String> = access
@@ -243,10 +309,11 @@ pub(super) async fn check(client: &Client, access: &Access) -> Result<()> {
     {
         return Ok(());
     }
+    let hides = access.through_views();
     let names: Vec<&str> = access.tables.iter().map(|table| table.name.as_str()).collect();
     let views: Vec<&str> = access.views.iter().map(|view| view.name.as_str()).collect();
     let parameters = [
-        (&access.hides as _, Type::BOOL),
+        (&hides as _, Type::BOOL),
         (&names as _, Type::TEXT_ARRAY),
         (&views as _, Type::TEXT_ARRAY),
     ];

@@ -16,7 +16,7 @@ const QUIET: &[(&str, &str)] = &[
 /// COMMIT.
 pub(super) fn statements(names: &Names, access: &Access) -> Vec<String> {
     let (owner, loader, reader) = (ident(&names.owner), ident(&names.loader), ident(&names.reader));
-    vec![
+    let mut statements = vec![
         "SET client_min_messages = warning".to_owned(),
         "SET lock_timeout = '30s'".to_owned(),
         roles(names),
@@ -31,9 +31,13 @@ pub(super) fn statements(names: &Names, access: &Access) -> Vec<String> {
             "INSERT INTO pipeline.readers VALUES ({}) ON CONFLICT DO NOTHING",
             literal(&names.reader)
         ),
-        grants::statement(access),
-        "RESET ROLE".to_owned(),
-    ]
+    ];
+    // Under which masks the batches were loaded is not known without the database. The loader's next command knows.
+    if access.stale.is_some() {
+        statements.push(grants::statement(access));
+    }
+    statements.push("RESET ROLE".to_owned());
+    statements
 }
 
 fn block(declare: &str, body: &str) -> String {
