@@ -178,7 +178,7 @@ impl Cli {
             Command::Status(arguments) => status::execute(&global, arguments).await,
             Command::Quarantine(quarantine) => quarantine::execute(&global, quarantine).await,
             Command::Init(arguments) => init::execute(&global, &arguments),
-            Command::Source(source) => source::execute(&global, source).await,
+            Command::Source(source) => Box::pin(source::execute(&global, source)).await,
             Command::Check => check::execute(&global).await,
             Command::Preview(arguments) => preview::execute(&global, arguments).await,
             Command::Test(arguments) => test::execute(&global, arguments).await,

@@ -110,8 +110,7 @@ pub struct Listing {
 
 impl Listing {
     /// A listing of one file that lies in memory. `path` is how messages call it.
-    pub fn in_memory(path: &str, bytes: impl Into<Bytes>) -> Self {
-        let bytes = bytes.into();
+    pub fn in_memory(path: &str, bytes: Bytes) -> Self {
         let file = InputFile {
             path: path.to_owned(),
             size: bytes.len() as u64,

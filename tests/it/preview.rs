@@ -206,6 +206,8 @@ fn other_sql_and_other_input_can_be_tried() {
       |
     1 | select id as item_id, nn as n from source
       |                       ^^
+      |
+      = hint: the columns here are id and n
     ");
 }
 

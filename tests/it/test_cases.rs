@@ -296,10 +296,60 @@ fn a_batch_that_must_fail() {
 ";
     let project = Small::new()
         .quarantine()
-        .sql("select id as item_id, 1 / n as n from source")
+        .sql("select id as item_id, sum(1 / n) as n from source group by id")
         .project();
     let outcome = test(&with_cases(project, cases)).code(0);
     assert_eq!(outcome.stdout, "2 cases: 2 passed, 0 failed\n");
+}
+
+#[test]
+fn a_row_for_which_an_expression_fails_is_refused_as_in_a_run() {
+    let cases = r"tests:
+  - name: one of three rows
+    date: 2023-05-01
+    records: [{id: a, n: 5}, {id: b, n: 0}, {id: c, n: 1}]
+    rows:
+      items: [{item_id: a, n: 20}, {item_id: c, n: 100}]
+    refused: [{entity: items, check: division(n), path: n, record: 2, reason: a division by zero}]
+";
+    let project = Small::new()
+        .quarantine()
+        .sql("select id as item_id, 100 / n as n from source")
+        .project();
+    test(&with_cases(project, cases))
+        .code(0)
+        .stdout_is("1 case: 1 passed, 0 failed\n");
+}
+
+/// Surrogates of a run are random, and its ages count up to today. A case gives the same rows whenever it runs.
+#[test]
+fn surrogates_and_ages_of_a_case_never_change() {
+    let cases = r"tests:
+  - name: two persons
+    date: 2001-05-01
+    records:
+      - {id: a, born: 1912-03-04}
+      - {id: b, born: 1910-03-04}
+    rows:
+      items: []
+";
+    let project = Small::new()
+        .columns(&[("item_id", "text"), ("born", "int4")])
+        .schema(
+            "id: {type: string, phi: identifier, mask: surrogate, required: true}\n\
+             born: {type: date, phi: date, mask: year}",
+        )
+        .sql("select id as item_id, born from source")
+        .project();
+    let yaml = project.read("pipeline.yaml");
+    project.write("pipeline.yaml", format!("{yaml}privacy: safe_harbor\n"));
+    let project = with_cases(project, cases);
+    project.run(&["test", "--update"]).code(0);
+    test(&project).code(0).stdout_is("1 case: 1 passed, 0 failed\n");
+    let updated = project.read(FILE);
+    // Today both are over 89, and would have one year. On the date of the case only one is.
+    assert!(updated.contains("born: 1912}"), "{updated}");
+    assert!(updated.contains("born: 1911}"), "{updated}");
 }
 
 #[test]
@@ -403,6 +453,39 @@ fn strings(value: &Value, found: &mut Vec<String>) {
         Value::Object(map) => map.values().for_each(|value| strings(value, found)),
         _ => {}
     }
+}
+
+/// A partial date stays as precise as it is, in a format of its field.
+#[test]
+fn invented_partial_dates_are_as_precise() {
+    let schema = "id: {type: string, required: true}\n\
+                  y: {type: date, precision: partial}\n\
+                  m: {type: timestamptz, precision: partial}\n\
+                  t: {type: timestamptz, precision: partial}\n\
+                  own: {type: date, precision: partial, format: ['%d.%m.%Y', '%m/%Y']}\n\
+                  either: {type: string, from: [string, number]}\n\
+                  one: {one_or_many: string}";
+    let project = Small::new()
+        .schema(schema)
+        .columns(&[("item_id", "text"), ("precisions", "text")])
+        .sql(
+            "select id as item_id, concat_ws(' ', y['precision'], m['precision'], t['precision'], own['precision']) \
+             as precisions from source",
+        )
+        .project()
+        .json(
+            r#"{"id": "K-77123", "y": "1871", "m": "1871-07", "t": "1871-07-13T10:41Z", "own": "07/1871",
+                "either": 87123, "one": "Quorley"}"#,
+        );
+    project
+        .run(&["test", "create", "--source", "clinic", "--date", DATE, "--record", "1"])
+        .code(0);
+    let case = project.read("sql/clinic/tests/record_1.yaml");
+    for original in ["1871", "10:41", "77123", "87123", "Quorley", "refused"] {
+        assert!(!case.contains(original), "{original} is in\n{case}");
+    }
+    assert!(case.contains("year month minute month"), "{case}");
+    test(&project).code(0);
 }
 
 /// Types, formats, rules and lists survive the invention, and equal values stay equal.

@@ -112,7 +112,7 @@ impl Bench {
         let (source, batch) = (self.project.source(&case.source)?, batch(case));
         let masks = self.masks.get(&case.source).ok_or_else(Error::internal)?.clone();
         let input = BatchInput {
-            listing: Listing::in_memory("records", case.records.join("\n")),
+            listing: Listing::in_memory("records", case.records.join("\n").into()),
             source: Arc::new(source.clone()),
             // The date of the case, and not today: the case must give the same rows next year.
             masks: Arc::new(run::of_batch(masks, self.project.profile, case.date)?.of_test_cases()),
