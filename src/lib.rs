@@ -10,12 +10,15 @@
 
 pub mod cli;
 mod cores;
+pub mod doctor;
 pub mod error;
 pub mod infer;
 pub mod ingest;
+pub mod init;
 pub mod lineage;
 pub mod mask;
 pub mod model;
+pub mod preview;
 pub mod project;
 pub mod quality;
 pub mod report;

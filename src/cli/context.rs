@@ -63,7 +63,8 @@ impl Global {
         match self.output {
             Output::Text => Ok(false),
             Output::Json => Ok(true),
-            Output::Csv => Err(Error::project("only `pipeline query` prints CSV").hint("use --output text or json")),
+            Output::Csv => Err(Error::project("only `pipeline query` and `pipeline preview` print CSV")
+                .hint("use --output text or json")),
         }
     }
 }

@@ -13,9 +13,19 @@ const GROUPS: [(&str, &[&str]); 4] = [
     ("Look at it", &["query", "status", "quarantine", "serve-db"]),
     (
         "Develop a project",
-        &["source", "check", "lineage", "privacy", "migration", "completions"],
+        &[
+            "init",
+            "source",
+            "check",
+            "preview",
+            "test",
+            "lineage",
+            "privacy",
+            "migration",
+            "completions",
+        ],
     ),
-    ("Administer a database", &["migrate", "views", "roles"]),
+    ("Administer a database", &["doctor", "migrate", "views", "roles"]),
 ];
 
 pub(super) const RUN: &str = "\
@@ -48,6 +58,13 @@ Examples:
   pipeline roles
   pipeline roles --print --reader dashboard";
 
+pub(super) const DOCTOR: &str = "\
+Examples:
+  pipeline doctor
+  pipeline doctor --output json
+
+It changes nothing. It exits with 1 where a run would fail, and with 3 where something can't be reached.";
+
 pub(super) const QUERY: &str = "\
 Examples:
   pipeline query \"select * from patients limit 5\"
@@ -75,6 +92,12 @@ Examples:
   pipeline quarantine show --source source_b --date 20230502
   pipeline quarantine show --check malformed --names";
 
+pub(super) const INIT: &str = "\
+Example:
+  pipeline init my_clinic
+
+It overwrites nothing.";
+
 pub(super) const SOURCE: &str = "\
 Examples:
   pipeline source add clinic_c --from examples/data/clinic_c/20230501/visits.json
@@ -85,6 +108,29 @@ No value of the sample is written or shown. Read what was proposed before real d
 pub(super) const CHECK: &str = "\
 Example:
   pipeline check";
+
+pub(super) const PREVIEW: &str = "\
+Examples:
+  pipeline preview --source source_b --date 20230502 --entity visits
+  pipeline preview --source source_b --date 20230502 --refused
+  pipeline preview --source source_b --date 20230502 --entity visits --sql new.sql --explain
+
+It reads no more records than it takes. Nothing is loaded, and no database is used.";
+
+pub(super) const TEST: &str = "\
+Examples:
+  pipeline test
+  pipeline test --source source_b --name visit --junit report.xml
+  pipeline test --update
+  pipeline test create --source source_b --date 20230502 --record 3
+
+The cases are YAML files in the folder `tests` beside the SQL of a source: sql/source_b/tests/visits.yaml.";
+
+pub(super) const TEST_CREATE: &str = "\
+Example:
+  pipeline test create --source source_b --date 20230502 --record 3 --name two_visits
+
+No value of the record is written or printed.";
 
 pub(super) const LINEAGE: &str = "\
 Examples:

@@ -4,10 +4,13 @@
 mod check;
 mod completions;
 mod context;
+mod doctor;
 mod drop;
 mod help;
+mod init;
 mod lineage;
 mod migrate;
+mod preview;
 mod privacy;
 mod quarantine;
 mod query;
@@ -16,6 +19,7 @@ mod run;
 mod serve_db;
 mod source;
 mod status;
+mod test;
 mod views;
 
 use std::path::PathBuf;
@@ -75,7 +79,7 @@ struct Global {
 enum Output {
     Text,
     Json,
-    /// For `pipeline query` only
+    /// For `pipeline query` and `pipeline preview` only
     Csv,
 }
 
@@ -96,6 +100,9 @@ enum Command {
     /// Create or replace the views and functions of sql/
     #[command(after_help = help::VIEWS)]
     Views(views::Arguments),
+    /// Find what would keep a run from succeeding, and what to do about it
+    #[command(after_help = help::DOCTOR)]
+    Doctor,
     /// Create the roles of a server: owner, loader and reader
     #[command(after_help = help::ROLES)]
     Roles(roles::Arguments),
@@ -111,12 +118,21 @@ enum Command {
     /// Show what was not loaded, and why
     #[command(subcommand, after_help = help::QUARANTINE)]
     Quarantine(quarantine::Quarantine),
+    /// Write a new project with a small sample
+    #[command(after_help = help::INIT)]
+    Init(init::Arguments),
     /// Add a source to the project
     #[command(subcommand, after_help = help::SOURCE)]
     Source(source::Source),
     /// Check the project's files without loading anything
     #[command(after_help = help::CHECK)]
     Check,
+    /// Show the rows that a batch would load, without a database
+    #[command(after_help = help::PREVIEW)]
+    Preview(preview::Arguments),
+    /// Run the test cases of the SQL, without a database
+    #[command(after_help = help::TEST)]
+    Test(test::Arguments),
     /// Show which source fields a column comes from
     #[command(after_help = help::LINEAGE)]
     Lineage(lineage::Arguments),
@@ -155,13 +171,17 @@ impl Cli {
             Command::Migrate => migrate::apply(&global).await,
             Command::Migration(migration) => migrate::new(&global, migration).await,
             Command::Views(arguments) => views::execute(&global, &arguments).await,
+            Command::Doctor => doctor::execute(&global).await,
             Command::Roles(arguments) => roles::execute(&global, arguments).await,
             Command::Query(arguments) => query::execute(&global, arguments).await,
             Command::ServeDb(arguments) => serve_db::execute(&global, arguments).await,
             Command::Status(arguments) => status::execute(&global, arguments).await,
             Command::Quarantine(quarantine) => quarantine::execute(&global, quarantine).await,
+            Command::Init(arguments) => init::execute(&global, &arguments),
             Command::Source(source) => Box::pin(source::execute(&global, source)).await,
             Command::Check => check::execute(&global).await,
+            Command::Preview(arguments) => preview::execute(&global, arguments).await,
+            Command::Test(arguments) => test::execute(&global, arguments).await,
             Command::Lineage(arguments) => lineage::execute(&global, arguments).await,
             Command::Privacy(privacy) => privacy::execute(&global, privacy).await,
             Command::Completions(arguments) => Ok(completions::execute(&arguments)),

@@ -35,7 +35,7 @@ pub(super) async fn execute(global: &Global, arguments: Arguments) -> Result<u8>
     Ok(0)
 }
 
-fn standard_input() -> Result<String> {
+pub(super) fn standard_input() -> Result<String> {
     let mut sql = String::new();
     std::io::stdin()
         .read_to_string(&mut sql)

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::UNIX_EPOCH;
 
+use bytes::Bytes;
 use chrono::NaiveDate;
 use object_store::ObjectMeta;
 use object_store::path::Path as StorePath;
@@ -66,6 +67,8 @@ impl InputFile {
 pub(super) enum FileHandle {
     Local(PathBuf),
     Remote(Remote, StorePath),
+    /// The bytes themselves, for input that was never stored.
+    Memory(Bytes),
     /// An object that can't be fetched, with its URL.
     Unfit(String),
 }
@@ -76,6 +79,7 @@ impl FileHandle {
         match self {
             Self::Local(path) => path.to_string_lossy().into_owned(),
             Self::Remote(remote, key) => format!("{}/{key}", remote.base),
+            Self::Memory(_) => "memory".to_owned(),
             Self::Unfit(url) => url.clone(),
         }
     }
@@ -105,6 +109,22 @@ pub struct Listing {
 }
 
 impl Listing {
+    /// A listing of one file that lies in memory. `path` is how messages call it.
+    pub fn in_memory(path: &str, bytes: Bytes) -> Self {
+        let file = InputFile {
+            path: path.to_owned(),
+            size: bytes.len() as u64,
+            etag: None,
+            changed: None,
+        };
+        Self {
+            files: Arc::new([file]),
+            handles: Arc::new([FileHandle::Memory(bytes)]),
+            warned: Arc::default(),
+            names: None,
+        }
+    }
+
     pub fn files(&self) -> &[InputFile] {
         &self.files
     }

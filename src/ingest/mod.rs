@@ -17,6 +17,7 @@ mod odd_keys;
 mod open;
 mod parquet;
 mod pattern;
+mod reach;
 mod read;
 mod reading;
 mod sample;
@@ -32,6 +33,7 @@ mod zip;
 
 pub use files::{InputFile, Listing, list};
 pub use pattern::is_glob;
+pub use reach::reach;
 pub use sample::{Opened, SampleFile, Stored, sample_files};
 pub use stats::{ReadStats, ReadTimes};
 pub use unknown::Unknown;

@@ -231,6 +231,14 @@ impl Origin {
                 let pieces = fetch(remote.clone(), path.clone(), file.clone(), runtime, stop);
                 Ok(Self::Remote { pieces, name })
             }
+            FileHandle::Memory(bytes) => {
+                // An empty piece ends the file. Both messages fit into the channel.
+                let (sender, pieces) = mpsc::channel(2);
+                for piece in [bytes.clone(), Bytes::new()] {
+                    let _ = sender.try_send(Ok(piece));
+                }
+                Ok(Self::Remote { pieces, name })
+            }
             FileHandle::Unfit(_) => Err(Error::batch(format!("{name} can't be read"))),
         }
     }

@@ -81,6 +81,10 @@ impl SampleFile {
                 let stored = Stored::File(file.try_clone().map_err(failed)?);
                 (stored, Box::new(file), false)
             }
+            FileHandle::Memory(bytes) => {
+                let reader = Box::new(Cursor::new(bytes.clone()));
+                (Stored::Bytes(bytes.clone()), reader, false)
+            }
             FileHandle::Unfit(_) => {
                 let unfit = self.handle.unfit();
                 return Err(unfit.map_or_else(Error::internal, |foreign| self.foreign(&foreign)));

@@ -170,6 +170,19 @@ impl Remote {
         Error { message, ..explained }
     }
 
+    /// Asks for the first object below `prefix`, to find out whether objects may be listed.
+    pub async fn list_any(&self, prefix: &[&str]) -> Result<()> {
+        let prefix = prefix.join("/");
+        let path = Path::parse(&prefix)
+            .map_err(|_| Error::project(format!("`{}/{prefix}` is no valid path of an object", self.base)))?;
+        let mut objects = self.store.list(Some(&path));
+        match tokio::time::timeout(PATIENCE, objects.next()).await {
+            Err(_) => Err(self.silent()),
+            Ok(Some(Err(error))) => Err(self.explain_at(&prefix, &error)),
+            Ok(None | Some(Ok(_))) => Ok(()),
+        }
+    }
+
     /// Turns an error of the store into one for the user.
     pub fn explain(&self, error: &StoreError) -> Error {
         explain(error, &self.endpoint)

@@ -39,6 +39,19 @@ impl MaskKey {
         load(std::env::var_os(KEY_VARIABLE), embedded, root)
     }
 
+    /// Reads the key from the environment or from [`KEY_FILE`], and makes none. `None`: there is no key.
+    ///
+    /// # Errors
+    /// A key that can't be used.
+    pub fn find(root: &Path) -> Result<Option<Self>> {
+        if let Some(value) = std::env::var_os(KEY_VARIABLE).filter(|value| !value.is_empty()) {
+            return from_variable(&value).map(Some);
+        }
+        let path = root.join(KEY_FILE);
+        refuse_links(path.parent().unwrap_or(&path))?;
+        path.exists().then(|| read(&path)).transpose()
+    }
+
     /// The key, if there is one and it can be used. Makes none.
     pub fn at_hand(embedded: bool, root: &Path) -> Option<Self> {
         let named = std::env::var_os(KEY_VARIABLE).filter(|value| !value.is_empty());

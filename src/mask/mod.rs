@@ -6,6 +6,7 @@
 //! the key ever appears in an error, a log line or a `Debug` output. Nothing is hashed without the key.
 
 mod apply;
+mod invent;
 mod key;
 mod key_file;
 mod kinds;

@@ -60,6 +60,12 @@ impl Masked {
     pub fn num_rows(&self) -> usize {
         self.0.num_rows()
     }
+
+    /// The first rows, at most so many.
+    #[must_use]
+    pub fn first(&self, rows: usize) -> Self {
+        Self(self.0.slice(0, rows.min(self.0.num_rows())))
+    }
 }
 
 impl fmt::Debug for Masked {
@@ -187,6 +193,13 @@ impl Masks {
     pub fn for_one_load(mut self) -> Result<Self> {
         self.load = Arc::new(random_key()?);
         Ok(self)
+    }
+
+    /// The masks with surrogates that are the same in every run of a test case.
+    #[must_use]
+    pub fn of_test_cases(mut self) -> Self {
+        self.load = Arc::new(MaskKey::of_test_cases());
+        self
     }
 
     /// The hash that distinguishes undeclared names in messages. `None` if no mask of the source uses a key.

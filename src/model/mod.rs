@@ -22,6 +22,7 @@ pub(crate) mod scalar_field;
 mod shown;
 mod source;
 pub(crate) mod subject;
+mod test_case;
 #[cfg(test)]
 pub(crate) mod testing;
 pub(crate) mod time_format;
@@ -52,6 +53,7 @@ pub use record_schema::{RECORD_BITS, RECORD_COLUMN, arrow_schema, visible_schema
 pub use refusal::{Misfit, RecordRef, Refusal};
 pub use shown::Shown;
 pub use source::{Conserved, ElementFilter, EntityTolerance, Source, Transform};
+pub use test_case::{CasePlace, ExpectedCell, ExpectedRefusal, ExpectedRow, ExpectedRows, Lines, TestCase};
 pub use tolerance::Tolerance;
 pub use value_rules::{Bounds, Literal, Normalize, Nulls, ValueRules, normalized};
 pub use view::{View, ViewKind};

@@ -85,6 +85,12 @@ impl Texts {
     }
 }
 
+/// The keys of a batch's rows over some of its columns, without those of rows that have a null there.
+pub fn row_keys(batch: &RecordBatch, columns: &[usize]) -> Result<Vec<Key>> {
+    let texts = Texts::of(batch, columns)?;
+    Ok((0..batch.num_rows()).filter_map(|row| texts.key(row)).collect())
+}
+
 /// The values of a column as texts that are the same exactly where PostgreSQL holds the values equal. For the types whose
 /// text in PostgreSQL has several forms or another one than Arrow's, `warehouse::relations` asks it for these.
 fn text(column: &ArrayRef) -> Result<StringArray> {

@@ -5,7 +5,7 @@
 mod keys;
 mod validator;
 
-pub use keys::{Key, Keys};
+pub use keys::{Key, Keys, row_keys};
 pub use validator::{Deny, FindMisfits, Locate, RowValidator, ValidationReport};
 
 #[cfg(test)]

@@ -2,9 +2,13 @@
 //! `NO_COLOR` is set. Nothing is decided here.
 
 mod added;
+mod cases;
 pub mod diagnostics;
+mod doctor;
+mod init;
 mod logs;
 mod outcome;
+mod preview;
 mod progress;
 mod progress_lines;
 mod quarantine;
@@ -20,8 +24,12 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use serde_json::json;
 
 pub use added::source_added;
+pub use cases::{cases, junit, updated};
+pub use doctor::doctor;
+pub use init::initialised;
 pub use logs::{LogFormat, quiet_panics, start_logs};
 pub use outcome::{outcome, resolved};
+pub use preview::{Show, preview};
 pub use progress::progress;
 pub use quarantine::{quarantine_list, quarantine_nameless, quarantine_show};
 pub use risk::risk;

@@ -1,6 +1,7 @@
 //! Prints the quarantine: what runs did not load.
 
 use super::{data, lines, message, table, thousands};
+use crate::model::Refusal;
 use crate::warehouse::quarantine::{Counted, Found};
 
 const EMPTY: &str = "nothing is quarantined";
@@ -57,21 +58,35 @@ pub fn quarantine_show(found: &[Found], as_json: bool) {
         "batch", "run", "entity", "check", "file", "record", "byte", "path", "reason",
     ];
     let mut table = table(&header, &[1, 5, 6]);
-    let number = |number: Option<u64>| number.map_or_else(|| "-".to_owned(), |number| number.to_string());
-    let text = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
     for one in found {
-        let refusal = &one.refusal;
-        table.add_row([
-            format!("{} {}", one.source, one.batch_date),
-            one.run_id.to_string(),
-            refusal.entity.clone().unwrap_or_else(|| "record".to_owned()),
-            refusal.check.clone(),
-            text(&refusal.file),
-            number(refusal.record),
-            number(refusal.byte_offset),
-            text(&refusal.path),
-            refusal.reason.to_string(),
-        ]);
+        let batch = [format!("{} {}", one.source, one.batch_date), one.run_id.to_string()];
+        table.add_row(batch.into_iter().chain(refusal_cells(&one.refusal)));
     }
     data(&lines(&table));
+}
+
+/// Refusals of one batch as a table.
+pub(super) fn refusals_table(refusals: &[Refusal]) -> String {
+    let mut table = table(
+        &["entity", "check", "file", "record", "byte", "path", "reason"],
+        &[3, 4],
+    );
+    for refusal in refusals {
+        table.add_row(refusal_cells(refusal));
+    }
+    lines(&table)
+}
+
+fn refusal_cells(refusal: &Refusal) -> [String; 7] {
+    let number = |number: Option<u64>| number.map_or_else(|| "-".to_owned(), |number| number.to_string());
+    let text = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+    [
+        refusal.entity.clone().unwrap_or_else(|| "record".to_owned()),
+        refusal.check.clone(),
+        text(&refusal.file),
+        number(refusal.record),
+        number(refusal.byte_offset),
+        text(&refusal.path),
+        refusal.reason.to_string(),
+    ]
 }

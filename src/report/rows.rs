@@ -25,7 +25,7 @@ pub fn query(result: &QueryResult, rows: Rows) {
     }
 }
 
-fn query_table(result: &QueryResult) -> String {
+pub(super) fn query_table(result: &QueryResult) -> String {
     let header: Vec<&str> = result.columns.iter().map(String::as_str).collect();
     let numbers: Vec<usize> = (0..header.len())
         .filter(|i| Form::of(result, *i) == Form::Number)
@@ -78,8 +78,12 @@ impl Form {
     }
 }
 
-/// The rows as a JSON array of objects.
 fn query_json(result: &QueryResult) -> String {
+    rows_value(result).to_string()
+}
+
+/// The rows as a JSON array of objects.
+pub(super) fn rows_value(result: &QueryResult) -> Value {
     let forms: Vec<Form> = (0..result.columns.len()).map(|i| Form::of(result, i)).collect();
     let object = |row: &Vec<Option<String>>| {
         let cells = row
@@ -88,11 +92,11 @@ fn query_json(result: &QueryResult) -> String {
             .map(|(cell, form)| cell.as_deref().map_or(Value::Null, |t| form.value(t)));
         Value::Object(result.columns.iter().cloned().zip(cells).collect::<Map<_, _>>())
     };
-    Value::Array(result.rows.iter().map(object).collect()).to_string()
+    Value::Array(result.rows.iter().map(object).collect())
 }
 
 /// The rows as CSV (RFC 4180) with a header. A null is an empty field; an empty text is quoted.
-fn query_csv(result: &QueryResult) -> String {
+pub(super) fn query_csv(result: &QueryResult) -> String {
     let field = |text: &str| {
         if text.is_empty() || text.contains(['"', ',', '\n', '\r']) {
             format!("\"{}\"", text.replace('"', "\"\""))

@@ -72,7 +72,7 @@ pub(super) fn value(records: Records, entities: &[EntityOutcome], empty: &[Strin
 }
 
 /// Fails where more is refused than the source allows: of the records, of the files, or of the rows of an entity.
-pub(super) fn verdict(
+pub(crate) fn verdict(
     project: &Project,
     source: &Source,
     batch: &Batch,
@@ -169,7 +169,7 @@ fn percent(part: u64, of: u64) -> String {
 }
 
 /// Fails where a transform lost or multiplied the elements that the source says it conserves.
-pub(super) fn conservation(source: &Source, entities: &[EntityOutcome]) -> Result<()> {
+pub(crate) fn conservation(source: &Source, entities: &[EntityOutcome]) -> Result<()> {
     let broken: Vec<(&EntityOutcome, &Counted)> = entities
         .iter()
         .filter_map(|entity| Some((entity, entity.elements.as_ref()?)))

@@ -92,6 +92,7 @@ fn input(context: &Context, source: &Source, batch: &Batch, listing: Listing) ->
         // Chunks are handed on in order. With more of them under way than there are cores, no core waits for the
         // oldest.
         parallelism: 2 * cores(),
+        most: None,
     })
 }
 

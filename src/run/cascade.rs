@@ -12,7 +12,7 @@ use std::collections::HashSet;
 use super::staging::{StagedEntity, Staging};
 use crate::error::{Error, Result};
 use crate::model::check::{LET_IT_REFUSE, failed};
-use crate::model::{Rule, Severity};
+use crate::model::{Parent, Rule, Severity};
 use crate::quality::{Deny, Key, Keys};
 use crate::warehouse::relations;
 
@@ -53,12 +53,7 @@ impl Staging<'_> {
             && let Some(above) = staged.iter().find(|one| one.staged.entity() == parent.entity)
         {
             let refused = above.report.refused.iter().find(|keys| keys.columns == parent.columns);
-            let of_parent = |keys| Deny {
-                keys,
-                check: "parent".into(),
-                reason: format!("its row of {} was refused", parent.entity).into(),
-                keep_orphans: false,
-            };
+            let of_parent = |keys| below(parent, keys);
             deny.extend(refused.filter(|keys| !keys.is_empty()).cloned().map(of_parent));
             if refused.is_some_and(|keys| keys.nameless) {
                 let connection = self.connection().await?;
@@ -94,7 +89,7 @@ impl Staging<'_> {
             if missing.is_empty() {
                 continue;
             }
-            let reason = format!("{target} has no row with the same {}", columns.join(", "));
+            let reason = unrelated(target, columns);
             match check.severity {
                 Severity::Fail => {
                     return Err(failed(&check.name, &entity.name).cause(reason).hint(LET_IT_REFUSE));
@@ -113,6 +108,21 @@ impl Staging<'_> {
         }
         Ok(deny)
     }
+}
+
+/// The rows below refused rows of the parent.
+pub(crate) fn below(parent: &Parent, keys: Keys) -> Deny {
+    Deny {
+        keys,
+        check: "parent".into(),
+        reason: format!("its row of {} was refused", parent.entity).into(),
+        keep_orphans: false,
+    }
+}
+
+/// Why a `relationships` check refuses a row.
+pub(crate) fn unrelated(target: &str, columns: &[String]) -> String {
+    format!("{target} has no row with the same {}", columns.join(", "))
 }
 
 /// Makes a set of keys from the texts that PostgreSQL returned. `None`: there are none.

@@ -1,9 +1,12 @@
 //! Reads, decodes and masks a batch's input for the transforms, once or as often as they need it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use arrow::datatypes::SchemaRef;
-use futures::stream::BoxStream;
+use arrow::array::AsArray;
+use arrow::datatypes::{SchemaRef, UInt64Type};
+use futures::StreamExt;
+use futures::stream::{self, BoxStream};
 
 use super::masking::masked;
 use crate::error::Result;
@@ -14,7 +17,7 @@ use crate::transform::{ScanInput, Tally};
 
 /// The input of one batch.
 #[derive(Clone)]
-pub(super) struct BatchInput {
+pub(crate) struct BatchInput {
     pub listing: Listing,
     pub source: Arc<Source>,
     pub masks: Arc<Masks>,
@@ -22,6 +25,50 @@ pub(super) struct BatchInput {
     pub stats: Arc<ReadStats>,
     /// Chunks of input that are decoded or masked at once.
     pub parallelism: usize,
+    /// Where to stop reading. `None`: at the end of the input.
+    pub most: Option<Most>,
+}
+
+/// A limit of a read. The records after it are not read, apart from what was read ahead.
+#[derive(Clone)]
+pub(crate) struct Most {
+    pub records: usize,
+    /// The last record that a read handed on, by [`crate::model::RECORD_COLUMN`].
+    pub last: Arc<AtomicU64>,
+}
+
+impl Most {
+    pub fn new(records: usize) -> Self {
+        Self {
+            records,
+            last: Arc::default(),
+        }
+    }
+
+    /// Ends a stream after its first records. It asks for no batch after the one with the last of them.
+    fn end(self, records: BoxStream<'static, Result<Masked>>) -> BoxStream<'static, Result<Masked>> {
+        let Self { records: most, last } = self;
+        stream::try_unfold((records, most), move |(mut records, left)| {
+            let last = Arc::clone(&last);
+            async move {
+                if left == 0 {
+                    return Ok(None);
+                }
+                let Some(batch) = records.next().await else {
+                    return Ok(None);
+                };
+                let batch = batch?.first(left);
+                let ids = batch.batch().columns().last();
+                let ids = ids.and_then(|ids| ids.as_primitive_opt::<UInt64Type>());
+                if let Some(id) = ids.and_then(|ids| ids.values().last()) {
+                    last.store(*id, Ordering::Relaxed);
+                }
+                let left = left - batch.num_rows();
+                Ok(Some((batch, (records, left))))
+            }
+        })
+        .boxed()
+    }
 }
 
 impl BatchInput {
@@ -53,6 +100,10 @@ impl BatchInput {
     fn records(&self, stats: Arc<ReadStats>) -> BoxStream<'static, Result<Masked>> {
         let times = Arc::clone(&stats.times);
         let records = self.listing.read(&self.source, self.parallelism, stats);
-        masked(records, Arc::clone(&self.masks), self.parallelism, times)
+        let records = masked(records, Arc::clone(&self.masks), self.parallelism, times);
+        match &self.most {
+            None => records,
+            Some(most) => most.clone().end(records),
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
-use chrono::Utc;
+use chrono::{NaiveDate, Utc};
 use futures::StreamExt;
 use futures::future::ready;
 use futures::stream::BoxStream;
@@ -84,13 +84,20 @@ impl AllMasks {
             .get(&source.name)
             .ok_or_else(Error::internal)?
             .masks
-            .clone()
-            .for_one_load()?;
-        Ok(Arc::new(match self.profile {
-            Profile::SafeHarbor => masks.aggregate_ages(batch.date.max(Utc::now().date_naive())),
-            Profile::Pseudonymised | Profile::Custom => masks,
-        }))
+            .clone();
+        let latest = batch.date.max(Utc::now().date_naive());
+        Ok(Arc::new(of_batch(masks, self.profile, latest)?))
     }
+}
+
+/// The masks of a source for one load, as the privacy profile wants them. `latest` is the last day on which a person of
+/// the batch can have had a birthday.
+pub(crate) fn of_batch(masks: Masks, profile: Profile, latest: NaiveDate) -> Result<Masks> {
+    let masks = masks.for_one_load()?;
+    Ok(match profile {
+        Profile::SafeHarbor => masks.aggregate_ages(latest),
+        Profile::Pseudonymised | Profile::Custom => masks,
+    })
 }
 
 fn load_key(embedded: bool, root: &Path, observer: &dyn Observer) -> Result<MaskKey> {

@@ -15,7 +15,7 @@ use crate::transform::{Engine, Prepared, ScanInput};
 /// For each entity, the rows that the refused records would have given, as far as the records can be read: the elements
 /// that `conserves` counts in them, or else the rows that the transform makes of them. Entities that miss none are left
 /// out.
-pub(super) async fn missing(
+pub(crate) async fn missing(
     engine: &Engine,
     plans: &[Prepared],
     input: &BatchInput,

@@ -12,13 +12,13 @@ use crate::transform::{Engine, Prepared, sample};
 use crate::warehouse::{self, BatchLocks, Database, Warehouse, checks, drift, migrate, views};
 
 /// The engine and each source's planned transforms.
-pub(super) struct Plans {
+pub(crate) struct Plans {
     pub engine: Engine,
     by_source: HashMap<String, Vec<Prepared>>,
 }
 
 impl Plans {
-    pub(super) fn of(&self, source: &Source) -> &[Prepared] {
+    pub(crate) fn of(&self, source: &Source) -> &[Prepared] {
         self.by_source.get(&source.name).map_or(&[], Vec::as_slice)
     }
 }
@@ -33,7 +33,7 @@ fn first_batches(batches: &[Batch]) -> BTreeMap<&str, &Batch> {
 ///
 /// # Errors
 /// All problems of all of them at once.
-pub(super) async fn outlines(engine: &Engine, project: &Project, batches: &[Batch]) -> Result<Outlines> {
+pub(crate) async fn outlines(engine: &Engine, project: &Project, batches: &[Batch]) -> Result<Outlines> {
     let (mut outlines, mut problems) = (Outlines::new(), Vec::new());
     for name in first_batches(batches).into_keys() {
         let source = project.source(name)?;
@@ -53,7 +53,7 @@ pub(super) async fn outlines(engine: &Engine, project: &Project, batches: &[Batc
 ///
 /// # Errors
 /// All problems of all of them at once.
-pub(super) async fn plans(engine: Engine, project: &Project, batches: &[Batch], outlines: &Outlines) -> Result<Plans> {
+pub(crate) async fn plans(engine: Engine, project: &Project, batches: &[Batch], outlines: &Outlines) -> Result<Plans> {
     let (mut by_source, mut problems) = (HashMap::new(), Vec::new());
     for (name, batch) in first_batches(batches) {
         let source = project.source(name)?;

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use super::context::Context;
 use super::input::BatchInput;
 use crate::error::{Error, Result};
-use crate::model::{Batch, Entity};
+use crate::model::{Batch, Entity, Project};
 use crate::quality::{Deny, FindMisfits, RowValidator, ValidationReport};
 use crate::timing::Spent;
 use crate::transform::{Execution, Prepared, ScanInput, Tally, broadcast};
@@ -129,7 +129,7 @@ impl Staging<'_> {
         let (context, run) = (Arc::clone(self.context), self.run.clone());
         let (plan, batch, batch_input) = (self.plans[index].clone(), self.batch.clone(), self.input.clone());
         let counter = Arc::clone(&self.counters[index]);
-        let children = self.children(&plan.outline.entity);
+        let children = children(&self.context.project, &plan.outline.entity);
         async move {
             let Execution { rows, metrics, failed } = context.plans.engine.execute(&plan, &batch, input).await?;
             let entity = context.project.entity(&plan.outline.entity)?;
@@ -169,27 +169,26 @@ impl Staging<'_> {
         }
     }
 
-    /// The sets of columns by which other entities refer to this one as their parent.
-    fn children(&self, entity: &str) -> Vec<Vec<String>> {
-        let entities = self.context.project.entities.iter();
-        let parents = entities.filter_map(|child| child.parent.as_ref());
-        let mut children: Vec<Vec<String>> = Vec::new();
-        for parent in parents.filter(|parent| parent.entity == entity) {
-            if !children.contains(&parent.columns) {
-                children.push(parent.columns.clone());
-            }
-        }
-        children
-    }
-
     pub async fn connection(&self) -> Result<Connection> {
         let mut reserved = self.context.warehouse.reserve(1).await?;
         reserved.pop().ok_or_else(Error::internal)
     }
 }
 
+/// The sets of columns by which other entities refer to this one as their parent.
+pub(crate) fn children(project: &Project, entity: &str) -> Vec<Vec<String>> {
+    let parents = project.entities.iter().filter_map(|child| child.parent.as_ref());
+    let mut children: Vec<Vec<String>> = Vec::new();
+    for parent in parents.filter(|parent| parent.entity == entity) {
+        if !children.contains(&parent.columns) {
+            children.push(parent.columns.clone());
+        }
+    }
+    children
+}
+
 /// Finds the rows that the entity's table can't take.
-fn find_misfits(entity: Entity, source: String) -> FindMisfits {
+pub(crate) fn find_misfits(entity: Entity, source: String) -> FindMisfits {
     let mut fit = None;
     Box::new(move |batch| {
         let misfit =

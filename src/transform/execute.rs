@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::physical_plan::metrics::MetricsSet;
 use datafusion::physical_plan::sorts::sort::SortExec;
-use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use datafusion::physical_plan::{ExecutionPlan, displayable, execute_stream};
 use futures::StreamExt;
 use futures::stream::BoxStream;
 
@@ -58,7 +59,40 @@ pub struct Execution {
 /// The metrics of a running transform's operators.
 pub struct PlanMetrics(Arc<dyn ExecutionPlan>);
 
+/// One operator of a plan that has run.
+#[derive(Debug, Clone)]
+pub struct Operator {
+    /// How many operators are above it.
+    pub depth: usize,
+    /// Its name and its expressions, on one line.
+    pub what: String,
+    pub rows: Option<usize>,
+    /// The time that it worked. `None` where it does not measure that.
+    pub time: Option<Duration>,
+}
+
 impl PlanMetrics {
+    /// The operators with what they returned so far, each before those that it reads from.
+    pub fn operators(&self) -> Vec<Operator> {
+        let (mut operators, mut plans) = (Vec::new(), vec![(0, &self.0)]);
+        while let Some((depth, plan)) = plans.pop() {
+            let metrics = plan.metrics();
+            let time = metrics.as_ref().and_then(MetricsSet::elapsed_compute);
+            operators.push(Operator {
+                depth,
+                what: displayable(&**plan).one_line().to_string().trim_end().to_owned(),
+                // A KeySort counts no rows.
+                rows: metrics
+                    .as_ref()
+                    .filter(|_| !plan.is::<KeySort>())
+                    .and_then(MetricsSet::output_rows),
+                time: time.map(|nanos| Duration::from_nanos(nanos as u64)),
+            });
+            plans.extend(plan.children().into_iter().rev().map(|child| (depth + 1, child)));
+        }
+        operators
+    }
+
     /// The time spent so far, first in all operators but sorts, then in sorts.
     pub fn spent(&self) -> (Duration, Duration) {
         let (mut transform, mut sort) = (Duration::ZERO, Duration::ZERO);

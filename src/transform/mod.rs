@@ -32,7 +32,7 @@ mod volatility;
 mod wording;
 
 pub use elements::{Counted, Tally};
-pub use execute::{Execution, PlanMetrics};
+pub use execute::{Execution, Operator, PlanMetrics};
 pub(crate) use failure::place;
 pub use plan::Used;
 pub use planner::sample;

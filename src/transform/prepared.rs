@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::LogicalPlan;
 
 use super::elements::Elements;
@@ -26,6 +27,34 @@ pub struct Outline {
     pub(super) places: Places,
     /// Whether its FROM unnests laterally, which DataFusion does not plan. Then the hint shows an equivalent form.
     pub(super) unnests_sideways: bool,
+}
+
+impl Outline {
+    /// Whether each row depends on no more than one record, so that the rows of some records are the same whatever
+    /// records follow. It may say no although it is so.
+    pub fn is_by_record(&self) -> bool {
+        let (mut local, mut nodes, mut all) = (true, 0, 0);
+        let walked = self.plan.apply(|node| {
+            nodes += 1;
+            local &= matches!(
+                node,
+                LogicalPlan::Projection(_)
+                    | LogicalPlan::Filter(_)
+                    | LogicalPlan::Unnest(_)
+                    | LogicalPlan::TableScan(_)
+                    | LogicalPlan::SubqueryAlias(_)
+                    | LogicalPlan::Union(_)
+                    | LogicalPlan::EmptyRelation(_)
+            );
+            Ok(TreeNodeRecursion::Continue)
+        });
+        // A subquery reads all records.
+        let walked_all = self.plan.apply_with_subqueries(|_| {
+            all += 1;
+            Ok(TreeNodeRecursion::Continue)
+        });
+        local && nodes == all && walked.is_ok() && walked_all.is_ok()
+    }
 }
 
 /// A transform that is planned, fits its entity, and can run.

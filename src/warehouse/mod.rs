@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! sql < embedded < connect < schema < copy < load
-//!                  connect < views, access, query
+//!                  connect < views, access, query, health
 //! ```
 //!
 //! It never reads a project's files itself (save `migrations/`, which it runs) and never prints. No value from the data
@@ -12,6 +12,7 @@ mod access;
 mod connect;
 mod copy;
 mod embedded;
+pub mod health;
 mod load;
 pub mod query;
 mod schema;

@@ -71,7 +71,7 @@ fn known_commands() -> BTreeSet<String> {
 
 /// The words of a command, including subcommands such as `quarantine show`.
 fn command_words(words: &[String], known: &BTreeSet<String>) -> Vec<String> {
-    let nested = ["migration", "quarantine", "privacy", "source"];
+    let nested = ["migration", "quarantine", "privacy", "source", "test"];
     let first = &words[0];
     assert!(known.contains(first), "there is no command `{first}`");
     let second = words.get(1).filter(|word| !word.starts_with('-'));
@@ -151,6 +151,7 @@ fn every_command_of_the_program_is_in_the_readme_and_the_reference() {
             "quarantine" => &["list", "show"],
             "migration" => &["new"],
             "privacy" => &["report"],
+            "test" => &["create"],
             _ => &[],
         };
         let mut paths = vec![vec![name.as_str()]];
@@ -368,6 +369,7 @@ fn the_guides_to_sources_views_and_checks_work() {
             "docs/how-to/add-a-source.md",
             "docs/how-to/add-a-view.md",
             "docs/how-to/add-a-check.md",
+            "docs/how-to/test-a-transform.md",
             "docs/reference/lineage.md",
         ],
     );

@@ -57,6 +57,10 @@ impl RangeReader {
                 read().map_err(failed)?.ok_or_else(|| changed(&self.file.path))?
             }
             FileHandle::Remote(remote, path) => fetch_range(remote, path, &self.file, range).await?,
+            FileHandle::Memory(bytes) => {
+                let within = |at: u64| usize::try_from(at).map_or(bytes.len(), |at| at.min(bytes.len()));
+                bytes.slice(within(range.start)..within(range.end))
+            }
             FileHandle::Unfit(_) => return Err(Error::batch(format!("{} can't be read", self.file.path))),
         };
         if bytes.len() as u64 != length {
