@@ -6,7 +6,7 @@ use super::{Global, Output};
 use crate::error::{Error, Result};
 use crate::model::Project;
 use crate::project;
-use crate::warehouse::{Database, Warehouse};
+use crate::warehouse::{Database, Warehouse, roles};
 
 impl Global {
     /// The project's folder: the one given with `--project`, or else the nearest one, from the working directory
@@ -29,9 +29,14 @@ impl Global {
         Database::choose(self.database_url.as_deref(), root)
     }
 
-    /// Opens the database that the flags and the environment name, for one connection.
+    /// Opens the database that the flags and the environment name, for one connection. Once there are roles, a superuser
+    /// is refused unless the user asks for it.
     pub(super) async fn warehouse(&self, root: &Path) -> Result<Warehouse> {
-        Warehouse::open(self.database(root)?, 1).await
+        let warehouse = Warehouse::open(self.database(root)?, 1).await?;
+        if !self.as_superuser {
+            roles::refuse_superuser(&warehouse).await?;
+        }
+        Ok(warehouse)
     }
 
     /// Whether the command prints JSON, for a command that has no rows to print as CSV. An error if the user asked for

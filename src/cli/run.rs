@@ -64,7 +64,8 @@ pub(super) async fn execute(global: &Global, arguments: Arguments) -> Result<u8>
     let (threads, connections) = (arguments.threads, arguments.connections);
     let options = Options::new(&project, batches.len(), threads, connections, arguments.memory)
         .fail_fast(arguments.fail_fast)
-        .wait(arguments.wait);
+        .wait(arguments.wait)
+        .as_superuser(global.as_superuser);
     report::resolved(&batches);
     let database = global.database(&project.root)?;
     let outcome = run::run(project, database, batches, options, report::progress()).await?;

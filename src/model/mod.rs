@@ -35,7 +35,7 @@ pub use input::{
 };
 pub use literal::literal;
 pub use privacy::{MaskKind, PhiClass, Privacy, Profile};
-pub use project::Project;
+pub use project::{Exposed, Project};
 pub use record_path::{RecordPath, RecordStep};
 pub use record_schema::{RECORD_BITS, RECORD_COLUMN, arrow_schema, visible_schema};
 pub use refusal::{Misfit, RecordRef, Refusal};

@@ -1,6 +1,7 @@
 //! Reads `pipeline.yaml`: the contracts of the entities. References between entities are checked in `relations`.
 
 use super::checks::{self, CheckDraft};
+use super::exposed::{self, ExposedDraft};
 use super::mapping::{Context, Keys, Mapping, Text, entry_text, entry_texts, list_texts, node_text};
 use super::names::{self, BadName};
 use super::relations::{self, Draft, Named, ParentDraft};
@@ -9,7 +10,7 @@ use super::yaml::{Entry, Node, Span, Value};
 use crate::model::{Column, Entity, Index, PgType, Profile};
 
 const PROJECT_KEYS: Keys = Keys {
-    known: &["name", "description", "privacy", "entities"],
+    known: &["name", "description", "privacy", "expose", "entities"],
     later: &["defaults"],
 };
 const ENTITY_KEYS: Keys = Keys::of(&["description", "columns", "key", "parent", "indexes", "checks"]);
@@ -29,6 +30,7 @@ pub(super) struct Contract {
     pub names: Vec<String>,
     /// The privacy rules for what the reader role may see.
     pub profile: Profile,
+    pub exposed: Vec<ExposedDraft>,
     pub checks: Vec<CheckDraft>,
     /// The file's text.
     pub text: String,
@@ -56,6 +58,9 @@ pub(super) fn read(ctx: &mut Context<'_>, root: &Node) -> Contract {
         ("safe_harbor", Profile::SafeHarbor),
     ];
     let profile = project.choice(ctx, "privacy", &profiles);
+    let exposed = project
+        .get("expose")
+        .map_or_else(Vec::new, |entry| exposed::read(ctx, entry));
     let Some(entry) = project.required(ctx, "entities", example) else {
         return Contract::default();
     };
@@ -77,6 +82,7 @@ pub(super) fn read(ctx: &mut Context<'_>, root: &Node) -> Contract {
         entities: relations::check(ctx, drafts),
         names,
         profile,
+        exposed,
         checks,
         text: ctx.document.text.clone(),
     }

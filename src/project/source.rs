@@ -62,7 +62,7 @@ pub(super) fn read(ctx: &mut Context<'_>, root: &Node) -> Option<SourceDraft> {
     let description = options.text(ctx, "description").map(|text| text.value);
     let input = options.required(ctx, "input", "input: {path: \"data/{date:%Y%m%d}/visits.json\"}");
     let input = match input {
-        Some(entry) => input::read(ctx, entry),
+        Some(entry) => ctx.with_variables(|ctx| input::read(ctx, entry)),
         None => input::stand_in(ctx.location(place)),
     };
     let flat = (input.format == Format::Csv).then_some("csv");
@@ -89,7 +89,9 @@ pub(super) fn read(ctx: &mut Context<'_>, root: &Node) -> Option<SourceDraft> {
 
     let name = name.map_or(stem, |text| text.value);
     let transforms = match options.get("transforms") {
-        Some(entry) => entry_text(ctx, entry).map(|text| (PathBuf::from(text.value), ctx.location(text.span))),
+        Some(entry) => ctx
+            .with_variables(|ctx| entry_text(ctx, entry))
+            .map(|text| (PathBuf::from(text.value), ctx.location(text.span))),
         None => named_well.then(|| (Path::new("sql").join(&name), ctx.location(place))),
     };
     let location = ctx.location(place);

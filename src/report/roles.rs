@@ -11,9 +11,10 @@ pub fn roles(names: &Names, reading: &Reading, as_json: bool) {
     let tables: Vec<&str> = reading.tables.iter().map(|table| table.entity.as_str()).collect();
     if as_json {
         let hidden: Vec<String> = hidden(reading);
-        let roles = json!({"owner": names.owner, "loader": names.loader, "reader": names.reader});
+        let roles =
+            json!({"owner": names.owner, "loader": names.loader, "reader": names.reader, "checker": names.checker});
         data(
-            &json!({"roles": roles, "tables": tables, "views": reading.views, "hidden": hidden, "withheld": reading.withheld})
+            &json!({"roles": roles, "tables": tables, "views": reading.views, "hidden": hidden, "withheld": reading.withheld, "exposed": exposed(reading)})
                 .to_string(),
         );
         return;
@@ -25,6 +26,10 @@ pub fn roles(names: &Names, reading: &Reading, as_json: bool) {
     data(&format!(
         "{}: a member of it; for `pipeline migrate`, `views` and `run`",
         names.loader
+    ));
+    data(&format!(
+        "{}: checks of sql/checks run with its rights; can't log in",
+        names.checker
     ));
     let seen: Vec<&str> = tables
         .iter()
@@ -41,15 +46,25 @@ pub fn roles(names: &Names, reading: &Reading, as_json: bool) {
             .collect();
         if !withheld.is_empty() {
             data(&format!(
-                "  and without what shows the batch's date: {}",
+                "  and without what shows or may show the batch's date: {}",
                 withheld.join(", ")
             ));
         }
+    }
+    for one in &reading.exposed {
+        data(&format!("  exposed is {}: {}", one.name, one.reason));
     }
     message(&format!(
         "no role was given a password: in psql, \\password {} and \\password {}, or let pg_hba.conf trust certificates or peers",
         names.loader, names.reader
     ));
+}
+
+fn exposed(reading: &Reading) -> Vec<serde_json::Value> {
+    let exposed = reading.exposed.iter();
+    exposed
+        .map(|one| json!({"view": one.name, "reason": one.reason}))
+        .collect()
 }
 
 fn hidden(reading: &Reading) -> Vec<String> {

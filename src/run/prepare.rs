@@ -118,7 +118,7 @@ async fn publish(warehouse: &Warehouse, project: &Project, lineage: Planned) -> 
     if project.checks.is_empty() {
         return Ok(());
     }
-    checks::plan(&*warehouse.acquire().await?, &project.entities, &project.checks).await
+    checks::plan(&mut *warehouse.acquire().await?, &project.entities, &project.checks).await
 }
 
 async fn recover(locks: &BatchLocks) -> Result<()> {
@@ -151,7 +151,7 @@ pub async fn check(project: &Project) -> Result<Checked> {
     migrate::apply(&warehouse, &project.root).await?;
     drift::check(&warehouse, project).await?;
     views::apply(&warehouse, project).await?;
-    checks::plan(&*warehouse.acquire().await?, &project.entities, &project.checks).await?;
+    checks::plan(&mut *warehouse.acquire().await?, &project.entities, &project.checks).await?;
     Ok(Checked {
         sources: project.sources.len(),
         entities: project.entities.len(),

@@ -6,9 +6,9 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::error::{Error, Result};
 use crate::lineage::{self, Outlines, ProjectLineage};
-use crate::model::{Project, ViewKind};
+use crate::model::Project;
 use crate::transform::Engine;
-use crate::warehouse::roles::{self, Access, File, Table, View};
+use crate::warehouse::roles::{self, Access, File, Mentions, Table, View};
 use crate::warehouse::{Warehouse, comments, views};
 
 /// Writes grants and comments where they differ.
@@ -100,14 +100,17 @@ pub fn access(lineage: &ProjectLineage, project: &Project) -> Access {
     let tables = reading.tables.into_iter().map(|table| Table {
         name: table.entity,
         columns: table.columns,
+        hidden: table.hidden,
     });
-    let functions = project
-        .views
-        .iter()
-        .filter(|view| view.kind == ViewKind::Function && !reading.withheld.contains_key(&view.name));
+    let exposed: Vec<String> = reading.exposed.into_iter().map(|one| one.name).collect();
     let views = reading.views.into_iter().map(|name| View {
         stands_on: lineage::stands_on(project, &name).into_iter().collect(),
+        exposed: exposed.contains(&name),
         name,
+    });
+    let mentions = lineage.mentions.iter().map(|(view, columns)| Mentions {
+        view: view.clone(),
+        columns: columns.iter().cloned().collect(),
     });
     let files = project.views.iter().map(|view| {
         let (kind, fingerprint) = views::identity(view);
@@ -122,7 +125,8 @@ pub fn access(lineage: &ProjectLineage, project: &Project) -> Access {
         hides: reading.hides_batch_date,
         tables: tables.collect(),
         views: views.collect(),
+        mentions: mentions.collect(),
         files: files.collect(),
-        functions: functions.map(|view| view.name.clone()).collect(),
+        exposed,
     }
 }

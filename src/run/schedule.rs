@@ -20,7 +20,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::{Batch, Project};
 use crate::transform::{Engine, Limits};
 use crate::warehouse::views::{self, Refresh};
-use crate::warehouse::{BatchLocks, Database, Warehouse};
+use crate::warehouse::{BatchLocks, Database, Warehouse, roles};
 use crate::workspace::Spill;
 
 /// The most batches at once by default. With more of them PostgreSQL is the limit, not this program.
@@ -36,6 +36,7 @@ pub struct Options {
     memory: usize,
     fail_fast: bool,
     wait: bool,
+    as_superuser: bool,
 }
 
 impl Options {
@@ -65,6 +66,7 @@ impl Options {
             memory,
             fail_fast: false,
             wait: false,
+            as_superuser: false,
         }
     }
 
@@ -76,6 +78,12 @@ impl Options {
     #[must_use]
     pub fn wait(self, wait: bool) -> Self {
         Self { wait, ..self }
+    }
+
+    /// Whether a superuser may load although there are roles.
+    #[must_use]
+    pub fn as_superuser(self, as_superuser: bool) -> Self {
+        Self { as_superuser, ..self }
     }
 }
 
@@ -125,8 +133,7 @@ async fn context(
     stop: &Stop,
 ) -> Result<Arc<Context>> {
     let embedded = !matches!(database, Database::Server(_));
-    // One connection is that of the batch locks.
-    let opening = Opening::start(database, options.connections.saturating_sub(1).max(1), &project);
+    let opening = Opening::start(database, options, &project);
     let engine = Engine::new(limits)?;
     let outlines = prepare::outlines(&engine, &project, batches).await?;
     let lineage = Planned::start(engine.clone(), &project, outlines.clone());
@@ -193,7 +200,10 @@ enum Opening {
 }
 
 impl Opening {
-    fn start(database: Database, connections: usize, project: &Project) -> Self {
+    fn start(database: Database, options: &Options, project: &Project) -> Self {
+        // One connection is that of the batch locks.
+        let connections = options.connections.saturating_sub(1).max(1);
+        let as_superuser = options.as_superuser;
         match database {
             Database::Server(_) => {
                 let project = project.clone();
@@ -201,6 +211,9 @@ impl Opening {
                     let warehouse = Warehouse::open(database, connections).await?;
                     let locks = BatchLocks::new(warehouse.clone());
                     locks.open_ahead();
+                    if !as_superuser {
+                        roles::refuse_superuser(&warehouse).await?;
+                    }
                     prepare::compare(&warehouse, &project).await?;
                     Ok(locks)
                 })))

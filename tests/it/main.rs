@@ -21,6 +21,7 @@ mod first_run;
 mod formats;
 mod kill;
 mod large_records;
+mod links;
 mod masks;
 mod migrate;
 mod mutants;
