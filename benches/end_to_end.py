@@ -49,6 +49,8 @@ class Bench:
     def __init__(self, options, server, work):
         self.options, self.server, self.work = options, server, work
         self.figures, self.checks = {}, []
+        # The environment that names an object store.
+        self.store = {}
 
     def project(self, name, format="json", views=False):
         """A copy of the shipped project; materialized views aside, for their refresh is no part of a load."""
@@ -79,7 +81,7 @@ class Bench:
         return [self.options.binary, "--project", folder, "--database-url", url, *arguments]
 
     def pipeline(self, folder, *arguments):
-        measured = self.server.measure(self.command(folder, *arguments), PIPELINE_MASK_KEY=KEY)
+        measured = self.server.measure(self.command(folder, *arguments), PIPELINE_MASK_KEY=KEY, **self.store)
         return measured
 
     def run(self, folder, *arguments):
@@ -247,6 +249,51 @@ class Bench:
         self.check("wall of many files / of one", paired(measured["many_files"], measured["one_file"]), 1.3)
         self.check("peak of many files / of one", peaks["many_files"] / peaks["one_file"], 1.3)
 
+    def run_from(self, store, folder, *arguments):
+        """As `run`, with the CPU seconds of the process that is the store."""
+        ticks = lambda: sum(map(int, Path(f"/proc/{store}/stat").read_text().split()[13:15]))  # noqa: E731
+        before = ticks()
+        measured = self.run(folder, *arguments)
+        return {**measured, "store_cpu": (ticks() - before) / os.sysconf("SC_CLK_TCK")}
+
+    def objects(self, count, patients, source):
+        """The same records in many objects of an S3 server and in one."""
+        print(f"{count:,} objects of {patients} patients of {source}, and one object", flush=True)
+        folder = self.work / "s3"
+        objects = folder / "bucket" / f"{DAY}"
+        (objects / "many").mkdir(parents=True)
+        records = generate.patients(count * patients, self.options.seed, source, f"{DAY}")
+        with (objects / "one.json").open("w") as one:
+            for number in range(count):
+                part = [json.dumps(record, ensure_ascii=False) for record in itertools.islice(records, patients)]
+                (objects / "many" / f"{number:06}.json").write_text(f"[{','.join(part)}]")
+                one.write("\n".join(part) + "\n")
+        name, secret = "BENCHBENCHBENCH1", "bench-secret-bench-secret"
+        with subprocess.Popen([self.options.s3_server, folder, name, secret], stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as store:  # fmt: skip
+            endpoint = f"http://127.0.0.1:{store.stdout.readline().strip()}"
+            self.store = {"AWS_ENDPOINT": endpoint, "AWS_ALLOW_HTTP": "true", "AWS_REGION": "us-east-1",
+                          "AWS_ACCESS_KEY_ID": name, "AWS_SECRET_ACCESS_KEY": secret}  # fmt: skip
+            steps = {}
+            for project, path in (("many_objects", "many/*.json"), ("one_object", "one.json")):
+                folder = self.project(project)
+                yaml = folder / "pipelines" / f"{source}.yaml"
+                path = f"  path: s3://bucket/{{date}}/{path}"
+                yaml.write_text(re.sub(r"  path: .*", path, yaml.read_text()))
+                select = ("--source", source, "--date", f"{DAY}")
+                steps[project] = lambda folder=folder: self.run_from(store.pid, folder, *select)
+            measured = in_turn(self.options.rounds, steps)
+            # The server ends with its input.
+            store.stdin.close()
+        for name, runs in measured.items():
+            walls = ", ".join(f"{run['wall']:.2f}" for run in runs)
+            cpu, store_cpu = (statistics.median(run[of] for run in runs) for of in ("cpu", "store_cpu"))
+            peak = max(run["peak"] for run in runs) / 1e6
+            print(f"  {name}: {walls} s, CPU {cpu:.1f} s and the store's {store_cpu:.1f} s, peak {peak:.0f} MB")
+        self.figures["objects"] = {name: statistics.median(run["wall"] for run in runs)
+                                   for name, runs in measured.items()}  # fmt: skip
+        self.check("wall of many objects / of one", paired(measured["many_objects"], measured["one_object"]), 1.3)
+
     def tiny(self):
         """A batch of two patients, from the start of the process to its end."""
         print("a batch of two patients", flush=True)
@@ -268,7 +315,9 @@ def main():
     options.add_argument("--rounds", type=int, default=3)
     options.add_argument("--seed", default="1")
     options.add_argument("--binary", type=Path, default=ROOT / "target/release/pipeline")
-    options.add_argument("--only", choices=["batch", "cost", "files", "many", "small", "tiny"], help="one part alone")
+    parts = ["batch", "cost", "files", "many", "objects", "small", "tiny"]
+    options.add_argument("--only", choices=parts, help="one part alone")
+    options.add_argument("--s3-server", type=Path, metavar="PROGRAM", help="of tests/s3: measure objects, too")
     options.add_argument("--check", action="store_true", help="exit 1 where a ratio misses its limit")
     options.add_argument("--save", type=Path, metavar="FOLDER", help="figures as JSON, and the plot as SVG")
     options = options.parse_args()
@@ -286,6 +335,8 @@ def main():
             bench.small(64, 20)
         if wants("files"):
             bench.files(10_000, 6, options.source)
+        if options.s3_server and wants("objects"):
+            bench.objects(10_000, 6, options.source)
         if wants("cost"):
             bench.cost(options.patients, options.source)
         if wants("batch"):

@@ -11,6 +11,7 @@
 pub mod cli;
 mod cores;
 pub mod error;
+pub mod infer;
 pub mod ingest;
 pub mod lineage;
 pub mod mask;

@@ -17,6 +17,7 @@ pub fn make(root: &Path) -> Result<PathBuf> {
             .cause(error)
             .hint("make the project's folder writable, or choose another with --project")
     };
+    refuse_links(&folder)?;
     private_folder(&folder).map_err(failed)?;
     let ignore = folder.join(".gitignore");
     if !ignore.exists() {
@@ -42,6 +43,34 @@ pub fn is_in(root: &Path, folder: &Path, file: &Path) -> std::io::Result<bool> {
         home = root.join(folder).canonicalize()?;
     }
     Ok(real.starts_with(&home) && real.extension() == file.extension())
+}
+
+/// Refuses symbolic links: the folder itself and everything in it. Through a link this program would close, write or
+/// read what it was never told to, with the rights of whoever runs it.
+///
+/// # Errors
+/// There is a link. The message names it, and not what it points to.
+pub fn refuse_links(folder: &Path) -> Result<()> {
+    let is_link = |path: &Path| fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink());
+    let refused = |path: &Path| {
+        Error::project(format!("{} is a symbolic link", path.display()))
+            .cause("the program follows no link at or below .pipeline")
+            .hint("replace it by what it points to; to keep .pipeline on another disk, mount that disk there")
+    };
+    if is_link(folder) {
+        return Err(refused(folder));
+    }
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+            match entry.file_type() {
+                Ok(kind) if kind.is_symlink() => return Err(refused(&entry.path())),
+                Ok(kind) if kind.is_dir() => folders.push(entry.path()),
+                _ => {}
+            }
+        }
+    }
+    Ok(())
 }
 
 /// A folder for this process's spill files. It is removed on drop. If the process was killed, the next run removes it.
@@ -145,6 +174,33 @@ mod tests {
         let folder = living.folder().to_owned();
         drop(living);
         assert!(!folder.exists());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_at_or_below_the_folder_is_refused_and_nothing_is_changed() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+        let (root, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        fs::set_permissions(elsewhere.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let folder = root.path().join(FOLDER);
+        symlink(elsewhere.path(), &folder).unwrap();
+        let error = make(root.path()).unwrap_err();
+        assert!(error.message.ends_with(".pipeline is a symbolic link"), "{error}");
+        fs::remove_file(&folder).unwrap();
+        for below in ["spill", "warehouse/base", "mask.key"] {
+            let link = folder.join(below);
+            fs::create_dir_all(link.parent().unwrap()).unwrap();
+            symlink(elsewhere.path(), &link).unwrap();
+            let error = Spill::make(root.path()).unwrap_err();
+            assert!(error.message.contains(below), "{error}");
+            fs::remove_file(&link).unwrap();
+        }
+        assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
+        assert_eq!(
+            fs::metadata(elsewhere.path()).unwrap().permissions().mode() & 0o777,
+            0o755
+        );
+        make(root.path()).unwrap();
     }
 
     #[cfg(unix)]

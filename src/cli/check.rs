@@ -8,6 +8,7 @@ pub(super) async fn execute(global: &Global) -> Result<u8> {
     let json = global.json()?;
     let project = global.project()?;
     let checked = run::check(&project).await?;
-    report::checked(&checked, json);
+    let stale = global.stale_masks(&project).await?;
+    report::checked(&checked, stale.as_deref(), json);
     Ok(0)
 }

@@ -6,6 +6,8 @@ use super::{Global, Output};
 use crate::error::{Error, Result};
 use crate::model::Project;
 use crate::project;
+use crate::report;
+use crate::run::{self, StaleBatch};
 use crate::warehouse::{Database, Warehouse, roles};
 
 impl Global {
@@ -24,6 +26,16 @@ impl Global {
         project::load(&self.root()?)
     }
 
+    /// Warns of a password among the arguments.
+    pub(super) fn warn_of_password(&self) {
+        if self.database_url.as_deref().is_some_and(Database::holds_password) {
+            report::message(
+                "warning: --database-url holds a password, which everybody on this machine can read, for example with \
+                 `ps`\n  hint: put the URL into DATABASE_URL, or the password into PGPASSWORD or a password file",
+            );
+        }
+    }
+
     /// The database that the flags and the environment name.
     pub(super) fn database(&self, root: &Path) -> Result<Database> {
         Database::choose(self.database_url.as_deref(), root)
@@ -37,6 +49,16 @@ impl Global {
             roles::refuse_superuser(&warehouse).await?;
         }
         Ok(warehouse)
+    }
+
+    /// The batches that were loaded under other masks than the project declares. `None` where there is no database to
+    /// ask, and, with a message, where it can't be asked or the user is a superuser who is refused.
+    pub(super) async fn stale_masks(&self, project: &Project) -> Result<Option<Vec<StaleBatch>>> {
+        if matches!(self.database(&project.root)?, Database::Embedded { dir } if !dir.exists()) {
+            return Ok(None);
+        }
+        let asked = async { run::stale_masks(&self.warehouse(&project.root).await?, project).await };
+        Ok(asked.await.inspect_err(report::unknown_masks).ok())
     }
 
     /// Whether the command prints JSON, for a command that has no rows to print as CSV. An error if the user asked for

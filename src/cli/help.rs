@@ -13,7 +13,7 @@ const GROUPS: [(&str, &[&str]); 4] = [
     ("Look at it", &["query", "status", "quarantine", "serve-db"]),
     (
         "Develop a project",
-        &["check", "lineage", "privacy", "migration", "completions"],
+        &["source", "check", "lineage", "privacy", "migration", "completions"],
     ),
     ("Administer a database", &["migrate", "views", "roles"]),
 ];
@@ -22,6 +22,7 @@ pub(super) const RUN: &str = "\
 Examples:
   pipeline run --source source_b --date 20230502
   pipeline run --all-sources --start 20230501 --end 20230502 --threads 2
+  pipeline run --stale-masks --source source_b
 
 A batch that is loaded again replaces what was there.";
 
@@ -74,6 +75,13 @@ Examples:
   pipeline quarantine show --source source_b --date 20230502
   pipeline quarantine show --check malformed --names";
 
+pub(super) const SOURCE: &str = "\
+Examples:
+  pipeline source add clinic_c --from examples/data/clinic_c/20230501/visits.json
+  pipeline source add lab --from lab/ --entities new
+
+No value of the sample is written or shown. Read what was proposed before real data is loaded.";
+
 pub(super) const CHECK: &str = "\
 Example:
   pipeline check";
@@ -86,6 +94,10 @@ Examples:
 pub(super) const PRIVACY: &str = "\
 Example:
   pipeline privacy report";
+
+pub(super) const PRIVACY_RISK: &str = "\
+Example:
+  pipeline privacy risk --output json";
 
 pub(super) const COMPLETIONS: &str = "\
 Example:

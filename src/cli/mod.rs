@@ -14,6 +14,7 @@ mod query;
 mod roles;
 mod run;
 mod serve_db;
+mod source;
 mod status;
 mod views;
 
@@ -113,6 +114,9 @@ enum Command {
     /// Show what was not loaded, and why
     #[command(subcommand, after_help = help::QUARANTINE)]
     Quarantine(quarantine::Quarantine),
+    /// Add a source to the project
+    #[command(subcommand, after_help = help::SOURCE)]
+    Source(source::Source),
     /// Check the project's files without loading anything
     #[command(after_help = help::CHECK)]
     Check,
@@ -143,6 +147,7 @@ impl Cli {
     /// already printed its report.
     pub async fn execute(self) -> Result<u8> {
         let global = self.global;
+        global.warn_of_password();
         // These two end what they are at first.
         if !matches!(self.command, Command::Run(_) | Command::ServeDb(_)) {
             crate::run::end_on_signals();
@@ -158,6 +163,7 @@ impl Cli {
             Command::ServeDb(arguments) => serve_db::execute(&global, arguments).await,
             Command::Status(arguments) => status::execute(&global, arguments).await,
             Command::Quarantine(quarantine) => quarantine::execute(&global, quarantine).await,
+            Command::Source(source) => source::execute(&global, source).await,
             Command::Check => check::execute(&global).await,
             Command::Lineage(arguments) => lineage::execute(&global, arguments).await,
             Command::Privacy(privacy) => privacy::execute(&global, privacy).await,

@@ -5,6 +5,7 @@ use clap::Args;
 
 use super::{Global, date};
 use crate::error::{Error, Result};
+use crate::model::{Batch, Project};
 use crate::report;
 use crate::run::{self, Options, Selection};
 
@@ -12,13 +13,13 @@ use crate::run::{self, Options, Selection};
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(super) struct Arguments {
     /// A source, by name or alias; repeat it for several sources
-    #[arg(long, value_name = "NAME", required_unless_present = "all_sources")]
+    #[arg(long, value_name = "NAME", required_unless_present_any = ["all_sources", "stale_masks"])]
     source: Vec<String>,
     /// Load every source of the project
     #[arg(long, conflicts_with = "source")]
     all_sources: bool,
     /// The batch's date, written 20230502 or 2023-05-02
-    #[arg(long, value_name = "DATE", value_parser = date, required_unless_present_any = ["start", "end"])]
+    #[arg(long, value_name = "DATE", value_parser = date, required_unless_present_any = ["start", "end", "stale_masks"])]
     date: Option<NaiveDate>,
     /// The first date of a range
     #[arg(long, value_name = "DATE", value_parser = date, requires = "end", conflicts_with = "date")]
@@ -26,6 +27,9 @@ pub(super) struct Arguments {
     /// The last date of a range; this day is loaded, too
     #[arg(long, value_name = "DATE", value_parser = date, requires = "start", conflicts_with = "date")]
     end: Option<NaiveDate>,
+    /// Load the batches that were loaded under other masks than the project declares now, and no others
+    #[arg(long, conflicts_with_all = ["date", "start", "end"])]
+    stale_masks: bool,
     /// How many batches to load at once [default: the number of cores, at most 4]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
@@ -38,6 +42,9 @@ pub(super) struct Arguments {
     /// Print how long each stage of each batch took
     #[arg(long)]
     timings: bool,
+    /// Print no progress, only the result, warnings and errors
+    #[arg(short, long)]
+    quiet: bool,
     /// Start no further batch once one has failed
     #[arg(long)]
     fail_fast: bool,
@@ -50,26 +57,36 @@ pub(super) async fn execute(global: &Global, arguments: Arguments) -> Result<u8>
     let json = global.json()?;
     let project = global.project()?;
     let timings = arguments.timings;
-    let sources = if arguments.all_sources {
-        None
-    } else {
-        Some(arguments.source)
-    };
-    let (start, end) = match (arguments.date, arguments.start, arguments.end) {
-        (Some(date), ..) => (date, date),
-        (None, Some(start), Some(end)) => (start, end),
-        _ => return Err(Error::project("no date is given").hint("add --date D, or --start D --end D")),
-    };
-    let batches = run::resolve(&project, &Selection { sources, start, end })?;
+    let batches = batches(global, &project, &arguments).await?;
     let (threads, connections) = (arguments.threads, arguments.connections);
     let options = Options::new(&project, batches.len(), threads, connections, arguments.memory)
         .fail_fast(arguments.fail_fast)
         .wait(arguments.wait)
         .as_superuser(global.as_superuser);
-    report::resolved(&batches);
+    let observer = report::progress(batches.len(), arguments.quiet, global.log_format);
+    if !arguments.quiet {
+        report::resolved(&batches);
+    }
     let database = global.database(&project.root)?;
-    let outcome = run::run(project, database, batches, options, report::progress()).await?;
+    let outcome = Box::pin(run::run(project, database, batches, options, observer)).await?;
     Ok(report::outcome(&outcome, timings, json))
+}
+
+async fn batches(global: &Global, project: &Project, arguments: &Arguments) -> Result<Vec<Batch>> {
+    let sources = arguments.source.clone();
+    let sources = (!arguments.all_sources && !sources.is_empty()).then_some(sources);
+    if arguments.stale_masks {
+        let warehouse = global.warehouse(&project.root).await?;
+        let (batches, gone) = run::stale_batches(&warehouse, project, sources.as_deref()).await?;
+        report::sourceless(&gone);
+        return Ok(batches);
+    }
+    let (start, end) = match (arguments.date, arguments.start, arguments.end) {
+        (Some(date), ..) => (date, date),
+        (None, Some(start), Some(end)) => (start, end),
+        _ => return Err(Error::project("no date is given").hint("add --date D, or --start D --end D")),
+    };
+    run::resolve(project, &Selection { sources, start, end })
 }
 
 /// Bytes, from `256MB`, `2GB`, `64MiB` or a bare number.

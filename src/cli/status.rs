@@ -4,8 +4,8 @@ use clap::Args;
 
 use super::{Global, Only};
 use crate::error::Result;
-use crate::report;
 use crate::warehouse::{runs, views};
+use crate::{report, run};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -27,6 +27,11 @@ pub(super) async fn execute(global: &Global, arguments: Arguments) -> Result<u8>
         limit: Some(arguments.limit),
     };
     let runs = runs::list(&*warehouse.acquire().await?, &filter).await?;
-    report::status(&runs, &views::stale(&warehouse).await?, json);
+    let masks = run::stale_masks(&warehouse, &project).await;
+    let masks = masks.unwrap_or_else(|error| {
+        report::unknown_masks(&error);
+        Vec::new()
+    });
+    report::status(&runs, &views::stale(&warehouse).await?, &masks, json);
     Ok(0)
 }

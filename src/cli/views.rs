@@ -23,7 +23,12 @@ pub(super) async fn execute(global: &Global, arguments: &Arguments) -> Result<u8
     let applied = views::apply(&warehouse, &project).await?;
     run::publish(&warehouse, &project).await?;
     let refresh = if arguments.refresh {
-        views::refresh(&warehouse, &project, &CancellationToken::new()).await?
+        let refresh = views::refresh(&warehouse, &project, &CancellationToken::new()).await?;
+        if !refresh.refreshed.is_empty() {
+            // Readers may see again what showed rows under other masks before.
+            run::restrict(&warehouse, &project).await?;
+        }
+        refresh
     } else {
         Refresh {
             stale: views::stale(&warehouse).await?,

@@ -10,8 +10,9 @@ use super::files::{FileHandle, Listing};
 use super::open::Origin;
 use crate::error::Result;
 
-/// The most objects to fetch ahead, beside the one that is being read.
-const OBJECTS: usize = 15;
+/// The most objects to fetch ahead, beside the one that is being read. With a round trip of 50 ms to the store, these
+/// are about 1,300 objects a second.
+const OBJECTS: usize = 63;
 
 /// The most bytes that these objects may have together.
 const BYTES: u64 = 8 << 20;

@@ -1,9 +1,13 @@
 //! Faults of the input, as they are found. A fault becomes a refusal ([`crate::model::refusal::Refusal`]) once the
 //! file, record number and byte offset are added. Whether it fails the batch is decided in [`super::reading`] only.
 
+use std::borrow::Cow;
+use std::fmt;
+use std::io;
 use std::sync::Arc;
 
 use crate::error::{Code, Error};
+use crate::model::Encoding;
 use crate::model::refusal::{MALFORMED, NO_RECORDS, Reason, Refusal};
 
 /// Why a record can't be decoded.
@@ -56,6 +60,60 @@ impl Flaw {
             reason: reason.into(),
         }
     }
+}
+
+/// A file of a kind that can't be read as its source says. It passes through readers as an `io::Error`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Foreign {
+    /// What the file is, after "is".
+    pub is: Cow<'static, str>,
+    pub hint: Cow<'static, str>,
+}
+
+impl Foreign {
+    pub fn new(is: impl Into<Cow<'static, str>>, hint: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            is: is.into(),
+            hint: hint.into(),
+        }
+    }
+
+    pub fn into_error(self, file: &str) -> Error {
+        Error::batch(format!("{file} is {}", self.is))
+            .code(Code::InputUnreadable)
+            .hint(self.hint)
+    }
+}
+
+impl fmt::Display for Foreign {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the file is {}: {}", self.is, self.hint)
+    }
+}
+
+impl std::error::Error for Foreign {}
+
+impl From<Foreign> for io::Error {
+    fn from(foreign: Foreign) -> Self {
+        Self::other(foreign)
+    }
+}
+
+/// What scanners and decoders say of bytes that are not valid. They see every text as UTF-8.
+pub(super) const NOT_UTF8: &str = "not valid UTF-8";
+
+/// Words a reason for the encoding that the source declares. Bytes that are not valid in another encoding come to the
+/// scanners as bytes that are not valid in UTF-8.
+pub(super) fn in_encoding(reason: Reason, encoding: Encoding) -> Reason {
+    if !reason.contains(NOT_UTF8) {
+        return reason;
+    }
+    let said = match encoding {
+        Encoding::Utf8 => "not valid UTF-8 (another encoding needs `encoding` in `input`)".to_owned(),
+        Encoding::Utf16 | Encoding::Utf16Le | Encoding::Utf16Be => format!("not valid {}", encoding.name()),
+        _ => format!("not valid {}: a byte that stands for no character", encoding.name()),
+    };
+    reason.replace(NOT_UTF8, &said).into()
 }
 
 /// Why a file can't be split into records any further.

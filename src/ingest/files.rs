@@ -14,6 +14,8 @@ use chrono::NaiveDate;
 use object_store::ObjectMeta;
 use object_store::path::Path as StorePath;
 
+use super::failure::Foreign;
+use super::odd_keys::OddKey;
 use super::pattern::{Pattern, Step, is_glob};
 use super::store::{Remote, scheme};
 use crate::error::{Code, Error, Result};
@@ -34,6 +36,29 @@ pub struct InputFile {
     /// Changes when the content does. A store gives its own; on a disk it is made from the size and the time of the
     /// last change.
     pub etag: Option<String>,
+    /// When an object of a store was last changed, in nanoseconds since 1970. `None` for a file on a disk.
+    pub changed: Option<i64>,
+}
+
+impl InputFile {
+    /// The etag as the run history may hold it. A store makes its etags from the content, often by MD5, so whoever
+    /// guesses the content of a small object could test the guess. Of those only a keyed hash is noted; without a key,
+    /// size and time.
+    pub fn noted_etag(&self, hash: Option<&NameHash>) -> Option<String> {
+        let Some(changed) = self.changed else {
+            return self.etag.clone();
+        };
+        match (hash, &self.etag) {
+            (Some(hash), Some(etag)) => Some(hash.of(etag)),
+            _ => Some(format!("{changed:x}-{:x}", self.size)),
+        }
+    }
+
+    /// Whether the run history means this file, as it is now. Older versions noted a store's etag as it is.
+    pub fn is_noted_as(&self, etag: Option<&str>, hash: Option<&NameHash>) -> bool {
+        let noted = [self.noted_etag(hash), self.noted_etag(None), self.etag.clone()];
+        noted.iter().any(|one| one.as_deref() == etag)
+    }
 }
 
 /// Where a listed file is read from.
@@ -41,6 +66,8 @@ pub struct InputFile {
 pub(super) enum FileHandle {
     Local(PathBuf),
     Remote(Remote, StorePath),
+    /// An object that can't be fetched, with its URL.
+    Unfit(String),
 }
 
 impl FileHandle {
@@ -49,7 +76,19 @@ impl FileHandle {
         match self {
             Self::Local(path) => path.to_string_lossy().into_owned(),
             Self::Remote(remote, key) => format!("{}/{key}", remote.base),
+            Self::Unfit(url) => url.clone(),
         }
+    }
+
+    /// What is wrong with an object that can't be fetched. `None`: the file can be opened.
+    pub fn unfit(&self) -> Option<Foreign> {
+        matches!(self, Self::Unfit(_)).then(|| {
+            Foreign::new(
+                "an object whose key can't be read: it has an empty part (`//`), `.`, `..`, a control character, or \
+                 white space at an end",
+                "copy the object to a key without these",
+            )
+        })
     }
 }
 
@@ -146,7 +185,7 @@ pub async fn list(root: &Path, source: &Source, date: NaiveDate) -> Result<Optio
     }))
 }
 
-type Found = Vec<(InputFile, FileHandle)>;
+pub(super) type Found = Vec<(InputFile, FileHandle)>;
 
 /// A pattern as messages show it: relative to the project where it lies within.
 fn shown(root: &Path, pattern: &str) -> String {
@@ -154,7 +193,7 @@ fn shown(root: &Path, pattern: &str) -> String {
     within.map_or_else(|_| pattern.to_owned(), |within| within.to_string_lossy().into_owned())
 }
 
-async fn list_remote(url: &str, storage: &[(String, String)]) -> Result<Found> {
+pub(super) async fn list_remote(url: &str, storage: &[(String, String)]) -> Result<Found> {
     if scheme(url).is_some_and(|scheme| scheme.starts_with("http")) && is_glob(url) {
         // The URL is not repeated: a query may hold a token.
         return Err(Error::project(
@@ -163,24 +202,45 @@ async fn list_remote(url: &str, storage: &[(String, String)]) -> Result<Found> {
         .hint("name exactly one file, or use s3://, gs:// or az://"));
     }
     let remote = Remote::open(url, storage)?;
-    let objects = if is_glob(&remote.key) && remote.lists {
+    let (objects, unfit) = if is_glob(&remote.key) && remote.lists {
         let pattern = parse(&remote.key)?;
-        let mut objects = without_folders(remote.list(&pattern.literal_prefix()).await?);
+        let (objects, mut unfit) = remote.list(&pattern.literal_prefix()).await?;
+        let mut objects = without_folders(objects);
         objects.retain(|object| pattern.matches(object.location.as_ref()));
-        objects
+        unfit.retain(|odd| pattern.matches(&without_dots(&odd.key)));
+        (objects, unfit)
     } else {
-        remote.head(&remote.key).await?.into_iter().collect()
+        (remote.head(&remote.key).await?.into_iter().collect(), Vec::new())
     };
+    let unfit = unfit.into_iter().map(|OddKey { key, size, etag }| {
+        let path = format!("{}/{key}", remote.base);
+        let file = InputFile {
+            path: path.clone(),
+            size,
+            etag,
+            // It is never read, so it need not be told from a changed one. Its etag must not be noted as it is.
+            changed: Some(0),
+        };
+        (file, FileHandle::Unfit(path))
+    });
+    let unfit: Found = unfit.collect();
     let listed = objects.into_iter().map(|object| {
         let path = format!("{}/{}", remote.base, object.location);
         let file = InputFile {
             path,
             size: object.size,
             etag: object.e_tag,
+            changed: Some(object.last_modified.timestamp_nanos_opt().unwrap_or_default()),
         };
         (file, FileHandle::Remote(remote.clone(), object.location))
     });
-    Ok(listed.collect())
+    Ok(listed.chain(unfit).collect())
+}
+
+/// A key without parts that are `.` or `..`. They hide no object from a pattern that fits the rest.
+fn without_dots(key: &str) -> String {
+    let parts = key.split('/').filter(|part| !matches!(*part, "." | ".."));
+    parts.collect::<Vec<_>>().join("/")
 }
 
 /// Drops the empty objects that some tools create in place of folders, such as `in/2023` beside `in/2023/a.json`.
@@ -200,7 +260,7 @@ fn without_folders(objects: Vec<ObjectMeta>) -> Vec<ObjectMeta> {
     objects.into_iter().filter(|object| !is_folder(object)).collect()
 }
 
-fn list_local(root: &Path, path: &str) -> Result<Found> {
+pub(super) fn list_local(root: &Path, path: &str) -> Result<Found> {
     let mut found = Vec::new();
     if is_glob(path) {
         let pattern = parse(path)?;
@@ -231,6 +291,7 @@ fn list_local(root: &Path, path: &str) -> Result<Found> {
                 path: shown,
                 size: metadata.len(),
                 etag: Some(local_etag(&metadata)),
+                changed: None,
             };
             (file, FileHandle::Local(path))
         })

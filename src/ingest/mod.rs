@@ -6,24 +6,32 @@
 //! of the data appears in an error or a log line.
 
 mod ahead;
+mod content;
 mod decode;
+mod encoding;
 mod failure;
 mod fetch;
 mod files;
 mod gather;
+mod odd_keys;
 mod open;
 mod parquet;
 mod pattern;
 mod read;
 mod reading;
+mod sample;
 mod split;
 mod stats;
 mod store;
+mod store_error;
 #[cfg(test)]
 mod testing;
 mod unknown;
+mod unpack;
+mod zip;
 
 pub use files::{InputFile, Listing, list};
 pub use pattern::is_glob;
+pub use sample::{Opened, SampleFile, Stored, sample_files};
 pub use stats::{ReadStats, ReadTimes};
 pub use unknown::Unknown;

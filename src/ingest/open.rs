@@ -1,4 +1,4 @@
-//! Reads the bytes of one listed file, decompressed, as a blocking reader. A read that stops before the end of the file
+//! Reads the text of one listed file, decompressed and as UTF-8, as a blocking reader. A read that stops before the end of the file
 //! is an error. Compressed streams are checked to their last byte, and the file must still be the one that was listed.
 
 use std::fs::File;
@@ -12,14 +12,15 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::failure::changed;
+use super::failure::{Foreign, changed};
 use super::fetch::fetch;
 use super::files::{FileHandle, InputFile, local_etag};
-use super::split::{PIECE, Pieces};
+use super::split::{PIECE, Pieces, Stopped};
 use super::stats::ReadStats;
+use super::unpack::unpack;
 use crate::error::{Code, Error, Result};
-use crate::model::Compression;
 use crate::model::refusal::Reason;
+use crate::model::{Compression, Input};
 
 /// How many times as large a file is expected to be when it is decompressed.
 const COMPRESSED_TO: u64 = 8;
@@ -27,17 +28,7 @@ const COMPRESSED_TO: u64 = 8;
 /// The fewest bytes to decompress at a time.
 const LEAST_PIECE: u64 = 16 << 10;
 
-/// How a file is compressed: as declared, otherwise by the ending of its name.
-pub(super) fn compression_of(path: &str, declared: Option<Compression>) -> Compression {
-    declared.unwrap_or_else(|| match path.rsplit_once('.').map_or("", |(_, ending)| ending) {
-        "gz" | "gzip" => Compression::Gzip,
-        "zst" | "zstd" => Compression::Zstd,
-        "bz2" | "bzip2" => Compression::Bzip2,
-        _ => Compression::None,
-    })
-}
-
-/// The decompressed bytes of a file. [`ByteSource::explain`] turns an `io::Error` of the reader into an error of the
+/// The decompressed bytes of a file, as UTF-8. [`ByteSource::explain`] turns an `io::Error` of the reader into an error of the
 /// crate.
 pub(super) struct ByteSource {
     reader: Box<dyn Read + Send>,
@@ -56,15 +47,24 @@ pub(super) struct ByteSource {
 }
 
 impl ByteSource {
-    /// Reads the bytes that come `from` the opened file.
+    /// Reads the bytes that come `from` the opened file, whose first bytes tell how it is compressed.
+    ///
+    /// # Errors
+    /// A file of a kind that can't be read, or not as `input` says: [`Stopped::Foreign`]; and an error of reading.
     pub fn open(
         file: &InputFile,
         handle: &FileHandle,
-        from: Origin,
-        declared: Option<Compression>,
+        from: Result<Origin>,
+        input: &Input,
         stats: &Arc<ReadStats>,
-    ) -> Result<Self> {
-        let compression = compression_of(&handle.name(), declared);
+    ) -> Result<Self, Stopped> {
+        let from = match handle.unfit() {
+            Some(unfit) => {
+                let reason = Box::new(unfit.to_string().into());
+                return Err(Stopped::Foreign(unfit.into_error(&file.path), reason));
+            }
+            None => from.map_err(Stopped::Source)?,
+        };
         let taken = Arc::new(AtomicU64::new(0));
         let raw = Raw {
             from,
@@ -75,33 +75,32 @@ impl ByteSource {
             taken: Arc::clone(&taken),
             stats: Arc::clone(stats),
         };
-        let failed = |error: io::Error| {
-            Error::batch(format!("{} can't be decompressed", file.path))
-                .code(Code::InputUnreadable)
-                .cause(error)
-        };
-        let expected = match compression {
-            // One byte more than the file has, so that the same read finds its last byte and its end.
-            Compression::None => file.size.saturating_add(1),
-            _ => file.size.saturating_mul(COMPRESSED_TO).max(LEAST_PIECE),
-        };
-        let reader: Box<dyn Read + Send> = match compression {
-            Compression::None => Box::new(raw),
-            _ if file.size == 0 => Box::new(Nothing),
-            Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(raw)),
-            Compression::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(raw).map_err(failed)?),
-            Compression::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(raw)),
-        };
-        Ok(Self {
-            reader,
-            piece: usize::try_from(expected).map_or(PIECE, |expected| expected.min(PIECE)),
+        let mut source = Self {
+            reader: Box::new(io::empty()),
+            piece: 0,
             path: file.path.clone(),
-            compression,
+            compression: Compression::None,
             taken,
             given: 0,
             empty: file.size == 0,
             damage: None,
-        })
+        };
+        let unpacked = unpack(raw, &handle.name(), input).map_err(|error| {
+            let error = source.explain(error);
+            match source.damage.take() {
+                Some(reason) => Stopped::Foreign(error, Box::new(reason)),
+                None => Stopped::Source(error),
+            }
+        })?;
+        let expected = match unpacked.compression {
+            // One byte more than the file has, so that the same read finds its last byte and its end.
+            Compression::None => file.size.saturating_add(1),
+            _ => file.size.saturating_mul(COMPRESSED_TO).max(LEAST_PIECE),
+        };
+        source.piece = usize::try_from(expected).map_or(PIECE, |expected| expected.min(PIECE));
+        source.reader = unpacked.reader;
+        source.compression = unpacked.compression;
+        Ok(source)
     }
 
     fn explain(&mut self, error: io::Error) -> Error {
@@ -109,14 +108,17 @@ impl ByteSource {
             Ok(carried) => return carried.0,
             Err(error) => error,
         };
-        let name = match self.compression {
-            Compression::None => {
-                return Error::batch(format!("{} can't be read at byte {}", self.path, self.given)).cause(error);
+        let error = match error.downcast::<Foreign>() {
+            Ok(foreign) => {
+                self.damage = Some(foreign.to_string().into());
+                return foreign.into_error(&self.path);
             }
-            Compression::Gzip => "gzip",
-            Compression::Zstd => "zstd",
-            Compression::Bzip2 => "bzip2",
+            Err(error) => error,
         };
+        if self.compression == Compression::None {
+            return Error::batch(format!("{} can't be read at byte {}", self.path, self.given)).cause(error);
+        }
+        let name = self.compression.name();
         if self.empty {
             self.damage = Some(format!("the file is empty, which no {name} file is").into());
             return Error::batch(format!("{} is empty, which no compressed file is", self.path))
@@ -168,15 +170,6 @@ impl Pieces for ByteSource {
 
     fn damage(&self) -> Option<Reason> {
         self.damage.clone()
-    }
-}
-
-/// A compressed file without bytes. Reading it fails, since even an empty compressed file has a header.
-struct Nothing;
-
-impl Read for Nothing {
-    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
-        Err(io::ErrorKind::UnexpectedEof.into())
     }
 }
 
@@ -238,6 +231,7 @@ impl Origin {
                 let pieces = fetch(remote.clone(), path.clone(), file.clone(), runtime, stop);
                 Ok(Self::Remote { pieces, name })
             }
+            FileHandle::Unfit(_) => Err(Error::batch(format!("{name} can't be read"))),
         }
     }
 

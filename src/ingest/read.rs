@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::ahead::Ahead;
 use super::decode::Decoded;
+use super::failure::{SplitFault, in_encoding};
 use super::files::Listing;
 use super::gather::{Gather, Load};
 use super::open::ByteSource;
@@ -91,10 +92,10 @@ impl Reading {
         let mut gather = Gather::default();
         for (index, origin) in Ahead::new(&self.listing, runtime, stop) {
             let (file, handle) = (&self.listing.files()[index], &self.listing.handles[index]);
-            let opened =
-                origin.and_then(|from| ByteSource::open(file, handle, from, self.input.compression, &self.stats));
-            let split = opened.map_err(Stopped::Source).and_then(|mut source| {
-                split(index, &mut source, self.scanner().as_mut(), &mut |chunk| {
+            let opened = ByteSource::open(file, handle, origin, &self.input, &self.stats);
+            let mut scanner = self.scanner();
+            let split = opened.and_then(|mut source| {
+                split(index, &mut source, scanner.as_mut(), &mut |chunk| {
                     self.stats.read.fetch_add(chunk.records.len() as u64, Ordering::Relaxed);
                     if gather.add(chunk).is_none_or(|load| send(Ok(load))) {
                         ControlFlow::Continue(())
@@ -103,6 +104,10 @@ impl Reading {
                     }
                 })
             });
+            if let Some(header) = scanner.header() {
+                let fields = &self.decoding.plan.root.fields;
+                self.lacking(header.lacking.iter().map(|field| Arc::clone(&fields[*field].path)));
+            }
             let (error, damaged) = match split {
                 Ok(records) => {
                     if records == 0 {
@@ -112,6 +117,10 @@ impl Reading {
                 }
                 Err(Stopped::Unwanted) => return,
                 Err(Stopped::Source(error)) => (error, false),
+                Err(Stopped::Foreign(error, reason)) => {
+                    self.refuse_file(&file.path, *reason);
+                    (error, true)
+                }
                 Err(Stopped::Damaged(error, rest)) => {
                     let bytes = rest.bytes;
                     let stretch = format!("to the end of the file, of which {bytes} bytes could be decompressed");
@@ -121,7 +130,8 @@ impl Reading {
                 Err(Stopped::Split(rest)) => {
                     let stretch = format!("of {} bytes to the end of the file", rest.bytes);
                     self.refuse_rest(&file.path, &rest, &stretch);
-                    (rest.fault.into_error(&file.path), true)
+                    let reason = in_encoding(rest.fault.reason, self.input.encoding);
+                    (SplitFault { reason, ..rest.fault }.into_error(&file.path), true)
                 }
             };
             if damaged && self.goes_on_after_damage() {
@@ -171,7 +181,11 @@ fn decode_text(reading: &Arc<Reading>, parallelism: usize) -> BoxStream<'static,
 }
 
 #[cfg(test)]
+mod packed_tests;
+#[cfg(test)]
 mod parquet_tests;
+#[cfg(test)]
+mod partial_tests;
 #[cfg(test)]
 mod place_tests;
 #[cfg(test)]
@@ -180,5 +194,7 @@ mod quarantine_tests;
 mod remote_tests;
 #[cfg(test)]
 mod rules_tests;
+#[cfg(test)]
+mod store_tests;
 #[cfg(test)]
 mod tests;

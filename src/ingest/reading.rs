@@ -1,6 +1,8 @@
 //! One read of a batch's input: what all its decoding tasks share. Only this module decides whether a bad record or a
 //! damaged file is refused or fails the batch.
 
+use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,6 +12,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::decode::{Cuts, Decoded, Decoding, Plan};
+use super::failure::in_encoding;
 use super::files::Listing;
 use super::split::Unreadable;
 use super::stats::ReadStats;
@@ -36,6 +39,8 @@ pub(super) struct Reading {
     /// The undeclared fields found so far, by [`Plan::objects`].
     unknown: Mutex<Vec<Unknown>>,
     cuts: Mutex<Cuts>,
+    /// How many files have no column for a declared field, by the field's path.
+    lacking: Mutex<BTreeMap<Arc<str>, u64>>,
 }
 
 impl Reading {
@@ -70,6 +75,7 @@ impl Reading {
             refused: AtomicU64::new(0),
             unknown,
             cuts: Mutex::default(),
+            lacking: Mutex::default(),
         })
     }
 
@@ -80,6 +86,9 @@ impl Reading {
     pub fn accept(&self, decoded: Decoded) -> Result<RecordBatch> {
         if !decoded.refused.is_empty() {
             self.refuse(decoded.refused)?;
+        }
+        if let Some(salvaged) = decoded.salvaged {
+            self.stats.add_salvaged(salvaged);
         }
         let records = decoded.batch.num_rows() as u64;
         self.records.fetch_add(records, Ordering::Relaxed);
@@ -93,7 +102,10 @@ impl Reading {
         Ok(decoded.batch)
     }
 
-    fn refuse(&self, refused: Vec<Refusal>) -> Result<()> {
+    fn refuse(&self, mut refused: Vec<Refusal>) -> Result<()> {
+        for one in &mut refused {
+            one.reason = in_encoding(std::mem::take(&mut one.reason), self.input.encoding);
+        }
         let fatal = |one: &Refusal| self.input.on_malformed == OnMalformed::Fail || one.check == UNKNOWN_FIELD;
         if let Some(one) = refused.iter().find(|one| fatal(one)) {
             return Err(one.clone().into());
@@ -142,6 +154,11 @@ impl Reading {
                 let source = &self.source.name;
                 tracing::warn!(%source, %path, count, "times finer than a microsecond were cut off");
             }
+            let lacking = self.lacking.lock().unwrap_or_else(PoisonError::into_inner);
+            for (path, files) in lacking.iter() {
+                let source = &self.source.name;
+                tracing::warn!(%source, %path, files, "a declared column is missing, so its field is null");
+            }
         }
         let read = self.records.load(Ordering::Relaxed) + self.refused.load(Ordering::Relaxed);
         if read > 0 {
@@ -188,6 +205,30 @@ impl Reading {
         self.input.on_malformed == OnMalformed::Quarantine && self.listing.files().len() > 1
     }
 
+    /// Notes the declared fields, by their paths, that one file has no column for.
+    pub fn lacking(&self, paths: impl IntoIterator<Item = Arc<str>>) {
+        let mut lacking = self.lacking.lock().unwrap_or_else(PoisonError::into_inner);
+        for path in paths {
+            *lacking.entry(path).or_default() += 1;
+        }
+    }
+
+    /// Refuses the rows of a file that are known by their number, but can't be read.
+    pub fn refuse_rows(&self, file: &str, rows: Range<u64>, reason: &str) -> Result<()> {
+        let reason: Reason = format!("it can't be read: {reason}").into();
+        let refused = rows.map(|record| Refusal {
+            check: UNREADABLE.to_owned(),
+            file: Some(file.to_owned()),
+            record: Some(record),
+            path: Some(self.decoding.plan.root.path.to_string()),
+            reason: reason.clone(),
+            ..Refusal::default()
+        });
+        let refused: Vec<Refusal> = refused.take(MOST_REFUSED + 1).collect();
+        self.stats.read.fetch_add(refused.len() as u64, Ordering::Relaxed);
+        self.refuse(refused)
+    }
+
     /// Refuses a whole file that can't be read.
     pub fn refuse_file(&self, file: &str, reason: impl Into<Reason>) {
         self.refuse_unreadable(Refusal {
@@ -205,6 +246,7 @@ impl Reading {
         self.stats.refuse(vec![Refusal {
             check: UNREADABLE.to_owned(),
             path: Some(self.decoding.plan.root.path.to_string()),
+            reason: in_encoding(entry.reason, self.input.encoding),
             ..entry
         }]);
     }

@@ -4,9 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use arrow::array::RecordBatch;
+
 use super::Unknown;
+use crate::mask::Unmasked;
 use crate::model::Refusal;
 use crate::timing::Spent;
+
+/// About the most bytes of refused records that are kept to be counted.
+const MOST_SALVAGED: usize = 32 << 20;
 
 /// The counters of one read. They change while it goes on.
 #[derive(Debug, Default)]
@@ -22,6 +28,14 @@ pub struct ReadStats {
     unknown: Mutex<BTreeMap<String, Unknown>>,
     refused: Mutex<Vec<Refusal>>,
     empty: Mutex<Vec<String>>,
+    salvaged: Mutex<Salvaged>,
+}
+
+/// What could be read of refused records.
+#[derive(Debug, Default)]
+struct Salvaged {
+    batches: Vec<Unmasked>,
+    bytes: usize,
 }
 
 /// How long each stage from the files to masked records took, summed over all threads.
@@ -65,6 +79,19 @@ impl ReadStats {
     /// Takes out the refusals that were added so far.
     pub fn take_refused(&self) -> Vec<Refusal> {
         std::mem::take(&mut *self.refused.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes out what could be read of the refused records, up to a number of bytes. It is there to be counted.
+    pub fn take_salvaged(&self) -> Vec<Unmasked> {
+        std::mem::take(&mut self.salvaged.lock().unwrap_or_else(PoisonError::into_inner).batches)
+    }
+
+    pub(super) fn add_salvaged(&self, records: RecordBatch) {
+        let mut salvaged = self.salvaged.lock().unwrap_or_else(PoisonError::into_inner);
+        if salvaged.bytes < MOST_SALVAGED {
+            salvaged.bytes += records.get_array_memory_size();
+            salvaged.batches.push(Unmasked::new(records));
+        }
     }
 
     /// Adds refusals. Returns how many are held now.

@@ -1,6 +1,5 @@
 //! Opens object stores, from a URL, the `storage` settings of the source, and the environment. Secrets come from the
-//! environment only. It also turns errors of a store into ours. A store that does not answer is reported after a fixed
-//! time. Nothing is ever written to a store.
+//! environment only. A store that does not answer is reported after a fixed time. Nothing is ever written to a store.
 
 use std::str::FromStr;
 use std::sync::Arc;
@@ -13,10 +12,13 @@ use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
 use object_store::http::HttpBuilder;
 use object_store::path::Path;
 use object_store::{
-    BackoffConfig, ClientConfigKey, Error as StoreError, ObjectMeta, ObjectStore, ObjectStoreExt, RetryConfig,
+    BackoffConfig, ClientConfigKey, Error as StoreError, GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt,
+    RetryConfig,
 };
 use url::Url;
 
+use super::odd_keys::{Connector, OddKey, OddKeys};
+use super::store_error::{explain, is_answer, lacks_bucket, misconfigured, silent};
 use crate::error::{Error, Result};
 
 /// How long a store may send nothing before it counts as unreachable.
@@ -33,6 +35,7 @@ pub(super) struct Remote {
     pub key: String,
     /// Whether the store can list its objects. An http or https server can't.
     pub lists: bool,
+    odd: OddKeys,
 }
 
 /// The scheme of a URL. `None`: the text is a local path.
@@ -65,14 +68,15 @@ impl Remote {
                 .hint("credentials of a store come from the environment"));
         }
         let base = format!("{scheme}://{host}");
+        let odd = OddKeys::default();
         let (store, endpoint, key, lists) = match scheme {
             "s3" | "s3a" => (
-                s3(host, storage)?,
+                s3(host, storage, &odd)?,
                 endpoint_of(storage, "AWS_ENDPOINT"),
                 key.to_owned(),
                 true,
             ),
-            "gs" => (gcs(host, storage)?, None, key.to_owned(), true),
+            "gs" => (gcs(host, storage, &odd)?, None, key.to_owned(), true),
             "az" | "azure" => (
                 azure(host, storage)?,
                 endpoint_of(storage, "AZURE_ENDPOINT"),
@@ -92,26 +96,58 @@ impl Remote {
             endpoint,
             key,
             lists,
+            odd,
         })
     }
 
     /// Looks up the object with exactly this key. `None`: there is none.
     pub async fn head(&self, key: &str) -> Result<Option<ObjectMeta>> {
-        let path = Path::parse(key)
-            .map_err(|_| Error::project(format!("`{}/{key}` is no valid path of an object", self.base)))?;
+        let path = self.path(key)?;
         match tokio::time::timeout(PATIENCE, self.store.head(&path)).await {
             Err(_) => Err(self.silent()),
-            Ok(Err(StoreError::NotFound { .. })) => Ok(None),
-            Ok(Err(error)) => Err(self.explain_at(key, &error)),
+            Ok(Err(StoreError::NotFound { .. })) => self.missing(&path).await.map(|()| None),
+            Ok(Err(error)) => Err(self.explain_at(key, &self.asked_again(&path, error).await)),
             Ok(Ok(meta)) => Ok(Some(meta)),
         }
     }
 
-    /// Lists all objects below `prefix`, which holds whole segments of their keys.
-    pub async fn list(&self, prefix: &[&str]) -> Result<Vec<ObjectMeta>> {
-        let prefix = prefix.join("/");
-        let prefix = Path::parse(&prefix)
-            .map_err(|_| Error::project(format!("`{}/{prefix}` is no valid path of an object", self.base)))?;
+    fn path(&self, key: &str) -> Result<Path> {
+        Path::parse(key).map_err(|_| {
+            Error::project(format!("`{}/{key}` is no valid path of an object", self.base))
+                .hint("it may have no empty part (`//`), no `.` or `..`, and no control character")
+        })
+    }
+
+    /// Makes sure that a missing object is not a missing bucket. The answer to a HEAD request does not say which it is.
+    async fn missing(&self, path: &Path) -> Result<()> {
+        if !self.lists {
+            return Ok(());
+        }
+        let parent = path.as_ref().rsplit_once('/').map_or("", |(parent, _)| parent);
+        let mut objects = self.store.list(Some(&Path::parse(parent).unwrap_or_default()));
+        match tokio::time::timeout(PATIENCE, objects.next()).await {
+            // Another error is no sign of a missing bucket. The right to list may be lacking.
+            Ok(Some(Err(error))) if lacks_bucket(&error) => Err(self.explain_at(path.as_ref(), &error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Asks again with a request whose answer has a body, and so says why it is refused.
+    async fn asked_again(&self, path: &Path, error: StoreError) -> StoreError {
+        if !is_answer(&error) {
+            return error;
+        }
+        let options = GetOptions::default().with_range(Some(GetRange::Bounded(0..1)));
+        match tokio::time::timeout(PATIENCE, self.store.get_opts(path, options)).await {
+            Ok(Err(told)) => told,
+            _ => error,
+        }
+    }
+
+    /// Lists all objects below `prefix`, which holds whole segments of their keys; and those of them that can't be
+    /// fetched.
+    pub async fn list(&self, prefix: &[&str]) -> Result<(Vec<ObjectMeta>, Vec<OddKey>)> {
+        let prefix = self.path(&prefix.join("/"))?;
         let named = prefix.to_string();
         let mut objects = self
             .store
@@ -121,7 +157,7 @@ impl Remote {
         loop {
             match tokio::time::timeout(PATIENCE, objects.next()).await {
                 Err(_) => return Err(self.silent()),
-                Ok(None) => return Ok(found),
+                Ok(None) => return Ok((found, self.odd.take())),
                 Ok(Some(meta)) => found.push(meta?),
             }
         }
@@ -134,26 +170,13 @@ impl Remote {
         Error { message, ..explained }
     }
 
-    /// Turns an error of the store into one for the user. The text of a response is not repeated, since it may quote
-    /// credentials.
+    /// Turns an error of the store into one for the user.
     pub fn explain(&self, error: &StoreError) -> Error {
-        let endpoint = &self.endpoint;
-        match error {
-            StoreError::NotFound { .. } => Error::batch(format!("{endpoint} has no such object or bucket any more")),
-            StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. } => {
-                Error::unreachable(format!("the storage at {endpoint} refuses access"))
-                    .hint("check the credentials in the environment and what they may read")
-            }
-            other => Error::unreachable(format!("the storage at {endpoint} can't be reached"))
-                .cause(innermost(other))
-                .hint("check the endpoint, the region and the network"),
-        }
+        explain(error, &self.endpoint)
     }
 
     pub fn silent(&self) -> Error {
-        Error::unreachable(format!("the storage at {} can't be reached", self.endpoint))
-            .cause(format!("no answer within {} seconds", PATIENCE.as_secs()))
-            .hint("check the endpoint, the region and the network")
+        silent(&self.endpoint, PATIENCE.as_secs())
     }
 }
 
@@ -178,9 +201,10 @@ const CLIENT: [(ClientConfigKey, &str); 2] = [
     (ClientConfigKey::ConnectTimeout, "5 seconds"),
 ];
 
-fn s3(bucket: &str, storage: &[(String, String)]) -> Result<Arc<dyn ObjectStore>> {
+fn s3(bucket: &str, storage: &[(String, String)], odd: &OddKeys) -> Result<Arc<dyn ObjectStore>> {
     let mut builder = AmazonS3Builder::from_env()
         .with_bucket_name(bucket)
+        .with_http_connector(Connector(odd.clone()))
         .with_retry(retries());
     for (key, value) in CLIENT {
         builder = builder.with_config(AmazonS3ConfigKey::Client(key), value);
@@ -191,9 +215,10 @@ fn s3(bucket: &str, storage: &[(String, String)]) -> Result<Arc<dyn ObjectStore>
     Ok(Arc::new(builder.build().map_err(|error| misconfigured(&error))?))
 }
 
-fn gcs(bucket: &str, storage: &[(String, String)]) -> Result<Arc<dyn ObjectStore>> {
+fn gcs(bucket: &str, storage: &[(String, String)], odd: &OddKeys) -> Result<Arc<dyn ObjectStore>> {
     let mut builder = GoogleCloudStorageBuilder::from_env()
         .with_bucket_name(bucket)
+        .with_http_connector(Connector(odd.clone()))
         .with_retry(retries());
     for (key, value) in CLIENT {
         builder = builder.with_config(GoogleConfigKey::Client(key), value);
@@ -240,12 +265,6 @@ fn setting<K: FromStr>(name: &str, store: &str) -> Result<K> {
     })
 }
 
-fn misconfigured(error: &StoreError) -> Error {
-    Error::project("the input's storage is not set up")
-        .cause(innermost(error))
-        .hint("settings without secrets go under `storage`, credentials into the environment (AWS_ACCESS_KEY_ID, ...)")
-}
-
 /// The path of an https URL, in the form that object_store wants. A URL with a query is refused, since object_store
 /// would drop the query silently.
 fn web_path(url: &str) -> Result<String> {
@@ -271,26 +290,6 @@ fn endpoint_of(storage: &[(String, String)], variable: &str) -> Option<String> {
     let url = Url::parse(&text).ok()?;
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
     Some(format!("{}://{}{port}", url.scheme(), url.host_str()?))
-}
-
-/// The deepest cause of an error, without the text of a server's response.
-fn innermost(error: &StoreError) -> String {
-    let mut deepest: &(dyn std::error::Error + 'static) = error;
-    while let Some(source) = deepest.source() {
-        deepest = source;
-    }
-    let text = deepest.to_string();
-    match text.find("status code: ") {
-        Some(at) => {
-            let status = &text[at + "status code: ".len()..];
-            format!(
-                "it answers with status {}",
-                status.split(':').next().unwrap_or("").trim()
-            )
-        }
-        None if text.starts_with("Server returned error response") => "it answers with an error".to_owned(),
-        None => text,
-    }
 }
 
 #[cfg(test)]

@@ -92,10 +92,12 @@ impl Analysis<'_> {
                 if *distinct {
                     self.use_each("an aggregate with DISTINCT", args, scope)?;
                 }
-                let mut chosen = self.all_of(filter.as_deref(), scope)?;
-                chosen.add(&self.all_of_sorts(order_by, scope)?);
+                // The filter decides on this value alone, as the condition of a CASE does: `count(*) FILTER (WHERE x)`
+                // tells x.
+                let filter = self.all_of(filter.as_deref(), scope)?;
+                let chosen = self.all_of_sorts(order_by, scope)?.indirect().and(&filter);
                 let every_row = !distinct && null_treatment.is_none();
-                self.over_rows(function.func.name(), args, every_row, &chosen.indirect(), scope)?
+                self.over_rows(function.func.name(), args, every_row, &chosen, scope)?
             }
             Expr::WindowFunction(function) => {
                 let WindowFunctionParams {
@@ -107,10 +109,12 @@ impl Analysis<'_> {
                     null_treatment,
                     ..
                 } = &function.params;
-                let mut chosen = self.all_of(filter.as_deref().into_iter().chain(partition_by), scope)?;
+                let filter = self.all_of(filter.as_deref(), scope)?;
+                let mut chosen = self.all_of(partition_by, scope)?;
                 chosen.add(&self.all_of_sorts(order_by, scope)?);
                 let every_row = !distinct && null_treatment.is_none();
-                self.over_rows(function.fun.name(), args, every_row, &chosen.indirect(), scope)?
+                let chosen = chosen.indirect().and(&filter);
+                self.over_rows(function.fun.name(), args, every_row, &chosen, scope)?
             }
             Expr::ScalarSubquery(subquery) => {
                 let Relation { columns, rows, .. } = self.subquery(subquery, scope)?;
@@ -243,6 +247,14 @@ fn built(name: &str, arguments: &[Shape], keys: &[Option<&str>]) -> Option<Shape
             Some(Shape::List {
                 item: Box::new(item),
                 own: Deps::default(),
+            })
+        }
+        ("with_ordinality", [list]) => {
+            let (item, own) = list.element();
+            let number = ("ordinality".to_owned(), Shape::Scalar(own.clone()));
+            Some(Shape::List {
+                item: Box::new(Shape::Struct(vec![("item".to_owned(), item), number])),
+                own,
             })
         }
         ("array_length" | "empty", [list]) => Some(Shape::Scalar(list.presence())),

@@ -33,7 +33,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use crate::error::{Error, Result};
 use crate::model::{Project, Source};
-use crate::transform::{Engine, Limits, Outline, Prepared, SOURCE_TABLE};
+use crate::transform::{Engine, Limits, Outline, Prepared, SOURCE_TABLE, words};
 use analysis::Tables;
 use fields::Fields;
 use shape::{Atom, Deps, Relation};
@@ -100,22 +100,14 @@ pub fn used(source: &Source, transform: &Outline) -> Option<BTreeSet<String>> {
 
 fn analyzed(transform: &Outline, tables: &Tables) -> Result<Relation> {
     plan::analyze(&transform.plan, tables).map_err(|e| {
-        Error::project(format!("{}: its lineage can't be told", transform.path.display())).cause(e.strip_backtrace())
+        Error::project(format!("{}: its lineage can't be told", transform.path.display())).cause(words(&e))
     })
 }
 
 fn of_source(project: &Project, source: &Source, transforms: &[Outline], lineage: &mut ProjectLineage) -> Result<()> {
     let (fields, table) = Fields::of(source);
     let tables = Tables::from([(SOURCE_TABLE.to_owned(), table)]);
-    for (path, privacy) in fields.scalar_fields() {
-        lineage.fields.push(SourceField {
-            source: source.name.clone(),
-            path: path.to_owned(),
-            class: privacy.phi,
-            mask: privacy.mask,
-            reason: privacy.reason.clone(),
-        });
-    }
+    lineage.fields.extend(fields_of(source, &fields));
     for transform in transforms {
         let entity = project.entity(&transform.entity)?;
         let relation = analyzed(transform, &tables)?;
@@ -137,6 +129,22 @@ fn of_source(project: &Project, source: &Source, transforms: &[Outline], lineage
         push("batch_date", &relation.rows, Some(Dependence::Direct));
     }
     Ok(())
+}
+
+/// The scalar fields that a source declares.
+pub fn source_fields(source: &Source) -> Vec<SourceField> {
+    fields_of(source, &Fields::of(source).0).collect()
+}
+
+fn fields_of(source: &Source, fields: &Fields) -> impl Iterator<Item = SourceField> {
+    fields.scalar_fields().map(|(path, privacy)| SourceField {
+        source: source.name.clone(),
+        path: path.to_owned(),
+        class: privacy.phi,
+        mask: privacy.mask,
+        domain: privacy.domain.clone(),
+        reason: privacy.reason.clone(),
+    })
 }
 
 fn origins(deps: &Deps, fields: &Fields) -> Vec<Origin> {

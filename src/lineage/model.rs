@@ -90,6 +90,7 @@ pub struct SourceField {
     pub path: String,
     pub class: Option<PhiClass>,
     pub mask: Option<MaskKind>,
+    pub domain: Option<String>,
     pub reason: Option<String>,
 }
 

@@ -127,10 +127,16 @@ impl Analysis<'_> {
         if let Some((_, relation)) = working.find(|(working, _)| working == name) {
             return Ok(relation.clone());
         }
-        let table = self
-            .tables
-            .get(name)
-            .ok_or_else(|| DataFusionError::Plan(format!("lineage knows no table {name}")))?;
+        let table = match self.tables.get(name) {
+            Some(table) => table,
+            // A table function, such as `range(1, 3)`. Its arguments are literals, so its rows hold no data.
+            None if name.ends_with("()") => {
+                let columns = vec![Shape::constant(); scan.projected_schema.fields().len()];
+                let (rows, order) = (Deps::default(), Deps::default());
+                return Ok(Relation { columns, rows, order });
+            }
+            None => return Err(DataFusionError::Plan(format!("lineage knows no table {name}"))),
+        };
         let column = |name: &str| {
             // The engine's own columns (`_record`) contain no data.
             table

@@ -11,8 +11,9 @@ use arrow::compute::nullif;
 use arrow::datatypes::{DataType, Field, Fields};
 use arrow::error::ArrowError;
 
+use super::key::MaskKey;
 use super::kinds::date_shift::Shift;
-use super::kinds::{age_cap, date_shift, hash, pseudonym, redact, year, zip3};
+use super::kinds::{age_cap, date_shift, hash, pseudonym, redact, surrogate, year, zip3};
 use super::plan::{Masked, Masks, Node, Unmasked};
 use crate::error::{Error, Result};
 
@@ -35,13 +36,15 @@ impl Masks {
 
     fn masked(&self, batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
         let shifts = match &self.subject {
-            Some(subject) => date_shift::shifts(&subject.keyed, batch.column(subject.column))?,
+            Some(subject) => date_shift::shifts(&subject.keyed, &at(batch, &subject.positions)?, self.shift_by)?,
             None => vec![],
         };
-        let rows = Rows {
-            shifts,
-            oldest_year: self.oldest_year,
+        let oldest = match self.latest {
+            Some(latest) if self.nodes.iter().any(Node::has_year) => year::oldest(batch, latest),
+            _ => vec![],
         };
+        let load = &self.load;
+        let rows = Rows { shifts, oldest, load };
         let mut columns = batch.columns().to_vec();
         for (column, node) in columns.iter_mut().zip(&self.nodes) {
             if !matches!(node, Node::Keep) {
@@ -53,15 +56,32 @@ impl Masks {
     }
 }
 
+/// The field at these positions, null wherever a struct around it is null.
+fn at(batch: &RecordBatch, positions: &[usize]) -> Result<ArrayRef, ArrowError> {
+    let [column, inside @ ..] = positions else {
+        return Err(not_planned("field", &DataType::Null));
+    };
+    inside
+        .iter()
+        .try_fold(Arc::clone(batch.column(*column)), |array, position| {
+            let structs = array
+                .as_struct_opt()
+                .ok_or_else(|| not_planned("struct", array.data_type()))?;
+            under(structs.column(*position), structs.nulls())
+        })
+}
+
 /// What the masks need to know about the rows of the arrays at one depth.
-struct Rows {
+struct Rows<'a> {
     /// The date shift of each row's record. Empty if no mask below needs it.
     shifts: Vec<Shift>,
-    oldest_year: Option<i32>,
+    /// The year that stands for all earlier ones of each row's record. Empty if nothing asks for it.
+    oldest: Vec<i32>,
+    load: &'a MaskKey,
 }
 
 /// Masks one array. The caller has already set `array` to null wherever one of its parents is null.
-fn masked(node: &Node, array: &ArrayRef, rows: &Rows) -> Result<ArrayRef, ArrowError> {
+fn masked(node: &Node, array: &ArrayRef, rows: &Rows<'_>) -> Result<ArrayRef, ArrowError> {
     match node {
         Node::Keep => Ok(Arc::clone(array)),
         Node::Null(data_type) => Ok(new_null_array(data_type, array.len())),
@@ -69,15 +89,16 @@ fn masked(node: &Node, array: &ArrayRef, rows: &Rows) -> Result<ArrayRef, ArrowE
         Node::Hash(keyed) => hash::apply(keyed, array),
         Node::Pseudonym(keyed) => pseudonym::apply(keyed, array),
         Node::DateShift => date_shift::apply(array, &rows.shifts),
-        Node::Year => year::apply(array, rows.oldest_year),
+        Node::Year => year::apply(array, &rows.oldest),
         Node::Zip3 => zip3::apply(array),
         Node::AgeCap => age_cap::apply(array),
+        Node::Surrogate(domain) => surrogate::apply(rows.load, domain, array),
         Node::Struct { fields, nodes } => masked_struct(fields, nodes, array, rows),
         Node::List { item, node } => masked_list(item, node, array, rows),
     }
 }
 
-fn masked_struct(fields: &Fields, nodes: &[Node], array: &ArrayRef, rows: &Rows) -> Result<ArrayRef, ArrowError> {
+fn masked_struct(fields: &Fields, nodes: &[Node], array: &ArrayRef, rows: &Rows<'_>) -> Result<ArrayRef, ArrowError> {
     let array = array
         .as_struct_opt()
         .ok_or_else(|| not_planned("struct", array.data_type()))?;
@@ -94,7 +115,7 @@ fn masked_struct(fields: &Fields, nodes: &[Node], array: &ArrayRef, rows: &Rows)
 }
 
 /// Masks a list array. Keeps only the elements that the array's rows refer to. Elements under a null row become null.
-fn masked_list(item: &Arc<Field>, node: &Node, array: &ArrayRef, rows: &Rows) -> Result<ArrayRef, ArrowError> {
+fn masked_list(item: &Arc<Field>, node: &Node, array: &ArrayRef, rows: &Rows<'_>) -> Result<ArrayRef, ArrowError> {
     let array = array
         .as_list_opt::<i32>()
         .ok_or_else(|| not_planned("list", array.data_type()))?;
@@ -109,19 +130,19 @@ fn masked_list(item: &Arc<Field>, node: &Node, array: &ArrayRef, rows: &Rows) ->
         }
         _ => elements,
     };
-    let shifts = if node.shifts() {
-        let repeated = rows
-            .shifts
-            .iter()
-            .zip(&lengths)
-            .flat_map(|(shift, length)| std::iter::repeat_n(*shift, *length));
-        repeated.collect()
-    } else {
-        vec![]
+    let repeated = |of_rows: &[i32]| {
+        let each = of_rows.iter().zip(&lengths);
+        each.flat_map(|(one, length)| std::iter::repeat_n(*one, *length))
+            .collect()
     };
     let rows = Rows {
-        shifts,
-        oldest_year: rows.oldest_year,
+        shifts: if node.shifts() { repeated(&rows.shifts) } else { vec![] },
+        oldest: if node.has_year() {
+            repeated(&rows.oldest)
+        } else {
+            vec![]
+        },
+        load: rows.load,
     };
     let elements = masked(node, &elements, &rows)?;
     let offsets = OffsetBuffer::from_lengths(lengths);

@@ -5,6 +5,7 @@ use std::fmt;
 use base64::Engine as _;
 use base64::alphabet::{STANDARD, URL_SAFE};
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use rand::TryRngCore as _;
 use ring::hmac::{Context, HMAC_SHA256, Key};
 
 /// Length of a key in bytes: 256 bits, the strength of the hash that uses it.
@@ -27,8 +28,21 @@ impl MaskKey {
         })
     }
 
+    #[cfg(test)]
     pub(super) fn from_bytes(bytes: [u8; KEY_BYTES]) -> Self {
         Self(Box::new(bytes))
+    }
+
+    /// A random key.
+    ///
+    /// # Errors
+    /// The system gives no random bytes.
+    pub(super) fn random() -> std::io::Result<Self> {
+        let mut bytes = Box::new([0; KEY_BYTES]);
+        rand::rngs::OsRng
+            .try_fill_bytes(bytes.as_mut_slice())
+            .map_err(std::io::Error::other)?;
+        Ok(Self(bytes))
     }
 
     /// The key as base64 with padding, for the key file.
@@ -51,6 +65,11 @@ impl MaskKey {
     /// The `hash` mask of a single value: 32 hex digits. Used to hide names, and to find the rows of one person.
     pub fn hash(&self, domain: &str, value: &str) -> String {
         hex::encode(self.keyed(Use::Hash, domain).token(value.as_bytes()))
+    }
+
+    /// The hash under which the run history notes a store's etags.
+    pub fn etags(&self) -> NameHash {
+        NameHash(self.keyed(Use::Etag, ""))
     }
 
     /// The hash that distinguishes undeclared names in messages without showing them.
@@ -104,6 +123,8 @@ pub(super) enum Use {
     Pseudonym,
     DateShift,
     Name,
+    Surrogate,
+    Etag,
 }
 
 impl Use {
@@ -114,6 +135,8 @@ impl Use {
             Self::Pseudonym => b"pseudonym\0",
             Self::DateShift => b"date shift\0",
             Self::Name => b"name\0",
+            Self::Surrogate => b"surrogate\0",
+            Self::Etag => b"etag\0",
         }
     }
 }
@@ -206,6 +229,8 @@ mod tests {
             key.keyed(Use::Hash, "").token(b"abc"),
             key.keyed(Use::Name, "").token(b"abc"),
             key.keyed(Use::Name, "ab").token(b"c"),
+            key.keyed(Use::Surrogate, "ab").token(b"c"),
+            key.keyed(Use::Etag, "ab").token(b"c"),
         ];
         for (i, one) in tokens.iter().enumerate() {
             assert!(tokens[i + 1..].iter().all(|other| one != other));

@@ -6,10 +6,9 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use rand::TryRngCore as _;
-
-use super::key::{KEY_BYTES, MaskKey, wipe};
+use super::key::{MaskKey, wipe};
 use crate::error::{Error, Result};
+use crate::workspace::{private_folder, refuse_links};
 
 /// The environment variable that holds the key, or the path of a file that holds it.
 pub const KEY_VARIABLE: &str = "PIPELINE_MASK_KEY";
@@ -38,6 +37,20 @@ impl MaskKey {
     /// Fails with [`crate::error::Kind::Project`] if there is no key or it can't be used.
     pub fn load_or_create(embedded: bool, root: &Path) -> Result<LoadedKey> {
         load(std::env::var_os(KEY_VARIABLE), embedded, root)
+    }
+
+    /// The key, if there is one and it can be used. Makes none.
+    pub fn at_hand(embedded: bool, root: &Path) -> Option<Self> {
+        let named = std::env::var_os(KEY_VARIABLE).filter(|value| !value.is_empty());
+        match named {
+            Some(value) => from_variable(&value).ok(),
+            None if embedded => {
+                let path = root.join(KEY_FILE);
+                refuse_links(path.parent().unwrap_or(&path)).ok()?;
+                read(&path).ok()
+            }
+            None => None,
+        }
     }
 }
 
@@ -78,6 +91,7 @@ fn from_variable(value: &OsStr) -> Result<MaskKey> {
 }
 
 fn read_or_make(path: &Path) -> Result<LoadedKey> {
+    refuse_links(path.parent().unwrap_or(path))?;
     if path.exists() {
         return Ok(LoadedKey {
             key: read(path)?,
@@ -163,12 +177,7 @@ fn refuse_if_shared(_: &Path, _: &fs::Metadata) -> Result<()> {
 fn make(path: &Path) -> std::io::Result<bool> {
     let folder = path.parent().unwrap_or(Path::new("."));
     private_folder(folder)?;
-    let mut bytes = [0; KEY_BYTES];
-    rand::rngs::OsRng
-        .try_fill_bytes(&mut bytes)
-        .map_err(std::io::Error::other)?;
-    let key = MaskKey::from_bytes(bytes);
-    wipe(&mut bytes);
+    let key = MaskKey::random()?;
     let mut text = format!("{}\n", key.encode()).into_bytes();
     let aside = folder.join(format!("mask.key.{}-{:08x}", std::process::id(), rand::random::<u32>()));
     let made = write_new(&aside, &text).and_then(|()| match fs::hard_link(&aside, path) {
@@ -198,23 +207,6 @@ fn write_new(path: &Path, text: &[u8]) -> std::io::Result<()> {
     let mut file = options.open(path)?;
     file.write_all(text)?;
     file.sync_all()
-}
-
-fn private_folder(folder: &Path) -> std::io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
-
-        builder.mode(0o700);
-        if folder.is_dir() {
-            // The folder may belong to another user and then its mode can't be changed. The file's own mode still
-            // protects the key.
-            let _ = fs::set_permissions(folder, fs::Permissions::from_mode(0o700));
-        }
-    }
-    builder.create(folder)
 }
 
 fn cannot_make(path: &Path, error: &std::io::Error) -> Error {

@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field as ArrowField, Fields, SchemaRef};
-use chrono::{Datelike as _, NaiveDate};
+use chrono::NaiveDate;
 
 use super::key::{Keyed, MaskKey, NameHash, Use};
 use crate::error::{Error, Result};
 use crate::model::scalar_field::{NOTHING, default_domain, effective_mask, element_privacy, scalar_fields};
-use crate::model::{Field, FieldType, MaskKind, Privacy, Source, arrow_schema, visible_schema};
+use crate::model::{Field, FieldType, MaskKind, Privacy, ShiftBy, Source, arrow_schema, subject, visible_schema};
 use crate::project::check_fields;
 
 /// A batch as it was decoded. Only [`Masks::apply`] may read it.
@@ -76,7 +76,12 @@ pub struct Masks {
     /// One node per declared field, in order. The engine's own columns come after them and pass through unchanged.
     pub(super) nodes: Vec<Node>,
     pub(super) subject: Option<Subject>,
-    pub(super) oldest_year: Option<i32>,
+    /// The latest date that is known to be past when the rows are read. Where it is given, years that reveal an age over
+    /// 89 by then become one.
+    pub(super) latest: Option<NaiveDate>,
+    pub(super) shift_by: ShiftBy,
+    /// Makes the surrogates of one load, and is kept nowhere.
+    pub(super) load: Arc<MaskKey>,
     names: Option<NameHash>,
 }
 
@@ -84,7 +89,8 @@ pub struct Masks {
 /// dates.
 #[derive(Debug, Clone)]
 pub(super) struct Subject {
-    pub column: usize,
+    /// The positions of the column and of the fields below it, from the outside in.
+    pub positions: Vec<usize>,
     pub keyed: Keyed,
 }
 
@@ -100,6 +106,8 @@ pub(super) enum Node {
     Year,
     Zip3,
     AgeCap,
+    /// The domain.
+    Surrogate(String),
     Struct {
         fields: Fields,
         nodes: Vec<Node>,
@@ -111,6 +119,16 @@ pub(super) enum Node {
 }
 
 impl Node {
+    /// Whether a date below this node becomes its year. The node then needs the latest years of the records.
+    pub fn has_year(&self) -> bool {
+        match self {
+            Self::Year => true,
+            Self::Struct { nodes, .. } => nodes.iter().any(Self::has_year),
+            Self::List { node, .. } => node.has_year(),
+            _ => false,
+        }
+    }
+
     /// Whether a date below this node is shifted. The node then needs the shifts of the records.
     pub fn shifts(&self) -> bool {
         match self {
@@ -147,16 +165,28 @@ impl Masks {
             input,
             output,
             nodes,
-            oldest_year: None,
+            latest: None,
+            shift_by: source.shift_by,
+            load: Arc::new(random_key()?),
             names: planner.key.map(MaskKey::names),
         })
     }
 
-    /// Limits `year` as Safe Harbor demands: all years that reveal an age over 89 on the batch's date become one year.
+    /// Limits `year` as Safe Harbor demands: all years that reveal an age over 89 become one year. The age counts on
+    /// `latest` or on the latest date of the record, whichever is later.
     #[must_use]
-    pub fn aggregate_ages(mut self, batch: NaiveDate) -> Self {
-        self.oldest_year = Some(batch.year() - 90);
+    pub fn aggregate_ages(mut self, latest: NaiveDate) -> Self {
+        self.latest = Some(latest);
         self
+    }
+
+    /// The masks for one load, whose surrogates are those of no other load.
+    ///
+    /// # Errors
+    /// The system gives no random bytes.
+    pub fn for_one_load(mut self) -> Result<Self> {
+        self.load = Arc::new(random_key()?);
+        Ok(self)
     }
 
     /// The hash that distinguishes undeclared names in messages. `None` if no mask of the source uses a key.
@@ -175,12 +205,15 @@ impl Masks {
     }
 }
 
+fn random_key() -> Result<MaskKey> {
+    MaskKey::random().map_err(|error| Error::project("the system gives no random bytes").cause(error))
+}
+
 /// Whether any mask of the source needs the key.
 pub fn needs_key(source: &Source) -> bool {
-    let keyed = [MaskKind::Hash, MaskKind::Pseudonym, MaskKind::DateShift];
     scalar_fields(source)
         .iter()
-        .any(|field| keyed.contains(&effective_mask(field.privacy)))
+        .any(|field| effective_mask(field.privacy).is_keyed())
 }
 
 struct Planner<'a> {
@@ -237,6 +270,7 @@ impl Planner<'_> {
             MaskKind::Year => Node::Year,
             MaskKind::Zip3 => Node::Zip3,
             MaskKind::AgeCap => Node::AgeCap,
+            MaskKind::Surrogate => Node::Surrogate(self.domain(privacy, path)),
         })
     }
 
@@ -244,23 +278,21 @@ impl Planner<'_> {
         let key = self
             .key
             .ok_or_else(|| Error::project(format!("no key for the masks of {}", self.source)))?;
-        Ok(match &privacy.domain {
-            Some(domain) => key.keyed(usage, domain),
-            None => key.keyed(usage, &default_domain(self.source, path)),
-        })
+        Ok(key.keyed(usage, &self.domain(privacy, path)))
+    }
+
+    fn domain(&self, privacy: &Privacy, path: &str) -> String {
+        let domain = privacy.domain.clone();
+        domain.unwrap_or_else(|| default_domain(self.source, path))
     }
 
     fn subject(&self, source: &Source) -> Result<Subject> {
-        let name = source.subject.as_deref();
-        let column = source
-            .schema
-            .iter()
-            .position(|field| Some(field.name.as_str()) == name)
-            .ok_or_else(|| Error::project(format!("{} shifts dates but names no subject", self.source)))?;
-        let field = &source.schema[column];
+        let path = source.subject.as_deref().unwrap_or_default();
+        let found = subject::find(&source.schema, path)
+            .map_err(|_| Error::project(format!("{} shifts dates but names no subject", self.source)))?;
         Ok(Subject {
-            column,
-            keyed: self.keyed(Use::DateShift, &field.privacy, &field.name)?,
+            keyed: self.keyed(Use::DateShift, &found.field.privacy, path)?,
+            positions: found.positions,
         })
     }
 }

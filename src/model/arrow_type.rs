@@ -6,8 +6,22 @@ use arrow::datatypes::{DataType, Field as ArrowField, TimeUnit};
 
 use super::{Field, FieldType};
 
+/// The fields of the struct that a partial date or time is.
+const PARTIAL: [&str; 2] = ["value", "precision"];
+
 pub(super) fn arrow_field(field: &Field) -> ArrowField {
     ArrowField::new(&field.name, arrow_type(&field.field_type), true)
+}
+
+/// Whether an Arrow type is that of a partial date or time.
+pub(crate) fn is_partial(data_type: &DataType) -> bool {
+    let DataType::Struct(fields) = data_type else {
+        return false;
+    };
+    let [value, precision] = &fields[..] else { return false };
+    [value.name(), precision.name()] == PARTIAL
+        && *precision.data_type() == DataType::Utf8
+        && matches!(value.data_type(), DataType::Date32 | DataType::Timestamp(..))
 }
 
 /// The Arrow type that a declared type is decoded into.
@@ -22,6 +36,14 @@ pub fn arrow_type(field_type: &FieldType) -> DataType {
         FieldType::Date(_) => DataType::Date32,
         FieldType::Timestamp(_) => DataType::Timestamp(TimeUnit::Microsecond, None),
         FieldType::TimestampTz(_) => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+        FieldType::Partial(whole) => DataType::Struct(
+            [
+                ArrowField::new(PARTIAL[0], arrow_type(whole), true),
+                ArrowField::new(PARTIAL[1], DataType::Utf8, true),
+            ]
+            .into_iter()
+            .collect(),
+        ),
         FieldType::Struct(fields) => DataType::Struct(fields.iter().map(arrow_field).collect()),
         FieldType::List(item) => DataType::List(Arc::new(ArrowField::new("item", arrow_type(&item.field_type), true))),
     }

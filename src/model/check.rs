@@ -54,6 +54,23 @@ pub enum Rule {
     },
 }
 
+impl Rule {
+    /// The columns of the entity that the rule reads. `None`: they are not known, and may be all.
+    pub fn columns(&self) -> Option<Vec<&str>> {
+        match self {
+            Self::NotNull(column)
+            | Self::AcceptedValues { column, .. }
+            | Self::Range { column, .. }
+            | Self::Freshness { column, .. } => Some(vec![column]),
+            Self::Unique(columns) | Self::Relationships { columns, .. } => {
+                Some(columns.iter().map(String::as_str).collect())
+            }
+            Self::RowCount { .. } => Some(Vec::new()),
+            Self::Expression(_) => None,
+        }
+    }
+}
+
 impl std::fmt::Display for Rule {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

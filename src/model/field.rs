@@ -12,6 +12,8 @@ pub struct Field {
     pub required: bool,
     /// The JSON type that the value arrives in, if it is not the usual one for the field's type.
     pub from: Option<From>,
+    /// Only for a list: a value that is no list is read as a list of this one element.
+    pub one_or_many: bool,
     /// Only for a scalar field or an element of a list of scalars.
     pub privacy: Privacy,
     /// Only for a scalar field.
@@ -25,6 +27,8 @@ pub enum From {
     String,
     /// A string that arrives as a number: `1234`.
     Number,
+    /// A string or a number that arrives as either: `1234` in one record, `"1234"` in another.
+    Either,
 }
 
 #[derive(Debug, Clone)]
@@ -44,6 +48,9 @@ pub enum FieldType {
     Timestamp(Vec<String>),
     /// An instant in microseconds UTC. Empty means RFC 3339, where the offset is required.
     TimestampTz(Vec<String>),
+    /// A date, timestamp or timestamptz of which only the year, or year and month, may be known. SQL sees a struct of the
+    /// first moment and of the precision.
+    Partial(Box<FieldType>),
     /// Any JSON value, kept as its text.
     Json,
     Struct(Vec<Field>),
@@ -52,6 +59,14 @@ pub enum FieldType {
 }
 
 impl FieldType {
+    /// Of a partial date or time the type of its first moment; else the type itself.
+    pub fn whole(&self) -> &Self {
+        match self {
+            Self::Partial(whole) => whole,
+            other => other,
+        }
+    }
+
     /// The type's name with its article, for messages: "a string", "an int".
     pub fn kind(&self) -> &'static str {
         match self {
@@ -64,6 +79,11 @@ impl FieldType {
             Self::Date(_) => "a date",
             Self::Timestamp(_) => "a timestamp",
             Self::TimestampTz(_) => "a timestamptz",
+            Self::Partial(whole) => match **whole {
+                Self::Date(_) => "a partial date",
+                Self::Timestamp(_) => "a partial timestamp",
+                _ => "a partial timestamptz",
+            },
             Self::Json => "json",
             Self::Struct(_) => "a struct",
             Self::List(_) => "a list",

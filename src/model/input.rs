@@ -10,8 +10,9 @@ pub struct Input {
     pub path: String,
     pub location: Location,
     pub format: Format,
-    /// `None` means that the file's ending decides (`.gz`, `.zst`, `.bz2`).
+    /// `None` means that the first bytes of each file decide.
     pub compression: Option<Compression>,
+    pub encoding: Encoding,
     pub records: RecordPath,
     pub on_missing: OnMissing,
     pub on_empty: OnEmpty,
@@ -38,6 +39,57 @@ pub enum Compression {
     Gzip,
     Zstd,
     Bzip2,
+    /// An archive with one file in it.
+    Zip,
+}
+
+impl Compression {
+    /// Its name in a source's YAML.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Gzip => "gzip",
+            Self::Zstd => "zstd",
+            Self::Bzip2 => "bzip2",
+            Self::Zip => "zip",
+        }
+    }
+}
+
+/// How the text of the input files is encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    Utf8,
+    /// The byte order mark gives the byte order, or else the zero bytes of ASCII characters do.
+    Utf16,
+    Utf16Le,
+    Utf16Be,
+    /// ISO 8859-1.
+    Latin1,
+    /// ISO 8859-15.
+    Latin9,
+    Windows1250,
+    Windows1252,
+}
+
+impl Encoding {
+    /// All encodings with their names in a source's YAML. The first is the default.
+    pub const ALL: [(&'static str, Self); 8] = [
+        ("utf-8", Self::Utf8),
+        ("utf-16", Self::Utf16),
+        ("utf-16le", Self::Utf16Le),
+        ("utf-16be", Self::Utf16Be),
+        ("latin1", Self::Latin1),
+        ("iso-8859-15", Self::Latin9),
+        ("windows-1250", Self::Windows1250),
+        ("windows-1252", Self::Windows1252),
+    ];
+
+    /// Its name in a source's YAML.
+    pub fn name(self) -> &'static str {
+        let named = Self::ALL.iter().find(|(_, encoding)| *encoding == self);
+        named.map_or("", |(name, _)| name)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -27,6 +27,7 @@ pub fn literal(text: &str, field_type: &FieldType) -> Option<Literal> {
             let read = |text: &str| whole(scalar::timestamptz(text, &iso));
             Literal::number(read(text).or_else(|| read(&(midnight + "Z")))?)
         }
+        FieldType::Partial(whole) => return literal(text, whole),
         FieldType::Json | FieldType::Struct(_) | FieldType::List(_) => return None,
     })
 }

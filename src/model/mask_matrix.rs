@@ -43,7 +43,7 @@ enum Output {
     Int,
 }
 
-const MATRIX: [(MaskKind, &[Scalar], Output); 9] = [
+const MATRIX: [(MaskKind, &[Scalar], Output); 10] = [
     (MaskKind::Keep, &SCALARS, Output::Same),
     (MaskKind::Null, &SCALARS, Output::Same),
     (MaskKind::Redact, &[Text, Json], Output::String),
@@ -56,7 +56,12 @@ const MATRIX: [(MaskKind, &[Scalar], Output); 9] = [
     (MaskKind::DateShift, &[Date, Timestamp, TimestampTz], Output::Same),
     (MaskKind::Year, &[Date, Timestamp, TimestampTz], Output::Int),
     (MaskKind::Zip3, &[Text], Output::Same),
-    (MaskKind::AgeCap, &[Int, Bigint], Output::Same),
+    (MaskKind::AgeCap, &[Int, Bigint, Double, Decimal], Output::Same),
+    (
+        MaskKind::Surrogate,
+        &[Text, Int, Bigint, Decimal, Date, Json],
+        Output::String,
+    ),
 ];
 
 /// The Arrow type that `mask` returns for a scalar field of `field_type`. The error says in the user's words why the
@@ -109,6 +114,7 @@ fn scalar(field_type: &FieldType) -> Option<Scalar> {
         FieldType::Timestamp(_) => Timestamp,
         FieldType::TimestampTz(_) => TimestampTz,
         FieldType::Json => Json,
+        FieldType::Partial(whole) => return scalar(whole),
         FieldType::Struct(_) | FieldType::List(_) => return None,
     })
 }

@@ -4,11 +4,14 @@
 mod arrow_type;
 mod batch;
 pub(crate) mod check;
+mod column_masks;
 mod entity;
 mod field;
+mod gate;
 mod input;
 mod literal;
 pub(crate) mod mask_matrix;
+mod precision;
 mod privacy;
 mod project;
 mod record_path;
@@ -16,30 +19,39 @@ mod record_schema;
 pub mod refusal;
 pub(crate) mod scalar;
 pub(crate) mod scalar_field;
+mod shown;
 mod source;
+pub(crate) mod subject;
 #[cfg(test)]
 pub(crate) mod testing;
 pub(crate) mod time_format;
 mod tolerance;
+pub(crate) mod uuid_text;
 mod value_rules;
 mod view;
 pub(crate) mod wording;
 
 pub use arrow_type::arrow_type;
+pub(crate) use arrow_type::is_partial;
 pub use batch::Batch;
 pub use check::{Check, RowCheck, Rule, Severity, SqlCheck};
+pub use column_masks::{ColumnMasks, MaskedField};
 pub use entity::{Column, Entity, Index, Parent, PgType};
 pub use field::{Field, FieldType, From};
+pub use gate::Gate;
 pub use input::{
-    Compression, CsvOptions, Format, Input, OnEmpty, OnEmptyFile, OnMalformed, OnMissing, OnNoRecords, OnUnknownField,
+    Compression, CsvOptions, Encoding, Format, Input, OnEmpty, OnEmptyFile, OnMalformed, OnMissing, OnNoRecords,
+    OnUnknownField,
 };
 pub use literal::literal;
-pub use privacy::{MaskKind, PhiClass, Privacy, Profile};
+pub(crate) use precision::Precision;
+pub use privacy::{MaskKind, PhiClass, Privacy, Profile, ShiftBy};
 pub use project::{Exposed, Project};
 pub use record_path::{RecordPath, RecordStep};
 pub use record_schema::{RECORD_BITS, RECORD_COLUMN, arrow_schema, visible_schema};
 pub use refusal::{Misfit, RecordRef, Refusal};
-pub use source::{Conserved, ElementFilter, Source, Transform};
+pub use shown::Shown;
+pub use source::{Conserved, ElementFilter, EntityTolerance, Source, Transform};
 pub use tolerance::Tolerance;
 pub use value_rules::{Bounds, Literal, Normalize, Nulls, ValueRules, normalized};
 pub use view::{View, ViewKind};

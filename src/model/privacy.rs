@@ -18,8 +18,8 @@ pub struct Privacy {
     /// `None` means that the user gave no class. It counts as [`PhiClass::None`].
     pub phi: Option<PhiClass>,
     pub mask: Option<MaskKind>,
-    /// The kind of value, such as a patient id. Equal values in the same domain get equal masks in every source. `None`
-    /// means that the field's own path in its source is the domain.
+    /// The kind of value, such as a patient id. Equal values in the same domain get equal masks in every source (by
+    /// `surrogate` within one load). `None` means that the field's own path in its source is the domain.
     pub domain: Option<String>,
     /// Why a sensitive field is kept unmasked.
     pub reason: Option<String>,
@@ -78,10 +78,11 @@ pub enum MaskKind {
     Year,
     Zip3,
     AgeCap,
+    Surrogate,
 }
 
 impl MaskKind {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Keep,
         Self::Redact,
         Self::Null,
@@ -91,7 +92,18 @@ impl MaskKind {
         Self::Year,
         Self::Zip3,
         Self::AgeCap,
+        Self::Surrogate,
     ];
+
+    /// Whether values of one domain get masks of their own, equal where the values are.
+    pub fn has_domain(self) -> bool {
+        matches!(self, Self::Hash | Self::Pseudonym | Self::Surrogate)
+    }
+
+    /// Whether what the mask gives depends on the project's key.
+    pub fn is_keyed(self) -> bool {
+        matches!(self, Self::Hash | Self::Pseudonym | Self::DateShift)
+    }
 
     /// The mask's name in YAML.
     pub fn name(self) -> &'static str {
@@ -105,6 +117,16 @@ impl MaskKind {
             Self::Year => "year",
             Self::Zip3 => "zip3",
             Self::AgeCap => "age_cap",
+            Self::Surrogate => "surrogate",
         }
     }
+}
+
+/// By which steps `date_shift` moves the dates of a subject.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ShiftBy {
+    #[default]
+    Days,
+    /// Days of the week stay what they are.
+    Weeks,
 }

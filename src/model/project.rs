@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Entity, Profile, Source, SqlCheck, View};
+use super::{Entity, Gate, Profile, Source, SqlCheck, View};
 
 /// A whole project that has been checked.
 #[derive(Debug, Clone)]
@@ -23,6 +23,8 @@ pub struct Project {
     pub profile: Profile,
     /// What the reader role may see although it shows, or may show, the batch's date.
     pub exposed: Vec<Exposed>,
+    /// How many persons must share each combination of quasi-identifiers, if the project limits that.
+    pub gate: Option<Gate>,
 }
 
 /// A view, function or entity that a person has decided to show to the reader role.

@@ -68,48 +68,65 @@ fn is_number(text: &str) -> bool {
     digits(whole) && digits(fraction) && digits(exponent)
 }
 
+/// The parts of a number's text: `digits * 10^exponent`, where the digits neither begin nor end with a zero.
+struct Parts {
+    negative: bool,
+    digits: Vec<u8>,
+    exponent: i64,
+}
+
+impl Parts {
+    /// Takes a number's text apart. Zero has no digits.
+    fn of(text: &str) -> Result<Self, &'static str> {
+        if !is_number(text) {
+            return Err("not a number");
+        }
+        let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+        let negative = mantissa.starts_with('-');
+        let mantissa = mantissa.trim_start_matches('-');
+        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+        let digits = whole.bytes().chain(fraction.bytes());
+        let mut digits: Vec<u8> = digits.skip_while(|byte| *byte == b'0').collect();
+        let written = digits.len();
+        digits.truncate(digits.iter().rposition(|byte| *byte != b'0').map_or(0, |last| last + 1));
+        // An exponent that does not fit into 64 bits is too large for every type, whatever the digits are.
+        let exponent = exponent.parse::<i64>().unwrap_or(if exponent.starts_with('-') {
+            i64::MIN / 4
+        } else {
+            i64::MAX / 4
+        });
+        let exponent = exponent
+            .saturating_sub(count(fraction.len()))
+            .saturating_add(count(written - digits.len()));
+        Ok(Self {
+            negative: negative && !digits.is_empty(),
+            digits,
+            exponent,
+        })
+    }
+}
+
+fn count(length: usize) -> i64 {
+    i64::try_from(length).unwrap_or(i64::MAX / 4)
+}
+
 /// The exact decimal, as the integer `value * 10^scale`.
 pub(crate) fn decimal(text: &str, precision: u8, scale: i8) -> Result<i128, &'static str> {
     const TOO_LARGE: &str = "more digits before the point than its decimal type has";
     const TOO_FINE: &str = "more digits after the point than its decimal type has";
-    if !is_number(text) {
-        return Err("not a number");
-    }
-    let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
-    let negative = mantissa.starts_with('-');
-    let (whole, fraction) = mantissa
-        .trim_start_matches('-')
-        .split_once('.')
-        .unwrap_or((mantissa.trim_start_matches('-'), ""));
-    let mut digits: Vec<u8> = whole
-        .bytes()
-        .chain(fraction.bytes())
-        .skip_while(|byte| *byte == b'0')
-        .collect();
+    let Parts {
+        negative,
+        mut digits,
+        exponent,
+    } = Parts::of(text)?;
     if digits.is_empty() {
         return Ok(0);
     }
-    let written = digits.len();
-    digits.truncate(digits.iter().rposition(|byte| *byte != b'0').map_or(0, |last| last + 1));
-    // An exponent that does not fit into 64 bits is too large for every decimal, whatever the digits are.
-    let exponent = exponent.parse::<i64>().unwrap_or(if exponent.starts_with('-') {
-        i64::MIN / 4
-    } else {
-        i64::MAX / 4
-    });
-    let dropped = i64::try_from(written - digits.len()).unwrap_or(i64::MAX / 4);
-    let fraction = i64::try_from(fraction.len()).unwrap_or(i64::MAX / 4);
-    let shift = exponent
-        .saturating_sub(fraction)
-        .saturating_add(dropped)
-        .saturating_add(i64::from(scale));
+    let shift = exponent.saturating_add(i64::from(scale));
     if shift < 0 {
         return Err(TOO_FINE);
     }
-    let length = i64::try_from(digits.len())
-        .unwrap_or(i64::MAX / 4)
-        .saturating_add(shift);
-    if length > i64::from(precision) {
+    if count(digits.len()).saturating_add(shift) > i64::from(precision) {
         return Err(TOO_LARGE);
     }
     let zeros = usize::try_from(shift).map_err(|_| TOO_LARGE)?;
@@ -119,6 +136,43 @@ pub(crate) fn decimal(text: &str, precision: u8, scale: i8) -> Result<i128, &'st
         .iter()
         .fold(0_i128, |value, digit| value * 10 + i128::from(digit - b'0'));
     Ok(if negative { -value } else { value })
+}
+
+/// The most digits of [`plain_number`]. Doubles have fewer; an exponent could ask for any number of them.
+const MOST_DIGITS: i64 = 1_000;
+
+/// The shortest exact decimal text of a number: no exponent, no zeros that change nothing. `5`, `5.0` and `50e-1` are all
+/// `5`.
+pub(crate) fn plain_number(text: &str) -> Result<String, &'static str> {
+    let Parts {
+        negative,
+        digits,
+        exponent,
+    } = Parts::of(text)?;
+    if digits.is_empty() {
+        return Ok("0".to_owned());
+    }
+    // The place of the point, counted from the first digit.
+    let point = count(digits.len()).saturating_add(exponent);
+    if point > MOST_DIGITS || exponent < -MOST_DIGITS {
+        return Err("a number of too many digits");
+    }
+    let mut plain = String::from(if negative { "-" } else { "" });
+    let digit = |at: i64| {
+        usize::try_from(at)
+            .ok()
+            .and_then(|at| digits.get(at))
+            .map_or('0', |byte| char::from(*byte))
+    };
+    if point <= 0 {
+        plain.push('0');
+    }
+    plain.extend((0..point).map(digit));
+    if exponent < 0 {
+        plain.push('.');
+        plain.extend((point..count(digits.len())).map(digit));
+    }
+    Ok(plain)
 }
 
 /// Days since 1970-01-01.
@@ -249,6 +303,10 @@ fn two_digits(text: &str, most: i64) -> Option<(i64, &str)> {
         a.is_ascii_digit().then(|| i64::from(a - b'0'))? * 10 + b.is_ascii_digit().then(|| i64::from(b - b'0'))?;
     (value <= most).then(|| (value, &text[2..]))
 }
+
+mod partial;
+
+pub(crate) use partial::{partial_date, partial_timestamp, partial_timestamptz};
 
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Check, Field, Input, OnUnknownField, RecordPath, Tolerance};
+use super::{Check, Field, Input, OnUnknownField, RecordPath, ShiftBy, Tolerance};
 use crate::error::Location;
 
 /// One upstream system.
@@ -14,12 +14,17 @@ pub struct Source {
     pub input: Input,
     /// The declared fields of a record.
     pub schema: Vec<Field>,
-    /// The top-level scalar field that identifies the person whose record it is. Date shifts depend on it.
+    /// The path of the scalar field that identifies the person whose record it is, through structs and not through lists.
+    /// Date shifts depend on it.
     pub subject: Option<String>,
+    /// How the dates of a subject move.
+    pub shift_by: ShiftBy,
     pub on_unknown_field: OnUnknownField,
     /// At most one per entity, in the order of the entities.
     pub transforms: Vec<Transform>,
     pub max_quarantined: Tolerance,
+    /// The limits of entities that have one of their own.
+    pub max_quarantined_of: Vec<EntityTolerance>,
     /// Checks on this source's rows in addition to the contract's, each with its entity.
     pub checks: Vec<(String, Check)>,
     /// At most one per entity. The entity has a transform.
@@ -29,6 +34,22 @@ pub struct Source {
     pub location: Location,
     /// The YAML text. It is part of a run's fingerprint.
     pub text: String,
+}
+
+/// How many rows of one entity may be refused or missing before the batch fails.
+#[derive(Debug, Clone)]
+pub struct EntityTolerance {
+    pub entity: String,
+    pub most: Tolerance,
+    pub location: Location,
+}
+
+impl Source {
+    /// How many rows of an entity may be refused or missing.
+    pub fn most_quarantined_of(&self, entity: &str) -> Tolerance {
+        let own = self.max_quarantined_of.iter().find(|own| own.entity == entity);
+        own.map_or(self.max_quarantined, |own| own.most)
+    }
 }
 
 /// One SQL file that selects the rows of one source for one entity.

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use super::{
-    CsvOptions, Field, FieldType, Format, Input, MaskKind, OnEmpty, OnEmptyFile, OnMalformed, OnMissing, OnNoRecords,
-    OnUnknownField, PhiClass, Privacy, RecordPath, Source, Tolerance, ValueRules,
+    CsvOptions, Encoding, Field, FieldType, Format, Input, MaskKind, OnEmpty, OnEmptyFile, OnMalformed, OnMissing,
+    OnNoRecords, OnUnknownField, PhiClass, Privacy, RecordPath, ShiftBy, Source, Tolerance, ValueRules,
 };
 use crate::error::Location;
 
@@ -29,6 +29,7 @@ pub(crate) fn source(name: &str, schema: Vec<Field>) -> Source {
             location: location(),
             format: Format::Json,
             compression: None,
+            encoding: Encoding::Utf8,
             records: RecordPath::default(),
             on_missing: OnMissing::Fail,
             on_empty: OnEmpty::Fail,
@@ -40,9 +41,11 @@ pub(crate) fn source(name: &str, schema: Vec<Field>) -> Source {
         },
         schema,
         subject: None,
+        shift_by: ShiftBy::Days,
         on_unknown_field: OnUnknownField::Warn,
         transforms: Vec::new(),
         max_quarantined: Tolerance::default(),
+        max_quarantined_of: Vec::new(),
         checks: Vec::new(),
         conserves: Vec::new(),
         allow_constant_masks: Vec::new(),
@@ -58,6 +61,7 @@ pub(crate) fn field(name: &str, field_type: FieldType, privacy: Privacy) -> Fiel
         field_type,
         required: false,
         from: None,
+        one_or_many: false,
         privacy,
         rules: ValueRules::default(),
         location: location(),

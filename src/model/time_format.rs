@@ -9,6 +9,8 @@ use std::iter::once;
 use chrono::format::{Fixed, Item, Numeric, Pad, Parsed, StrftimeItems, parse_and_remainder};
 use chrono::{DateTime, Datelike, FixedOffset, NaiveDate, NaiveDateTime};
 
+mod partial;
+
 const YEARS: std::ops::RangeInclusive<i32> = 1..=9999;
 
 #[derive(Debug)]

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 
 use regex::Regex;
+use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick, is_nfkc_quick};
 
 /// How the values of a scalar field are normalised, and what they must match afterwards. Nulls are not checked.
 #[derive(Debug, Clone, Default)]
@@ -40,6 +41,12 @@ impl Nulls {
 pub enum Normalize {
     /// Removes white space at both ends, as defined by Unicode.
     Trim,
+    /// Makes each run of white space one space, removes zero-width spaces, and trims.
+    CollapseSpaces,
+    /// Unicode's canonical composition: an `e` and its accent become one character.
+    Nfc,
+    /// Unicode's compatibility composition: also ligatures, full-width and superscript characters become plain ones.
+    Nfkc,
     Upper,
     Lower,
     /// Removes the prefix once, if the text has it.
@@ -85,6 +92,11 @@ pub fn normalized<'a>(steps: &[Normalize], text: &'a str) -> Option<Cow<'a, str>
     for step in steps {
         text = match step {
             Normalize::Trim => part(text, str::trim),
+            Normalize::CollapseSpaces => collapsed(text),
+            Normalize::Nfc if is_nfc_quick(text.chars()) == IsNormalized::Yes => text,
+            Normalize::Nfc => text.nfc().collect::<String>().into(),
+            Normalize::Nfkc if is_nfkc_quick(text.chars()) == IsNormalized::Yes => text,
+            Normalize::Nfkc => text.nfkc().collect::<String>().into(),
             Normalize::StripPrefix(prefix) => part(text, |text| text.strip_prefix(prefix.as_str()).unwrap_or(text)),
             Normalize::StripSuffix(suffix) => part(text, |text| text.strip_suffix(suffix.as_str()).unwrap_or(text)),
             Normalize::Upper if text.chars().all(|char| is_same(char, char.to_uppercase())) => text,
@@ -96,6 +108,23 @@ pub fn normalized<'a>(steps: &[Normalize], text: &'a str) -> Option<Cow<'a, str>
         };
     }
     Some(text)
+}
+
+/// White space is what Unicode calls so, no-break spaces included. Zero-width spaces (U+200B, U+2060, U+FEFF) go without
+/// a space in their place, since nobody sees one. Zero-width joiners are no spaces: they change how a word is written.
+fn collapsed(text: Cow<'_, str>) -> Cow<'_, str> {
+    let is_hidden = |char: char| matches!(char, '\u{200B}' | '\u{2060}' | '\u{FEFF}');
+    let mut before = ' ';
+    let is_plain = text.chars().all(|char| {
+        let doubled = before == ' ' && char == ' ';
+        before = char;
+        !doubled && !is_hidden(char) && (char == ' ' || !char.is_whitespace())
+    });
+    if is_plain && (before != ' ' || text.is_empty()) {
+        return text;
+    }
+    let seen: String = text.chars().filter(|char| !is_hidden(*char)).collect();
+    seen.split_whitespace().collect::<Vec<_>>().join(" ").into()
 }
 
 fn part<'a>(text: Cow<'a, str>, cut: impl for<'t> Fn(&'t str) -> &'t str) -> Cow<'a, str> {
@@ -114,4 +143,50 @@ fn part<'a>(text: Cow<'a, str>, cut: impl for<'t> Fn(&'t str) -> &'t str) -> Cow
 
 fn is_same(char: char, mut cased: impl Iterator<Item = char>) -> bool {
     cased.next() == Some(char) && cased.next().is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after(step: Normalize, text: &str) -> String {
+        normalized(&[step], text).unwrap().into_owned()
+    }
+
+    #[test]
+    fn spaces_of_every_width_collapse() {
+        for (text, expected) in [
+            ("", ""),
+            ("a b", "a b"),
+            (" a  b ", "a b"),
+            ("a\t\r\n b\u{a0}", "a b"),
+            ("\u{2003}a\u{202f}\u{3000}b\u{2007}", "a b"),
+            ("a\u{200b}b", "ab"),
+            ("\u{feff}a \u{2060} b\u{200b}", "a b"),
+            ("\u{200b}\u{a0}", ""),
+            // Joiners and soft hyphens are no spaces.
+            ("a\u{200d}b\u{200c}\u{ad}", "a\u{200d}b\u{200c}\u{ad}"),
+        ] {
+            assert_eq!(after(Normalize::CollapseSpaces, text), expected, "{text:?}");
+        }
+        let kept = normalized(&[Normalize::CollapseSpaces], "a b \u{e9}").unwrap();
+        assert!(
+            matches!(kept, Cow::Borrowed(_)),
+            "nothing is copied where nothing changes"
+        );
+    }
+
+    #[test]
+    fn compositions_are_unicodes() {
+        let (text, full) = ("Rene\u{301} \u{fb01}\u{ff11}\u{b2}\u{212b}", "René");
+        assert_eq!(
+            after(Normalize::Nfc, text),
+            format!("{full} \u{fb01}\u{ff11}\u{b2}\u{c5}")
+        );
+        assert_eq!(after(Normalize::Nfkc, text), format!("{full} fi12\u{c5}"));
+        for step in [Normalize::Nfc, Normalize::Nfkc] {
+            let kept = normalized(&[step], full).unwrap();
+            assert!(matches!(kept, Cow::Borrowed(_)));
+        }
+    }
 }

@@ -86,8 +86,9 @@ pub(super) fn tolerance(ctx: &mut Context<'_>, entry: &Entry) -> Option<Toleranc
     }
     let count = written.replace('_', "").parse().ok().map(Tolerance::Count);
     if count.is_none() {
-        let hint = "write a share, `max_quarantined: 1%`, or a number, `max_quarantined: 20`".to_owned();
-        let message = "`max_quarantined` must be a percentage or a whole number";
+        let key = &entry.key.text;
+        let hint = format!("write a share, `{key}: 1%`, or a number, `{key}: 20`");
+        let message = format!("`{key}` must be a percentage or a whole number");
         reader.ctx.problem(entry.place(), message, hint);
     }
     count

@@ -136,13 +136,15 @@ fn shown(steps: &[RecordStep]) -> String {
     text
 }
 
-/// Checks that the source has a transform for each entity that is named.
+/// Checks that the source has a transform for each entity that `conserves` and `max_quarantined` name.
 pub(super) fn check_entities(source: &Source, transforms: &[Transform], entities: &[String], problems: &mut Problems) {
     // If there is no SQL file or no entity at all, that problem is already reported.
     if transforms.is_empty() || entities.is_empty() {
         return;
     }
-    for Conserved { entity, location, .. } in &source.conserves {
+    let conserved = source.conserves.iter().map(|one| (&one.entity, &one.location));
+    let limited = source.max_quarantined_of.iter().map(|one| (&one.entity, &one.location));
+    for (entity, location) in conserved.chain(limited) {
         if transforms.iter().any(|transform| transform.entity == *entity) {
             continue;
         }

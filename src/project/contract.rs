@@ -2,12 +2,13 @@
 
 use super::checks::{self, CheckDraft};
 use super::exposed::{self, ExposedDraft};
+use super::gate;
 use super::mapping::{Context, Keys, Mapping, Text, entry_text, entry_texts, list_texts, node_text};
 use super::names::{self, BadName};
 use super::relations::{self, Draft, Named, ParentDraft};
 use super::types::parse_pg_type;
 use super::yaml::{Entry, Node, Span, Value};
-use crate::model::{Column, Entity, Index, PgType, Profile};
+use crate::model::{Column, Entity, Gate, Index, PgType, Profile};
 
 const PROJECT_KEYS: Keys = Keys {
     known: &["name", "description", "privacy", "expose", "entities"],
@@ -31,6 +32,7 @@ pub(super) struct Contract {
     /// The privacy rules for what the reader role may see.
     pub profile: Profile,
     pub exposed: Vec<ExposedDraft>,
+    pub gate: Option<Gate>,
     pub checks: Vec<CheckDraft>,
     /// The file's text.
     pub text: String,
@@ -52,12 +54,7 @@ pub(super) fn read(ctx: &mut Context<'_>, root: &Node) -> Contract {
     };
     project.text(ctx, "name");
     project.text(ctx, "description");
-    let profiles = [
-        ("custom", Profile::Custom),
-        ("pseudonymised", Profile::Pseudonymised),
-        ("safe_harbor", Profile::SafeHarbor),
-    ];
-    let profile = project.choice(ctx, "privacy", &profiles);
+    let (privacy, profile) = gate::profile(ctx, &project);
     let exposed = project
         .get("expose")
         .map_or_else(Vec::new, |entry| exposed::read(ctx, entry));
@@ -78,8 +75,10 @@ pub(super) fn read(ctx: &mut Context<'_>, root: &Node) -> Contract {
         );
     }
     let names = drafts.iter().map(|draft| draft.entity.name.clone()).collect();
+    let entities = relations::check(ctx, drafts);
     Contract {
-        entities: relations::check(ctx, drafts),
+        gate: gate::read(ctx, &privacy, &entities),
+        entities,
         names,
         profile,
         exposed,

@@ -16,6 +16,10 @@ pub(super) struct BadFormat {
 /// Checks that a value written with the format can be read back as the type. Other types take no format.
 pub(super) fn check(format: &str, field_type: &FieldType) -> Result<(), BadFormat> {
     let (needs, hint) = match field_type {
+        FieldType::Partial(_) => (
+            "a date",
+            "a partial date needs a year: \"%d.%m.%Y\", \"%m.%Y\" or \"%Y\"",
+        ),
         FieldType::Date(_) => ("a whole date", "a date needs year, month and day: \"%d.%m.%Y\""),
         FieldType::Timestamp(_) => (
             "a date and a time of day",
@@ -30,7 +34,7 @@ pub(super) fn check(format: &str, field_type: &FieldType) -> Result<(), BadForma
     let Some(parsed) = TimeFormat::parse(format) else {
         return bad(format!("`{format}` is no date format"), hint);
     };
-    if let FieldType::Timestamp(_) = field_type
+    if let FieldType::Timestamp(_) = field_type.whole()
         && parsed.has_offset()
     {
         return bad(
@@ -38,7 +42,7 @@ pub(super) fn check(format: &str, field_type: &FieldType) -> Result<(), BadForma
             "declare the field as timestamptz: SQL gets it in UTC",
         );
     }
-    if parsed.has_zone_name() && !matches!(field_type, FieldType::Date(_)) {
+    if parsed.has_zone_name() && !matches!(field_type.whole(), FieldType::Date(_)) {
         return bad(
             format!("the format `{format}` has the name of a time zone (%Z), which says no offset"),
             "names such as EST or CST mean several offsets: a timestamptz needs the offset itself (%z)",
@@ -63,6 +67,11 @@ fn reads_back(format: &str, parsed: &TimeFormat, field_type: &FieldType) -> bool
     });
     let text = sample.format_with_items(items).to_string();
     match field_type {
+        FieldType::Partial(whole) => match **whole {
+            FieldType::Date(_) => parsed.partial_date(&text).is_some(),
+            FieldType::Timestamp(_) => parsed.partial_timestamp(&text).is_some(),
+            _ => parsed.partial_instant(&text).is_some(),
+        },
         FieldType::Date(_) => parsed.date(&text).is_some(),
         FieldType::Timestamp(_) => parsed.timestamp(&text).is_some(),
         _ => parsed.instant(&text).is_some(),

@@ -5,13 +5,15 @@ use super::yaml::Entry;
 use super::{path, record_path, secrets, storage};
 use crate::error::Location;
 use crate::model::{
-    Compression, CsvOptions, Format, Input, OnEmpty, OnEmptyFile, OnMalformed, OnMissing, OnNoRecords, RecordPath,
+    Compression, CsvOptions, Encoding, Format, Input, OnEmpty, OnEmptyFile, OnMalformed, OnMissing, OnNoRecords,
+    RecordPath,
 };
 
 const INPUT_KEYS: Keys = Keys::of(&[
     "path",
     "format",
     "compression",
+    "encoding",
     "records",
     "on_missing",
     "on_empty",
@@ -36,12 +38,13 @@ const EMPTY_FILES: [(&str, OnEmptyFile); 3] = [
     ("ignore", OnEmptyFile::Ignore),
 ];
 const NO_RECORDS: [(&str, OnNoRecords); 2] = [("refuse", OnNoRecords::Refuse), ("skip", OnNoRecords::Skip)];
-const COMPRESSIONS: [(&str, Option<Compression>); 5] = [
+const COMPRESSIONS: [(&str, Option<Compression>); 6] = [
     ("auto", None),
     ("none", Some(Compression::None)),
     ("gzip", Some(Compression::Gzip)),
     ("zstd", Some(Compression::Zstd)),
     ("bzip2", Some(Compression::Bzip2)),
+    ("zip", Some(Compression::Zip)),
 ];
 
 /// Reads `input:`. If there are problems, the result may contain placeholders.
@@ -68,6 +71,7 @@ pub(super) fn read(ctx: &mut Context<'_>, entry: &Entry) -> Input {
         location: ctx.location(place),
         format,
         compression,
+        encoding: read_encoding(ctx, &options, format),
         records: read_records(ctx, &options, format),
         on_missing: options.choice(
             ctx,
@@ -94,6 +98,7 @@ pub(super) fn stand_in(location: Location) -> Input {
         location,
         format: Format::Json,
         compression: None,
+        encoding: Encoding::Utf8,
         records: RecordPath::default(),
         on_missing: OnMissing::Fail,
         on_empty: OnEmpty::Fail,
@@ -129,12 +134,29 @@ fn read_path(ctx: &mut Context<'_>, entry: &Entry, storage: &[(String, String)])
 }
 
 fn check_compression(ctx: &mut Context<'_>, options: &Mapping<'_>, format: Format, given: Option<Compression>) {
-    if let (Format::Parquet, Some(Compression::Gzip | Compression::Zstd | Compression::Bzip2)) = (format, given)
+    if format == Format::Parquet
+        && given.is_some_and(|given| given != Compression::None)
         && let Some(entry) = options.get("compression")
     {
         let hint = "take `compression` out: the file itself says how its pages are compressed".to_owned();
         ctx.problem(entry.place(), "a parquet file is not compressed as a whole", hint);
     }
+}
+
+/// Reads `encoding`, in capitals as well, since `UTF-16` and `Windows-1252` are the usual spellings.
+fn read_encoding(ctx: &mut Context<'_>, options: &Mapping<'_>, format: Format) -> Encoding {
+    let Some(text) = options.text(ctx, "encoding") else {
+        return Encoding::Utf8;
+    };
+    if format == Format::Parquet {
+        let hint = "take `encoding` out: texts in a parquet file are always UTF-8".to_owned();
+        ctx.problem(text.span, "`encoding` is nothing for parquet", hint);
+        return Encoding::Utf8;
+    }
+    let given = text.value.to_ascii_lowercase();
+    let known = Encoding::ALL.iter().find(|(name, _)| *name == given);
+    // `choice` words the problem of an unknown name.
+    known.map_or_else(|| options.choice(ctx, "encoding", &Encoding::ALL), |(_, known)| *known)
 }
 
 fn read_records(ctx: &mut Context<'_>, options: &Mapping<'_>, format: Format) -> RecordPath {

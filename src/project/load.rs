@@ -83,9 +83,9 @@ pub(super) fn load_with(root: &Path, lookup: Lookup<'_>) -> Result<Project> {
         };
         return Err(Error::project(format!("the project has {count}")).diagnostics(diagnostics));
     }
-    let (entities, text) = contract
-        .map(|contract| (contract.entities, contract.text))
-        .unwrap_or_default();
+    let Contract {
+        entities, text, gate, ..
+    } = contract.unwrap_or_default();
     Ok(Project {
         root: root.to_owned(),
         entities,
@@ -93,6 +93,7 @@ pub(super) fn load_with(root: &Path, lookup: Lookup<'_>) -> Result<Project> {
         views,
         profile,
         exposed,
+        gate,
         checks,
         text,
     })

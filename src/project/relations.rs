@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use super::mapping::{Context, Text};
 use super::yaml::Span;
 use crate::model::wording::{all_of, did_you_mean};
-use crate::model::{Entity, Index, Parent};
+use crate::model::{Entity, Index, Parent, PgType};
 
 /// A name in the file that has to be looked up.
 pub(super) struct Named {
@@ -78,6 +78,14 @@ fn check_key(ctx: &mut Context<'_>, draft: &Draft) {
             continue;
         }
         let column = draft.entity.columns.iter().find(|column| column.name == named.name);
+        if let Some(column) = column.filter(|column| !compares(column.pg_type)) {
+            let message = format!(
+                "the key column `{}` is {}, by which rows can't be told apart",
+                named.raw, column.pg_type
+            );
+            let hint = "put what tells rows apart into a column of its own, such as a text".to_owned();
+            ctx.problem(named.span, message, hint);
+        }
         if column.is_some_and(|column| column.nullable) {
             let message = format!("the key column `{}` may be null", named.raw);
             let hint = format!("declare it so: {}: {{type: ..., nullable: false}}", named.raw);
@@ -185,18 +193,28 @@ fn key_columns(ctx: &mut Context<'_>, draft: &Draft, target: &Draft, at: &Named)
     target.key.iter().map(|named| named.name.clone()).collect()
 }
 
+/// Whether equal values can be found before PostgreSQL sees them. Of a `jsonb` it holds many texts equal, and lists can't
+/// be compared.
+fn compares(pg_type: PgType) -> bool {
+    !matches!(pg_type, PgType::Jsonb | PgType::TextArray)
+}
+
 /// Checks that a child's column can be compared with its parent's column.
 fn check_types(ctx: &mut Context<'_>, draft: &Draft, target: &Draft, name: &str, span: Span) {
     let of = |draft: &Draft| {
         let column = draft.entity.columns.iter().find(|column| column.name == name)?;
         (!draft.untyped.contains(name)).then_some(column.pg_type)
     };
-    if let (Some(child), Some(parent)) = (of(draft), of(target))
-        && child.family() != parent.family()
-    {
+    let (Some(child), Some(parent)) = (of(draft), of(target)) else {
+        return;
+    };
+    if child.family() != parent.family() {
         let (child_name, parent_name) = (&draft.entity.name, &target.entity.name);
         let message = format!("`{child_name}.{name}` is {child}, `{parent_name}.{name}` is {parent}");
         ctx.problem(span, message, "give both the same type".to_owned());
+    } else if !compares(parent) {
+        let message = format!("`{name}` is {parent}, by which rows can't be told apart");
+        ctx.problem(span, message, "join by another column, such as a text".to_owned());
     }
 }
 

@@ -11,10 +11,12 @@ use crate::model::{Field, FieldType, From, MaskKind, PhiClass, Privacy, RECORD_C
 const FIELD_KEYS: Keys = Keys::of(&[
     "type",
     "list",
+    "one_or_many",
     "struct",
     "required",
     "from",
     "format",
+    "precision",
     "description",
     "phi",
     "mask",
@@ -76,6 +78,7 @@ fn read_field(ctx: &mut Context<'_>, entry: &Entry) -> Field {
         field_type: FieldType::Json,
         required: false,
         from: None,
+        one_or_many: false,
         privacy: Privacy::default(),
         rules: ValueRules::default(),
         location: ctx.location(entry.key.span),
@@ -99,7 +102,7 @@ fn read_field(ctx: &mut Context<'_>, entry: &Entry) -> Field {
 fn read_attributes(ctx: &mut Context<'_>, options: &Mapping<'_>, what: &str, entry: &Entry, field: &mut Field) {
     field.required = options.flag(ctx, "required", false);
     options.text(ctx, "description");
-    let kinds: Vec<&Entry> = ["type", "list", "struct"]
+    let kinds: Vec<&Entry> = ["type", "list", "one_or_many", "struct"]
         .iter()
         .filter_map(|kind| options.get(kind))
         .collect();
@@ -114,7 +117,10 @@ fn read_attributes(ctx: &mut Context<'_>, options: &Mapping<'_>, what: &str, ent
         }
         [kind] => match kind.key.text.as_str() {
             "type" => entry_text(ctx, kind).and_then(|text| scalar(ctx, &text)),
-            "list" => Some(FieldType::List(Box::new(read_list(ctx, kind)))),
+            "list" | "one_or_many" => {
+                field.one_or_many = kind.key.text == "one_or_many";
+                Some(FieldType::List(Box::new(read_list(ctx, kind))))
+            }
             _ => Some(FieldType::Struct(read_fields(
                 ctx,
                 "`struct`",
@@ -139,6 +145,7 @@ fn read_attributes(ctx: &mut Context<'_>, options: &Mapping<'_>, what: &str, ent
         FieldType::List(element) => element.as_mut(),
         _ => field,
     };
+    read_precision(ctx, options, scalar);
     read_from(ctx, options, scalar);
     read_format(ctx, options, scalar);
     value_rules::read(ctx, options, scalar);
@@ -186,7 +193,8 @@ fn named<T: Copy>(ctx: &mut Context<'_>, options: &Mapping<'_>, key: &str, choic
 
 fn read_list(ctx: &mut Context<'_>, entry: &Entry) -> Field {
     let field_type = if let Value::Map(_) = entry.value.value {
-        FieldType::Struct(read_fields(ctx, "`list`", entry.key.span, &entry.value))
+        let what = format!("`{}`", entry.key.text);
+        FieldType::Struct(read_fields(ctx, &what, entry.key.span, &entry.value))
     } else {
         entry_text(ctx, entry)
             .and_then(|text| scalar(ctx, &text))
@@ -198,6 +206,7 @@ fn read_list(ctx: &mut Context<'_>, entry: &Entry) -> Field {
         field_type,
         required: false,
         from: None,
+        one_or_many: false,
         privacy: Privacy::default(),
         rules: ValueRules::default(),
         location,
@@ -214,30 +223,75 @@ fn scalar(ctx: &mut Context<'_>, text: &Text<'_>) -> Option<FieldType> {
     }
 }
 
+/// Reads `precision: partial`, which makes a partial date of a date.
+fn read_precision(ctx: &mut Context<'_>, options: &Mapping<'_>, field: &mut Field) {
+    let Some(entry) = options.get("precision") else { return };
+    let Some(text) = entry_text(ctx, entry) else { return };
+    if text.value != "partial" {
+        let hint = "write `precision: partial`, or leave it out where every value is whole".to_owned();
+        ctx.problem(text.span, format!("`precision` can't be `{}`", text.raw), hint);
+    } else if is_moment(&field.field_type) {
+        let whole = std::mem::replace(&mut field.field_type, FieldType::Json);
+        field.field_type = FieldType::Partial(Box::new(whole));
+    } else {
+        let message = format!("`precision` is nothing for {}", field.field_type.kind());
+        let hint = "it is for date, timestamp and timestamptz".to_owned();
+        ctx.problem(entry.key.span, message, hint);
+    }
+}
+
+fn is_moment(field_type: &FieldType) -> bool {
+    matches!(
+        field_type,
+        FieldType::Date(_) | FieldType::Timestamp(_) | FieldType::TimestampTz(_)
+    )
+}
+
 fn read_from(ctx: &mut Context<'_>, options: &Mapping<'_>, field: &mut Field) {
     let Some(entry) = options.get("from") else { return };
-    let choices = [("string", Some(From::String)), ("number", Some(From::Number))];
-    let Some(text) = entry_text(ctx, entry) else { return };
-    let Some((_, from)) = choices.iter().find(|(name, _)| *name == text.value) else {
-        let message = format!("`from` can't be `{}`", text.raw);
-        ctx.problem(text.span, message, "write `from: string` or `from: number`".to_owned());
-        return;
+    let texts = match &entry.value.value {
+        Value::List(_) => list_texts(ctx, "`from`", entry.key.span, &entry.value),
+        _ => entry_text(ctx, entry).into_iter().collect(),
+    };
+    let written = "write `from: string`, `from: number` or `from: [string, number]`";
+    for text in &texts {
+        if !matches!(text.value.as_str(), "string" | "number") {
+            ctx.problem(text.span, format!("`from` can't be `{}`", text.raw), written.to_owned());
+            return;
+        }
+    }
+    let names: Vec<&str> = texts.iter().map(|text| text.value.as_str()).collect();
+    let (from, shown) = match names[..] {
+        ["string"] => (From::String, "string"),
+        ["number"] => (From::Number, "number"),
+        ["string", "number"] | ["number", "string"] => (From::Either, "[string, number]"),
+        _ => {
+            if let Value::List(_) = &entry.value.value {
+                let message = "`from` names each of `string` and `number` at most once".to_owned();
+                ctx.problem(entry.key.span, message, written.to_owned());
+            }
+            return;
+        }
     };
     let fits = match field.field_type {
-        FieldType::Bool | FieldType::Int | FieldType::Bigint | FieldType::Double | FieldType::Decimal(..) => {
-            *from == Some(From::String)
-        }
-        FieldType::String => *from == Some(From::Number),
+        FieldType::Bool => from == From::String,
+        FieldType::Int | FieldType::Bigint | FieldType::Double | FieldType::Decimal(..) => from != From::Number,
+        FieldType::String => from != From::String,
         _ => false,
     };
     if fits {
-        field.from = *from;
+        field.from = Some(from);
         return;
     }
+    let span = match &texts[..] {
+        [text] => text.span,
+        _ => entry.key.span,
+    };
     let kind = field.field_type.kind();
-    let hint = match field.field_type {
+    let hint = match field.field_type.whole() {
         FieldType::String => "a string comes from a string anyway: take `from` out",
-        FieldType::Bool | FieldType::Int | FieldType::Bigint | FieldType::Double | FieldType::Decimal(..) => {
+        FieldType::Bool => "a bool comes from true and false, or with `from: string` from strings",
+        FieldType::Int | FieldType::Bigint | FieldType::Double | FieldType::Decimal(..) => {
             "a number comes from a number anyway: take `from` out"
         }
         FieldType::Date(_) | FieldType::Timestamp(_) | FieldType::TimestampTz(_) => {
@@ -245,11 +299,7 @@ fn read_from(ctx: &mut Context<'_>, options: &Mapping<'_>, field: &mut Field) {
         }
         _ => "it is for bool, int, bigint, double and decimal (`string`) and for string (`number`)",
     };
-    ctx.problem(
-        text.span,
-        format!("`from: {}` is nothing for {kind}", text.raw),
-        hint.to_owned(),
-    );
+    ctx.problem(span, format!("`from: {shown}` is nothing for {kind}"), hint.to_owned());
 }
 
 fn read_format(ctx: &mut Context<'_>, options: &Mapping<'_>, field: &mut Field) {
@@ -265,10 +315,7 @@ fn read_format(ctx: &mut Context<'_>, options: &Mapping<'_>, field: &mut Field) 
             "leave it out for ISO 8601".to_owned(),
         );
     }
-    if !matches!(
-        field.field_type,
-        FieldType::Date(_) | FieldType::Timestamp(_) | FieldType::TimestampTz(_)
-    ) {
+    if !is_moment(field.field_type.whole()) {
         let message = format!("`format` is nothing for {}", field.field_type.kind());
         ctx.problem(
             entry.key.span,
@@ -282,9 +329,11 @@ fn read_format(ctx: &mut Context<'_>, options: &Mapping<'_>, field: &mut Field) 
             ctx.problem_of(text, &bad.message, bad.hint);
         }
     }
-    if let FieldType::Date(formats) | FieldType::Timestamp(formats) | FieldType::TimestampTz(formats) =
-        &mut field.field_type
-    {
+    let whole = match &mut field.field_type {
+        FieldType::Partial(whole) => whole.as_mut(),
+        other => other,
+    };
+    if let FieldType::Date(formats) | FieldType::Timestamp(formats) | FieldType::TimestampTz(formats) = whole {
         *formats = texts.into_iter().map(|text| text.value).collect();
     }
 }

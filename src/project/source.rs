@@ -6,10 +6,11 @@ use super::checks::{self, CheckDraft};
 use super::mapping::{Context, Keys, Mapping, Text, entry_text, entry_texts};
 use super::names::{self, MAX_IDENTIFIER};
 use super::problems::Problems;
+use super::tolerance::Limits;
 use super::yaml::{Entry, Node, Span, Value};
-use super::{conserve, input, schema};
+use super::{conserve, input, schema, tolerance};
 use crate::error::Location;
-use crate::model::{Format, OnUnknownField, Source};
+use crate::model::{Format, OnUnknownField, ShiftBy, Source};
 
 const SOURCE_KEYS: Keys = Keys::of(&[
     "name",
@@ -18,6 +19,7 @@ const SOURCE_KEYS: Keys = Keys::of(&[
     "input",
     "schema",
     "subject",
+    "shift_by",
     "on_unknown_field",
     "transforms",
     "checks",
@@ -69,6 +71,8 @@ pub(super) fn read(ctx: &mut Context<'_>, root: &Node) -> Option<SourceDraft> {
     let schema = options.required(ctx, "schema", "schema: {patient_id: string}");
     let schema = schema.map(|entry| schema::read(ctx, entry, flat)).unwrap_or_default();
     let subject = options.text(ctx, "subject").map(|text| text.value);
+    let steps = [("days", ShiftBy::Days), ("weeks", ShiftBy::Weeks)];
+    let shift_by = options.choice(ctx, "shift_by", &steps);
     let unknown_fields = [
         ("warn", OnUnknownField::Warn),
         ("ignore", OnUnknownField::Ignore),
@@ -76,8 +80,8 @@ pub(super) fn read(ctx: &mut Context<'_>, root: &Node) -> Option<SourceDraft> {
     ];
     let on_unknown_field = options.choice(ctx, "on_unknown_field", &unknown_fields);
 
-    let max_quarantined = options.get("max_quarantined");
-    let max_quarantined = max_quarantined.and_then(|entry| checks::tolerance(ctx, entry));
+    let limits = options.get("max_quarantined");
+    let limits = limits.map_or_else(Limits::default, |entry| tolerance::read(ctx, entry));
     let checks = options.get("checks");
     let checks = checks.map_or_else(Vec::new, |entry| checks::read_of_source(ctx, entry));
 
@@ -108,9 +112,11 @@ pub(super) fn read(ctx: &mut Context<'_>, root: &Node) -> Option<SourceDraft> {
         input,
         schema,
         subject,
+        shift_by,
         on_unknown_field,
         transforms: Vec::new(),
-        max_quarantined: max_quarantined.unwrap_or_default(),
+        max_quarantined: limits.records,
+        max_quarantined_of: limits.entities,
         checks: Vec::new(),
         conserves,
         allow_constant_masks: allowed.into_iter().map(|path| path.value).collect(),

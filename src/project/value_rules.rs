@@ -14,8 +14,11 @@ pub(super) const KEYS: [&str; 6] = ["normalize", "nulls", "matches", "length", "
 const STRIP_KEYS: Keys = Keys::of(&["strip_prefix", "strip_suffix"]);
 const BOUNDS_KEYS: Keys = Keys::of(&["min", "max"]);
 /// Steps that are written as a single word.
-const STEPS: [(&str, Normalize); 4] = [
+const STEPS: [(&str, Normalize); 7] = [
     ("trim", Normalize::Trim),
+    ("collapse_spaces", Normalize::CollapseSpaces),
+    ("nfc", Normalize::Nfc),
+    ("nfkc", Normalize::Nfkc),
     ("upper", Normalize::Upper),
     ("lower", Normalize::Lower),
     ("empty_as_null", Normalize::EmptyAsNull),
@@ -45,7 +48,7 @@ fn may_have(ctx: &mut Context<'_>, entry: &Entry, field: &Field) -> bool {
     let key = entry.key.text.as_str();
     let (fits, hint) = match key {
         "matches" | "length" => {
-            let hint = match field.field_type {
+            let hint = match field.field_type.whole() {
                 F::Int | F::Bigint | F::Double | F::Decimal(..) | F::Date(_) | F::Timestamp(_) | F::TimestampTz(_) => {
                     "it is for strings; numbers, dates and times have `range` and `accepted_values`"
                 }
@@ -54,9 +57,9 @@ fn may_have(ctx: &mut Context<'_>, entry: &Entry, field: &Field) -> bool {
             (matches!(field.field_type, F::String), hint)
         }
         "normalize" => (
-            match field.field_type {
+            match field.field_type.whole() {
                 F::String | F::Date(_) | F::Timestamp(_) | F::TimestampTz(_) => true,
-                _ => field.from == Some(From::String),
+                _ => matches!(field.from, Some(From::String | From::Either)),
             },
             "it is for what comes as text: strings, dates, times, and numbers with `from: string`",
         ),
@@ -66,7 +69,7 @@ fn may_have(ctx: &mut Context<'_>, entry: &Entry, field: &Field) -> bool {
                 _ => "it is for numbers, dates and times",
             };
             let ordered = matches!(
-                field.field_type,
+                field.field_type.whole(),
                 F::Int | F::Bigint | F::Double | F::Decimal(..) | F::Date(_) | F::Timestamp(_) | F::TimestampTz(_)
             );
             (ordered, hint)
@@ -237,9 +240,9 @@ fn read_nulls(ctx: &mut Context<'_>, entry: &Entry, field: &Field, normalize: &[
     if nodes.is_empty() {
         ctx.problem(entry.key.span, "`nulls` names no value", "leave it out".to_owned());
     }
-    let is_text = match field.field_type {
+    let is_text = match field.field_type.whole() {
         FieldType::String | FieldType::Date(_) | FieldType::Timestamp(_) | FieldType::TimestampTz(_) => true,
-        _ => field.from == Some(From::String),
+        _ => matches!(field.from, Some(From::String | From::Either)),
     };
     for node in nodes {
         if !is_text {
@@ -308,7 +311,7 @@ fn literal(ctx: &mut Context<'_>, at: Span, node: &Node, field_type: &FieldType)
     let value = node_scalar(ctx, at, node)?;
     let found = crate::model::literal(&value, field_type);
     if found.is_none() {
-        let hint = match field_type {
+        let hint = match field_type.whole() {
             FieldType::Bool => "write true or false",
             FieldType::Int | FieldType::Bigint => "write a whole number that the type holds",
             FieldType::Decimal(..) => "write a number with no more digits than the type has",

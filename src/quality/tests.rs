@@ -87,7 +87,7 @@ fn report(severity: Severity, deny: Vec<Deny>, batches: &[RecordBatch]) -> Resul
     let mut validator = RowValidator::new(&entity(), &[row_check(severity)], vec![vec!["id".to_owned()]], deny);
     let mut kept = Vec::new();
     for batch in batches {
-        let passed = validator.pass(batch, &locate)?;
+        let passed = validator.pass(batch, Vec::new(), &locate)?;
         assert_eq!(passed.num_columns(), 3, "the row checks' columns end here");
         let records = passed
             .column(2)
@@ -186,7 +186,11 @@ fn a_duplicate_takes_along_only_what_came_with_it() {
     children.key.clear();
     let mut validator = RowValidator::new(&children, &[row_check(Severity::Quarantine)], vec![], vec![deny]);
     let passed = validator
-        .pass(&rows(&[("a", 1, true), ("a", 2, true), ("b", 2, true)]), &locate)
+        .pass(
+            &rows(&[("a", 1, true), ("a", 2, true), ("b", 2, true)]),
+            Vec::new(),
+            &locate,
+        )
         .unwrap();
     assert_eq!(passed.num_rows(), 2);
     assert_eq!(refused(&validator.finish().unwrap()), [("parent".to_owned(), Some(2))]);
@@ -243,7 +247,7 @@ fn each_check_has_its_own_column_and_one_that_is_null_refuses() {
         ..row_check(Severity::Quarantine)
     };
     let mut validator = RowValidator::new(&entity(), &[row_check(Severity::Quarantine), other], vec![], vec![]);
-    let passed = validator.pass(&batch, &locate).unwrap();
+    let passed = validator.pass(&batch, Vec::new(), &locate).unwrap();
     assert_eq!(passed.num_rows(), 1);
     let expected = [("range(name)", 2), ("not_null(name)", 3), ("not_null(name)", 4)];
     assert_eq!(
@@ -259,7 +263,7 @@ fn without_a_key_each_refused_row_takes_its_own_dependants_along() {
     let batch = rows(&[("a", 1, false), ("a", 2, true), ("b", 3, true), ("c", 4, false)]);
     let children = vec![vec!["id".to_owned()]];
     let mut validator = RowValidator::new(&unkeyed, &[row_check(Severity::Quarantine)], children.clone(), vec![]);
-    validator.pass(&batch, &locate).unwrap();
+    validator.pass(&batch, Vec::new(), &locate).unwrap();
     let report = validator.finish().unwrap();
     assert_eq!(report.refused[0].keys, HashSet::from([key("a"), key("c")]));
     assert!(!report.refused[0].nameless);
@@ -268,7 +272,7 @@ fn without_a_key_each_refused_row_takes_its_own_dependants_along() {
     let nulls: ArrayRef = Arc::new(StringArray::from(vec![None::<&str>; 4]));
     let batch = with_column(&batch, "id", nulls);
     let mut validator = RowValidator::new(&unkeyed, &[row_check(Severity::Quarantine)], children, vec![]);
-    validator.pass(&batch, &locate).unwrap();
+    validator.pass(&batch, Vec::new(), &locate).unwrap();
     let report = validator.finish().unwrap();
     assert!(report.refused[0].keys.is_empty() && report.refused[0].nameless);
 }
@@ -291,7 +295,9 @@ fn more_refusals_than_memory_is_meant_for_fail_the_batch() {
     unkeyed.key.clear();
     let mut validator = RowValidator::new(&unkeyed, &[row_check(Severity::Quarantine)], vec![], vec![]);
     let most = rows(&vec![("a", 1, false); 1_000_000]);
-    assert_eq!(validator.pass(&most, &locate).unwrap().num_rows(), 0);
-    let error = validator.pass(&rows(&[("a", 2, false)]), &locate).unwrap_err();
+    assert_eq!(validator.pass(&most, Vec::new(), &locate).unwrap().num_rows(), 0);
+    let error = validator
+        .pass(&rows(&[("a", 2, false)]), Vec::new(), &locate)
+        .unwrap_err();
     assert_eq!(error.to_string(), "more than 1000000 rows of patients are refused");
 }

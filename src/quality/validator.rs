@@ -4,11 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, BooleanArray, RecordBatch, UInt64Array};
-use arrow::compute::kernels::cmp::not_distinct;
-use arrow::compute::{and, filter_record_batch};
+use arrow::compute::filter_record_batch;
 use arrow::datatypes::UInt64Type;
 
-use super::keys::{Key, Keys, Texts};
+use super::keys::{Key, Keys, Texts, same};
 use crate::error::{Error, Result};
 use crate::model::check;
 use crate::model::{Entity, Misfit, RecordRef, Refusal, RowCheck, Severity};
@@ -110,8 +109,9 @@ impl RowValidator {
     }
 
     /// The rows of a batch that may be loaded: the entity's columns, then `_record`. Fails where a row breaks a check
-    /// of severity `fail`. `locate` tells where a record is, for messages.
-    pub fn pass(&mut self, batch: &RecordBatch, locate: Locate) -> Result<RecordBatch> {
+    /// of severity `fail`. `unmade` are the rows for which the transform failed: they are refused, and checked no
+    /// further. `locate` tells where a record is, for messages.
+    pub fn pass(&mut self, batch: &RecordBatch, unmade: Vec<Misfit>, locate: Locate) -> Result<RecordBatch> {
         let rows = batch.num_rows();
         self.report.produced += rows as u64;
         let record = batch.column(self.width).as_primitive_opt::<UInt64Type>().cloned();
@@ -120,7 +120,9 @@ impl RowValidator {
             kept: vec![true; rows],
             record,
             cascading: BTreeSet::new(),
+            unmade: unmade.iter().map(|misfit| misfit.row).collect(),
         };
+        self.refuse_misfits(unmade, &mut pass);
         self.row_checks(batch, &mut pass)?;
         self.misfits(batch, &mut pass)?;
         self.denied(batch, &mut pass)?;
@@ -164,6 +166,9 @@ impl RowValidator {
             };
             // The check's column is never null. If it were, the row would have to be refused.
             for row in (0..holds.len()).filter(|row| holds.is_null(*row) || !holds.value(*row)) {
+                if pass.unmade.contains(&row) {
+                    continue;
+                }
                 match check.severity {
                     Severity::Quarantine => {
                         if pass.kept[row] {
@@ -190,7 +195,13 @@ impl RowValidator {
         let Some(find) = &mut self.find_misfits else {
             return Ok(());
         };
-        for misfit in find(batch)? {
+        let found = find(batch)?;
+        self.refuse_misfits(found, pass);
+        Ok(())
+    }
+
+    fn refuse_misfits(&mut self, misfits: Vec<Misfit>, pass: &mut Pass) {
+        for misfit in misfits {
             if pass.kept[misfit.row] {
                 let grounds = Grounds {
                     check: &misfit.check,
@@ -201,7 +212,6 @@ impl RowValidator {
                 self.refuse(pass, misfit.row, grounds);
             }
         }
-        Ok(())
     }
 
     fn denied(&mut self, batch: &RecordBatch, pass: &mut Pass) -> Result<()> {
@@ -373,6 +383,8 @@ struct Pass<'a> {
     record: Option<UInt64Array>,
     /// Refused rows whose dependants are refused, too.
     cascading: BTreeSet<usize>,
+    /// Rows that the transform could not make. Some of their values are missing.
+    unmade: BTreeSet<usize>,
 }
 
 impl Pass<'_> {
@@ -380,15 +392,4 @@ impl Pass<'_> {
         let record = self.record.as_ref()?;
         record.is_valid(row).then(|| record.value(row))
     }
-}
-
-/// For each row, whether all columns are equal; `None` where they can't be compared.
-fn same(left: &RecordBatch, right: &RecordBatch) -> Option<BooleanArray> {
-    let mut columns = left.columns().iter().zip(right.columns());
-    let (left, right) = columns.next()?;
-    let mut same = not_distinct(left, right).ok()?;
-    for (left, right) in columns {
-        same = and(&same, &not_distinct(left, right).ok()?).ok()?;
-    }
-    Some(same)
 }

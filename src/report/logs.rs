@@ -10,6 +10,9 @@ pub enum LogFormat {
     Json,
 }
 
+/// The target of the lines that say how far a run is. They are logged whatever `-v` says.
+pub(super) const PROGRESS: &str = "healthcare_insights::progress";
+
 /// Starts logging to stderr. The default level is warnings, `-v` adds the program's steps and `-vv` adds details.
 /// `RUST_LOG`, if it is the name of a level, decides instead.
 ///
@@ -25,7 +28,9 @@ pub fn start_logs(format: LogFormat, verbosity: u8) {
         .ok()
         .filter(|l| is_level(l))
         .unwrap_or_else(|| level.to_owned());
-    let filter = EnvFilter::new(format!("error,healthcare_insights={ours}"));
+    let quieter = ["off", "error"].contains(&ours.to_ascii_lowercase().as_str());
+    let progress = if quieter { "off" } else { "info" };
+    let filter = EnvFilter::new(format!("error,healthcare_insights={ours},{PROGRESS}={progress}"));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);

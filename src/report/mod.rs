@@ -1,13 +1,17 @@
 //! Everything that prints. Results go to stdout and messages to stderr. Colour is used only on a terminal, and never if
 //! `NO_COLOR` is set. Nothing is decided here.
 
+mod added;
 pub mod diagnostics;
 mod logs;
 mod outcome;
 mod progress;
+mod progress_lines;
 mod quarantine;
+mod risk;
 mod roles;
 mod rows;
+mod stale_masks;
 
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
@@ -15,17 +19,20 @@ use std::io::{self, IsTerminal, Write};
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use serde_json::json;
 
+pub use added::source_added;
 pub use logs::{LogFormat, quiet_panics, start_logs};
 pub use outcome::{outcome, resolved};
 pub use progress::progress;
 pub use quarantine::{quarantine_list, quarantine_nameless, quarantine_show};
+pub use risk::risk;
 pub use roles::roles;
 pub use rows::{Rows, query, status};
+pub use stale_masks::{privacy, sourceless, unknown_masks};
 
 use crate::error::Error;
 use crate::model::wording::counted;
 use crate::model::{Batch, ViewKind};
-use crate::run::Checked;
+use crate::run::{Checked, StaleBatch};
 use crate::warehouse::views::{Action, Applied, Refresh};
 
 /// Prints an error to stderr and returns its exit code.
@@ -129,8 +136,8 @@ fn action(action: Action) -> &'static str {
     }
 }
 
-/// Prints what `check` has read.
-pub fn checked(checked: &Checked, as_json: bool) {
+/// Prints what `check` has read, and which batches were loaded under other masks; `None` where no database was asked.
+pub fn checked(checked: &Checked, stale: Option<&[StaleBatch]>, as_json: bool) {
     let counts = [
         ("entity", "entities", checked.entities),
         ("source", "sources", checked.sources),
@@ -140,10 +147,13 @@ pub fn checked(checked: &Checked, as_json: bool) {
     ];
     if as_json {
         let counts: BTreeMap<_, _> = counts.into_iter().map(|(_, nouns, count)| (nouns, count)).collect();
-        data(&json!(counts).to_string());
+        let mut value = json!(counts);
+        value["stale_masks"] = stale_masks::as_value(stale);
+        data(&value.to_string());
     } else {
         let counts = counts.map(|(noun, nouns, count)| counted(count, noun, nouns));
         data(&format!("no problem found: {}", counts.join(", ")));
+        stale_masks::batches(stale.unwrap_or_default());
     }
 }
 

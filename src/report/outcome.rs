@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{colored, data, diagnostics, lines, message, table, thousands};
 use crate::error::Error;
-use crate::model::Batch;
+use crate::model::{Batch, Shown};
 use crate::run::{BatchOutcome, EntityOutcome, Outcome, Status};
 
 /// The most batches that are listed one by one before a run.
@@ -16,6 +16,7 @@ const NAMED: usize = 10;
 /// Prints which batches a run will load, before it starts.
 pub fn resolved(batches: &[Batch]) {
     let mut text = match batches.len() {
+        0 => "no batch to load".to_owned(),
         1 => "1 batch: ".to_owned(),
         n => format!("{n} batches: "),
     };
@@ -84,7 +85,10 @@ fn warnings(batch: &BatchOutcome) {
     }
     for entity in &batch.entities {
         for (check, rows) in &entity.warnings {
-            let rows = thousands(*rows);
+            let rows = match rows {
+                Shown::Exactly(rows) => thousands(*rows),
+                few @ Shown::Few => few.to_string(),
+            };
             message(&format!(
                 "warning: {}: {rows} rows of {} break {check}",
                 batch.batch, entity.entity
@@ -224,6 +228,7 @@ fn entity_value(entity: &EntityOutcome) -> Value {
         "bytes": entity.bytes,
         "produced": entity.produced,
         "quarantined": entity.refused(),
+        "missing": entity.missing,
         "warnings": entity.warnings,
         "timings_ms": millis(&entity.times),
         "elements": entity.elements,

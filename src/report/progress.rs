@@ -1,4 +1,4 @@
-//! Shows the progress of a run: bars on a terminal, plain lines elsewhere.
+//! Shows the progress of a run: bars on a terminal, lines elsewhere.
 
 use std::collections::HashMap;
 use std::io::{self, IsTerminal};
@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanBytes, MultiProgress, ProgressBar, ProgressStyle};
 
+use super::logs::LogFormat;
 use super::outcome::summary_line;
+use super::progress_lines::{Lines, Quiet, key_made};
 use super::{message, thousands};
 use crate::model::Batch;
 use crate::run::{Activity, BatchOutcome, Observer};
@@ -17,34 +19,15 @@ use crate::warehouse::Phase;
 /// How often the bars are redrawn.
 const TICK: Duration = Duration::from_millis(120);
 
-/// Bars if stderr is a terminal, otherwise a line per batch.
-pub fn progress() -> Arc<dyn Observer> {
-    if io::stderr().is_terminal() {
+/// Bars if stderr is a terminal, otherwise lines, in the format of the log. Nothing, if it is to be `quiet`.
+pub fn progress(batches: usize, quiet: bool, format: LogFormat) -> Arc<dyn Observer> {
+    if quiet {
+        Arc::new(Quiet)
+    } else if io::stderr().is_terminal() {
         Arc::new(Bars::new())
     } else {
-        Arc::new(Lines)
+        Arc::new(Lines::start(batches, format))
     }
-}
-
-fn key_made(file: &str) -> String {
-    format!("made a key for the masks, {file}: keep a copy apart from the data")
-}
-
-/// Prints a line for each batch when it ends.
-struct Lines;
-
-impl Observer for Lines {
-    fn started(&self, _activity: Activity) {}
-
-    fn finished(&self, outcome: &BatchOutcome) {
-        message(&summary_line(outcome));
-    }
-
-    fn key_made(&self, file: &str) {
-        message(&key_made(file));
-    }
-
-    fn refreshing(&self) {}
 }
 
 /// Shows a bar per batch, and below it a bar per entity.

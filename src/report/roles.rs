@@ -4,18 +4,24 @@ use serde_json::json;
 
 use super::{data, message};
 use crate::lineage::Reading;
-use crate::warehouse::roles::Names;
+use crate::warehouse::roles::{Access, Names};
 
 /// Prints the rights of each role. Prints on stderr what the user still has to do by hand.
-pub fn roles(names: &Names, reading: &Reading, as_json: bool) {
+pub fn roles(names: &Names, reading: &Reading, access: &Access, as_json: bool) {
     let tables: Vec<&str> = reading.tables.iter().map(|table| table.entity.as_str()).collect();
+    let is_open = |name: &&str| access.views.iter().any(|view| view.name == *name);
+    let views = reading.views.iter().map(String::as_str);
+    let (open, closed): (Vec<&str>, Vec<&str>) = views.partition(is_open);
+    let stale: Vec<String> = access.stale.iter().flatten().map(ToString::to_string).collect();
     if as_json {
         let hidden: Vec<String> = hidden(reading);
         let roles =
             json!({"owner": names.owner, "loader": names.loader, "reader": names.reader, "checker": names.checker});
+        let withheld = &reading.withheld;
         data(
-            &json!({"roles": roles, "tables": tables, "views": reading.views, "hidden": hidden, "withheld": reading.withheld, "exposed": exposed(reading)})
-                .to_string(),
+            &json!({"roles": roles, "tables": tables, "views": open, "hidden": hidden, "withheld": withheld,
+                "stale_batches": stale, "stale_views": closed, "exposed": exposed(reading)})
+            .to_string(),
         );
         return;
     }
@@ -31,12 +37,17 @@ pub fn roles(names: &Names, reading: &Reading, as_json: bool) {
         "{}: checks of sql/checks run with its rights; can't log in",
         names.checker
     ));
-    let seen: Vec<&str> = tables
-        .iter()
-        .copied()
-        .chain(reading.views.iter().map(String::as_str))
-        .collect();
+    let seen: Vec<&str> = tables.iter().copied().chain(open).collect();
     data(&format!("{}: reads {}", names.reader, seen.join(", ")));
+    if !stale.is_empty() {
+        data(&format!("  without batches under other masks: {}", stale.join(", ")));
+    }
+    if !closed.is_empty() {
+        data(&format!(
+            "  and without views over their columns: {}",
+            closed.join(", ")
+        ));
+    }
     if reading.hides_batch_date {
         data(&format!("  without {}", hidden(reading).join(", ")));
         let withheld: Vec<String> = reading

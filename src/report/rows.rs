@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{data, lines, message, table, thousands};
+use super::{data, lines, message, stale_masks, table, thousands};
+use crate::run::StaleBatch;
 use crate::warehouse::query::QueryResult;
 use crate::warehouse::runs::RunRow;
 use crate::warehouse::views::Stale;
@@ -112,13 +113,16 @@ fn query_csv(result: &QueryResult) -> String {
 }
 
 /// Prints the run history, and the materialized views that do not show all of it yet. In JSON each run has the names of
-/// those that do not show it.
-pub fn status(runs: &[RunRow], stale: &[Stale], as_json: bool) {
+/// those that do not show it, and the columns whose rows it loaded under other masks; of all columns, where these are
+/// not known.
+pub fn status(runs: &[RunRow], stale: &[Stale], masks: &[StaleBatch], as_json: bool) {
     if as_json {
         let with_stale = |run: &RunRow| {
             let mut value = json!(run);
             let names = stale.iter().filter(|view| view.runs.contains(&run.run_id));
             value["stale_views"] = names.map(|view| view.name.as_str()).collect();
+            let batch = masks.iter().find(|batch| batch.run_id == run.run_id);
+            value["stale_masks"] = batch.map_or(Value::Null, stale_masks::columns);
             value
         };
         data(&Value::Array(runs.iter().map(with_stale).collect()).to_string());
@@ -160,6 +164,7 @@ pub fn status(runs: &[RunRow], stale: &[Stale], as_json: bool) {
         };
         data(&format!("stale materialized view {}{of}", view.name));
     }
+    stale_masks::batches(masks);
     if !stale.is_empty() {
         message("the next run refreshes what it can, and so does `pipeline views --refresh`");
     }

@@ -1,14 +1,15 @@
 //! Keeps the account of a batch: every record read is accepted or refused, and every row produced is loaded or refused.
 //! It also decides whether more is refused than the source allows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 
 use super::outcome::{EntityOutcome, Records};
 use crate::error::{Code, Error, Result};
 use crate::model::refusal::{MALFORMED, NO_RECORDS, UNREADABLE};
-use crate::model::{Batch, Format, RecordRef, Refusal, Source};
+use crate::model::{Batch, Check, Format, Project, RecordRef, Refusal, Rule, Source};
 use crate::transform::Counted;
 
 /// Checks that the records found in the files are as many as those accepted and refused. The three numbers come from
@@ -52,6 +53,9 @@ pub(super) fn value(records: Records, entities: &[EntityOutcome], empty: &[Strin
             "quarantined": entity.refused(),
             "warnings": entity.warnings,
         });
+        if entity.missing > 0 {
+            account["missing"] = json!(entity.missing);
+        }
         if let Some(elements) = &entity.elements {
             account["elements"] = json!(elements);
         }
@@ -67,8 +71,9 @@ pub(super) fn value(records: Records, entities: &[EntityOutcome], empty: &[Strin
     account
 }
 
-/// Fails where more is refused than the source allows.
+/// Fails where more is refused than the source allows: of the records, of the files, or of the rows of an entity.
 pub(super) fn verdict(
+    project: &Project,
     source: &Source,
     batch: &Batch,
     files: u64,
@@ -80,31 +85,34 @@ pub(super) fn verdict(
     let mut over = Vec::new();
     // Nobody knows how many records such a file holds, so it also counts as one of the files. Where no file could be
     // read to its end, the old content stays, whatever `max_quarantined` says.
-    let unreadable = refused.iter().filter(|entry| entry.check == UNREADABLE).count() as u64;
+    let unreadable = refused.iter().filter(|entry| entry.check == UNREADABLE);
+    let unreadable = unreadable.map(|entry| &entry.file).collect::<BTreeSet<_>>().len() as u64;
     if unreadable > 0 && (unreadable >= files || !most.allows(unreadable, files)) {
         over.push(format!("{unreadable} of {files} files can't be read to their ends"));
     }
-    if !most.allows(records.refused, records.read()) {
+    let too_many_records = !most.allows(records.refused, records.read());
+    if too_many_records {
         over.push(format!("{} of {} records", records.refused, records.read()));
     }
+    let mut too_high = None;
     for entity in entities {
-        if !most.allows(entity.refused(), entity.produced) {
-            over.push(format!(
-                "{} of {} rows of {}",
-                entity.refused(),
-                entity.produced,
-                entity.entity
-            ));
+        if let Some(lost) = over_limit(project, source, entity, too_many_records)? {
+            over.push(lost);
+            too_high = too_high.or(Some(entity).filter(|entity| entity.missing > 0 && !too_many_records));
         }
     }
     if over.is_empty() {
         return Ok(());
     }
-    let hint = format!(
+    let mut hint = format!(
         "`pipeline quarantine show --source {} --date {}` names each; mend the input, the schema or the SQL and run the \
          batch again, or raise max_quarantined",
         batch.source, batch.date
     );
+    if let Some(EntityOutcome { entity, .. }) = too_high {
+        let one = format!("`max_quarantined: {{records: {most}, entities: {{{entity}: ...}}}}`");
+        let _ = write!(hint, "; {one} sets it for one entity");
+    }
     let no_record = |entry: &&Refusal| entry.entity.is_none() && entry.path.as_deref() == Some("$");
     let no_records = refused.iter().filter(no_record).count() as u64;
     let in_lines = source.input.format != Format::Ndjson || no_records <= records.accepted;
@@ -116,6 +124,48 @@ pub(super) fn verdict(
         } else {
             format!("an array, or documents over several lines, are `format: json`; {hint}")
         }))
+}
+
+/// What an entity lost, where that is more than its limit. Rows of refused records count, unless `row_count: {min: 0}`
+/// says that a batch may lack them, or the records are too many by themselves.
+fn over_limit(
+    project: &Project,
+    source: &Source,
+    outcome: &EntityOutcome,
+    too_many_records: bool,
+) -> Result<Option<String>> {
+    let name = &outcome.entity;
+    let entity = project.entity(name)?;
+    let most = source.most_quarantined_of(name);
+    let may_lack = |check: &Check| matches!(check.rule, Rule::RowCount { min: Some(0), .. });
+    let (lost, of) = if too_many_records || source.checks_of(entity).any(may_lack) {
+        (outcome.refused(), outcome.produced)
+    } else {
+        (outcome.lost(), outcome.expected())
+    };
+    if most.allows(lost, of) {
+        return Ok(None);
+    }
+    let mut text = format!("{lost} of {of} rows of {name}");
+    if lost > outcome.refused() {
+        let (share, missing) = (percent(lost, of), outcome.missing);
+        let _ = write!(text, " ({share}, {missing} of them with their refused records)");
+    }
+    if most != source.max_quarantined {
+        let _ = write!(text, ", where {most} are allowed");
+    }
+    Ok(Some(text))
+}
+
+/// A share in percent, with no more digits than tell it from nothing and from all.
+#[expect(clippy::cast_precision_loss, reason = "a share needs no more digits")]
+fn percent(part: u64, of: u64) -> String {
+    let share = part as f64 * 100.0 / of.max(1) as f64;
+    if part == of || (1.0..99.0).contains(&share) {
+        format!("{share:.0}%")
+    } else {
+        format!("{share:.2}%")
+    }
 }
 
 /// Fails where a transform lost or multiplied the elements that the source says it conserves.

@@ -1,6 +1,7 @@
 //! Runs one batch, from its files to its swap. Each step consumes the one before. Dropping a step leaves the live
 //! tables as they were.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -12,11 +13,11 @@ use super::input::BatchInput;
 use super::observer::Activity;
 use super::outcome::{BatchOutcome, EntityOutcome, Records, Status};
 use super::staging::{StagedEntity, Staging};
-use super::{account, checks};
+use super::{account, checks, missing};
 use crate::cores::cores;
 use crate::error::{Error, Result};
 use crate::ingest::{self, InputFile, Listing, ReadStats};
-use crate::model::{Batch, OnEmptyFile, Refusal, Source};
+use crate::model::{Batch, ColumnMasks, OnEmptyFile, Refusal, Shown, Source};
 use crate::transform::Tally;
 use crate::warehouse::runs::{Action, Failure, RunRecord, Summary};
 use crate::warehouse::{ActiveRun, Connection, StageCounter, Staged, StagingRun};
@@ -44,7 +45,11 @@ async fn load(context: &Arc<Context>, batch: &Batch) -> Result<BatchOutcome> {
         return Ok(BatchOutcome::skipped(batch.clone(), run_id));
     };
     let input = input(context, source, batch, listing)?;
-    let run = context.locks.start_run(batch, &record, context.wait).await?;
+    let run = tokio::select! {
+        run = context.locks.start_run(batch, &record, context.wait) => run?,
+        // A run that is begun meanwhile is one of a dead process to the next run.
+        () = context.stop.cancelled() => return Err(Error::interrupted()),
+    };
     clock.lap("lock");
     let step = Loading {
         context,
@@ -59,13 +64,21 @@ async fn load(context: &Arc<Context>, batch: &Batch) -> Result<BatchOutcome> {
 /// The entry of the run in `pipeline.runs`.
 fn record(context: &Context, source: &Source, listing: Option<&Listing>) -> RunRecord {
     let key_id = context.masks.key_id(source);
-    let fingerprint = |listing: &Listing| fingerprint(&context.project, source, listing.files(), key_id);
+    let etags = context.masks.etags();
+    let files: Vec<InputFile> = listing.map_or(&[][..], Listing::files).to_vec();
+    let files: Vec<InputFile> = files
+        .into_iter()
+        .map(|file| InputFile {
+            etag: file.noted_etag(etags),
+            ..file
+        })
+        .collect();
     RunRecord {
         mask_key_id: key_id.map(str::to_owned),
         invocation: context.invocation,
         action: Action::Load,
-        fingerprint: listing.map(fingerprint),
-        files: files_value(listing.map_or(&[], |listing| listing.files())),
+        fingerprint: listing.map(|_| fingerprint(&context.project, source, &files, key_id)),
+        files: files_value(&files),
     }
 }
 
@@ -135,10 +148,11 @@ impl Loading<'_> {
             tally: Arc::clone(&tally),
         };
         let staged = staging.run().await?;
-        Ok(self.loaded(staged, &tally))
+        let missing = missing::missing(&self.context.plans.engine, plans, &self.input, self.batch).await?;
+        Ok(self.loaded(staged, &tally, &missing))
     }
 
-    fn loaded(&self, staged: Vec<StagedEntity>, tally: &Tally) -> Loaded {
+    fn loaded(&self, staged: Vec<StagedEntity>, tally: &Tally, missing: &BTreeMap<String, u64>) -> Loaded {
         let mut refusals = self.input.stats.take_refused();
         let records = Records {
             accepted: self.input.stats.records.load(Ordering::Relaxed),
@@ -151,9 +165,10 @@ impl Loading<'_> {
                 rows: one.staged.rows(),
                 bytes: one.staged.bytes(),
                 produced: one.report.produced,
-                warnings: one.report.warnings,
+                warnings: self.shown(one.staged.entity(), one.report.warnings),
                 times: one.times,
                 elements: tally.of(one.staged.entity()),
+                missing: missing.get(one.staged.entity()).copied().unwrap_or_default(),
             });
             refusals.extend(one.report.refusals);
             tables.push(one.staged);
@@ -164,6 +179,28 @@ impl Loading<'_> {
             entities,
             refusals,
         }
+    }
+
+    /// The numbers of rows that break checks, as far as they may be shown.
+    fn shown(&self, entity: &str, warnings: BTreeMap<String, u64>) -> BTreeMap<String, Shown> {
+        let masks = self.context.column_masks(self.source);
+        let entity = self.context.project.entity(entity).ok();
+        let is_masked = |name: &str| {
+            let Some(entity) = entity else { return true };
+            let check = self.source.checks_of(entity).find(|check| check.name == name);
+            let columns = check.and_then(|check| check.rule.columns());
+            let mut of_entity = masks.iter().filter(|one| one.entity == entity.name && one.is_masked());
+            of_entity.any(|one| {
+                columns
+                    .as_ref()
+                    .is_none_or(|columns| columns.contains(&one.column.as_str()))
+            })
+        };
+        let shown = |(name, rows): (String, u64)| {
+            let shown = Shown::new(rows, is_masked(&name));
+            (name, shown)
+        };
+        warnings.into_iter().map(shown).collect()
     }
 
     /// Notes what was refused and decides whether the batch may be loaded.
@@ -186,6 +223,7 @@ impl Loading<'_> {
         run.quarantine(connection, &loaded.refusals).await?;
         account::balance(self.input.stats.read.load(Ordering::Relaxed), loaded.records)?;
         account::verdict(
+            &self.context.project,
             self.source,
             self.batch,
             self.input.listing.files().len() as u64,
@@ -199,9 +237,15 @@ impl Loading<'_> {
             source: self.source,
             batch: self.batch,
             tables: &loaded.tables,
+            masked: self
+                .context
+                .column_masks(self.source)
+                .iter()
+                .any(ColumnMasks::is_masked),
         };
         let mut warnings = batch.vanished(connection, loaded.records).await?;
         warnings.extend(batch.check(connection).await?);
+        warnings.extend(batch.gate(connection).await?);
         Ok(warnings)
     }
 
@@ -227,6 +271,7 @@ impl Loading<'_> {
         let mut summary = Summary {
             records: loaded.records.read(),
             account: account::value(loaded.records, &loaded.entities, &empty),
+            masks: self.context.column_masks(self.source),
             ..Summary::default()
         };
         for (stage, took) in &self.clock.laps {

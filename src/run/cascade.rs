@@ -63,7 +63,7 @@ impl Staging<'_> {
             if refused.is_some_and(|keys| keys.nameless) {
                 let connection = self.connection().await?;
                 let (child, columns) = (&staged[at].staged, &parent.columns);
-                let missing = relations::missing(&connection, child, &above.staged, columns).await?;
+                let missing = relations::missing(&connection, entity, child, &above.staged, columns).await?;
                 deny.extend(keys_of(columns, &missing).map(of_parent));
             }
         }
@@ -90,7 +90,7 @@ impl Staging<'_> {
                 );
             };
             let connection = self.connection().await?;
-            let missing = relations::missing(&connection, &staged[at].staged, &other.staged, columns).await?;
+            let missing = relations::missing(&connection, entity, &staged[at].staged, &other.staged, columns).await?;
             if missing.is_empty() {
                 continue;
             }

@@ -3,8 +3,8 @@
 use super::outcome::Records;
 use crate::error::{Code, Error, Result};
 use crate::model::check::failed;
-use crate::model::{Batch, Check, Project, Rule, Severity, Source};
-use crate::warehouse::{Connection, Staged, checks, relations, runs};
+use crate::model::{Batch, Check, Project, Rule, Severity, Shown, Source};
+use crate::warehouse::{Connection, Staged, checks, combinations, relations, runs};
 
 /// A staged batch.
 pub(super) struct WholeBatch<'a> {
@@ -12,6 +12,8 @@ pub(super) struct WholeBatch<'a> {
     pub source: &'a Source,
     pub batch: &'a Batch,
     pub tables: &'a [Staged],
+    /// Whether any column is masked, so that no small number of rows is shown.
+    pub masked: bool,
 }
 
 impl WholeBatch<'_> {
@@ -89,11 +91,41 @@ impl WholeBatch<'_> {
             }
             let error = Error::batch(format!("the check {} failed", check.path.display()))
                 .code(Code::CheckFailed)
-                .cause(format!("it selects {rows} rows of the batch"))
+                .cause(format!(
+                    "it selects {} rows of the batch",
+                    Shown::new(rows, self.masked)
+                ))
                 .hint("mend the input or the SQL, or let the check only warn: `-- severity: warn`");
             warnings.push(warning(check.severity, error)?);
         }
         Ok(warnings)
+    }
+
+    /// Counts the persons who would stand too alone once the batch is live. Returns the warning.
+    pub async fn gate(&self, connection: &Connection) -> Result<Option<String>> {
+        let Some(gate) = &self.project.gate else {
+            return Ok(None);
+        };
+        let entity = self.project.entity(&gate.over)?;
+        let staged = self.tables.iter().find(|table| table.entity() == gate.over);
+        let rare = combinations::rare(connection, entity, gate, staged, self.batch).await?;
+        if rare.combinations == 0 {
+            return Ok(None);
+        }
+        let [found, persons] = [rare.combinations, rare.persons].map(|number| Shown::new(number, true));
+        let error = Error::batch(format!(
+            "{found} combinations of {} in {} are shared by fewer than {} persons",
+            gate.quasi.join(", "),
+            gate.over,
+            gate.k
+        ))
+        .code(Code::CheckFailed)
+        .cause(format!("{persons} persons stand in them once the batch is live"))
+        .hint(
+            "make these columns coarser in the SQL or by their masks, or leave one out of the tables; `severity: warn` in \
+             `privacy` of pipeline.yaml loads the batch nevertheless",
+        );
+        warning(gate.severity, error).map(Some)
     }
 
     /// Says what is wrong with a table's rows as a whole. `None`: nothing.

@@ -3,8 +3,9 @@
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::publish;
 use crate::error::Result;
-use crate::model::{Batch, Project};
+use crate::model::{Batch, Profile, Project};
 use crate::warehouse::drop::Dropped;
 use crate::warehouse::runs::{Action, RunRecord};
 use crate::warehouse::views::{self, Refresh};
@@ -28,5 +29,9 @@ pub async fn drop_batch(
     };
     let dropped = warehouse::drop::drop_batch(&locks, &project.entities, batch, &record, wait).await?;
     let refresh = views::refresh(&warehouse, project, &CancellationToken::new()).await?;
+    if project.profile != Profile::Custom {
+        // A stale batch that is gone closes no view any more.
+        publish::restrict(&warehouse, project).await?;
+    }
     Ok((dropped, refresh))
 }

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
-use futures::StreamExt;
-use futures::stream::{self, BoxStream};
+use futures::stream::BoxStream;
 
 use super::masking::masked;
 use crate::error::Result;
@@ -55,37 +54,5 @@ impl BatchInput {
         let times = Arc::clone(&stats.times);
         let records = self.listing.read(&self.source, self.parallelism, stats);
         masked(records, Arc::clone(&self.masks), self.parallelism, times)
-    }
-}
-
-/// The most bytes of columns to keep in memory for a small input. Only compressed files can come to more.
-const HELD: usize = 8 << 20;
-
-impl BatchInput {
-    /// The largest size of the input files, in bytes, for which [`BatchInput::hold`] is used.
-    pub const SMALL: u64 = 64 << 10;
-
-    /// Reads a small input once and keeps its columns in memory. The transforms then run one after the other over one
-    /// session, since opening a second session takes as long as staging so few rows. Where the columns are too large
-    /// for that, each transform reads the files by itself.
-    pub async fn hold(&self, tally: &Arc<Tally>) -> Result<Arc<ScanInput>> {
-        let mut records = self.read(tally);
-        let (mut held, mut bytes) = (Some(Vec::new()), 0);
-        while let Some(batch) = records.next().await {
-            let batch = batch?;
-            bytes += batch.batch().get_array_memory_size();
-            if bytes > HELD {
-                held = None;
-            }
-            if let Some(held) = &mut held {
-                held.push(batch);
-            }
-        }
-        Ok(match held {
-            Some(held) => ScanInput::own(self.schema(), move || {
-                stream::iter(held.clone().into_iter().map(Ok)).boxed()
-            }),
-            None => self.scan(),
-        })
     }
 }

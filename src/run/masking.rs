@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
+use chrono::Utc;
 use futures::StreamExt;
 use futures::future::ready;
 use futures::stream::BoxStream;
@@ -12,13 +13,15 @@ use futures::stream::BoxStream;
 use super::observer::Observer;
 use crate::error::{Error, Result};
 use crate::ingest::ReadTimes;
-use crate::mask::{self, KEY_FILE, MaskKey, Masked, Masks, Unmasked};
+use crate::mask::{self, KEY_FILE, MaskKey, Masked, Masks, NameHash, Unmasked};
 use crate::model::{Batch, Profile, Project, Source};
 
 /// The masks of the sources that an invocation reads.
 pub(super) struct AllMasks {
     profile: Profile,
     by_source: HashMap<String, SourceMasks>,
+    /// The hash for the etags of objects. `None`: no key is at hand.
+    etags: Option<NameHash>,
 }
 
 struct SourceMasks {
@@ -45,6 +48,10 @@ impl AllMasks {
         } else {
             None
         };
+        let etags = match &key {
+            Some(key) => Some(key.etags()),
+            None => MaskKey::at_hand(embedded, &project.root).map(|key| key.etags()),
+        };
         let mut by_source = HashMap::new();
         for source in sources {
             let key = key.as_ref().filter(|_| mask::needs_key(source));
@@ -57,7 +64,12 @@ impl AllMasks {
         Ok(Self {
             profile: project.profile,
             by_source,
+            etags,
         })
+    }
+
+    pub(super) fn etags(&self) -> Option<&NameHash> {
+        self.etags.as_ref()
     }
 
     /// The id of the key that masks this source; `None` where no mask needs one.
@@ -72,9 +84,10 @@ impl AllMasks {
             .get(&source.name)
             .ok_or_else(Error::internal)?
             .masks
-            .clone();
+            .clone()
+            .for_one_load()?;
         Ok(Arc::new(match self.profile {
-            Profile::SafeHarbor => masks.aggregate_ages(batch.date),
+            Profile::SafeHarbor => masks.aggregate_ages(batch.date.max(Utc::now().date_naive())),
             Profile::Pseudonymised | Profile::Custom => masks,
         }))
     }

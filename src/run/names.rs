@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::error::Result;
 use crate::ingest::{self, InputFile, Listing};
+use crate::mask::{MaskKey, NameHash};
 use crate::model::{OnMissing, Project};
 use crate::warehouse::quarantine::Found;
 use crate::warehouse::{Connection, runs};
@@ -54,15 +55,16 @@ async fn names_of(project: &Project, connection: &Connection, found: &Found) -> 
         Ok(within) => within.to_string_lossy().into_owned(),
         Err(_) => name,
     };
-    let named = seen.iter().filter_map(|seen| name(seen, &listing));
+    let etags = MaskKey::at_hand(true, &project.root).map(|key| key.etags());
+    let named = seen.iter().filter_map(|seen| name(seen, &listing, etags.as_ref()));
     Ok(named.map(|(path, name)| (path, within(name))).collect())
 }
 
 /// Where several files have the same size and etag, the one at the same place in the listing is meant.
-fn name(seen: &Value, listing: &Listing) -> Option<(String, String)> {
+fn name(seen: &Value, listing: &Listing, etags: Option<&NameHash>) -> Option<(String, String)> {
     let path = seen["path"].as_str()?;
     let same =
-        |file: &InputFile| seen["size"].as_u64() == Some(file.size) && seen["etag"].as_str() == file.etag.as_deref();
+        |file: &InputFile| seen["size"].as_u64() == Some(file.size) && file.is_noted_as(seen["etag"].as_str(), etags);
     let alike: Vec<_> = listing.names().filter(|(file, _)| same(file)).collect();
     let here = alike.iter().find(|(file, _)| file.path == path);
     let (_, name) = here.or(if alike.len() == 1 { alike.first() } else { None })?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::error::{Error, Kind};
 use crate::ingest::InputFile;
-use crate::model::Batch;
+use crate::model::{Batch, Shown};
 use crate::transform::Counted;
 use crate::warehouse::Warehouse;
 
@@ -83,17 +83,29 @@ pub struct EntityOutcome {
     /// Rows that the transform returned: those loaded and those refused.
     pub produced: u64,
     /// The number of rows that break a check with `severity: warn`, by check.
-    pub warnings: BTreeMap<String, u64>,
+    pub warnings: BTreeMap<String, Shown>,
     /// The time that each stage worked or waited for this entity, in the order of the stages.
     pub times: Vec<(&'static str, Duration)>,
     /// The elements that `produced` must equal, where the source has `conserves` for this entity.
     pub elements: Option<Counted>,
+    /// Rows that the refused records would have given, as far as those can be read.
+    pub missing: u64,
 }
 
 impl EntityOutcome {
     /// Rows that a check refused.
     pub fn refused(&self) -> u64 {
         self.produced - self.rows
+    }
+
+    /// Rows that there would be if nothing were refused.
+    pub fn expected(&self) -> u64 {
+        self.produced + self.missing
+    }
+
+    /// Rows that are not loaded: those refused, and those of refused records.
+    pub fn lost(&self) -> u64 {
+        self.refused() + self.missing
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::publish::Planned;
+use super::publish::{Planned, Published};
 use crate::error::{Code, Error, Result};
 use crate::lineage::{self, Outlines};
 use crate::model::wording::counted;
@@ -76,49 +76,47 @@ pub(super) async fn plans(engine: Engine, project: &Project, batches: &[Batch], 
     }
 }
 
-/// Compares a server with the project, and changes nothing.
+/// Makes the database fit the project. An embedded database gets migrations and views. A server has to have both, and
+/// gets comments and readers' rights. Both lose what dead runs have left.
 ///
 /// # Errors
-/// Pending migrations, and any difference between the contracts and the tables.
-pub(super) async fn compare(warehouse: &Warehouse, project: &Project) -> Result<()> {
-    let pending = migrate::pending(warehouse, &project.root).await?;
-    if !pending.is_empty() {
-        return Err(Error::project(format!(
-            "the database lacks {}: {}",
-            counted(pending.len(), "migration", "migrations"),
-            pending.join(", ")
-        ))
-        .code(Code::MigrationsPending)
-        .hint("run `pipeline migrate`, then `pipeline views`"));
-    }
-    drift::check(warehouse, project).await
-}
-
-/// Makes the database fit the project. An embedded database gets migrations and views. A server, which was compared
-/// with the project before, gets comments and readers' rights only. Both lose what dead runs have left.
-///
-/// # Errors
-/// Any difference between the contracts and the tables, and a check that can't be planned.
-pub(super) async fn database(locks: &BatchLocks, project: &Project, lineage: Planned) -> Result<()> {
+/// Pending migrations, any difference between the contracts and the tables, and a check that can't be planned.
+pub(super) async fn database(locks: &BatchLocks, project: &Project, lineage: Planned) -> Result<Published> {
     let warehouse = locks.warehouse();
     if warehouse.is_embedded() {
         migrate::apply(warehouse, &project.root).await?;
-        drift::check(warehouse, project).await?;
-        views::apply(warehouse, project).await?;
-        publish(warehouse, project, lineage).await?;
-        return recover(locks).await;
+    } else {
+        none_pending(warehouse, project).await?;
     }
-    // The two use a session each.
-    let (published, recovered) = tokio::join!(publish(warehouse, project, lineage), recover(locks));
-    published.and(recovered)
+    drift::check(warehouse, project).await?;
+    if warehouse.is_embedded() {
+        views::apply(warehouse, project).await?;
+    }
+    let published = publish(warehouse, project, lineage).await?;
+    recover(locks).await?;
+    Ok(published)
 }
 
-async fn publish(warehouse: &Warehouse, project: &Project, lineage: Planned) -> Result<()> {
-    lineage.publish(warehouse, project).await?;
-    if project.checks.is_empty() {
+async fn none_pending(warehouse: &Warehouse, project: &Project) -> Result<()> {
+    let pending = migrate::pending(warehouse, &project.root).await?;
+    if pending.is_empty() {
         return Ok(());
     }
-    checks::plan(&mut *warehouse.acquire().await?, &project.entities, &project.checks).await
+    Err(Error::project(format!(
+        "the database lacks {}: {}",
+        counted(pending.len(), "migration", "migrations"),
+        pending.join(", ")
+    ))
+    .code(Code::MigrationsPending)
+    .hint("run `pipeline migrate`, then `pipeline views`"))
+}
+
+async fn publish(warehouse: &Warehouse, project: &Project, lineage: Planned) -> Result<Published> {
+    let published = lineage.publish(warehouse, project).await?;
+    if !project.checks.is_empty() {
+        checks::plan(&mut *warehouse.acquire().await?, &project.entities, &project.checks).await?;
+    }
+    Ok(published)
 }
 
 async fn recover(locks: &BatchLocks) -> Result<()> {

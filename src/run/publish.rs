@@ -4,9 +4,10 @@
 use tokio_postgres::Client;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::stale_masks::{self, StaleBatch};
 use crate::error::{Error, Result};
 use crate::lineage::{self, Outlines, ProjectLineage};
-use crate::model::Project;
+use crate::model::{Profile, Project, ViewKind};
 use crate::transform::Engine;
 use crate::warehouse::roles::{self, Access, File, Mentions, Table, View};
 use crate::warehouse::{Warehouse, comments, views};
@@ -17,7 +18,16 @@ use crate::warehouse::{Warehouse, comments, views};
 /// Readers would see what the project hides. Where there are no readers, only an error of the database counts: if the
 /// lineage can't be found out, the comments stay as they are.
 pub async fn publish(warehouse: &Warehouse, project: &Project) -> Result<()> {
-    Planned::alone(project)?.publish(warehouse, project).await
+    Planned::alone(project)?.publish(warehouse, project).await.map(drop)
+}
+
+/// What a publication found out.
+#[derive(Default)]
+pub(super) struct Published {
+    /// `None` where it can't be found out.
+    pub lineage: Option<ProjectLineage>,
+    /// Batches that were loaded under other masks.
+    pub stale: Vec<StaleBatch>,
 }
 
 /// A project's lineage that another task is working out.
@@ -37,20 +47,27 @@ impl Planned {
     }
 
     /// As [`publish`].
-    pub(super) async fn publish(self, warehouse: &Warehouse, project: &Project) -> Result<()> {
+    pub(super) async fn publish(self, warehouse: &Warehouse, project: &Project) -> Result<Published> {
         let connection = warehouse.acquire().await?;
-        let has_readers = !warehouse.is_embedded() && roles::is_used(&connection).await?;
-        match self.lineage(project, has_readers).await? {
-            Some(lineage) => write(&connection, project, &lineage, has_readers).await,
-            None => Ok(()),
+        let embedded = warehouse.is_embedded();
+        let has_readers = !embedded && roles::is_used(&connection).await?;
+        let Some(lineage) = self.lineage(project, has_readers).await? else {
+            return Ok(Published::default());
+        };
+        let stale = stale_masks::find(&connection, embedded, project, &lineage).await?;
+        if has_readers {
+            grant(&connection, project, &lineage, &stale).await?;
         }
+        comment(&connection, project, &lineage, &stale).await?;
+        let lineage = Some(lineage);
+        Ok(Published { lineage, stale })
     }
 
     /// Waits for the lineage. `None`, with a warning, where it can't be found out and no reader's rights depend on it.
     async fn lineage(self, project: &Project, has_readers: bool) -> Result<Option<ProjectLineage>> {
         match self.0.await.unwrap_or_else(|_| Err(Error::internal())) {
             Ok(lineage) => Ok(Some(lineage)),
-            Err(error) if has_readers && lineage::hides_batch_date(project) => Err(Error {
+            Err(error) if has_readers && (lineage::hides_batch_date(project) || promises(project)) => Err(Error {
                 message: format!("what readers may see can't be told: {}", error.message),
                 ..error
             }),
@@ -62,18 +79,62 @@ impl Planned {
     }
 }
 
-async fn write(client: &Client, project: &Project, lineage: &ProjectLineage, has_readers: bool) -> Result<()> {
-    if has_readers {
-        roles::apply(client, &access(lineage, project)).await?;
+/// Whether the project promises what readers see of masks, so that rows under other masks are hidden from them.
+fn promises(project: &Project) -> bool {
+    project.profile != Profile::Custom
+}
+
+/// Grants what readers may see. `stale` was found before: what a swap replaces meanwhile stays hidden until next time.
+async fn grant(client: &Client, project: &Project, lineage: &ProjectLineage, stale: &[StaleBatch]) -> Result<()> {
+    let owed = if promises(project) {
+        views::owed(client).await?
+    } else {
+        Vec::new()
+    };
+    roles::apply(client, &access(lineage, project, Some((stale, owed)))).await
+}
+
+/// Brings rights and comments to what holds after the swaps and refreshes of a run. `had_stale`: whether batches were
+/// loaded under other masks before.
+pub(super) async fn publish_again(
+    warehouse: &Warehouse,
+    project: &Project,
+    lineage: &ProjectLineage,
+    had_stale: bool,
+) -> Result<()> {
+    let grants = promises(project) && !warehouse.is_embedded();
+    if !grants && !had_stale {
+        return Ok(());
     }
+    let connection = warehouse.acquire().await?;
+    let stale = stale_masks::find(&connection, warehouse.is_embedded(), project, lineage).await?;
+    if grants && roles::is_used(&connection).await? {
+        grant(&connection, project, lineage, &stale).await?;
+    }
+    if had_stale {
+        comment(&connection, project, lineage, &stale).await?;
+    }
+    Ok(())
+}
+
+async fn comment(client: &Client, project: &Project, lineage: &ProjectLineage, stale: &[StaleBatch]) -> Result<()> {
     let comments: Vec<comments::Comment> = lineage::comments(lineage, project)
         .into_iter()
-        .map(|one| comments::Comment {
-            table: one.table,
-            column: one.column,
-            description: one.description,
-            fallback: one.fallback,
-            lineage: one.lineage,
+        .map(|one| {
+            let column = one.column.as_deref();
+            let batches = column.map_or(0, |column| stale_masks::count(lineage, stale, &one.table, column));
+            let others = match batches {
+                0 => String::new(),
+                1 => "; 1 batch was loaded under other masks".to_owned(),
+                many => format!("; {many} batches were loaded under other masks"),
+            };
+            comments::Comment {
+                lineage: one.lineage.map(|text| text + &others),
+                table: one.table,
+                column: one.column,
+                description: one.description,
+                fallback: one.fallback,
+            }
         })
         .collect();
     comments::apply(client, &comments).await.map(drop)
@@ -89,23 +150,64 @@ pub async fn restrict(warehouse: &Warehouse, project: &Project) -> Result<()> {
         return Ok(());
     }
     match Planned::alone(project)?.lineage(project, true).await? {
-        Some(lineage) => roles::apply(&connection, &access(&lineage, project)).await,
+        Some(lineage) => {
+            let stale = if promises(project) {
+                stale_masks::find(&connection, false, project, &lineage).await?
+            } else {
+                Vec::new()
+            };
+            grant(&connection, project, &lineage, &stale).await
+        }
         None => Ok(()),
     }
 }
 
-/// What the project lets readers see, as the warehouse takes it.
-pub fn access(lineage: &ProjectLineage, project: &Project) -> Access {
+/// What readers of this database may see.
+///
+/// # Errors
+/// Those of a database that can't be read.
+pub async fn access_in(warehouse: &Warehouse, lineage: &ProjectLineage, project: &Project) -> Result<Access> {
+    if !promises(project) {
+        return Ok(access_anywhere(lineage, project));
+    }
+    let connection = warehouse.acquire().await?;
+    let stale = stale_masks::find(&connection, warehouse.is_embedded(), project, lineage).await?;
+    let owed = views::owed(&connection).await?;
+    Ok(access(lineage, project, Some((&stale, owed))))
+}
+
+/// What the project lets readers see where no database is asked.
+pub fn access_anywhere(lineage: &ProjectLineage, project: &Project) -> Access {
+    access(lineage, project, None)
+}
+
+/// What readers may see, as the warehouse takes it. `loaded`: the batches loaded under other masks, and the
+/// materialized views that wait for a refresh; `None` where no database was asked.
+fn access(lineage: &ProjectLineage, project: &Project, loaded: Option<(&[StaleBatch], Vec<String>)>) -> Access {
     let reading = lineage::reading(lineage, project);
+    let (stale, owed) = match loaded {
+        _ if !promises(project) => (Some(&[][..]), Vec::new()),
+        Some((stale, owed)) => (Some(stale), owed),
+        None => (None, Vec::new()),
+    };
+    let closed = stale_masks::views(lineage, stale.unwrap_or_default());
     let tables = reading.tables.into_iter().map(|table| Table {
         name: table.entity,
         columns: table.columns,
         hidden: table.hidden,
     });
-    let exposed: Vec<String> = reading.exposed.into_iter().map(|one| one.name).collect();
-    let views = reading.views.into_iter().map(|name| View {
+    // Where no date is hidden, functions are open without a person's word.
+    let functions = project
+        .views
+        .iter()
+        .filter(|view| view.kind == ViewKind::Function && !reading.hides_batch_date);
+    let named = project.exposed.iter().map(|one| &one.name);
+    let exposed = named.chain(functions.map(|view| &view.name));
+    let exposed = exposed.filter(|name| !closed.contains(name.as_str())).cloned();
+    let open = reading.views.into_iter().filter(|name| !closed.contains(name.as_str()));
+    let views = open.map(|name| View {
         stands_on: lineage::stands_on(project, &name).into_iter().collect(),
-        exposed: exposed.contains(&name),
+        exposed: project.exposed.iter().any(|one| one.name == name),
         name,
     });
     let mentions = lineage.mentions.iter().map(|(view, columns)| Mentions {
@@ -123,10 +225,12 @@ pub fn access(lineage: &ProjectLineage, project: &Project) -> Access {
     });
     Access {
         hides: reading.hides_batch_date,
+        stale: stale.map(|stale| stale.iter().map(|one| one.batch.clone()).collect()),
+        owed,
         tables: tables.collect(),
         views: views.collect(),
         mentions: mentions.collect(),
         files: files.collect(),
-        exposed,
+        exposed: exposed.collect(),
     }
 }

@@ -6,7 +6,6 @@ use std::time::Instant;
 
 use futures::{FutureExt, StreamExt, stream};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
 use super::context::Context;
@@ -15,7 +14,7 @@ use super::observer::Observer;
 use super::outcome::{BatchOutcome, Outcome, Status};
 use super::publish::Planned;
 use super::stop::Stop;
-use super::{batch, prepare, stop};
+use super::{batch, prepare, publish, stale_masks, stop};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Batch, Project};
 use crate::transform::{Engine, Limits};
@@ -107,7 +106,11 @@ pub async fn run(
     };
     let embedded = !matches!(database, Database::Server(_));
     let stop = stop::on_signals();
-    let context = context(project, database, &batches, &options, &limits, observer, &stop).await?;
+    let context = tokio::select! {
+        context = context(project, database, &batches, &options, &limits, observer, &stop) => context?,
+        // Nothing is begun yet, so there is nothing to stop cleanly.
+        () = stop.token.cancelled() => return Err(stop.before_any_batch()),
+    };
     let outcomes = all(&context, batches, &options).await;
     let refreshed = refresh(&context, &outcomes, &stop).await;
     Ok(Outcome {
@@ -122,7 +125,8 @@ pub async fn run(
     })
 }
 
-/// Plans the transforms, opens the database at the same time, and compares the two.
+/// Plans the transforms, opens the database, and compares the two. The database is opened last, since the embedded one
+/// may have to be created, and must not be where the transforms do not fit.
 async fn context(
     project: Project,
     database: Database,
@@ -133,21 +137,28 @@ async fn context(
     stop: &Stop,
 ) -> Result<Arc<Context>> {
     let embedded = !matches!(database, Database::Server(_));
-    let opening = Opening::start(database, options, &project);
     let engine = Engine::new(limits)?;
     let outlines = prepare::outlines(&engine, &project, batches).await?;
     let lineage = Planned::start(engine.clone(), &project, outlines.clone());
     let plans = prepare::plans(engine, &project, batches, &outlines).await?;
     let sources = batches.iter().map(|batch| batch.source.as_str());
     let masks = AllMasks::plan(&project, sources, embedded, &*observer)?;
-    let locks = opening.end().await?;
-    prepare::database(&locks, &project, lineage).await?;
+    // One connection is that of the batch locks.
+    let warehouse = Warehouse::open(database, options.connections.saturating_sub(1).max(1)).await?;
+    if !options.as_superuser {
+        roles::refuse_superuser(&warehouse).await?;
+    }
+    let locks = BatchLocks::new(warehouse);
+    let published = prepare::database(&locks, &project, lineage).await?;
+    stale_masks::warn(&published.stale, batches);
     Ok(Arc::new(Context {
         project,
         warehouse: locks.warehouse().clone(),
         locks,
         plans,
         masks,
+        lineage: published.lineage,
+        had_stale: !published.stale.is_empty(),
         observer,
         stop: stop.token.clone(),
         invocation: Uuid::now_v7(),
@@ -184,7 +195,7 @@ async fn refresh(context: &Context, outcomes: &[BatchOutcome], stop: &Stop) -> R
         context.observer.refreshing();
     }
     match views::refresh(&context.warehouse, &context.project, &stop.token).await {
-        Ok(refresh) => refresh,
+        Ok(refresh) => granted_again(context, refresh).await,
         Err(error) => Refresh {
             errors: vec![error],
             ..Refresh::default()
@@ -192,42 +203,13 @@ async fn refresh(context: &Context, outcomes: &[BatchOutcome], stop: &Stop) -> R
     }
 }
 
-/// The opening of the database. A server is opened while the transforms are planned. The embedded database is opened
-/// after that, since it may have to be created, and must not be where the transforms do not fit.
-enum Opening {
-    UnderWay(AbortOnDropHandle<Result<BatchLocks>>),
-    Later(Database, usize),
-}
-
-impl Opening {
-    fn start(database: Database, options: &Options, project: &Project) -> Self {
-        // One connection is that of the batch locks.
-        let connections = options.connections.saturating_sub(1).max(1);
-        let as_superuser = options.as_superuser;
-        match database {
-            Database::Server(_) => {
-                let project = project.clone();
-                Self::UnderWay(AbortOnDropHandle::new(tokio::spawn(async move {
-                    let warehouse = Warehouse::open(database, connections).await?;
-                    let locks = BatchLocks::new(warehouse.clone());
-                    locks.open_ahead();
-                    if !as_superuser {
-                        roles::refuse_superuser(&warehouse).await?;
-                    }
-                    prepare::compare(&warehouse, &project).await?;
-                    Ok(locks)
-                })))
-            }
-            embedded => Self::Later(embedded, connections),
-        }
+/// Opens to readers what the swaps and the refresh have made fit to be seen.
+async fn granted_again(context: &Context, mut refresh: Refresh) -> Refresh {
+    if let Some(lineage) = &context.lineage {
+        let granted = publish::publish_again(&context.warehouse, &context.project, lineage, context.had_stale).await;
+        refresh.errors.extend(granted.err());
     }
-
-    async fn end(self) -> Result<BatchLocks> {
-        match self {
-            Self::UnderWay(opening) => opening.await.unwrap_or_else(|_| Err(Error::internal())),
-            Self::Later(database, connections) => Warehouse::open(database, connections).await.map(BatchLocks::new),
-        }
-    }
+    refresh
 }
 
 /// Runs one batch in a task, so that batches use all cores.

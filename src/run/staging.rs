@@ -40,9 +40,7 @@ pub(super) struct Staging<'a> {
 impl Staging<'_> {
     /// Fills the staging tables of all entities. A signal stops it early.
     pub async fn run(&self) -> Result<Vec<StagedEntity>> {
-        let staged = if self.input.listing.bytes() <= BatchInput::SMALL {
-            self.unless_stopped(self.one_by_one_from_memory()).await
-        } else if self.plans.len() <= self.context.warehouse.connections() {
+        let staged = if self.plans.len() <= self.context.warehouse.connections() {
             // It handles the signal itself, since its tasks must have ended when it returns.
             self.side_by_side().await
         } else {
@@ -93,17 +91,6 @@ impl Staging<'_> {
         Ok(staged)
     }
 
-    /// Stages one entity after another over one connection, all from one parse that is kept in memory.
-    async fn one_by_one_from_memory(&self) -> Result<Vec<StagedEntity>> {
-        let input = self.input.hold(&self.tally).await?;
-        let mut staged = Vec::with_capacity(self.plans.len());
-        for index in 0..self.plans.len() {
-            let connection = self.connection().await?;
-            staged.push(self.entity(index, connection, Arc::clone(&input), Vec::new()).await?);
-        }
-        Ok(staged)
-    }
-
     /// Stages one entity after another over one connection, each from a parse of its own.
     async fn one_by_one(&self) -> Result<Vec<StagedEntity>> {
         let mut staged = Vec::with_capacity(self.plans.len());
@@ -144,7 +131,7 @@ impl Staging<'_> {
         let counter = Arc::clone(&self.counters[index]);
         let children = self.children(&plan.outline.entity);
         async move {
-            let Execution { rows, metrics } = context.plans.engine.execute(&plan, &batch, input).await?;
+            let Execution { rows, metrics, failed } = context.plans.engine.execute(&plan, &batch, input).await?;
             let entity = context.project.entity(&plan.outline.entity)?;
             let locate = |record: u64| batch_input.locate(record);
             let validator = RowValidator::new(entity, &plan.row_checks, children, deny);
@@ -152,8 +139,9 @@ impl Staging<'_> {
             let checking = Spent::default();
             let accepted = rows.map(|rows| {
                 let mut validator = validator.lock().unwrap_or_else(PoisonError::into_inner);
-                let rows = rows?;
-                checking.on(|| validator.pass(&rows, &locate))
+                let rows = rows.map_err(|error| failed.explain(error, &locate))?;
+                let (rows, unmade) = failed.restore(rows)?;
+                checking.on(|| validator.pass(&rows, unmade, &locate))
             });
             let place = |record: u64| locate(record).to_string();
             let staged = run.stage(&mut connection, entity, accepted, &place, &counter).await?;

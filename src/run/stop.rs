@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicI32, Ordering};
 
 use tokio_util::sync::CancellationToken;
 
+use crate::error::{Error, Kind};
+
 /// Tells whether a signal has come.
 #[derive(Debug, Clone)]
 pub(super) struct Stop {
@@ -19,6 +21,12 @@ impl Stop {
             0 => None,
             signal => Some(signal),
         }
+    }
+
+    /// The error of an invocation that a signal has stopped while it still waited for the database.
+    pub(super) fn before_any_batch(&self) -> Error {
+        let kind = Kind::Interrupted(self.signal().unwrap_or(2));
+        Error::new(kind, "stopped before any batch began")
     }
 }
 

@@ -12,17 +12,12 @@ use datafusion::execution::TaskContext;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::logical_plan::TableScanBuilder;
 use datafusion::logical_expr::{Expr, LogicalPlan};
-use datafusion::physical_plan::filter::FilterExec;
-use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
-use datafusion::physical_plan::union::UnionExec;
-use datafusion::physical_plan::unnest::UnnestExec;
 use datafusion::physical_plan::{ExecutionPlan, SendableRecordBatchStream};
 use futures::stream;
 
 use super::scan_input::ScanInput;
-use super::sort::KeySort;
 use super::{narrow, record};
 use crate::model::Batch;
 use crate::model::RECORD_COLUMN;
@@ -128,23 +123,6 @@ impl PartitionStream for Slot {
             narrow::stream(records, &self.0)
         }
     }
-}
-
-/// Whether an operator keeps no state between two runs. Such an operator, and the expressions in it, can serve any
-/// batch.
-fn is_stateless(node: &Arc<dyn ExecutionPlan>) -> bool {
-    node.is::<ProjectionExec>()
-        || node.is::<FilterExec>()
-        || node.is::<UnnestExec>()
-        || node.is::<UnionExec>()
-        || node.is::<KeySort>()
-        || node.is::<StreamingTableExec>()
-}
-
-/// Whether the physical plan that was made for one batch can serve all batches.
-pub(super) fn serves_all(plan: &LogicalPlan, physical: &Arc<dyn ExecutionPlan>) -> Result<bool> {
-    let stateful = physical.exists(|node| Ok(!is_stateless(node)))?;
-    Ok(!stateful && plan.get_parameter_names()?.is_empty())
 }
 
 pub(super) fn count_scans(plan: &LogicalPlan) -> Result<usize> {

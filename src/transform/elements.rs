@@ -22,6 +22,7 @@ use futures::stream::BoxStream;
 
 use self::level::{Level, Step, columns, not_planned};
 use super::bind::{self, bind_expression};
+use super::places::Places;
 use super::session::Engine;
 use super::{failure, parse};
 use crate::error::{Diagnostic, Error, Result};
@@ -285,7 +286,11 @@ impl Counter {
 }
 
 fn failed(entity: &str, error: DataFusionError) -> Error {
-    failure::running(Path::new(&format!("`where` of conserves.{entity}")), error)
+    failure::running(
+        Path::new(&format!("`where` of conserves.{entity}")),
+        &Places::default(),
+        error,
+    )
 }
 
 fn own_columns(records: &RecordBatch) -> Vec<ArrayRef> {

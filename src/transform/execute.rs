@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use datafusion::arrow::record_batch::RecordBatch;
-use datafusion::error::DataFusionError;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::StreamExt;
@@ -13,6 +12,7 @@ use futures::stream::BoxStream;
 use super::bind;
 use super::failure::running;
 use super::prepared::Prepared;
+use super::refuse::{self, Failed};
 use super::scan_input::ScanInput;
 use super::session::Engine;
 use super::sort::KeySort;
@@ -24,31 +24,26 @@ impl Engine {
     ///
     /// Yields batches with exactly the entity's columns in the contract's order, then `_record` (nullable `UInt64`),
     /// then a Boolean column per row check. Rows are sorted by the entity's key; rows with the same key keep the
-    /// input's order. Without a key they are sorted by the entity's widest index.
+    /// input's order. Without a key they are sorted by the entity's widest index. A row for which an expression fails
+    /// is among them, where the plan keeps rows apart.
     pub async fn execute(&self, prepared: &Prepared, batch: &Batch, input: Arc<ScanInput>) -> Result<Execution> {
-        let path = prepared.outline.path.clone();
-        let physical = self.physical(prepared, batch).await;
-        let physical = physical.map_err(|e| running(&path, e))?;
+        let outline = prepared.outline.clone();
+        let physical = bind::physical(self.state(), &prepared.plan, batch, &prepared.input).await;
+        let failed = Failed::new(&outline, prepared.row_checks.clone());
+        let physical = physical.and_then(|plan| refuse::refusing(plan, &failed));
+        let physical = physical.map_err(|e| running(&outline.path, &outline.places, e))?;
         let rows = self
             .task()
             .and_then(|task| bind::with_input(task, &physical, input))
             .and_then(|task| execute_stream(Arc::clone(&physical), Arc::new(task)))
-            .map_err(|e| running(&path, e))?;
+            .map_err(|e| running(&outline.path, &outline.places, e))?;
         Ok(Execution {
-            rows: rows.map(move |next| next.map_err(|e| running(&path, e))).boxed(),
+            rows: rows
+                .map(move |next| next.map_err(|e| running(&outline.path, &outline.places, e)))
+                .boxed(),
             metrics: PlanMetrics(physical),
+            failed,
         })
-    }
-
-    async fn physical(
-        &self,
-        prepared: &Prepared,
-        batch: &Batch,
-    ) -> std::result::Result<Arc<dyn ExecutionPlan>, DataFusionError> {
-        match prepared.cached.of(batch)? {
-            Some(plan) => Ok(plan),
-            None => bind::physical(self.state(), &prepared.plan, batch, &prepared.input).await,
-        }
     }
 }
 
@@ -56,6 +51,8 @@ impl Engine {
 pub struct Execution {
     pub rows: BoxStream<'static, Result<RecordBatch>>,
     pub metrics: PlanMetrics,
+    /// Which of the rows failed. They carry a mark in `_record` until [`Failed::restore`].
+    pub failed: Failed,
 }
 
 /// The metrics of a running transform's operators.

@@ -4,15 +4,19 @@
 use std::path::Path;
 
 use datafusion::arrow::error::ArrowError;
-use datafusion::common::{SchemaError, Span as DfSpan};
+use datafusion::common::Span as DfSpan;
 use datafusion::error::DataFusionError;
 
+use super::places::{Part, Places};
+use super::tokens::Tokens;
+use super::wording;
 use crate::error::{Code, Diagnostic, Error, Location};
-use crate::model::{Check, Transform};
+use crate::model::{Check, Entity, Transform};
 
 /// The hint for a FROM that unnests laterally: an equivalent form that DataFusion can plan.
 const CTE_FORM: &str = "DataFusion unnests in the SELECT list: WITH v AS (SELECT patient_id, unnest(visits) AS item FROM \
-                        source) SELECT patient_id, item['date'] FROM v";
+                        source) SELECT patient_id, item['date'] FROM v. For WITH ORDINALITY: unnest(with_ordinality(visits)) \
+                        AS v gives v['item'] and v['ordinality']";
 
 /// A span in a SQL file: line and column of its start, and of its end where known. They count from 1; 0 is unknown.
 #[derive(Debug, Clone, Copy)]
@@ -81,68 +85,70 @@ pub fn place(transform: &Transform, span: Option<DfSpan>) -> Location {
 
 /// A transform that can't be planned; its text quotes the analyst's SQL, never data.
 pub(super) fn planning(transform: &Transform, error: &DataFusionError, unnests_sideways: bool) -> Diagnostic {
-    let (message, span) = if let Some(d) = error.diagnostic() {
-        (d.message.clone(), d.span.map(Span::from))
-    } else {
-        let text = error.find_root().strip_backtrace();
-        let span = parser_position(&text).or_else(|| field_position(&transform.sql, &text));
-        (without_position(&text), span)
-    };
-    let hint = if message.contains("Cannot access field") && message.contains("type List(") {
-        Some("it is a list: take one element, list[1]['field'], or all of them with unnest(list)".to_owned())
-    } else if unnests_sideways {
+    let hint = wording::hint(error);
+    let hint = if unnests_sideways && wording::no_field(error).is_none() {
         Some(CTE_FORM.to_owned())
     } else {
-        plan_hint(error)
+        hint
     };
     Diagnostic {
-        message,
-        location: Some(locate(transform, span)),
+        message: wording::words(error),
+        location: Some(locate(transform, span(&transform.sql, error))),
         hint,
     }
 }
 
-/// The diagnostic for a check that can't be planned, at its place in the YAML.
-pub(super) fn check(check: Option<&Check>, entity: &str, error: &DataFusionError) -> Diagnostic {
-    let text = match error.diagnostic() {
-        Some(diagnostic) => diagnostic.message.clone(),
-        None => without_position(&error.find_root().strip_backtrace()),
+/// Where an error is in the SQL: as DataFusion says, or else where the SQL names what the error names.
+fn span(sql: &str, error: &DataFusionError) -> Option<Span> {
+    let said = error.diagnostic().and_then(|diagnostic| diagnostic.span);
+    if let Some(said) = said {
+        return Some(Span::from(said));
+    }
+    let text = error.find_root().strip_backtrace();
+    if let Some(found) = parser_position(&text).or_else(|| dumped_position(&text)) {
+        return Some(found);
+    }
+    let tokens = Tokens::of(sql);
+    let found = match wording::no_field(error) {
+        Some(missing) => tokens.access(missing),
+        None => wording::names(error)
+            .iter()
+            .find_map(|name| tokens.accessed(name, None).or_else(|| tokens.named(name))),
     };
-    let text = text.trim_start_matches("Error during planning: ").to_owned();
+    found.map(Span::from)
+}
+
+/// The diagnostic for a check that can't be planned, at its place in the YAML.
+pub(super) fn check(check: &Check, entity: &str, error: &DataFusionError) -> Diagnostic {
+    let text = wording::words(error);
     Diagnostic {
-        message: match check {
-            Some(check) => format!("the check `{}` of {entity} can't be planned: {text}", check.name),
-            None => format!("the checks of {entity} can't be planned: {text}"),
-        },
-        location: check.map(|check| check.location.clone()),
-        hint: plan_hint(error),
+        message: format!("the check `{}` of {entity} can't be planned: {text}", check.name),
+        location: Some(check.location.clone()),
+        hint: wording::hint_for_check(error),
+    }
+}
+
+/// The diagnostic for the checks of an entity that can't be planned together, at the entity's place in the YAML.
+pub(super) fn checks(entity: &Entity, error: &DataFusionError) -> Diagnostic {
+    Diagnostic {
+        message: format!(
+            "the checks of {} can't be planned: {}",
+            entity.name,
+            wording::words(error)
+        ),
+        location: Some(entity.location.clone()),
+        hint: wording::hint_for_check(error),
     }
 }
 
 /// The diagnostic for a predicate of `conserves` that can't be planned. The caller adds its place.
 pub(super) fn element_filter(entity: &str, error: &DataFusionError) -> Diagnostic {
-    let found = check(None, entity, error);
-    let text = found
-        .message
-        .split_once(" can't be planned: ")
-        .map_or("", |(_, text)| text);
     Diagnostic {
-        message: format!("`where` of `{entity}` can't be planned: {text}"),
-        ..found
+        message: format!("`where` of `{entity}` can't be planned: {}", wording::words(error)),
+        location: None,
+        // The caller knows better what it may name.
+        hint: wording::hint(error).filter(|hint| hint.starts_with("did you mean")),
     }
-}
-
-fn plan_hint(error: &DataFusionError) -> Option<String> {
-    if let Some(help) = error.diagnostic().and_then(|d| d.helps.first()) {
-        return Some(help.message.clone());
-    }
-    if let DataFusionError::SchemaError(schema, _) = error.find_root()
-        && let SchemaError::FieldNotFound { field, valid_fields } = schema.as_ref()
-    {
-        let names: Vec<&str> = valid_fields.iter().map(|c| c.name.as_str()).collect();
-        return crate::model::did_you_mean(&field.name, names.iter().copied());
-    }
-    None
 }
 
 /// Reads the position from a message of the SQL parser: `... at Line: 3, Column: 7`.
@@ -158,69 +164,73 @@ fn parser_position(message: &str) -> Option<Span> {
     })
 }
 
-/// Where the SQL names, in quotes, the field that `Field x not found in struct` is about.
-fn field_position(sql: &str, message: &str) -> Option<Span> {
-    let (_, rest) = message.split_once("Field ")?;
-    let (name, _) = rest.split_once(" not found in struct")?;
-    let quoted = format!("['{name}']");
-    sql.lines().zip(1..).find_map(|(text, line)| {
-        let column = text[..text.find(&quoted)?].chars().count() as u64 + 1;
-        Some(Span {
-            line,
-            column,
-            end_line: line,
-            end_column: column + quoted.chars().count() as u64,
-        })
-    })
-}
-
-fn without_position(message: &str) -> String {
-    let message = message.trim_start_matches("SQL error: ");
-    let text = match message.find(" at Line: ") {
-        Some(at) => &message[..at],
-        None => message,
-    };
-    text.trim_start_matches("ParserError(\"")
-        .trim_end_matches("\")")
-        .to_owned()
+/// Reads the first position from a dump of the SQL parser's structures: `Span(Location(2,10)..Location(2,12))`.
+fn dumped_position(message: &str) -> Option<Span> {
+    let mut rest = message;
+    while let Some((_, after)) = rest.split_once("Location(") {
+        let (place, after) = after.split_once(')')?;
+        let (line, column) = place.split_once(',')?;
+        let (line, column) = (line.parse().ok()?, column.parse().ok()?);
+        if line > 0 {
+            return Some(Span {
+                line,
+                column,
+                end_line: 0,
+                end_column: 0,
+            });
+        }
+        rest = after;
+    }
+    None
 }
 
 /// The error of a transform that failed at run time.
-pub(super) fn running(path: &Path, error: DataFusionError) -> Error {
+pub(super) fn running(path: &Path, places: &Places, error: DataFusionError) -> Error {
     let error = match unwrap(error) {
         Ok(own) => return own,
         Err(error) => error,
     };
-    let path = path.display();
+    let file = path.display();
     match error.find_root() {
-        DataFusionError::ResourcesExhausted(_) => Error::batch(format!("{path} needs more memory than it may use"))
+        DataFusionError::ResourcesExhausted(_) => Error::batch(format!("{file} needs more memory than it may use"))
             .code(Code::OutOfMemory)
             .cause("a sort, join or aggregate could not be spilled further")
             .hint("raise --memory, or let the transform carry fewer columns through its joins and aggregates"),
-        DataFusionError::IoError(e) => Error::batch(format!("{path} could not spill to disk"))
+        DataFusionError::IoError(e) => Error::batch(format!("{file} could not spill to disk"))
             .cause(e.kind().to_string())
             .hint("free space where the project's .pipeline/spill lies"),
-        DataFusionError::ArrowError(e, _) => data_error(&path, arrow_reason(e)),
-        DataFusionError::Execution(_) => data_error(&path, "a function refused a value"),
-        DataFusionError::NotImplemented(_) => data_error(&path, "an expression met a type that it does not support"),
-        _ => data_error(&path, "the engine could not evaluate it"),
+        DataFusionError::ArrowError(e, _) => {
+            let (reason, parts) = arrow_reason(e);
+            data_error(path, &places.say(path, |part| parts.contains(part)), reason)
+        }
+        DataFusionError::Execution(_) => {
+            let functions = places.say(path, |part| matches!(part, Part::Function(_)));
+            data_error(path, &functions, "a function can't take a value")
+        }
+        DataFusionError::NotImplemented(_) => data_error(path, "", "an expression met a type that it does not support"),
+        _ => data_error(path, "", "the engine could not evaluate it"),
     }
 }
 
-fn data_error(path: &impl std::fmt::Display, reason: &str) -> Error {
-    Error::batch(format!("{path} failed while it ran"))
+fn data_error(path: &Path, places: &str, reason: &str) -> Error {
+    Error::batch(format!("{} failed while it ran", path.display()))
         .code(Code::TransformFailed)
-        .cause(format!("{reason} (which one is not shown: it is data)"))
-        .hint("use try_cast, try_parse_date or a CASE for values that may not fit; `pipeline check` plans without data")
+        .cause(format!("{reason}{places} (the value is not shown: it is data)"))
+        .hint(MERGED)
 }
 
-fn arrow_reason(error: &ArrowError) -> &'static str {
+/// The hint where a value fails in a part of the plan in which no row can be refused by itself.
+pub(super) const MERGED: &str = "a row that is joined, aggregated, sorted or cut off with others can't be refused by itself: use \
+                                 try_cast, try_parse_date or a CASE there";
+
+/// The reason, and the parts of an expression that give it.
+fn arrow_reason(error: &ArrowError) -> (&'static str, &'static [Part]) {
     match error {
-        ArrowError::CastError(_) => "a value could not be cast to the type asked for",
-        ArrowError::ParseError(_) => "a text could not be parsed as the type asked for",
-        ArrowError::DivideByZero => "a division by zero",
-        ArrowError::ArithmeticOverflow(_) => "a number ran over the range of its type",
-        _ => "a value did not fit an expression",
+        ArrowError::CastError(_) => ("a value can't be cast to the type asked for", &[Part::Cast]),
+        ArrowError::ParseError(_) => ("a text can't be parsed as the type asked for", &[Part::Cast]),
+        ArrowError::DivideByZero => ("a division by zero", &[Part::Division]),
+        ArrowError::ArithmeticOverflow(_) => ("a number beyond the range of its type", &[Part::Arithmetic]),
+        _ => ("a value does not fit an expression", &[]),
     }
 }
 

@@ -4,25 +4,32 @@
 
 mod ast;
 mod bind;
-mod cached_plan;
+mod canonical;
 mod dialect;
 mod elements;
+mod exact;
 mod execute;
 mod failure;
 mod functions;
+mod list_fields;
 mod narrow;
 mod not_in;
 mod ordinal;
 mod parse;
+mod places;
 mod plan;
 mod planner;
 mod prepared;
 mod record;
+mod refuse;
 mod row_checks;
 mod scan_input;
 mod session;
 mod sort;
+mod struct_fields;
+mod tokens;
 mod volatility;
+mod wording;
 
 pub use elements::{Counted, Tally};
 pub use execute::{Execution, PlanMetrics};
@@ -30,9 +37,11 @@ pub(crate) use failure::place;
 pub use plan::Used;
 pub use planner::sample;
 pub use prepared::{Accepts, Outline, Prepared};
+pub use refuse::Failed;
 pub use scan_input::{Broadcast, ScanInput, broadcast};
 pub(crate) use session::SOURCE_TABLE;
 pub use session::{Engine, Limits};
+pub(crate) use wording::words;
 
 #[cfg(test)]
 mod tests;

@@ -12,13 +12,13 @@ use datafusion::logical_expr::{Expr, LogicalPlan, lit};
 use datafusion::sql::sqlparser::ast::Query;
 
 use super::bind::{self, bind_parameters, count_scans};
-use super::cached_plan::CachedPlan;
 use super::failure::{self, Span, locate, planning};
+use super::places::Places;
 use super::prepared::{Accepts, Outline, Prepared};
 use super::{ast, not_in, parse, record, row_checks, volatility};
 use crate::error::Diagnostic;
-use crate::model::RECORD_COLUMN;
 use crate::model::{Batch, Column, Entity, Project, Source, Transform, did_you_mean};
+use crate::model::{RECORD_COLUMN, is_partial};
 
 /// What planning one transform needs.
 pub(super) struct Planner<'a> {
@@ -52,8 +52,8 @@ pub(super) fn planners<'a>(
 }
 
 impl Planner<'_> {
-    /// Adds the row checks to an outline of this session, and makes its physical plan. `batch` is a batch that may
-    /// run, or a sample.
+    /// Adds the row checks to an outline of this session, and makes sure that it has a physical plan. `batch` is a
+    /// batch that may run, or a sample.
     pub(super) async fn prepare(&self, outline: &Outline, batch: &Batch) -> Result<Prepared, Vec<Diagnostic>> {
         let fail = |e: DataFusionError| vec![planning(self.transform, &e, outline.unnests_sideways)];
         let checks = self.source.checks_of(self.entity);
@@ -63,13 +63,13 @@ impl Planner<'_> {
             Ok((plan, _)) => self.physically(plan, batch).await,
             Err(_) => self.physically(&outline.plan, batch).await,
         };
-        let (plan, row_checks) = match (checked, &planned) {
-            (Ok(checked), Ok(_)) => checked,
-            (Err(problems), Ok(_)) => return Err(problems),
+        let (plan, row_checks) = match (checked, planned) {
+            (Ok(checked), Ok(())) => checked,
+            (Err(problems), Ok(())) => return Err(problems),
             // Planning without the checks tells whether the transform or a check's predicate is at fault.
             (_, Err(error)) => {
                 self.physically(&outline.plan, batch).await.map_err(fail)?;
-                return Err(vec![failure::check(None, &self.entity.name, error)]);
+                return Err(vec![self.check_at_fault(outline, batch, &error).await]);
             }
         };
         Ok(Prepared {
@@ -79,8 +79,20 @@ impl Planner<'_> {
             conserves: None,
             plan,
             input: Arc::clone(self.full),
-            cached: planned.map_err(fail)?,
         })
+    }
+
+    /// The problem of the check that can't be planned, at its place in the YAML. Each is planned by itself to find it.
+    async fn check_at_fault(&self, outline: &Outline, batch: &Batch, error: &DataFusionError) -> Diagnostic {
+        for check in self.source.checks_of(self.entity) {
+            let alone = row_checks::add(self.session, outline.plan.clone(), self.entity, std::iter::once(check));
+            if let Ok((plan, _)) = alone
+                && let Err(error) = self.physically(&plan, batch).await
+            {
+                return failure::check(check, &self.entity.name, &error);
+            }
+        }
+        failure::checks(self.entity, error)
     }
 
     /// Plans the transform and checks its output against the contract.
@@ -117,15 +129,14 @@ impl Planner<'_> {
             entity: self.entity.name.clone(),
             path: self.transform.path.clone(),
             plan: self.shape(plan, record).map_err(fail)?,
+            places: Places::of(&query),
             unnests_sideways: sideways,
         })
     }
 
-    /// Makes the physical plan for a batch.
-    async fn physically(&self, plan: &LogicalPlan, batch: &Batch) -> Result<CachedPlan, DataFusionError> {
-        let physical = bind::physical(self.session, plan, batch, self.full).await?;
-        let serves_all = bind::serves_all(plan, &physical)?;
-        Ok(CachedPlan::new(batch.clone(), physical, serves_all))
+    /// Makes the physical plan for a batch, to see that it can be made.
+    async fn physically(&self, plan: &LogicalPlan, batch: &Batch) -> Result<(), DataFusionError> {
+        bind::physical(self.session, plan, batch, self.full).await.map(drop)
     }
 
     /// Compares the query's output with the contract.
@@ -159,6 +170,14 @@ impl Planner<'_> {
             return None;
         }
         let reason = (self.accepts)(arrow, &column.pg_type).err()?;
+        let reason = if is_partial(arrow) {
+            format!(
+                "a partial date or time is a struct: take {0}['value'], and {0}['precision'] in another column",
+                column.name
+            )
+        } else {
+            reason
+        };
         let message = format!(
             "column `{}` of {} is {} but the transform returns {arrow}",
             column.name, self.entity.name, column.pg_type

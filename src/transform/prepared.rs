@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::logical_expr::LogicalPlan;
 
-use super::cached_plan::CachedPlan;
 use super::elements::Elements;
+use super::places::Places;
 use crate::model::{PgType, RowCheck};
 
 /// Checks whether a column of this Arrow type can be stored in this PostgreSQL type without loss. The error says why
@@ -22,6 +22,8 @@ pub struct Outline {
     pub path: PathBuf,
     /// The plan before optimization. Its output is the entity's columns in the contract's order, then `_record`.
     pub(crate) plan: LogicalPlan,
+    /// Where its SQL may fail for a value.
+    pub(super) places: Places,
     /// Whether its FROM unnests laterally, which DataFusion does not plan. Then the hint shows an equivalent form.
     pub(super) unnests_sideways: bool,
 }
@@ -43,7 +45,6 @@ pub struct Prepared {
     pub(super) plan: LogicalPlan,
     /// The part of `source` that the plan reads, `_record` included.
     pub(super) input: SchemaRef,
-    pub(super) cached: CachedPlan,
 }
 
 impl Prepared {

@@ -8,13 +8,31 @@ use datafusion::functions_window::expr_fn::row_number;
 use datafusion::logical_expr::{Expr, ExprFunctionExt, ExprSchemable, LogicalPlan, LogicalPlanBuilder, lit};
 
 use super::ordinal::ordinal;
-use super::{failure, parse};
+use super::{canonical, exact, failure, parse};
 use crate::error::Diagnostic;
-use crate::model::{Check, Entity, RowCheck, Rule, Severity};
+use crate::model::uuid_text::{parse_uuid, uuid_text};
+use crate::model::{Check, Entity, PgType, RowCheck, Rule, Severity};
 use datafusion::arrow::datatypes::DataType;
+use std::borrow::Cow;
 
 /// The input's order, which decides which of two rows with the same key comes first.
 const ROW_COLUMN: &str = "_row";
+
+/// The column of a row check starts with this, followed by its position.
+const CHECK: &str = "_check_";
+
+/// The column that numbers the rows with the same values starts with this.
+const NTH: &str = "_nth_";
+
+/// The position of the row check that a column holds.
+pub(super) fn position(column: &str) -> Option<usize> {
+    column.strip_prefix(CHECK)?.parse().ok()
+}
+
+/// Whether a window's column only numbers rows with the same values, for a check.
+pub(super) fn numbers_duplicates(column: &str) -> bool {
+    column.strip_prefix(NTH).is_some_and(|at| at.parse::<usize>().is_ok())
+}
 
 /// Extends a plan that returns the entity's columns and `_record`: appends the columns of the row checks and sorts
 /// the rows by key.
@@ -46,11 +64,12 @@ pub(super) fn add<'a>(
         return Err(problems);
     }
     let extended = extend(plan, entity, columns);
-    let extended = extended.map_err(|error| vec![failure::check(None, &entity.name, &error)])?;
+    let extended = extended.map_err(|error| vec![failure::checks(entity, &error)])?;
     Ok((extended, row_checks))
 }
 
 fn extend(plan: LogicalPlan, entity: &Entity, columns: Vec<Column>) -> Result<LogicalPlan, DataFusionError> {
+    let plan = one_form(plan, entity)?;
     let unique = columns.iter().any(|column| matches!(column, Column::Unique(_)));
     let order = order(entity, plan.schema());
     if columns.is_empty() && order.is_empty() {
@@ -69,9 +88,13 @@ fn extend(plan: LogicalPlan, entity: &Entity, columns: Vec<Column>) -> Result<Lo
             Column::Predicate(predicate) => predicate.is_not_false(),
             Column::Unique(names) => {
                 let any_null = names.iter().map(|name| col(name).is_null()).reduce(Expr::or);
-                let nth = format!("_nth_{at}");
+                let nth = format!("{NTH}{at}");
+                let equal = names.iter().map(|name| {
+                    let arrow = data_type(builder.schema(), name)?;
+                    Ok(canonical::comparable(col(name), &arrow).unwrap_or_else(|| col(name)))
+                });
                 let number = row_number()
-                    .partition_by(names.iter().map(|name| col(name)).collect())
+                    .partition_by(equal.collect::<Result<_, DataFusionError>>()?)
                     .order_by(vec![col(ROW_COLUMN).sort(true, false)])
                     .build()?;
                 builder = builder.window([number.alias(&nth)])?;
@@ -79,7 +102,7 @@ fn extend(plan: LogicalPlan, entity: &Entity, columns: Vec<Column>) -> Result<Lo
                 any_null.map_or(first.clone(), |null| null.or(first))
             }
         };
-        checked.push(holds.alias(format!("_check_{at}")));
+        checked.push(holds.alias(format!("{CHECK}{at}")));
     }
     if !order.is_empty() {
         let by = order.into_iter().chain(keyed.then_some(ROW_COLUMN));
@@ -90,6 +113,33 @@ fn extend(plan: LogicalPlan, entity: &Entity, columns: Vec<Column>) -> Result<Lo
     output.extend(checked);
     builder = builder.project(output)?;
     builder.build()
+}
+
+/// Projects the columns to the forms in which equal values have the same bytes: UUIDs everywhere, and whatever else is in
+/// the key. The plan stays as it is where none of them has several.
+fn one_form(plan: LogicalPlan, entity: &Entity) -> Result<LogicalPlan, DataFusionError> {
+    let mut changed = false;
+    let mut output = Vec::with_capacity(plan.schema().fields().len());
+    for field in plan.schema().fields() {
+        let name = field.name();
+        let declared = entity.columns.iter().find(|column| column.name == *name);
+        let form = declared.and_then(|column| {
+            let stored = canonical::stored(col(name), column.pg_type, field.data_type());
+            let in_key = || {
+                entity
+                    .key
+                    .contains(name)
+                    .then(|| canonical::comparable(col(name), field.data_type()))
+            };
+            stored.or_else(|| in_key().flatten())
+        });
+        changed |= form.is_some();
+        output.push(form.map_or_else(|| col(name), |form| form.alias(name)));
+    }
+    if !changed {
+        return Ok(plan);
+    }
+    LogicalPlanBuilder::from(plan).project(output)?.build()
 }
 
 /// The columns by which the rows are sorted. With a key, they are the key's columns, because rows with the same key
@@ -150,8 +200,7 @@ impl Builder<'_> {
         let made = match self.column(check, schema) {
             Ok(made) => made,
             Err(error) => {
-                self.problems
-                    .push(failure::check(Some(check), &self.entity.name, &error));
+                self.problems.push(failure::check(check, &self.entity.name, &error));
                 return;
             }
         };
@@ -164,6 +213,13 @@ impl Builder<'_> {
             severity: check.severity,
             keep_orphans: check.keep_orphans,
         });
+    }
+
+    /// A value of the project's files, as the column holds it: a UUID in PostgreSQL's spelling.
+    fn spelling<'v>(&self, column: &str, value: &'v str) -> Cow<'v, str> {
+        let is_uuid = |known: &&crate::model::Column| known.name == column && known.pg_type == PgType::Uuid;
+        let uuid = self.entity.columns.iter().find(is_uuid).and_then(|_| parse_uuid(value));
+        uuid.map_or(Cow::Borrowed(value), |uuid| uuid_text(uuid).into())
     }
 
     /// The column, its subject, and the reason for refusing a row. `None` for a check of the whole batch.
@@ -179,7 +235,9 @@ impl Builder<'_> {
             Rule::NotNull(name) => of(name, col(name).is_not_null(), "the column is null".to_owned()),
             Rule::AcceptedValues { column, values } => {
                 let arrow = data_type(schema, column)?;
-                let values = values.iter().map(|value| literal(value, &arrow));
+                let values = values
+                    .iter()
+                    .map(|value| literal(&self.spelling(column, value), &arrow));
                 let predicate = col(column).in_list(values.collect::<Result<_, _>>()?, false);
                 of(column, predicate, "the value is not one of those accepted".to_owned())
             }
@@ -247,7 +305,7 @@ fn literal(text: &str, arrow: &DataType) -> Result<Expr, DataFusionError> {
     let target = match arrow {
         DataType::Decimal128(..) | DataType::Decimal256(..) => DataType::Decimal128(38, 12),
         DataType::Null => return Ok(lit(text)),
-        other => other.clone(),
+        other => exact::micros(other).unwrap_or_else(|| other.clone()),
     };
     let value = ScalarValue::try_from_string(text.to_owned(), &target)
         .map_err(|_| DataFusionError::Plan(format!("`{text}` is no value of the column's type {arrow}")))?;

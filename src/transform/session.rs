@@ -18,8 +18,12 @@ use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
 
+use super::exact::{ExactValues, Types};
 use super::functions;
+use super::list_fields::ListFields;
 use super::sort::SortByKeys;
+use super::struct_fields::LookUp;
+use super::wording::words;
 use crate::error::{Error, Result};
 
 /// The table that a transform reads.
@@ -59,7 +63,7 @@ impl Engine {
         let runtime = RuntimeEnvBuilder::new()
             .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(spill))
             .build_arc()
-            .map_err(|e| Error::project("the SQL engine can't be set up").cause(e.strip_backtrace()))?;
+            .map_err(|e| Error::project("the SQL engine can't be set up").cause(words(&e)))?;
         // One partition is enough: a batch's entities run concurrently, and so do batches.
         let mut config = SessionConfig::new()
             .with_target_partitions(1)
@@ -70,12 +74,18 @@ impl Engine {
         options.execution.sort_spill_reservation_bytes = (share / 16).clamp(1 << 20, 10 << 20);
         options.sql_parser.collect_spans = true;
         options.sql_parser.enable_options_value_normalization = false;
-        let state = SessionStateBuilder::new()
+        let mut builder = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(runtime)
+            .with_expr_planners(vec![Arc::new(LookUp)])
             .with_default_features()
             .with_physical_optimizer_rule(Arc::new(SortByKeys))
-            .build();
+            .with_analyzer_rule(Arc::new(ExactValues))
+            .with_type_planner(Arc::new(Types));
+        // The first planner that knows an expression decides.
+        let planners = builder.expr_planners().get_or_insert_default();
+        planners.insert(0, Arc::new(ListFields));
+        let state = builder.build();
         let mut context = SessionContext::new_with_state(state);
         functions::register_all(&mut context)?;
         let state = context.state();
@@ -97,7 +107,7 @@ impl Engine {
 
     /// A session that contains exactly these tables, all empty. It is for planning only.
     pub(crate) fn session_over(&self, tables: impl IntoIterator<Item = (String, SchemaRef)>) -> Result<SessionState> {
-        let failed = |e: DataFusionError| Error::project("the SQL engine can't be set up").cause(e.strip_backtrace());
+        let failed = |e: DataFusionError| Error::project("the SQL engine can't be set up").cause(words(&e));
         let names = &self.state.config_options().catalog;
         let (schema, catalog) = (MemorySchemaProvider::new(), MemoryCatalogProvider::new());
         let catalogs = MemoryCatalogProviderList::new();

@@ -134,6 +134,7 @@ pub fn project(root: &Path, entities: Vec<Entity>) -> Project {
     Project {
         exposed: Vec::new(),
         profile: crate::model::Profile::Custom,
+        gate: None,
         root: root.to_owned(),
         entities,
         sources: Vec::new(),

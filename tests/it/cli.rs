@@ -391,3 +391,30 @@ fn serve_db_holds_the_embedded_database_open() {
     assert!(matches!(code, Some(0 | 130)), "{code:?}");
     project.run_clinic().code(0);
 }
+
+#[test]
+fn a_password_among_the_arguments_is_warned_of() {
+    let project = Small::new().project();
+    let flag = |url: &str| project.run(&["status", "--database-url", url]);
+    let warned = flag("postgres://u:Zqxw1@127.0.0.1:1/d");
+    assert!(
+        warned.stderr.contains("--database-url holds a password"),
+        "{}",
+        warned.stderr
+    );
+    warned.output_lacks("Zqxw1");
+    flag("postgres://u@127.0.0.1:1/d").output_lacks("holds a password");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_in_place_of_the_own_folder_is_refused() {
+    let project = Small::new().project().json(r#"[{"id": "a", "n": 1}]"#);
+    let elsewhere = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink(elsewhere.path(), project.path(".pipeline")).unwrap();
+    project
+        .run_clinic()
+        .code(2)
+        .stderr_contains(".pipeline is a symbolic link");
+    assert_eq!(std::fs::read_dir(elsewhere.path()).unwrap().count(), 0);
+}

@@ -2,7 +2,8 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use arrow::array::{Int64Array, RecordBatch, StringArray};
+use arrow::array::{ArrayRef, Date32Array, Int64Array, ListArray, RecordBatch, StringArray, StructArray};
+use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field, Schema};
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -153,6 +154,48 @@ fn csv_with_quotes_newlines_and_columns_in_another_order() {
         .rest("on_unknown_field: ignore");
     let text = b"n,other,id\r\n1,x,\"a,\"\"b\"\"\nc\"\r\n,,d\n";
     assert_eq!(load(&small, &[("in/20230501.csv", text)]), ["a,\"b\"\nc|1", "d|"]);
+}
+
+#[test]
+fn csv_rows_end_with_lf_cr_or_crlf_outside_quotes_only() {
+    let small = Small::new().input("path: in/{date:%Y%m%d}.csv\nformat: csv");
+    for text in [
+        "id,n\ra,1\rb,2\r",
+        "id,n\ra,1\rb,2",
+        "id,n\r\na,1\nb,2\r",
+        "id,n\n\ra,1\r\n\r\nb,2\n\n",
+    ] {
+        assert_eq!(
+            load(&small, &[("in/20230501.csv", text.as_bytes())]),
+            ["a|1", "b|2"],
+            "{text:?}"
+        );
+    }
+    let quoted = b"id,n\n\"a\rb\r\nc\nd\r\",1\r\"e\r\",2";
+    assert_eq!(
+        load(&small, &[("in/20230501.csv", quoted)]),
+        ["a\rb\r\nc\nd\r|1", "e\r|2"]
+    );
+}
+
+#[test]
+fn a_csv_file_that_lacks_an_optional_column_has_null_there() {
+    let small = Small::new().input("path: in/{date:%Y%m%d}*.csv\nformat: csv");
+    let old = ("in/20230501a.csv", &b"id\na\nb\n"[..]);
+    let new = ("in/20230501b.csv", &b"n,id\n1,c\n"[..]);
+    let (database, project) = with_files(&small, &[old, new]);
+    project
+        .run_clinic()
+        .code(0)
+        .stderr_contains("a declared column is missing, so its field is null")
+        .stderr_contains("path=$.n files=1");
+    assert_eq!(items(&database), ["a|", "b|", "c|1"]);
+    project.write("in/20230501a.csv", "SECRET\na\n");
+    project
+        .run_clinic()
+        .code(1)
+        .stderr_contains("the header names none of the declared columns")
+        .output_lacks("SECRET");
 }
 
 #[test]
@@ -357,4 +400,43 @@ fn a_transform_that_reads_nothing_on_one_day() {
         database.rows("select batch_date, count(*) from items group by 1"),
         ["2023-05-01|12000"]
     );
+}
+
+/// Three rows with an id, a date and a list of objects, four objects in all.
+pub fn nested_parquet() -> Vec<u8> {
+    let object = arrow::datatypes::Fields::from(vec![
+        Field::new("code", DataType::Utf8, true),
+        Field::new("quantity", DataType::Int64, true),
+    ]);
+    let objects = StructArray::new(
+        object.clone(),
+        vec![
+            Arc::new(StringArray::from(vec!["a", "b", "c", "d"])),
+            Arc::new(Int64Array::from(vec![1, 2, 3, 4])),
+        ],
+        None,
+    );
+    let element = Arc::new(Field::new("item", DataType::Struct(object), true));
+    let items = ListArray::new(
+        Arc::clone(&element),
+        OffsetBuffer::from_lengths([1, 0, 3]),
+        Arc::new(objects),
+        None,
+    );
+    let schema = Arc::new(Schema::new(vec![
+        Field::new("patient_id", DataType::Utf8, true),
+        Field::new("seen", DataType::Date32, true),
+        Field::new("items", DataType::List(element), true),
+    ]));
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(StringArray::from(vec!["P1", "P2", "P3"])),
+        Arc::new(Date32Array::from(vec![19_000, 19_001, 19_002])),
+        Arc::new(items),
+    ];
+    let batch = RecordBatch::try_new(Arc::clone(&schema), columns).unwrap();
+    let mut bytes = Vec::new();
+    let mut writer = ArrowWriter::try_new(&mut bytes, schema, None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    bytes
 }

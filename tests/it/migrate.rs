@@ -86,6 +86,40 @@ fn a_command_that_waits_ends_at_a_signal() {
 }
 
 #[test]
+fn every_command_that_waits_for_a_table_ends_at_a_signal() {
+    let (database, project) = unmigrated();
+    project.run(&["migrate"]).code(0);
+    let mut holder = database.client();
+    holder
+        .batch_execute(
+            "begin; lock table pipeline.runs, pipeline.user_migrations, pipeline.views, pipeline.quarantine, items",
+        )
+        .unwrap();
+    for arguments in [
+        &["run", "--source", "clinic", "--date", "2023-05-01"][..],
+        &["drop", "--source", "clinic", "--date", "2023-05-01", "--yes"],
+        &["migrate"],
+        &["views"],
+        &["views", "--refresh"],
+        &["roles"],
+        &["quarantine", "list"],
+        &["status"],
+        &["query", "select * from items"],
+    ] {
+        let mut running = project.spawn(arguments);
+        crate::harness::until("it waits for a lock", || {
+            running.is_over() || database.count("pg_locks where not granted") > 0
+        });
+        running.signal("TERM");
+        let outcome = running.wait();
+        assert_eq!(outcome.exit(), Some(143), "{arguments:?} {outcome:?}");
+        crate::harness::until("its session has ended", || {
+            database.count("pg_locks where not granted") == 0
+        });
+    }
+}
+
+#[test]
 fn a_migration_that_fails_leaves_nothing() {
     let (database, project) = unmigrated();
     project.write(

@@ -603,14 +603,15 @@ fn a_check_in_sql_sees_the_batch_alone() {
             "warning: source_a 2023-05-01: the check sql/checks/few.sql failed: it selects 1 rows of the batch",
         );
     assert_eq!(counts(&database)[0], 6);
-    project.write("sql/checks/few.sql", "select nme from patients");
-    run(&project, &[])
-        .code(2)
-        .stderr_contains("the check sql/checks/few.sql can't be made");
-    project
-        .run(&["check"])
-        .code(2)
-        .stderr_contains("the check sql/checks/few.sql can't be made");
+    project.write("sql/checks/few.sql", "select 'é',\n  nme from patients");
+    for failed in [run(&project, &[]), project.run(&["check"])] {
+        failed
+            .code(2)
+            .stderr_contains("the check sql/checks/few.sql can't be made")
+            .stderr_contains("sql/checks/few.sql:2:3\n")
+            .stderr_contains("  nme from patients\n  |   ^^^")
+            .stderr_contains("Perhaps you meant to reference the column");
+    }
     project.write("sql/checks/few.sql", "-- severity: hide\nselect 1");
     project
         .run(&["check"])
@@ -635,4 +636,54 @@ fn a_check_sees_what_the_masks_leave() {
     let mut noted = patient("P-1", "Ann", "2023-05-01");
     noted["visits"][0]["provider_notes"] = json!({"text": "SECRET", "author": "Dr. Who"});
     run(&project, &[noted]).code(1).stderr_contains("too much is refused");
+}
+
+#[test]
+fn a_check_that_only_the_physical_planner_refuses_is_shown_in_its_file() {
+    let database = Database::migrated();
+    let late = "unnest(make_array(name)) = 'x'";
+    let checks = format!("      - not_null: name\n      - expression: {late}\n");
+    let project = checked(&database, "patients", &checks);
+    let shown = project.run(&["check"]).code(2);
+    let shown = shown
+        .stderr_contains("of patients can't be planned")
+        .output_lacks("sql/source_a/patients.sql");
+    assert!(shown.stderr.contains("--> pipeline.yaml:9:9\n"), "{}", shown.stderr);
+    // Of a source's own check, the source's file is shown.
+    let project = Project::of_repository().in_clear().on(&database);
+    project.edit(
+        "pipelines/source_a.yaml",
+        "transforms:",
+        &format!("checks:\n  patients:\n    - expression: {late}\ntransforms:"),
+    );
+    project
+        .run(&["check"])
+        .code(2)
+        .stderr_contains("--> pipelines/source_a.yaml:");
+}
+
+#[test]
+fn undeclared_fields_are_counted_at_the_object_that_holds_them() {
+    let schema = "id: {type: string, required: true}\nn: bigint\ns: {struct: {a: bigint, inner: {struct: {deep: bigint}}}}\n\
+                  visits:\n  list:\n    no: bigint\n    codes: {list: {code: string}}";
+    let codes = json!([{"code": "c", "x": 1, "y": [1]}, {"x": {"code": 1}}]);
+    let record = |id: usize| {
+        json!({"id": id.to_string(), "n": 1, "s": {"a": 1, "u": 1, "v": {"w": 2}, "inner": {"deep": 1, "t": 1}},
+            "visits": [{"no": 1, "codes": codes}, {"codes": codes, "z": 1}]})
+    };
+    let records: Vec<Value> = (0..10).map(record).collect();
+    for text in [json!(records).to_string(), padded(json!(records).to_string())] {
+        let project = Small::new().schema(schema).project().json(text);
+        let run = project.run_clinic().code(0);
+        for (path, count) in [
+            ("$.s", 20),
+            ("$.s.inner", 10),
+            ("$.visits[]", 10),
+            ("$.visits[].codes[]", 60),
+        ] {
+            let said = format!("path={path} count={count}\n");
+            assert!(run.stderr.contains(&said), "{said}{}", run.stderr);
+        }
+        assert!(!run.stderr.contains("path=$ "), "{}", run.stderr);
+    }
 }

@@ -81,6 +81,65 @@ fn a_missing_object_is_a_missing_input() {
     assert_eq!(database.count("items"), 0);
 }
 
+/// `%`, `#` and the like mean something in URLs, and here they are letters of a key.
+#[test]
+fn keys_with_signs_of_urls_are_read() {
+    let bucket = Bucket::serve();
+    let keys = [
+        "a%20b", "100%", "a+b", "a#b", "a?b", "a&b=c", "a b", "é", "a'b", "a;b@c", "[a]", "{a}", "%2e%2e", "..a",
+    ];
+    for (number, key) in keys.iter().enumerate() {
+        bucket.put(
+            &format!("in/20230501/{key}.json"),
+            format!(r#"{{"id": "{number:02}"}}"#),
+        );
+    }
+    let (database, project) = small("s3://bucket/in/{date:%Y%m%d}/*.json");
+    project.with_bucket(&bucket).run_clinic().code(0);
+    assert_eq!(
+        database.count("items"),
+        keys.len() - 1,
+        "the hidden file ..a is not read"
+    );
+}
+
+/// A key that can't be fetched is refused by its place, and its neighbours are loaded.
+#[test]
+fn a_key_that_can_t_be_fetched_is_refused() {
+    let bucket = Bucket::serve();
+    bucket.put("in/20230501/a.json", r#"{"id": "a"}"#);
+    bucket.put("in/20230501/739\t11937.json", r#"{"id": "b"}"#);
+    bucket.put("in/20230501/c.json", r#"{"id": "c"}"#);
+    let (database, project) = Small::new()
+        .input("path: s3://bucket/in/{date:%Y%m%d}/*.json")
+        .quarantine()
+        .on_server();
+    let project = project.with_bucket(&bucket);
+    project
+        .run_clinic()
+        .code(1)
+        .stderr_contains("unreadable")
+        .output_lacks("11937")
+        .output_lacks("network");
+    project.edit("pipelines/clinic.yaml", "schema:\n", "max_quarantined: 50%\nschema:\n");
+    project.run_clinic().code(0).output_lacks("11937");
+    assert_eq!(database.rows("select item_id from items order by 1"), ["a", "c"]);
+}
+
+/// A misspelt bucket is no day without input.
+#[test]
+fn a_missing_bucket_is_not_skipped() {
+    let bucket = Bucket::serve();
+    let (_database, project) = Small::new()
+        .input("path: s3://buckte/in/{date:%Y%m%d}.json\non_missing: skip")
+        .on_server();
+    project
+        .with_bucket(&bucket)
+        .run_clinic()
+        .code(1)
+        .stderr_contains("has no bucket of this name");
+}
+
 #[test]
 fn a_server_that_is_down_is_unreachable() {
     let mut bucket = Bucket::serve();
@@ -103,6 +162,7 @@ fn a_wrong_secret_is_said_and_not_shown() {
         .with_bucket(&bucket)
         .env("AWS_SECRET_ACCESS_KEY", "another-secret-another");
     let outcome = project.run_clinic().code(3).stderr_contains("refuses access");
+    let outcome = outcome.stderr_contains("the secret is not that of the access key");
     outcome.output_lacks("another-secret-another");
 }
 
@@ -121,4 +181,37 @@ fn the_endpoint_may_stand_in_the_file() {
         .run_clinic()
         .code(0);
     assert_eq!(database.count("items"), 1);
+}
+
+#[test]
+fn the_history_holds_no_etag_of_the_content() {
+    let bucket = Bucket::serve();
+    bucket.put("in/2023-05-01.json", r#"{"id": "a"}"#);
+    let (database, project) = small("s3://bucket/in/{date:%Y-%m-%d}.json");
+    let project = project.with_bucket(&bucket);
+    let noted = |project: &Project| {
+        project.run_clinic().code(0);
+        let columns = "files -> 0 ->> 'etag', fingerprint";
+        database.value(&format!(
+            "select {columns} from pipeline.runs order by run_id desc limit 1"
+        ))
+    };
+    let keyed = noted(&project);
+    let (etag, _) = keyed.split_once('|').unwrap();
+    assert!(
+        etag.len() == 16 && etag.bytes().all(|byte| byte.is_ascii_hexdigit()),
+        "{etag}"
+    );
+    assert_eq!(noted(&project), keyed);
+    let project = project.env("PIPELINE_MASK_KEY", "/v7+/v7+/v7+/v7+/v7+/v7+/v7+/v7+/v7+/v7+/v8=");
+    let other = noted(&project);
+    assert_ne!(other.split_once('|').unwrap().0, etag);
+    // Without a key: size and time, which do not come from the content.
+    let project = project.env("PIPELINE_MASK_KEY", "");
+    let (etag, _) = { noted(&project) }
+        .split_once('|')
+        .map(|(a, b)| (a.to_owned(), b.to_owned()))
+        .unwrap();
+    assert!(etag.ends_with("-b"), "{etag}");
+    assert_eq!(noted(&project), noted(&project));
 }

@@ -196,7 +196,7 @@ fn what_is_no_number_is_refused_in_float_columns_too() {
     assert_eq!(database.rows("select id, f4, f8 from items"), ["4|0.5|0.5"]);
     assert_eq!(
         database.rows("select record, check_name from pipeline.quarantine order by 1"),
-        ["1|type(f4)", "2|type(f4)", "3|type(f4)"]
+        ["1|division(f4)", "2|division(f4)", "3|division(f4)"]
     );
 }
 

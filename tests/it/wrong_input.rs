@@ -192,7 +192,7 @@ fn bytes_that_are_no_utf8() {
     clinic 2023-05-01: failed in [time]
 
     error: clinic 2023-05-01: in/2023-05-01.json, record 1 at byte 1 can't be decoded
-    caused by: $: not valid UTF-8 at byte 10
+    caused by: $: not valid UTF-8 (another encoding needs `encoding` in `input`) at byte 10
     hint: mend the file, or the schema of the source if the record is right
     ");
 }
@@ -442,11 +442,20 @@ fn a_gzip_that_is_cut_short() {
 
 #[test]
 fn a_gzip_that_is_none() {
-    insta::assert_snapshot!(run(&Small::new().input("path: in/{date:%Y-%m-%d}.json.gz"), &[("in/2023-05-01.json.gz", br#"[{"id": "a"}]"#)]), @r"
+    let said = Small::new().input("path: in/{date:%Y-%m-%d}.json.gz\ncompression: gzip");
+    insta::assert_snapshot!(run(&said, &[("in/2023-05-01.json.gz", br#"[{"id": "a"}]"#)]), @r"
     1 batch: clinic 2023-05-01
     clinic 2023-05-01: failed in [time]
 
-    error: clinic 2023-05-01: in/2023-05-01.json.gz is damaged: its gzip data can't be read at byte 10
+    error: clinic 2023-05-01: in/2023-05-01.json.gz is not compressed, and its source says `compression: gzip`
+    hint: take `compression` out of the source's `input`: the first bytes of each file tell
+    ");
+    // Bytes that are no text are a damaged file, as the name says what it should be.
+    insta::assert_snapshot!(run(&Small::new().input("path: in/{date:%Y-%m-%d}.json.gz"), &[("in/2023-05-01.json.gz", &[1; 50])]), @r"
+    1 batch: clinic 2023-05-01
+    clinic 2023-05-01: failed in [time]
+
+    error: clinic 2023-05-01: in/2023-05-01.json.gz is damaged: its gzip data can't be read at byte 16
     caused by: invalid gzip header, after 0 decompressed bytes
     hint: deliver the file again, whole
     ");
@@ -470,13 +479,13 @@ fn a_gzip_with_a_wrong_checksum() {
 }
 
 #[test]
-fn a_csv_without_a_declared_column() {
-    insta::assert_snapshot!(csv("id\na\n"), @r"
+fn a_csv_without_a_required_column() {
+    insta::assert_snapshot!(csv("n\n1\n"), @r"
     1 batch: clinic 2023-05-01
     clinic 2023-05-01: failed in [time]
 
     error: clinic 2023-05-01: in/2023-05-01.csv can't be split into records at byte 0
-    caused by: the header lacks the declared column(s) `n`
+    caused by: the header lacks the required column(s) `id`
     hint: look at the file around that byte (counted in its decompressed form)
     ");
 }
@@ -666,7 +675,7 @@ fn pending_migrations() {
     Small::new().project().on(&database).json("[]").run_clinic().code(2).message()
 }, @r"
     1 batch: clinic 2023-05-01
-    error: the database lacks 6 migrations: pipeline V1__state, pipeline V2__quarantine, pipeline V3__masks, pipeline V4__names, pipeline V5__stale_views, migrations/V1__items.sql
+    error: the database lacks 7 migrations: pipeline V1__state, pipeline V2__quarantine, pipeline V3__masks, pipeline V4__names, pipeline V5__stale_views, pipeline V6__column_masks, migrations/V1__items.sql
     hint: run `pipeline migrate`, then `pipeline views`
     ");
 }

@@ -92,6 +92,13 @@ impl Column {
         }
     }
 
+    pub fn push_date(&mut self, days: i32) {
+        if let Values::Date(values) = &mut self.values {
+            values.push(days);
+            self.valid();
+        }
+    }
+
     pub fn push_str(&mut self, text: &str) {
         if let Values::Utf8 { offsets, bytes } = &mut self.values {
             bytes.extend_from_slice(text.as_bytes());

@@ -28,6 +28,12 @@ impl Cuts {
     pub fn add_column(&mut self, column: &Column, node: &Node) {
         self.count(&node.path, column.cut.len());
         match (&column.values, &node.shape) {
+            // Of a partial time, the first child is the time.
+            (Values::Struct(children), Shape::Scalar(_)) => {
+                for child in children {
+                    self.count(&node.path, child.cut.len());
+                }
+            }
             (Values::Struct(children), Shape::Struct(group)) => {
                 for (child, field) in children.iter().zip(&group.fields) {
                     self.add_column(child, field);

@@ -32,6 +32,17 @@ pub(super) fn record(
     walk.cursor.end().map_err(in_(&root.path))
 }
 
+/// Decodes the text of one value into the next row of its column. After an error the column holds a part of it, which
+/// the caller removes.
+pub(super) fn value(text: &str, node: &Node, column: &mut Column) -> Result<(), Fault> {
+    let mut walk = Walk {
+        cursor: Cursor::new(text),
+        unknown: &mut Sightings::new(0, None),
+        strict: false,
+    };
+    walk.value(node, column)
+}
+
 struct Walk<'a, 'u, 'n> {
     cursor: Cursor<'a>,
     unknown: &'u mut Sightings<'n>,
@@ -137,6 +148,11 @@ impl Walk<'_, '_, '_> {
                 column.end_list();
                 Ok(())
             }
+            (Shape::List(item), Values::List { item: items, .. }, _) if node.one_or_many => {
+                self.value(item, items)?;
+                column.end_list();
+                Ok(())
+            }
             _ => Err(self.unfit(node, kind)),
         }
     }
@@ -147,19 +163,20 @@ impl Walk<'_, '_, '_> {
         let start = self.cursor.at();
         let is_text = matches!(
             scalar.kind,
-            S::String | S::Date(_) | S::Timestamp(_) | S::TimestampTz(_)
+            S::String | S::Date(_) | S::Timestamp(_) | S::TimestampTz(_) | S::Partial(_)
         );
-        let from_text = if is_text {
-            scalar.from != Some(From::Number)
-        } else {
-            scalar.from == Some(From::String)
+        let (from_text, from_number) = match scalar.from {
+            Some(From::Either) => (true, true),
+            Some(From::String) => (true, false),
+            Some(From::Number) => (false, true),
+            None => (is_text, !is_text),
         };
         let result = match kind {
             Kind::String if from_text => {
                 let text = self.cursor.string().map_err(in_(path))?;
                 push_clean(&text, scalar, column)
             }
-            Kind::Number if !from_text && !matches!(scalar.kind, S::Bool) => {
+            Kind::Number if from_number && !matches!(scalar.kind, S::Bool) => {
                 let text = self.cursor.number().map_err(in_(path))?;
                 push_number(text, scalar, column)
             }
@@ -186,6 +203,7 @@ impl Walk<'_, '_, '_> {
         let origin = match from {
             Some(From::String) => " from a string",
             Some(From::Number) => " from a number",
+            Some(From::Either) => " from a string or a number",
             None => "",
         };
         self.fault(

@@ -9,6 +9,7 @@ mod json;
 mod plan;
 mod row;
 mod rules;
+mod salvage;
 mod text;
 
 use std::sync::Arc;
@@ -23,7 +24,7 @@ pub(super) use rules::Breach;
 pub(super) use text::push_text;
 
 use self::cursor::Cursor;
-use super::failure::{Fault, Flaw};
+use super::failure::{Fault, Flaw, NOT_UTF8};
 use super::files::InputFile;
 use super::split::{Chunk, CsvHeader};
 use super::unknown::{Sightings, Unknown};
@@ -46,6 +47,8 @@ pub(super) struct Decoded {
     pub batch: RecordBatch,
     /// The records that are refused, and so not in the batch.
     pub refused: Vec<Refusal>,
+    /// What can still be read of the refused records; null is what can't. It is only counted, never loaded.
+    pub salvaged: Option<RecordBatch>,
     /// The undeclared fields of the batch's records, by [`Plan::objects`].
     pub unknown: Vec<Unknown>,
     /// How many times in the batch were cut to microseconds.
@@ -67,21 +70,28 @@ impl Decoding {
     /// the listing.
     pub fn decode(&self, chunks: &[Chunk], files: &[InputFile]) -> Result<Decoded> {
         let mut decoder = Decoder::new(self);
-        let mut refused = Vec::new();
+        let mut refused = Refused::default();
         for chunk in chunks {
-            Self::decode_chunk(chunk, &files[chunk.file], &mut decoder, &mut refused);
+            self.decode_chunk(chunk, &files[chunk.file], &mut decoder, &mut refused);
         }
         let cuts = decoder.cuts();
         let (batch, unknown) = decoder.finish()?;
         Ok(Decoded {
             batch,
-            refused,
+            refused: refused.refusals,
+            salvaged: refused.salvage.map(salvage::Salvage::finish).transpose()?,
             unknown,
             cuts,
         })
     }
 
-    fn decode_chunk(chunk: &Chunk, file: &InputFile, decoder: &mut Decoder<'_>, refused: &mut Vec<Refusal>) {
+    fn decode_chunk<'a>(
+        &'a self,
+        chunk: &Chunk,
+        file: &InputFile,
+        decoder: &mut Decoder<'_>,
+        refused: &mut Refused<'a>,
+    ) {
         for (index, span) in chunk.records.iter().enumerate() {
             let record = chunk.first + index as u64;
             let text = &chunk.bytes[span.range.clone()];
@@ -91,7 +101,9 @@ impl Decoding {
                 None => decoder.push(text, chunk.header.as_deref(), id),
             };
             if let Err(fault) = pushed {
-                refused.push(Refusal {
+                let salvage = refused.salvage.get_or_insert_with(|| salvage::Salvage::new(self));
+                salvage.add(text, chunk.header.as_deref(), id);
+                refused.refusals.push(Refusal {
                     file: Some(file.path.clone()),
                     record: Some(record),
                     byte_offset: Some(span.offset),
@@ -101,6 +113,13 @@ impl Decoding {
             }
         }
     }
+}
+
+/// The refused records of some chunks.
+#[derive(Default)]
+struct Refused<'a> {
+    refusals: Vec<Refusal>,
+    salvage: Option<salvage::Salvage<'a>>,
 }
 
 /// The columns of a batch while its records are decoded.
@@ -114,13 +133,11 @@ struct Decoder<'a> {
 
 impl<'a> Decoder<'a> {
     fn new(decoding: &'a Decoding) -> Self {
-        let fields = decoding.schema.fields();
-        let declared = &fields[..fields.len() - 1];
         let names = decoding.names.as_ref();
         let names = names.filter(|_| decoding.on_unknown_field == OnUnknownField::Warn);
         Self {
             decoding,
-            columns: declared.iter().map(|field| Column::new(field.data_type())).collect(),
+            columns: columns_of(&decoding.schema),
             ids: Vec::new(),
             unknown: Sightings::new(decoding.plan.objects.len(), names),
         }
@@ -130,7 +147,7 @@ impl<'a> Decoder<'a> {
     fn push(&mut self, record: &[u8], header: Option<&CsvHeader>, id: u64) -> Result<(), Fault> {
         let rows = self.ids.len();
         let result = match std::str::from_utf8(record) {
-            Err(error) => Err(self.fault(error.valid_up_to(), "not valid UTF-8")),
+            Err(error) => Err(self.fault(error.valid_up_to(), NOT_UTF8)),
             Ok(text) => match header {
                 Some(header) => self.row(text, header),
                 None => self.json(text),
@@ -189,16 +206,26 @@ impl<'a> Decoder<'a> {
     }
 
     fn finish(self) -> Result<(RecordBatch, Vec<Unknown>)> {
-        let schema = &self.decoding.schema;
-        let internal = |error| Error::batch("the decoded records do not make an Arrow batch").cause(error);
-        let mut arrays = Vec::with_capacity(self.columns.len() + 1);
-        for (column, field) in self.columns.into_iter().zip(schema.fields()) {
-            arrays.push(column.finish(field.data_type()).map_err(internal)?);
-        }
-        arrays.push(Arc::new(UInt64Array::from(self.ids)));
-        let batch = RecordBatch::try_new(Arc::clone(schema), arrays).map_err(internal)?;
+        let batch = make_batch(&self.decoding.schema, self.columns, self.ids)?;
         Ok((batch, self.unknown.finish()))
     }
+}
+
+/// Empty columns for the declared fields of a schema.
+fn columns_of(schema: &SchemaRef) -> Vec<Column> {
+    let fields = schema.fields();
+    let declared = &fields[..fields.len() - 1];
+    declared.iter().map(|field| Column::new(field.data_type())).collect()
+}
+
+fn make_batch(schema: &SchemaRef, columns: Vec<Column>, ids: Vec<u64>) -> Result<RecordBatch> {
+    let internal = |error| Error::batch("the decoded records do not make an Arrow batch").cause(error);
+    let mut arrays = Vec::with_capacity(columns.len() + 1);
+    for (column, field) in columns.into_iter().zip(schema.fields()) {
+        arrays.push(column.finish(field.data_type()).map_err(internal)?);
+    }
+    arrays.push(Arc::new(UInt64Array::from(ids)));
+    RecordBatch::try_new(Arc::clone(schema), arrays).map_err(internal)
 }
 
 #[cfg(test)]

@@ -36,6 +36,8 @@ pub(crate) struct Node {
     pub name: String,
     pub path: Arc<str>,
     pub required: bool,
+    /// For a list: a value that is no list is its one element.
+    pub one_or_many: bool,
     pub shape: Shape,
 }
 
@@ -65,6 +67,8 @@ pub(crate) enum ScalarKind {
     Date(Formats),
     Timestamp(Formats),
     TimestampTz(Formats),
+    /// A date or time of which only a part may be known.
+    Partial(Box<ScalarKind>),
 }
 
 impl Plan {
@@ -118,7 +122,7 @@ impl Node {
                     .hint("formats are chrono's, such as %d.%m.%Y")
             })
         };
-        let kind = match &field.field_type {
+        let kind = match field.field_type.whole() {
             FieldType::String => ScalarKind::String,
             FieldType::Bool => ScalarKind::Bool,
             FieldType::Int => ScalarKind::Int,
@@ -128,7 +132,7 @@ impl Node {
             FieldType::Date(list) => ScalarKind::Date(formats(list)?),
             FieldType::Timestamp(list) => ScalarKind::Timestamp(formats(list)?),
             FieldType::TimestampTz(list) => ScalarKind::TimestampTz(formats(list)?),
-            FieldType::Json => return Ok(Self::of(field, path, Shape::Json)),
+            FieldType::Partial(_) | FieldType::Json => return Ok(Self::of(field, path, Shape::Json)),
             FieldType::Struct(fields) => {
                 let group = Group::new(fields, Arc::clone(&path), objects)?;
                 return Ok(Self::of(field, path, Shape::Struct(group)));
@@ -137,6 +141,10 @@ impl Node {
                 let item = Node::new(item, format!("{path}[]").into(), objects)?;
                 return Ok(Self::of(field, path, Shape::List(Box::new(item))));
             }
+        };
+        let kind = match field.field_type {
+            FieldType::Partial(_) => ScalarKind::Partial(Box::new(kind)),
+            _ => kind,
         };
         let scalar = Scalar {
             kind,
@@ -151,6 +159,7 @@ impl Node {
             name: field.name.clone(),
             path,
             required: field.required,
+            one_or_many: field.one_or_many,
             shape,
         }
     }
@@ -161,7 +170,7 @@ impl Node {
             Shape::Json => "json",
             Shape::Struct(_) => "a struct",
             Shape::List(_) => "a list",
-            Shape::Scalar(scalar) => match scalar.kind {
+            Shape::Scalar(scalar) => match &scalar.kind {
                 ScalarKind::String => "string",
                 ScalarKind::Bool => "bool",
                 ScalarKind::Int => "int",
@@ -171,6 +180,11 @@ impl Node {
                 ScalarKind::Date(_) => "date",
                 ScalarKind::Timestamp(_) => "timestamp",
                 ScalarKind::TimestampTz(_) => "timestamptz",
+                ScalarKind::Partial(whole) => match **whole {
+                    ScalarKind::Date(_) => "partial date",
+                    ScalarKind::Timestamp(_) => "partial timestamp",
+                    _ => "partial timestamptz",
+                },
             },
         }
     }

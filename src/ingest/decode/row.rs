@@ -55,10 +55,11 @@ pub(super) fn record(
         );
         return Err(whole(reason.into()));
     }
+    header.lacking.iter().for_each(|index| columns[*index].push_null());
     Ok(())
 }
 
-fn push_cell(cell: &str, node: &Node, nulls: &[String], column: &mut Column) -> Result<(), Breach> {
+pub(super) fn push_cell(cell: &str, node: &Node, nulls: &[String], column: &mut Column) -> Result<(), Breach> {
     let is_string = matches!(&node.shape, Shape::Scalar(scalar) if matches!(scalar.kind, ScalarKind::String));
     if nulls.iter().any(|null| null == cell) || (cell.is_empty() && !is_string) {
         if node.required {

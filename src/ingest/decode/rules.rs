@@ -10,6 +10,7 @@ use arrow::compute::nullif;
 use arrow::datatypes::{
     DataType, Date32Type, Decimal128Type, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType,
 };
+use arrow::error::ArrowError;
 
 use super::column::{Column, Values};
 use crate::model::refusal::{MALFORMED, Reason};
@@ -139,26 +140,27 @@ impl Rules {
     }
 
     /// Checks the values of an array of any type but text. Returns the array with null in place of the values that
-    /// stand for it. The error has the index of the first row with a value that breaks a rule.
-    pub fn check_array(&self, array: ArrayRef) -> Result<ArrayRef, (usize, Breach)> {
+    /// stand for it, and the rows with a value that breaks a rule.
+    pub fn check_array(&self, array: ArrayRef) -> Result<(ArrayRef, Vec<(usize, Breach)>), ArrowError> {
+        let mut breaches = Vec::new();
         let nulls = &self.declared.nulls.values;
         let mut stand_ins = vec![false; if nulls.is_empty() { 0 } else { array.len() }];
         for row in (0..array.len()).filter(|row| array.is_valid(*row)) {
             let Some(value) = value_at(&array, row) else { break };
             if nulls.contains(&value) {
                 stand_ins[row] = true;
-            } else {
-                self.check_value(&value).map_err(|breach| (row, breach))?;
+            } else if let Err(breach) = self.check_value(&value) {
+                breaches.push((row, breach));
             }
         }
         if !stand_ins.contains(&true) {
-            return Ok(array);
+            return Ok((array, breaches));
         }
-        nullif(&array, &BooleanArray::from(stand_ins)).map_err(|_| (0, "a column that can't hold nulls".into()))
+        Ok((nullif(&array, &BooleanArray::from(stand_ins))?, breaches))
     }
 }
 
-/// The last value of a column. `None`: it is a text, a list or a struct. A bool is recognised by `text`, from which it
+/// The last value of a column. `None`: it is a text or a list. A bool is recognised by `text`, from which it
 /// was read.
 fn last(column: &Column, text: &str) -> Option<Literal> {
     Some(match &column.values {
@@ -167,7 +169,9 @@ fn last(column: &Column, text: &str) -> Option<Literal> {
         Values::Int64(values) | Values::Micros(values) => Literal::number(*values.last()?),
         Values::Decimal(values) => Literal::number(*values.last()?),
         Values::Float64(values) => Literal::Double(*values.last()?),
-        Values::Utf8 { .. } | Values::List { .. } | Values::Struct(_) => return None,
+        // A partial date or time, whose first child is its first moment.
+        Values::Struct(children) => return last(children.first()?, text),
+        Values::Utf8 { .. } | Values::List { .. } => return None,
     })
 }
 

@@ -174,6 +174,40 @@ fn from_names_the_json_type_that_a_value_comes_in() {
 }
 
 #[test]
+fn a_number_here_and_a_string_there() {
+    use FieldType as F;
+    let schema = || {
+        vec![
+            from(field("s", F::String), From::Either),
+            from(field("i", F::Int), From::Either),
+            from(field("m", F::Decimal(5, 2)), From::Either),
+        ]
+    };
+    let batch = good(
+        schema(),
+        &[
+            r#"{"s":5,"i":7,"m":1.5}"#,
+            r#"{"s":50.0e-1,"i":"7","m":"1.50"}"#,
+            r#"{"s":"5","i":null}"#,
+            r#"{"s":"5.0"}"#,
+        ],
+    );
+    let texts = batch.column(0).as_string::<i32>();
+    assert_eq!(texts.iter().flatten().collect::<Vec<_>>(), ["5", "5", "5", "5.0"]);
+    assert_eq!(batch.column(1).as_primitive::<Int32Type>().values()[..2], [7, 7]);
+    assert_eq!(
+        batch.column(2).as_primitive::<Decimal128Type>().values()[..2],
+        [150, 150]
+    );
+    assert_eq!(fault(schema(), r#"{"s":1e1001}"#).1, "a number of too many digits");
+    assert_eq!(fault(schema(), r#"{"i":"x"}"#).1, "not a whole number");
+    assert_eq!(
+        fault(schema(), r#"{"s":true}"#).1,
+        "a boolean where string from a string or a number is declared"
+    );
+}
+
+#[test]
 fn lists_and_structs_keep_null_and_empty_apart() {
     let batch = good(
         patients(),

@@ -5,7 +5,7 @@ use super::column::{Column, Values};
 use super::plan::{Scalar, ScalarKind};
 use super::rules::Breach;
 use crate::model::refusal::Reason;
-use crate::model::scalar;
+use crate::model::{From, Precision, scalar};
 
 /// Reads a text into its column: dates and times by their formats, numbers by their digits. The field's rules are
 /// applied as well. A text with a NUL character is refused, since PostgreSQL can't store it.
@@ -44,6 +44,12 @@ fn read_text(text: &str, scalar: &Scalar, column: &mut Column) -> Result<(), Rea
             _ => return Err("neither true nor false".into()),
         },
         (ScalarKind::Date(formats), Values::Date(values)) => values.push(scalar::date(text, formats)?),
+        (ScalarKind::Partial(whole), Values::Struct(children)) => {
+            let [value, precision] = children.as_mut_slice() else {
+                return Err("a partial date that is not decoded as declared".into());
+            };
+            precision.push_str(read_partial(text, whole, value)?.name());
+        }
         (ScalarKind::Timestamp(formats), Values::Micros(_)) => {
             column.push_micros(scalar::timestamp(text, formats)?);
             return Ok(());
@@ -58,10 +64,30 @@ fn read_text(text: &str, scalar: &Scalar, column: &mut Column) -> Result<(), Rea
     Ok(())
 }
 
+/// Reads the first moment into its column.
+fn read_partial(text: &str, whole: &ScalarKind, column: &mut Column) -> Result<Precision, Reason> {
+    if let ScalarKind::Date(formats) = whole {
+        let (days, precision) = scalar::partial_date(text, formats)?;
+        column.push_date(days);
+        return Ok(precision);
+    }
+    let (micros, precision) = match whole {
+        ScalarKind::Timestamp(formats) => scalar::partial_timestamp(text, formats)?,
+        ScalarKind::TimestampTz(formats) => scalar::partial_timestamptz(text, formats)?,
+        _ => return Err("a type that can't be partial".into()),
+    };
+    column.push_micros(micros);
+    Ok(precision)
+}
+
 fn read_number(text: &str, scalar: &Scalar, column: &mut Column) -> Result<(), Reason> {
     match (&scalar.kind, &mut column.values) {
         (ScalarKind::String, Values::Utf8 { .. }) => {
-            column.push_str(text);
+            // Where both are sent, numbers are spelt in one way, so that equal ids have the same mask.
+            match scalar.from {
+                Some(From::Either) => column.push_str(&scalar::plain_number(text)?),
+                _ => column.push_str(text),
+            }
             return Ok(());
         }
         (ScalarKind::Int, Values::Int32(values)) => values.push(scalar::int(text)?),

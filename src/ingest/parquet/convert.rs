@@ -1,23 +1,30 @@
 //! Converts the arrays of a parquet file into arrays of the declared types. A value that would lose something is a
-//! fault with its row; only the parts of a timestamp below a microsecond are cut off.
+//! fault with its row, and null in the array; only the parts of a timestamp below a microsecond are cut off.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, ListArray, StringArray, StructArray, TimestampMicrosecondArray, make_array,
+    Array, ArrayRef, AsArray, BinaryArray, ListArray, StringArray, StructArray, TimestampMicrosecondArray,
+    new_null_array,
 };
-use arrow::compute::{CastOptions, cast_with_options};
+use arrow::compute::cast;
 use arrow::datatypes::{
-    DataType, Fields, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
+    DataType, Field, Fields, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
     TimestampSecondType,
 };
+use arrow::error::ArrowError;
 
 use super::super::decode::{Breach, Column, Cuts, Group, Node, Scalar, ScalarKind, Shape, check_json, push_text};
-use super::types::{per_second, plain, reads_text};
+use super::exact;
+use super::types::{is_number, item_of, named, per_second, reads_as_text};
+use super::wide::WRAPPED;
+use crate::model::From;
 use crate::model::refusal::Reason;
 
 const MICROS: i64 = 1_000_000;
+
+type Converted = Result<ArrayRef, ArrowError>;
 
 /// A value that does not fit its declaration. `row` is its index in the array that was converted, from 0.
 #[derive(Debug)]
@@ -28,201 +35,257 @@ pub(super) struct RowFault {
     pub reason: Reason,
 }
 
-/// Converts the declared fields of an object, in their order. `fields` are their types, and may go on after them, as
-/// the record column does.
-pub(super) fn convert_group(
-    records: &StructArray,
-    group: &Group,
-    fields: &Fields,
-    cuts: &mut Cuts,
-) -> Result<Vec<ArrayRef>, RowFault> {
-    let mut convert_field = |(node, field): (&Node, &Arc<arrow::datatypes::Field>)| {
-        let column = records.column_by_name(&node.name);
-        let column = column.ok_or_else(|| fault(node, 0, "the column is missing"))?;
-        let array = convert(column, node, field.data_type(), cuts)?;
-        let lacks = |row: &usize| node.required && records.is_valid(*row) && array.is_null(*row);
-        match (0..array.len()).find(lacks) {
-            Some(row) => Err(fault(node, row, "required, but null")),
-            None => Ok(array),
-        }
-    };
-    group.fields.iter().zip(fields).map(&mut convert_field).collect()
+/// What was found during a conversion. An error of a conversion itself means that arrays do not go together, not that a
+/// value is wrong.
+#[derive(Default)]
+pub(super) struct Conversion {
+    /// In no order of rows. Of one row, the first is that of the first field.
+    pub faults: Vec<RowFault>,
+    pub cuts: Cuts,
 }
 
-fn convert(array: &ArrayRef, node: &Node, target: &DataType, cuts: &mut Cuts) -> Result<ArrayRef, RowFault> {
-    let array = &as_type(array, plain(array.data_type()), node)?;
-    match (&node.shape, target) {
-        (Shape::Scalar(scalar), _) => convert_scalar(array, node, scalar, target, cuts),
-        (Shape::Json, _) => {
-            let texts = as_type(array, &DataType::Utf8, node)?;
-            check_texts(texts.as_string(), node, |text| check_json(text).err())?;
-            Ok(texts)
-        }
-        (Shape::Struct(group), DataType::Struct(fields)) => {
-            let structs = array.as_struct();
-            let children = convert_group(structs, group, fields, cuts)?;
-            let built =
-                StructArray::try_new_with_length(fields.clone(), children, structs.nulls().cloned(), structs.len());
-            built.map(|array| Arc::new(array) as ArrayRef).map_err(|_| unfit(node))
-        }
-        (Shape::List(item), DataType::List(field)) => {
-            // This cast changes the kind of list only. The items are converted next.
-            let (DataType::List(same) | DataType::LargeList(same) | DataType::FixedSizeList(same, _)) =
-                array.data_type()
-            else {
-                return Err(unfit(node));
+impl Conversion {
+    /// Converts the declared fields of an object, in their order. `fields` are their types, and may go on after them, as
+    /// the record column does. A field without a column is null.
+    pub fn group(
+        &mut self,
+        records: &StructArray,
+        group: &Group,
+        fields: &Fields,
+    ) -> Result<Vec<ArrayRef>, ArrowError> {
+        let mut convert_field = |(node, field): (&Node, &Arc<Field>)| {
+            let Some(column) = records.column_by_name(&node.name) else {
+                return Ok(new_null_array(field.data_type(), records.len()));
             };
-            let lists = as_type(array, &DataType::List(Arc::clone(same)), node)?;
-            let lists: &ListArray = lists.as_list();
-            let row_of = |element: usize| {
-                let after = |offset: &i32| usize::try_from(*offset).is_ok_and(|offset| offset <= element);
-                lists.offsets().partition_point(after).saturating_sub(1)
-            };
-            let in_row = |inner: RowFault| RowFault {
-                row: row_of(inner.row),
-                ..inner
-            };
-            let items = convert(lists.values(), item, field.data_type(), cuts).map_err(in_row)?;
-            if item.required && items.null_count() > 0 {
-                let element = (0..items.len()).find(|element| items.is_null(*element)).unwrap_or(0);
-                return Err(fault(item, row_of(element), "required, but null"));
+            let array = self.convert(column, node, field.data_type())?;
+            if node.required {
+                let lacks = |row: &usize| records.is_valid(*row) && array.is_null(*row);
+                self.add(node, (0..array.len()).filter(lacks), "required, but null");
             }
-            let built = ListArray::try_new(
-                Arc::clone(field),
-                lists.offsets().clone(),
-                items,
-                lists.nulls().cloned(),
-            );
-            built.map(|array| Arc::new(array) as ArrayRef).map_err(|_| unfit(node))
-        }
-        _ => Err(unfit(node)),
-    }
-}
-
-fn convert_scalar(
-    array: &ArrayRef,
-    node: &Node,
-    scalar: &Scalar,
-    target: &DataType,
-    cuts: &mut Cuts,
-) -> Result<ArrayRef, RowFault> {
-    let is_string = matches!(scalar.kind, ScalarKind::String);
-    if reads_text(scalar, array.data_type()) || (is_string && scalar.rules.is_some()) {
-        return read_texts(array, node, scalar, target, cuts);
-    }
-    let values = convert_values(array, node, scalar, target, cuts)?;
-    match &scalar.rules {
-        None => Ok(values),
-        Some(rules) => rules
-            .check_array(values)
-            .map_err(|(row, breach)| fault(node, row, breach)),
-    }
-}
-
-fn convert_values(
-    array: &ArrayRef,
-    node: &Node,
-    scalar: &Scalar,
-    target: &DataType,
-    cuts: &mut Cuts,
-) -> Result<ArrayRef, RowFault> {
-    match &scalar.kind {
-        ScalarKind::String => {
-            let texts = as_type(array, &DataType::Utf8, node)?;
-            let nul = |text: &str| text.contains('\0').then_some(Cow::Borrowed("a NUL character"));
-            check_texts(texts.as_string(), node, nul)?;
-            Ok(texts)
-        }
-        ScalarKind::Double => {
-            let values = as_type(array, target, node)?;
-            let floats = values.as_primitive::<arrow::datatypes::Float64Type>();
-            match (0..floats.len()).find(|row| floats.is_valid(*row) && !floats.value(*row).is_finite()) {
-                Some(row) => Err(fault(node, row, "not a finite number")),
-                None => Ok(values),
-            }
-        }
-        ScalarKind::Timestamp(_) | ScalarKind::TimestampTz(_) => to_micros(array, node, target, cuts),
-        _ => as_type(array, target, node),
-    }
-}
-
-fn read_texts(
-    array: &ArrayRef,
-    node: &Node,
-    scalar: &Scalar,
-    target: &DataType,
-    cuts: &mut Cuts,
-) -> Result<ArrayRef, RowFault> {
-    let texts = as_type(array, &DataType::Utf8, node)?;
-    let mut column = Column::new(target);
-    for (row, text) in texts.as_string::<i32>().iter().enumerate() {
-        match text {
-            None => column.push_null(),
-            Some(text) => push_text(text, scalar, &mut column).map_err(|breach| fault(node, row, breach))?,
-        }
-    }
-    cuts.add_column(&column, node);
-    column.finish(target).map_err(|_| unfit(node))
-}
-
-/// Converts timestamps to microseconds. Nanoseconds are rounded down, and the values that this changes are counted. A
-/// value too large for microseconds is a fault.
-fn to_micros(array: &ArrayRef, node: &Node, target: &DataType, cuts: &mut Cuts) -> Result<ArrayRef, RowFault> {
-    let DataType::Timestamp(unit, _) = array.data_type() else {
-        return Err(unfit(node));
-    };
-    let values = match unit {
-        TimeUnit::Second => array.as_primitive::<TimestampSecondType>().values(),
-        TimeUnit::Millisecond => array.as_primitive::<TimestampMillisecondType>().values(),
-        TimeUnit::Microsecond => array.as_primitive::<TimestampMicrosecondType>().values(),
-        TimeUnit::Nanosecond => array.as_primitive::<TimestampNanosecondType>().values(),
-    };
-    let per_second = per_second(*unit);
-    let mut micros = Vec::with_capacity(values.len());
-    let mut cut = 0;
-    for (row, value) in values.iter().enumerate() {
-        let exact = if per_second > MICROS {
-            let parts = per_second / MICROS;
-            cut += usize::from(value % parts != 0 && array.is_valid(row));
-            Ok(value.div_euclid(parts))
-        } else {
-            value.checked_mul(MICROS / per_second).ok_or("a timestamp out of range")
+            Ok(array)
         };
-        match exact {
-            Ok(value) => micros.push(value),
-            Err(_) if array.is_null(row) => micros.push(0),
-            Err(reason) => return Err(fault(node, row, reason)),
+        group.fields.iter().zip(fields).map(&mut convert_field).collect()
+    }
+
+    fn convert(&mut self, array: &ArrayRef, node: &Node, target: &DataType) -> Converted {
+        let array = &match array.data_type() {
+            DataType::Null => return Ok(new_null_array(target, array.len())),
+            DataType::Dictionary(_, values) => cast(array, values)?,
+            _ => Arc::clone(array),
+        };
+        match (&node.shape, target) {
+            (Shape::Scalar(scalar), _) => self.scalar(array, node, scalar, target),
+            (Shape::Json, _) if reads_as_text(array.data_type()) => {
+                let texts = self.texts(array, node, |text| check_json(text).err())?;
+                Ok(Arc::new(texts))
+            }
+            (Shape::Struct(group), DataType::Struct(fields)) if matches!(array.data_type(), DataType::Struct(_)) => {
+                let structs = array.as_struct();
+                let children = self.group(structs, group, fields)?;
+                let nulls = structs.nulls().cloned();
+                let built = StructArray::try_new_with_length(fields.clone(), children, nulls, structs.len())?;
+                Ok(Arc::new(built))
+            }
+            (Shape::List(item), DataType::List(field)) if item_of(array.data_type()).is_some() => {
+                self.list(array, item, field)
+            }
+            _ => Ok(self.unfit(array, node, target)),
         }
     }
-    cuts.count(&node.path, cut);
-    let array = TimestampMicrosecondArray::new(micros.into(), array.nulls().cloned());
-    Ok(Arc::new(array.with_data_type(target.clone())))
-}
 
-fn check_texts(texts: &StringArray, node: &Node, complaint: impl Fn(&str) -> Option<Reason>) -> Result<(), RowFault> {
-    for (row, text) in texts.iter().enumerate() {
-        if let Some(reason) = text.and_then(&complaint) {
-            return Err(fault(node, row, reason));
+    fn list(&mut self, array: &ArrayRef, item: &Node, field: &Arc<Field>) -> Converted {
+        // This cast changes the kind of list only. The items are converted next.
+        let kind = item_of(array.data_type()).map(|inner| Field::new("item", inner.clone(), true));
+        let kind = kind.ok_or_else(|| ArrowError::CastError("a column that is no list".to_owned()))?;
+        let lists = cast(array, &DataType::List(Arc::new(kind)))?;
+        let lists: &ListArray = lists.as_list();
+        let mut inner = Self::default();
+        let items = inner.convert(lists.values(), item, field.data_type())?;
+        if item.required {
+            inner.add(
+                item,
+                (0..items.len()).filter(|element| items.is_null(*element)),
+                "required, but null",
+            );
         }
+        self.cuts.add(inner.cuts);
+        let row_of = |element: usize| {
+            let after = |offset: &i32| usize::try_from(*offset).is_ok_and(|offset| offset <= element);
+            let row = lists.offsets().partition_point(after).checked_sub(1)?;
+            // What lies between the elements of two lists belongs to neither.
+            (row < lists.len() && lists.is_valid(row)).then_some(row)
+        };
+        let of_rows = inner.faults.into_iter().filter_map(|fault| {
+            let row = row_of(fault.row)?;
+            Some(RowFault { row, ..fault })
+        });
+        self.faults.extend(of_rows);
+        let (offsets, nulls) = (lists.offsets().clone(), lists.nulls().cloned());
+        Ok(Arc::new(ListArray::try_new(Arc::clone(field), offsets, items, nulls)?))
     }
-    Ok(())
+
+    fn scalar(&mut self, array: &ArrayRef, node: &Node, scalar: &Scalar, target: &DataType) -> Converted {
+        let found = array.data_type();
+        if reads_as_text(found) {
+            return match (&scalar.kind, scalar.from, &scalar.rules) {
+                (ScalarKind::String, Some(From::Number), _) => Ok(self.unfit(array, node, target)),
+                (ScalarKind::String, _, None) => {
+                    let nul = |text: &str| text.contains('\0').then_some(Cow::Borrowed("a NUL character"));
+                    Ok(Arc::new(self.texts(array, node, nul)?))
+                }
+                _ if takes_text(scalar) => {
+                    let texts = self.texts(array, node, |_| None)?;
+                    self.read_texts(&texts, node, scalar, target)
+                }
+                _ => Ok(self.unfit(array, node, target)),
+            };
+        }
+        let values = match &scalar.kind {
+            ScalarKind::String if matches!(scalar.from, Some(From::Number | From::Either)) && is_number(found) => {
+                let (texts, lost) = exact::texts(array)?;
+                self.add(node, lost.into_iter(), "not a finite number");
+                return self.read_texts(&texts, node, scalar, target);
+            }
+            ScalarKind::Timestamp(_) if matches!(found, DataType::Timestamp(_, None)) => {
+                self.micros(array, node, target)
+            }
+            ScalarKind::TimestampTz(_) if matches!(found, DataType::Timestamp(_, Some(_))) => {
+                self.micros(array, node, target)
+            }
+            // A partial date is in a text, which may say less than a day.
+            ScalarKind::String | ScalarKind::Timestamp(_) | ScalarKind::TimestampTz(_) | ScalarKind::Partial(_) => {
+                return Ok(self.unfit(array, node, target));
+            }
+            _ if scalar.from == Some(From::String) || !exact::may_hold(found, target) => {
+                return Ok(self.unfit(array, node, target));
+            }
+            _ => {
+                let (values, lost) = exact::convert(array, target)?;
+                let reason = if found.is_floating() && *target == DataType::Float64 {
+                    "not a finite number".to_owned()
+                } else {
+                    format!("{} that {} can't hold exactly", named(found), node.declared())
+                };
+                self.add(node, lost.into_iter(), reason);
+                values
+            }
+        };
+        let Some(rules) = &scalar.rules else { return Ok(values) };
+        let (values, breaches) = rules.check_array(values)?;
+        self.faults
+            .extend(breaches.into_iter().map(|(row, breach)| fault(node, row, breach)));
+        Ok(values)
+    }
+
+    /// The texts of a column of texts or bytes. `complaint` says what is wrong with a text.
+    fn texts(
+        &mut self,
+        array: &ArrayRef,
+        node: &Node,
+        complaint: impl Fn(&str) -> Option<Reason>,
+    ) -> Result<StringArray, ArrowError> {
+        let texts = match array.data_type() {
+            DataType::Binary | DataType::LargeBinary | DataType::BinaryView => {
+                let bytes = cast(array, &DataType::Binary)?;
+                let bytes: &BinaryArray = bytes.as_binary();
+                match StringArray::try_from_binary(bytes.clone()) {
+                    Ok(texts) => texts,
+                    Err(_) => bytes
+                        .iter()
+                        .map(|bytes| bytes.and_then(|bytes| str::from_utf8(bytes).ok()))
+                        .collect(),
+                }
+            }
+            _ => cast(array, &DataType::Utf8)?.as_string::<i32>().clone(),
+        };
+        if texts.null_count() > array.logical_null_count() {
+            let invalid = |row: &usize| texts.is_null(*row) && array.is_valid(*row);
+            self.add(node, (0..texts.len()).filter(invalid), "not valid UTF-8");
+        }
+        for (row, text) in texts.iter().enumerate() {
+            if let Some(reason) = text.and_then(&complaint) {
+                self.faults.push(fault(node, row, reason));
+            }
+        }
+        Ok(texts)
+    }
+
+    fn read_texts(&mut self, texts: &StringArray, node: &Node, scalar: &Scalar, target: &DataType) -> Converted {
+        let mut column = Column::new(target);
+        for (row, text) in texts.iter().enumerate() {
+            let read = text.map(|text| push_text(text, scalar, &mut column));
+            if let Some(Err(breach)) = read {
+                self.faults.push(fault(node, row, breach));
+                column.truncate(row);
+            }
+            if column.len() == row {
+                column.push_null();
+            }
+        }
+        self.cuts.add_column(&column, node);
+        column.finish(target)
+    }
+
+    /// Converts timestamps to microseconds. Nanoseconds are rounded down, and the values that this changes are counted.
+    fn micros(&mut self, array: &ArrayRef, node: &Node, target: &DataType) -> ArrayRef {
+        let DataType::Timestamp(unit, _) = array.data_type() else {
+            return self.unfit(array, node, target);
+        };
+        let values = match unit {
+            TimeUnit::Second => array.as_primitive::<TimestampSecondType>().values(),
+            TimeUnit::Millisecond => array.as_primitive::<TimestampMillisecondType>().values(),
+            TimeUnit::Microsecond => array.as_primitive::<TimestampMicrosecondType>().values(),
+            TimeUnit::Nanosecond => array.as_primitive::<TimestampNanosecondType>().values(),
+        };
+        let per_second = per_second(*unit);
+        let mut micros = Vec::with_capacity(values.len());
+        let (mut cut, mut large) = (0, Vec::new());
+        for (row, value) in values.iter().enumerate() {
+            if per_second > MICROS {
+                let parts = per_second / MICROS;
+                cut += usize::from(value % parts != 0 && array.is_valid(row));
+                micros.push(value.div_euclid(parts));
+                continue;
+            }
+            let exact = value
+                .checked_mul(MICROS / per_second)
+                .filter(|micros| *micros != WRAPPED);
+            if exact.is_none() && array.is_valid(row) {
+                large.push(row);
+            }
+            micros.push(exact.unwrap_or(0));
+        }
+        self.cuts.count(&node.path, cut);
+        self.add(node, large.into_iter(), "a timestamp out of range");
+        let array = TimestampMicrosecondArray::new(micros.into(), array.nulls().cloned());
+        Arc::new(array.with_data_type(target.clone()))
+    }
+
+    /// Every value of a column whose type holds none that is declared is a fault. The column has nulls instead.
+    fn unfit(&mut self, array: &ArrayRef, node: &Node, target: &DataType) -> ArrayRef {
+        let reason = format!("{} where {} is declared", named(array.data_type()), node.declared());
+        let nulls = array.logical_nulls();
+        let holds = |row: &usize| nulls.as_ref().is_none_or(|nulls| nulls.is_valid(*row));
+        self.add(node, (0..array.len()).filter(holds), reason);
+        new_null_array(target, array.len())
+    }
+
+    fn add(&mut self, node: &Node, rows: impl Iterator<Item = usize>, reason: impl Into<Reason>) {
+        let reason = reason.into();
+        self.faults.extend(rows.map(|row| fault(node, row, reason.clone())));
+    }
 }
 
-/// Casts an array. [`super::types`] has checked that the cast loses nothing. An error of it could quote a value, so it
-/// is not repeated.
-fn as_type(array: &ArrayRef, target: &DataType, node: &Node) -> Result<ArrayRef, RowFault> {
-    if array.data_type() == target {
-        return Ok(make_array(array.to_data()));
+/// Whether the values of a field may be sent as texts.
+fn takes_text(scalar: &Scalar) -> bool {
+    match &scalar.kind {
+        ScalarKind::String
+        | ScalarKind::Date(_)
+        | ScalarKind::Timestamp(_)
+        | ScalarKind::TimestampTz(_)
+        | ScalarKind::Partial(_) => true,
+        _ => matches!(scalar.from, Some(From::String | From::Either)),
     }
-    let strict = CastOptions {
-        safe: false,
-        ..CastOptions::default()
-    };
-    cast_with_options(array, target, &strict).map_err(|_| unfit(node))
-}
-
-fn unfit(node: &Node) -> RowFault {
-    fault(node, 0, format!("a column that can't be read as {}", node.declared()))
 }
 
 fn fault(node: &Node, row: usize, breach: impl Into<Breach>) -> RowFault {

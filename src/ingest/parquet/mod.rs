@@ -1,35 +1,42 @@
-//! Reads parquet files. A row is a record, and columns are found by name. Row groups are decoded in parallel. The type
-//! of a column must be the declared one, or one that becomes it without loss.
+//! Reads parquet files. A row is a record, and columns are found by name. Row groups are decoded in parallel. A value of
+//! another type than the declared one is read where nothing of it is lost, and refuses its row otherwise.
 
 mod convert;
+mod exact;
 mod reader;
+mod schema;
 mod size;
 mod types;
+mod wide;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use ::parquet::arrow::ParquetRecordBatchStreamBuilder;
 use ::parquet::arrow::ProjectionMask;
 use ::parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use ::parquet::arrow::async_reader::{ParquetRecordBatchStream, ParquetRecordBatchStreamBuilder};
 use ::parquet::errors::ParquetError;
-use arrow::array::{AsArray, RecordBatch, StructArray, UInt64Array};
-use arrow::compute::{concat_batches, take_record_batch};
-use arrow::datatypes::UInt64Type;
+use arrow::array::{BooleanArray, RecordBatch, StructArray, UInt64Array};
+use arrow::compute::filter_record_batch;
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
-use self::convert::{RowFault, convert_group};
+use self::convert::{Conversion, RowFault};
 use self::reader::RangeReader;
+use self::schema::{Millis, readable};
 use self::size::{filled, rows_of};
-use self::types::check_group;
-use super::decode::{Cuts, Decoded};
+use self::types::{Found, check_group};
+use self::wide::marked;
+use super::content::{foreign, signature};
+use super::decode::{Decoded, Group};
+use super::failure::Foreign;
 use super::open::Carried;
 use super::reading::{Reading, received, stopped};
 use super::unknown::{Sightings, Unknown};
 use crate::error::{Error, Result};
+use crate::model::refusal::Reason;
 use crate::model::{OnUnknownField, RECORD_BITS, Refusal};
 
 /// How many files have their metadata read ahead.
@@ -66,6 +73,7 @@ struct File {
     index: usize,
     reader: RangeReader,
     metadata: ArrowReaderMetadata,
+    millis: Option<Millis>,
     /// The undeclared columns, by [`super::decode::Plan::objects`]. Each counts once.
     undeclared: Vec<Unknown>,
 }
@@ -78,9 +86,27 @@ impl File {
             handle: reading.listing.handles[index].clone(),
             stats: Arc::clone(&reading.stats),
         };
-        let metadata = ArrowReaderMetadata::load_async(&mut reader, ArrowReaderOptions::new()).await;
-        let metadata = match metadata {
-            Ok(metadata) => metadata,
+        let refused = |foreign: Foreign| {
+            if reading.goes_on_after_damage() {
+                reading.refuse_file(&file.path, foreign.to_string());
+                Ok(None)
+            } else {
+                Err(foreign.into_error(&file.path))
+            }
+        };
+        if let Some(unfit) = reader.handle.unfit() {
+            return refused(unfit);
+        }
+        let found = ArrowReaderMetadata::load_async(&mut reader, ArrowReaderOptions::new()).await;
+        let other = match &found {
+            Ok(_) | Err(ParquetError::External(_)) => None,
+            Err(_) => other_kind(&reader).await,
+        };
+        if let Some(other) = other {
+            return refused(other);
+        }
+        let found = match found {
+            Ok(found) => found,
             // This fails the batch: an error of reading (`External`), which is not the file's fault, or damage that the
             // source does not tolerate.
             Err(error) if matches!(error, ParquetError::External(_)) || !reading.goes_on_after_damage() => {
@@ -94,16 +120,12 @@ impl File {
                 return Ok(None);
             }
         };
-        if metadata.metadata().file_metadata().num_rows() == 0 {
+        if found.metadata().file_metadata().num_rows() == 0 {
             reading.stats.add_empty(&file.path);
         }
         let decoding = &reading.decoding;
         let mut undeclared = Sightings::new(decoding.plan.objects.len(), decoding.names.as_ref());
-        check_group(&reading.decoding.plan.root, metadata.schema().fields(), &mut undeclared).map_err(|misfit| {
-            Error::batch(format!("{} does not fit the schema of the source", file.path))
-                .cause(format!("{}: {}", misfit.path, misfit.reason))
-                .hint("mend the file, or the source's schema")
-        })?;
+        reading.lacking(check_columns(&file.path, &decoding.plan.root, &found, &mut undeclared)?);
         undeclared.keep();
         let undeclared = undeclared.finish();
         if reading.decoding.on_unknown_field == OnUnknownField::Fail {
@@ -114,11 +136,14 @@ impl File {
                     .hint("declare it, or set `on_unknown_field: warn`"));
             }
         }
+        // Without its own choice of types the reader still reads the file, but refuses more at once.
+        let (metadata, millis) = readable(&found).unwrap_or((found, None));
         Ok(Some(Self {
             reading,
             index,
             reader,
             metadata,
+            millis,
             undeclared,
         }))
     }
@@ -177,109 +202,115 @@ impl RowGroup {
     async fn decode(&self, sender: &mpsc::Sender<Result<Decoded>>) -> Result<()> {
         let file = &self.file;
         let plan = &file.reading.decoding.plan;
-        let builder = ParquetRecordBatchStreamBuilder::new_with_metadata(file.reader.clone(), file.metadata.clone());
         let columns = file.metadata.schema().fields().iter().enumerate();
         let declared = columns
             .filter(|(_, field)| plan.root.find(field.name(), 0).is_some())
             .map(|(index, _)| index);
         let roots: Vec<usize> = declared.collect();
-        let mask = ProjectionMask::roots(builder.parquet_schema(), roots.iter().copied());
-        let descriptor = builder.metadata().file_metadata().schema_descr_ptr();
-        let group = builder.metadata().row_group(self.index);
+        let descriptor = file.metadata.metadata().file_metadata().schema_descr_ptr();
+        let group = file.metadata.metadata().row_group(self.index);
         let rows = rows_of(group, |column| roots.contains(&descriptor.get_column_root_idx(column)));
-        let stream = builder
-            .with_row_groups(vec![self.index])
-            .with_projection(mask)
-            .with_batch_size(rows)
-            .build();
-        let mut batches = stream.map_err(|error| damaged(file.path(), error))?;
-        let mut first = self.first;
-        while let Some(batch) = batches.next().await {
-            let batch = batch.map_err(|error| damaged(file.path(), error))?;
-            let rows = batch.num_rows() as u64;
-            file.reading.stats.read.fetch_add(rows, Ordering::Relaxed);
-            let decoded = file.reading.stats.times.decode.on(|| self.decoded(&batch, first));
-            if sender.send(decoded).await.is_err() {
-                return Ok(());
+        let mut millis = None;
+        if let Some(twice) = &file.millis {
+            let wide: Vec<usize> = twice
+                .roots
+                .iter()
+                .copied()
+                .filter(|root| roots.contains(root))
+                .collect();
+            if !wide.is_empty() {
+                millis = Some(self.stream(&twice.metadata, &wide, rows)?);
             }
-            first += rows;
         }
-        let expected = file.metadata.metadata().row_group(self.index).num_rows();
-        if u64::try_from(expected).ok() != Some(first - self.first) {
-            return Err(Error::batch(format!("{} holds fewer rows than it says", file.path())));
+        let mut batches = self.stream(&file.metadata, &roots, rows)?;
+        let mut first = self.first;
+        let damage = loop {
+            match next(&mut batches, millis.as_mut()).await {
+                None => break None,
+                Some(Err(error)) => break Some(error),
+                Some(Ok(batch)) => {
+                    let rows = batch.num_rows() as u64;
+                    file.reading.stats.read.fetch_add(rows, Ordering::Relaxed);
+                    let decoded = file.reading.stats.times.decode.on(|| self.decoded(&batch, first));
+                    if sender.send(decoded).await.is_err() {
+                        return Ok(());
+                    }
+                    first += rows;
+                }
+            }
+        };
+        let end = self.first + u64::try_from(file.metadata.metadata().row_group(self.index).num_rows()).unwrap_or(0);
+        match damage {
+            None if first == end => Ok(()),
+            Some(error @ ParquetError::External(_)) => Err(damaged(file.path(), error)),
+            damage if file.reading.goes_on_after_damage() && first < end => {
+                let why = damage.as_ref().map_or(FEWER_ROWS.into(), why);
+                file.reading.refuse_rows(file.path(), first..end, &why)
+            }
+            Some(error) => Err(damaged(file.path(), error)),
+            None => Err(Error::batch(format!("{} is no valid parquet file", file.path())).cause(FEWER_ROWS)),
         }
-        Ok(())
+    }
+
+    /// The rows of these columns, so many at a time.
+    fn stream(&self, metadata: &ArrowReaderMetadata, roots: &[usize], rows: usize) -> Result<Rows> {
+        let builder = ParquetRecordBatchStreamBuilder::new_with_metadata(self.file.reader.clone(), metadata.clone());
+        let mask = ProjectionMask::roots(builder.parquet_schema(), roots.iter().copied());
+        let builder = builder.with_row_groups(vec![self.index]).with_projection(mask);
+        let stream = builder.with_batch_size(rows).build();
+        stream.map_err(|error| damaged(self.file.path(), error))
     }
 
     fn decoded(&self, batch: &RecordBatch, first: u64) -> Result<Decoded> {
-        let (mut parts, mut faults, mut cuts) = (Vec::new(), Vec::new(), Cuts::default());
-        self.convert(batch, 0, &mut parts, &mut faults, &mut cuts)?;
-        let schema = &self.file.reading.decoding.schema;
-        let batch = match parts.len() {
-            1 => parts.remove(0),
-            _ => concat_batches(schema, &parts).map_err(|error| self.internal(error))?,
+        let decoding = &self.file.reading.decoding;
+        let rows = batch.num_rows();
+        let convert = |batch: &RecordBatch| {
+            let mut conversion = Conversion::default();
+            let records = StructArray::from(batch.clone());
+            let arrays = conversion.group(&records, &decoding.plan.root, decoding.schema.fields());
+            arrays.map(|arrays| (arrays, conversion))
         };
+        let (mut arrays, Conversion { mut faults, mut cuts }) = convert(batch).map_err(|_| self.internal())?;
+        // The sort is stable, so that the fault of the first field stays.
+        faults.sort_by_key(|fault| fault.row);
+        faults.dedup_by_key(|fault| fault.row);
+        let mut good = vec![true; rows];
+        for fault in &faults {
+            good[fault.row] = false;
+        }
         let file = (self.file.index as u64) << RECORD_BITS;
-        // Until here the record column holds the index of each row in the batch.
-        let numbers = batch.column(batch.num_columns() - 1).as_primitive::<UInt64Type>();
-        let numbers: UInt64Array = numbers.unary(|row| file | (first + row));
-        let mut columns = batch.columns().to_vec();
-        columns.pop();
-        columns.push(Arc::new(numbers));
-        let rows = batch.num_rows() as u64;
-        let batch = RecordBatch::try_new(Arc::clone(schema), columns).map_err(|error| self.internal(error))?;
+        let mut salvaged = None;
+        let accepted = (first..).zip(&good).filter(|(_, good)| **good);
+        let accepted = UInt64Array::from_iter_values(accepted.map(|(number, _)| file | number));
+        if !faults.is_empty() {
+            // What could be read of the refused rows.
+            let bad = BooleanArray::from(good.iter().map(|good| !good).collect::<Vec<_>>());
+            arrays.push(Arc::new(UInt64Array::from_iter_values(
+                (first..).take(rows).map(|number| file | number),
+            )));
+            let all = RecordBatch::try_new(Arc::clone(&decoding.schema), arrays).map_err(|_| self.internal())?;
+            salvaged = Some(filter_record_batch(&all, &bad).map_err(|_| self.internal())?);
+            // The others are converted once more, so that nothing of the refused rows is counted.
+            let batch = filter_record_batch(batch, &BooleanArray::from(good)).map_err(|_| self.internal())?;
+            (arrays, Conversion { cuts, .. }) = convert(&batch).map_err(|_| self.internal())?;
+        }
+        arrays.push(Arc::new(accepted));
+        let batch = RecordBatch::try_new(Arc::clone(&decoding.schema), arrays).map_err(|_| self.internal())?;
         let refused = faults.into_iter().map(|fault| self.refusal(fault, first)).collect();
-        let unknown = self.file.undeclared.iter().map(|met| met.times(rows)).collect();
+        let unknown = self.file.undeclared.iter().map(|met| met.times(rows as u64)).collect();
         Ok(Decoded {
             batch,
             refused,
+            salvaged,
             unknown,
             cuts,
         })
     }
 
-    /// Converts the rows that can be, and collects the faults of the others. Both stay in order. A conversion stops at
-    /// the first fault it finds, which is not always that of the first bad row. So the rows are halved until each bad
-    /// row is alone.
-    fn convert(
-        &self,
-        batch: &RecordBatch,
-        start: usize,
-        parts: &mut Vec<RecordBatch>,
-        faults: &mut Vec<RowFault>,
-        cuts: &mut Cuts,
-    ) -> Result<()> {
-        let decoding = &self.file.reading.decoding;
-        let rows = batch.num_rows();
-        let records = StructArray::from(batch.clone());
-        let mut cut = Cuts::default();
-        let fault = match convert_group(&records, &decoding.plan.root, decoding.schema.fields(), &mut cut) {
-            Ok(mut arrays) => {
-                cuts.add(cut);
-                let numbers = start as u64..(start + rows) as u64;
-                arrays.push(Arc::new(UInt64Array::from_iter_values(numbers)));
-                let part = RecordBatch::try_new(Arc::clone(&decoding.schema), arrays);
-                parts.push(part.map_err(|error| self.internal(error))?);
-                return Ok(());
-            }
-            Err(fault) => fault,
-        };
-        if rows <= 1 {
-            faults.push(RowFault { row: start, ..fault });
-            return Ok(());
-        }
-        let half = rows / 2;
-        for (from, to) in [(0, half), (half, rows)] {
-            // The rows are copied. A slice of lists would keep the elements of all lists, also those of the other half.
-            let indices = UInt64Array::from_iter_values(from as u64..to as u64);
-            let taken = take_record_batch(batch, &indices).map_err(|error| self.internal(error))?;
-            self.convert(&taken, start + from, parts, faults, cuts)?;
-        }
-        Ok(())
-    }
-
-    fn internal(&self, error: impl std::error::Error + Send + Sync + 'static) -> Error {
-        Error::batch(format!("{} can't be converted", self.file.path())).cause(error)
+    /// The error of arrays that do not go together. What Arrow says could quote a value.
+    fn internal(&self) -> Error {
+        Error::batch(format!("{} can't be converted", self.file.path()))
+            .hint("this is a defect of the program; report the types of the file's columns")
     }
 
     fn refusal(&self, fault: RowFault, first: u64) -> Refusal {
@@ -294,6 +325,73 @@ impl RowGroup {
     }
 }
 
+/// What a file is that has no end of a Parquet file.
+async fn other_kind(reader: &RangeReader) -> Option<Foreign> {
+    let head = reader.head().await.ok()?;
+    if let Some(compression) = signature(&head) {
+        let is = format!("{} data and no Parquet file", compression.name());
+        return Some(Foreign::new(
+            is,
+            "deliver it uncompressed: a Parquet file is compressed inside",
+        ));
+    }
+    foreign(&head).filter(|_| !head.starts_with(b"PAR1"))
+}
+
+type Rows = ParquetRecordBatchStream<RangeReader>;
+
+/// The next rows, with timestamps that have wrapped marked. `None`: there are no more.
+async fn next(batches: &mut Rows, millis: Option<&mut Rows>) -> Option<Result<RecordBatch, ParquetError>> {
+    let batch = batches.next().await?;
+    let (Ok(batch), Some(millis)) = (&batch, millis) else {
+        return Some(batch);
+    };
+    let millis = millis.next().await?;
+    Some(millis.and_then(|millis| Ok(marked(batch, &millis)?)))
+}
+
+/// Checks the columns of a file. Returns the paths of the declared fields that it has no column for.
+fn check_columns(
+    path: &str,
+    root: &Group,
+    found: &ArrowReaderMetadata,
+    undeclared: &mut Sightings<'_>,
+) -> Result<Vec<Arc<str>>> {
+    let columns = found.schema().fields();
+    let misfit = |cause: String| {
+        Error::batch(format!("{path} does not fit the schema of the source"))
+            .cause(cause)
+            .hint("mend the file, or the source's schema")
+    };
+    if !root.fields.iter().any(|node| columns.find(&node.name).is_some()) {
+        return Err(misfit("it has none of the declared columns".to_owned()));
+    }
+    let mut found = Found {
+        undeclared,
+        lacking: Vec::new(),
+    };
+    match check_group(root, columns, &mut found) {
+        Ok(()) => Ok(found.lacking),
+        Err(unfit) => Err(misfit(format!("{}: {}", unfit.path, unfit.reason))),
+    }
+}
+
+const FEWER_ROWS: &str = "it holds fewer rows than it says";
+
+/// What is wrong with a damaged file. The reader's own words could hold the name of an undeclared column.
+fn why(error: &ParquetError) -> Reason {
+    let text = error.to_string();
+    let why = match error {
+        // It holds sizes only.
+        ParquetError::EOF(_) => return text.into(),
+        ParquetError::NYI(_) => "it uses a part of the format that can't be read",
+        _ if text.contains("CRC") => "the checksum of a page is wrong",
+        _ if text.contains("encrypt") => "it is encrypted",
+        _ => "its bytes are damaged",
+    };
+    why.into()
+}
+
 fn damaged(path: &str, error: ParquetError) -> Error {
     let error = match error {
         ParquetError::External(inner) => match inner.downcast::<Carried>() {
@@ -302,5 +400,5 @@ fn damaged(path: &str, error: ParquetError) -> Error {
         },
         error => error,
     };
-    Error::batch(format!("{path} is no valid parquet file")).cause(error)
+    Error::batch(format!("{path} is no valid parquet file")).cause(why(&error))
 }

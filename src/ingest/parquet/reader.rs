@@ -15,6 +15,7 @@ use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
+use super::super::content::HEAD;
 use super::super::failure::changed;
 use super::super::fetch::fetch_range;
 use super::super::files::{FileHandle, InputFile, local_etag};
@@ -33,6 +34,11 @@ pub(super) struct RangeReader {
 }
 
 impl RangeReader {
+    /// The first bytes of the file, as many as tell what it is.
+    pub async fn head(&self) -> Result<Bytes> {
+        self.read(0..self.file.size.min(HEAD as u64)).await
+    }
+
     async fn read(&self, range: Range<u64>) -> Result<Bytes> {
         let length = range.end.saturating_sub(range.start);
         let bytes = match &self.handle {
@@ -51,6 +57,7 @@ impl RangeReader {
                 read().map_err(failed)?.ok_or_else(|| changed(&self.file.path))?
             }
             FileHandle::Remote(remote, path) => fetch_range(remote, path, &self.file, range).await?,
+            FileHandle::Unfit(_) => return Err(Error::batch(format!("{} can't be read", self.file.path))),
         };
         if bytes.len() as u64 != length {
             return Err(changed(&self.file.path));

@@ -4,6 +4,7 @@ use ::parquet::basic::Type;
 use ::parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
+use arrow::datatypes::SchemaRef;
 use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt};
 
@@ -84,22 +85,36 @@ fn fits(gathered: &[Decoded], next: &Decoded) -> bool {
         || (all().map(RecordBatch::num_rows).sum::<usize>() <= ROWS && all().map(bytes).sum::<u64>() <= BYTES)
 }
 
+/// The batches as one; `None` where there is none.
+pub(super) fn together(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<Option<RecordBatch>> {
+    match batches {
+        [] => Ok(None),
+        several => concat(schema, several.iter()).map(Some),
+    }
+}
+
+fn concat<'a>(schema: &SchemaRef, batches: impl IntoIterator<Item = &'a RecordBatch>) -> Result<RecordBatch> {
+    let made = concat_batches(schema, batches);
+    made.map_err(|error| Error::batch("the decoded records do not make an Arrow batch").cause(error))
+}
+
 fn joined(mut parts: Vec<Decoded>) -> Result<Decoded> {
     if parts.len() == 1 {
         return Ok(parts.remove(0));
     }
-    let batch = concat_batches(parts[0].batch.schema_ref(), parts.iter().map(|part| &part.batch));
-    let batch = batch.map_err(|error| Error::batch("the decoded records do not make an Arrow batch").cause(error))?;
+    let batch = concat(parts[0].batch.schema_ref(), parts.iter().map(|part| &part.batch))?;
     let mut unknown = vec![Unknown::default(); parts[0].unknown.len()];
-    let (mut refused, mut cuts) = (Vec::new(), Cuts::default());
+    let (mut refused, mut salvaged, mut cuts) = (Vec::new(), Vec::new(), Cuts::default());
     for part in parts {
         cuts.add(part.cuts);
         for (sum, met) in unknown.iter_mut().zip(part.unknown) {
             sum.add(met);
         }
         refused.extend(part.refused);
+        salvaged.extend(part.salvaged);
     }
     Ok(Decoded {
+        salvaged: together(&batch.schema(), &salvaged)?,
         batch,
         refused,
         unknown,

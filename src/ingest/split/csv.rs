@@ -1,11 +1,11 @@
-//! Splits delimited text. A record is a row, and a quoted cell may hold newlines. It finds the header and the rows, and
+//! Splits delimited text. A record is a row, which ends with LF, CR or CRLF. A quoted cell may hold any of them. It finds the header and the rows, and
 //! splits a row into cells. It does not interpret a cell.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use memchr::{memchr, memchr2};
+use memchr::{memchr, memchr3};
 
 use super::super::failure::SplitFault;
 use super::{Found, Scanner};
@@ -17,6 +17,8 @@ use crate::model::{CsvOptions, Field};
 pub(crate) struct CsvHeader {
     /// For each column of the file, the index of its field. `None`: the column is not declared.
     pub columns: Vec<Option<usize>>,
+    /// The fields that no column holds. They are null.
+    pub lacking: Vec<usize>,
     /// The names of the columns that are not declared, and empty texts for the others. The names may be data.
     names: Vec<Box<str>>,
 }
@@ -24,8 +26,11 @@ pub(crate) struct CsvHeader {
 impl CsvHeader {
     /// The header of a file whose columns have no names.
     pub fn unnamed(columns: Vec<Option<usize>>) -> Self {
-        let names = Vec::new();
-        Self { columns, names }
+        Self {
+            columns,
+            lacking: Vec::new(),
+            names: Vec::new(),
+        }
     }
 
     pub fn undeclared(&self, column: usize) -> &str {
@@ -48,9 +53,15 @@ enum State {
     Quote,
 }
 
+/// A declared field.
+struct Declared {
+    name: String,
+    required: bool,
+}
+
 pub(crate) struct CsvScanner {
     options: CsvOptions,
-    names: Vec<String>,
+    fields: Vec<Declared>,
     header: Option<Arc<CsvHeader>>,
     state: State,
     /// The start of the row that has not ended yet.
@@ -62,7 +73,7 @@ impl CsvScanner {
         let header = CsvHeader::unnamed((0..schema.len()).map(Some).collect());
         Self {
             options: options.clone(),
-            names: schema.iter().map(|field| field.name.clone()).collect(),
+            fields: schema.iter().map(Declared::new).collect(),
             // Without a header line, the columns are the declared fields in their order.
             header: (!options.header).then(|| Arc::new(header)),
             state: State::CellStart,
@@ -70,8 +81,9 @@ impl CsvScanner {
         }
     }
 
+    /// Adds the row that ends before `end`. Between the two bytes of a CRLF it is empty, like an empty line.
     fn row_done(&mut self, buffer: &[u8], end: usize, rows: &mut Vec<Found>) -> Result<(), SplitFault> {
-        let row = self.row..end - usize::from(buffer[self.row..end].ends_with(b"\r"));
+        let row = self.row..end;
         self.state = State::CellStart;
         if row.is_empty() {
             return Ok(());
@@ -80,7 +92,7 @@ impl CsvScanner {
             rows.push(row.into());
             return Ok(());
         }
-        let header = read_header(&buffer[row.clone()], &self.options, &self.names);
+        let header = read_header(&buffer[row.clone()], &self.options, &self.fields);
         self.header = Some(Arc::new(header.map_err(|reason| SplitFault::new(row.start, reason))?));
         Ok(())
     }
@@ -103,7 +115,8 @@ impl Scanner for CsvScanner {
                     self.state = State::Quoted;
                     at += 1;
                 }
-                State::CellStart | State::Plain | State::Quote => match memchr2(delimiter, b'\n', &buffer[at..]) {
+                State::CellStart | State::Plain | State::Quote => match memchr3(delimiter, b'\n', b'\r', &buffer[at..])
+                {
                     None => {
                         self.state = State::Plain;
                         break;
@@ -111,7 +124,7 @@ impl Scanner for CsvScanner {
                     Some(skip) => {
                         at += skip + 1;
                         self.state = State::CellStart;
-                        if buffer[at - 1] == b'\n' {
+                        if buffer[at - 1] != delimiter {
                             self.row_done(buffer, at - 1, rows)?;
                             self.row = at;
                         }
@@ -150,33 +163,46 @@ impl Scanner for CsvScanner {
     }
 }
 
-fn read_header(row: &[u8], options: &CsvOptions, names: &[String]) -> Result<CsvHeader, Reason> {
+impl Declared {
+    fn new(field: &Field) -> Self {
+        Self {
+            name: field.name.clone(),
+            required: field.required,
+        }
+    }
+}
+
+fn read_header(row: &[u8], options: &CsvOptions, fields: &[Declared]) -> Result<CsvHeader, Reason> {
     let row = std::str::from_utf8(row).map_err(|_| "the header is not valid UTF-8")?;
     let mut columns: Vec<Option<usize>> = Vec::new();
-    let mut undeclared: Vec<Box<str>> = Vec::new();
+    let mut names: Vec<Box<str>> = Vec::new();
     for cell in Cells::new(row, options) {
         let cell = cell?;
-        let field = names.iter().position(|name| *name == cell);
+        let field = fields.iter().position(|field| *field.name == *cell);
         if let Some(index) = field.filter(|index| columns.contains(&Some(*index))) {
-            return Err(format!("the header names the column `{}` twice", names[index]).into());
+            return Err(format!("the header names the column `{}` twice", fields[index].name).into());
         }
-        undeclared.push(if field.is_none() { cell.into() } else { Box::default() });
+        names.push(if field.is_none() { cell.into() } else { Box::default() });
         columns.push(field);
     }
-    let missing = |(index, name)| (!columns.contains(&Some(index))).then_some(name);
-    let missing: Vec<&String> = names.iter().enumerate().filter_map(missing).collect();
-    if missing.is_empty() {
+    let lacking = (0..fields.len()).filter(|index| !columns.contains(&Some(*index)));
+    let lacking: Vec<usize> = lacking.collect();
+    if lacking.len() == fields.len() {
+        return Err("the header names none of the declared columns".into());
+    }
+    let required = lacking
+        .iter()
+        .map(|index| &fields[*index])
+        .filter(|field| field.required);
+    let required: Vec<String> = required.map(|field| format!("`{}`", field.name)).collect();
+    if required.is_empty() {
         return Ok(CsvHeader {
             columns,
-            names: undeclared,
+            lacking,
+            names,
         });
     }
-    let list = missing
-        .iter()
-        .map(|name| format!("`{name}`"))
-        .collect::<Vec<_>>()
-        .join(", ");
-    Err(format!("the header lacks the declared column(s) {list}").into())
+    Err(format!("the header lacks the required column(s) {}", required.join(", ")).into())
 }
 
 /// The cells of one row.

@@ -130,6 +130,8 @@ pub(super) enum Stopped {
     Unwanted,
     /// The file can't be read, for a reason other than its content.
     Source(crate::error::Error),
+    /// The file is of a kind that can't be read, and the reason for its refusal says which.
+    Foreign(crate::error::Error, Box<Reason>),
     /// The compressed data is truncated or damaged. The rest reaches as far as bytes could be decompressed.
     Damaged(crate::error::Error, Box<Unreadable>),
     /// The next record can't be found.

@@ -3,6 +3,7 @@
 //! that the decoder refuses pass here, since nothing of the value is stored: `\u0000`, half of a surrogate pair, and a
 //! key that appears twice.
 
+use super::super::failure::NOT_UTF8;
 use super::MAX_DEPTH;
 use crate::model::refusal::Reason;
 
@@ -62,7 +63,7 @@ impl Text {
                     1 => Self::Plain,
                     left => Self::wide(left - 1, 0x80, 0xBF),
                 },
-                Self::Wide { .. } => return Err((at, "not valid UTF-8".into())),
+                Self::Wide { .. } => return Err((at, NOT_UTF8.into())),
             };
             at += 1;
         }
@@ -81,7 +82,7 @@ impl Text {
             0xF0 => Self::wide(3, 0x90, 0xBF),
             0xF1..=0xF3 => Self::wide(3, 0x80, 0xBF),
             0xF4 => Self::wide(3, 0x80, 0x8F),
-            _ => return Err("not valid UTF-8"),
+            _ => return Err(NOT_UTF8),
         })
     }
 

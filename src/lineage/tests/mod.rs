@@ -89,6 +89,7 @@ fn field(name: &str, field_type: FieldType) -> Field {
         field_type,
         required: false,
         from: None,
+        one_or_many: false,
         privacy: Privacy::default(),
         rules: crate::model::ValueRules::default(),
         location: here(),
@@ -145,6 +146,7 @@ fn project(entities: Vec<Entity>, sources: Vec<Source>, views: Vec<View>) -> Pro
         checks: vec![],
         text: String::new(),
         profile: Profile::Custom,
+        gate: None,
     }
 }
 

@@ -53,6 +53,19 @@ async fn values() {
 }
 
 #[tokio::test]
+async fn table_functions_derive_from_no_field() {
+    all(&[
+        ("SELECT value AS out FROM source, range(1, 3)", "|"),
+        (
+            "SELECT g.value AS out FROM generate_series(1, 3) g WHERE g.value > 1",
+            "|",
+        ),
+        ("SELECT city AS out FROM source CROSS JOIN range(1, 3)", "city |"),
+    ])
+    .await;
+}
+
+#[tokio::test]
 async fn constants_derive_from_no_field() {
     all(&[
         ("SELECT 'x' AS out FROM source", "|"),
@@ -91,6 +104,22 @@ async fn structs_and_lists() {
              unnest(generate_series(1, cast(cardinality(visits) AS BIGINT))) AS n FROM source)",
             "visits[] |",
         ),
+        (
+            "SELECT CAST(v['ordinality'] AS VARCHAR) AS out FROM (SELECT unnest(with_ordinality(visits)) AS v FROM source)",
+            "visits[] |",
+        ),
+        (
+            "SELECT v['item']['code'] AS out FROM (SELECT unnest(with_ordinality(visits)) AS v FROM source)",
+            "visits[].code | visits[]",
+        ),
+        (
+            "SELECT array_filter(with_ordinality(visits), v -> v['item']['code'] = id)[1]['item']['day'] AS out FROM source",
+            "visits[].day | id visits[] visits[].code",
+        ),
+        ("SELECT array_to_string(visits['code'], ',') AS out FROM source", "visits[] visits[].code |"),
+        ("SELECT visits['note']['text'][1] AS out FROM source", "visits[].note.text | visits[]"),
+        ("SELECT visits['items']['drug'][1][1] AS out FROM source", "visits[].items[].drug | visits[] visits[].items[]"),
+        ("SELECT x['drug'] AS out FROM (SELECT unnest(visits[1]['items']) AS x FROM source)", "visits[].items[].drug | visits[] visits[].items[]"),
         (
             "SELECT array_filter(visits, v -> v['code'] = city)[1]['day'] AS out FROM source",
             "visits[].day | city visits[] visits[].code",
@@ -190,7 +219,14 @@ async fn aggregates_and_windows() {
         ("SELECT city AS out FROM source GROUP BY city, hiv", "city | hiv"),
         ("SELECT city AS out FROM source GROUP BY ROLLUP(city, hiv)", "city | hiv"),
         ("SELECT CAST(grouping(hiv) AS VARCHAR) AS out FROM source GROUP BY CUBE(city, hiv)", "hiv | city"),
-        ("SELECT max(city) FILTER (WHERE hiv = 'x') AS out FROM source", "city | hiv"),
+        ("SELECT max(city) FILTER (WHERE hiv = 'x') AS out FROM source", "city hiv |"),
+        // Such a value tells the condition, as a CASE does.
+        ("SELECT CAST(count(*) FILTER (WHERE hiv = 'x') AS VARCHAR) AS out FROM source GROUP BY id", "hiv | id"),
+        ("SELECT array_agg(city ORDER BY born) FILTER (WHERE hiv = 'x')[1] AS out FROM source", "city hiv | born"),
+        (
+            "SELECT CAST(count(*) FILTER (WHERE hiv = 'x') OVER (PARTITION BY id ORDER BY born) AS VARCHAR) AS out FROM source",
+            "hiv | born id",
+        ),
         ("SELECT first_value(city ORDER BY born) AS out FROM source", "city | born"),
         ("SELECT first_value(home ORDER BY born)['zip'] AS out FROM source", "home.zip | born"),
         ("SELECT (first_value(home ORDER BY born) IGNORE NULLS)['zip'] AS out FROM source", "home.street home.zip | born"),

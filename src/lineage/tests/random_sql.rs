@@ -41,13 +41,33 @@ impl Sql<'_> {
     fn relation(&mut self) -> (String, Vec<&'static str>, Vec<&'static str>) {
         let mut texts = vec!["s.id", "s.city", "s.hiv", "s.home['zip']", "s.home['street']"];
         let mut numbers = vec!["s.age"];
-        match self.0.random_range(0..5) {
+        match self.0.random_range(0..6) {
+            5 => {
+                texts.extend([
+                    "s.v['item']['code']",
+                    "s.v['item']['note']['text']",
+                    "s.v['item']['tags'][1]",
+                ]);
+                numbers.extend(["s.v['ordinality']", "s.v['item']['day']"]);
+                let numbered = self.one(&[
+                    "with_ordinality(visits)",
+                    "array_filter(with_ordinality(visits), x -> x['item']['code'] = city)",
+                ]);
+                (
+                    format!("(SELECT id, city, hiv, age, home, unnest({numbered}) AS v FROM source) s"),
+                    texts,
+                    numbers,
+                )
+            }
             0 | 1 => {
                 texts.extend([
                     "s.codes[1]",
                     "s.visits[1]['code']",
                     "s.visits[s.age]['note']['text']",
                     "s.visits[2]['tags'][1]",
+                    "s.visits['code'][2]",
+                    "array_to_string(s.visits['note']['author'], ',')",
+                    "array_filter(s.visits, x -> x['code'] = s.city)[1]['note']['text']",
                 ]);
                 numbers.extend(["array_length(s.visits)", "cardinality(s.codes)", "s.visits[1]['day']"]);
                 ("source s".to_owned(), texts, numbers)

@@ -1,8 +1,11 @@
-//! `date_shift`: moves all dates of one subject by the same number of days, 1 to 183 forward or back. Times of day
+//! `date_shift`: moves all dates of one subject by the same number of days, 1 to 183 forward or back, or by whole weeks,
+//! 1 to 26. Times of day
 //! stay, and so do the intervals between the dates of one subject. A record without a subject gets null dates.
 //!
 //! A range of half a year in both directions hides the season and changes ages by less than a year. The shift is never
 //! 0, because that would not mask the date.
+//!
+//! Of a date that is known to the year or the month only, the first day moves and is cut to its precision again.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -12,11 +15,16 @@ use arrow::array::{Array, ArrayRef, AsArray, PrimitiveArray};
 use arrow::datatypes::{ArrowPrimitiveType, DataType, Date32Type, TimeUnit, TimestampMicrosecondType};
 use arrow::error::ArrowError;
 
+use super::partial::Partial;
 use super::spelling::{self, Spelled};
 use crate::mask::key::Keyed;
+use crate::model::ShiftBy;
 
 /// The largest number of days that a date moves.
 pub(in crate::mask) const MOST_DAYS: i32 = 183;
+
+/// The largest number of weeks.
+const MOST_WEEKS: i32 = 26;
 
 const MICROSECONDS_PER_DAY: i64 = 86_400_000_000;
 
@@ -28,7 +36,7 @@ const MICROSECONDS: Range<i64> = -719_162 * MICROSECONDS_PER_DAY..2_932_897 * MI
 pub(in crate::mask) type Shift = i32;
 
 /// The shift of each row, derived from the row's subject.
-pub(in crate::mask) fn shifts(keyed: &Keyed, subjects: &ArrayRef) -> Result<Vec<Shift>, ArrowError> {
+pub(in crate::mask) fn shifts(keyed: &Keyed, subjects: &ArrayRef, by: ShiftBy) -> Result<Vec<Shift>, ArrowError> {
     let mut known: HashMap<String, Shift> = HashMap::new();
     let mut shifts = Vec::with_capacity(subjects.len());
     spelling::for_each(subjects, |subject| {
@@ -36,7 +44,7 @@ pub(in crate::mask) fn shifts(keyed: &Keyed, subjects: &ArrayRef) -> Result<Vec<
             return shifts.push(0);
         };
         shifts.push(known.get(subject).copied().unwrap_or_else(|| {
-            let shift = shift(keyed, subject);
+            let shift = shift(keyed, subject, by);
             known.insert(subject.to_owned(), shift);
             shift
         }));
@@ -58,21 +66,26 @@ pub(in crate::mask) fn apply(array: &ArrayRef, shifts: &[Shift]) -> Result<Array
             let add = |time: i64, days| within(time.checked_add(i64::from(days) * MICROSECONDS_PER_DAY)?, MICROSECONDS);
             Ok(Arc::new(moved(array, shifts, add).with_timezone_opt(zone.clone())))
         }
+        DataType::Struct(fields) => {
+            let partial = Partial::of(array, "date_shift")?;
+            partial.with(&apply(&partial.moments, shifts)?, fields)
+        }
         other => Err(super::unexpected("date_shift", other)),
     }
 }
 
-fn shift(keyed: &Keyed, subject: &str) -> Shift {
+fn shift(keyed: &Keyed, subject: &str, by: ShiftBy) -> Shift {
     let token = keyed.token(subject.as_bytes());
     let number = u64::from_le_bytes([
         token[0], token[1], token[2], token[3], token[4], token[5], token[6], token[7],
     ]);
-    let nth = i32::try_from(number % 366).expect("less than 366");
-    if nth < MOST_DAYS {
-        nth - MOST_DAYS
-    } else {
-        nth - MOST_DAYS + 1
-    }
+    let (most, step) = match by {
+        ShiftBy::Days => (MOST_DAYS, 1),
+        ShiftBy::Weeks => (MOST_WEEKS, 7),
+    };
+    let steps = u64::try_from(2 * most).expect("positive");
+    let nth = i32::try_from(number % steps).expect("less than 366");
+    step * if nth < most { nth - most } else { nth - most + 1 }
 }
 
 fn within<T: PartialOrd>(value: T, range: Range<T>) -> Option<T> {
@@ -102,7 +115,7 @@ mod tests {
     #[test]
     fn shifts_are_spread_over_all_days_but_none() {
         let subjects: ArrayRef = Arc::new(StringArray::from_iter_values((0..20_000).map(|i| format!("P{i}"))));
-        let mut shifts = shifts(&keyed(), &subjects).unwrap();
+        let mut shifts = shifts(&keyed(), &subjects, ShiftBy::Days).unwrap();
         shifts.sort_unstable();
         shifts.dedup();
         let all: Vec<Shift> = (-183..=183).filter(|days| *days != 0).collect();
@@ -110,9 +123,19 @@ mod tests {
     }
 
     #[test]
+    fn by_weeks_the_day_of_the_week_stays() {
+        let subjects: ArrayRef = Arc::new(StringArray::from_iter_values((0..5_000).map(|i| format!("P{i}"))));
+        let mut shifts = shifts(&keyed(), &subjects, ShiftBy::Weeks).unwrap();
+        shifts.sort_unstable();
+        shifts.dedup();
+        let all: Vec<Shift> = (-26..=26).filter(|weeks| *weeks != 0).map(|weeks| 7 * weeks).collect();
+        assert_eq!(shifts, all);
+    }
+
+    #[test]
     fn one_subject_has_one_shift_and_none_has_none() {
         let subjects: ArrayRef = Arc::new(StringArray::from(vec![Some("P1"), Some("P2"), None, Some("P1")]));
-        let shifts = shifts(&keyed(), &subjects).unwrap();
+        let shifts = shifts(&keyed(), &subjects, ShiftBy::Days).unwrap();
         assert_eq!(shifts[0], shifts[3]);
         assert_ne!(shifts[0], shifts[1]);
         assert_eq!(shifts[2], 0);

@@ -14,7 +14,12 @@ use crate::mask::key::{Keyed, Token};
 const DIGITS: usize = 32;
 
 pub(in crate::mask) fn apply(keyed: &Keyed, array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
-    tokens(keyed, array, "hash", DIGITS, hex_into)
+    hex_tokens(keyed, array, "hash")
+}
+
+/// 32 hex digits for every value.
+pub(super) fn hex_tokens(keyed: &Keyed, array: &ArrayRef, mask: &str) -> Result<ArrayRef, ArrowError> {
+    tokens(keyed, array, mask, DIGITS, hex_into)
 }
 
 fn hex_into(bytes: &[u8], text: &mut String) {

@@ -4,14 +4,17 @@
 pub(super) mod age_cap;
 pub(super) mod date_shift;
 pub(super) mod hash;
+pub(super) mod partial;
 pub(super) mod pseudonym;
 pub(super) mod redact;
 pub(super) mod spelling;
+pub(super) mod surrogate;
 pub(super) mod year;
 pub(super) mod zip3;
 
 use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
+use chrono::{Days, NaiveDate};
 
 /// The error for a mask on a type that it can't take. The matrix allows no such pair. If one occurs all the same, the
 /// value must not pass unmasked.
@@ -26,6 +29,16 @@ fn fits(mask: &str, values: usize, width: usize) -> Result<(), ArrowError> {
         _ => Err(ArrowError::ComputeError(format!(
             "`{mask}` of {values} values at once is more than a string column holds"
         ))),
+    }
+}
+
+/// The date for a number of days since 1970-01-01. `None` if it is outside of chrono's range.
+fn date(days: i32) -> Option<NaiveDate> {
+    let distance = Days::new(u64::from(days.unsigned_abs()));
+    if days < 0 {
+        NaiveDate::default().checked_sub_days(distance)
+    } else {
+        NaiveDate::default().checked_add_days(distance)
     }
 }
 

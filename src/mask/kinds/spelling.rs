@@ -6,12 +6,15 @@ use std::fmt::Write as _;
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{DataType, Date32Type, Decimal128Type, Int32Type, Int64Type};
 use arrow::error::ArrowError;
-use chrono::{Days, NaiveDate};
+
+use super::date;
+use super::partial::Partial;
 
 /// Calls `each` with the text of every value in order, or with `None` for a null.
 ///
 /// Strings and json are used as they are. An int or bigint is written in decimal digits. A decimal is written with all
-/// digits of its scale. A date is written as `YYYY-MM-DD`; a date outside of chrono's years (±262,142) counts as null.
+/// digits of its scale. A date is written as `YYYY-MM-DD`, a partial one as `YYYY` or `YYYY-MM`; a date outside of chrono's
+/// years (±262,142) counts as null.
 pub(in crate::mask) fn for_each<'a>(
     array: &'a ArrayRef,
     mut each: impl FnMut(Option<Spelled<'a, '_>>),
@@ -45,6 +48,13 @@ pub(in crate::mask) fn for_each<'a>(
             };
             spell(array, iso, each);
         }
+        DataType::Struct(_) => {
+            let partial = Partial::of(array, "hash")?;
+            if *partial.moments.data_type() != DataType::Date32 {
+                return Err(super::unexpected("hash", array.data_type()));
+            }
+            spell(array, |i, text| partial.spell(i, text).is_some(), each);
+        }
         other => return Err(super::unexpected("hash", other)),
     }
     Ok(())
@@ -66,16 +76,6 @@ fn spell<'a>(
         text.clear();
         let spelled = array.is_valid(i) && write(i, &mut text);
         each(spelled.then_some(Spelled::Passing(&text)));
-    }
-}
-
-/// The date for a number of days since 1970-01-01. `None` if it is outside of chrono's range.
-pub(super) fn date(days: i32) -> Option<NaiveDate> {
-    let distance = Days::new(u64::from(days.unsigned_abs()));
-    if days < 0 {
-        NaiveDate::default().checked_sub_days(distance)
-    } else {
-        NaiveDate::default().checked_add_days(distance)
     }
 }
 

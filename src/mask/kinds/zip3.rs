@@ -1,8 +1,10 @@
 //! `zip3`: the first three digits of a US ZIP code. `000` for areas where few people live, and null for any text that
 //! is not a ZIP code.
 //!
-//! 45 CFR 164.514(b)(2)(i)(B) allows the three digits only for areas where more than 20,000 people live, by the Census.
-//! We combine two published lists. A prefix that is small in either list is hidden.
+//! 45 CFR 164.514(b)(2)(i)(B) allows the three digits only for areas where more than 20,000 people live, by the current
+//! figures of the Census. So a prefix is shown only if it is in the list of prefixes that stand for places where people
+//! live, and in none of the lists of small ones. All others become `000`: prefixes that do not exist, and those of the
+//! military, of post office boxes and of single recipients, for which the Census counts nobody.
 
 use std::sync::Arc;
 
@@ -10,7 +12,7 @@ use arrow::array::{Array, ArrayRef, AsArray, StringBuilder};
 use arrow::error::ArrowError;
 
 /// Which lists are used. Raise the number with every change of the lists, because a change alters what is masked.
-pub const ZIP3_LISTS: &str = "1: Census 2000 and Census 2010";
+pub const ZIP3_LISTS: &str = "2: prefixes in use for places in 2020, less Census 2000 and Census 2010";
 
 /// The 17 prefixes of HHS, "Guidance Regarding Methods for De-identification of Protected Health Information" (26
 /// November 2012), computed from the Census of 2000.
@@ -21,6 +23,28 @@ const CENSUS_2000: [&str; 17] = [
 
 /// The prefixes that the Census of 2010 adds, as listed by Microsoft's Tools for Health Data Anonymization.
 const CENSUS_2010: [&str; 2] = ["205", "369"];
+
+/// The prefixes that the Postal Service assigns to places where people live, as ranges. They follow its labelling list
+/// L002, "3-Digit ZIP Code Prefix Matrix", as of 2020, written down from memory of it and not compared with a copy.
+/// Where that was in doubt, a prefix is left out, which hides it. Left out are also the prefixes that L002 gives to the
+/// military (090 to 098, 340, 962 to 966), to the government (202 to 205, 569) and to post office boxes or single
+/// recipients (such as 005, 055, 192, 311, 332, 375, 399, 733, 753, 772, 885, 889, 901, 942).
+#[rustfmt::skip]
+const PLACES: [(&str, &str); 76] = [
+    ("006", "035"), ("037", "054"), ("056", "058"), ("060", "062"), ("064", "089"), ("100", "101"),
+    ("103", "191"), ("193", "201"), ("206", "212"), ("214", "268"), ("270", "310"), ("312", "331"),
+    ("333", "339"), ("341", "342"), ("344", "344"), ("346", "347"), ("349", "352"), ("354", "368"),
+    ("370", "374"), ("376", "398"), ("400", "418"), ("420", "427"), ("430", "458"), ("460", "508"),
+    ("510", "516"), ("520", "528"), ("530", "532"), ("534", "535"), ("537", "551"), ("553", "554"),
+    ("557", "567"), ("570", "577"), ("580", "588"), ("590", "620"), ("622", "631"), ("633", "641"),
+    ("644", "648"), ("650", "658"), ("660", "662"), ("664", "681"), ("683", "691"), ("693", "693"),
+    ("700", "701"), ("703", "708"), ("710", "714"), ("716", "731"), ("734", "741"), ("743", "752"),
+    ("754", "770"), ("773", "789"), ("791", "816"), ("820", "820"), ("822", "822"), ("824", "829"),
+    ("832", "838"), ("840", "841"), ("843", "847"), ("850", "853"), ("855", "857"), ("859", "860"),
+    ("863", "865"), ("870", "871"), ("873", "875"), ("877", "877"), ("880", "883"), ("891", "891"),
+    ("894", "895"), ("897", "898"), ("900", "900"), ("902", "908"), ("910", "928"), ("930", "937"),
+    ("939", "941"), ("943", "961"), ("967", "986"), ("988", "999"),
+];
 
 const HIDDEN: &str = "000";
 
@@ -48,8 +72,14 @@ fn zip3(text: &str) -> Option<&str> {
         return None;
     }
     let prefix = &five[..3];
-    let small = CENSUS_2000.contains(&prefix) || CENSUS_2010.contains(&prefix);
-    Some(if small { HIDDEN } else { prefix })
+    Some(if is_large(prefix) { prefix } else { HIDDEN })
+}
+
+/// Whether more than 20,000 people live there, by the lists.
+fn is_large(prefix: &str) -> bool {
+    // Of three digits each, so the order of texts is that of numbers.
+    let is_place = PLACES.iter().any(|(first, last)| (*first..=*last).contains(&prefix));
+    is_place && !CENSUS_2000.contains(&prefix) && !CENSUS_2010.contains(&prefix)
 }
 
 #[cfg(test)]
@@ -100,6 +130,37 @@ mod tests {
         }
         assert_eq!(zip3("00036"), Some("000"));
         assert_eq!(zip3("03701"), Some("037"));
+    }
+
+    #[test]
+    fn hides_what_is_not_known_as_a_place() {
+        // None of these is assigned.
+        for unknown in [
+            "000", "001", "004", "099", "213", "269", "343", "419", "533", "632", "872", "909", "987",
+        ] {
+            assert_eq!(zip3(&format!("{unknown}01")), Some("000"), "{unknown}");
+        }
+        // The military, single recipients, post office boxes.
+        for nobody in [
+            "005", "090", "098", "192", "202", "340", "375", "399", "569", "733", "885", "962", "966",
+        ] {
+            assert_eq!(zip3(&format!("{nobody}01")), Some("000"), "{nobody}");
+        }
+        for place in [
+            "006", "010", "021", "100", "200", "331", "606", "739", "770", "902", "967", "999",
+        ] {
+            assert_eq!(zip3(&format!("{place}01")), Some(place));
+        }
+    }
+
+    #[test]
+    fn the_ranges_are_in_order_and_apart() {
+        assert!(
+            PLACES
+                .iter()
+                .all(|(first, last)| first.len() == 3 && last.len() == 3 && first <= last)
+        );
+        assert!(PLACES.windows(2).all(|two| two[0].1 < two[1].0));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Tests of masks as a source declares them, on whole batches.
 
 mod nesting;
+mod partial;
 mod promises;
 
 use std::sync::Arc;

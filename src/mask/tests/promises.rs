@@ -4,9 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, Date32Array, Int32Array, Int64Array, RecordBatch, StringArray, StructArray,
+    Array, ArrayRef, AsArray, Date32Array, Int32Array, Int64Array, ListArray, RecordBatch, StringArray, StructArray,
 };
-use arrow::buffer::NullBuffer;
+use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::datatypes::{DataType, Date32Type, Int32Type};
 use base64::Engine as _;
 use proptest::prelude::*;
@@ -176,6 +176,47 @@ fn years_of_the_oldest_become_one_if_asked() {
         .unwrap()
         .into_inner();
     assert_eq!(masked.column(0).as_primitive::<Int32Type>().values(), &[1933, 1970]);
+}
+
+#[test]
+fn an_age_counts_on_the_latest_date_of_the_record() {
+    let visits = list(FieldType::Struct(vec![field(
+        "day",
+        FieldType::Date(vec![]),
+        phi(PhiClass::Date, MaskKind::Year, None),
+    )]));
+    let born = field(
+        "born",
+        FieldType::Date(vec![]),
+        phi(PhiClass::Date, MaskKind::Year, None),
+    );
+    let source = source("a", vec![born, field("visits", visits, Privacy::default())]);
+    let masks = Masks::plan(&source, &key())
+        .unwrap()
+        .aggregate_ages(chrono::NaiveDate::from_ymd_opt(2001, 5, 1).unwrap());
+    let schema = arrow_schema(&source);
+    let born: ArrayRef = Arc::new(Date32Array::from(vec![-20_000; 4]));
+    // In 2011, in 1990, on 9999-12-31, and none.
+    let days: ArrayRef = Arc::new(Date32Array::from(vec![15_000, 7_400, 2_932_896]));
+    let DataType::List(item) = schema.field(1).data_type() else {
+        unreachable!()
+    };
+    let DataType::Struct(fields) = item.data_type() else {
+        unreachable!()
+    };
+    let visits = StructArray::new(fields.clone(), vec![days], None);
+    let visits: ArrayRef = Arc::new(ListArray::new(
+        Arc::clone(item),
+        OffsetBuffer::from_lengths([1, 1, 1, 0]),
+        Arc::new(visits),
+        None,
+    ));
+    let masked = masks
+        .apply(Unmasked::new(batch(&schema, vec![born, visits])))
+        .unwrap()
+        .into_inner();
+    let years = masked.column(0).as_primitive::<Int32Type>().values();
+    assert_eq!(years, &[1921, 1915, 1915, 1915]);
 }
 
 #[test]

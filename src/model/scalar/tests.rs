@@ -171,3 +171,30 @@ fn instants_need_their_offset() {
         Ok(0)
     );
 }
+
+#[test]
+fn a_number_has_one_plain_text() {
+    for (texts, plain) in [
+        (&["5", "5.0", "5e0", "50e-1", "0.5E+1", "5.000"][..], "5"),
+        (&["0", "-0", "0.00", "0e999999999999999999999", "-0.0e-5"], "0"),
+        (&["-1.50", "-15e-1", "-0.15e1"], "-1.5"),
+        (&["0.001", "1e-3", "100e-5", "00.0010"], "0.001"),
+        (&["1200", "12e2", "1.2e3", "1200.0"], "1200"),
+        (
+            &["12345678901234567890.5", "123456789012345678905e-1"],
+            "12345678901234567890.5",
+        ),
+    ] {
+        for text in texts {
+            assert_eq!(plain_number(text).as_deref(), Ok(plain), "{text}");
+        }
+    }
+    assert_eq!(plain_number("1e999").map(|text| text.len()), Ok(1000));
+    assert_eq!(plain_number("1e-1000").map(|text| text.len()), Ok(1002));
+    for text in ["1e1000", "1e-1001", "1e99999999999999999999", "1e-99999999999999999999"] {
+        assert_eq!(plain_number(text), Err("a number of too many digits"), "{text}");
+    }
+    for text in ["", "x", "1.", ".5", "1e", "+1", "NaN", "inf"] {
+        assert_eq!(plain_number(text), Err("not a number"), "{text}");
+    }
+}

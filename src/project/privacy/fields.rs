@@ -3,7 +3,12 @@
 use crate::error::{Diagnostic, Location};
 use crate::model::mask_matrix;
 use crate::model::scalar_field::{ScalarField, effective_mask, is_sensitive, scalar_fields};
+use crate::model::subject::{self, Astray};
+use crate::model::wording::one_of;
 use crate::model::{Field, FieldType, MaskKind, Source, did_you_mean};
+
+/// How many fields a hint names.
+const MOST_NAMED: usize = 8;
 
 /// The problems of a source's classes, masks and subject. Empty if the source can be masked as declared.
 pub fn check_fields(source: &Source) -> Vec<Diagnostic> {
@@ -106,12 +111,12 @@ fn is_blank(text: Option<&str>) -> bool {
 fn check_domain(field: &ScalarField, problems: &mut Problems) {
     let ScalarField { path, privacy, .. } = field;
     let Some(domain) = &privacy.domain else { return };
-    if !matches!(privacy.mask, Some(MaskKind::Hash | MaskKind::Pseudonym)) {
+    if !privacy.mask.is_some_and(MaskKind::has_domain) {
         let message = format!("`{path}` has a domain, but its mask uses none");
         problems.add(
             field.location,
             message,
-            "`domain` goes with `mask: hash` and `mask: pseudonym`".to_owned(),
+            "`domain` goes with `mask: hash`, `mask: pseudonym` and `mask: surrogate`".to_owned(),
         );
     } else if domain.trim().is_empty() {
         let message = format!("the domain of `{path}` is empty");
@@ -135,14 +140,18 @@ fn check_subject(source: &Source, fields: &[ScalarField], problems: &mut Problem
         }
         return;
     };
-    let Some(field) = source.schema.iter().find(|field| field.name == *name) else {
-        let message = format!("the subject `{name}` is no top-level field of {}", source.name);
-        problems.add(
-            &source.location,
-            message,
-            did_you_mean(name, source.schema.iter().map(|f| f.name.as_str())),
-        );
-        return;
+    let field = match subject::find(&source.schema, name) {
+        Ok(found) => found.field,
+        Err(astray) => {
+            let message = match &astray {
+                Astray::Nowhere => format!("the subject `{name}` is no field of {}", source.name),
+                Astray::InList(list) => format!(
+                    "the subject `{name}` is inside of the list `{list}`, of which a record may have several elements"
+                ),
+            };
+            problems.add(&source.location, message, other_subjects(name, fields));
+            return;
+        }
     };
     // The subject is hashed, so its type must be one that the mask `hash` takes.
     if mask_matrix::output_type(&field.field_type, MaskKind::Hash).is_err() {
@@ -150,8 +159,33 @@ fn check_subject(source: &Source, fields: &[ScalarField], problems: &mut Problem
             "`{name}` can't be the subject of {}: its type does not identify anyone",
             source.name
         );
-        let hint = "a subject is a string, int, bigint, decimal, date or json field";
-        problems.add(&field.location, message, hint.to_owned());
+        problems.add(&field.location, message, other_subjects(name, fields));
+    }
+}
+
+/// The fields that can be a subject instead: those inside of the one that is named, else the one with a similar name,
+/// else all.
+fn other_subjects(name: &str, fields: &[ScalarField]) -> String {
+    let fits = |field: &&ScalarField| {
+        !field.path.contains("[]") && mask_matrix::output_type(field.field_type, MaskKind::Hash).is_ok()
+    };
+    let paths: Vec<&str> = fields.iter().filter(fits).map(|field| field.path.as_str()).collect();
+    let inside: Vec<&str> = paths
+        .iter()
+        .copied()
+        .filter(|path| path.strip_prefix(name).is_some_and(|rest| rest.starts_with('.')))
+        .collect();
+    if inside.is_empty()
+        && let Some(similar) = did_you_mean(name, paths.iter().copied())
+    {
+        return similar;
+    }
+    match if inside.is_empty() { &paths[..] } else { &inside[..] } {
+        [] => {
+            "declare a field outside of lists that identifies the person: a string, int, bigint, decimal, date or json"
+                .to_owned()
+        }
+        some => format!("it may be {}", one_of(&some[..some.len().min(MOST_NAMED)])),
     }
 }
 
@@ -244,7 +278,7 @@ mod tests {
             problems(vec![field("visits", visits, Privacy::default())]),
             [(
                 "`visits[].date` is classed as date and has no mask".to_owned(),
-                "masks for this type: `keep`, `null`, `hash`, `date_shift`, `year`; `keep` needs a `reason`".to_owned()
+                "masks for this type: `keep`, `null`, `hash`, `date_shift`, `year`, `surrogate`; `keep` needs a `reason`".to_owned()
             )]
         );
     }
@@ -309,7 +343,7 @@ mod tests {
             "`seen` is shifted, but nothing says whose date it is"
         );
         let (message, hint) = &check(Some("patient_ids"), &id)[0];
-        assert_eq!(message, "the subject `patient_ids` is no top-level field of a");
+        assert_eq!(message, "the subject `patient_ids` is no field of a");
         assert!(hint.as_ref().unwrap().contains("`patient_id`"));
         for no_scalar in [
             list(FieldType::String),

@@ -74,7 +74,7 @@ const CONTACTS: Rule = Rule {
 const IDENTIFIERS: Rule = Rule {
     letters: "(G)-(R)",
     removes: "identifying numbers, characteristics and codes of every kind",
-    hint: "`mask: null` or `mask: redact`",
+    hint: "`mask: null` or `mask: redact`; `mask: surrogate` where tables are joined on it",
 };
 const ANYTHING: Rule = Rule {
     letters: "(A)-(R)",
@@ -96,7 +96,8 @@ impl Rule {
 
 fn safe_harbor(field: &ScalarField) -> Option<Refusal> {
     match effective_mask(field.privacy) {
-        MaskKind::Null | MaskKind::Redact => None,
+        // A random code that is kept nowhere is what (c) lets stand for a person.
+        MaskKind::Null | MaskKind::Redact | MaskKind::Surrogate => None,
         mask @ (MaskKind::Hash | MaskKind::Pseudonym) => Some(derived_code(mask)),
         mask => broken_rule(field, mask).map(|rule| rule.refuse(mask)),
     }
@@ -112,11 +113,11 @@ fn broken_rule(field: &ScalarField, mask: MaskKind) -> Option<&'static Rule> {
         Some(PhiClass::Contact) => &CONTACTS,
         Some(PhiClass::FreeText) => &ANYTHING,
         Some(PhiClass::Geo) if mask != MaskKind::Zip3 => &PLACES,
-        Some(PhiClass::Date) if !matches!(mask, MaskKind::Year | MaskKind::AgeCap) => &DATES,
+        Some(PhiClass::Date) if mask != MaskKind::Year => &DATES,
         // The type shows that it is a date, unless the class says explicitly that the field is not sensitive.
         Some(PhiClass::Quasi) | None if kept && is_date(field.field_type) => &DATES,
         Some(PhiClass::Quasi) | None if kept && matches!(field.field_type, FieldType::Json) => &ANYTHING,
-        Some(PhiClass::Quasi) if kept && is_whole_number(field.field_type) => &AGES,
+        Some(PhiClass::Quasi) if kept && is_number(field.field_type) => &AGES,
         _ => return None,
     })
 }
@@ -131,7 +132,8 @@ fn derived_code(mask: MaskKind) -> Refusal {
     );
     Refusal {
         why,
-        hint: "`mask: null` or `mask: redact`; to tell people apart use `privacy: pseudonymised`",
+        hint: "`mask: null` or `mask: redact`; `mask: surrogate` tells people apart within one load; to do so across loads \
+               use `privacy: pseudonymised`",
     }
 }
 
@@ -139,7 +141,7 @@ fn pseudonymised(field: &ScalarField) -> Option<Refusal> {
     let mask = effective_mask(field.privacy);
     let keyed_or_gone = matches!(
         mask,
-        MaskKind::Hash | MaskKind::Pseudonym | MaskKind::Null | MaskKind::Redact
+        MaskKind::Hash | MaskKind::Pseudonym | MaskKind::Surrogate | MaskKind::Null | MaskKind::Redact
     );
     match field.privacy.phi? {
         class if mask == MaskKind::Keep && is_sensitive(field.privacy) => Some(Refusal {
@@ -164,13 +166,16 @@ fn pseudonymised(field: &ScalarField) -> Option<Refusal> {
 
 fn is_date(field_type: &FieldType) -> bool {
     matches!(
-        field_type,
+        field_type.whole(),
         FieldType::Date(_) | FieldType::Timestamp(_) | FieldType::TimestampTz(_)
     )
 }
 
-fn is_whole_number(field_type: &FieldType) -> bool {
-    matches!(field_type, FieldType::Int | FieldType::Bigint)
+fn is_number(field_type: &FieldType) -> bool {
+    matches!(
+        field_type,
+        FieldType::Int | FieldType::Bigint | FieldType::Double | FieldType::Decimal(..)
+    )
 }
 
 #[cfg(test)]
@@ -214,7 +219,7 @@ mod tests {
 
     #[test]
     fn safe_harbor_names_the_letter() {
-        use MaskKind::{AgeCap, DateShift, Hash, Keep, Null, Pseudonym, Redact, Year, Zip3};
+        use MaskKind::{AgeCap, DateShift, Hash, Keep, Null, Pseudonym, Redact, Surrogate, Year, Zip3};
         use PhiClass::{Contact, Date, FreeText, Geo, Identifier, Name, None as Harmless, Quasi};
         let date = || FieldType::Date(vec![]);
         let text = || FieldType::String;
@@ -241,6 +246,14 @@ mod tests {
             (date(), Some(Harmless), Some(DateShift), "(C)"),
             (FieldType::Int, Some(Quasi), Some(Keep), "(C)"),
             (FieldType::Bigint, Some(Quasi), Some(AgeCap), ""),
+            (FieldType::Bigint, Some(Date), Some(AgeCap), "(C)"),
+            (FieldType::Int, Some(Date), Some(AgeCap), "(C)"),
+            (FieldType::Double, Some(Quasi), Some(Keep), "(C)"),
+            (FieldType::Decimal(5, 2), Some(Quasi), Some(Keep), "(C)"),
+            (FieldType::Decimal(5, 2), Some(Quasi), Some(AgeCap), ""),
+            (text(), Some(Identifier), Some(Surrogate), ""),
+            (text(), Some(Name), Some(Surrogate), ""),
+            (date(), Some(Date), Some(Surrogate), ""),
             (FieldType::Int, None, None, ""),
             (text(), Some(Contact), Some(Keep), "(D)-(F)"),
             (text(), Some(Contact), Some(Hash), "(R)"),
@@ -302,6 +315,7 @@ mod tests {
             let refused = |mask| problem(Profile::Pseudonymised, FieldType::String, Some(class), Some(mask)).is_some();
             assert_eq!(refused(MaskKind::Keep), class != PhiClass::None, "{}", class.name());
             assert!(!refused(MaskKind::Hash) && !refused(MaskKind::Pseudonym) && !refused(MaskKind::Null));
+            assert!(!refused(MaskKind::Surrogate));
             let direct = matches!(class, PhiClass::Identifier | PhiClass::Name | PhiClass::Contact);
             assert_eq!(refused(MaskKind::Zip3), direct, "{}", class.name());
         }

@@ -141,3 +141,28 @@ fn a_source_may_not_repeat_a_check() {
         pipeline.yaml:17:9 has it already for every source: give this one a `name`, or take it out
     "#);
 }
+
+#[test]
+fn an_entity_may_have_a_limit_of_its_own() {
+    let limits = |text: &str| Files::good().source("aliases: [c]", &format!("max_quarantined: {text}"));
+    let project = limits("{records: 2%, entities: {visits: 50%}}")
+        .load()
+        .expect("a good project");
+    let source = project.source("clinic").expect("declared");
+    assert_eq!(source.max_quarantined, Tolerance::Percent(2.0));
+    assert_eq!(source.most_quarantined_of("visits"), Tolerance::Percent(50.0));
+    assert_eq!(source.most_quarantined_of("patients"), Tolerance::Percent(2.0));
+    let project = limits("{entities: {visits: 3}}").load().expect("a good project");
+    let source = project.source("clinic").expect("declared");
+    assert_eq!(source.most_quarantined_of("visits"), Tolerance::Count(3));
+    assert_eq!(source.most_quarantined_of("patients"), Tolerance::Percent(1.0));
+    let files = limits("{record: 1%, entities: {visit: 2, visits: x}}");
+    assert_snapshot!(files.problems(), @r"
+    pipelines/clinic.yaml:2:19+6: unknown key `record`
+        did you mean `records`?
+    pipelines/clinic.yaml:2:42+5: `visit` is no entity
+        did you mean `visits`?
+    pipelines/clinic.yaml:2:60+1: `visits` must be a percentage or a whole number
+        write a share, `visits: 1%`, or a number, `visits: 20`
+    ");
+}

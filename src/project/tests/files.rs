@@ -305,7 +305,7 @@ fn ten_problems_of_three_files_come_in_order() {
     4 | schema: {x: {type: int, domain: d}}
       |          ^
       |
-      = hint: `domain` goes with `mask: hash` and `mask: pseudonym`
+      = hint: `domain` goes with `mask: hash`, `mask: pseudonym` and `mask: surrogate`
     "#);
 }
 

@@ -66,7 +66,7 @@ fn choices() {
     pipelines/clinic.yaml:5:11+3: `format` can't be `jsn`
         did you mean `json`?
     pipelines/clinic.yaml:6:16+4: `compression` can't be `lzma`
-        write auto, none, gzip, zstd or bzip2
+        write auto, none, gzip, zstd, bzip2 or zip
     pipelines/clinic.yaml:7:15+3: `on_missing` can't be `skp`
         did you mean `skip`?
     pipelines/clinic.yaml:8:13+4: `on_empty` can't be `drop`

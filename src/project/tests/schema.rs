@@ -154,9 +154,33 @@ fn from_on_the_wrong_type() {
     pipelines/clinic.yaml:10:31+6: `from: string` is nothing for a struct
         it is for bool, int, bigint, double and decimal (`string`) and for string (`number`)
     pipelines/clinic.yaml:11:24+4: `from` can't be `text`
-        write `from: string` or `from: number`
+        write `from: string`, `from: number` or `from: [string, number]`
     pipelines/clinic.yaml:12:27+6: `from: string` is nothing for a string
         a string comes from a string anyway: take `from` out
+    "#);
+}
+
+#[test]
+fn from_either() {
+    let fields = read("  a: {type: string, from: [string, number]}\n  b: {list: int, from: [number, string]}\n");
+    assert!(matches!(fields[0].from, Some(From::Either)));
+    assert!(matches!(&fields[1].field_type, FieldType::List(element) if element.from == Some(From::Either)));
+    let fields = "  a: {type: date, from: [string, number]}\n  b: {type: bool, from: [string, number]}\n  \
+                  c: {type: string, from: [string, text]}\n  d: {type: string, from: [number, number]}\n  \
+                  e: {type: string, from: []}\n  f: {type: int, from: [number]}\n";
+    assert_snapshot!(with_fields(fields).problems(), @r#"
+    pipelines/clinic.yaml:6:19+4: `from: [string, number]` is nothing for a date
+        dates come from strings anyway: name their `format` if it is not ISO 8601
+    pipelines/clinic.yaml:7:19+4: `from: [string, number]` is nothing for a bool
+        a bool comes from true and false, or with `from: string` from strings
+    pipelines/clinic.yaml:8:36+4: `from` can't be `text`
+        write `from: string`, `from: number` or `from: [string, number]`
+    pipelines/clinic.yaml:9:21+4: `from` names each of `string` and `number` at most once
+        write `from: string`, `from: number` or `from: [string, number]`
+    pipelines/clinic.yaml:10:21+4: `from` names each of `string` and `number` at most once
+        write `from: string`, `from: number` or `from: [string, number]`
+    pipelines/clinic.yaml:11:25+6: `from: number` is nothing for an int
+        a number comes from a number anyway: take `from` out
     "#);
 }
 
@@ -189,5 +213,68 @@ fn the_record_column_is_the_engines() {
     assert_snapshot!(with_fields("  {}\n").problems(), @r#"
     pipelines/clinic.yaml:5:1+6: `schema` declares no field
         add one: patient_id: string
+    "#);
+}
+
+#[test]
+fn partial_dates_and_one_or_many_are_read() {
+    let fields = read(
+        "  born: {type: date, precision: partial, format: [\"%d.%m.%Y\", \"%m.%Y\", \"%Y\"], range: {min: 1900-01-01}}
+  seen: {type: timestamptz, precision: partial}
+  days: {list: date, precision: partial}
+  codes: {one_or_many: {code: string, tags: {one_or_many: string, length: 3}}}
+",
+    );
+    let whole = |field_type: &FieldType| match field_type {
+        FieldType::Partial(whole) => whole.as_ref().clone(),
+        other => panic!("{other:?}"),
+    };
+    let FieldType::Date(formats) = whole(&fields[0].field_type) else {
+        panic!("a date")
+    };
+    assert_eq!(formats, ["%d.%m.%Y", "%m.%Y", "%Y"]);
+    assert!(fields[0].rules.range.is_some());
+    assert!(matches!(whole(&fields[1].field_type), FieldType::TimestampTz(_)));
+    let FieldType::List(day) = &fields[2].field_type else {
+        panic!("a list")
+    };
+    assert!(matches!(whole(&day.field_type), FieldType::Date(_)));
+    let FieldType::List(code) = &fields[3].field_type else {
+        panic!("a list")
+    };
+    let FieldType::Struct(inside) = &code.field_type else {
+        panic!("structs")
+    };
+    let flags = [&fields[2], &fields[3], code.as_ref(), &inside[1]].map(|field| field.one_or_many);
+    assert_eq!(flags, [false, true, false, true]);
+}
+
+#[test]
+fn wrong_precisions_say_why() {
+    let files = with_fields(
+        "  a: {type: string, precision: partial}
+  b: {type: date, precision: month}
+  c: {type: date, precision: partial, format: \"%d.%m.\"}
+  d: {type: date, precision: partial, from: string}
+  e: {type: date, precision: partial, length: 4}
+  f: {type: timestamp, precision: partial, format: \"%Y-%m-%d %H:%M %z\"}
+  g: {one_or_many: string, list: string}
+",
+    );
+    assert_snapshot!(files.problems(), @r#"
+    pipelines/clinic.yaml:6:21+9: `precision` is nothing for a string
+        it is for date, timestamp and timestamptz
+    pipelines/clinic.yaml:7:30+5: `precision` can't be `month`
+        write `precision: partial`, or leave it out where every value is whole
+    pipelines/clinic.yaml:8:47+8: the format `%d.%m.` does not give a date
+        a partial date needs a year: "%d.%m.%Y", "%m.%Y" or "%Y"
+    pipelines/clinic.yaml:9:45+6: `from: string` is nothing for a partial date
+        dates come from strings anyway: name their `format` if it is not ISO 8601
+    pipelines/clinic.yaml:10:39+6: `length` is nothing for a partial date
+        it is for strings; numbers, dates and times have `range` and `accepted_values`
+    pipelines/clinic.yaml:11:52+19: the format `%Y-%m-%d %H:%M %z` has an offset, which a timestamp can't keep
+        declare the field as timestamptz: SQL gets it in UTC
+    pipelines/clinic.yaml:12:7+11: the field `g` has both `list` and `one_or_many`
+        keep one of them
     "#);
 }

@@ -11,6 +11,7 @@ fn defaults() {
     let source = project.source("c").expect("an alias");
     assert_eq!(source.name, "clinic");
     assert_eq!((source.input.format, source.input.compression), (Format::Json, None));
+    assert_eq!(source.input.encoding, crate::model::Encoding::Utf8);
     assert_eq!(
         (source.input.on_missing, source.input.on_empty),
         (OnMissing::Fail, OnEmpty::Fail)
@@ -41,6 +42,7 @@ input:
   path: ${env:DATA}/{date}/**/*.csv
   format: csv
   compression: gzip
+  encoding: Windows-1252
   on_missing: skip
   on_empty: replace
   on_malformed: fail
@@ -60,6 +62,7 @@ transforms: sql/shared
         (source.input.format, source.input.compression),
         (Format::Csv, Some(Compression::Gzip))
     );
+    assert_eq!(source.input.encoding, crate::model::Encoding::Windows1252);
     assert_eq!(
         (source.input.on_missing, source.input.on_empty),
         (OnMissing::Skip, OnEmpty::Replace)
@@ -118,7 +121,7 @@ fn keys() {
     pipelines/clinic.yaml:5:1+4: the key `name` is given twice
         it stands in line 1 already: keep one of them
     pipelines/clinic.yaml:6:1+3: unknown key `zzz`
-        it may be name, aliases, description, input, schema, subject, on_unknown_field, transforms, checks, conserves, allow_constant_masks or max_quarantined
+        it may be name, aliases, description, input, schema, subject, shift_by, on_unknown_field, transforms, checks, conserves, allow_constant_masks or max_quarantined
     "#);
     let files = Files::good().source("input:\n", "input:\n  formt: json\n  token: hunter2\n");
     assert_snapshot!(files.problems(), @r#"

@@ -346,7 +346,7 @@ fn what_is_no_predicate_of_an_element_is_refused() {
     null: `where` of `x` can't be planned: it must be true or false, this one is Null | it may name what an element of a[] has: n, b
     n > 0: `where` of `x` can't be planned: column 'n' not found | it may name what an element of a[].b[] has: c, d
     d > 0: `where` of `x` can't be planned: column 'd' not found | it may name what an element of a[].b[].d[] has: item
-    n > 'x': `where` of `x` can't be planned: Arrow error: Cast error: Cannot cast string 'x' to value of Int32 type | it may name what an element of a[] has: n, b
+    n > 'x': `where` of `x` can't be planned: Cannot cast string 'x' to value of Int32 type | it may name what an element of a[] has: n, b
     count(*) > 0: `where` of `x` can't be planned: it may use the element's own fields only: no aggregate, window, unnest or subquery | it may name what an element of a[] has: n, b
     row_number() over () > 1: `where` of `x` can't be planned: it may use the element's own fields only: no aggregate, window, unnest or subquery | it may name what an element of a[] has: n, b
     unnest(b) is not null: `where` of `x` can't be planned: it may use the element's own fields only: no aggregate, window, unnest or subquery | it may name what an element of a[] has: n, b

@@ -79,10 +79,11 @@ impl Part {
     }
 }
 
-/// Splits at `|` if there is one, since a system that is a URL contains colons. Otherwise it splits at the first `:`,
+/// Splits at the first `|` if there is one, since a system that is a URL contains colons, and no `|` (RFC 3986, 2); a
+/// code, such as a SNOMED CT expression, may contain further ones. Otherwise it splits at the first `:`,
 /// since codes may contain further ones.
 fn split(text: &str) -> (Option<&str>, &str) {
-    match text.rsplit_once('|').or_else(|| text.split_once(':')) {
+    match text.split_once('|').or_else(|| text.split_once(':')) {
         Some((system, value)) => (Some(system.trim()), value.trim()),
         None => (None, text),
     }
@@ -107,6 +108,12 @@ mod tests {
             ("ICD-10:", Some("ICD-10"), None),
             ("", None, None),
             ("LOCAL:a:b", Some("LOCAL"), Some("a:b")),
+            (
+                "http://snomed.info/sct|73211009 |Diabetes mellitus|",
+                Some("http://snomed.info/sct"),
+                Some("73211009 |Diabetes mellitus|"),
+            ),
+            ("urn:oid:1.2|a|b", Some("urn:oid:1.2"), Some("a|b")),
         ] {
             assert_eq!(Part::System.of(text), system, "{text}");
             assert_eq!(Part::Value.of(text), value, "{text}");

@@ -3,6 +3,7 @@
 
 mod codes;
 mod dates;
+mod ordinality;
 
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use datafusion::execution::FunctionRegistry;
 use datafusion::logical_expr::ScalarUDF;
 use datafusion::prelude::SessionContext;
 
+use super::wording::words;
 use crate::error::{Error, Result};
 
 /// All functions of this module.
@@ -21,6 +23,7 @@ fn all() -> Vec<ScalarUDF> {
         dates::try_parse_timestamp(),
         codes::code_system(),
         codes::code_value(),
+        ordinality::with_ordinality(),
     ]
 }
 
@@ -29,8 +32,8 @@ pub(super) fn register_all(context: &mut SessionContext) -> Result<()> {
     for function in all() {
         context
             .register_udf(Arc::new(function))
-            .map_err(|e| Error::project("a function can't be registered").cause(e.strip_backtrace()))?;
+            .map_err(|e| Error::project("a function can't be registered").cause(words(&e)))?;
     }
     datafusion_functions_json::register_all(context as &mut dyn FunctionRegistry)
-        .map_err(|e| Error::project("the JSON functions can't be registered").cause(e.strip_backtrace()))
+        .map_err(|e| Error::project("the JSON functions can't be registered").cause(words(&e)))
 }

@@ -60,10 +60,11 @@ pub(super) async fn check(client: &Client, access: &Access) -> Result<()> {
     {
         return Ok(());
     }
+    let closes = access.through_views();
     let names: Vec<&str> = access.tables.iter().map(|table| table.name.as_str()).collect();
     let views: Vec<&str> = access.views.iter().map(|view| view.name.as_str()).collect();
     let parameters = [
-        (&access.hides as _, Type::BOOL),
+        (&closes as _, Type::BOOL),
         (&names as _, Type::TEXT_ARRAY),
         (&views as _, Type::TEXT_ARRAY),
         (&access.exposed as _, Type::TEXT_ARRAY),
@@ -84,8 +85,13 @@ pub(super) async fn check(client: &Client, access: &Access) -> Result<()> {
         .hint("a grant to PUBLIC, or to a role that it is a member of, gives it that: take it back with REVOKE")
     } else {
         Error::batch(format!(
-            "{reader} can use {}, which may show the batch's date",
-            seen.join(", ")
+            "{reader} can use {}, which may show {}",
+            seen.join(", "),
+            if access.hides {
+                "the batch's date"
+            } else {
+                "batches that were loaded under other masks"
+            }
         ))
         .cause("it reads with the rights of its owner, and no plan tells what it shows")
         .hint("take the right back with REVOKE, or name it in pipeline.yaml: `expose: [{view: schema.name, reason: ...}]`")

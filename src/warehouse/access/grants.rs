@@ -8,6 +8,7 @@ use tokio_postgres::Client;
 use super::rights::{Access, View, text_array, values};
 use super::{definitions, detours, strangers};
 use crate::error::Result;
+use crate::model::Batch;
 use crate::warehouse::sql::{CHECKER, PATH, db_error, literal, sqlstate};
 
 /// The key of the advisory lock under which grants are changed ("access" in ASCII). Two sessions that change grants
@@ -34,6 +35,7 @@ pub async fn apply(client: &Client, access: &Access) -> Result<()> {
     if let Err(error) = client.batch_execute(&sql).await {
         let built = db_error("the readers' rights can't be brought to what the project says", &error);
         return Err(match sqlstate(&error) {
+            Some("42P01") => built.hint("run `pipeline migrate` first"),
             Some("42501") => built
                 .hint("run as a member of the role that owns the tables, or let a superuser repeat `pipeline roles`"),
             _ => built,
@@ -46,8 +48,14 @@ pub async fn apply(client: &Client, access: &Access) -> Result<()> {
 pub(super) fn statement(access: &Access) -> String {
     let names = text_array(access.tables.iter().map(|table| table.name.as_str()));
     let (views, files) = (views(access), files(access));
-    let (hides, wanted, unknown) = (access.hides, wanted(access), definitions::unknown(access));
-    let (functions, checker) = (functions(access), checker(&names));
+    let (hides, filters, wanted) = (access.through_views(), access.filters(), wanted(access));
+    let (hidden, owed) = (hidden(access), text_array(access.owed.iter().map(String::as_str)));
+    let (unknown, functions, checker) = (definitions::unknown(access), functions(access), checker(&names));
+    let form = if filters {
+        FILTERED
+    } else {
+        "AS SELECT %s FROM public.%I"
+    };
     format!(
         "DO $pipeline$
 DECLARE
@@ -57,16 +65,17 @@ DECLARE
         WHERE relnamespace = 'pipeline_reading'::regnamespace AND relkind = 'v');
 BEGIN
     PERFORM pg_catalog.pg_advisory_xact_lock({LOCK});
-    FOR item IN
+{hidden}    FOR item IN
         SELECT pg_catalog.format('DROP VIEW pipeline_reading.%I', c.relname)
         FROM pg_catalog.pg_class c LEFT JOIN {wanted} w (name, columns) ON w.name = c.relname
         WHERE c.relnamespace = 'pipeline_reading'::regnamespace AND c.relkind = 'v' AND (w.columns IS DISTINCT FROM
             ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a
                   WHERE a.attrelid = c.oid AND a.attnum > 0 ORDER BY a.attnum)
+            OR {filters} <> ('security_barrier=true' = ANY (coalesce(c.reloptions, '{{}}')))
             OR EXISTS ({}))
     LOOP EXECUTE item; END LOOP;
     FOR item IN
-        SELECT pg_catalog.format('CREATE VIEW pipeline_reading.%I AS SELECT %s FROM public.%I', w.name,
+        SELECT pg_catalog.format('CREATE VIEW pipeline_reading.%I {form}', w.name,
             (SELECT pg_catalog.string_agg(pg_catalog.quote_ident(u.x), ', ' ORDER BY u.n)
              FROM pg_catalog.unnest(w.columns) WITH ORDINALITY u (x, n)), w.name)
         FROM {wanted} w (name, columns)
@@ -75,28 +84,28 @@ BEGIN
     IF pg_catalog.to_regclass('pipeline.views') IS NULL THEN RETURN; END IF;
     FOR item IN
         WITH unknown (name) AS ({unknown}),
-        object (oid, may, doubtful) AS (
-            SELECT c.oid, c.relname = ANY ({names}) AND NOT {hides}, false
+        object (oid, may, doubtful, owed) AS (
+            SELECT c.oid, c.relname = ANY ({names}) AND NOT {hides}, false, false
             FROM pg_catalog.pg_class c
             WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'p'
                 AND (c.relname = ANY ({names}) OR ({hides} AND c.relowner = current_user::regrole))
             UNION ALL
             -- What is told of a view's file holds once the database has it, and all that it stands on.
-            SELECT c.oid, w.name IS NOT NULL AND (w.exposed OR NOT EXISTS (
+            SELECT c.oid, w.name IS NOT NULL AND (w.exposed AND NOT {filters} OR NOT EXISTS (
                 SELECT FROM pg_catalog.unnest(w.stands_on) s (name) JOIN unknown u ON u.name = s.name)),
             {hides} AND EXISTS (SELECT FROM pg_catalog.unnest(w.stands_on) s (name) WHERE NOT EXISTS (
                     SELECT FROM pipeline.views x JOIN {files} f (kind, name, fingerprint)
                         ON f.kind = x.kind AND f.name = x.name AND f.fingerprint = x.fingerprint
-                    WHERE x.name = s.name))
+                    WHERE x.name = s.name)), coalesce(w.stands_on && {owed}, false)
             FROM pipeline.views v JOIN pg_catalog.pg_class c ON c.relname = v.name
                 AND c.relnamespace = 'public'::regnamespace
                 AND c.relkind = CASE v.kind WHEN 'view' THEN 'v' WHEN 'materialized' THEN 'm' END::\"char\"
             LEFT JOIN {views} w (name, stands_on, exposed) ON w.name = v.name
             UNION ALL
-            SELECT c.oid, true, false FROM pg_catalog.pg_class c
+            SELECT c.oid, true, false, false FROM pg_catalog.pg_class c
             WHERE c.relnamespace = 'pipeline_reading'::regnamespace AND c.relkind = 'v'
-        ), found (oid, nspname, relname, may, doubtful, reader, whole, part) AS (
-            SELECT c.oid, n.nspname, c.relname, o.may, o.doubtful, g.rolname,
+        ), found (oid, nspname, relname, may, doubtful, owed, reader, whole, part) AS (
+            SELECT c.oid, n.nspname, c.relname, o.may, o.doubtful, o.owed, g.rolname,
                 EXISTS (SELECT FROM pg_catalog.aclexplode(c.relacl) x
                         WHERE x.grantee = g.oid AND x.privilege_type = 'SELECT'),
                 EXISTS (SELECT FROM pg_catalog.pg_attribute a, pg_catalog.aclexplode(a.attacl) x
@@ -108,15 +117,44 @@ BEGIN
         SELECT pg_catalog.format(
             CASE WHEN i.may AND NOT i.doubtful THEN 'GRANT SELECT ON %I.%I TO %I' ELSE 'REVOKE SELECT ON %I.%I FROM %I' END,
             i.nspname, i.relname, i.reader)
-        FROM found i WHERE (i.may AND NOT i.doubtful AND NOT i.whole)
-            OR ((NOT i.may OR (i.doubtful AND NOT hid)) AND (i.whole OR i.part))
+        FROM found i WHERE (i.may AND NOT i.doubtful AND NOT i.owed AND NOT i.whole)
+            OR ((NOT i.may OR (i.doubtful AND (NOT hid OR {filters}))) AND (i.whole OR i.part))
     LOOP EXECUTE item; END LOOP;
 {functions}{checker}END $pipeline$",
-        definitions::OTHER
+        definitions::other(access)
     )
 }
 
-/// A function with its owner's rights reads what its caller may not. A reader gets it only where a person says so.
+/// The body of a view that leaves hidden batches out. The barrier keeps a reader's own condition from seeing the rows
+/// of those: its error would show their values.
+const FILTERED: &str = "WITH (security_barrier) AS SELECT %s FROM public.%I t WHERE NOT EXISTS (SELECT FROM \
+                        pipeline.hidden_batches h WHERE h.source = t.source AND h.batch_date = t.batch_date)";
+
+/// The statements that bring the list of hidden batches to what it should be. A view reads it, so the swap of a batch
+/// shows the batch in its own transaction.
+fn hidden(access: &Access) -> String {
+    let row = |batch: &Batch| {
+        format!(
+            "({}, {}::date)",
+            literal(&batch.source),
+            literal(&batch.date.to_string())
+        )
+    };
+    let rows: Vec<String> = access.stale.iter().flatten().map(row).collect();
+    let stale = values(&rows, "NULL::text, NULL::date");
+    format!(
+        "    IF pg_catalog.to_regclass('pipeline.hidden_batches') IS NOT NULL THEN
+        DELETE FROM pipeline.hidden_batches h WHERE NOT EXISTS (
+            SELECT FROM {stale} s (source, batch_date) WHERE s.source = h.source AND s.batch_date = h.batch_date);
+        INSERT INTO pipeline.hidden_batches SELECT s.source, s.batch_date FROM {stale} s (source, batch_date)
+        ON CONFLICT DO NOTHING;
+    END IF;
+"
+    )
+}
+
+/// A function with its owner's rights reads what its caller may not. Where readers use views instead of the tables, they
+/// get it only if it is exposed.
 fn functions(access: &Access) -> String {
     format!(
         "    FOR item IN
@@ -142,7 +180,7 @@ fn functions(access: &Access) -> String {
     LOOP EXECUTE item; END LOOP;
 ",
         text_array(access.exposed.iter().map(String::as_str)),
-        access.hides
+        access.through_views()
     )
 }
 
@@ -167,7 +205,7 @@ fn checker(names: &str) -> String {
 
 /// The views that readers use instead of the tables. Each has those of the wanted columns that exist in its table.
 fn wanted(access: &Access) -> String {
-    if !access.hides || access.tables.is_empty() {
+    if !access.through_views() || access.tables.is_empty() {
         return values(&[], "NULL::text, NULL::text[]");
     }
     let rows: Vec<String> = access

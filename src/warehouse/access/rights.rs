@@ -1,5 +1,6 @@
 //! What readers may see, as the warehouse is told, and how it is written as SQL.
 
+use crate::model::Batch;
 use crate::warehouse::sql::literal;
 
 /// What readers may see.
@@ -7,17 +8,36 @@ use crate::warehouse::sql::literal;
 pub struct Access {
     /// Whether readers read entity tables through views that leave columns out.
     pub hides: bool,
+    /// Batches whose rows readers may not see, since they were loaded under other masks. `None`: no database was asked,
+    /// and the project promises masks.
+    pub stale: Option<Vec<Batch>>,
+    /// Materialized views that still show rows from before a swap. Where the project promises masks, they are not
+    /// granted before their refresh.
+    pub owed: Vec<String>,
     /// All entities.
     pub tables: Vec<Table>,
     /// Views and materialized views.
     pub views: Vec<View>,
     /// What each view that could be planned is known to name.
     pub mentions: Vec<Mentions>,
-    /// What a person lets readers see although it may show the batch's date: views, functions that may run with the
-    /// rights of their owner, other objects as `schema.name`.
+    /// What readers may use although it reads with the rights of its owner. Where the batch's date is hidden, it is what a
+    /// person lets them see: views, functions, other objects as `schema.name`. Elsewhere it also holds the functions that
+    /// show no column under other masks.
     pub exposed: Vec<String>,
     /// The files of views and functions in the project.
     pub files: Vec<File>,
+}
+
+impl Access {
+    /// Whether readers read views that leave batches out.
+    pub(super) fn filters(&self) -> bool {
+        self.stale.as_ref().is_some_and(|stale| !stale.is_empty())
+    }
+
+    /// Whether readers read views instead of the entity tables.
+    pub(super) fn through_views(&self) -> bool {
+        self.hides || self.filters()
+    }
 }
 
 /// A view that shows no hidden column, with the definition from its file.

@@ -37,9 +37,12 @@ pub(super) fn statements(names: &Names, access: &Access) -> Vec<String> {
             "INSERT INTO pipeline.readers VALUES ({}) ON CONFLICT DO NOTHING",
             literal(&names.reader)
         ),
-        grants::statement(access),
-        "RESET ROLE".to_owned(),
     ]);
+    // Under which masks the batches were loaded is not known without the database. The loader's next command knows.
+    if access.stale.is_some() {
+        statements.push(grants::statement(access));
+    }
+    statements.push("RESET ROLE".to_owned());
     statements
 }
 

@@ -30,6 +30,12 @@ impl Database {
         Self::choose_from(flag, root, &|name| std::env::var(name).ok())
     }
 
+    /// Whether the text of `--database-url` holds a password. Everybody on the machine can read the arguments of a process.
+    pub fn holds_password(flag: &str) -> bool {
+        Params::parse(flag, "--database-url")
+            .is_ok_and(|params| params.get("password").is_some_and(|word| !word.is_empty()))
+    }
+
     pub fn choose_from(flag: Option<&str>, root: &Path, environment: Environment<'_>) -> Result<Self> {
         let named = flag.map(|flag| (flag.to_owned(), "--database-url"));
         let named = named.or_else(|| variable(environment, "DATABASE_URL").map(|url| (url, "DATABASE_URL")));
@@ -88,6 +94,16 @@ mod tests {
             chosen(None, &[("DATABASE_URL", ""), ("PGUSER", "v"), ("PGPORT", "7")]),
             "/p/.pipeline/warehouse"
         );
+    }
+
+    #[test]
+    fn a_password_in_the_flag_is_noticed() {
+        for held in ["postgres://u:x@h/d", "host=h password=x", "postgres://h/d?password=x"] {
+            assert!(Database::holds_password(held), "{held}");
+        }
+        for clean in ["postgres://u@h/d", "host=h user=u", "postgres://u:@h/d", "nonsense"] {
+            assert!(!Database::holds_password(clean), "{clean}");
+        }
     }
 
     #[test]

@@ -25,18 +25,6 @@ impl KeptSession {
         }))
     }
 
-    /// Starts to connect at once, in a separate task. An error shows when the session is needed.
-    ///
-    /// This helps small batches only: connecting takes some milliseconds, in which transforms can be planned.
-    /// Together with the other steps that run beside planning, it brought a batch of two patients from 150 to 130 ms
-    /// (docs, "performance").
-    pub fn open_ahead(&self) {
-        if !self.0.warehouse.is_embedded() {
-            let session = self.clone();
-            tokio::spawn(async move { session.get().await.map(drop) });
-        }
-    }
-
     /// The session, opened again where it was lost. `None` on the embedded database.
     pub async fn get(&self) -> Result<Option<Arc<Dedicated>>> {
         let mut open = self.0.open.lock().await;

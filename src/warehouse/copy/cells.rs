@@ -15,11 +15,11 @@ use arrow::datatypes::{
 };
 use arrow::error::ArrowError;
 use bytes::{BufMut, BytesMut};
-use uuid::Uuid;
 
 use super::codec::Codec;
 use super::numeric::Numeric;
 use super::texts::{Texts, put_bytes};
+use crate::model::uuid_text::parse_uuid;
 
 type Outcome = Result<(), Cow<'static, str>>;
 
@@ -288,15 +288,8 @@ fn timestamp(array: &ArrayRef) -> Result<Values, ArrowError> {
     Ok(Values::Timestamp(counts, *unit))
 }
 
-/// Parses the two text forms of a UUID (RFC 9562): 32 digits, with or without the four hyphens.
 fn uuid(text: &str) -> Result<[u8; 16], Cow<'static, str>> {
-    let uuid = if matches!(text.len(), 32 | 36) {
-        Uuid::try_parse(text).ok()
-    } else {
-        None
-    };
-    uuid.map(Uuid::into_bytes)
-        .ok_or(Cow::Borrowed("a text that is no UUID"))
+    parse_uuid(text).ok_or(Cow::Borrowed("a text that is no UUID"))
 }
 
 /// Writes length and value at once. Two writes take about 50 % longer.

@@ -121,6 +121,9 @@ fn remedy(arrow: &DataType, pg: PgType) -> String {
         (A::List(_) | A::LargeList(_), _) => "unnest it, or select one element: column[1]".to_owned(),
         (_, PgType::TextArray) => "make_array(...) of texts".to_owned(),
         (A::Timestamp(_, None), PgType::TimestampTz) => "say which zone it is in: (...) AT TIME ZONE 'UTC'".to_owned(),
+        // DataFusion casts to a TIMESTAMPTZ without a zone, which would be refused again.
+        (text, PgType::TimestampTz) if Texts::accepts(text) => "parse_timestamp(...) AT TIME ZONE 'UTC'".to_owned(),
+        (_, PgType::TimestampTz) => "CAST(... AS TIMESTAMP) AT TIME ZONE 'UTC'".to_owned(),
         _ => format!("CAST(... AS {})", datafusion_type(pg)),
     }
 }

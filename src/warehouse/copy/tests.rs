@@ -89,7 +89,7 @@ fn refusals_name_column_and_reason_only() {
         "column c holds a text longer than varchar(2)"
     );
     assert_eq!(
-        refusal(PgType::Uuid, true, text("{00000000-0000-0000-0000-000000000000}")),
+        refusal(PgType::Uuid, true, text("{00000000-0000-0000-0000-000000000000")),
         "column c holds a text that is no UUID"
     );
     assert_eq!(

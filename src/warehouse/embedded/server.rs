@@ -12,7 +12,7 @@ use super::engine::Engine;
 use super::folder_lock::FolderLock;
 use super::socket::{Endpoint, PrivateFolder};
 use crate::error::{Error, Result};
-use crate::workspace::private_folder;
+use crate::workspace::{private_folder, refuse_links};
 
 /// A running embedded database, shut down on drop.
 pub struct Embedded {
@@ -134,6 +134,7 @@ fn make_private(dir: &Path) -> Result<()> {
         .cause(error)
     };
     let parent = dir.parent().unwrap_or(dir);
+    refuse_links(parent)?;
     private_folder(parent).map_err(|error| failed(parent, error))?;
     let ignore = parent.join(".gitignore");
     if !ignore.exists() {

@@ -72,11 +72,6 @@ impl BatchLocks {
         }))
     }
 
-    /// Opens the session before it is needed; see [`KeptSession::open_ahead`].
-    pub fn open_ahead(&self) {
-        self.0.session.open_ahead();
-    }
-
     pub fn warehouse(&self) -> &Warehouse {
         self.0.session.warehouse()
     }

@@ -9,9 +9,9 @@ use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
 use super::staging::Staged;
-use crate::error::{Error, Result};
+use crate::error::{Diagnostic, Error, Result};
 use crate::model::{Entity, SqlCheck};
-use crate::warehouse::sql::{CHECKER, ENTITIES, PARTITIONS, db_error, ident, qualified, rows_error};
+use crate::warehouse::sql::{CHECKER, ENTITIES, Over, PARTITIONS, db_error, ident, position, qualified, rows_error};
 
 /// Plans every check over empty tables.
 ///
@@ -20,8 +20,12 @@ use crate::warehouse::sql::{CHECKER, ENTITIES, PARTITIONS, db_error, ident, qual
 pub async fn plan(client: &mut Client, entities: &[Entity], checks: &[SqlCheck]) -> Result<()> {
     let checker = checker(client).await?;
     for check in checks {
-        let sql = counting(check, entities, &[]);
-        let failed = |error| Error::project(rows_error(cannot(check), &error).to_string()).hint(HINT);
+        let start = start(entities, &[]);
+        let sql = counting(check, &start);
+        let failed = |error| {
+            let built = Error::project(cannot(check));
+            built.diagnostics(vec![place(check, &start, &error)]).hint(HINT)
+        };
         // The extended protocol takes one statement only, so a file can't contain a second one. To prepare runs nothing:
         // it tells what is wrong with the text, and where.
         client.prepare_typed(&sql, &[]).await.map_err(failed)?;
@@ -35,9 +39,16 @@ pub async fn plan(client: &mut Client, entities: &[Entity], checks: &[SqlCheck])
 
 /// How many rows a check selects from a batch.
 pub async fn violations(client: &mut Client, entities: &[Entity], staged: &[&Staged], check: &SqlCheck) -> Result<u64> {
-    let failed = |error| rows_error(cannot(check), &error);
+    let start = start(entities, staged);
+    let failed = |error| {
+        let built = rows_error(cannot(check), &error);
+        match position::of(&error) {
+            Some(_) => Error { cause: None, ..built }.diagnostics(vec![place(check, &start, &error)]),
+            None => built,
+        }
+    };
     let checker = checker(client).await?;
-    let sql = counting(check, entities, staged);
+    let sql = counting(check, &start);
     let transaction = client.transaction().await.map_err(failed)?;
     if let Some(checker) = &checker {
         // The grants end with the transaction, and nobody else sees them.
@@ -108,9 +119,14 @@ fn cannot(check: &SqlCheck) -> String {
     format!("the check {} can't be made", check.path.display())
 }
 
-/// The check as a count. Each entity's name stands for the batch's rows of that entity, or for no rows where the
-/// batch has none.
-fn counting(check: &SqlCheck, entities: &[Entity], staged: &[&Staged]) -> String {
+/// The place in the check's file, where the server names one.
+fn place(check: &SqlCheck, start: &str, error: &tokio_postgres::Error) -> Diagnostic {
+    position::diagnostic(&check.path, &check.sql, start.chars().count(), error, Over::Rows)
+}
+
+/// What is sent before the check's own text. Each entity's name stands for the batch's rows of that entity, or for no
+/// rows where the batch has none.
+fn start(entities: &[Entity], staged: &[&Staged]) -> String {
     let tables = entities.iter().map(|entity| {
         let name = ident(&entity.name);
         match staged.iter().find(|staged| staged.entity() == entity.name) {
@@ -122,7 +138,12 @@ fn counting(check: &SqlCheck, entities: &[Entity], staged: &[&Staged]) -> String
         }
     });
     let tables = tables.collect::<Vec<_>>().join(", ");
+    format!("WITH {tables} SELECT count(*) FROM (")
+}
+
+/// The check as a count.
+fn counting(check: &SqlCheck, start: &str) -> String {
     let sql = check.sql.trim_end().trim_end_matches(';');
     // The file may end in a `--` comment, so the parenthesis goes on a new line.
-    format!("WITH {tables} SELECT count(*) FROM ({sql}\n) AS violating")
+    format!("{start}{sql}\n) AS violating")
 }

@@ -6,20 +6,30 @@ use tokio_postgres::Client;
 
 use super::staging::Staged;
 use crate::error::{Error, Result};
+use crate::model::{Entity, PgType};
 use crate::warehouse::sql::{PARTITIONS, db_error, ident, qualified, rows_error};
 
 /// The most keys that one check may hold in memory.
 const MOST: usize = 1_000_000;
 
 /// The distinct keys, as text, of the rows in `child` that have no row in `parent`. A row with a null among these
-/// columns needs no parent.
-pub async fn missing(client: &Client, child: &Staged, parent: &Staged, columns: &[String]) -> Result<Vec<Vec<String>>> {
+/// columns needs no parent. `entity` is the child's.
+///
+/// The texts are those that `quality::Key` is made of, so that the rows are found again before they are copied.
+pub async fn missing(
+    client: &Client,
+    entity: &Entity,
+    child: &Staged,
+    parent: &Staged,
+    columns: &[String],
+) -> Result<Vec<Vec<String>>> {
     let failed = |error| rows_error(format!("the rows of {} can't be checked", child.entity), &error);
     let names: Vec<String> = columns.iter().map(|name| ident(name)).collect();
     let each = |form: &dyn Fn(&String) -> String, by: &str| names.iter().map(form).collect::<Vec<_>>().join(by);
+    let texts: Vec<String> = columns.iter().map(|name| key_text(entity, name)).collect();
     let sql = format!(
         "SELECT DISTINCT {} FROM {} c WHERE {} AND NOT EXISTS (SELECT 1 FROM {} p WHERE {}) LIMIT {}",
-        each(&|name| format!("c.{name}::text"), ", "),
+        texts.join(", "),
         qualified(PARTITIONS, &child.name),
         each(&|name| format!("c.{name} IS NOT NULL"), " AND "),
         qualified(PARTITIONS, &parent.name),
@@ -35,6 +45,21 @@ pub async fn missing(client: &Client, child: &Staged, parent: &Staged, columns: 
     }
     let key = |row: &tokio_postgres::Row| (0..columns.len()).map(|at| row.try_get(at)).collect();
     rows.iter().map(key).collect::<Result<_, _>>().map_err(failed)
+}
+
+/// An expression that gives equal values of a column of `c` the same text: for numbers with a point without trailing
+/// zeros, for types that have a text for people in hexadecimal.
+fn key_text(entity: &Entity, name: &str) -> String {
+    let column = format!("c.{}", ident(name));
+    let declared = entity.columns.iter().find(|column| column.name == *name);
+    match declared.map(|column| column.pg_type) {
+        Some(PgType::Float4 | PgType::Float8) => format!("encode(float8send({column}::float8 + 0), 'hex')"),
+        Some(PgType::Numeric(_)) => format!("trim_scale({column})::text"),
+        Some(PgType::Timestamp) => format!("encode(timestamp_send({column}), 'hex')"),
+        Some(PgType::TimestampTz) => format!("encode(timestamptz_send({column}), 'hex')"),
+        Some(PgType::Date) => format!("encode(date_send({column}), 'hex')"),
+        _ => format!("{column}::text"),
+    }
 }
 
 /// The newest day in a column of a staging table; `None` where all values are null.

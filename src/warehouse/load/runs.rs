@@ -10,8 +10,9 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row, Transaction};
 use uuid::Uuid;
 
+use super::column_masks;
 use crate::error::{Error, Kind, Result};
-use crate::model::Batch;
+use crate::model::{Batch, ColumnMasks};
 use crate::warehouse::sql::db_error;
 
 /// What a run does to its batch.
@@ -78,6 +79,8 @@ pub struct Summary {
     pub account: Value,
     /// Stage name to milliseconds. The warehouse adds its `swap`.
     pub timings: BTreeMap<String, u64>,
+    /// Under which masks each column was loaded.
+    pub masks: Vec<ColumnMasks>,
 }
 
 impl Summary {
@@ -259,6 +262,7 @@ pub(super) async fn fail(client: &Client, run_id: i64, failure: Failure, error: 
 
 /// Marks a run as committed; true where it was still `running`. Part of the swap's transaction. Every materialized view
 /// is marked as stale for each of the `changed` entities, whether it reads them or not: who refreshes finds that out.
+/// The batch's masks become those of the run, and readers may see the batch.
 pub(super) async fn commit(
     transaction: &Transaction<'_>,
     run_id: i64,
@@ -268,7 +272,15 @@ pub(super) async fn commit(
 ) -> Result<bool, tokio_postgres::Error> {
     let sql = "WITH committed AS (UPDATE pipeline.runs SET status = 'committed', finished_at = clock_timestamp(), \
                records = $2, timings = $3, counts = $4, account = $5 WHERE run_id = $1 AND status = 'running' \
-               RETURNING run_id), \
+               RETURNING run_id, source, batch_date), \
+               forgotten AS (DELETE FROM pipeline.masks m USING committed c \
+               WHERE m.source = c.source AND m.batch_date = c.batch_date AND m.run_id <> c.run_id), \
+               shown AS (DELETE FROM pipeline.hidden_batches h USING committed c \
+               WHERE h.source = c.source AND h.batch_date = c.batch_date), \
+               masked AS (INSERT INTO pipeline.masks \
+               SELECT c.run_id, c.source, c.batch_date, m.entity, m.column_name, m.fingerprint, m.fields \
+               FROM committed c, jsonb_to_recordset($7) \
+               m (entity text, column_name text, fingerprint text, fields jsonb)), \
                marked AS (INSERT INTO pipeline.stale_views (name, entity, run_id) \
                SELECT v.name, e.entity, c.run_id FROM committed c, pipeline.views v, unnest($6) e (entity) \
                WHERE v.kind = 'materialized') \
@@ -276,13 +288,15 @@ pub(super) async fn commit(
     let records = i64::try_from(summary.records).unwrap_or(i64::MAX);
     let timings = serde_json::json!(summary.timings);
     let counts = serde_json::json!(counts);
-    let parameters: [Parameter<'_>; 6] = [
+    let masks = column_masks::as_json(&summary.masks);
+    let parameters: [Parameter<'_>; 7] = [
         (&run_id, Type::INT8),
         (&records, Type::INT8),
         (&timings, Type::JSONB),
         (&counts, Type::JSONB),
         (&summary.account, Type::JSONB),
         (&changed, Type::TEXT_ARRAY),
+        (&masks, Type::JSONB),
     ];
     Ok(!transaction.query_typed(sql, &parameters).await?.is_empty())
 }

@@ -270,6 +270,7 @@ mod tests {
                 "pipeline V3__masks",
                 "pipeline V4__names",
                 "pipeline V5__stale_views",
+                "pipeline V6__column_masks",
                 "migrations/V1__one.sql",
                 "migrations/V2__two.sql",
             ];

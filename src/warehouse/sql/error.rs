@@ -1,5 +1,5 @@
-//! What may be said of an error that PostgreSQL or the way to it gave. DETAIL, HINT and CONTEXT are never repeated,
-//! nor the message of a class that can quote data (data exceptions, constraint violations, raised ones).
+//! What may be said of an error that PostgreSQL or the way to it gave. DETAIL and CONTEXT are never repeated, HINT only
+//! for an unknown name in the statement's own text ([`super::position`]), nor the message of a class that can quote data (data exceptions, constraint violations, raised ones).
 //!
 //! While SQL of the user's reads rows, any message can hold a value: `to_tsquery(note)` fails with a syntax error that
 //! quotes the note, `current_setting(note)` with an undefined object, `pg_read_file(note)` with an undefined file. Then

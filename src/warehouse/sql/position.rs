@@ -93,8 +93,15 @@ pub fn diagnostic(file: &Path, text: &str, added: usize, error: &tokio_postgres:
                 text: String::new(),
             },
         }),
-        hint: None,
+        hint: place.and_then(|_| suggestion(error)),
     }
+}
+
+/// The server's suggestion for an unknown column or function. It names columns only, and never holds a value: the server
+/// gives it while it reads the statement's own text (its source, `parse_relation.c`, `errorMissingColumn`).
+fn suggestion(error: &tokio_postgres::Error) -> Option<String> {
+    let db = error.as_db_error()?;
+    matches!(db.code().code(), "42703" | "42883").then(|| db.hint().map(str::to_owned))?
 }
 
 #[cfg(test)]

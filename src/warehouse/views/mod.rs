@@ -24,7 +24,7 @@ use outcome::{applied, has_file, is_current, refused};
 
 pub use outcome::{Action, Applied};
 pub use refresh::{Refresh, Refreshed, refresh, stale};
-pub use stale::Stale;
+pub use stale::{Stale, owed};
 
 /// Names of views and functions whose file differs from the database, or no longer exists. Changes nothing.
 pub async fn pending(warehouse: &Warehouse, project: &Project) -> Result<Vec<String>> {

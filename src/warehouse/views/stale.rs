@@ -55,6 +55,15 @@ pub(super) async fn marks(client: &Client) -> Result<Vec<Mark>> {
         .collect())
 }
 
+/// The names of the materialized views that any run has marked, whether they read what it changed or not. None where
+/// the table is not there yet.
+pub async fn owed(client: &Client) -> Result<Vec<String>> {
+    let mut names: Vec<String> = marks(client).await?.into_iter().map(|mark| mark.name).collect();
+    names.sort_unstable();
+    names.dedup();
+    Ok(names)
+}
+
 /// The runs that a view is marked for. To be asked before the view is filled: what is marked later, it may not show.
 pub(super) async fn runs_of(client: &Client, name: &str) -> Result<Vec<i64>> {
     let sql = "SELECT DISTINCT run_id FROM pipeline.stale_views WHERE name = $1";

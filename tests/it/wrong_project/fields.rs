@@ -192,7 +192,7 @@ fn a_mask_that_its_type_can_t_have() {
     5 |   id: {type: string, required: true, mask: year}
       |   ^^
       |
-      = hint: masks for this type: `keep`, `null`, `redact`, `hash`, `pseudonym`, `zip3`
+      = hint: masks for this type: `keep`, `null`, `redact`, `hash`, `pseudonym`, `zip3`, `surrogate`
     ");
 }
 
@@ -207,7 +207,7 @@ fn a_sensitive_field_without_a_mask() {
     5 |   id: {type: string, required: true, phi: name}
       |   ^^
       |
-      = hint: masks for this type: `keep`, `null`, `redact`, `hash`, `pseudonym`, `zip3`; `keep` needs a `reason`
+      = hint: masks for this type: `keep`, `null`, `redact`, `hash`, `pseudonym`, `zip3`, `surrogate`; `keep` needs a `reason`
     ");
 }
 
@@ -216,7 +216,7 @@ fn a_subject_that_is_no_field() {
     insta::assert_snapshot!(source("schema:", "subject: idd\nschema:"), @r"
     error: the project has a problem
 
-    error: the subject `idd` is no top-level field of clinic
+    error: the subject `idd` is no field of clinic
      --> pipelines/clinic.yaml:1:7
       |
     1 | name: clinic

@@ -34,6 +34,8 @@ fn sql_of_an_unknown_column() {
       |
     2 |   m as n
       |   ^
+      |
+      = hint: the columns here are id and n
     ");
 }
 
@@ -47,6 +49,8 @@ fn sql_of_an_unknown_table() {
       |
     2 | from sorce
       |      ^^^^^
+      |
+      = hint: did you mean `source`?
     ");
 }
 
@@ -60,6 +64,8 @@ fn sql_of_an_unknown_function() {
       |
     1 | select lowr(id) as item_id, n from source
       |        ^^^^
+      |
+      = hint: did you mean `lower`?
     ");
 }
 
@@ -113,11 +119,11 @@ fn a_column_given_twice() {
     insta::assert_snapshot!(transform("select id as item_id, n, n from source"), @r#"
     error: the transforms do not fit the project
 
-    error: Error during planning: Projections require unique expression names but the expression "source.n" at position 1 and "source.n" at position 2 have the same name. Consider aliasing ("AS") one of them.
-     --> sql/clinic/items.sql:1:1
+    error: Projections require unique expression names but the expression "source.n" at position 1 and "source.n" at position 2 have the same name. Consider aliasing ("AS") one of them.
+     --> sql/clinic/items.sql:1:23
       |
     1 | select id as item_id, n, n from source
-      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |                       ^
     "#);
 }
 
@@ -141,11 +147,13 @@ fn two_statements() {
     insta::assert_snapshot!(transform("select id as item_id, n from source;\nselect 1"), @r"
     error: the transforms do not fit the project
 
-    error: This feature is not implemented: The context currently only supports a single SQL statement
+    error: the file holds more than one statement
      --> sql/clinic/items.sql:1:1
       |
     1 | select id as item_id, n from source;
       | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = hint: a transform is one SELECT: take out the others
     ");
 }
 
@@ -169,13 +177,13 @@ fn cross_join_unnest() {
     insta::assert_snapshot!(problems(&Small::new().schema("id: {type: string, required: true}\nl: {list: bigint}").sql("select id as item_id, item as n\nfrom source cross join unnest(l) as t(item)").project()), @r#"
     error: the transforms do not fit the project
 
-    error: This feature is not implemented: Physical plan does not support logical expression OuterReferenceColumn(Field { name: "l", data_type: List(Field { data_type: Int64, nullable: true }), nullable: true }, Column { relation: Some(Bare { table: "source" }), name: "l" })
-     --> sql/clinic/items.sql:1:1
+    error: DataFusion can't use a column of the outer query here
+     --> sql/clinic/items.sql:2:31
       |
-    1 | select id as item_id, item as n
-      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+    2 | from source cross join unnest(l) as t(item)
+      |                               ^
       |
-      = hint: DataFusion unnests in the SELECT list: WITH v AS (SELECT patient_id, unnest(visits) AS item FROM source) SELECT patient_id, item['date'] FROM v
+      = hint: DataFusion unnests in the SELECT list: WITH v AS (SELECT patient_id, unnest(visits) AS item FROM source) SELECT patient_id, item['date'] FROM v. For WITH ORDINALITY: unnest(with_ordinality(visits)) AS v gives v['item'] and v['ordinality']
     "#);
 }
 
@@ -184,13 +192,13 @@ fn lateral() {
     insta::assert_snapshot!(problems(&Small::new().schema("id: {type: string, required: true}\nl: {list: bigint}").sql("select id as item_id, t.item as n\nfrom source, lateral unnest(source.l) as t(item)").project()), @r"
     error: the transforms do not fit the project
 
-    error: Error during planning: table function 'unnest' not found
-     --> sql/clinic/items.sql:1:1
+    error: table function 'unnest' not found
+     --> sql/clinic/items.sql:2:22
       |
-    1 | select id as item_id, t.item as n
-      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+    2 | from source, lateral unnest(source.l) as t(item)
+      |                      ^^^^^^
       |
-      = hint: DataFusion unnests in the SELECT list: WITH v AS (SELECT patient_id, unnest(visits) AS item FROM source) SELECT patient_id, item['date'] FROM v
+      = hint: DataFusion unnests in the SELECT list: WITH v AS (SELECT patient_id, unnest(visits) AS item FROM source) SELECT patient_id, item['date'] FROM v. For WITH ORDINALITY: unnest(with_ordinality(visits)) AS v gives v['item'] and v['ordinality']
     ");
 }
 
@@ -235,4 +243,207 @@ fn a_group_by_a_field_that_is_the_same_everywhere() {
     ");
     let meant = wrong.rest("allow_constant_masks: [id]").project();
     meant.run(&["check"]).code(0);
+}
+
+/// A source with structs in lists in structs.
+fn nested(sql: &str) -> String {
+    let schema = "id: {type: string, required: true}\nn: bigint\ns: {struct: {a: bigint, inner: {struct: {deep: bigint}}}}\n\
+                  visits:\n  list:\n    no: bigint\n    codes: {list: {code: bigint}}";
+    problems(&Small::new().schema(schema).sql(sql).project())
+}
+
+#[test]
+fn fields_that_there_are_not() {
+    for (sql, place, said, hint) in [
+        (
+            "select id as item_id,\n  s.nop as n from source",
+            "2:5",
+            "`s` has no field `nop`",
+            "its fields are a and inner",
+        ),
+        (
+            "select id as item_id,\n  source.s.aa as n from source",
+            "2:12",
+            "`s` has no field `aa`",
+            "its fields are",
+        ),
+        (
+            "select id as item_id,\n  s['nop'] as n from source",
+            "2:4",
+            "there is no field `nop`",
+            "its fields are a and inner",
+        ),
+        (
+            "select id as item_id,\n  s.inner.dep as n from source",
+            "2:11",
+            "`s.inner` has no field `dep`",
+            "did you mean `deep`?",
+        ),
+        (
+            "select id as item_id,\n  s['inner']['dep'] as n from source",
+            "2:13",
+            "no field `dep`",
+            "did you mean `deep`?",
+        ),
+        (
+            "select id as item_id,\n  n from source where s.nop > 1",
+            "2:25",
+            "`s` has no field `nop`",
+            "its fields are",
+        ),
+        (
+            "select id as item_id, n from source\nunion all\nselect id,\n  s.nop from source",
+            "4:5",
+            "`s` has no field `nop`",
+            "its",
+        ),
+        (
+            "select id as item_id,\n  visits[1]['nop'] as n from source",
+            "2:12",
+            "there is no field `nop`",
+            "did you mean `no`?",
+        ),
+        (
+            "select id as item_id,\n  visits.no as n from source",
+            "2:10",
+            "`visits` is a list and has no field `no`",
+            "unnest(list)",
+        ),
+        (
+            "select id as item_id,\n  n.x as n from source",
+            "2:5",
+            "`n` is bigint and has no field `x`",
+            "without a field",
+        ),
+        (
+            "select id as item_id,\n  array_length(array_filter(visits, v -> v['nop'] = 1)) as n from source",
+            "2:43",
+            "there is no field `nop`",
+            "did you mean `no`?",
+        ),
+    ] {
+        let shown = nested(sql);
+        assert!(shown.contains(said) && shown.contains(hint), "{shown}");
+        assert!(
+            shown.contains(&format!("items.sql:{place}\n")) && shown.contains('^'),
+            "{shown}"
+        );
+    }
+}
+
+#[test]
+fn fields_of_unnested_elements_that_there_are_not() {
+    const V: &str = "with v as (select id, unnest(visits) as item from source)";
+    for (sql, place, said, hint) in [
+        (
+            "\nselect id as item_id,\n  item.nop as n from v",
+            "3:8",
+            "`item` has no field `nop`",
+            "did you mean `no`?",
+        ),
+        (
+            "\nselect id as item_id,\n  v.item['nop'] as n from v",
+            "3:9",
+            "there is no field `nop`",
+            "did you mean `no`?",
+        ),
+        (
+            ",\nw as (select id, unnest(item.codes) as c from v)\nselect id as item_id,\n  abs(c.cod) as n from w",
+            "4:9",
+            "`c` has no field `cod`",
+            "did you mean `code`?",
+        ),
+    ] {
+        let shown = nested(&format!("{V}{sql}"));
+        assert!(shown.contains(said) && shown.contains(hint), "{shown}");
+        assert!(shown.contains(&format!("items.sql:{place}\n")), "{shown}");
+    }
+}
+
+#[test]
+fn names_without_a_place_of_their_own_are_looked_up_in_the_text() {
+    for (sql, place, said, hint) in [
+        (
+            "select id as item_id,\n  n from source order by nop",
+            "2:26",
+            "column 'nop' not found",
+            "the columns here are",
+        ),
+        (
+            "select id as item_id,\n  count(*) as n from source group by nop",
+            "2:38",
+            "column 'nop' not found",
+            "the columns here",
+        ),
+        (
+            "select id as item_id,\n  $dat as n from source",
+            "2:3",
+            "placeholder with name $dat",
+            "$date and $source",
+        ),
+        (
+            "select id as item_id,\n  t.n as n from source",
+            "2:3",
+            "not found in 't'",
+            "the tables here are source",
+        ),
+        (
+            "select id as item_id,\n  sqrtt(n) as n from source",
+            "2:3",
+            "Invalid function 'sqrtt'",
+            "did you mean `sqrt`?",
+        ),
+    ] {
+        let shown = transform(sql);
+        assert!(shown.contains(said) && shown.contains(hint), "{shown}");
+        assert!(
+            shown.contains(&format!("items.sql:{place}\n")) && shown.contains('^'),
+            "{shown}"
+        );
+    }
+}
+
+#[test]
+fn what_datafusion_can_not_do_is_said_in_plain_words() {
+    for sql in [
+        "select id as item_id, (select max(o.n) from source o where o.n < source.n) as n from source",
+        "select id as item_id, (select count(*) from range(1, n)) as n from source",
+        "select id as item_id, n from source limit (select 1)",
+        "select id as item_id, n from source pivot (max(n) for id in ('a'))",
+        "select id as item_id, n from source where unnest([n]) > 1",
+        "select id as item_id, substr(id) as n from source",
+    ] {
+        let shown = transform(sql);
+        for never in [
+            "bug in DataFusion",
+            "issue tracker",
+            "Internal error",
+            "Error during planning",
+            "Field {",
+            "Span(",
+        ] {
+            assert!(!shown.contains(never), "{shown}");
+        }
+    }
+}
+
+#[test]
+fn the_remedy_for_a_time_with_a_zone_works() {
+    let project = |at: &str| {
+        Small::new()
+            .schema("id: {type: string, required: true}\ntext: string\nday: date\ntime: timestamp")
+            .columns(&[("item_id", "text"), ("at", "timestamptz")])
+            .sql(&format!("select id as item_id, {at} as at from source"))
+            .project()
+    };
+    for column in ["text", "day", "time", "cast(text as timestamptz)"] {
+        let shown = problems(&project(column));
+        let (_, remedy) = shown
+            .split_once("the contract says timestamp with time zone: ")
+            .unwrap();
+        let remedy = remedy.trim_end().trim_start_matches("say which zone it is in: ");
+        let mended = project(&remedy.replace("...", column));
+        let checked = mended.run(&["check"]);
+        assert_eq!(checked.exit(), Some(0), "{remedy}\n{}", checked.stderr);
+    }
 }

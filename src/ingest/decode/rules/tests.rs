@@ -1,5 +1,6 @@
 use proptest::prelude::*;
 use regex::Regex;
+use unicode_normalization::UnicodeNormalization as _;
 
 use super::super::super::testing::{field, from, list_of, required};
 use super::super::tests::decode;
@@ -260,6 +261,9 @@ fn step() -> impl Strategy<Value = Normalize> {
         Just(Normalize::Upper),
         Just(Normalize::Lower),
         Just(Normalize::EmptyAsNull),
+        Just(Normalize::CollapseSpaces),
+        Just(Normalize::Nfc),
+        Just(Normalize::Nfkc),
         "[ aAé]{1,2}".prop_map(Normalize::StripPrefix),
         "[ aAé]{1,2}".prop_map(Normalize::StripSuffix),
     ]
@@ -274,6 +278,12 @@ fn plainly(steps: &[Normalize], text: &str) -> Option<String> {
             Normalize::Lower => text.to_lowercase(),
             Normalize::StripPrefix(prefix) => text.strip_prefix(prefix.as_str()).unwrap_or(&text).to_owned(),
             Normalize::StripSuffix(suffix) => text.strip_suffix(suffix.as_str()).unwrap_or(&text).to_owned(),
+            Normalize::CollapseSpaces => {
+                let seen = text.replace(['\u{200b}', '\u{2060}', '\u{feff}'], "");
+                seen.split_whitespace().collect::<Vec<_>>().join(" ")
+            }
+            Normalize::Nfc => text.nfc().collect(),
+            Normalize::Nfkc => text.nfkc().collect(),
             Normalize::EmptyAsNull => (!text.is_empty()).then_some(text)?,
         })
     })
@@ -287,7 +297,7 @@ proptest! {
     #[test]
     fn as_the_model_has_it(
         steps in prop::collection::vec(step(), 0..4),
-        texts in prop::collection::vec("[ aAbBéßΣ1]{0,5}", 1..6),
+        texts in prop::collection::vec("[ aAbBéßΣ1\u{a0}\u{301}\u{200b}]{0,5}", 1..6),
         length in prop::option::of((0..3_u64, 2..6_u64)),
         matches in prop::option::of(prop_oneof![Just("[aA]*"), Just("a|b.*"), Just(r"\w+"), Just(" .*|É")]),
         accepted in prop::collection::vec("[aAé1]{0,2}", 0..4),

@@ -44,7 +44,11 @@ async fn its_rows_runs_and_partitions_go_on() {
         let root = tempfile::tempdir().unwrap();
         assert_eq!(
             migrate::apply(&world.warehouse, root.path()).await.unwrap(),
-            ["pipeline V4__names", "pipeline V5__stale_views"]
+            [
+                "pipeline V4__names",
+                "pipeline V5__stale_views",
+                "pipeline V6__column_masks"
+            ]
         );
         assert_eq!(world.rows("patients").await, ["(a,old,source_b,2023-05-02)"]);
         assert_eq!(
@@ -116,6 +120,8 @@ async fn roles_take_over_its_partitions() {
     };
     let access = Access {
         hides: false,
+        stale: Some(Vec::new()),
+        owed: Vec::new(),
         tables: world.entities.iter().map(table).collect(),
         views: Vec::new(),
         mentions: Vec::new(),

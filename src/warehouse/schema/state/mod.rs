@@ -12,6 +12,7 @@ pub const MIGRATIONS: &[(&str, &str)] = &[
     ("V3__masks", include_str!("V3__masks.sql")),
     ("V4__names", include_str!("V4__names.sql")),
     ("V5__stale_views", include_str!("V5__stale_views.sql")),
+    ("V6__column_masks", include_str!("V6__column_masks.sql")),
 ];
 
 pub(super) fn migrations() -> Result<Vec<Migration>> {

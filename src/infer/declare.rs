@@ -1,0 +1,277 @@
+//! Turns the shape of the records into the fields of a schema.
+
+use super::classify::{self, Seen, Suggested, words};
+use super::shape::{Member, Objects, Shape};
+
+/// From this many objects on, a field that stood in all of them is declared as required.
+const SURE: u64 = 10;
+
+/// A field as it will be declared.
+#[derive(Debug)]
+pub(super) struct Field {
+    pub name: String,
+    pub required: bool,
+    /// Whether it stood in every object of the sample, and was never null.
+    pub always: bool,
+    pub kind: Kind,
+    /// What the sample has shown beyond the declaration. It names no value.
+    pub comment: Option<String>,
+}
+
+#[derive(Debug)]
+pub(super) enum Kind {
+    Scalar(Scalar),
+    Scalars(Scalar),
+    Struct(Vec<Field>),
+    Objects(Vec<Field>),
+}
+
+#[derive(Debug)]
+pub(super) struct Scalar {
+    pub field_type: String,
+    pub from: Option<&'static str>,
+    pub formats: Vec<&'static str>,
+    pub empty_as_null: bool,
+    pub suggested: Option<Suggested>,
+    /// No two values of the sample are the same.
+    pub unique: bool,
+}
+
+impl Scalar {
+    fn of(field_type: impl Into<String>) -> Self {
+        Self {
+            field_type: field_type.into(),
+            from: None,
+            formats: Vec::new(),
+            empty_as_null: false,
+            suggested: None,
+            unique: false,
+        }
+    }
+
+    /// The type that SQL sees, after the mask.
+    pub fn sql_type(&self) -> &str {
+        match self.suggested.as_ref().map(|suggested| suggested.mask) {
+            Some("hash" | "redact" | "pseudonym" | "zip3") => "string",
+            Some("year") => "int",
+            _ => &self.field_type,
+        }
+    }
+
+    pub fn is_identifier(&self) -> bool {
+        self.suggested
+            .as_ref()
+            .is_some_and(|suggested| suggested.class == "identifier" && suggested.mask == "hash")
+    }
+}
+
+/// How the fields of a sample are declared.
+pub(super) struct Declaring {
+    /// Cells and their types come as text: CSV.
+    pub flat: bool,
+    pub subject: bool,
+}
+
+/// The fields of an object.
+pub(super) fn fields<'a>(how: &Declaring, objects: &'a Objects, path: &mut Vec<&'a str>) -> Vec<Field> {
+    let coded = objects.fields.iter().any(|(name, _)| words(name) == ["code"]);
+    let mut declared = Vec::with_capacity(objects.fields.len());
+    for (name, member) in &objects.fields {
+        path.push(name);
+        declared.push(field(how, name, member, objects.count, coded, path));
+        path.pop();
+    }
+    declared
+}
+
+fn field<'a>(
+    how: &Declaring,
+    name: &str,
+    member: &'a Member,
+    objects: u64,
+    coded: bool,
+    path: &mut Vec<&'a str>,
+) -> Field {
+    let shape = &member.shape;
+    let always = objects > 0 && member.present == objects && shape.nulls == 0;
+    let (kind, comment) = kind(how, shape, coded, path);
+    let is_id = matches!(&kind, Kind::Scalar(scalar) if scalar.is_identifier() && scalar.unique);
+    Field {
+        name: name.to_owned(),
+        required: always && (objects >= SURE || is_id),
+        always,
+        kind,
+        comment,
+    }
+}
+
+fn kind<'a>(how: &Declaring, shape: &'a Shape, coded: bool, path: &mut Vec<&'a str>) -> (Kind, Option<String>) {
+    let json = |comment: String| {
+        (
+            Kind::Scalar(masked(how, Scalar::of("json"), shape, coded, path)),
+            Some(comment),
+        )
+    };
+    match shape.kinds() {
+        0 if how.flat => {
+            return (
+                Kind::Scalar(masked(how, Scalar::of("string"), shape, coded, path)),
+                None,
+            );
+        }
+        0 => return json("null or absent in the whole sample, so its type is not known".to_owned()),
+        1 => {}
+        _ => return json(format!("of more than one kind: {}", met(shape))),
+    }
+    if shape.objects.count > 0 {
+        return match &shape.objects {
+            objects if objects.fields.is_empty() => json("an object without fields in the whole sample".to_owned()),
+            objects if keys_are_data(objects) => json(format!(
+                "an object whose keys look like data: {} different ones in {} objects",
+                objects.fields.len(),
+                objects.count
+            )),
+            objects => (Kind::Struct(fields(how, objects, path)), None),
+        };
+    }
+    if shape.lists.count > 0 {
+        let Some(item) = shape.lists.item.as_deref() else {
+            return json("a list that is empty in the whole sample".to_owned());
+        };
+        if item.is_object() && item.objects.fields.is_empty() {
+            return json("a list of objects without fields in the whole sample".to_owned());
+        }
+        if item.is_object() && !keys_are_data(&item.objects) {
+            return (Kind::Objects(fields(how, &item.objects, path)), None);
+        }
+        if item.kinds() == 1 && item.objects.count == 0 && item.lists.count == 0 {
+            let (scalar, comment) = scalar(how, item);
+            return (Kind::Scalars(masked(how, scalar, item, coded, path)), comment);
+        }
+        return json(match item.kinds() {
+            0 => "a list of nulls in the whole sample".to_owned(),
+            1 => "a list of lists, or of objects whose keys look like data".to_owned(),
+            _ => format!("a list whose elements are of more than one kind: {}", met(item)),
+        });
+    }
+    let (scalar, comment) = scalar(how, shape);
+    (Kind::Scalar(masked(how, scalar, shape, coded, path)), comment)
+}
+
+/// What kinds of values were met, and how many of each.
+fn met(shape: &Shape) -> String {
+    let kinds = [
+        (shape.bools, "bool"),
+        (shape.numbers.count, "number"),
+        (shape.texts.count, "string"),
+        (shape.objects.count, "object"),
+        (shape.lists.count, "list"),
+    ];
+    let met = kinds.iter().filter(|(count, _)| *count > 0);
+    met.map(|(count, kind)| format!("{kind} {count}"))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+/// Whether an object is a map whose keys are data, such as ids or dates. Many different keys stand in few objects each,
+/// or most of them hold digits.
+fn keys_are_data(objects: &Objects) -> bool {
+    let fields = objects.fields.len() as u64;
+    let present: u64 = objects.fields.iter().map(|(_, member)| member.present).sum();
+    let digits = objects
+        .fields
+        .iter()
+        .filter(|(name, _)| name.bytes().any(|byte| byte.is_ascii_digit()));
+    let digits = digits.count() as u64;
+    let values = objects.fields.iter().all(|(_, member)| member.shape.objects.count > 0);
+    objects.overflown
+        || fields >= 30 && present * 10 < fields * objects.count
+        || fields >= 3 && digits * 10 >= fields * 8 && (values || present * 2 < fields * objects.count)
+}
+
+fn scalar(how: &Declaring, shape: &Shape) -> (Scalar, Option<String>) {
+    let mut declared = match &shape.declared {
+        Some(declared) => Scalar::of(declared.clone()),
+        None if shape.bools > 0 => Scalar::of("bool"),
+        None if shape.numbers.count > 0 => Scalar::of(number(shape)),
+        None => Scalar::of("string"),
+    };
+    declared.unique = shape.distinct.is_unique();
+    let mut comment = None;
+    if declared.field_type == "string" {
+        let texts = &shape.texts;
+        let styles = texts.styles();
+        if let Some(style) = styles.first().filter(|_| shape.declared.is_none()) {
+            style.field_type.clone_into(&mut declared.field_type);
+            declared.formats = styles.iter().filter_map(|style| style.format).collect();
+            comment = texts
+                .ambiguous()
+                .then(|| "day and month can't be told apart in the sample: check the format".to_owned());
+        } else if how.flat
+            && let Some(number) = texts.numbers()
+        {
+            declared.field_type = decimal(number, texts.int_digits, texts.scale);
+        } else if how.flat && texts.all_bools() {
+            "bool".clone_into(&mut declared.field_type);
+        }
+        declared.empty_as_null = !how.flat && texts.empty > 0 && declared.field_type != "string";
+    }
+    (declared, comment)
+}
+
+fn number(shape: &Shape) -> String {
+    let numbers = &shape.numbers;
+    if numbers.wide > 0 {
+        return if numbers.fractions == 0 && numbers.int_digits <= 38 {
+            "decimal(38,0)".to_owned()
+        } else {
+            "double".to_owned()
+        };
+    }
+    if numbers.fractions > 0 {
+        return decimal("decimal", numbers.int_digits, numbers.scale);
+    }
+    let int = i32::try_from(numbers.least).is_ok() && i32::try_from(numbers.most).is_ok();
+    if int { "int".to_owned() } else { "bigint".to_owned() }
+}
+
+/// A decimal with room for values that the sample does not have: six more digits before the point, two after it.
+fn decimal(number: &str, int_digits: usize, scale: usize) -> String {
+    match number {
+        "decimal" if scale > 8 || int_digits > 20 => "double".to_owned(),
+        "decimal" => format!("decimal({},{})", int_digits + scale + 8, scale + 2),
+        whole => whole.to_owned(),
+    }
+}
+
+fn masked(how: &Declaring, mut scalar: Scalar, shape: &Shape, coded: bool, path: &[&str]) -> Scalar {
+    scalar.suggested = classify::suggest(&Seen {
+        path,
+        shape,
+        field_type: &scalar.field_type,
+        coded,
+        subject: how.subject,
+    });
+    scalar
+}
+
+/// The top-level field that says whose record it is.
+pub(super) fn subject(record: &Shape) -> Option<&str> {
+    const PERSONS: [&str; 6] = ["patient", "person", "subject", "member", "client", "participant"];
+    let scalars = || {
+        let fields = record.objects.fields.iter();
+        fields.filter(|(_, member)| {
+            member.shape.kinds() == 1 && member.shape.texts.count + member.shape.numbers.count > 0
+        })
+    };
+    let named = |of_person: bool| {
+        scalars().find(|(name, _)| {
+            let words = words(name);
+            let id = words
+                .last()
+                .is_some_and(|word| word == "id" || word == "mrn" || word == "identifier");
+            id && (!of_person || words.iter().any(|word| PERSONS.contains(&word.as_str())))
+        })
+    };
+    named(true).or_else(|| named(false)).map(|(name, _)| name.as_str())
+}

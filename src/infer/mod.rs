@@ -1,0 +1,23 @@
+//! Proposes a source from a sample of its files: the schema, the classes and masks, and the SQL that fills the entities.
+//! It is used by `pipeline source add` only. A run infers nothing.
+//!
+//! A sample is folded into a [`shape::Shape`] while it is read, so memory does not grow with the sample. No value of the
+//! sample is kept, written or shown: a shape holds counts, lengths, bounds and hashes.
+
+mod classify;
+mod columns;
+mod declare;
+mod location;
+mod parquet;
+mod proposal;
+mod records;
+mod render;
+mod request;
+mod sample;
+mod shape;
+mod tables;
+mod texts;
+mod write;
+
+pub use request::{Entities, Request};
+pub use write::{Added, add};

@@ -1,0 +1,340 @@
+//! Writes what was proposed: the source's YAML, the SQL of its transforms, the entities of `pipeline.yaml`. Each line
+//! says what it rests on. No value of the sample is written.
+
+use std::fmt::Write as _;
+
+use super::classify::Suggested;
+use super::declare::{Field, Kind, Scalar};
+use super::tables::{Column, Level, Place, Table};
+
+/// A text in YAML: plain where it can't be taken for anything else.
+pub(super) fn yaml(text: &str) -> String {
+    const WORDS: [&str; 11] = [
+        "true", "false", "yes", "no", "on", "off", "null", "y", "n", "nan", "inf",
+    ];
+    let plain = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "_ ./-".contains(c))
+        && !text.ends_with(' ')
+        && !WORDS.contains(&text.to_ascii_lowercase().as_str());
+    if plain {
+        text.to_owned()
+    } else {
+        serde_json::Value::from(text).to_string()
+    }
+}
+
+/// The fields of `schema:`, indented.
+pub(super) fn schema(fields: &[Field], indent: usize, text: &mut String) {
+    for field in fields {
+        let pad = " ".repeat(indent);
+        if let Some(comment) = &field.comment {
+            let _ = writeln!(text, "{pad}# {comment}");
+        }
+        let name = yaml(&field.name);
+        match &field.kind {
+            Kind::Scalar(scalar) => {
+                why(scalar, &pad, text);
+                let _ = writeln!(text, "{pad}{name}: {}", declaration("type", scalar, field.required));
+            }
+            Kind::Scalars(scalar) => {
+                why(scalar, &pad, text);
+                let _ = writeln!(text, "{pad}{name}: {}", declaration("list", scalar, field.required));
+            }
+            Kind::Struct(inner) => {
+                let _ = writeln!(text, "{pad}{name}:\n{pad}  struct:");
+                schema(inner, indent + 4, text);
+            }
+            Kind::Objects(inner) => {
+                let _ = writeln!(text, "{pad}{name}:\n{pad}  list:");
+                schema(inner, indent + 4, text);
+            }
+        }
+    }
+}
+
+fn why(scalar: &Scalar, pad: &str, text: &mut String) {
+    if let Some(Suggested { class, mask, why, .. }) = &scalar.suggested {
+        let _ = writeln!(text, "{pad}# {class}, {mask}: {why}");
+    }
+}
+
+fn declaration(key: &str, scalar: &Scalar, required: bool) -> String {
+    let field_type = if scalar.field_type.contains(',') {
+        format!("\"{}\"", scalar.field_type)
+    } else {
+        scalar.field_type.clone()
+    };
+    let mut parts = vec![format!("{key}: {field_type}")];
+    if required {
+        parts.push("required: true".to_owned());
+    }
+    parts.extend(scalar.from.map(|from| format!("from: {from}")));
+    match scalar.formats.as_slice() {
+        [] => {}
+        [one] => parts.push(format!("format: \"{one}\"")),
+        many => parts.push(format!(
+            "format: [{}]",
+            many.iter()
+                .map(|one| format!("\"{one}\""))
+                .collect::<Vec<_>>()
+                .join(", ")
+        )),
+    }
+    if scalar.empty_as_null {
+        parts.push("normalize: empty_as_null".to_owned());
+    }
+    if let Some(suggested) = &scalar.suggested {
+        parts.push(format!("phi: {}", suggested.class));
+        parts.push(format!(
+            "mask: {}",
+            if suggested.mask == "null" {
+                "\"null\""
+            } else {
+                suggested.mask
+            }
+        ));
+        parts.extend(
+            suggested
+                .domain
+                .as_ref()
+                .map(|domain| format!("domain: {}", yaml(domain))),
+        );
+        parts.extend(suggested.reason.map(|reason| format!("reason: {}", yaml(reason))));
+    }
+    match parts.as_slice() {
+        [only] if key == "type" => only["type: ".len()..].to_owned(),
+        parts => format!("{{{}}}", parts.join(", ")),
+    }
+}
+
+/// The entities, as they stand below `entities:`.
+pub(super) fn entities(tables: &[Table], source: &str) -> String {
+    let mut text = String::new();
+    for table in tables {
+        let _ = writeln!(text, "  {}:", table.name);
+        let _ = writeln!(
+            text,
+            "    description: {}",
+            yaml(&format!("Proposed from a sample of {source}"))
+        );
+        text.push_str("    columns:\n");
+        for column in &table.columns {
+            let pg_type = if column.pg_type.contains([',', '[']) {
+                format!("\"{}\"", column.pg_type)
+            } else {
+                column.pg_type.clone()
+            };
+            let nullable = if column.not_null { ", nullable: false" } else { "" };
+            let _ = writeln!(text, "      {}: {{type: {pg_type}{nullable}}}", yaml(&column.name));
+        }
+        if !table.key.is_empty() {
+            let _ = writeln!(text, "    key: [{}]", table.key.join(", "));
+        }
+        if let Some(parent) = &table.parent {
+            let _ = writeln!(text, "    parent: {parent}");
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// An identifier of the transforms' SQL: in quotes where it would be taken for something else.
+fn ident(name: &str) -> String {
+    const RESERVED: [&str; 66] = [
+        "all",
+        "and",
+        "any",
+        "array",
+        "as",
+        "asc",
+        "between",
+        "both",
+        "by",
+        "case",
+        "cast",
+        "check",
+        "column",
+        "constraint",
+        "create",
+        "cross",
+        "default",
+        "delete",
+        "desc",
+        "distinct",
+        "drop",
+        "else",
+        "end",
+        "except",
+        "exists",
+        "extract",
+        "false",
+        "fetch",
+        "for",
+        "foreign",
+        "from",
+        "full",
+        "grant",
+        "group",
+        "having",
+        "in",
+        "inner",
+        "insert",
+        "intersect",
+        "interval",
+        "into",
+        "is",
+        "join",
+        "left",
+        "like",
+        "limit",
+        "not",
+        "null",
+        "offset",
+        "on",
+        "or",
+        "order",
+        "outer",
+        "primary",
+        "right",
+        "select",
+        "set",
+        "table",
+        "then",
+        "to",
+        "true",
+        "union",
+        "user",
+        "using",
+        "when",
+        "where",
+    ];
+    let plain = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
+        && name
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+        && !RESERVED.contains(&name)
+        && name != "with";
+    if plain {
+        name.to_owned()
+    } else {
+        format!("\"{}\"", name.replace('"', "\"\""))
+    }
+}
+
+fn expression(place: &Place, element: &str) -> String {
+    let mut names = place.path.iter();
+    let mut text = match place.depth {
+        0 => names.next().map_or_else(|| "null".to_owned(), |name| ident(name)),
+        _ => element.to_owned(),
+    };
+    for name in names {
+        let _ = write!(text, "['{}']", name.replace('\'', "''"));
+    }
+    text
+}
+
+/// The type for a `cast(null as ...)`.
+fn null_type(pg_type: &str) -> &str {
+    match pg_type {
+        "text" | "uuid" | "jsonb" | "text[]" | "character varying" => "varchar",
+        "timestamp without time zone" | "timestamp with time zone" => "timestamp",
+        "double precision" => "double",
+        other => other,
+    }
+}
+
+/// The transform of a table: a chain of CTEs, one for each level of lists.
+pub(super) fn sql(table: &Table, source: &str) -> String {
+    let mut text = format!("-- Proposed by `pipeline source add` from a sample of {source}.\n");
+    let depth = table.levels.len();
+    let element = element(&table.columns);
+    let names = cte_names(&table.levels);
+    let carried = |below: usize| table.columns.iter().filter(move |column| column.place.depth < below);
+    for (index, level) in table.levels.iter().enumerate() {
+        text.push_str(if index == 0 { "with " } else { ", " });
+        let _ = writeln!(text, "{} as (\n    select", names[index]);
+        for column in carried(index + 1) {
+            let name = ident(&column.name);
+            let value = if column.place.depth == index {
+                expression(&column.place, element)
+            } else {
+                name.clone()
+            };
+            let value = if value == name {
+                name
+            } else {
+                format!("{value} as {name}")
+            };
+            let _ = writeln!(text, "        {value},");
+        }
+        let list = Place {
+            depth: index,
+            path: level.path.clone(),
+        };
+        let from = if index == 0 { "source" } else { &names[index - 1] };
+        let _ = writeln!(
+            text,
+            "        unnest({}) as {element}\n    from {from}\n)",
+            expression(&list, element)
+        );
+    }
+    text.push_str("select\n");
+    let last = table.columns.len() - 1;
+    for (index, column) in table.columns.iter().enumerate() {
+        let name = ident(&column.name);
+        let value = if column.place.depth == usize::MAX {
+            format!("cast(null as {})", null_type(&column.pg_type))
+        } else if column.place.depth < depth {
+            name.clone()
+        } else {
+            expression(&column.place, element)
+        };
+        let value = if value == name {
+            name
+        } else {
+            format!("{value} as {name}")
+        };
+        let comma = if index == last { "" } else { "," };
+        let _ = writeln!(text, "    {value}{comma} -- {}", column.note);
+    }
+    let _ = writeln!(text, "from {}", names.last().map_or("source", String::as_str));
+    text
+}
+
+/// The name for an element: `item`, unless a column is called so.
+fn element(columns: &[Column]) -> &'static str {
+    if columns.iter().any(|column| column.name == "item") {
+        "list_item"
+    } else {
+        "item"
+    }
+}
+
+fn cte_names(levels: &[Level]) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for level in levels {
+        let name = level.path.last().map_or("list", String::as_str);
+        let mut name = super::tables::snake(name, 40);
+        if name == "source" || ident(&name) != name || names.contains(&name) {
+            name = format!("{name}_{}", names.len() + 1);
+        }
+        names.push(name);
+    }
+    names
+}
+
+/// The path of a table's lists, as `conserves` has it. `None`: a name in it can't be written there.
+pub(super) fn conserves(levels: &[Level]) -> Option<String> {
+    let plain = |name: &String| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    if !levels.iter().flat_map(|level| &level.path).all(plain) {
+        return None;
+    }
+    if levels.is_empty() {
+        return Some("$".to_owned());
+    }
+    let lists: Vec<String> = levels
+        .iter()
+        .map(|level| format!("{}[]", level.path.join(".")))
+        .collect();
+    Some(lists.join("."))
+}

@@ -1,0 +1,24 @@
+//! What a user asks `pipeline source add` for.
+
+use std::path::PathBuf;
+
+/// What to propose.
+pub struct Request {
+    pub name: String,
+    /// Files, folders, patterns or URLs. Local ones are relative to `from`.
+    pub paths: Vec<String>,
+    /// The working directory.
+    pub from: PathBuf,
+    /// How many records to look at.
+    pub sample: u64,
+    pub entities: Entities,
+}
+
+/// Which entities the source fills.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Entities {
+    /// Those of `pipeline.yaml`.
+    Existing,
+    /// New ones, which are added to `pipeline.yaml` with a migration.
+    New,
+}

@@ -1,0 +1,343 @@
+//! Proposes entities: one for the records, and one for each list of objects in them.
+
+use std::collections::BTreeSet;
+
+use super::classify::words;
+use super::declare::{Field, Kind, Scalar};
+
+/// A way into lists: from the record to a list, from its elements to the next list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Level {
+    /// The names from the element, or the record, to the list.
+    pub path: Vec<String>,
+}
+
+/// Where a column's value stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Place {
+    /// 0: in the record; 1: in an element of the first level, and so on.
+    pub depth: usize,
+    /// The names from there. Empty: the element itself.
+    pub path: Vec<String>,
+}
+
+#[derive(Debug)]
+pub(super) struct Column {
+    pub name: String,
+    pub place: Place,
+    pub pg_type: String,
+    pub not_null: bool,
+    /// What it rests on, for the comment in the SQL.
+    pub note: String,
+}
+
+#[derive(Debug)]
+pub(super) struct Table {
+    pub name: String,
+    pub levels: Vec<Level>,
+    pub columns: Vec<Column>,
+    pub key: Vec<String>,
+    /// The entity that its rows belong to.
+    pub parent: Option<String>,
+}
+
+pub(super) fn singular(name: &str) -> String {
+    if name == "children" {
+        return "child".to_owned();
+    }
+    if let Some(stem) = name.strip_suffix("gnoses") {
+        return format!("{stem}gnosis");
+    }
+    if let Some(stem) = name.strip_suffix("ies").filter(|stem| stem.len() > 1) {
+        return format!("{stem}y");
+    }
+    if let Some(stem) = name
+        .strip_suffix("es")
+        .filter(|stem| stem.ends_with("ss") || stem.ends_with('x') || stem.ends_with("ch"))
+    {
+        return stem.to_owned();
+    }
+    match name.strip_suffix('s') {
+        Some(stem) if !stem.ends_with('s') && !stem.ends_with("si") && !stem.ends_with('u') && stem.len() > 1 => {
+            stem.to_owned()
+        }
+        _ => name.to_owned(),
+    }
+}
+
+pub(super) fn plural(name: &str) -> String {
+    if name == "child" {
+        "children".to_owned()
+    } else if let Some(stem) = name.strip_suffix("gnosis") {
+        format!("{stem}gnoses")
+    } else if name.ends_with('s') {
+        name.to_owned()
+    } else if let Some(stem) = name
+        .strip_suffix('y')
+        .filter(|stem| !stem.ends_with(['a', 'e', 'o', 'u']))
+    {
+        format!("{stem}ies")
+    } else {
+        format!("{name}s")
+    }
+}
+
+/// Names that the engine and PostgreSQL keep for columns of their own.
+const TAKEN: [&str; 8] = [
+    "source",
+    "batch_date",
+    "tableoid",
+    "xmin",
+    "cmin",
+    "xmax",
+    "cmax",
+    "ctid",
+];
+
+/// A name that PostgreSQL takes without quotes, as far as letters go.
+pub(super) fn snake(name: &str, most: usize) -> String {
+    let mut text = words(name).join("_");
+    text.retain(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    let text = text.trim_matches('_');
+    let text = match text.chars().next() {
+        None => "field".to_owned(),
+        Some(first) if first.is_ascii_digit() => format!("n{text}"),
+        Some(_) => text.to_owned(),
+    };
+    let text = if TAKEN.contains(&text.as_str()) {
+        format!("{text}_value")
+    } else {
+        text
+    };
+    text.chars().take(most).collect()
+}
+
+/// The name in the set, with a number behind it where it is taken.
+fn free(name: &str, most: usize, taken: &mut BTreeSet<String>) -> String {
+    let mut found = name.to_owned();
+    let mut number = 2;
+    while !taken.insert(found.clone()) {
+        let suffix = format!("_{number}");
+        let stem: String = name.chars().take(most - suffix.len()).collect();
+        found = format!("{stem}{suffix}");
+        number += 1;
+    }
+    found
+}
+
+pub(super) fn pg_type(scalar: &Scalar) -> String {
+    match scalar.sql_type() {
+        "string" => "text".to_owned(),
+        "int" => "int4".to_owned(),
+        "bigint" => "int8".to_owned(),
+        "double" => "float8".to_owned(),
+        "json" => "jsonb".to_owned(),
+        decimal if decimal.starts_with("decimal") => decimal.replacen("decimal", "numeric", 1),
+        same => same.to_owned(),
+    }
+}
+
+const MOST_ENTITY: usize = 40;
+const MOST_COLUMN: usize = 63;
+
+/// Proposes the entities of the records. `root` is the name for one record, such as `patient`; `taken` holds names of
+/// entities that exist.
+pub(super) fn propose(root: &str, fields: &[Field], taken: BTreeSet<String>) -> Vec<Table> {
+    let mut proposing = Proposing {
+        tables: Vec::new(),
+        taken,
+    };
+    proposing.table(root, fields, &[], None);
+    proposing.tables
+}
+
+struct Proposing {
+    tables: Vec<Table>,
+    taken: BTreeSet<String>,
+}
+
+/// The key of an entity, for the rows below it.
+#[derive(Clone)]
+struct Key {
+    entity: String,
+    column: String,
+    place: Place,
+    pg_type: String,
+}
+
+impl Key {
+    /// The column by which a row belongs to this entity.
+    fn carried(&self) -> Column {
+        Column {
+            name: self.column.clone(),
+            place: self.place.clone(),
+            pg_type: self.pg_type.clone(),
+            not_null: true,
+            note: format!("the key of {}", self.entity),
+        }
+    }
+}
+
+/// A field of an element, through its structs.
+struct Leaf<'a> {
+    path: Vec<String>,
+    /// It stood in each element.
+    always: bool,
+    scalar: &'a Scalar,
+    is_list: bool,
+}
+
+/// A list in an element, which becomes a table below it.
+struct List<'a> {
+    path: Vec<String>,
+    of: Elements<'a>,
+}
+
+enum Elements<'a> {
+    Objects(&'a [Field]),
+    Scalars(&'a Scalar),
+}
+
+/// The columns and the lists of an element, in the order of its fields; those of structs come last.
+fn flatten(fields: &[Field]) -> (Vec<Leaf<'_>>, Vec<List<'_>>) {
+    let (mut leaves, mut lists) = (Vec::new(), Vec::new());
+    let mut structs = vec![(Vec::<String>::new(), fields, true)];
+    while let Some((path, fields, always)) = structs.pop() {
+        let mut deeper = Vec::new();
+        for field in fields {
+            let path: Vec<String> = path.iter().chain([&field.name]).cloned().collect();
+            let always = always && field.always;
+            match &field.kind {
+                Kind::Struct(inner) => deeper.push((path, inner.as_slice(), always)),
+                Kind::Objects(inner) => lists.push(List {
+                    path,
+                    of: Elements::Objects(inner),
+                }),
+                // Only lists of texts have a type of their own in the database.
+                Kind::Scalars(scalar) if scalar.sql_type() != "string" => lists.push(List {
+                    path,
+                    of: Elements::Scalars(scalar),
+                }),
+                Kind::Scalar(scalar) | Kind::Scalars(scalar) => leaves.push(Leaf {
+                    path,
+                    always,
+                    scalar,
+                    is_list: matches!(field.kind, Kind::Scalars(_)),
+                }),
+            }
+        }
+        structs.extend(deeper.into_iter().rev());
+    }
+    (leaves, lists)
+}
+
+impl Leaf<'_> {
+    /// Whether rows could be told apart by it. The lower, the better it fits.
+    fn as_key(&self, one: &str) -> Option<(bool, bool, usize)> {
+        let [name] = self.path.as_slice() else { return None };
+        let fits = !self.is_list && self.always && self.scalar.unique && self.scalar.is_identifier();
+        let words = words(name);
+        fits.then(|| (words != ["id"], !words.iter().any(|word| word == one), words.len()))
+    }
+}
+
+impl Proposing {
+    fn table(&mut self, name: &str, fields: &[Field], levels: &[Level], parent: Option<&Key>) {
+        let depth = levels.len();
+        let name = snake(name, MOST_ENTITY);
+        let entity = free(&plural(&name), MOST_ENTITY, &mut self.taken);
+        let one = singular(&name);
+        let mut columns: Vec<Column> = parent.map(Key::carried).into_iter().collect();
+        let mut used: BTreeSet<String> = columns.iter().map(|column| column.name.clone()).collect();
+        let (leaves, lists) = flatten(fields);
+        let ranked = leaves
+            .iter()
+            .enumerate()
+            .filter_map(|(index, leaf)| Some((leaf.as_key(&one)?, index)));
+        let key = ranked.min().map(|(_, index)| index);
+        let mut own_key = None;
+        for (index, leaf) in leaves.into_iter().enumerate() {
+            let column = column(leaf, &one, depth, &mut used, key == Some(index));
+            if key == Some(index) {
+                own_key = Some(Key {
+                    entity: entity.clone(),
+                    column: column.name.clone(),
+                    place: column.place.clone(),
+                    pg_type: column.pg_type.clone(),
+                });
+            }
+            columns.push(column);
+        }
+        if columns.is_empty() {
+            // An object that holds lists only has no row of its own.
+            self.taken.remove(&entity);
+        } else {
+            self.tables.push(Table {
+                name: entity,
+                levels: levels.to_vec(),
+                columns,
+                key: own_key.iter().map(|key| key.column.clone()).collect(),
+                parent: parent.map(|parent| parent.entity.clone()),
+            });
+        }
+        let above = own_key.as_ref().or(parent);
+        for List { path, of } in lists {
+            let last = path.last().cloned().unwrap_or_default();
+            let below: Vec<Level> = levels.iter().cloned().chain([Level { path }]).collect();
+            match of {
+                Elements::Objects(fields) => self.table(&singular(&snake(&last, MOST_ENTITY)), fields, &below, above),
+                Elements::Scalars(scalar) => self.values(&last, scalar, below, above),
+            }
+        }
+    }
+
+    /// A table for a list of numbers or times.
+    fn values(&mut self, name: &str, scalar: &Scalar, levels: Vec<Level>, parent: Option<&Key>) {
+        let mut columns: Vec<Column> = parent.map(Key::carried).into_iter().collect();
+        columns.push(Column {
+            name: "value".to_owned(),
+            place: Place {
+                depth: levels.len(),
+                path: Vec::new(),
+            },
+            pg_type: pg_type(scalar),
+            not_null: false,
+            note: "the element".to_owned(),
+        });
+        let name = free(&plural(&snake(name, MOST_ENTITY)), MOST_ENTITY, &mut self.taken);
+        self.tables.push(Table {
+            name,
+            levels,
+            columns,
+            key: Vec::new(),
+            parent: parent.map(|parent| parent.entity.clone()),
+        });
+    }
+}
+
+/// The column of a field. `one` is the entity's name in the singular.
+fn column(leaf: Leaf<'_>, one: &str, depth: usize, used: &mut BTreeSet<String>, not_null: bool) -> Column {
+    let Leaf {
+        path, scalar, is_list, ..
+    } = leaf;
+    let own = match path.as_slice() {
+        [only] if words(only) == ["id"] => format!("{one}_id"),
+        path => path.join("_"),
+    };
+    let mut name = snake(&own, MOST_COLUMN);
+    if used.contains(&name) {
+        name = snake(&format!("{one}_{own}"), MOST_COLUMN);
+    }
+    Column {
+        name: free(&name, MOST_COLUMN, used),
+        note: shown(&path),
+        place: Place { depth, path },
+        pg_type: if is_list { "text[]".to_owned() } else { pg_type(scalar) },
+        not_null,
+    }
+}
+
+/// A path as comments show it.
+pub(super) fn shown(path: &[String]) -> String {
+    path.join(".")
+}

@@ -1,0 +1,262 @@
+//! What the texts at one place of a sample have in common.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use crate::model::time_format::TimeFormat;
+
+/// A way to write a date or a time, and the type that it gives.
+pub(super) struct TimeStyle {
+    /// `chrono`'s format. `None`: ISO 8601, which needs no `format` in the schema.
+    pub format: Option<&'static str>,
+    pub field_type: &'static str,
+    read: TimeFormat,
+}
+
+/// The styles in the order of preference. ISO 8601 comes first. A date whose day and month can't be told apart is read
+/// with the month first where it has slashes, with the day first where it has points.
+static STYLES: LazyLock<Vec<TimeStyle>> = LazyLock::new(|| {
+    [
+        (None, "%Y-%m-%d", "date"),
+        (None, "%Y-%m-%dT%H:%M:%S%.f", "timestamp"),
+        (None, "%+", "timestamptz"),
+        (Some("%Y-%m-%d %H:%M:%S%.f"), "%Y-%m-%d %H:%M:%S%.f", "timestamp"),
+        (Some("%Y-%m-%dT%H:%M"), "%Y-%m-%dT%H:%M", "timestamp"),
+        (Some("%Y-%m-%d %H:%M"), "%Y-%m-%d %H:%M", "timestamp"),
+        (Some("%Y%m%d"), "%Y%m%d", "date"),
+        (Some("%d.%m.%Y"), "%d.%m.%Y", "date"),
+        (Some("%m/%d/%Y"), "%m/%d/%Y", "date"),
+        (Some("%d/%m/%Y"), "%d/%m/%Y", "date"),
+        (Some("%Y/%m/%d"), "%Y/%m/%d", "date"),
+        (Some("%m-%d-%Y"), "%m-%d-%Y", "date"),
+        (Some("%d-%m-%Y"), "%d-%m-%Y", "date"),
+        (Some("%d-%b-%Y"), "%d-%b-%Y", "date"),
+        (Some("%d %b %Y"), "%d %b %Y", "date"),
+        (Some("%b %d, %Y"), "%b %d, %Y", "date"),
+        (Some("%Y%m%d%H%M%S"), "%Y%m%d%H%M%S", "timestamp"),
+        (Some("%Y%m%d%H%M"), "%Y%m%d%H%M", "timestamp"),
+        (Some("%d.%m.%Y %H:%M:%S"), "%d.%m.%Y %H:%M:%S", "timestamp"),
+        (Some("%d.%m.%Y %H:%M"), "%d.%m.%Y %H:%M", "timestamp"),
+        (Some("%m/%d/%Y %H:%M:%S"), "%m/%d/%Y %H:%M:%S", "timestamp"),
+        (Some("%m/%d/%Y %H:%M"), "%m/%d/%Y %H:%M", "timestamp"),
+        (Some("%Y%m%d%H%M%S%z"), "%Y%m%d%H%M%S%z", "timestamptz"),
+        (Some("%Y-%m-%dT%H:%M:%S%.f%z"), "%Y-%m-%dT%H:%M:%S%.f%z", "timestamptz"),
+    ]
+    .into_iter()
+    .filter_map(|(format, read, field_type)| {
+        let read = TimeFormat::parse(read)?;
+        Some(TimeStyle {
+            format,
+            field_type,
+            read,
+        })
+    })
+    .collect()
+});
+
+impl TimeStyle {
+    fn fits(&self, text: &str) -> bool {
+        match self.field_type {
+            "date" => self.read.date(text).is_some(),
+            "timestamp" => self.read.timestamp(text).is_some(),
+            _ => self.read.instant(text).is_some(),
+        }
+    }
+}
+
+/// Patterns that tell what a value is, whatever its field is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Looks {
+    Email,
+    Phone,
+    SocialSecurity,
+    Zip,
+    Url,
+}
+
+static LOOKS: LazyLock<Vec<(Looks, Regex)>> = LazyLock::new(|| {
+    [
+        (Looks::Email, r"^[^@\s]+@[^@\s]+\.[A-Za-z]{2,}$"),
+        (Looks::SocialSecurity, r"^\d{3}-\d{2}-\d{4}$"),
+        (Looks::Zip, r"^\d{5}([- ]\d{4})?$"),
+        (Looks::Phone, r"^\+?[\d()][\d() ./x-]{6,18}\d$"),
+        (Looks::Url, r"^(https?|ftp)://\S+$"),
+    ]
+    .into_iter()
+    .filter_map(|(looks, pattern)| Some((looks, Regex::new(pattern).ok()?)))
+    .collect()
+});
+
+/// What is known of the texts of one place. An empty text counts only as empty.
+pub(super) struct Texts {
+    pub count: u64,
+    pub empty: u64,
+    /// Texts of at least [`LONG`] characters without white space, such as documents in base64.
+    pub blobs: u64,
+    pub words: u64,
+    /// A bit for each style that fits all texts so far.
+    styles: u32,
+    /// A bit for each style that fits at least one text.
+    some: u32,
+    /// Whether each text fits some style.
+    all_times: bool,
+    looks: u8,
+    still: Still,
+    pub int_digits: usize,
+    pub scale: usize,
+}
+
+/// What all texts so far could be.
+struct Still {
+    ints: bool,
+    decimals: bool,
+    bools: bool,
+}
+
+/// From this length on, a text without white space is a document, not a word.
+const LONG: usize = 200;
+
+impl Default for Texts {
+    fn default() -> Self {
+        Self {
+            count: 0,
+            empty: 0,
+            blobs: 0,
+            words: 0,
+            styles: u32::MAX,
+            some: 0,
+            all_times: true,
+            looks: u8::MAX,
+            still: Still {
+                ints: true,
+                decimals: true,
+                bools: true,
+            },
+            int_digits: 0,
+            scale: 0,
+        }
+    }
+}
+
+impl Texts {
+    pub fn add(&mut self, text: &str) {
+        self.count += 1;
+        if text.is_empty() {
+            self.empty += 1;
+            return;
+        }
+        self.words += text.split_whitespace().count() as u64;
+        self.blobs += u64::from(text.len() >= LONG && !text.contains(char::is_whitespace));
+        self.times(text);
+        for (bit, (_, pattern)) in LOOKS.iter().enumerate() {
+            if self.looks & (1 << bit) != 0 && !pattern.is_match(text) {
+                self.looks &= !(1 << bit);
+            }
+        }
+        self.number(text);
+        self.still.bools &= matches!(text, "true" | "false");
+    }
+
+    /// Looks for the styles that fit. Most texts are no times, and the first of them ends the search.
+    fn times(&mut self, text: &str) {
+        if !self.all_times {
+            return;
+        }
+        let fits = if text.len() > 40 || !text.bytes().any(|byte| byte.is_ascii_digit()) {
+            0
+        } else {
+            let fitting = STYLES.iter().enumerate().filter(|(_, style)| style.fits(text));
+            fitting.fold(0, |bits, (bit, _)| bits | 1 << bit)
+        };
+        self.styles &= fits;
+        self.some |= fits;
+        self.all_times &= fits != 0;
+    }
+
+    fn number(&mut self, text: &str) {
+        if !self.still.decimals {
+            return;
+        }
+        let unsigned = text.strip_prefix('-').unwrap_or(text);
+        let (whole, after) = unsigned.split_once('.').unwrap_or((unsigned, ""));
+        let are_digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+        // A leading zero belongs to a code, not to a number.
+        let plain = !whole.is_empty() && (whole == "0" || !whole.starts_with('0')) && whole.len() <= 18;
+        self.still.decimals &= plain && are_digits(whole) && are_digits(after) && !unsigned.ends_with('.');
+        self.still.ints &= self.still.decimals && after.is_empty();
+        self.int_digits = self.int_digits.max(whole.len());
+        self.scale = self.scale.max(after.len());
+    }
+
+    /// Texts that are not empty.
+    pub fn full(&self) -> u64 {
+        self.count - self.empty
+    }
+
+    /// The styles of dates and times in which all texts are written. More than one: each text has one of them.
+    pub fn styles(&self) -> Vec<&'static TimeStyle> {
+        if self.full() == 0 || !self.all_times {
+            return Vec::new();
+        }
+        let of = |bits: u32| {
+            STYLES
+                .iter()
+                .enumerate()
+                .filter(move |(bit, _)| bits & (1 << bit) != 0)
+                .map(|(_, s)| s)
+        };
+        if let Some(one) = of(self.styles).next() {
+            return vec![one];
+        }
+        let styles: Vec<_> = of(self.some).collect();
+        let same = styles.iter().all(|style| style.field_type == styles[0].field_type);
+        // ISO 8601 has no format to be listed beside others.
+        if same && styles.iter().all(|style| style.format.is_some()) {
+            styles
+        } else {
+            Vec::new()
+        }
+    }
+
+    /// Whether day and month can't be told apart in the sample.
+    pub fn ambiguous(&self) -> bool {
+        let formats: Vec<_> = STYLES
+            .iter()
+            .enumerate()
+            .filter(|(bit, _)| self.all_times && self.styles & (1 << bit) != 0)
+            .filter_map(|(_, style)| style.format)
+            .collect();
+        formats.iter().any(|format| format.starts_with("%m")) && formats.iter().any(|format| format.starts_with("%d"))
+    }
+
+    pub fn all_look_like(&self) -> Option<Looks> {
+        let mut fitting = LOOKS.iter().enumerate().filter(|(bit, _)| self.looks & (1 << bit) != 0);
+        fitting.next().filter(|_| self.full() > 0).map(|(_, (looks, _))| *looks)
+    }
+
+    /// The type of numbers that all texts are: `int`, `bigint` or a decimal.
+    pub fn numbers(&self) -> Option<&'static str> {
+        if self.full() == 0 || !self.still.decimals {
+            return None;
+        }
+        Some(match self.still.ints {
+            true if self.int_digits <= 9 => "int",
+            true => "bigint",
+            false => "decimal",
+        })
+    }
+
+    pub fn all_bools(&self) -> bool {
+        self.full() > 0 && self.still.bools
+    }
+
+    /// Whether somebody wrote these texts freely: on average at least five words.
+    pub fn are_prose(&self) -> bool {
+        self.full() > 0 && self.words >= 5 * self.full()
+    }
+
+    pub fn are_blobs(&self) -> bool {
+        self.full() > 0 && 2 * self.blobs >= self.full()
+    }
+}

@@ -1,0 +1,120 @@
+//! Opens the files of a sample for `pipeline source add`: a file, a folder with all that is in it, a pattern, or a URL.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Cursor, Read};
+use std::path::Path;
+
+use bytes::Bytes;
+use object_store::{GetOptions, GetRange};
+
+use super::content::{HEAD, compression};
+use super::failure::Foreign;
+use super::files::{FileHandle, InputFile, list_local, list_remote};
+use super::store::scheme;
+use super::unpack::decompressed;
+use crate::error::{Error, Result};
+use crate::model::Compression;
+
+/// The most bytes of an object that are fetched for a sample.
+const MOST_FETCHED: u64 = 64 << 20;
+
+/// A file of a sample.
+pub struct SampleFile {
+    /// An absolute path or a URL. It may tell of a person.
+    pub name: String,
+    /// In bytes, as stored.
+    pub size: u64,
+    handle: FileHandle,
+}
+
+/// The bytes of a sample's file, decompressed.
+pub struct Opened {
+    pub compression: Compression,
+    pub bytes: Box<dyn BufRead + Send>,
+    /// The file on the disk, or the fetched bytes, as stored.
+    pub stored: Stored,
+    /// Only the beginning of the file was fetched.
+    pub cut: bool,
+}
+
+pub enum Stored {
+    File(File),
+    Bytes(Bytes),
+}
+
+/// Lists the files that `path` names: itself, all files below a folder, or what matches a pattern. Sorted by name.
+///
+/// # Errors
+/// No file is there, or it can't be read.
+pub async fn sample_files(root: &Path, path: &str) -> Result<Vec<SampleFile>> {
+    let missing = || {
+        Error::project(format!("there is no file at {path}"))
+            .hint("name a file, a folder, a pattern in quotes, or a URL")
+    };
+    let mut found = if scheme(path).is_some() {
+        list_remote(path, &[]).await?
+    } else if root.join(path).is_dir() {
+        list_local(root, &format!("{}/**/*", path.trim_end_matches('/')))?
+    } else {
+        list_local(root, path)?
+    };
+    found.sort_by_key(|(_, handle)| handle.name());
+    if found.is_empty() {
+        return Err(missing());
+    }
+    let files = found.into_iter().map(|(InputFile { size, .. }, handle)| SampleFile {
+        name: handle.name(),
+        size,
+        handle,
+    });
+    Ok(files.collect())
+}
+
+impl SampleFile {
+    /// Opens the file and finds out by its first bytes how it is compressed.
+    pub async fn open(&self) -> Result<Opened> {
+        let failed =
+            |error: io::Error| Error::project(format!("{} can't be read", self.name)).cause(error.kind().to_string());
+        let (stored, raw, cut): (Stored, Box<dyn Read + Send>, bool) = match &self.handle {
+            FileHandle::Local(path) => {
+                let file = File::open(path).map_err(failed)?;
+                let stored = Stored::File(file.try_clone().map_err(failed)?);
+                (stored, Box::new(file), false)
+            }
+            FileHandle::Unfit(_) => {
+                let unfit = self.handle.unfit();
+                return Err(unfit.map_or_else(Error::internal, |foreign| self.foreign(&foreign)));
+            }
+            FileHandle::Remote(remote, key) => {
+                let options = GetOptions {
+                    range: Some(GetRange::Bounded(0..MOST_FETCHED.min(self.size.max(1)))),
+                    ..GetOptions::default()
+                };
+                let fetched = remote.store.get_opts(key, options).await;
+                let fetched = fetched.map_err(|error| remote.explain(&error))?;
+                let bytes = fetched.bytes().await.map_err(|error| remote.explain(&error))?;
+                let reader = Box::new(Cursor::new(bytes.clone()));
+                (Stored::Bytes(bytes), reader, self.size > MOST_FETCHED)
+            }
+        };
+        let mut raw = BufReader::with_capacity(64 << 10, raw);
+        let head = raw.fill_buf().map_err(failed)?;
+        let compression = if head.starts_with(b"PAR1") {
+            Compression::None
+        } else {
+            compression(&head[..head.len().min(HEAD)], None, &self.name).map_err(|foreign| self.foreign(&foreign))?
+        };
+        let bytes = BufReader::new(decompressed(raw, compression).map_err(failed)?);
+        let bytes = Box::new(bytes);
+        Ok(Opened {
+            compression,
+            bytes,
+            stored,
+            cut,
+        })
+    }
+
+    fn foreign(&self, foreign: &Foreign) -> Error {
+        Error::project(format!("{} is {}", self.name, foreign.is)).hint(foreign.hint.clone())
+    }
+}

@@ -1,0 +1,16 @@
+//! How many persons must share each combination of quasi-identifiers before a batch goes live.
+
+use super::Severity;
+
+/// A limit on how alone a person may stand in an entity's rows: k-anonymity over named columns.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Gate {
+    /// The least number of persons with the same values. At least 2.
+    pub k: u64,
+    /// Columns of the entity that together may tell who somebody is.
+    pub quasi: Vec<String>,
+    /// The entity. Its key tells persons apart.
+    pub over: String,
+    /// `Fail` or `Warn`.
+    pub severity: Severity,
+}

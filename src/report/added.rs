@@ -1,0 +1,52 @@
+//! Prints what `pipeline source add` has written, and what comes next.
+
+use serde_json::json;
+
+use super::{data, message};
+use crate::infer::Added;
+
+pub fn source_added(added: &Added, as_json: bool) {
+    if as_json {
+        let Added {
+            written,
+            changed,
+            records,
+            files,
+            cut,
+            fields,
+            masked,
+            notes,
+            date,
+            name,
+        } = added;
+        let date = date.map(|date| date.to_string());
+        data(
+            &json!({"source": name, "written": written, "changed": changed, "records": records, "files": files,
+                "cut": cut, "fields": fields, "masked": masked, "notes": notes, "date": date})
+            .to_string(),
+        );
+        return;
+    }
+    let mut lines: Vec<String> = added.written.iter().map(|path| format!("written  {path}")).collect();
+    lines.extend(added.changed.iter().map(|path| format!("changed  {path}")));
+    data(&lines.join("\n"));
+    let counted = |count: u64, one: &str| {
+        crate::model::wording::counted(usize::try_from(count).unwrap_or(usize::MAX), one, &format!("{one}s"))
+    };
+    message(&format!(
+        "{} in {} were looked at{}. {} declared, {} of them masked.",
+        counted(added.records, "record"),
+        counted(added.files as u64, "file"),
+        if added.cut { ", a part of the sample" } else { "" },
+        counted(added.fields as u64, "field"),
+        added.masked
+    ));
+    for note in &added.notes {
+        message(&format!("note: {note}"));
+    }
+    let date = added.date.map_or_else(|| "DATE".to_owned(), |date| date.to_string());
+    message(&format!(
+        "\nNext: read pipelines/{}.yaml, above all the masks. Then\n  pipeline run --source {} --date {date}",
+        added.name, added.name
+    ));
+}

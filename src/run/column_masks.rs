@@ -1,0 +1,86 @@
+//! Tells under which masks a source's columns are loaded, from the lineage of its transforms.
+
+use crate::lineage::{self, Dependence, ProjectLineage, SourceField};
+use crate::mask::ZIP3_LISTS;
+use crate::model::scalar_field::default_domain;
+use crate::model::{ColumnMasks, MaskKind, MaskedField, PhiClass, Profile, Project, ShiftBy, Source};
+
+/// The masks of every column that a source fills, by entity and column. Where the lineage of a column is not known, all
+/// fields of the source count.
+pub(super) fn column_masks(
+    project: &Project,
+    source: &Source,
+    lineage: &ProjectLineage,
+    key_id: Option<&str>,
+) -> Vec<ColumnMasks> {
+    let fields = masked_fields(project, source, key_id);
+    let entities = source
+        .transforms
+        .iter()
+        .filter_map(|one| project.entity(&one.entity).ok());
+    let columns = entities.flat_map(|entity| entity.columns.iter().map(move |column| (entity, column)));
+    let masks = columns.map(|(entity, column)| {
+        let known = lineage
+            .of(&entity.name, &column.name)
+            .find(|one| one.source == source.name);
+        let gives = |field: &&MaskedField| {
+            known.is_none_or(|one| {
+                let mut direct = one
+                    .origins
+                    .iter()
+                    .filter(|origin| origin.dependence == Dependence::Direct);
+                direct.any(|origin| origin.path == field.path)
+            })
+        };
+        let mut fields: Vec<MaskedField> = fields.iter().filter(gives).cloned().collect();
+        fields.sort();
+        ColumnMasks {
+            entity: entity.name.clone(),
+            column: column.name.clone(),
+            fields,
+        }
+    });
+    masks.collect()
+}
+
+/// All scalar fields of a source, as they are masked.
+pub(super) fn masked_fields(project: &Project, source: &Source, key_id: Option<&str>) -> Vec<MaskedField> {
+    let fields = lineage::source_fields(source);
+    fields
+        .iter()
+        .map(|field| masked_field(project, source, field, key_id))
+        .collect()
+}
+
+fn masked_field(project: &Project, source: &Source, field: &SourceField, key_id: Option<&str>) -> MaskedField {
+    let mask = field.mask.unwrap_or(MaskKind::Keep);
+    let (options, domain) = match mask {
+        mask if mask.has_domain() => (None, field.domain.clone()),
+        // All dates of a subject move alike, so the subject's domain decides.
+        MaskKind::DateShift => {
+            let weeks = (source.shift_by == ShiftBy::Weeks).then(|| "by weeks".to_owned());
+            (weeks, subject_domain(source))
+        }
+        MaskKind::Zip3 => (Some(format!("lists {ZIP3_LISTS}")), None),
+        MaskKind::Year | MaskKind::AgeCap if project.profile == Profile::SafeHarbor => {
+            (Some("up to 90".to_owned()), None)
+        }
+        _ => (None, None),
+    };
+    let class = field.class.filter(|class| *class != PhiClass::None);
+    MaskedField {
+        path: field.path.clone(),
+        class: class.map(|class| class.name().to_owned()),
+        mask: mask.name().to_owned(),
+        options,
+        domain,
+        key: key_id.filter(|_| mask.is_keyed()).map(str::to_owned),
+    }
+}
+
+fn subject_domain(source: &Source) -> Option<String> {
+    let name = source.subject.as_deref()?;
+    let field = source.schema.iter().find(|field| field.name == name)?;
+    let domain = field.privacy.domain.clone();
+    Some(domain.unwrap_or_else(|| default_domain(&source.name, name)))
+}

@@ -1,0 +1,80 @@
+//! Measures how alone persons stand in the views, by the columns that `privacy` of `pipeline.yaml` names.
+
+use std::collections::BTreeSet;
+
+use crate::error::{Error, Result};
+use crate::lineage::{self, Dependence, Outlines, ProjectLineage, ViewLineage};
+use crate::model::{Entity, Gate, Project, ViewKind};
+use crate::warehouse::Warehouse;
+use crate::warehouse::diversity::{self, Diversity, Measured};
+
+/// A view and what was found in it.
+#[derive(Debug)]
+pub struct Risk {
+    pub measured: Measured,
+    /// `None`: the view has none of the columns, or it is not known which of its columns they are.
+    pub found: Option<Diversity>,
+}
+
+/// Measures all views and materialized views.
+///
+/// # Errors
+/// The project names no columns, or a view can't be read.
+pub async fn risk(warehouse: &Warehouse, project: &Project) -> Result<Vec<Risk>> {
+    let gate = project.gate.as_ref().ok_or_else(|| {
+        Error::project("pipeline.yaml does not say which columns are quasi-identifiers")
+            .hint("privacy: {k: 5, quasi: [zip3, birth_year, sex], over: patients}")
+    })?;
+    let entity = project.entity(&gate.over)?;
+    let lineage = lineage::of_project(&lineage::engine()?, project, Outlines::new()).await?;
+    let connection = warehouse.acquire().await?;
+    let mut risks = Vec::new();
+    for view in project.views.iter().filter(|view| view.kind != ViewKind::Function) {
+        let measured = measured(&lineage, &view.name, gate, entity);
+        let found = if measured.quasi.is_empty() {
+            None
+        } else {
+            Some(diversity::diversity(&connection, &measured).await?)
+        };
+        risks.push(Risk { measured, found });
+    }
+    Ok(risks)
+}
+
+/// Tells by the lineage what each column of a view is.
+fn measured(lineage: &ProjectLineage, name: &str, gate: &Gate, entity: &Entity) -> Measured {
+    let columns = lineage
+        .views
+        .iter()
+        .filter(|view| view.view == name && view.column != "*");
+    let shows = |view: &ViewLineage, names: &[String]| {
+        view.origins.iter().any(|origin| {
+            let column = origin.column.as_ref().filter(|_| origin.entity == gate.over);
+            origin.dependence == Dependence::Direct && column.is_some_and(|column| names.contains(column))
+        })
+    };
+    let mut measured = Measured {
+        view: name.to_owned(),
+        quasi: Vec::new(),
+        person: Vec::new(),
+        others: Vec::new(),
+    };
+    let mut keys = BTreeSet::new();
+    for view in columns {
+        let key = entity.key.iter().filter(|key| shows(view, std::slice::from_ref(key)));
+        let list = if shows(view, &gate.quasi) {
+            &mut measured.quasi
+        } else if shows(view, &entity.key) {
+            keys.extend(key);
+            &mut measured.person
+        } else {
+            &mut measured.others
+        };
+        list.push(view.column.clone());
+    }
+    // With a part of the key only, persons can't be told apart.
+    if keys.len() < entity.key.len() {
+        measured.person.clear();
+    }
+    measured
+}

@@ -1,0 +1,242 @@
+//! Finds the batches that were loaded under other masks than the project declares now. What the project says of masks
+//! is true of the next load only, until such a batch is loaded again.
+
+use std::collections::BTreeSet;
+
+use tokio_postgres::Client;
+
+use super::column_masks::{column_masks, masked_fields};
+use crate::error::Result;
+use crate::lineage::{self, Outlines, ProjectLineage, ViewLineage};
+use crate::mask::MaskKey;
+use crate::model::{Batch, ColumnMasks, MaskedField, Project};
+use crate::warehouse::Warehouse;
+use crate::warehouse::masks::{self, Live, LiveBatch};
+
+/// A live batch that was loaded under other masks, as far as is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StaleBatch {
+    pub batch: Batch,
+    pub run_id: i64,
+    pub because: Because,
+}
+
+/// Why a batch counts as loaded under other masks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Because {
+    /// These columns. There is at least one.
+    Columns(Vec<StaleColumn>),
+    /// An older version loaded it, and did not record the masks.
+    Unrecorded,
+    /// The project says nothing of the source any more.
+    NoSource,
+}
+
+/// A column, the masks under which its rows were loaded, and those that the project declares for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StaleColumn {
+    pub entity: String,
+    pub column: String,
+    pub loaded: String,
+    pub now: String,
+}
+
+/// The stale batches, sorted by date and then by source. This plans the transforms.
+///
+/// # Errors
+/// Transforms that can't be planned, or a database that can't be read.
+pub async fn stale_masks(warehouse: &Warehouse, project: &Project) -> Result<Vec<StaleBatch>> {
+    let lineage = lineage::of_project(&lineage::engine()?, project, Outlines::new()).await?;
+    find(&*warehouse.acquire().await?, warehouse.is_embedded(), project, &lineage).await
+}
+
+/// As [`stale_masks`], for a project whose lineage is known.
+pub(super) async fn find(
+    client: &Client,
+    embedded: bool,
+    project: &Project,
+    lineage: &ProjectLineage,
+) -> Result<Vec<StaleBatch>> {
+    let live = masks::live(client).await?;
+    if live.batches.is_empty() {
+        return Ok(Vec::new());
+    }
+    let key_id = match MaskKey::at_hand(embedded, &project.root) {
+        Some(key) => Some(key.key_id()),
+        // Whoever has no key masks nothing: the key of the newest run is the present one.
+        None => masks::newest_key_id(client).await?,
+    };
+    let declared = Declared::of(project, lineage, key_id.as_deref());
+    let stale = |one: &LiveBatch| {
+        Some(StaleBatch {
+            because: declared.compare(&live, one)?,
+            batch: one.batch.clone(),
+            run_id: one.run_id,
+        })
+    };
+    Ok(live.batches.iter().filter_map(stale).collect())
+}
+
+/// The batches of these sources (all, if `None`) that can be loaded again, and those whose source is gone.
+///
+/// # Errors
+/// As [`stale_masks`], and a source that is not in the project.
+pub async fn stale_batches(
+    warehouse: &Warehouse,
+    project: &Project,
+    sources: Option<&[String]>,
+) -> Result<(Vec<Batch>, Vec<Batch>)> {
+    let named: Option<BTreeSet<&str>> = sources
+        .map(|names| {
+            names
+                .iter()
+                .map(|name| Ok(project.source(name)?.name.as_str()))
+                .collect::<Result<_>>()
+        })
+        .transpose()?;
+    let stale = stale_masks(warehouse, project).await?.into_iter();
+    let wanted = stale.filter(|one| {
+        named
+            .as_ref()
+            .is_none_or(|named| named.contains(one.batch.source.as_str()))
+    });
+    let (gone, there): (Vec<StaleBatch>, Vec<StaleBatch>) = wanted.partition(|one| one.because == Because::NoSource);
+    let batches = |list: Vec<StaleBatch>| list.into_iter().map(|one| one.batch).collect();
+    Ok((batches(there), batches(gone)))
+}
+
+impl StaleBatch {
+    /// Whether rows of this column were loaded under other masks.
+    pub fn is_stale(&self, entity: &str, column: &str) -> bool {
+        match &self.because {
+            Because::Columns(columns) => columns.iter().any(|one| one.entity == entity && one.column == column),
+            Because::Unrecorded | Because::NoSource => true,
+        }
+    }
+}
+
+/// The views and functions that show a column of a stale batch, or whose rows depend on one.
+pub(super) fn views<'a>(lineage: &'a ProjectLineage, stale: &[StaleBatch]) -> BTreeSet<&'a str> {
+    let reads_stale = |view: &&ViewLineage| stale.iter().any(|batch| uses(view, batch));
+    let views = lineage.views.iter().filter(reads_stale);
+    views.map(|view| view.view.as_str()).collect()
+}
+
+/// In how many batches the rows of a column, or what a view's column is made of, were loaded under other masks.
+pub(super) fn count(lineage: &ProjectLineage, stale: &[StaleBatch], table: &str, column: &str) -> usize {
+    let view = lineage
+        .views
+        .iter()
+        .find(|view| view.view == table && view.column == column);
+    let concerns = |batch: &&StaleBatch| match view {
+        Some(view) => uses(view, batch),
+        None => batch.is_stale(table, column),
+    };
+    stale.iter().filter(concerns).count()
+}
+
+fn uses(view: &ViewLineage, batch: &StaleBatch) -> bool {
+    let columns = view
+        .origins
+        .iter()
+        .filter_map(|origin| Some((&origin.entity, origin.column.as_ref()?)));
+    columns
+        .into_iter()
+        .any(|(entity, column)| batch.is_stale(entity, column))
+}
+
+/// What the project declares now.
+struct Declared {
+    sources: Vec<DeclaredSource>,
+}
+
+struct DeclaredSource {
+    name: String,
+    columns: Vec<ColumnMasks>,
+    fields: Vec<MaskedField>,
+}
+
+impl Declared {
+    fn of(project: &Project, lineage: &ProjectLineage, key_id: Option<&str>) -> Self {
+        let sources = project.sources.iter().map(|source| DeclaredSource {
+            name: source.name.clone(),
+            columns: column_masks(project, source, lineage, key_id),
+            fields: masked_fields(project, source, key_id),
+        });
+        Self {
+            sources: sources.collect(),
+        }
+    }
+
+    fn compare(&self, live: &Live, batch: &LiveBatch) -> Option<Because> {
+        let Some(source) = self.sources.iter().find(|source| source.name == batch.batch.source) else {
+            return Some(Because::NoSource);
+        };
+        if batch.columns.is_empty() {
+            return Some(Because::Unrecorded);
+        }
+        let columns = batch.columns.iter().filter_map(|at| source.compare(&live.columns[*at]));
+        let columns: Vec<StaleColumn> = columns.collect();
+        (!columns.is_empty()).then_some(Because::Columns(columns))
+    }
+}
+
+impl DeclaredSource {
+    /// How a column's masks have changed. `None`: not at all.
+    fn compare(&self, loaded: &ColumnMasks) -> Option<StaleColumn> {
+        let same = |one: &&ColumnMasks| one.entity == loaded.entity && one.column == loaded.column;
+        let now = self.columns.iter().find(same);
+        let protected = now.map(ColumnMasks::protected).unwrap_or_default();
+        // A field that was of no concern may have become sensitive, and have left the column's SQL at the same time.
+        let declared = |field: &MaskedField| self.fields.iter().find(|one| one.path == field.path);
+        let changed = loaded
+            .fields
+            .iter()
+            .filter_map(|field| declared(field).filter(|now| *now != field));
+        let changed: Vec<&MaskedField> = changed.collect();
+        if loaded.protected() == protected && changed.is_empty() {
+            return None;
+        }
+        let now = if loaded.protected() == protected {
+            changed
+        } else {
+            protected
+        };
+        Some(StaleColumn {
+            entity: loaded.entity.clone(),
+            column: loaded.column.clone(),
+            loaded: listed(&loaded.fields.iter().collect::<Vec<_>>()),
+            now: listed(&now),
+        })
+    }
+}
+
+fn listed(fields: &[&MaskedField]) -> String {
+    if fields.is_empty() {
+        return "no sensitive field".to_owned();
+    }
+    let texts: Vec<String> = fields.iter().map(ToString::to_string).collect();
+    texts.join("; ")
+}
+
+/// Warns of the stale batches that an invocation does not load.
+pub(super) fn warn(stale: &[StaleBatch], batches: &[Batch]) {
+    let others = stale.iter().map(|one| &one.batch);
+    let others: Vec<&Batch> = others.filter(|batch| !batches.contains(batch)).collect();
+    if !others.is_empty() {
+        tracing::warn!(
+            "loaded under other masks than the project declares: {}; `pipeline run --stale-masks` loads them again",
+            named(&others)
+        );
+    }
+}
+
+/// The batches as a text: `a 2023-05-01, a 2023-05-02 and 7 more`.
+fn named(batches: &[&Batch]) -> String {
+    const TOLD: usize = 10;
+    let names: Vec<String> = batches.iter().take(TOLD).map(ToString::to_string).collect();
+    match batches.len().saturating_sub(TOLD) {
+        0 => names.join(", "),
+        more => format!("{} and {more} more", names.join(", ")),
+    }
+}
