@@ -163,7 +163,7 @@ impl Cli {
             Command::ServeDb(arguments) => serve_db::execute(&global, arguments).await,
             Command::Status(arguments) => status::execute(&global, arguments).await,
             Command::Quarantine(quarantine) => quarantine::execute(&global, quarantine).await,
-            Command::Source(source) => source::execute(&global, source).await,
+            Command::Source(source) => Box::pin(source::execute(&global, source)).await,
             Command::Check => check::execute(&global).await,
             Command::Lineage(arguments) => lineage::execute(&global, arguments).await,
             Command::Privacy(privacy) => privacy::execute(&global, privacy).await,

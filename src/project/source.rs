@@ -43,13 +43,8 @@ pub(super) struct SourceDraft {
 
 /// Reads the file's tree. If there are problems, the result may contain placeholders.
 pub(super) fn read(ctx: &mut Context<'_>, root: &Node) -> Option<SourceDraft> {
-    let stem = ctx
-        .document
-        .path
-        .file_stem()
-        .and_then(|stem| stem.to_str())
-        .unwrap_or_default()
-        .to_owned();
+    let stem = ctx.document.path.file_stem().and_then(|stem| stem.to_str());
+    let stem = stem.unwrap_or_default().to_owned();
     if matches!(root.value, Value::Null) {
         let hint = "declare the source: name, input, schema";
         ctx.problem(Span::START, "the file declares nothing", hint.to_owned());
