@@ -86,7 +86,8 @@ fn a_batch_under_other_masks_is_named_hidden_and_loaded_again() {
     let status = project.run(&["status", "--output", "json"]).code(0).json();
     assert_eq!(status[0]["stale_masks"][0]["column"], "items.name");
 
-    let made = [&roles.args()[..], &["--database-url", &database.url()]].concat();
+    let superuser = database.url();
+    let made = [&roles.args()[..], &["--database-url", &superuser]].concat();
     let made = project.run(&made).code(0);
     assert!(
         made.stdout
