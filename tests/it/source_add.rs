@@ -29,7 +29,7 @@ fn loaded(project: &Project, database: &Database, source: &str) -> usize {
         for column in columns {
             let carried = sql
                 .lines()
-                .any(|line| line.contains("-- the key of") && line.trim_start().starts_with(&format!("{column}")));
+                .any(|line| line.contains("-- the key of") && line.trim_start().starts_with(column.as_str()));
             if !carried {
                 let values = database.value(&format!(
                     "select coalesce(jsonb_agg(to_jsonb(\"{column}\")), '[]')::text from {table}"
@@ -192,7 +192,7 @@ fn deeply_nested_lists() {
     fn nested(depth: usize, number: usize) -> Value {
         let id = format!("{depth}-{number}");
         match depth {
-            0 => json!({"id": id, "value": number as f64 * 1.5}),
+            0 => json!({"id": id, "value": 1.5 * f64::from(u32::try_from(number).unwrap())}),
             _ => json!({"id": id, "children": [nested(depth - 1, number * 2), nested(depth - 1, number * 2 + 1)]}),
         }
     }
@@ -348,7 +348,7 @@ fn bad_input_has_one_message_and_leaves_nothing() {
     let before = files(&project);
     for (name, from, message) in [
         ("x", "in/20230501/empty.json", "the sample holds no record"),
-        ("x", "in/20230501/broken.json", "broken.json:1:18 is no valid JSON"),
+        ("x", "in/20230501/broken.json", "broken.json:1:17 is no valid JSON"),
         (
             "x",
             "in/20230501/binary.json",
