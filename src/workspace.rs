@@ -1,4 +1,4 @@
-//! `.pipeline`, the program's own folder in a project. It holds the embedded database and the spill files of sorts and
+//! `.pipeline`, the program's own folder in a project, and whether a project's file is where it seems to be. It holds the embedded database and the spill files of sorts and
 //! joins. Only the user who runs the program may enter it, and git ignores it.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -24,6 +24,25 @@ pub fn make(root: &Path) -> Result<PathBuf> {
         fs::write(&ignore, "*\n").map_err(failed)?;
     }
     Ok(folder)
+}
+
+/// Whether a file of a project lies in this folder of the project once symbolic links are followed, and ends alike. A link
+/// to other data or to a key would show its text in a message. A folder outside of the project counts as it is.
+pub fn is_in(root: &Path, folder: &Path, file: &Path) -> std::io::Result<bool> {
+    let real = root.join(file).canonicalize()?;
+    let mut home = root.canonicalize()?;
+    let base = home.clone();
+    for part in folder.components() {
+        match part {
+            std::path::Component::ParentDir => drop(home.pop()),
+            std::path::Component::CurDir => {}
+            part => home.push(part),
+        }
+    }
+    if !home.starts_with(&base) {
+        home = root.join(folder).canonicalize()?;
+    }
+    Ok(real.starts_with(&home) && real.extension() == file.extension())
 }
 
 /// Refuses symbolic links: the folder itself and everything in it. Through a link this program would close, write or

@@ -8,7 +8,7 @@ use crate::model::Project;
 use crate::project;
 use crate::report;
 use crate::run::{self, StaleBatch};
-use crate::warehouse::{Database, Warehouse};
+use crate::warehouse::{Database, Warehouse, roles};
 
 impl Global {
     /// The project's folder: the one given with `--project`, or else the nearest one, from the working directory
@@ -41,19 +41,23 @@ impl Global {
         Database::choose(self.database_url.as_deref(), root)
     }
 
-    /// Opens the database that the flags and the environment name, for one connection.
+    /// Opens the database that the flags and the environment name, for one connection. Once there are roles, a superuser
+    /// is refused unless the user asks for it.
     pub(super) async fn warehouse(&self, root: &Path) -> Result<Warehouse> {
-        Warehouse::open(self.database(root)?, 1).await
+        let warehouse = Warehouse::open(self.database(root)?, 1).await?;
+        if !self.as_superuser {
+            roles::refuse_superuser(&warehouse).await?;
+        }
+        Ok(warehouse)
     }
 
     /// The batches that were loaded under other masks than the project declares. `None` where there is no database to
-    /// ask, and, with a message, where it can't be asked.
+    /// ask, and, with a message, where it can't be asked or the user is a superuser who is refused.
     pub(super) async fn stale_masks(&self, project: &Project) -> Result<Option<Vec<StaleBatch>>> {
-        let database = self.database(&project.root)?;
-        if matches!(&database, Database::Embedded { dir } if !dir.exists()) {
+        if matches!(self.database(&project.root)?, Database::Embedded { dir } if !dir.exists()) {
             return Ok(None);
         }
-        let asked = async { run::stale_masks(&Warehouse::open(database, 1).await?, project).await };
+        let asked = async { run::stale_masks(&self.warehouse(&project.root).await?, project).await };
         Ok(asked.await.inspect_err(report::unknown_masks).ok())
     }
 

@@ -57,6 +57,9 @@ struct Global {
     /// The PostgreSQL server, as a URL or as libpq keywords [default: DATABASE_URL, then libpq's variables, then the embedded database]
     #[arg(long, value_name = "URL", global = true)]
     database_url: Option<String>,
+    /// Work as a superuser although `pipeline roles` has made roles: the project's SQL can then use a superuser's rights
+    #[arg(long, global = true)]
+    as_superuser: bool,
     /// The format of results on stdout
     #[arg(long, value_name = "FORMAT", global = true, default_value = "text")]
     output: Output,

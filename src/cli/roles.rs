@@ -4,6 +4,7 @@ use clap::Args;
 
 use super::Global;
 use crate::error::Result;
+use crate::warehouse::Warehouse;
 use crate::warehouse::roles::{self, Names};
 use crate::{lineage, report, run};
 
@@ -21,6 +22,9 @@ pub(super) struct Arguments {
     /// The role for BI tools; another name creates a further reader
     #[arg(long, value_name = "ROLE", default_value = "pipeline_reader")]
     reader: String,
+    /// The role with whose rights sql/checks run; it can't log in
+    #[arg(long, value_name = "ROLE", default_value = "pipeline_check")]
+    checker: String,
 }
 
 pub(super) async fn execute(global: &Global, arguments: Arguments) -> Result<u8> {
@@ -30,6 +34,7 @@ pub(super) async fn execute(global: &Global, arguments: Arguments) -> Result<u8>
         owner: arguments.owner,
         loader: arguments.loader,
         reader: arguments.reader,
+        checker: arguments.checker,
     };
     names.check()?;
     let lineage = lineage::of_project(&lineage::engine()?, &project, lineage::Outlines::new()).await?;
@@ -38,10 +43,12 @@ pub(super) async fn execute(global: &Global, arguments: Arguments) -> Result<u8>
         report::data(&roles::print(&names, &access));
         return Ok(0);
     }
-    roles::make(&global.warehouse(&project.root).await?, &names, &access).await?;
+    // This command alone is for a superuser.
+    let open = async || Warehouse::open(global.database(&project.root)?, 1).await;
+    roles::make(&open().await?, &names, &access).await?;
     let access = if access.stale.is_none() {
         // A new session assumes the owner's role, which may see under which masks the batches were loaded.
-        let warehouse = global.warehouse(&project.root).await?;
+        let warehouse = open().await?;
         run::restrict(&warehouse, &project).await?;
         run::access_in(&warehouse, &lineage, &project).await?
     } else {

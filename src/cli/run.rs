@@ -61,7 +61,8 @@ pub(super) async fn execute(global: &Global, arguments: Arguments) -> Result<u8>
     let (threads, connections) = (arguments.threads, arguments.connections);
     let options = Options::new(&project, batches.len(), threads, connections, arguments.memory)
         .fail_fast(arguments.fail_fast)
-        .wait(arguments.wait);
+        .wait(arguments.wait)
+        .as_superuser(global.as_superuser);
     let observer = report::progress(batches.len(), arguments.quiet, global.log_format);
     if !arguments.quiet {
         report::resolved(&batches);

@@ -2,7 +2,7 @@
 //! itself is in `plan` and `expression`, which call each other.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use datafusion::common::{Column, DFSchema, Span};
 
@@ -41,6 +41,8 @@ pub(super) struct Analysis<'a> {
     pub variables: Vec<(String, Shape)>,
     /// What tells rows apart or puts them together, as far as it was met.
     pub uses: &'a RefCell<Vec<Use>>,
+    /// The columns of entities that show the batch's date and that the query names, as `table.column`.
+    pub mentioned: &'a RefCell<BTreeSet<String>>,
 }
 
 /// The rows that an expression reads. In a subquery, also the rows of the enclosing query.
@@ -68,6 +70,6 @@ impl Scope<'_> {
     pub fn everything(&self) -> Shape {
         let here = self.columns.iter().fold(Deps::default(), |deps, c| deps.and(&c.all()));
         let around = self.outer.map_or_else(Shape::constant, Scope::everything);
-        Shape::Scalar(here.and(&around.all()))
+        Shape::Scalar(here.and(&around.all())).computed()
     }
 }

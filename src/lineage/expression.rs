@@ -5,11 +5,11 @@ use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 
 use datafusion::error::Result;
 use datafusion::logical_expr::expr::{AggregateFunctionParams, Case, ScalarFunction, Sort, WindowFunctionParams};
-use datafusion::logical_expr::{Expr, Subquery};
+use datafusion::logical_expr::{BinaryExpr, Expr, Operator, Subquery};
 
 use super::Dependence;
 use super::analysis::{Analysis, Scope};
-use super::shape::{Atom, Deps, Relation, Shape};
+use super::shape::{Atom, Deps, Relation, Shape, traced};
 
 impl Analysis<'_> {
     /// Everything that any of the expressions derives from.
@@ -25,8 +25,50 @@ impl Analysis<'_> {
         self.all_of(sorts.iter().map(|sort| &sort.expr), scope)
     }
 
+    /// What a condition on rows derives from. That two columns `batch_date` are equal shows neither of them.
+    pub fn condition(&self, condition: &Expr, scope: &Scope<'_>) -> Result<Deps> {
+        let Expr::BinaryExpr(BinaryExpr { left, op, right }) = condition else {
+            return Ok(self.expression(condition, scope)?.all());
+        };
+        if *op == Operator::And {
+            return Ok(self.condition(left, scope)?.and(&self.condition(right, scope)?));
+        }
+        let deps = self.expression(condition, scope)?.all();
+        let equals = *op == Operator::Eq && self.is_batch_date(left, scope)? && self.is_batch_date(right, scope)?;
+        Ok(if equals { deps.untraced() } else { deps })
+    }
+
+    /// Whether an expression is a column `batch_date` and nothing else.
+    pub fn is_batch_date(&self, expression: &Expr, scope: &Scope<'_>) -> Result<bool> {
+        Ok(match expression {
+            Expr::Column(_) | Expr::OuterReferenceColumn(..) => {
+                self.expression(expression, scope)?.all().is_batch_date()
+            }
+            _ => false,
+        })
+    }
+
     /// What the value of an expression derives from.
     pub fn expression(&self, expression: &Expr, scope: &Scope<'_>) -> Result<Shape> {
+        let shape = self.shape_of(expression, scope)?;
+        Ok(match expression {
+            Expr::Alias(_) => shape,
+            Expr::Column(_) | Expr::OuterReferenceColumn(..) => {
+                let deps = shape.all();
+                if deps.is_traced() {
+                    let fields = deps.iter().filter_map(|(atom, _)| match atom {
+                        Atom::Field(path) => Some(path.clone()),
+                        _ => None,
+                    });
+                    self.mentioned.borrow_mut().extend(fields);
+                }
+                shape
+            }
+            _ => shape.computed(),
+        })
+    }
+
+    fn shape_of(&self, expression: &Expr, scope: &Scope<'_>) -> Result<Shape> {
         Ok(match expression {
             Expr::Alias(alias) => self.expression(&alias.expr, scope)?,
             Expr::Column(column) => scope.column(column).unwrap_or_else(|| scope.everything()),
@@ -231,7 +273,7 @@ fn text(expression: &Expr) -> Option<&str> {
 
 fn parameter(id: &str) -> Deps {
     match id {
-        "$date" => Deps::one(Atom::Date, Dependence::Direct),
+        "$date" => Deps::one(Atom::Date, Dependence::Direct).and(&traced()),
         "$source" => Deps::one(Atom::Source, Dependence::Direct),
         _ => Deps::default(),
     }

@@ -31,6 +31,7 @@ impl Analysis<'_> {
             working: self.working.clone(),
             variables,
             uses: self.uses,
+            mentioned: self.mentioned,
         };
         let body = inner.expression(&lambda.body, scope)?;
         Ok(match function.func.name() {

@@ -15,6 +15,7 @@ mod plan;
 mod privacy;
 mod reading;
 mod render;
+mod rows;
 mod shape;
 mod views;
 
@@ -70,14 +71,13 @@ pub async fn of_project(engine: &Engine, project: &Project, mut outlines: Outlin
     if !problems.is_empty() {
         return Err(Prepared::problems(problems));
     }
-    let mut lineage = ProjectLineage {
-        views: views::of_views(engine, project).await?,
-        ..ProjectLineage::default()
-    };
+    let mut lineage = ProjectLineage::default();
     for source in &project.sources {
         let transforms = outlines.get(&source.name).map_or(&[][..], Vec::as_slice);
         of_source(project, source, transforms, &mut lineage)?;
     }
+    let views = views::of_views(engine, project, &lineage.entities).await?;
+    (lineage.views, lineage.mentions) = (views.columns, views.mentions);
     let position = |name: &str| project.entities.iter().position(|entity| entity.name == name);
     lineage.entities.sort_by_key(|l| position(&l.entity));
     lineage.asked = asked(project, &lineage.views);
@@ -93,7 +93,7 @@ pub fn used(source: &Source, transform: &Outline) -> Option<BTreeSet<String>> {
     let deps = relation.all().and(&relation.order);
     let paths = deps.iter().filter_map(|(atom, _)| match atom {
         Atom::Field(path) => Some(path.clone()),
-        Atom::Rows(_) | Atom::Date | Atom::Source => None,
+        Atom::Rows(_) | Atom::Date | Atom::Source | Atom::Trace | Atom::Computed => None,
     });
     Some(paths.collect())
 }
@@ -119,6 +119,7 @@ fn of_source(project: &Project, source: &Source, transforms: &[Outline], lineage
                 transform: transform.path.clone(),
                 origins: origins(deps, &fields),
                 batch_date: batch_date.or_else(|| of_date(deps)),
+                shows_date: batch_date.is_some() || deps.is_traced(),
             });
         };
         for (index, column) in entity.columns.iter().enumerate() {
@@ -149,7 +150,7 @@ fn fields_of(source: &Source, fields: &Fields) -> impl Iterator<Item = SourceFie
 fn origins(deps: &Deps, fields: &Fields) -> Vec<Origin> {
     let paths = deps.iter().filter_map(|(atom, dependence)| match atom {
         Atom::Field(path) => Some((path, dependence)),
-        Atom::Rows(_) | Atom::Date | Atom::Source => None,
+        Atom::Rows(_) | Atom::Date | Atom::Source | Atom::Trace | Atom::Computed => None,
     });
     let mut origins: Vec<Origin> = paths
         .map(|(path, dependence)| {

@@ -1,6 +1,6 @@
 //! The results of the lineage analysis, in terms that users know.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use crate::error::{Error, Result};
@@ -53,6 +53,8 @@ pub struct Lineage {
     pub origins: Vec<Origin>,
     /// How the column derives from the batch's date (`$date`, and the column `batch_date`), if it does.
     pub batch_date: Option<Dependence>,
+    /// Whether its values, or which rows there are, may show the batch's date.
+    pub shows_date: bool,
 }
 
 /// A column of a table of the project that a view's column derives from.
@@ -77,6 +79,8 @@ pub struct ViewLineage {
     pub origins: Vec<TableOrigin>,
     /// The SQL could not be planned. Every column of every table that it names is then listed.
     pub approximate: bool,
+    /// Whether its values, or which rows there are, may show the batch's date. True where the SQL can't be planned.
+    pub shows_date: bool,
 }
 
 /// A declared scalar field of a source's schema.
@@ -97,6 +101,8 @@ pub struct ProjectLineage {
     /// that decide which rows there are.
     pub entities: Vec<Lineage>,
     pub views: Vec<ViewLineage>,
+    /// The columns that show the batch's date and that each planned view names, as `table.column`.
+    pub mentions: BTreeMap<String, BTreeSet<String>>,
     /// Every scalar field of every source.
     pub fields: Vec<SourceField>,
     /// The columns that the user asked for, as `table.column`, in order. All columns if the user named none.

@@ -26,6 +26,29 @@ pub(super) fn words(sql: &str) -> BTreeSet<String> {
     words
 }
 
+/// The longest name in bytes: PostgreSQL cuts longer ones.
+const LONGEST: usize = 63;
+
+/// Whether PostgreSQL reads each name as it is written here. It decodes `U&"\0076isits"` and cuts long names.
+pub(super) fn are_exact(sql: &str) -> bool {
+    let Ok(tokens) = Tokenizer::new(&PostgreSqlDialect {}, sql).tokenize() else {
+        return false;
+    };
+    let coded = |pair: &[Token]| {
+        let [Token::Word(word), Token::Ampersand] = pair else {
+            return false;
+        };
+        word.quote_style.is_none() && word.value.eq_ignore_ascii_case("u")
+    };
+    let exact = |token: &Token| match token {
+        Token::Word(word) => word.value.len() <= LONGEST,
+        Token::UnicodeStringLiteral(_) => false,
+        Token::DollarQuotedString(text) => are_exact(&text.value),
+        _ => true,
+    };
+    tokens.iter().all(exact) && !tokens.windows(2).any(coded)
+}
+
 fn parts(text: &str) -> impl Iterator<Item = String> {
     let parts = text.split(|c: char| !c.is_alphanumeric() && c != '_' && c != '$');
     parts.filter(|part| !part.is_empty()).map(str::to_lowercase)
@@ -129,6 +152,20 @@ mod tests {
             assert!(words.contains(word), "{word} of {words:?}");
         }
         assert!(!words.contains("visits") && !words.contains("treatments"), "{words:?}");
+    }
+
+    #[test]
+    fn names_that_postgresql_reads_otherwise_are_noticed() {
+        assert!(are_exact("select u.a & 1, \"U&x\" from u where b = 'U&\"x\"'"));
+        for sql in [
+            "select * from U&\"\\0076isits\"",
+            "select u&'\\0076isits'",
+            "create function f() returns text language sql as $$ select x from U&\"!0076\" uescape '!' $$",
+            "select \"an_identifier_of_more_than_sixty_three_bytes_is_cut_by_postgresql_at_that\"",
+            "select 'open",
+        ] {
+            assert!(!are_exact(sql), "{sql}");
+        }
     }
 
     #[test]

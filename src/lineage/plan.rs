@@ -2,18 +2,19 @@
 //! unknown kind of plan node, every column derives from everything that the node reads.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, JoinType};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::logical_plan::{
-    Aggregate, Distinct, DistinctOn, Join, RecursiveQuery, TableScan, Unnest, Values, Window,
+    Aggregate, Distinct, DistinctOn, Join, RecursiveQuery, TableScan, Values, Window,
 };
 use datafusion::logical_expr::utils::grouping_set_to_exprlist;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 
 use super::analysis::{Analysis, Scope, Tables, Use};
+use super::rows::{either, flat, unnested};
 use super::shape::{Deps, Relation, Shape};
 
 /// What the columns of a plan derive from, in the order of the plan's schema.
@@ -23,15 +24,30 @@ pub(super) fn analyze(plan: &LogicalPlan, tables: &Tables) -> Result<Relation> {
 
 /// The same, and what tells rows apart or puts them together.
 pub(super) fn analyze_uses(plan: &LogicalPlan, tables: &Tables) -> Result<(Relation, Vec<Use>)> {
-    let uses = RefCell::default();
-    let analysis = Analysis {
+    let (uses, mentioned) = (RefCell::default(), RefCell::default());
+    let relation = analysis(tables, &uses, &mentioned).relation(plan, None)?;
+    Ok((relation, uses.into_inner()))
+}
+
+/// As [`analyze`], and the columns that show the batch's date and that the query names, as `table.column`.
+pub(super) fn analyze_mentions(plan: &LogicalPlan, tables: &Tables) -> Result<(Relation, BTreeSet<String>)> {
+    let (uses, mentioned) = (RefCell::default(), RefCell::default());
+    let relation = analysis(tables, &uses, &mentioned).relation(plan, None)?;
+    Ok((relation, mentioned.into_inner()))
+}
+
+fn analysis<'a>(
+    tables: &'a Tables,
+    uses: &'a RefCell<Vec<Use>>,
+    mentioned: &'a RefCell<BTreeSet<String>>,
+) -> Analysis<'a> {
+    Analysis {
         tables,
         working: Vec::new(),
         variables: Vec::new(),
-        uses: &uses,
-    };
-    let relation = analysis.relation(plan, None)?;
-    Ok((relation, uses.into_inner()))
+        uses,
+        mentioned,
+    }
 }
 
 impl Analysis<'_> {
@@ -50,7 +66,7 @@ impl Analysis<'_> {
             LogicalPlan::Subquery(node) => self.relation(&node.subquery, outer),
             LogicalPlan::Filter(node) => {
                 let input = self.relation(&node.input, outer)?;
-                let deps = self.all_of([&node.predicate], &scope(node.input.schema(), &input, outer))?;
+                let deps = self.condition(&node.predicate, &scope(node.input.schema(), &input, outer))?;
                 Ok(input.rows_by(&deps))
             }
             LogicalPlan::Sort(node) => {
@@ -105,7 +121,10 @@ impl Analysis<'_> {
 
     fn scan(&self, scan: &TableScan, outer: Option<&Scope<'_>>) -> Result<Relation> {
         let name = scan.table_name.table();
-        if let Some((_, relation)) = self.working.iter().rev().find(|(working, _)| working == name) {
+        // A name with its schema is a table, whatever the query's WITH RECURSIVE calls itself.
+        let may_be_working = scan.table_name.schema().is_none();
+        let mut working = self.working.iter().rev().filter(|_| may_be_working);
+        if let Some((_, relation)) = working.find(|(working, _)| working == name) {
             return Ok(relation.clone());
         }
         let table = match self.tables.get(name) {
@@ -184,7 +203,12 @@ impl Analysis<'_> {
         let scope = scope(node.input.schema(), &input, outer);
         self.use_each("DISTINCT ON", &node.on_expr, &scope)?;
         let mut chosen = self.all_of(&node.on_expr, &scope)?.and(&input.order);
-        chosen.add(&self.all_of_sorts(node.sort_expr.as_deref().unwrap_or_default(), &scope)?);
+        for sort in node.sort_expr.as_deref().unwrap_or_default() {
+            // Which of the rows with one key is the latest shows no date.
+            let deps = self.all_of_sorts(std::slice::from_ref(sort), &scope)?;
+            let latest = self.is_batch_date(&sort.expr, &scope)?;
+            chosen.add(&if latest { deps.untraced() } else { deps });
+        }
         let columns = self.each(&node.select_expr, &scope)?;
         Ok(input.with_columns(columns).rows_by(&chosen))
     }
@@ -207,14 +231,18 @@ impl Analysis<'_> {
             node.on.iter().map(|(_, right)| right),
             &right_scope,
         )?;
-        condition.add(&self.all_of(node.on.iter().map(|(left, _)| left), &left_scope)?);
-        condition.add(&self.all_of(node.on.iter().map(|(_, right)| right), &right_scope)?);
+        for (left, right) in &node.on {
+            let deps = self.all_of([left], &left_scope)?;
+            let deps = deps.and(&self.all_of([right], &right_scope)?);
+            let equals = self.is_batch_date(left, &left_scope)? && self.is_batch_date(right, &right_scope)?;
+            condition.add(&if equals { deps.untraced() } else { deps });
+        }
         if let Some(filter) = &node.filter {
             let nothing = Deps::default();
             let columns: Vec<Shape> = left.columns.iter().chain(&right.columns).cloned().collect();
             let deps = match node.left.schema().join(node.right.schema()) {
-                Ok(schema) => self.all_of(
-                    [filter],
+                Ok(schema) => self.condition(
+                    filter,
                     &Scope {
                         schema: &schema,
                         columns: &columns,
@@ -257,7 +285,7 @@ impl Analysis<'_> {
         let mut columns = vec![Shape::constant(); node.schema.fields().len()];
         for row in &node.values {
             for (column, value) in columns.iter_mut().zip(self.each(row, &scope)?) {
-                *column = std::mem::replace(column, Shape::constant()).or(value);
+                *column = std::mem::replace(column, Shape::constant()).or(value).computed();
             }
         }
         Ok(Relation::default().with_columns(columns))
@@ -276,6 +304,7 @@ impl Analysis<'_> {
                 working,
                 variables: self.variables.clone(),
                 uses: self.uses,
+                mentioned: self.mentioned,
             };
             let step = flat(inner.relation(&node.recursive_term, outer)?);
             let mut next = either(vec![known.clone(), step], width);
@@ -300,7 +329,7 @@ impl Analysis<'_> {
             all.add(&relation.all());
             all.add(&self.all_of(&plan.expressions(), &scope(input.schema(), &relation, outer))?);
         }
-        let columns = vec![Shape::Scalar(all.clone()); plan.schema().fields().len()];
+        let columns = vec![Shape::Scalar(all.clone()).computed(); plan.schema().fields().len()];
         Ok(Relation {
             columns,
             rows: all.indirect(),
@@ -315,67 +344,5 @@ fn scope<'a>(schema: &'a DFSchema, relation: &'a Relation, outer: Option<&'a Sco
         columns: &relation.columns,
         order: &relation.order,
         outer,
-    }
-}
-
-/// The rows of a UNION: each row comes from one of the inputs.
-fn either(inputs: Vec<Relation>, width: usize) -> Relation {
-    let mut result = Relation::default().with_columns(vec![Shape::constant(); width]);
-    for input in inputs {
-        result.rows.add(&input.rows);
-        result.order.add(&input.order);
-        if input.columns.len() == width {
-            let columns = result.columns.into_iter().zip(input.columns);
-            result.columns = columns.map(|(a, b)| a.or(b)).collect();
-        } else {
-            let all = input.all();
-            result.columns = result.columns.into_iter().map(|column| column.with(&all)).collect();
-        }
-    }
-    result
-}
-
-fn flat(relation: Relation) -> Relation {
-    let columns = relation
-        .columns
-        .iter()
-        .map(|column| Shape::Scalar(column.all()))
-        .collect();
-    relation.with_columns(columns)
-}
-
-/// The columns of an UNNEST. Each output column is an unchanged input column, an element of it at some depth, or one of
-/// its struct fields in order.
-fn unnested(node: &Unnest, input: &Relation) -> Relation {
-    let mut rows = input.rows.clone();
-    let mut columns = Vec::with_capacity(node.dependency_indices.len());
-    let mut seen: BTreeMap<usize, usize> = BTreeMap::new();
-    for &index in &node.dependency_indices {
-        let nth = seen.entry(index).or_default();
-        let shape = input
-            .columns
-            .get(index)
-            .cloned()
-            .unwrap_or_else(|| Shape::Scalar(input.all()));
-        let mut lists = node.list_type_columns.iter().filter(|(i, _)| *i == index);
-        columns.push(if let Some((_, list)) = lists.nth(*nth) {
-            let mut shape = shape;
-            for _ in 0..list.depth {
-                let (element, own) = shape.element();
-                rows.add(&own.indirect());
-                shape = element;
-            }
-            shape
-        } else if node.struct_type_columns.contains(&index) {
-            shape.nth_field(*nth)
-        } else {
-            shape
-        });
-        *nth += 1;
-    }
-    Relation {
-        columns,
-        rows,
-        order: input.order.clone(),
     }
 }

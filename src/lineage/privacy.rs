@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Dependence, ProjectLineage, SourceField, reading};
-use crate::model::{MaskKind, PhiClass, Profile, Project};
+use crate::model::{Exposed, MaskKind, PhiClass, Profile, Project};
 
 /// A column that shows a field, or whose rows depend on a field.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +46,8 @@ pub struct BatchDate {
     pub views: Vec<Reach>,
     /// Views and functions that the reader role can't use because they show the batch's date.
     pub withheld: Vec<String>,
+    /// What a person lets the reader role see all the same.
+    pub exposed: Vec<Exposed>,
 }
 
 /// The privacy report: where the fields of each class end up.
@@ -189,6 +191,7 @@ fn batch_date(lineage: &ProjectLineage, project: &Project) -> Option<BatchDate> 
         entities: entities.into_iter().map(reach).collect(),
         views,
         withheld: reading.withheld.into_keys().collect(),
+        exposed: reading.exposed,
     })
 }
 

@@ -4,8 +4,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Dependence, ProjectLineage, names};
-use crate::model::{Field, FieldType, MaskKind, Profile, Project, ViewKind};
+use super::{Dependence, Lineage, ProjectLineage, names};
+use crate::model::{Exposed, Field, FieldType, MaskKind, Profile, Project, ViewKind};
 
 /// What the reader role may see.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,8 +16,10 @@ pub struct Reading {
     pub tables: Vec<ReadTable>,
     /// Views and materialized views, by name.
     pub views: Vec<String>,
-    /// Views and functions that show the batch's date, each with the columns that show it.
+    /// Views and functions that show or may show the batch's date, each with the columns that show it.
     pub withheld: BTreeMap<String, Vec<String>>,
+    /// What a person lets the reader role see all the same. Empty where the batch's date is not hidden.
+    pub exposed: Vec<Exposed>,
 }
 
 /// An entity's table as the reader role sees it.
@@ -47,16 +49,20 @@ fn shifts(fields: &[Field]) -> bool {
     })
 }
 
-/// What the reader role may see. A view shows the batch's date only if a value is computed from it. Joining or
-/// filtering rows by that date does not show it.
+/// What the reader role may see. The plan of a view decides: what can't be planned is not for readers. The batch's date
+/// may serve to join rows of the same batch (`a.batch_date = b.batch_date`) and to pick the latest row
+/// (`DISTINCT ON ... ORDER BY ..., batch_date DESC`). Any other use may show it: a comparison with a date that the view
+/// writes down tells it, and so do an order and a number computed from it.
 pub fn reading(lineage: &ProjectLineage, project: &Project) -> Reading {
     let hides_batch_date = hides_batch_date(project);
-    let shows = |entity: &str, column: &str| {
-        column == "batch_date"
-            || lineage
-                .of(entity, column)
-                .any(|one| one.batch_date == Some(Dependence::Direct))
+    let exposed: Vec<Exposed> = project.exposed.iter().filter(|_| hides_batch_date).cloned().collect();
+    let is_exposed = |name: &str| exposed.iter().any(|one| one.name == name);
+    // Of an exposed entity, what is computed from the date stays hidden.
+    let tells = |one: &Lineage| match one.batch_date {
+        Some(Dependence::Direct) => true,
+        _ => one.shows_date && !is_exposed(&one.entity),
     };
+    let shows = |entity: &str, column: &str| column == "batch_date" || lineage.of(entity, column).any(tells);
     let tables = project.entities.iter().map(|entity| {
         let names = entity.columns.iter().map(|column| column.name.as_str());
         let names = names.chain(["source", "batch_date"]).map(str::to_owned);
@@ -69,11 +75,7 @@ pub fn reading(lineage: &ProjectLineage, project: &Project) -> Reading {
     });
     let mut withheld: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for view in lineage.views.iter().filter(|_| hides_batch_date) {
-        let gives_it_away = view.origins.iter().any(|origin| {
-            origin.dependence == Dependence::Direct
-                && origin.column.as_deref().is_some_and(|name| shows(&origin.entity, name))
-        });
-        if gives_it_away {
+        if view.shows_date && !is_exposed(&view.view) {
             withheld.entry(view.view.clone()).or_default().push(view.column.clone());
         }
     }
@@ -86,6 +88,7 @@ pub fn reading(lineage: &ProjectLineage, project: &Project) -> Reading {
         tables: tables.collect(),
         views: views.map(|view| view.name.clone()).collect(),
         withheld,
+        exposed,
     }
 }
 
@@ -97,8 +100,11 @@ pub fn stands_on(project: &Project, view: &str) -> BTreeSet<String> {
     while let Some(name) = pending.pop() {
         let views = project.views.iter().filter(|view| view.name == name);
         for view in views.filter(|_| found.insert(name.to_owned())) {
-            let words = names::words(&view.sql);
-            let named = project.views.iter().filter(|other| words.contains(&other.name));
+            let (words, exact) = (names::words(&view.sql), names::are_exact(&view.sql));
+            let named = project
+                .views
+                .iter()
+                .filter(|other| !exact || words.contains(&other.name));
             pending.extend(named.map(|other| other.name.as_str()));
         }
     }

@@ -200,6 +200,7 @@ impl PrivacyReport {
                 "entities": reach_json(&date.entities),
                 "views": reach_json(&date.views),
                 "withheld": date.withheld,
+                "exposed": date.exposed.iter().map(|one| json!({"view": one.name, "reason": one.reason})).collect::<Vec<_>>(),
             })),
         })
     }
@@ -221,6 +222,11 @@ fn batch_date_tree(date: &BatchDate) -> Tree {
     };
     let reader = format!("the reader role gets the tables without the columns that show it{views}");
     branches.push(Tree::new(reader, vec![]));
+    let exposed = date
+        .exposed
+        .iter()
+        .map(|one| format!("exposed is {}: {}", one.name, one.reason));
+    branches.extend(exposed.map(|text| Tree::new(text, vec![])));
     Tree::new(
         format!("the batch's date: a date that no mask covers{beside}"),
         branches,

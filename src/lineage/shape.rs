@@ -18,6 +18,15 @@ pub(super) enum Atom {
     Date,
     /// `$source`: the source's name.
     Source,
+    /// The value, or which rows there are, may show what the reader role must not see: the batch's date.
+    Trace,
+    /// Beside a trace: the value is computed, so it is not the column `batch_date` itself.
+    Computed,
+}
+
+/// What a value derives from that shows the batch's date without being the column `batch_date`.
+pub(super) fn traced() -> Deps {
+    Deps::one(Atom::Trace, Dependence::Direct).and(&Deps::one(Atom::Computed, Dependence::Direct))
 }
 
 /// What something derives from, and how.
@@ -43,9 +52,27 @@ impl Deps {
         self
     }
 
-    /// The same units, but all of them indirect: they only decide which rows there are.
+    /// The same units, but all of them indirect: they only decide which rows there are. A trace stays: rows can be
+    /// chosen so that they show a date.
     pub fn indirect(&self) -> Self {
         Self(self.0.keys().map(|atom| (atom.clone(), Dependence::Indirect)).collect())
+    }
+
+    /// Whether the batch's date may show.
+    pub fn is_traced(&self) -> bool {
+        self.0.contains_key(&Atom::Trace)
+    }
+
+    /// Whether the value is the column `batch_date` itself.
+    pub fn is_batch_date(&self) -> bool {
+        self.is_traced() && !self.0.contains_key(&Atom::Computed)
+    }
+
+    /// The same, for a use that does not show the batch's date.
+    #[must_use]
+    pub fn untraced(mut self) -> Self {
+        self.0.retain(|atom, _| !matches!(atom, Atom::Trace | Atom::Computed));
+        self
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (&Atom, Dependence)> {
@@ -112,6 +139,16 @@ impl Shape {
                 item: Box::new(item.with(deps)),
                 own: own.and(deps),
             },
+        }
+    }
+
+    /// The value as the result of an expression: what derives from the column `batch_date` is no longer that column.
+    #[must_use]
+    pub fn computed(self) -> Self {
+        if self.all().is_traced() {
+            self.with(&Deps::one(Atom::Computed, Dependence::Direct))
+        } else {
+            self
         }
     }
 

@@ -14,23 +14,28 @@ use datafusion::sql::sqlparser::ast::Statement;
 use super::analysis::{Table, Tables};
 use super::body::{self, Body};
 use super::plan;
-use super::shape::{Atom, Deps, Shape};
-use super::{Dependence, TableOrigin, ViewLineage, names};
+use super::shape::{Atom, Deps, Shape, traced};
+use super::{Dependence, Lineage, TableOrigin, ViewLineage, names};
 use crate::error::Result;
-use crate::model::{Entity, PgType, Project, View};
+use crate::model::{Entity, PgType, Project, View, ViewKind};
 use crate::transform::Engine;
 
-/// The lineage of every view and function, in the project's order.
-pub(super) async fn of_views(engine: &Engine, project: &Project) -> Result<Vec<ViewLineage>> {
+/// What the views and functions derive from.
+pub(super) struct Views {
+    /// Of every column, in the project's order.
+    pub columns: Vec<ViewLineage>,
+    /// The columns that show the batch's date and that each planned view names, as `table.column`.
+    pub mentions: BTreeMap<String, BTreeSet<String>>,
+}
+
+/// The lineage of every view and function. `entities` is that of the tables.
+pub(super) async fn of_views(engine: &Engine, project: &Project, entities: &[Lineage]) -> Result<Views> {
     let mut known = Known::default();
     for entity in &project.entities {
-        known.add_entity(entity);
+        known.add_entity(entity, entities);
     }
-    let mut pending: Vec<(&View, BTreeSet<String>)> = project
-        .views
-        .iter()
-        .map(|view| (view, names::words(&view.sql)))
-        .collect();
+    let mut pending: Vec<(&View, BTreeSet<String>)> =
+        project.views.iter().map(|view| (view, words(project, view))).collect();
     let mut done: BTreeMap<&str, Vec<ViewLineage>> = BTreeMap::new();
     while !pending.is_empty() {
         // Take a view only after the views that it names. If views name each other, take any of them first.
@@ -43,12 +48,16 @@ pub(super) async fn of_views(engine: &Engine, project: &Project) -> Result<Vec<V
         let (view, words) = pending.remove(next);
         done.insert(&view.name, known.view(engine, project, view, &words).await?);
     }
-    Ok(project
+    let columns = project
         .views
         .iter()
         .filter_map(|view| done.remove(view.name.as_str()))
         .flatten()
-        .collect())
+        .collect();
+    Ok(Views {
+        columns,
+        mentions: known.mentions,
+    })
 }
 
 /// What is known so far about tables, views and functions.
@@ -58,10 +67,34 @@ struct Known {
     /// The schemas of the tables and views that a plan can read.
     schemas: BTreeMap<String, SchemaRef>,
     approximate: BTreeSet<String>,
+    mentions: BTreeMap<String, BTreeSet<String>>,
+}
+
+/// What the view's text may name: where PostgreSQL may read another name than DataFusion, everything.
+fn words(project: &Project, view: &View) -> BTreeSet<String> {
+    if names::are_exact(&view.sql) {
+        return names::words(&view.sql);
+    }
+    let entities = project.entities.iter().map(|entity| entity.name.clone());
+    let others = project.views.iter().filter(|other| other.name != view.name);
+    entities.chain(others.map(|other| other.name.clone())).collect()
+}
+
+/// Whether PostgreSQL reads the names of a view as DataFusion does: a function of the project may stand in for a
+/// built-in one of the same name.
+fn is_plain(project: &Project, view: &View, words: &BTreeSet<String>) -> bool {
+    let mut functions = project.views.iter().filter(|other| other.kind == ViewKind::Function);
+    names::are_exact(&view.sql) && !functions.any(|other| other.name != view.name && words.contains(&other.name))
 }
 
 impl Known {
-    fn add_entity(&mut self, entity: &Entity) {
+    fn add_entity(&mut self, entity: &Entity, lineage: &[Lineage]) {
+        let shows_date = |column: &str| {
+            let mut of_column = lineage
+                .iter()
+                .filter(|one| one.entity == entity.name && one.column == column);
+            of_column.any(|one| one.shows_date)
+        };
         let mut fields: Vec<Field> = entity
             .columns
             .iter()
@@ -70,16 +103,21 @@ impl Known {
         fields.push(Field::new("source", DataType::Utf8, false));
         fields.push(Field::new("batch_date", DataType::Date32, false));
         let shape = |column: &str| {
-            Shape::Scalar(Deps::one(
-                Atom::Field(format!("{}.{column}", entity.name)),
-                Dependence::Direct,
-            ))
+            let own = Deps::one(Atom::Field(format!("{}.{column}", entity.name)), Dependence::Direct);
+            Shape::Scalar(match column {
+                "batch_date" => own.and(&Deps::one(Atom::Trace, Dependence::Direct)),
+                _ if shows_date(column) => own.and(&traced()),
+                _ => own,
+            })
         };
         let columns = fields
             .iter()
             .map(|field| (field.name().clone(), shape(field.name())))
             .collect();
-        let rows = Deps::one(Atom::Rows(entity.name.clone()), Dependence::Indirect);
+        let mut rows = Deps::one(Atom::Rows(entity.name.clone()), Dependence::Indirect);
+        if shows_date("source") {
+            rows.add(&traced());
+        }
         self.tables.insert(
             entity.name.clone(),
             Table {
@@ -100,8 +138,8 @@ impl Known {
     ) -> Result<Vec<ViewLineage>> {
         let body = body::of(view);
         let planned = match &body {
-            Some(body) => self.planned(engine, view, body).await?,
-            None => None,
+            Some(body) if is_plain(project, view, words) => self.planned(engine, view, body).await?,
+            _ => None,
         };
         let (table, schema) = planned.unwrap_or_else(|| {
             self.approximate.insert(view.name.clone());
@@ -126,18 +164,26 @@ impl Known {
             path: view.path.clone(),
             origins: origins(&shape.all().and(&table.rows.indirect())),
             approximate: self.approximate.contains(&view.name),
+            shows_date: self.approximate.contains(&view.name)
+                || shape.all().and(&table.rows).and(&table.order).is_traced(),
         };
         table.columns.iter().map(one).collect()
     }
 
     /// The lineage from the plan. `None` if DataFusion can't plan the view.
-    async fn planned(&self, engine: &Engine, view: &View, body: &Body) -> Result<Option<(Table, Option<SchemaRef>)>> {
+    async fn planned(
+        &mut self,
+        engine: &Engine,
+        view: &View,
+        body: &Body,
+    ) -> Result<Option<(Table, Option<SchemaRef>)>> {
         let Some(plan) = self.plan(engine, &body.query).await? else {
             return Ok(None);
         };
-        let Ok(relation) = plan::analyze(&plan, &self.tables) else {
+        let Ok((relation, mentions)) = plan::analyze_mentions(&plan, &self.tables) else {
             return Ok(None);
         };
+        self.mentions.insert(view.name.clone(), mentions);
         let fields = plan.schema().fields();
         let names = match body.names(view) {
             Some(names) if names.len() == fields.len() => names,
@@ -180,7 +226,7 @@ impl Known {
         words: &BTreeSet<String>,
     ) -> (Table, Option<SchemaRef>) {
         let mut seen = BTreeSet::from([view.name.as_str()]);
-        let all = self.named(project, words, &mut seen);
+        let all = self.named(project, words, &mut seen).and(&traced());
         let names = body.and_then(|body| body.names(view));
         // The types of the columns are not known. Text is used as a placeholder.
         let schema = names.as_ref().map(|names| {
@@ -220,7 +266,7 @@ impl Known {
             } else if let Some(view) = project.views.iter().find(|view| view.name == *word)
                 && seen.insert(&view.name)
             {
-                all.add(&self.named(project, &names::words(&view.sql), seen));
+                all.add(&self.named(project, &self::words(project, view), seen));
             }
         }
         all
@@ -242,7 +288,7 @@ fn origins(deps: &Deps) -> Vec<TableOrigin> {
             column: None,
             dependence,
         }),
-        Atom::Date | Atom::Source => None,
+        Atom::Date | Atom::Source | Atom::Trace | Atom::Computed => None,
     };
     let mut origins: Vec<TableOrigin> = deps.iter().filter_map(origin).collect();
     origins.sort_by_key(|origin| Reverse(origin.dependence));

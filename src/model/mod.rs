@@ -47,7 +47,7 @@ pub use input::{
 pub use literal::literal;
 pub(crate) use precision::Precision;
 pub use privacy::{MaskKind, PhiClass, Privacy, Profile, ShiftBy};
-pub use project::Project;
+pub use project::{Exposed, Project};
 pub use record_path::{RecordPath, RecordStep};
 pub use record_schema::{RECORD_BITS, RECORD_COLUMN, arrow_schema, visible_schema};
 pub use refusal::{Misfit, RecordRef, Refusal};

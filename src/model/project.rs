@@ -21,6 +21,16 @@ pub struct Project {
     pub text: String,
     /// The privacy rules for what the reader role may see.
     pub profile: Profile,
+    /// What the reader role may see although it shows, or may show, the batch's date.
+    pub exposed: Vec<Exposed>,
     /// How many persons must share each combination of quasi-identifiers, if the project limits that.
     pub gate: Option<Gate>,
+}
+
+/// A view, function or entity that a person has decided to show to the reader role.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exposed {
+    /// Its name; `schema.name` if the project's files do not make it.
+    pub name: String,
+    pub reason: String,
 }

@@ -1,6 +1,7 @@
 //! Reads `pipeline.yaml`: the contracts of the entities. References between entities are checked in `relations`.
 
 use super::checks::{self, CheckDraft};
+use super::exposed::{self, ExposedDraft};
 use super::gate;
 use super::mapping::{Context, Keys, Mapping, Text, entry_text, entry_texts, list_texts, node_text};
 use super::names::{self, BadName};
@@ -10,7 +11,7 @@ use super::yaml::{Entry, Node, Span, Value};
 use crate::model::{Column, Entity, Gate, Index, PgType, Profile};
 
 const PROJECT_KEYS: Keys = Keys {
-    known: &["name", "description", "privacy", "entities"],
+    known: &["name", "description", "privacy", "expose", "entities"],
     later: &["defaults"],
 };
 const ENTITY_KEYS: Keys = Keys::of(&["description", "columns", "key", "parent", "indexes", "checks"]);
@@ -30,6 +31,7 @@ pub(super) struct Contract {
     pub names: Vec<String>,
     /// The privacy rules for what the reader role may see.
     pub profile: Profile,
+    pub exposed: Vec<ExposedDraft>,
     pub gate: Option<Gate>,
     pub checks: Vec<CheckDraft>,
     /// The file's text.
@@ -53,6 +55,9 @@ pub(super) fn read(ctx: &mut Context<'_>, root: &Node) -> Contract {
     project.text(ctx, "name");
     project.text(ctx, "description");
     let (privacy, profile) = gate::profile(ctx, &project);
+    let exposed = project
+        .get("expose")
+        .map_or_else(Vec::new, |entry| exposed::read(ctx, entry));
     let Some(entry) = project.required(ctx, "entities", example) else {
         return Contract::default();
     };
@@ -76,6 +81,7 @@ pub(super) fn read(ctx: &mut Context<'_>, root: &Node) -> Contract {
         entities,
         names,
         profile,
+        exposed,
         checks,
         text: ctx.document.text.clone(),
     }

@@ -8,6 +8,7 @@ use super::problems::Problems;
 use super::secrets;
 use super::yaml::{self, Node, Span};
 use crate::error::Location;
+use crate::workspace;
 
 /// Longer lines are not shown. Nobody reads them, and each problem would hold a copy.
 const MAX_SHOWN: usize = 4_000;
@@ -80,6 +81,15 @@ impl Document {
 /// The text of a project file, without its byte order mark. Reports a problem if it can't be read.
 pub(super) fn read_text(root: &Path, path: &Path, problems: &mut Problems) -> Option<String> {
     let full = root.join(path);
+    let folder = path.parent().unwrap_or(Path::new(""));
+    if matches!(workspace::is_in(root, folder, path), Ok(false)) {
+        problems.of_file(
+            path,
+            "the file is a symbolic link that leaves its folder, so it is not read",
+            "put the file itself here: messages show the text of a project's files",
+        );
+        return None;
+    }
     let too_large = fs::metadata(&full).is_ok_and(|metadata| metadata.len() > MAX_BYTES);
     if too_large {
         problems.of_file(

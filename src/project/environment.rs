@@ -1,8 +1,8 @@
-//! Resolves `${env:NAME}` in the values of YAML files. The checked types get the variable's content. Messages show the
-//! value as the user wrote it, because a variable may hold a secret.
+//! Resolves `${env:NAME}` in the values of YAML files that need it: those of `input` and `transforms`. Anywhere else the
+//! content would end in comments, in the quarantine or in messages. The checked types get the variable's content. Messages
+//! show the value as the user wrote it. A variable that holds a secret is refused, by its name or by its content.
 
-/// Looks up an environment variable. It is a function so that tests need not change the environment of the process.
-pub(super) type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
+use super::secrets::{self, Lookup};
 
 /// Why the variables in a value can't be resolved.
 #[derive(Debug, PartialEq, Eq)]
@@ -11,6 +11,12 @@ pub(super) enum ExpandError {
     /// A `${...}` that is not `${env:NAME}`. Holds the text between the braces.
     Unknown(String),
     Unclosed,
+    /// A variable where none may stand.
+    NotHere(String),
+    /// A variable that by its name holds a secret.
+    Secret(String),
+    /// A variable whose content is, or holds, a secret that the environment has under another name.
+    HoldsSecret(String),
 }
 
 impl ExpandError {
@@ -19,6 +25,9 @@ impl ExpandError {
             Self::Missing(name) => format!("the environment variable `{name}` is not set"),
             Self::Unknown(inner) => format!("`${{{inner}}}` is no variable"),
             Self::Unclosed => "`${` without its `}`".to_owned(),
+            Self::NotHere(name) => format!("`${{env:{name}}}` may not stand here"),
+            Self::Secret(name) => format!("the environment variable `{name}` holds a secret"),
+            Self::HoldsSecret(name) => format!("the content of the environment variable `{name}` is a secret"),
         }
     }
 
@@ -28,13 +37,16 @@ impl ExpandError {
             Self::Unknown(inner) if is_variable_name(inner) => {
                 format!("write `${{env:{inner}}}`, or `$${{{inner}}}` for the text itself")
             }
+            Self::NotHere(_) => "write the value itself: variables are for `input` and `transforms`".to_owned(),
+            Self::Secret(_) | Self::HoldsSecret(_) => secrets::HINT.to_owned(),
             Self::Unknown(_) | Self::Unclosed => "write `${env:NAME}`, or `$${` for the text `${`".to_owned(),
         }
     }
 }
 
-/// Replaces every `${env:NAME}` in the text. The content of a variable is not expanded again. `$${` becomes `${`.
-pub(super) fn expand(text: &str, lookup: Lookup<'_>) -> Result<String, ExpandError> {
+/// Replaces every `${env:NAME}` in the text, where variables are `allowed`. The content of a variable is not expanded
+/// again. `$${` becomes `${`.
+pub(super) fn expand(text: &str, lookup: Lookup<'_>, allowed: bool) -> Result<String, ExpandError> {
     let mut expanded = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(start) = rest.find("${") {
@@ -49,11 +61,25 @@ pub(super) fn expand(text: &str, lookup: Lookup<'_>) -> Result<String, ExpandErr
         let inner = &rest[start + 2..end];
         let name = inner.strip_prefix("env:").filter(|name| is_variable_name(name));
         let name = name.ok_or_else(|| ExpandError::Unknown(inner.to_owned()))?;
-        expanded.push_str(&lookup(name).ok_or_else(|| ExpandError::Missing(name.to_owned()))?);
+        expanded.push_str(&content(name, lookup, allowed)?);
         rest = &rest[end + 1..];
     }
     expanded.push_str(rest);
     Ok(expanded)
+}
+
+fn content(name: &str, lookup: Lookup<'_>, allowed: bool) -> Result<String, ExpandError> {
+    if !allowed {
+        return Err(ExpandError::NotHere(name.to_owned()));
+    }
+    if secrets::is_secret_variable(name) {
+        return Err(ExpandError::Secret(name.to_owned()));
+    }
+    let content = lookup(name).ok_or_else(|| ExpandError::Missing(name.to_owned()))?;
+    if secrets::holds_secret(&content, lookup) {
+        return Err(ExpandError::HoldsSecret(name.to_owned()));
+    }
+    Ok(content)
 }
 
 fn is_variable_name(name: &str) -> bool {
@@ -70,6 +96,10 @@ mod tests {
         match name {
             "A" => Some("one".to_owned()),
             "NESTED" => Some("${env:A}".to_owned()),
+            "PGPASSWORD" | "COPIED" => Some("hunter2!".to_owned()),
+            "DATABASE_URL" => Some("postgres://me:p%40ss-word@host/d".to_owned()),
+            "PART" => Some("x-p@ss-word".to_owned()),
+            "WHOLE" => Some("postgres://other:pass@host/d".to_owned()),
             _ => None,
         }
     }
@@ -83,26 +113,54 @@ mod tests {
             ("${env:NESTED}", "${env:A}"),
         ];
         for (text, expanded) in cases {
-            assert_eq!(expand(text, &lookup).as_deref(), Ok(expanded));
+            assert_eq!(expand(text, &lookup, true).as_deref(), Ok(expanded));
         }
     }
 
     #[test]
     fn a_doubled_dollar_is_the_text_itself() {
         assert_eq!(
-            expand("$${env:A} $$ ${env:A}", &lookup).as_deref(),
+            expand("$${env:A} $$ ${env:A}", &lookup, true).as_deref(),
             Ok("${env:A} $$ one")
         );
     }
 
     #[test]
     fn what_is_no_variable_is_refused_with_a_remedy() {
-        let missing = expand("${env:B}", &lookup).expect_err("missing");
+        let missing = expand("${env:B}", &lookup, true).expect_err("missing");
         assert_eq!(missing.message(), "the environment variable `B` is not set");
-        let bare = expand("${HOME}", &lookup).expect_err("unknown");
+        let bare = expand("${HOME}", &lookup, true).expect_err("unknown");
         assert_eq!(bare.message(), "`${HOME}` is no variable");
         assert_eq!(bare.hint(), "write `${env:HOME}`, or `$${HOME}` for the text itself");
-        assert_eq!(expand("${env:A", &lookup), Err(ExpandError::Unclosed));
-        assert_eq!(expand("${env:1}", &lookup), Err(ExpandError::Unknown("env:1".into())));
+        assert_eq!(expand("${env:A", &lookup, true), Err(ExpandError::Unclosed));
+        assert_eq!(
+            expand("${env:1}", &lookup, true),
+            Err(ExpandError::Unknown("env:1".into()))
+        );
+    }
+
+    #[test]
+    fn no_secret_comes_out_of_the_environment() {
+        for name in [
+            "PGPASSWORD",
+            "DATABASE_URL",
+            "PIPELINE_MASK_KEY",
+            "AWS_SECRET_ACCESS_KEY",
+            "MY_TOKEN",
+            "PGPASSFILE",
+        ] {
+            let error = expand(&format!("a/${{env:{name}}}"), &lookup, true).expect_err(name);
+            assert_eq!(error, ExpandError::Secret(name.to_owned()));
+        }
+        for name in ["COPIED", "PART", "WHOLE"] {
+            let error = expand(&format!("a/${{env:{name}}}"), &lookup, true).expect_err(name);
+            assert_eq!(error, ExpandError::HoldsSecret(name.to_owned()));
+            assert!(!error.message().contains("hunter2") && !error.message().contains("ss-word"));
+        }
+        assert_eq!(
+            expand("${env:A}", &lookup, false),
+            Err(ExpandError::NotHere("A".into()))
+        );
+        assert_eq!(expand("$${env:A}", &lookup, false).as_deref(), Ok("${env:A}"));
     }
 }

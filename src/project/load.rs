@@ -8,10 +8,11 @@ use super::check_columns;
 use super::conserve;
 use super::contract::{self, Contract};
 use super::document::Document;
-use super::environment::Lookup;
+use super::exposed;
 use super::mapping::{Context, check_urls, mend_cut_types};
 use super::privacy;
 use super::problems::Problems;
+use super::secrets::Lookup;
 use super::source::{self, SourceDraft};
 use super::sql;
 use super::yaml::Node;
@@ -57,9 +58,13 @@ pub(super) fn load_with(root: &Path, lookup: Lookup<'_>) -> Result<Project> {
     let mut drafts = read_sources(root, lookup, &mut problems);
     source::check_names(&drafts, &mut problems);
     resolve_checks(contract.as_mut(), &mut drafts, &mut problems);
+    let exposed = contract
+        .as_mut()
+        .map_or_else(Vec::new, |contract| std::mem::take(&mut contract.exposed));
     let known = contract.as_ref().map(|contract| contract.names.as_slice());
     let views = sql::read_views(root, known.unwrap_or_default(), &mut problems);
     let checks = sql::read_checks(root, &mut problems);
+    let exposed = exposed::resolve(exposed, known.unwrap_or_default(), &views, &mut problems);
     let mut sources: Vec<Source> = drafts
         .into_iter()
         .map(|draft| with_transforms(root, draft, contract.as_ref(), &mut problems))
@@ -87,6 +92,7 @@ pub(super) fn load_with(root: &Path, lookup: Lookup<'_>) -> Result<Project> {
         sources,
         views,
         profile,
+        exposed,
         gate,
         checks,
         text,
@@ -145,6 +151,7 @@ fn read_contract(root: &Path, lookup: Lookup<'_>, problems: &mut Problems) -> Op
     let mut ctx = Context {
         document: &document,
         lookup,
+        variables: false,
         problems,
     };
     mend_cut_types(&mut ctx, &mut tree);
@@ -161,6 +168,7 @@ fn read_sources(root: &Path, lookup: Lookup<'_>, problems: &mut Problems) -> Vec
         let mut ctx = Context {
             document: &document,
             lookup,
+            variables: false,
             problems,
         };
         mend_cut_types(&mut ctx, &mut tree);

@@ -7,6 +7,7 @@ mod conserve;
 mod contract;
 mod document;
 mod environment;
+mod exposed;
 mod formats;
 mod gate;
 mod input;

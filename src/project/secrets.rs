@@ -1,5 +1,8 @@
 //! Keeps secrets out of project files and out of messages. No function here ever returns a secret.
 
+/// Looks up an environment variable. It is a function so that tests need not change the environment of the process.
+pub(super) type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
+
 /// The remedy for a secret in a file.
 pub(super) const HINT: &str = "take it out: secrets come from the environment alone \
     (AWS_SECRET_ACCESS_KEY, GOOGLE_SERVICE_ACCOUNT, AZURE_STORAGE_ACCOUNT_KEY)";
@@ -24,6 +27,83 @@ pub(super) fn is_secret_name(name: &str) -> bool {
 /// Whether an object-store setting of this name holds a secret. object_store calls most of them some kind of `key`.
 pub(super) fn is_secret_setting(name: &str) -> bool {
     is_secret_name(name) || name.to_lowercase().contains("key")
+}
+
+/// Variables that hold secrets, beside those whose name says so.
+const SECRET_VARIABLES: [&str; 8] = [
+    "DATABASE_URL",
+    "PGPASSFILE",
+    "PGSERVICEFILE",
+    "GOOGLE_SERVICE_ACCOUNT",
+    "GOOGLE_SERVICE_ACCOUNT_PATH",
+    "AZURE_STORAGE_CONNECTION_STRING",
+    "AZURE_STORAGE_SAS",
+    "SSH_AUTH_SOCK",
+];
+/// Variables whose content is a secret of this program, of PostgreSQL or of an object store.
+const HELD: [&str; 14] = [
+    "PIPELINE_MASK_KEY",
+    "PGPASSWORD",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_ACCESS_KEY_ID",
+    "GOOGLE_SERVICE_ACCOUNT",
+    "GOOGLE_SERVICE_ACCOUNT_KEY",
+    "AZURE_STORAGE_ACCOUNT_KEY",
+    "AZURE_STORAGE_ACCESS_KEY",
+    "AZURE_STORAGE_KEY",
+    "AZURE_STORAGE_SAS_KEY",
+    "AZURE_STORAGE_SAS_TOKEN",
+    "AZURE_STORAGE_CLIENT_SECRET",
+    "AZURE_CLIENT_SECRET",
+];
+/// A shorter text is found in too many values by chance.
+const SHORTEST: usize = 4;
+
+/// Whether an environment variable of this name holds a secret.
+pub(super) fn is_secret_variable(name: &str) -> bool {
+    let name = name.to_uppercase();
+    is_secret_setting(&name) || SECRET_VARIABLES.contains(&name.as_str())
+}
+
+/// Whether a text holds a secret that the environment has under a name of its own, or a URL with a secret.
+pub(super) fn holds_secret(text: &str, lookup: Lookup<'_>) -> bool {
+    let held = HELD.iter().filter_map(|name| lookup(name));
+    let mut secrets: Vec<String> = held
+        .chain(lookup("DATABASE_URL").iter().flat_map(|url| passwords(url)))
+        .collect();
+    secrets.retain(|secret| secret.len() >= SHORTEST);
+    url_holds_secret(text) || secrets.iter().any(|secret| text.contains(secret.as_str()))
+}
+
+/// The password in a connection string, as it stands there and decoded.
+fn passwords(connection: &str) -> Vec<String> {
+    let in_url = secret_parts(connection)
+        .into_iter()
+        .map(|(start, end)| connection[start..end].to_owned());
+    let keywords = connection.split_whitespace();
+    let keyword = keywords.filter_map(|word| word.strip_prefix("password=").map(str::to_owned));
+    let mut found: Vec<String> = in_url.chain(keyword).collect();
+    let decoded: Vec<String> = found.iter().map(|password| decoded(password)).collect();
+    found.extend(decoded);
+    found
+}
+
+/// The text with its `%40` decoded.
+fn decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, after @ ..] = rest {
+        let code = match rest {
+            [b'%', high, low, ..] => std::str::from_utf8(&[*high, *low])
+                .ok()
+                .and_then(|code| u8::from_str_radix(code, 16).ok()),
+            _ => None,
+        };
+        bytes.push(code.unwrap_or(*first));
+        rest = if code.is_some() { &rest[3..] } else { after };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// Whether the text contains a URL with a password before its host, or with a signature or token in its query.

@@ -43,13 +43,8 @@ pub(super) struct SourceDraft {
 
 /// Reads the file's tree. If there are problems, the result may contain placeholders.
 pub(super) fn read(ctx: &mut Context<'_>, root: &Node) -> Option<SourceDraft> {
-    let stem = ctx
-        .document
-        .path
-        .file_stem()
-        .and_then(|stem| stem.to_str())
-        .unwrap_or_default()
-        .to_owned();
+    let stem = ctx.document.path.file_stem().and_then(|stem| stem.to_str());
+    let stem = stem.unwrap_or_default().to_owned();
     if matches!(root.value, Value::Null) {
         let hint = "declare the source: name, input, schema";
         ctx.problem(Span::START, "the file declares nothing", hint.to_owned());
@@ -64,7 +59,7 @@ pub(super) fn read(ctx: &mut Context<'_>, root: &Node) -> Option<SourceDraft> {
     let description = options.text(ctx, "description").map(|text| text.value);
     let input = options.required(ctx, "input", "input: {path: \"data/{date:%Y%m%d}/visits.json\"}");
     let input = match input {
-        Some(entry) => input::read(ctx, entry),
+        Some(entry) => ctx.with_variables(|ctx| input::read(ctx, entry)),
         None => input::stand_in(ctx.location(place)),
     };
     let flat = (input.format == Format::Csv).then_some("csv");
@@ -93,7 +88,9 @@ pub(super) fn read(ctx: &mut Context<'_>, root: &Node) -> Option<SourceDraft> {
 
     let name = name.map_or(stem, |text| text.value);
     let transforms = match options.get("transforms") {
-        Some(entry) => entry_text(ctx, entry).map(|text| (PathBuf::from(text.value), ctx.location(text.span))),
+        Some(entry) => ctx
+            .with_variables(|ctx| entry_text(ctx, entry))
+            .map(|text| (PathBuf::from(text.value), ctx.location(text.span))),
         None => named_well.then(|| (Path::new("sql").join(&name), ctx.location(place))),
     };
     let location = ctx.location(place);

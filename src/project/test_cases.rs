@@ -112,6 +112,7 @@ fn parse(project: &Project, source: &Source, document: &Document, problems: &mut
         document,
         lookup: &|_| None,
         problems,
+        variables: false,
     };
     let mut reader = Reader { ctx, project, source };
     reader.file(&tree)

@@ -15,11 +15,12 @@ pub fn roles(names: &Names, reading: &Reading, access: &Access, as_json: bool) {
     let stale: Vec<String> = access.stale.iter().flatten().map(ToString::to_string).collect();
     if as_json {
         let hidden: Vec<String> = hidden(reading);
-        let roles = json!({"owner": names.owner, "loader": names.loader, "reader": names.reader});
+        let roles =
+            json!({"owner": names.owner, "loader": names.loader, "reader": names.reader, "checker": names.checker});
         let withheld = &reading.withheld;
         data(
             &json!({"roles": roles, "tables": tables, "views": open, "hidden": hidden, "withheld": withheld,
-                "stale_batches": stale, "stale_views": closed})
+                "stale_batches": stale, "stale_views": closed, "exposed": exposed(reading)})
             .to_string(),
         );
         return;
@@ -31,6 +32,10 @@ pub fn roles(names: &Names, reading: &Reading, access: &Access, as_json: bool) {
     data(&format!(
         "{}: a member of it; for `pipeline migrate`, `views` and `run`",
         names.loader
+    ));
+    data(&format!(
+        "{}: checks of sql/checks run with its rights; can't log in",
+        names.checker
     ));
     let seen: Vec<&str> = tables.iter().copied().chain(open).collect();
     data(&format!("{}: reads {}", names.reader, seen.join(", ")));
@@ -52,15 +57,25 @@ pub fn roles(names: &Names, reading: &Reading, access: &Access, as_json: bool) {
             .collect();
         if !withheld.is_empty() {
             data(&format!(
-                "  and without what shows the batch's date: {}",
+                "  and without what shows or may show the batch's date: {}",
                 withheld.join(", ")
             ));
         }
+    }
+    for one in &reading.exposed {
+        data(&format!("  exposed is {}: {}", one.name, one.reason));
     }
     message(&format!(
         "no role was given a password: in psql, \\password {} and \\password {}, or let pg_hba.conf trust certificates or peers",
         names.loader, names.reader
     ));
+}
+
+fn exposed(reading: &Reading) -> Vec<serde_json::Value> {
+    let exposed = reading.exposed.iter();
+    exposed
+        .map(|one| json!({"view": one.name, "reason": one.reason}))
+        .collect()
 }
 
 fn hidden(reading: &Reading) -> Vec<String> {

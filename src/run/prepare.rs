@@ -114,7 +114,7 @@ async fn none_pending(warehouse: &Warehouse, project: &Project) -> Result<()> {
 async fn publish(warehouse: &Warehouse, project: &Project, lineage: Planned) -> Result<Published> {
     let published = lineage.publish(warehouse, project).await?;
     if !project.checks.is_empty() {
-        checks::plan(&*warehouse.acquire().await?, &project.entities, &project.checks).await?;
+        checks::plan(&mut *warehouse.acquire().await?, &project.entities, &project.checks).await?;
     }
     Ok(published)
 }
@@ -149,7 +149,7 @@ pub async fn check(project: &Project) -> Result<Checked> {
     migrate::apply(&warehouse, &project.root).await?;
     drift::check(&warehouse, project).await?;
     views::apply(&warehouse, project).await?;
-    checks::plan(&*warehouse.acquire().await?, &project.entities, &project.checks).await?;
+    checks::plan(&mut *warehouse.acquire().await?, &project.entities, &project.checks).await?;
     Ok(Checked {
         sources: project.sources.len(),
         entities: project.entities.len(),

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::lineage::{self, Outlines, ProjectLineage};
 use crate::model::{Profile, Project, ViewKind};
 use crate::transform::Engine;
-use crate::warehouse::roles::{self, Access, File, Table, View};
+use crate::warehouse::roles::{self, Access, File, Mentions, Table, View};
 use crate::warehouse::{Warehouse, comments, views};
 
 /// Writes grants and comments where they differ.
@@ -194,16 +194,25 @@ fn access(lineage: &ProjectLineage, project: &Project, loaded: Option<(&[StaleBa
     let tables = reading.tables.into_iter().map(|table| Table {
         name: table.entity,
         columns: table.columns,
+        hidden: table.hidden,
     });
+    // Where no date is hidden, functions are open without a person's word.
     let functions = project
         .views
         .iter()
-        .filter(|view| view.kind == ViewKind::Function)
-        .filter(|view| !reading.withheld.contains_key(&view.name) && !closed.contains(view.name.as_str()));
+        .filter(|view| view.kind == ViewKind::Function && !reading.hides_batch_date);
+    let named = project.exposed.iter().map(|one| &one.name);
+    let exposed = named.chain(functions.map(|view| &view.name));
+    let exposed = exposed.filter(|name| !closed.contains(name.as_str())).cloned();
     let open = reading.views.into_iter().filter(|name| !closed.contains(name.as_str()));
     let views = open.map(|name| View {
         stands_on: lineage::stands_on(project, &name).into_iter().collect(),
+        exposed: project.exposed.iter().any(|one| one.name == name),
         name,
+    });
+    let mentions = lineage.mentions.iter().map(|(view, columns)| Mentions {
+        view: view.clone(),
+        columns: columns.iter().cloned().collect(),
     });
     let files = project.views.iter().map(|view| {
         let (kind, fingerprint) = views::identity(view);
@@ -220,7 +229,8 @@ fn access(lineage: &ProjectLineage, project: &Project, loaded: Option<(&[StaleBa
         owed,
         tables: tables.collect(),
         views: views.collect(),
+        mentions: mentions.collect(),
         files: files.collect(),
-        functions: functions.map(|view| view.name.clone()).collect(),
+        exposed: exposed.collect(),
     }
 }

@@ -19,7 +19,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::{Batch, Project};
 use crate::transform::{Engine, Limits};
 use crate::warehouse::views::{self, Refresh};
-use crate::warehouse::{BatchLocks, Database, Warehouse};
+use crate::warehouse::{BatchLocks, Database, Warehouse, roles};
 use crate::workspace::Spill;
 
 /// The most batches at once by default. With more of them PostgreSQL is the limit, not this program.
@@ -35,6 +35,7 @@ pub struct Options {
     memory: usize,
     fail_fast: bool,
     wait: bool,
+    as_superuser: bool,
 }
 
 impl Options {
@@ -64,6 +65,7 @@ impl Options {
             memory,
             fail_fast: false,
             wait: false,
+            as_superuser: false,
         }
     }
 
@@ -75,6 +77,12 @@ impl Options {
     #[must_use]
     pub fn wait(self, wait: bool) -> Self {
         Self { wait, ..self }
+    }
+
+    /// Whether a superuser may load although there are roles.
+    #[must_use]
+    pub fn as_superuser(self, as_superuser: bool) -> Self {
+        Self { as_superuser, ..self }
     }
 }
 
@@ -137,6 +145,9 @@ async fn context(
     let masks = AllMasks::plan(&project, sources, embedded, &*observer)?;
     // One connection is that of the batch locks.
     let warehouse = Warehouse::open(database, options.connections.saturating_sub(1).max(1)).await?;
+    if !options.as_superuser {
+        roles::refuse_superuser(&warehouse).await?;
+    }
     let locks = BatchLocks::new(warehouse);
     let published = prepare::database(&locks, &project, lineage).await?;
     stale_masks::warn(&published.stale, batches);

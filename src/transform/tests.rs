@@ -75,6 +75,7 @@ fn project(sql: &str) -> Project {
         ..crate::model::testing::source("a", vec![field("patient_id", FieldType::String), field("codes", codes)])
     };
     Project {
+        exposed: Vec::new(),
         profile: crate::model::Profile::Custom,
         gate: None,
         root: PathBuf::new(),

@@ -8,7 +8,7 @@ use tokio_postgres::{Client, SimpleQueryMessage};
 
 use crate::error::{Error, Result};
 use crate::warehouse::connect::Warehouse;
-use crate::warehouse::sql::{Over, db_error, describe, position, sqlstate};
+use crate::warehouse::sql::{Over, db_error, describe_over, position, rows_error, sqlstate};
 
 /// The rows of the last statement that gave any.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -94,7 +94,7 @@ async fn types(client: &Client, sql: &str) -> Option<Vec<String>> {
 fn explain(sql: &str, error: &tokio_postgres::Error) -> Error {
     match sqlstate(error) {
         Some("25006") => Error::project("`pipeline query` only reads")
-            .cause(describe(error))
+            .cause(describe_over(error, Over::Rows))
             .hint("change the project's files and run `pipeline run`, or use psql"),
         Some(code) if code.starts_with("42") => {
             Error::project("the query is wrong").diagnostics(vec![position::diagnostic(
@@ -105,7 +105,7 @@ fn explain(sql: &str, error: &tokio_postgres::Error) -> Error {
                 Over::Rows,
             )])
         }
-        _ => db_error("the query failed", error),
+        _ => rows_error("the query failed", error),
     }
 }
 

@@ -132,6 +132,7 @@ pub fn entity(name: &str, columns: Vec<Column>) -> Entity {
 /// A project of entities alone.
 pub fn project(root: &Path, entities: Vec<Entity>) -> Project {
     Project {
+        exposed: Vec::new(),
         profile: crate::model::Profile::Custom,
         gate: None,
         root: root.to_owned(),

@@ -26,6 +26,7 @@ mod init;
 mod keys;
 mod kill;
 mod large_records;
+mod links;
 mod lost_kinds;
 mod masks;
 mod migrate;

@@ -193,6 +193,10 @@ fn what_postgresql_quotes_of_a_value_while_it_reads_rows() {
         "select pg_read_file(item_id) as n from items",
     ] {
         for folder in ["checks", "materialized"] {
+            // A view that reads files is refused as such.
+            if folder == "materialized" && select.contains("pg_read_file") {
+                continue;
+            }
             let (database, project) = Small::new().on_server();
             talkative(&database);
             let project = project
@@ -255,4 +259,46 @@ fn csv_cells() {
             project.run(&run).code(1);
         }
     }
+}
+
+/// `pipeline query` prints rows on stdout; what it says on stderr, and logs, holds none.
+#[test]
+fn what_postgresql_quotes_of_a_value_in_a_query() {
+    let (_database, project) = Small::new().on_server();
+    let project = project.json(r#"[{"id": "Zanzi & ( x84022050", "n": 1}]"#);
+    project.run_clinic().code(0);
+    for expression in [
+        "to_tsquery(item_id)",
+        "current_setting(item_id)",
+        "item_id::regclass",
+        "pg_read_file(item_id)",
+        "pg_ls_dir(item_id)",
+        "lo_import(item_id)",
+        "dblink_connect(item_id)",
+        "set_config('role', item_id, true)",
+        "setseed(length(item_id))",
+    ] {
+        project
+            .run(&["query", "-v", "-v", &format!("select {expression} from items")])
+            .output_lacks("84022050")
+            .output_lacks("Zanzi");
+    }
+}
+
+/// An index that the contract can't express is built from the rows as the batch is swapped in.
+#[test]
+fn what_postgresql_quotes_of_a_value_while_it_attaches() {
+    let (database, project) = Small::new().on_server();
+    let project = project.json(r#"[{"id": "Zanzi & ( x84022051", "n": 1}]"#);
+    database.execute(
+        "create function words(t text) returns tsquery language sql immutable as $$ select to_tsquery('english', t) $$;
+         create index on items (words(item_id))",
+    );
+    project
+        .run(&["run", "--source", "clinic", "--date", "2023-05-01", "-v", "-v"])
+        .code(1)
+        .output_lacks("84022051")
+        .output_lacks("Zanzi");
+    let history = database.rows("select r::text from pipeline.runs r").join("\n");
+    assert!(!history.contains("84022051"), "{history}");
 }

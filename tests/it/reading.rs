@@ -126,6 +126,7 @@ fn a_grant_that_shows_the_batch_date_is_taken_back_or_stops_the_run() {
     database.execute(&format!(
         "grant select on items, late to {reader}; grant select (batch_date) on items to {reader}"
     ));
+    let project = project.env("DATABASE_URL", &url(&database, &roles.loader));
     project.run_clinic().code(0);
     let mut client = client(&database, reader);
     for table in ["public.items", "late"] {
@@ -251,4 +252,226 @@ fn an_erased_person_is_in_no_table_and_no_view() {
         let held = database.rows(&sql).join("\n");
         assert!(!held.contains(&hash) && !held.contains("P-1"), "{sql}: {held}");
     }
+}
+
+/// Each view shows the batch's date, or a part of it, in a way of its own. None of them is for readers.
+#[test]
+#[expect(clippy::too_many_lines, reason = "the list of detours is the test")]
+fn no_view_shows_the_batch_date_by_a_detour() {
+    let (database, project, roles) = shifting();
+    let calendar = "(values (date '2023-04-30'), (date '2023-05-01')) c (d)";
+    let detours = [
+        ("over_runs", "select source, r.batch_date as d from pipeline.runs r".to_owned()),
+        ("values_equal", format!("select c.d from items i join {calendar} on c.d = i.batch_date")),
+        ("values_where", format!("select c.d from items i, {calendar} where i.batch_date = c.d")),
+        ("values_less", format!("select c.d from items i, {calendar} where c.d <= i.batch_date")),
+        ("one_day", "select item_id from items where batch_date = date '2023-05-01'".to_owned()),
+        ("by_in", "select item_id from items where batch_date in (date '2023-05-01')".to_owned()),
+        (
+            "unnested",
+            "select u.d from items i, unnest(array[date '2023-04-30', date '2023-05-01']) u (d) where u.d = i.batch_date".to_owned(),
+        ),
+        (
+            "recursive",
+            "with recursive c (d) as (select date '2023-04-01' union all select (d + 1)::date from c where d < date '2023-06-01')
+             select c.d from items i join c on c.d = i.batch_date".to_owned(),
+        ),
+        (
+            "unions",
+            "select b.k from items i join (select batch_date as d, null::date as k from items where false
+             union all select date '2023-05-01', date '2023-05-01') b on b.d = i.batch_date".to_owned(),
+        ),
+        ("ranked", "select item_id, dense_rank() over (order by batch_date) as r from items".to_owned()),
+        ("numbered", "select item_id, row_number() over (order by batch_date) as r from items".to_owned()),
+        ("ordered", "select item_id from items order by batch_date".to_owned()),
+        ("first_one", "select item_id from items order by batch_date limit 1".to_owned()),
+        ("grouped", "select count(*) as n from items group by batch_date".to_owned()),
+        ("counted", "select count(distinct batch_date) as n from items".to_owned()),
+        ("case_of", "select case when batch_date > day then 1 end as n from items".to_owned()),
+        ("in_code", "select i.d from (select item_id, U&\"batch\\005fdate\" as d from U&\"\\0069tems\") i".to_owned()),
+        ("by_xml", "select query_to_xml('select batch' || '_date from it' || 'ems', true, false, '')::text as x".to_owned()),
+        (
+            "named_recursive",
+            "with recursive items (d) as (select null::date union all
+             select i.batch_date from public.items i, items w where w.d is null)
+             select d from items where d is not null".to_owned(),
+        ),
+        ("by_function", "select lower(item_id) as l from items".to_owned()),
+        ("whole", "select i as whole from items i".to_owned()),
+        ("above", "select d as again from values_equal".to_owned()),
+    ];
+    for (name, sql) in &detours {
+        project.write(&format!("sql/views/{name}.sql"), format!("{sql}\n"));
+    }
+    project.write(
+        "sql/functions/lower.sql",
+        "create function lower(x varchar) returns text language sql stable as $$ select max(batch_date)::text from items $$\n",
+    );
+    project.write(
+        "sql/functions/executes.sql",
+        "create function executes() returns setof text language plpgsql stable as $$ begin
+         return query execute 'select batch' || '_date::text from it' || 'ems'; end $$\n",
+    );
+    project.write("sql/materialized/executed.sql", "select * from executes() e (d)\n");
+    // These do not show it.
+    let open = [
+        (
+            "latest",
+            "select distinct on (item_id) item_id, day from items order by item_id, batch_date desc",
+        ),
+        (
+            "same_batch",
+            "select a.item_id, b.day from items a join items b on b.batch_date = a.batch_date and b.item_id = a.item_id",
+        ),
+    ];
+    for (name, sql) in open {
+        project.write(&format!("sql/views/{name}.sql"), format!("{sql}\n"));
+    }
+    project.run(&["views"]).code(0);
+    let made = project.run(&roles.args()).code(0);
+    let mut reader = client(&database, &roles.reader);
+    let names = detours.iter().map(|(name, _)| *name).chain(["executed"]);
+    for name in names {
+        assert!(made.stdout.contains(name), "{name}: {}", made.stdout);
+        let said = refusal(&mut reader, &format!("select * from {name}"));
+        assert!(said.starts_with("permission denied for"), "{name}: {said}");
+    }
+    for (name, _) in open {
+        assert_eq!(
+            rows(&mut reader, &format!("select count(*) from {name}")),
+            ["1"],
+            "{name}"
+        );
+    }
+    // A person may show one of them all the same, with a reason that the report tells.
+    let project = project.env("DATABASE_URL", &url(&database, &roles.loader));
+    project.edit(
+        "pipeline.yaml",
+        "entities:",
+        "expose:\n  - {view: ranked, reason: the order of visits is no secret here}\n  - {view: executed, reason: tried}\n  - {view: as_owner, reason: tried}\nentities:",
+    );
+    project.run_clinic().code(0);
+    assert_eq!(rows(&mut reader, "select r from ranked"), ["1"]);
+    assert_eq!(rows(&mut reader, "select count(*) from executed"), ["1"]);
+    assert_eq!(rows(&mut reader, "select as_owner()"), [DATE]);
+    assert!(refusal(&mut reader, "select * from numbered").starts_with("permission denied"));
+    project
+        .run(&["privacy", "report"])
+        .code(0)
+        .stdout_contains("exposed is ranked: the order of visits is no secret here");
+    // What is no longer exposed is taken back.
+    project.edit("pipeline.yaml", "  - {view: as_owner, reason: tried}\n", "");
+    project.edit(
+        "pipeline.yaml",
+        "  - {view: ranked, reason: the order of visits is no secret here}\n",
+        "",
+    );
+    project.run_clinic().code(0);
+    assert!(refusal(&mut reader, "select * from ranked").starts_with("permission denied"));
+    assert!(refusal(&mut reader, "select as_owner()").starts_with("permission denied"));
+}
+
+/// A transform that joins `$date` shows it in what it joins.
+#[test]
+fn a_transform_shows_no_date_by_a_detour() {
+    let (database, project) = Small::new()
+        .schema("id: {type: string, required: true}\nday: {type: date, phi: date, mask: date_shift}")
+        .columns(&[("item_id", "text"), ("marker", "text")])
+        .sql("select id as item_id, c.k as marker from source join (values ('2023-04-30'), ('2023-05-01')) c (k) on c.k = cast($date as varchar)")
+        .rest("subject: id")
+        .on_server();
+    let project = project
+        .json(r#"[{"id": "a", "day": "2023-04-30"}]"#)
+        .file("sql/views/markers.sql", "select marker from items\n")
+        .file("sql/views/how_many.sql", "select count(*) as n from items\n");
+    project.run(&["views"]).code(0);
+    project.run_clinic().code(0);
+    let roles = Roles::of(&database);
+    project.run(&roles.args()).code(0);
+    let mut reader = client(&database, &roles.reader);
+    for sql in [
+        "select marker from items",
+        "select * from markers",
+        "select * from how_many",
+    ] {
+        refusal(&mut reader, sql);
+    }
+    let project = project.env("DATABASE_URL", &url(&database, &roles.loader));
+    project.edit(
+        "pipeline.yaml",
+        "entities:",
+        "expose: [{view: items, reason: tried}]\nentities:",
+    );
+    project.run_clinic().code(0);
+    assert_eq!(rows(&mut reader, "select marker from items"), ["2023-05-01"]);
+    refusal(&mut reader, "select batch_date from items");
+    refusal(&mut reader, "select * from markers");
+}
+
+/// What a migration makes is not planned at all.
+#[test]
+fn what_migrations_make_stops_the_load_if_a_reader_may_use_it() {
+    let (database, project, roles) = shifting();
+    project.run(&roles.args()).code(0);
+    let project = project.env("DATABASE_URL", &url(&database, &roles.loader));
+    let reader = &roles.reader;
+    let said = |what: &str, sql: &str, undo: &str| {
+        let mut loader = client(&database, &roles.loader);
+        loader
+            .batch_execute(&format!("set role {}; {sql}", roles.owner))
+            .unwrap();
+        project
+            .run_clinic()
+            .code(1)
+            .stderr_contains(&format!("{reader} can use {what}, which may show the batch's date"))
+            .stderr_contains("expose");
+        loader.batch_execute(undo).unwrap();
+        project.run_clinic().code(0);
+    };
+    said(
+        "public.leak()",
+        "create function leak() returns date language sql security definer as $$ select max(batch_date) from public.items $$",
+        "drop function leak()",
+    );
+    said(
+        "public.leaks",
+        &format!("create view leaks as select batch_date from items; grant select on leaks to {reader}"),
+        "drop view leaks",
+    );
+    said(
+        "more.leaked",
+        &format!(
+            "create schema more; create table more.leaked as select batch_date from items;
+             grant usage on schema more to {reader}; grant select on more.leaked to public"
+        ),
+        "drop schema more cascade",
+    );
+    // A view in the place of one that is made for readers.
+    let mut loader = client(&database, &roles.loader);
+    loader
+        .batch_execute(&format!(
+            "set role {}; create or replace view pipeline_reading.items as
+             select item_id, day, batch_date::text as source from public.items",
+            roles.owner
+        ))
+        .unwrap();
+    project.run_clinic().code(0);
+    let mut seen = client(&database, reader);
+    assert_eq!(rows(&mut seen, "select source from items"), ["clinic"]);
+    // An operator or a function by which PostgreSQL reads a view of sql/ otherwise than its plan.
+    let mut loader = client(&database, &roles.loader);
+    loader
+        .batch_execute(&format!(
+            "set role {}; create function upper(x varchar) returns text language sql as $$ select max(batch_date)::text from public.items $$",
+            roles.owner
+        ))
+        .unwrap();
+    project.write(
+        "sql/materialized/upper_ids.sql",
+        "select upper(item_id::varchar) as u from items\n",
+    );
+    project.run(&["views"]).code(0);
+    assert_eq!(database.value("select u from upper_ids"), DATE);
+    let mut reader = client(&database, reader);
+    assert!(refusal(&mut reader, "select * from upper_ids").starts_with("permission denied"));
 }

@@ -11,6 +11,7 @@ pub struct Roles {
     pub owner: String,
     pub loader: String,
     pub reader: String,
+    pub checker: String,
 }
 
 impl Roles {
@@ -20,6 +21,7 @@ impl Roles {
             owner: name("owner"),
             loader: name("loader"),
             reader: name("reader"),
+            checker: name("checker"),
         }
     }
 
@@ -32,6 +34,8 @@ impl Roles {
             &self.loader,
             "--reader",
             &self.reader,
+            "--checker",
+            &self.checker,
         ]
     }
 }
@@ -183,7 +187,9 @@ fn the_loader_does_the_whole_job_and_the_reader_sees_it_and_nothing_else() {
     );
     assert_eq!(database.rows(&others), [""; 0]);
     let project = project.env("DATABASE_URL", &database.url());
-    project.load("clinic", "2023-05-02");
+    project
+        .run(&["run", "--as-superuser", "--source", "clinic", "--date", "2023-05-02"])
+        .code(0);
     assert_eq!(
         database.rows(&others),
         [""; 0],
@@ -337,7 +343,7 @@ fn names_and_databases_that_can_not_be_are_refused() {
     assert_eq!(said(&["--reader", "a\"b"]), "error: a role can't have this name");
     assert_eq!(
         said(&["--reader", "x", "--loader", "x"]),
-        "error: owner, loader and reader must be three roles"
+        "error: owner, loader, reader and checker must be four roles"
     );
     assert_eq!(
         said(&[
@@ -378,6 +384,7 @@ fn what_a_reader_gets_by_way_of_everybody_is_told() {
             roles.reader
         ))
         .stderr_contains("REVOKE");
+    let project = project.env("DATABASE_URL", &url(&database, &roles.loader));
     project.run_clinic().code(1).stderr_contains("pipeline.quarantine");
 }
 
@@ -392,4 +399,198 @@ fn the_server_logs_no_row_of_the_loader() {
     );
     let log = server().log();
     assert!(!log.contains("Key (a)=(zq-loader-canary)"), "DETAIL is in the log");
+}
+
+/// SET ROLE is no boundary: the project's SQL could leave the role in a superuser's session.
+#[test]
+fn a_superuser_does_not_run_the_project_once_there_are_roles() {
+    let (database, project, roles) = loaded();
+    project.run(&roles.args()).code(0);
+    let run = ["run", "--source", "clinic", "--date", DATE];
+    let all: [&[&str]; 6] = [
+        &run,
+        &["views"],
+        &["migrate"],
+        &["query", "select 1"],
+        &["drop", "--source", "clinic", "--date", DATE, "--yes"],
+        &["status"],
+    ];
+    for command in all {
+        project
+            .run(command)
+            .code(2)
+            .stderr_contains("postgres has the rights of a superuser")
+            .stderr_contains("--as-superuser");
+    }
+    // Who may become a superuser, or reads the server's files, is none the less one.
+    for right in ["postgres", "pg_read_server_files"] {
+        let user = format!("with_{right}_{}", database.name);
+        database.execute(&format!(
+            "create role {user} login; grant {right}, {} to {user}",
+            roles.owner
+        ));
+        project
+            .run(&["views", "--database-url", &url(&database, &user)])
+            .code(2)
+            .stderr_contains("the rights of a superuser");
+        database.execute(&format!("drop owned by {user}; drop role {user}"));
+    }
+    project.run(&[&run[..], &["--as-superuser"]].concat()).code(0);
+    // The owner can't hide that there are roles.
+    let mut loader = client(&database, &roles.loader);
+    loader
+        .batch_execute(&format!(
+            "set role {}; alter table pipeline.readers rename to others",
+            roles.owner
+        ))
+        .unwrap();
+    project
+        .run(&["views"])
+        .code(2)
+        .stderr_contains("the rights of a superuser");
+    loader
+        .batch_execute("alter table pipeline.others rename to readers")
+        .unwrap();
+    let project = project.env("DATABASE_URL", &url(&database, &roles.loader));
+    project.run(&run).code(0);
+}
+
+/// The owner may make operators and functions in `public`. `pipeline roles` must not resolve them.
+#[test]
+fn nothing_that_the_owner_makes_runs_as_the_superuser_who_repeats_the_command() {
+    let (database, project, roles) = loaded();
+    project.run(&roles.args()).code(0);
+    let loader = &roles.loader;
+    let mut client = client(&database, loader);
+    let evil = format!(
+        "begin execute 'alter role {loader} superuser'; return false; exception when others then return false; end"
+    );
+    client
+        .batch_execute(&format!(
+            "set role {owner};
+             create function differ(oid, regrole) returns boolean language plpgsql as $$ {evil} $$;
+             create operator <> (function = differ, leftarg = oid, rightarg = regrole);
+             create function same(name, text) returns boolean language plpgsql as $$ {evil} $$;
+             create operator = (function = same, leftarg = name, rightarg = text);
+             create function current_setting(varchar) returns text language plpgsql as $$ begin execute 'alter role {loader} superuser'; return ''; end $$",
+            owner = roles.owner
+        ))
+        .unwrap();
+    let is_superuser = format!("select rolsuper from pg_roles where rolname = '{loader}'");
+    project.run(&roles.args()).code(0);
+    assert_eq!(database.value(&is_superuser), "f");
+    let script = project.run(&[&roles.args()[..], &["--print"]].concat()).code(0).stdout;
+    let done = psql(&database, &script, &project);
+    assert!(done.status.success(), "{done:?}");
+    assert_eq!(database.value(&is_superuser), "f");
+
+    // A trigger on a table of the program would run in the superuser's session, which has assumed the owner.
+    client
+        .batch_execute(&format!(
+            "create function climb() returns trigger language plpgsql as $$ begin
+                 perform set_config('role', 'none', false); execute 'alter role {loader} superuser'; return new; end $$;
+             create trigger climb before insert on pipeline.readers for each row execute function climb()"
+        ))
+        .unwrap();
+    project
+        .run(&roles.args())
+        .code(1)
+        .stderr_contains("the trigger climb on pipeline.readers")
+        .stderr_contains("climb()");
+    let done = psql(&database, &script, &project);
+    assert!(!done.status.success(), "{done:?}");
+    assert!(String::from_utf8_lossy(&done.stderr).contains("the trigger climb on pipeline.readers"));
+    assert_eq!(database.value(&is_superuser), "f");
+    let project = project.env("DATABASE_URL", &url(&database, loader));
+    project
+        .run_clinic()
+        .code(1)
+        .stderr_contains("the trigger climb on pipeline.readers");
+}
+
+#[test]
+fn code_of_others_on_an_entity_table_stops_the_load() {
+    let (database, project, roles) = loaded();
+    project.run(&roles.args()).code(0);
+    let other = format!("other_{}", database.name);
+    database.execute(&format!(
+        "create role {other}; grant create on schema public to {other};
+         set role {other};
+         create function look() returns trigger language plpgsql as $$ begin return new; end $$;
+         reset role;
+         create trigger look after insert on items for each row execute function look()"
+    ));
+    let project = project.env("DATABASE_URL", &url(&database, &roles.loader));
+    project
+        .run_clinic()
+        .code(1)
+        .stderr_contains(&format!("the trigger look on public.items (public.look() of {other})"));
+    database.execute("drop trigger look on items; drop function look()");
+    project.run_clinic().code(0);
+    // It would stand in for PostgreSQL's own function wherever a statement resolves names of `public`.
+    database.execute(&format!(
+        "set role {other}; create function concat(text, text) returns text language sql as $$ select '' $$; reset role"
+    ));
+    project
+        .run_clinic()
+        .code(1)
+        .stderr_contains(&format!("the function public.concat(text,text) of {other}"));
+    database.execute(&format!("drop owned by {other}; drop role {other}"));
+}
+
+/// A check sees the staged rows and what readers see, and nothing else.
+#[test]
+fn a_check_has_no_more_rights_than_a_reader() {
+    let (database, project, roles) = loaded();
+    project.run(&roles.args()).code(0);
+    let project = project.env("DATABASE_URL", &url(&database, &roles.loader));
+    let check = |sql: &str| {
+        project.write("sql/checks/one.sql", sql);
+        project.run_clinic()
+    };
+    check("select item_id from items where n > 2\n").code(0);
+    check("select i.item_id from items i join public.items p using (item_id) cross join total where p.n > 2\n").code(0);
+    check("select item_id from items where n > 1\n")
+        .code(1)
+        .stderr_contains("it selects 1 rows of the batch");
+    for sql in [
+        "select 1 from pipeline.runs",
+        "select 1 from pipeline.quarantine",
+        "select item_id from items where set_config('role', 'none', false) is null",
+        &format!(
+            "select item_id from items where set_config('role', '{}', false) is null",
+            roles.owner
+        ),
+        &format!(
+            "select item_id from items where set_config('role', '{}', false) is null",
+            roles.loader
+        ),
+        "select item_id from items where set_config('session_authorization', 'postgres', false) is null",
+        "select item_id from items where query_to_xml('delete from public.items', true, true, '') is null",
+        "select item_id from items where query_to_xml('select 1 from pipeline.runs', true, true, '') is null",
+    ] {
+        let outcome = check(&format!("{sql}\n"));
+        assert_ne!(outcome.exit(), Some(0), "{sql}");
+        assert!(
+            outcome.stderr.contains("the check sql/checks/one.sql can't be made"),
+            "{sql}: {}",
+            outcome.stderr
+        );
+    }
+    assert_eq!(database.count("items"), 2);
+    // The right to the staged rows has ended with the check.
+    let held = format!(
+        "select count(*) from pg_class where relnamespace = 'pipeline_partitions'::regnamespace
+         and relkind in ('r', 'p') and has_table_privilege('{}', oid, 'select')",
+        roles.checker
+    );
+    check("select item_id from items where n > 2\n").code(0);
+    assert_eq!(database.value(&held), "0");
+
+    // Roles of an older version have no role for checks.
+    database.execute("drop schema pipeline_check cascade");
+    project
+        .run_clinic()
+        .code(2)
+        .stderr_contains("let a superuser repeat `pipeline roles`");
 }

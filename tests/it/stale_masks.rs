@@ -1,7 +1,7 @@
 //! Batches that were loaded under other masks than the project declares now: they are named, kept from readers under a
 //! privacy profile, and loaded again by one command.
 use crate::harness::{DATE, Database, Project, Small, rows};
-use crate::roles::{Roles, client, refusal};
+use crate::roles::{Roles, client, refusal, url};
 
 const NEXT: &str = "2023-05-02";
 const NAME: &str = "Canary Zqxw";
@@ -37,6 +37,8 @@ fn loaded_raw() -> (Database, Project, Roles) {
         rows(&mut client(&database, &roles.reader), "select name from items"),
         [NAME]
     );
+    // Once there are roles, the loader works, and not the superuser.
+    let project = project.env("DATABASE_URL", &url(&database, &roles.loader));
     (database, project, roles)
 }
 
@@ -84,7 +86,9 @@ fn a_batch_under_other_masks_is_named_hidden_and_loaded_again() {
     let status = project.run(&["status", "--output", "json"]).code(0).json();
     assert_eq!(status[0]["stale_masks"][0]["column"], "items.name");
 
-    let made = project.run(&roles.args()).code(0);
+    let superuser = database.url();
+    let made = [&roles.args()[..], &["--database-url", &superuser]].concat();
+    let made = project.run(&made).code(0);
     assert!(
         made.stdout
             .contains(&format!("without batches under other masks: clinic {DATE}")),
@@ -145,6 +149,33 @@ fn a_batch_under_other_masks_is_named_hidden_and_loaded_again() {
             .json()["batches"],
         serde_json::json!([])
     );
+}
+
+#[test]
+fn a_superuser_is_told_why_nothing_is_known_and_a_view_put_in_place_is_noticed() {
+    let (database, project, roles) = loaded_raw();
+    redact(&project, "privacy: safe_harbor\n");
+    project.run(&["run", "--source", "clinic", "--date", NEXT]).code(0);
+    let superuser = database.url();
+    project
+        .run(&["check", "--database-url", &superuser])
+        .code(0)
+        .stderr_contains("rights of a superuser");
+
+    // What is right already is not made again.
+    let oid = "select 'pipeline_reading.items'::regclass::oid::text";
+    let before = database.value(oid);
+    project.run(&["views"]).code(0);
+    assert_eq!(database.value(oid), before);
+    // A view that a migration puts in its place, with the same columns and the same barrier, is noticed.
+    database.execute(
+        "create or replace view pipeline_reading.items with (security_barrier) as select t.item_id, t.name, t.n, t.source
+         from public.items t where not exists (select from pipeline.hidden_batches h where h.source = t.source
+         and h.batch_date = t.batch_date and false)",
+    );
+    project.run(&["views"]).code(0);
+    let mut reader = client(&database, &roles.reader);
+    assert_eq!(rows(&mut reader, "select name from items"), ["[redacted]"]);
 }
 
 #[test]

@@ -292,3 +292,35 @@ fn views_that_read_each_other_are_refused() {
         .stderr_contains("sql/views/a.sql")
         .stderr_contains("sql/views/b.sql");
 }
+
+/// A view that reads the server's files would show raw input to readers.
+#[test]
+fn a_view_that_reads_files_of_the_server_is_refused() {
+    let (_database, project) = Small::new().on_server();
+    for (folder, sql) in [
+        ("views", "select pg_read_file('/etc/hostname') as t\n"),
+        ("views", "select (pg_stat_file('/etc/hostname')).size as n\n"),
+        ("views", "select * from pg_ls_dir('/') f (name)\n"),
+        (
+            "materialized",
+            "select pg_catalog.\"pg_read_binary_file\"('/etc/hostname') as t\n",
+        ),
+        (
+            "functions",
+            "create function odd() returns text language sql as $$ select Pg_Read_File('/etc/hostname') $$\n",
+        ),
+        (
+            "functions",
+            "create function odd() returns text language sql begin atomic select pg_read_file('/etc/hostname'); end\n",
+        ),
+    ] {
+        let path = format!("sql/{folder}/odd.sql");
+        project.write(&path, sql);
+        project
+            .run(&["views"])
+            .code(2)
+            .stderr_contains("which is for the server's files")
+            .stderr_contains(&path);
+        project.remove(&path);
+    }
+}

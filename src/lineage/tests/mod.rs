@@ -138,6 +138,7 @@ fn source(name: &str, fields: &str, transforms: &[(&str, &str)]) -> Source {
 
 fn project(entities: Vec<Entity>, sources: Vec<Source>, views: Vec<View>) -> Project {
     Project {
+        exposed: Vec::new(),
         root: PathBuf::new(),
         entities,
         sources,

@@ -74,7 +74,7 @@ fn keys() {
     pipeline.yaml:3:1+8: a secret may not stand in a project file: `password`
         take it out: secrets come from the environment alone (AWS_SECRET_ACCESS_KEY, GOOGLE_SERVICE_ACCOUNT, AZURE_STORAGE_ACCOUNT_KEY)
     pipeline.yaml:4:1+3: unknown key `zzz`
-        it may be name, description, privacy or entities
+        it may be name, description, privacy, expose or entities
     "#);
     let files = Files::good().contract(
         "    key: [visit_id]",
@@ -328,17 +328,46 @@ fn indexes() {
 }
 
 #[test]
-fn the_environment_works_in_values_and_is_not_shown() {
+fn the_environment_does_not_come_into_the_contract() {
     let files = Files::good().contract(
         "visit_date: date",
         "visit_date: \"${env:BAD}\"\n      b: ${env:NONE}\n      c: ${HOME}",
     );
     assert_snapshot!(files.problems(), @r#"
-    pipeline.yaml:14:19+12: `${env:BAD}` is no PostgreSQL type that a contract may name
-        it may be text, varchar, varchar(n), bool, boolean, int2, smallint, int4, int, integer, int8, bigint, float4, real, float8, double precision, numeric, numeric(p,s), decimal, date, timestamp, timestamptz, jsonb, uuid or text[]
-    pipeline.yaml:15:10+11: the environment variable `NONE` is not set
-        set it: export NONE=...
+    pipeline.yaml:14:19+12: `${env:BAD}` may not stand here
+        write the value itself: variables are for `input` and `transforms`
+    pipeline.yaml:15:10+11: `${env:NONE}` may not stand here
+        write the value itself: variables are for `input` and `transforms`
     pipeline.yaml:16:10+7: `${HOME}` is no variable
         write `${env:HOME}`, or `$${HOME}` for the text itself
     "#);
+}
+
+/// What the reader role may see all the same is looked up, and a reason is asked for.
+#[test]
+fn what_is_exposed_has_a_name_and_a_reason() {
+    let good = Files::good().with("sql/views/newest.sql", "SELECT 1").contract(
+        "name: test",
+        "name: test\nexpose:\n  - {view: newest, reason: reviewed}\n  - {view: other.table, reason: reviewed}",
+    );
+    let exposed = good.load().expect("a good project").exposed;
+    let names: Vec<&str> = exposed.iter().map(|one| one.name.as_str()).collect();
+    assert_eq!(
+        (names, exposed[0].reason.as_str()),
+        (vec!["newest", "other.table"], "reviewed")
+    );
+    let files = Files::good().contract(
+        "name: test",
+        "name: test\nexpose:\n  - {view: visit, reason: a}\n  - {view: visits}\n  - {view: visits, reason: \" \"}\n  - patients",
+    );
+    let problems = files.problems();
+    for said in [
+        "pipeline.yaml:3:12+5: `expose` names `visit`, and the project has no such view",
+        "did you mean `visits`?",
+        "an element of `expose` has no `reason`",
+        "the reason is empty",
+        "an element of `expose` must be a mapping, not text",
+    ] {
+        assert!(problems.contains(said), "{said}: {problems}");
+    }
 }

@@ -176,7 +176,7 @@ fn secrets() {
         take it out: secrets come from the environment alone (AWS_SECRET_ACCESS_KEY, GOOGLE_SERVICE_ACCOUNT, AZURE_STORAGE_ACCOUNT_KEY)
     "#);
     assert_snapshot!(with_path("${env:URL}/{date}").problems(), @r#"
-    pipelines/clinic.yaml:4:9+17: the path's variables make a URL with a secret
+    pipelines/clinic.yaml:4:9+17: the content of the environment variable `URL` is a secret
         take it out: secrets come from the environment alone (AWS_SECRET_ACCESS_KEY, GOOGLE_SERVICE_ACCOUNT, AZURE_STORAGE_ACCOUNT_KEY)
     "#);
     assert_snapshot!(with_path("https://host/{date}?sig=hunter2").problems(), @r#"

@@ -76,6 +76,22 @@ transforms: sql/shared
     assert_eq!(source.transforms[0].sql, "SELECT 1");
 }
 
+/// A description becomes a comment that readers see, an expression is named in the quarantine.
+#[test]
+fn variables_are_for_input_and_transforms() {
+    let files = Files::good().source(
+        "aliases: [c]",
+        "description: \"with ${env:BAD}\"\nsubject: ${env:BAD}\nchecks: {visits: [{expression: \"visit_id <> '${env:BAD}'\"}]}",
+    );
+    let problems = files.problems();
+    assert_eq!(
+        problems.matches("`${env:BAD}` may not stand here").count(),
+        3,
+        "{problems}"
+    );
+    assert!(!problems.contains("hunter2"), "{problems}");
+}
+
 #[test]
 fn storage_and_records_are_read() {
     let to = "path: s3://bucket/{date}.json\n  records: $.entry[*].resource\n  format: ${env:FORMAT}\n  \

@@ -2,18 +2,19 @@
 
 use crate::error::{Error, Result};
 
-/// The names of the three roles.
+/// The names of the roles.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Names {
     pub owner: String,
     pub loader: String,
     pub reader: String,
+    pub checker: String,
 }
 
 impl Names {
-    /// Checks that the three names differ and are valid role names.
+    /// Checks that the names differ and are valid role names.
     pub fn check(&self) -> Result<()> {
-        let names = [&self.owner, &self.loader, &self.reader];
+        let names = [&self.owner, &self.loader, &self.reader, &self.checker];
         for name in names {
             let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '@');
             // PostgreSQL reserves the prefix `pg_` and these two words.
@@ -23,10 +24,9 @@ impl Names {
                     .hint("use up to 63 letters, digits and _ - . @; not public, none, nor what begins with pg_"));
             }
         }
-        if self.owner == self.loader || self.owner == self.reader || self.loader == self.reader {
-            return Err(
-                Error::project("owner, loader and reader must be three roles").hint("give each a name of its own")
-            );
+        if (1..names.len()).any(|nth| names[..nth].contains(&names[nth])) {
+            return Err(Error::project("owner, loader, reader and checker must be four roles")
+                .hint("give each a name of its own"));
         }
         Ok(())
     }

@@ -5,13 +5,15 @@
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
-use super::{grants, script};
+use super::{detours, script, strangers};
 use crate::error::{Error, Result};
 use crate::warehouse::connect::Warehouse;
-use crate::warehouse::sql::{db_error, sqlstate};
+use crate::warehouse::sql::{PATH, db_error, sqlstate};
 
-pub use super::grants::{Access, File, Table, View, apply, is_used};
+pub use super::grants::{apply, is_used};
 pub use super::names::Names;
+pub use super::rights::{Access, File, Mentions, Table, View};
+pub use super::superuser::refuse_superuser;
 
 /// The script for psql, as a superuser: the statements of [`make`], in the same order.
 pub fn print(names: &Names, access: &Access) -> String {
@@ -44,7 +46,11 @@ pub async fn make(warehouse: &Warehouse, names: &Names, access: &Access) -> Resu
     let connection = warehouse.acquire().await?;
     let client: &Client = &connection;
     let failed = |error: tokio_postgres::Error| explain(&error);
-    client.batch_execute("SET ROLE NONE").await.map_err(failed)?;
+    client
+        .batch_execute(&format!("SET ROLE NONE; SET {PATH}"))
+        .await
+        .map_err(failed)?;
+    strangers::check(client, access).await?;
     refuse_unfit(client, names).await?;
     for statement in script::statements(names, access) {
         client.batch_execute(&statement).await.map_err(failed)?;
@@ -54,7 +60,7 @@ pub async fn make(warehouse: &Warehouse, names: &Names, access: &Access) -> Resu
     if access.stale.is_none() {
         return Ok(());
     }
-    grants::check(client, access).await
+    detours::check(client, access).await
 }
 
 const REMEDY: &str = "let a superuser run the SQL that `pipeline roles --print` prints, with psql in this database";
@@ -65,10 +71,17 @@ async fn refuse_unfit(client: &Client, names: &Names) -> Result<()> {
     let sql =
         "SELECT session_user::text, u.rolsuper OR (u.rolcreaterole AND pg_catalog.pg_has_role(d.datdba, 'USAGE')),
                EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = $1 AND (rolcanlogin OR rolsuper)),
-               EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = $2 AND rolsuper)
+               EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = $2 AND rolsuper),
+               EXISTS (SELECT FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_roles o ON o.oid = n.nspowner
+                       WHERE n.nspname = 'pipeline_check' AND o.rolname <> $3),
+               EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = $3 AND (rolcanlogin OR rolsuper))
                FROM pg_catalog.pg_roles u, pg_catalog.pg_database d
                WHERE u.rolname = session_user AND d.datname = current_database()";
-    let parameters = [(&names.owner as _, Type::TEXT), (&names.reader as _, Type::TEXT)];
+    let parameters = [
+        (&names.owner as _, Type::TEXT),
+        (&names.reader as _, Type::TEXT),
+        (&names.checker as _, Type::TEXT),
+    ];
     let row = client.query_typed_one(sql, &parameters).await.map_err(failed)?;
     if !row.get::<_, bool>(1) {
         return Err(Error::project(format!(
@@ -87,6 +100,20 @@ async fn refuse_unfit(client: &Client, names: &Names) -> Result<()> {
             names.reader
         ))
         .hint("choose another with --reader"));
+    }
+    if row.get(4) {
+        return Err(Error::project(format!(
+            "the schema pipeline_check belongs to another role than {}",
+            names.checker
+        ))
+        .hint("name the role that owns it with --checker; if the schema is not of this program, drop it"));
+    }
+    if row.get(5) {
+        return Err(Error::project(format!(
+            "the role {} is there and can log in, or is a superuser",
+            names.checker
+        ))
+        .hint("the checks of sql/checks run with its rights alone: choose another with --checker"));
     }
     Ok(())
 }

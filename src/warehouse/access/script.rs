@@ -1,9 +1,10 @@
 //! The SQL that makes the roles and gives the project's objects to the owner. Each statement checks before it
 //! changes, so a second run changes nothing. No statement contains a password.
 
-use super::grants::{self, Access};
 use super::names::Names;
-use crate::warehouse::sql::{ident, literal};
+use super::rights::{self, Access};
+use super::{grants, sandbox, strangers};
+use crate::warehouse::sql::{PATH, ident, literal};
 
 /// Settings that keep rows out of the server's log (docs, "SECURITY"). Only a superuser may set them.
 const QUIET: &[(&str, &str)] = &[
@@ -15,23 +16,28 @@ const QUIET: &[(&str, &str)] = &[
 /// The statements in order, to be sent one at a time: partitions change their owner in portions, each with its own
 /// COMMIT.
 pub(super) fn statements(names: &Names, access: &Access) -> Vec<String> {
-    let (owner, loader, reader) = (ident(&names.owner), ident(&names.loader), ident(&names.reader));
+    let owner = ident(&names.owner);
     let mut statements = vec![
+        format!("SET {PATH}"),
         "SET client_min_messages = warning".to_owned(),
         "SET lock_timeout = '30s'".to_owned(),
+        strangers::statement(access),
         roles(names),
-        rights(&owner, &loader, &reader),
+        rights(names),
         schemas(names),
         hand_over(names, access),
         hand_over_partitions(names),
         settings(names),
+    ];
+    statements.extend(sandbox::statements(names));
+    statements.extend([
         format!("SET ROLE {owner}"),
         "CREATE TABLE IF NOT EXISTS pipeline.readers (name text PRIMARY KEY)".to_owned(),
         format!(
             "INSERT INTO pipeline.readers VALUES ({}) ON CONFLICT DO NOTHING",
             literal(&names.reader)
         ),
-    ];
+    ]);
     // Under which masks the batches were loaded is not known without the database. The loader's next command knows.
     if access.stale.is_some() {
         statements.push(grants::statement(access));
@@ -57,28 +63,34 @@ fn roles(names: &Names) -> String {
     let membership = format!(
         "    IF NOT pg_catalog.pg_has_role({loader}, {owner}, 'MEMBER') THEN\n        GRANT {} TO {};\n    END IF;\n    \
          -- Who hands something over must be a member of the new owner.\n    \
-         IF NOT pg_catalog.pg_has_role({owner}, 'USAGE') THEN\n        GRANT {} TO CURRENT_USER;\n    END IF;\n",
+         IF NOT pg_catalog.pg_has_role({owner}, 'USAGE') THEN\n        GRANT {} TO CURRENT_USER;\n    END IF;\n    \
+         IF NOT pg_catalog.pg_has_role({checker}, 'USAGE') THEN\n        GRANT {} TO CURRENT_USER;\n    END IF;\n",
         ident(&names.owner),
         ident(&names.loader),
         ident(&names.owner),
+        ident(&names.checker),
+        checker = literal(&names.checker),
     );
     let all = [
         one(&names.owner, "NOLOGIN"),
         one(&names.loader, "LOGIN"),
         one(&names.reader, "LOGIN"),
+        one(&names.checker, "NOLOGIN"),
         membership,
     ];
     block("", &all.concat())
 }
 
-fn rights(owner: &str, loader: &str, reader: &str) -> String {
+fn rights(names: &Names) -> String {
+    let (owner, loader, reader) = (ident(&names.owner), ident(&names.loader), ident(&names.reader));
+    let checker = ident(&names.checker);
     block(
         "",
         &format!(
             "    EXECUTE pg_catalog.format('GRANT CONNECT ON DATABASE %I TO {loader}, {reader}', pg_catalog.current_database());\n    \
              EXECUTE pg_catalog.format('GRANT CREATE ON DATABASE %I TO {owner}', pg_catalog.current_database());\n    \
              GRANT USAGE, CREATE ON SCHEMA public TO {owner};\n    \
-             GRANT USAGE ON SCHEMA public TO {reader};\n"
+             GRANT USAGE ON SCHEMA public TO {reader}, {checker};\n"
         ),
     )
 }
@@ -108,7 +120,7 @@ fn schemas(names: &Names) -> String {
 fn hand_over(names: &Names, access: &Access) -> String {
     let owner = ident(&names.owner);
     let role = literal(&owner);
-    let tables = grants::text_array(access.tables.iter().map(|table| table.name.as_str()));
+    let tables = rights::text_array(access.tables.iter().map(|table| table.name.as_str()));
     let body = format!(
         "    FOR item IN\n        \
          SELECT pg_catalog.format('ALTER TABLE %I.%I OWNER TO {owner}', n.nspname, c.relname)\n        \
@@ -125,10 +137,12 @@ fn hand_over(names: &Names, access: &Access) -> String {
          AND c.relkind = CASE v.kind WHEN 'view' THEN 'v' WHEN 'materialized' THEN 'm' END::\"char\"\n            \
          WHERE c.relowner <> {role}::regrole\n            \
          UNION ALL\n            \
-         SELECT pg_catalog.format('ALTER FUNCTION %s OWNER TO {owner}', v.object)\n            \
+         SELECT pg_catalog.format('ALTER FUNCTION %s OWNER TO {owner}', p.oid::regprocedure)\n            \
          FROM pipeline.views v JOIN pg_catalog.pg_proc p ON p.proname = v.name\n                \
          AND p.pronamespace = 'public'::regnamespace AND v.kind = 'function'\n                \
-         AND v.object = pg_catalog.format('public.%I(%s)', p.proname, pg_catalog.pg_get_function_identity_arguments(p.oid))\n            \
+         -- `pipeline views` writes the types of the schema public without it.\n                \
+         AND pg_catalog.replace(v.object, 'public.', '') = pg_catalog.replace(pg_catalog.format('public.%I(%s)',\n                \
+         p.proname, pg_catalog.pg_get_function_identity_arguments(p.oid)), 'public.', '')\n            \
          WHERE p.proowner <> {role}::regrole\n        \
          LOOP\n            EXECUTE item;\n        END LOOP;\n    END IF;\n"
     );

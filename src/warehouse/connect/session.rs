@@ -12,7 +12,8 @@ use crate::warehouse::sql::ident;
 /// Settings of every session, so that results and locks do not depend on how a role or a server is configured.
 const SETTINGS: &[(&str, &str)] = &[
     ("client_min_messages", "warning"),
-    ("search_path", "public"),
+    // Without a word, the session's temporary tables would come first, before those of PostgreSQL.
+    ("search_path", "public, pg_temp"),
     ("timezone", "UTC"),
     ("datestyle", "ISO, YMD"),
     ("intervalstyle", "postgres"),
@@ -104,5 +105,9 @@ pub(super) fn granted(said: &[SimpleQueryMessage]) -> String {
 }
 
 fn set(name: &str, value: &str) -> String {
-    format!("SET {name} = '{value}'")
+    match name {
+        // A list of names, and not one name with a comma.
+        "search_path" => format!("SET {name} = {value}"),
+        _ => format!("SET {name} = '{value}'"),
+    }
 }

@@ -1,8 +1,8 @@
 //! Serves the embedded database on a port, for psql or a BI tool. It forwards bytes and parses only the start of a
 //! connection.
 //!
-//! The port is on the loopback address and asks for no password: every user of this machine can connect while it is
-//! open. It serves one client at a time. A second one is let in if the first leaves within two seconds, else it is
+//! The port is on the loopback address, which every user of this machine can reach. So it asks for a password, which is
+//! made anew at each start and printed once, in the URL. The database itself knows no password. It serves one client at a time. A second one is let in if the first leaves within two seconds, else it is
 //! refused with SQLSTATE 53300. The embedded database alone would let it wait without an answer.
 
 use std::path::Path;
@@ -19,6 +19,10 @@ use crate::error::{Error, Result};
 
 /// How long a second client waits for the first to leave.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a client may take to say the password.
+const LOGIN: Duration = Duration::from_mins(1);
+/// AuthenticationCleartextPassword (PostgreSQL manual, "Message Formats"). What is sent stays on this machine.
+const PASSWORD_REQUEST: [u8; 9] = [b'R', 0, 0, 0, 8, 0, 0, 0, 3];
 /// Codes of the packets a connection may begin with (PostgreSQL manual, "Message Formats").
 const SSL_REQUEST: u32 = 80_877_103;
 const GSS_REQUEST: u32 = 80_877_104;
@@ -29,6 +33,7 @@ const LONGEST_STARTUP: usize = 10_000;
 /// An embedded database on a port, until it is stopped or dropped.
 pub struct Served {
     embedded: Arc<Embedded>,
+    password: Arc<str>,
     listener: TcpListener,
     url: String,
 }
@@ -43,8 +48,10 @@ pub async fn serve_db(root: &Path, port: u16) -> Result<Served> {
     let listener = TcpListener::bind(("127.0.0.1", port)).await.map_err(failed)?;
     let port = listener.local_addr().map_err(failed)?.port();
     let embedded = Embedded::start(Some(root.join(".pipeline").join("warehouse"))).await?;
-    let url = embedded.url(port);
+    let password = format!("{:032x}", rand::random::<u128>());
+    let url = embedded.url(port, &password);
     Ok(Served {
+        password: password.into(),
         embedded: Arc::new(embedded),
         listener,
         url,
@@ -67,7 +74,7 @@ impl Served {
                 () = &mut stop => break,
                 accepted = self.listener.accept() => match accepted {
                     Ok((client, _)) => {
-                        clients.spawn(serve(client, self.embedded.clone(), free.clone()));
+                        clients.spawn(serve(client, self.embedded.clone(), self.password.clone(), free.clone()));
                     }
                     // Too many open files, or the client has left already. Neither ends the service.
                     Err(error) => {
@@ -83,16 +90,30 @@ impl Served {
     }
 }
 
-async fn serve(mut client: TcpStream, embedded: Arc<Embedded>, free: Arc<Semaphore>) {
-    if let Err(error) = serve_one(&mut client, &embedded, &free).await {
+async fn serve(mut client: TcpStream, embedded: Arc<Embedded>, password: Arc<str>, free: Arc<Semaphore>) {
+    if let Err(error) = serve_one(&mut client, &embedded, &password, &free).await {
         tracing::debug!(%error, "a client's connection ended");
     }
 }
 
-async fn serve_one(client: &mut TcpStream, embedded: &Embedded, free: &Semaphore) -> std::io::Result<()> {
+async fn serve_one(
+    client: &mut TcpStream,
+    embedded: &Embedded,
+    password: &str,
+    free: &Semaphore,
+) -> std::io::Result<()> {
     let Some(startup) = startup(client).await? else {
         return Ok(());
     };
+    match tokio::time::timeout(LOGIN, is_let_in(client, password)).await {
+        Ok(Ok(true)) => {}
+        Ok(Ok(false)) => {
+            let refusal = "the password is wrong; `pipeline serve-db` has printed it in the URL";
+            return client.write_all(&error_response("28P01", refusal)).await;
+        }
+        // The client has left, perhaps to ask its user for the password.
+        Ok(Err(_)) | Err(_) => return Ok(()),
+    }
     let Ok(Ok(_permit)) = tokio::time::timeout(PATIENCE, free.acquire()).await else {
         let refusal = "the embedded database serves one client at a time, and another is connected";
         return client.write_all(&error_response("53300", refusal)).await;
@@ -100,6 +121,21 @@ async fn serve_one(client: &mut TcpStream, embedded: &Embedded, free: &Semaphore
     let mut database = embedded.dial().await?;
     database.write_all(&startup).await?;
     forward(client, &mut *database).await
+}
+
+/// Asks for the password and compares it, in a time that does not tell how much of it is right.
+async fn is_let_in(client: &mut TcpStream, password: &str) -> std::io::Result<bool> {
+    client.write_all(&PASSWORD_REQUEST).await?;
+    let (tag, length) = (client.read_u8().await?, client.read_u32().await?);
+    let length = usize::try_from(length).unwrap_or(usize::MAX);
+    if tag != b'p' || !(4..=LONGEST_STARTUP).contains(&length) {
+        return Ok(false);
+    }
+    let mut given = vec![0; length - 4];
+    client.read_exact(&mut given).await?;
+    let wanted = [password.as_bytes(), &[0]].concat();
+    let differs = given.iter().zip(&wanted).fold(0, |differs, (a, b)| differs | (a ^ b));
+    Ok(differs == 0 && given.len() == wanted.len())
 }
 
 /// Reads the packet that opens a session. `None` where the client wanted something else, or left.

@@ -69,11 +69,11 @@ impl Embedded {
         &self.name
     }
 
-    /// The URL for a client that connects through `port`. It needs no secret.
-    pub(super) fn url(&self, port: u16) -> String {
+    /// The URL for a client that connects through `port` with this password.
+    pub(super) fn url(&self, port: u16, password: &str) -> String {
         let (user, database) = (self.config.get_user(), self.config.get_dbname());
         format!(
-            "postgresql://{}@127.0.0.1:{port}/{}?sslmode=disable",
+            "postgresql://{}:{password}@127.0.0.1:{port}/{}?sslmode=disable",
             user.unwrap_or_default(),
             database.unwrap_or_default()
         )

@@ -112,6 +112,36 @@ async fn connect(url: &str) -> Result<tokio_postgres::Client, tokio_postgres::Er
     Ok(client)
 }
 
+/// Every user of this machine can reach the port.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_no_password_is_not_let_in() {
+    let root = tempfile::tempdir().unwrap();
+    let served = serve_db(root.path(), 0).await.unwrap();
+    let url = served.url().to_owned();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let serving = tokio::spawn(served.run(async {
+        let _ = stopped.await;
+    }));
+    let (before, host) = url.split_once('@').unwrap();
+    let (user, password) = before.rsplit_once(':').unwrap();
+    assert_eq!(password.len(), 32);
+    let wrong = format!("{}0", &password[..31]);
+    let other = if wrong == password { "1" } else { wrong.as_str() };
+    for given in ["", "postgres", &password[..31], &format!("{password}0"), other] {
+        let error = connect(&format!("{user}:{given}@{host}")).await.err().unwrap();
+        let said = error.as_db_error().unwrap();
+        assert_eq!(said.code().code(), "28P01");
+        assert!(!said.message().contains(password));
+    }
+    assert!(connect(&format!("{user}@{host}")).await.is_err());
+    // A refused client does not keep the next one out.
+    connect(&url).await.unwrap().batch_execute("SELECT 1").await.unwrap();
+    drop(stop);
+    serving.await.unwrap();
+    let again = serve_db(root.path(), 0).await.unwrap();
+    assert!(!again.url().contains(password), "each start has a password of its own");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn one_client_at_a_time_is_served_and_the_next_is_told() {
     let root = tempfile::tempdir().unwrap();

@@ -1,27 +1,38 @@
 //! Runs the checks of `sql/checks`, which are written in PostgreSQL's SQL. Each selects the rows that must not be in
 //! a batch. In a check, the batch's staging tables replace the entity tables. Only the count of the selected rows is
 //! read.
+//!
+//! Where `pipeline roles` has made roles, a check has the rights of a role of its own, over the staging tables and what
+//! readers see, and can't leave it (`src/warehouse/access/sandbox.rs`). Without roles it has those of the session.
 
 use tokio_postgres::Client;
+use tokio_postgres::types::Type;
 
 use super::staging::Staged;
 use crate::error::{Diagnostic, Error, Result};
 use crate::model::{Entity, SqlCheck};
-use crate::warehouse::sql::{ENTITIES, Over, PARTITIONS, ident, position, qualified, rows_error};
+use crate::warehouse::sql::{CHECKER, ENTITIES, Over, PARTITIONS, db_error, ident, position, qualified, rows_error};
 
 /// Plans every check over empty tables.
 ///
 /// # Errors
 /// The first check that PostgreSQL does not plan, with its file.
-pub async fn plan(client: &Client, entities: &[Entity], checks: &[SqlCheck]) -> Result<()> {
+pub async fn plan(client: &mut Client, entities: &[Entity], checks: &[SqlCheck]) -> Result<()> {
+    let checker = checker(client).await?;
     for check in checks {
-        let start = format!("EXPLAIN {}", start(entities, &[]));
+        let start = start(entities, &[]);
         let sql = counting(check, &start);
-        // The extended protocol takes one statement only, so a file can't contain a second one.
-        client.query_typed(&sql, &[]).await.map_err(|error| {
+        let failed = |error| {
             let built = Error::project(cannot(check));
             built.diagnostics(vec![place(check, &start, &error)]).hint(HINT)
-        })?;
+        };
+        // The extended protocol takes one statement only, so a file can't contain a second one. To prepare runs nothing:
+        // it tells what is wrong with the text, and where.
+        client.prepare_typed(&sql, &[]).await.map_err(failed)?;
+        let sql = format!("EXPLAIN {sql}");
+        let transaction = begin(client).await.map_err(failed)?;
+        answers(&transaction, &sql, checker.as_deref()).await.map_err(failed)?;
+        transaction.rollback().await.map_err(failed)?;
     }
     Ok(())
 }
@@ -36,17 +47,70 @@ pub async fn violations(client: &mut Client, entities: &[Entity], staged: &[&Sta
             None => built,
         }
     };
-    let transaction = client
-        .build_transaction()
-        .read_only(true)
-        .start()
+    let checker = checker(client).await?;
+    let sql = counting(check, &start);
+    let transaction = client.transaction().await.map_err(failed)?;
+    if let Some(checker) = &checker {
+        // The grants end with the transaction, and nobody else sees them.
+        let grants = staged.iter().map(|staged| {
+            let table = qualified(PARTITIONS, &staged.name);
+            format!("GRANT SELECT ON {table} TO {}; ", ident(checker))
+        });
+        let grants: String = grants.collect();
+        transaction.batch_execute(&grants).await.map_err(failed)?;
+    }
+    transaction
+        .batch_execute("SET TRANSACTION READ ONLY")
         .await
         .map_err(failed)?;
-    let sql = counting(check, &start);
-    let row = transaction.query_typed_one(&sql, &[]).await.map_err(failed)?;
-    let count: i64 = row.try_get(0).map_err(failed)?;
+    let count = answers(&transaction, &sql, checker.as_deref()).await.map_err(failed)?;
     transaction.rollback().await.map_err(failed)?;
-    Ok(count.unsigned_abs())
+    let count = count.and_then(|count| count.parse::<u64>().ok());
+    count.ok_or_else(|| Error::batch(format!("{}: it gives no count", cannot(check))))
+}
+
+async fn begin(client: &mut Client) -> Result<tokio_postgres::Transaction<'_>, tokio_postgres::Error> {
+    client.build_transaction().read_only(true).start().await
+}
+
+/// The role with whose rights checks run; `None` where there are no roles.
+///
+/// # Errors
+/// There are roles, and none for checks: an older version has made them.
+async fn checker(client: &Client) -> Result<Option<String>> {
+    let sql = format!(
+        "SELECT pg_catalog.to_regclass('pipeline.readers') IS NOT NULL OR pg_catalog.to_regnamespace('pipeline_check') IS \
+         NOT NULL, (SELECT k.rolname::text FROM {CHECKER} k)"
+    );
+    let row = client.query_typed_one(&sql, &[]).await;
+    let row = row.map_err(|error| db_error("the role of the checks can't be looked up", &error))?;
+    match (row.get(0), row.get(1)) {
+        (false, _) => Ok(None),
+        (true, Some(checker)) => Ok(Some(checker)),
+        (true, None) => Err(Error::project(
+            "the checks of sql/checks need a role of their own, which this database lacks",
+        )
+        .hint("let a superuser repeat `pipeline roles`: it makes the role")),
+    }
+}
+
+/// The first cell of the first row.
+async fn answers(
+    client: &tokio_postgres::Transaction<'_>,
+    sql: &str,
+    checker: Option<&str>,
+) -> Result<Option<String>, tokio_postgres::Error> {
+    let row = if checker.is_some() {
+        let call = "SELECT answer FROM pipeline_check.rows_of($1) WITH ORDINALITY a (answer, n) ORDER BY n LIMIT 1";
+        client.query_typed(call, &[(&sql, Type::TEXT)]).await?
+    } else if sql.starts_with("EXPLAIN") {
+        client.query_typed(sql, &[]).await?
+    } else {
+        client
+            .query_typed(&format!("SELECT n::text FROM ({sql}) a (n)"), &[])
+            .await?
+    };
+    row.first().map(|row| row.try_get(0)).transpose()
 }
 
 const HINT: &str = "a check is one SELECT over the entity tables; source and batch_date are those of the batch";

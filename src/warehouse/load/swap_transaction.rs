@@ -21,7 +21,7 @@ use super::swap_locks::{self, Target};
 use super::{failpoint, partition};
 use crate::error::{Code, Error, Result};
 use crate::model::{Batch, Entity};
-use crate::warehouse::sql::{ENTITIES, PARTITIONS, db_error, qualified};
+use crate::warehouse::sql::{ENTITIES, PARTITIONS, db_error, qualified, rows_error};
 
 /// How often the catalog may change between looking and locking.
 const STALE_LIMIT: u32 = 5;
@@ -164,7 +164,8 @@ impl SwapTransaction<'_> {
                 transaction.rollback().await.map_err(failed)?;
                 return Ok(Tried::Busy);
             }
-            swapped => swapped.map_err(failed)?,
+            // ATTACH reads rows where a migration has made an index that the contract can't express.
+            swapped => swapped.map_err(|error| rows_error(format!("{} can't be swapped in", self.batch), &error))?,
         }
         failpoint::hit(failpoint::BEFORE_COMMIT)?;
         let replaces = partitions.iter().any(|of| of.current.is_some());

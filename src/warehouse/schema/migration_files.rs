@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use refinery_core::Migration;
 
 use crate::error::{Error, Result};
+use crate::workspace;
 
 /// A user's migration file.
 #[derive(Debug, Clone)]
@@ -54,6 +55,14 @@ pub fn read(root: &Path) -> Result<Vec<File>> {
 
 impl File {
     fn open(root: &Path, path: &Path, name: &str) -> Result<Self> {
+        let folder = path.parent().unwrap_or(Path::new(""));
+        if matches!(workspace::is_in(root, folder, path), Ok(false)) {
+            return Err(Error::project(format!(
+                "{} is a symbolic link that leaves its folder, so it is not read",
+                path.display()
+            ))
+            .hint("put the file itself there: messages show the text of a project's files"));
+        }
         let text = std::fs::read_to_string(root.join(path))
             .map_err(|error| Error::project(format!("{} can't be read", path.display())).cause(error))?;
         // A checkout may write CRLF; the migration is the same.

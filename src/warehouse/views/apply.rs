@@ -138,18 +138,29 @@ impl Work<'_> {
         .collect()
     }
 
-    /// Refuses views that read a hidden table. It asks the catalog after the views are made, since PostgreSQL knows
+    /// Refuses views that read a hidden table or the server's files. It asks the catalog after the views are made, since PostgreSQL knows
     /// best what a view reads.
     async fn refuse_readers_of_hidden(&self) -> Result<()> {
         let oids: Vec<Oid> = self.entries.iter().filter_map(|entry| entry.oid).collect();
         let mut problems = Vec::new();
-        for (oid, table) in hidden::read_by(self.client, &oids).await? {
+        let of = |oid: Oid| {
             let entry = self.entries.iter().find(|entry| entry.oid == Some(oid));
-            let definition = self
-                .definitions
+            self.definitions
                 .iter()
-                .find(|d| entry.is_some_and(|entry| is_of(entry, d)));
-            problems.extend(definition.map(|definition| Diagnostic {
+                .find(|d| entry.is_some_and(|entry| is_of(entry, d)))
+        };
+        for (oid, function) in hidden::read_files(self.client, &oids).await? {
+            problems.extend(of(oid).map(|definition| Diagnostic {
+                message: format!(
+                    "{} calls {function}, which is for the server's files",
+                    definition.view.name
+                ),
+                location: Some(position::location(&definition.view.path, &definition.view.sql, 1)),
+                hint: Some("declare the file as the input of a source, where masks come first".to_owned()),
+            }));
+        }
+        for (oid, table) in hidden::read_by(self.client, &oids).await? {
+            problems.extend(of(oid).map(|definition| Diagnostic {
                 message: format!(
                     "{} reads {table}, which is not for who reads views",
                     definition.view.name

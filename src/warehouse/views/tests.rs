@@ -373,7 +373,6 @@ async fn what_runs_over_rows_tells_a_condition_and_no_text() {
             "undefined object (42704)",
         ),
         ("SELECT id::regclass AS n FROM visits", "invalid name (42602)"),
-        ("SELECT pg_read_file(id) AS n FROM visits", "undefined file (58P01)"),
         (
             "SELECT set_config('role', id, true) AS n FROM visits",
             "insufficient privilege (42501)",

@@ -111,10 +111,12 @@ async fn roles_take_over_its_partitions() {
         owner: "old_owner".to_owned(),
         loader: "old_loader".to_owned(),
         reader: "old_reader".to_owned(),
+        checker: "old_checker".to_owned(),
     };
     let table = |entity: &Entity| Table {
         name: entity.name.clone(),
         columns: Vec::new(),
+        hidden: Vec::new(),
     };
     let access = Access {
         hides: false,
@@ -122,7 +124,8 @@ async fn roles_take_over_its_partitions() {
         owed: Vec::new(),
         tables: world.entities.iter().map(table).collect(),
         views: Vec::new(),
-        functions: Vec::new(),
+        mentions: Vec::new(),
+        exposed: Vec::new(),
         files: Vec::new(),
     };
     roles::make(&world.warehouse, &names, &access).await.unwrap();
@@ -130,7 +133,7 @@ async fn roles_take_over_its_partitions() {
     migrate::apply(&world.warehouse, root.path()).await.unwrap();
     let owners = "SELECT DISTINCT relowner::regrole::text FROM pg_class \
                   WHERE relnamespace = 'pipeline_partitions'::regnamespace AND relkind IN ('r', 'p') \
-                  UNION SELECT nspowner::regrole::text FROM pg_namespace WHERE nspname LIKE 'pipeline%'";
+                  UNION SELECT nspowner::regrole::text FROM pg_namespace WHERE nspname LIKE 'pipeline%' AND nspname <> 'pipeline_check'";
     assert_eq!(world.texts(owners).await, ["old_owner"]);
     let seen = "SELECT has_schema_privilege('old_reader', 'pipeline_partitions', 'USAGE')::text";
     assert_eq!(world.texts(seen).await, ["false"]);

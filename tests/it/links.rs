@@ -1,0 +1,64 @@
+//! Tests of files that are links. A link of the project to other data would show it in a message.
+use std::os::unix::fs::symlink;
+
+use crate::harness::{Outcome, Small};
+
+const CANARY: &str = "zq-link-canary";
+
+/// The small project with records and a key that hold the canary, and with a link in one place.
+fn with_link(at: &str, to: &str) -> Outcome {
+    let project = Small::new()
+        .project()
+        .json(format!(r#"[{{"id": "{CANARY}", "n": 1}}]"#))
+        .file("in/other.sql", format!("select {CANARY} from source\n"))
+        .file(".pipeline/mask.key", format!("{CANARY}\n"));
+    let place = project.path(at);
+    std::fs::create_dir_all(place.parent().unwrap()).unwrap();
+    if place.is_dir() {
+        std::fs::remove_dir_all(&place).unwrap();
+    } else if place.exists() {
+        std::fs::remove_file(&place).unwrap();
+    }
+    symlink(project.path(to), place).unwrap();
+    let outcome = project.run(&["check"]);
+    outcome.output_lacks(CANARY)
+}
+
+#[test]
+fn a_link_that_leaves_its_folder_is_not_read() {
+    for (at, to) in [
+        ("sql/clinic/items.sql", "in/2023-05-01.json"),
+        ("sql/clinic/items.sql", ".pipeline/mask.key"),
+        ("sql/clinic/items.sql", "in/other.sql"),
+        ("sql/clinic", "in"),
+        ("sql/views/seen.sql", "in/2023-05-01.json"),
+        ("sql/materialized/seen.sql", ".pipeline/mask.key"),
+        ("sql/functions/seen.sql", "in/other.sql"),
+        ("sql/checks/seen.sql", "in/2023-05-01.json"),
+        ("pipelines/other.yaml", ".pipeline/mask.key"),
+        ("pipelines/other.yaml", "in/2023-05-01.json"),
+        ("pipeline.yaml", "in/2023-05-01.json"),
+        ("migrations/V2__more.sql", "in/other.sql"),
+    ] {
+        let outcome = with_link(at, to);
+        assert_eq!(outcome.exit(), Some(2), "{at}: {outcome:?}");
+        if at != "sql/clinic" {
+            assert!(
+                outcome.stderr.contains("is a symbolic link that leaves its folder"),
+                "{at}: {}",
+                outcome.stderr
+            );
+        }
+    }
+}
+
+/// As a mounted configuration of Kubernetes has them.
+#[test]
+fn a_link_within_its_folder_is_read() {
+    let project = Small::new().project().json(r#"[{"id": "a", "n": 1}]"#);
+    let folder = project.path("sql/clinic");
+    std::fs::create_dir(folder.join("..data")).unwrap();
+    std::fs::rename(folder.join("items.sql"), folder.join("..data/items.sql")).unwrap();
+    symlink("..data/items.sql", folder.join("items.sql")).unwrap();
+    project.run_clinic().code(0);
+}
