@@ -97,6 +97,10 @@ impl ScalarUDFImpl for Canonical {
         let array = match self.form {
             Form::Uuid => uuids(&array)?,
             Form::Zero => zeros(&array)?,
+            // A plan is made in nanoseconds first and brought to microseconds later (`exact`).
+            Form::Micros if !matches!(array.data_type(), DataType::Timestamp(TimeUnit::Nanosecond, _)) => {
+                cast(&array, args.return_type())?
+            }
             Form::Micros => micros(&array, args.return_type()),
         };
         Ok(ColumnarValue::Array(array))

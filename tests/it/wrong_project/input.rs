@@ -48,14 +48,14 @@ fn a_format_that_does_not_exist() {
 
 #[test]
 fn a_compression_that_does_not_exist() {
-    insta::assert_snapshot!(source("  path:", "  compression: zip\n  path:"), @r"
+    insta::assert_snapshot!(source("  path:", "  compression: gzap\n  path:"), @r"
     error: the project has a problem
 
-    error: `compression` can't be `zip`
+    error: `compression` can't be `gzap`
      --> pipelines/clinic.yaml:3:16
       |
-    3 |   compression: zip
-      |                ^^^
+    3 |   compression: gzap
+      |                ^^^^
       |
       = hint: did you mean `gzip`?
     ");
