@@ -16,6 +16,7 @@ use super::secrets::Lookup;
 use super::source::{self, SourceDraft};
 use super::sql;
 use super::yaml::Node;
+use super::yaml_files::yaml_files;
 use crate::error::{Error, Result};
 use crate::model::wording::{all_of, did_you_mean};
 use crate::model::{Check, Entity, Profile, Project, Source};
@@ -199,22 +200,7 @@ fn source_files(root: &Path, problems: &mut Problems) -> Vec<PathBuf> {
             return Vec::new();
         }
     };
-    let mut names: Vec<String> = entries
-        .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
-        .filter(|name| !name.starts_with('.'))
-        .collect();
-    names.sort();
-    let mut files = Vec::new();
-    for path in names.iter().map(|name| folder.join(name)) {
-        match path.extension().and_then(|extension| extension.to_str()) {
-            Some("yaml") => files.push(path),
-            Some("yml") => {
-                let better = format!("rename it to {}", path.with_extension("yaml").display());
-                problems.of_file(&path, "a source's file ends in .yaml, so this one is not read", better);
-            }
-            _ => {}
-        }
-    }
+    let files = yaml_files(folder, entries, "a source's file", problems);
     if files.is_empty() {
         problems.of_file(folder, "the project has no source", remedy);
     }

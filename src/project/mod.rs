@@ -30,6 +30,7 @@ mod tolerance;
 mod types;
 mod value_rules;
 mod yaml;
+mod yaml_files;
 
 #[cfg(test)]
 mod tests;

@@ -12,6 +12,7 @@ use super::mapping::{Context, Keys, Mapping, entry_text, node_scalar, node_text}
 use super::problems::Problems;
 use super::test_values::{cell, record};
 use super::yaml::{Entry, Node, Span, Value};
+use super::yaml_files::yaml_files;
 use crate::error::{Error, Result};
 use crate::model::wording::{all_of, did_you_mean};
 use crate::model::{
@@ -76,25 +77,7 @@ fn files(project: &Project, source: &Source, problems: &mut Problems) -> Vec<Pat
             return Vec::new();
         }
     };
-    let names = entries.filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()));
-    let mut names: Vec<String> = names.filter(|name| !name.starts_with('.')).collect();
-    names.sort();
-    let mut files = Vec::new();
-    for path in names.iter().map(|name| folder.join(name)) {
-        match path.extension().and_then(|extension| extension.to_str()) {
-            Some("yaml") => files.push(path),
-            Some("yml") => {
-                let better = format!("rename it to {}", path.with_extension("yaml").display());
-                problems.of_file(
-                    &path,
-                    "a file of test cases ends in .yaml, so this one is not read",
-                    better,
-                );
-            }
-            _ => {}
-        }
-    }
-    files
+    yaml_files(&folder, entries, "a file of test cases", problems)
 }
 
 /// What the parts of one file need to know.

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use chrono::{DateTime, Datelike, Days, NaiveDate, NaiveDateTime, NaiveTime, TimeZone, Timelike};
 use datafusion::arrow::array::timezone::Tz;
 use datafusion::arrow::array::{AsArray, TimestampMicrosecondArray};
-use datafusion::arrow::datatypes::{DataType, FieldRef, TimeUnit, TimestampMicrosecondType};
+use datafusion::arrow::datatypes::{DataType, TimeUnit, TimestampMicrosecondType};
 use datafusion::common::{DFSchema, Result, exec_datafusion_err, exec_err};
 use datafusion::logical_expr::expr::{Cast, ScalarFunction};
-use datafusion::logical_expr::{
-    ColumnarValue, Expr, ExprSchemable, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
-};
+use datafusion::logical_expr::{ColumnarValue, Expr, ExprSchemable, ScalarFunctionArgs, ScalarUDF};
+
+use super::wrapped::{Wrapping, wrapped};
 
 /// `to_timestamp(x)` as casts: a text, a date or a timestamp as such, a whole number as seconds. The call itself where it
 /// is another form.
@@ -42,45 +42,27 @@ pub(super) fn to_timestamp(mut call: ScalarFunction, columns: &DFSchema) -> Resu
 
 /// `date_trunc` and `date_bin`, with a value or an error where the engine's gives none.
 pub(super) fn checked(call: ScalarFunction) -> Expr {
-    ScalarUDF::from(Checked { inner: call.func }).call(call.args)
+    wrapped::<Checked>(call)
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct Checked {
-    inner: Arc<ScalarUDF>,
-}
+struct Checked;
 
-impl ScalarUDFImpl for Checked {
-    fn name(&self) -> &str {
-        self.inner.name()
-    }
-
-    fn signature(&self) -> &Signature {
-        self.inner.signature()
-    }
-
-    fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
-        self.inner.return_type(arguments)
-    }
-
-    fn return_field_from_args(&self, arguments: ReturnFieldArgs) -> Result<FieldRef> {
-        self.inner.return_field_from_args(arguments)
-    }
-
-    fn invoke_with_args(&self, mut arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
+impl Wrapping for Checked {
+    fn invoke(inner: &ScalarUDF, mut arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let rows = arguments.number_rows;
         let source = arguments.args[1].to_array(rows)?;
         let Some(instants) = source.as_primitive_opt::<TimestampMicrosecondType>() else {
-            return self.inner.invoke_with_args(arguments);
+            return inner.invoke_with_args(arguments);
         };
         if instants.iter().flatten().all(fits_nanoseconds) {
-            return self.inner.invoke_with_args(arguments);
+            return inner.invoke_with_args(arguments);
         }
-        if self.name() != "date_trunc" {
-            return exec_err!("{} takes timestamps from 1678 to 2261", self.name());
+        if inner.name() != "date_trunc" {
+            return exec_err!("{} takes timestamps from 1678 to 2261", inner.name());
         }
         let ColumnarValue::Scalar(granularity) = &arguments.args[0] else {
-            return self.inner.invoke_with_args(arguments);
+            return inner.invoke_with_args(arguments);
         };
         let granularity = granularity.try_as_str().flatten().unwrap_or_default().to_lowercase();
         let zone = instants.timezone().map(Tz::from_str).transpose()?;
@@ -100,7 +82,7 @@ impl ScalarUDFImpl for Checked {
             .collect();
         let near = near.with_timezone_opt(instants.timezone());
         arguments.args[1] = ColumnarValue::Array(Arc::new(near));
-        let near = self.inner.invoke_with_args(arguments)?.to_array(rows)?;
+        let near = inner.invoke_with_args(arguments)?.to_array(rows)?;
         let near = near.as_primitive::<TimestampMicrosecondType>();
         let all: TimestampMicrosecondArray = near.iter().zip(&far).map(|(near, far)| near.or(far)).collect();
         let all = all.with_timezone_opt(instants.timezone());

@@ -5,83 +5,62 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, AsArray, BooleanArray};
 use datafusion::arrow::compute::{cast, filter};
-use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Float64Type};
+use datafusion::arrow::datatypes::{DataType, Field, Float64Type};
 use datafusion::common::{Result, exec_err};
 use datafusion::logical_expr::expr::ScalarFunction;
-use datafusion::logical_expr::{
-    ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
-};
+use datafusion::logical_expr::{ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF};
 use datafusion_functions_json::udfs::json_as_text_udf;
+
+use super::wrapped::{Wrapping, wrapped};
 
 /// The same call, checked.
 pub(super) fn checked(call: ScalarFunction) -> Expr {
-    let function = ScalarUDF::from(Checked { inner: call.func });
-    function.call(call.args)
+    wrapped::<Checked>(call)
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct Checked {
-    inner: Arc<ScalarUDF>,
-}
+struct Checked;
 
-impl ScalarUDFImpl for Checked {
-    fn name(&self) -> &str {
-        self.inner.name()
-    }
-
-    fn signature(&self) -> &Signature {
-        self.inner.signature()
-    }
-
-    fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
-        self.inner.return_type(arguments)
-    }
-
-    fn return_field_from_args(&self, arguments: ReturnFieldArgs) -> Result<FieldRef> {
-        self.inner.return_field_from_args(arguments)
-    }
-
-    fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
+impl Wrapping for Checked {
+    fn invoke(inner: &ScalarUDF, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let rows = arguments.number_rows;
-        let found = self.inner.invoke_with_args(arguments.clone())?;
+        let found = inner.invoke_with_args(arguments.clone())?;
         let values = found.to_array(rows)?;
         match values.as_primitive_opt::<Float64Type>() {
             Some(floats) if floats.values().iter().any(|value| !value.is_finite()) => {
-                return exec_err!("{}: a number beyond the range of its type", self.name());
+                return exec_err!("{}: a number beyond the range of its type", inner.name());
             }
-            None if values.null_count() > 0 => self.whole_numbers(arguments, &values)?,
+            None if values.null_count() > 0 => whole_numbers(inner, arguments, &values)?,
             _ => {}
         }
         Ok(found)
     }
 }
 
-impl Checked {
-    /// Fails where there is a whole number in place of a null.
-    fn whole_numbers(&self, mut arguments: ScalarFunctionArgs, values: &dyn Array) -> Result<()> {
-        let json = arguments.args[0].to_array(arguments.number_rows)?;
-        let nothing = |row: usize| Some(values.is_null(row) && json.is_valid(row));
-        let nothing: BooleanArray = (0..values.len()).map(nothing).collect();
-        let rows = nothing.true_count();
-        if rows == 0 {
-            return Ok(());
-        }
-        for argument in &mut arguments.args {
-            if let ColumnarValue::Array(array) = argument {
-                *argument = ColumnarValue::Array(filter(array, &nothing)?);
-            }
-        }
-        arguments.number_rows = rows;
-        let as_text = json_as_text_udf();
-        let types: Vec<DataType> = arguments.arg_fields.iter().map(|one| one.data_type().clone()).collect();
-        arguments.return_field = Arc::new(Field::new(as_text.name(), as_text.return_type(&types)?, true));
-        let texts = as_text.invoke_with_args(arguments)?.to_array(rows)?;
-        let texts = cast(&texts, &DataType::Utf8)?;
-        if texts.as_string::<i32>().iter().flatten().any(is_whole_number) {
-            return exec_err!("{}: a number beyond the range of its type", self.name());
-        }
-        Ok(())
+/// Fails where there is a whole number in place of a null.
+fn whole_numbers(inner: &ScalarUDF, mut arguments: ScalarFunctionArgs, values: &dyn Array) -> Result<()> {
+    let json = arguments.args[0].to_array(arguments.number_rows)?;
+    let nothing = |row: usize| Some(values.is_null(row) && json.is_valid(row));
+    let nothing: BooleanArray = (0..values.len()).map(nothing).collect();
+    let rows = nothing.true_count();
+    if rows == 0 {
+        return Ok(());
     }
+    for argument in &mut arguments.args {
+        if let ColumnarValue::Array(array) = argument {
+            *argument = ColumnarValue::Array(filter(array, &nothing)?);
+        }
+    }
+    arguments.number_rows = rows;
+    let as_text = json_as_text_udf();
+    let types: Vec<DataType> = arguments.arg_fields.iter().map(|one| one.data_type().clone()).collect();
+    arguments.return_field = Arc::new(Field::new(as_text.name(), as_text.return_type(&types)?, true));
+    let texts = as_text.invoke_with_args(arguments)?.to_array(rows)?;
+    let texts = cast(&texts, &DataType::Utf8)?;
+    if texts.as_string::<i32>().iter().flatten().any(is_whole_number) {
+        return exec_err!("{}: a number beyond the range of its type", inner.name());
+    }
+    Ok(())
 }
 
 fn is_whole_number(text: &str) -> bool {

@@ -7,6 +7,7 @@
 mod arithmetic;
 mod instants;
 mod json;
+mod wrapped;
 
 use std::sync::Arc;
 
