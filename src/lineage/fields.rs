@@ -60,7 +60,7 @@ impl Fields {
                     .get_mut(&path)
                     .filter(|privacy| **privacy == Privacy::default())
                 {
-                    *privacy = effective(&field.privacy);
+                    *privacy = effective(&field.privacy, &item.field_type);
                 }
                 Shape::List {
                     item: Box::new(shape),
@@ -68,7 +68,8 @@ impl Fields {
                 }
             }
             _ => {
-                self.scalars.insert(path.to_owned(), effective(&field.privacy));
+                self.scalars
+                    .insert(path.to_owned(), effective(&field.privacy, &field.field_type));
                 Shape::Scalar(itself(path))
             }
         }
@@ -79,10 +80,17 @@ fn itself(path: &str) -> Deps {
     Deps::one(Atom::Field(path.to_owned()), Dependence::Direct)
 }
 
-/// The privacy settings in force. Free text without a mask is replaced by null.
-fn effective(privacy: &Privacy) -> Privacy {
+/// The privacy settings in force. Free text without a mask is replaced by null. A reference has a domain for each type.
+fn effective(privacy: &Privacy, field_type: &FieldType) -> Privacy {
     let mask = effective_mask(privacy);
+    let domain = match field_type {
+        FieldType::Reference(references) if mask.has_domain() => {
+            Some(references.shown_domains(privacy.domain.as_deref()))
+        }
+        _ => privacy.domain.clone(),
+    };
     Privacy {
+        domain,
         mask: privacy.mask.or((mask != MaskKind::Keep).then_some(mask)),
         ..privacy.clone()
     }

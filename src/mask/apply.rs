@@ -3,18 +3,15 @@
 
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, ListArray, RecordBatch, RecordBatchOptions, StructArray, new_null_array,
-};
+use arrow::array::{Array, ArrayRef, AsArray, ListArray, RecordBatch, RecordBatchOptions, StructArray, new_null_array};
 use arrow::buffer::{NullBuffer, OffsetBuffer};
-use arrow::compute::nullif;
 use arrow::datatypes::{DataType, Field, Fields};
 use arrow::error::ArrowError;
 
 use super::key::MaskKey;
 use super::kinds::date_shift::Shift;
-use super::kinds::{age_cap, date_shift, hash, pseudonym, redact, surrogate, year, zip3};
-use super::plan::{Masked, Masks, Node, Unmasked};
+use super::kinds::{age_cap, date_shift, hash, pseudonym, redact, reference, surrogate, under, year, zip3};
+use super::plan::{Masked, Masks, Node, Subject, Unmasked};
 use crate::error::{Error, Result};
 
 impl Masks {
@@ -36,7 +33,7 @@ impl Masks {
 
     fn masked(&self, batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
         let shifts = match &self.subject {
-            Some(subject) => date_shift::shifts(&subject.keyed, &at(batch, &subject.positions)?, self.shift_by)?,
+            Some(subject) => self.shifts(subject, &at(batch, &subject.positions)?)?,
             None => vec![],
         };
         let oldest = match self.latest {
@@ -53,6 +50,24 @@ impl Masks {
         }
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
         RecordBatch::try_new_with_options(Arc::clone(&self.output), columns, &options)
+    }
+}
+
+impl Masks {
+    /// The date shift of each record.
+    fn shifts(&self, subject: &Subject, subjects: &ArrayRef) -> Result<Vec<Shift>, ArrowError> {
+        let Some(domains) = &subject.domains else {
+            return date_shift::shifts(&subject.keyed, subjects, self.shift_by);
+        };
+        // A contained resource is known to its record only, so it is no subject.
+        let mut shifts = vec![0; subjects.len()];
+        for (domain, ids) in reference::ids(subjects, &domains.0)? {
+            let keyed = domains.1.get(&domain).unwrap_or(&subject.keyed);
+            for (shift, own) in shifts.iter_mut().zip(date_shift::shifts(keyed, &ids, self.shift_by)?) {
+                *shift += own;
+            }
+        }
+        Ok(shifts)
     }
 }
 
@@ -92,6 +107,17 @@ fn masked(node: &Node, array: &ArrayRef, rows: &Rows<'_>) -> Result<ArrayRef, Ar
         Node::Year => year::apply(array, &rows.oldest),
         Node::Zip3 => zip3::apply(array),
         Node::AgeCap => age_cap::apply(array),
+        Node::Reference { fields, domains, keyed } => {
+            reference::apply(array, fields, domains, |domain, texts| match keyed {
+                Some(keyed) => hash::apply(
+                    keyed
+                        .get(domain)
+                        .ok_or_else(|| not_planned("domain", texts.data_type()))?,
+                    texts,
+                ),
+                None => surrogate::apply(rows.load, domain, texts),
+            })
+        }
         Node::Surrogate(domain) => surrogate::apply(rows.load, domain, array),
         Node::Struct { fields, nodes } => masked_struct(fields, nodes, array, rows),
         Node::List { item, node } => masked_list(item, node, array, rows),
@@ -152,14 +178,6 @@ fn masked_list(item: &Arc<Field>, node: &Node, array: &ArrayRef, rows: &Rows<'_>
         elements,
         array.nulls().cloned(),
     )?))
-}
-
-/// `child`, set to null wherever `parent` is null. What a child array holds under a null parent is not a value.
-fn under(child: &ArrayRef, parent: Option<&NullBuffer>) -> Result<ArrayRef, ArrowError> {
-    match parent {
-        Some(parent) if parent.null_count() > 0 => nullif(child, &BooleanArray::new(!parent.inner(), None)),
-        _ => Ok(Arc::clone(child)),
-    }
 }
 
 fn index(offset: Option<&i32>) -> Result<usize, ArrowError> {

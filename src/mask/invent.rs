@@ -114,6 +114,7 @@ impl Invention<'_> {
                 let original = arrow::util::display::array_value_to_string(array, row).ok()?;
                 Some(self.once(&original, |this| Value::from(this.partial(whole, precision))))
             }
+            FieldType::Reference(_) => self.reference(array, row).map(Value::from),
             FieldType::String => {
                 let original = array.as_string_opt::<i32>()?.value(row).to_owned();
                 let value = self.once(&original, |this| {
@@ -131,6 +132,43 @@ impl Invention<'_> {
                 Some(as_sent(value.to_string(), value, field.from))
             }
         }
+    }
+
+    /// A reference to a resource of the same type, whose id was invented.
+    fn reference(&mut self, array: &ArrayRef, row: usize) -> Option<String> {
+        let parts = array.as_struct_opt()?.columns();
+        let part = |at: usize| {
+            let texts = parts.get(at)?.as_string_opt::<i32>()?;
+            texts.is_valid(row).then(|| texts.value(row))
+        };
+        let to = part(0);
+        if let Some(contained) = part(2) {
+            return Some(format!("#{}", self.id(contained)));
+        }
+        if let Some(query) = part(3) {
+            return Some(format!("{}?{}", to?, self.id(query)));
+        }
+        let id = part(1)?;
+        // The id of a resource on another server is its URL.
+        let (server, id) = match id.rsplit_once('/') {
+            Some((_, id)) => ("https://server.example/fhir/", id),
+            None => ("", id),
+        };
+        let invented = self.id(id);
+        Some(match to {
+            Some(to) => format!("{server}{to}/{invented}"),
+            None if id.contains('-') => format!("urn:uuid:{invented}"),
+            None => format!("urn:oid:{invented}"),
+        })
+    }
+
+    /// An id of the same shape. It is the one that stands in the record's other fields for the same id.
+    fn id(&mut self, original: &str) -> String {
+        let invented = self.once(original, |_| Value::from(like(original)));
+        let fits = invented
+            .as_str()
+            .filter(|text| text.chars().count() == original.chars().count());
+        fits.map_or_else(|| like(original), str::to_owned)
     }
 
     /// The value that was invented for an original, or a new one.

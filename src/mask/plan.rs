@@ -1,6 +1,7 @@
 //! The plan of a source's masks, made once per source. It is a tree that mirrors the schema. A subtree without any mask
 //! is a single [`Node::Keep`]. The types here make sure that SQL sees a decoded batch only after it was masked.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -9,9 +10,13 @@ use arrow::datatypes::{DataType, Field as ArrowField, Fields, SchemaRef};
 use chrono::NaiveDate;
 
 use super::key::{Keyed, MaskKey, NameHash, Use};
+use super::kinds::reference::Domains;
 use crate::error::{Error, Result};
+use crate::model::reference::CONTAINED_DOMAIN;
 use crate::model::scalar_field::{NOTHING, default_domain, effective_mask, element_privacy, scalar_fields};
-use crate::model::{Field, FieldType, MaskKind, Privacy, ShiftBy, Source, arrow_schema, subject, visible_schema};
+use crate::model::{
+    Field, FieldType, MaskKind, Privacy, References, ShiftBy, Source, arrow_schema, subject, visible_schema,
+};
 use crate::project::check_fields;
 
 /// A batch as it was decoded. Only [`Masks::apply`] may read it.
@@ -98,6 +103,8 @@ pub(super) struct Subject {
     /// The positions of the column and of the fields below it, from the outside in.
     pub positions: Vec<usize>,
     pub keyed: Keyed,
+    /// Of a subject that is a reference, the domains of its types, with their keys.
+    pub domains: Option<(Domains, HashMap<String, Keyed>)>,
 }
 
 #[derive(Debug, Clone)]
@@ -114,6 +121,12 @@ pub(super) enum Node {
     AgeCap,
     /// The domain.
     Surrogate(String),
+    Reference {
+        fields: Fields,
+        domains: Domains,
+        /// The keys of the domains. `None` for surrogates, whose key is that of the load.
+        keyed: Option<HashMap<String, Keyed>>,
+    },
     Struct {
         fields: Fields,
         nodes: Vec<Node>,
@@ -268,6 +281,17 @@ impl Planner<'_> {
                 "{path} of {} is not decoded as declared",
                 self.source
             ))),
+            (FieldType::Reference(references), [_, output @ DataType::Struct(fields)]) => {
+                let usage = match effective_mask(privacy) {
+                    MaskKind::Hash => Some(Use::Hash),
+                    MaskKind::Surrogate => None,
+                    _ => return self.scalar(path, privacy, output),
+                };
+                let domains = self.domains(references, privacy, path);
+                let keyed = usage.map(|usage| self.keyed_domains(usage, &domains)).transpose()?;
+                let fields = fields.clone();
+                Ok(Node::Reference { fields, domains, keyed })
+            }
             (_, [_, output]) => self.scalar(path, privacy, output),
         }
     }
@@ -288,10 +312,31 @@ impl Planner<'_> {
     }
 
     fn keyed(&self, usage: Use, privacy: &Privacy, path: &str) -> Result<Keyed> {
-        let key = self
-            .key
-            .ok_or_else(|| Error::project(format!("no key for the masks of {}", self.source)))?;
-        Ok(key.keyed(usage, &self.domain(privacy, path)))
+        Ok(self.key()?.keyed(usage, &self.domain(privacy, path)))
+    }
+
+    fn key(&self) -> Result<&MaskKey> {
+        self.key
+            .ok_or_else(|| Error::project(format!("no key for the masks of {}", self.source)))
+    }
+
+    fn domains(&self, references: &References, privacy: &Privacy, path: &str) -> Domains {
+        let of_field = privacy.domain.as_deref();
+        let types = references.types().into_iter();
+        let of_type = types.map(|to| (to.to_owned(), references.domain(of_field, to)));
+        Domains {
+            of_type: of_type.collect(),
+            untyped: self.domain(privacy, path),
+        }
+    }
+
+    fn keyed_domains(&self, usage: Use, domains: &Domains) -> Result<HashMap<String, Keyed>> {
+        let key = self.key()?;
+        let all = domains.of_type.values().map(String::as_str);
+        let all = all.chain([domains.untyped.as_str(), CONTAINED_DOMAIN]);
+        Ok(all
+            .map(|domain| (domain.to_owned(), key.keyed(usage, domain)))
+            .collect())
     }
 
     fn domain(&self, privacy: &Privacy, path: &str) -> String {
@@ -303,8 +348,18 @@ impl Planner<'_> {
         let path = source.subject.as_deref().unwrap_or_default();
         let found = subject::find(&source.schema, path)
             .map_err(|_| Error::project(format!("{} shifts dates but names no subject", self.source)))?;
+        let privacy = &found.field.privacy;
+        let domains = match &found.field.field_type {
+            FieldType::Reference(references) => {
+                let domains = self.domains(references, privacy, path);
+                let keyed = self.keyed_domains(Use::DateShift, &domains)?;
+                Some((domains, keyed))
+            }
+            _ => None,
+        };
         Ok(Subject {
-            keyed: self.keyed(Use::DateShift, &found.field.privacy, path)?,
+            domains,
+            keyed: self.keyed(Use::DateShift, privacy, path)?,
             positions: found.positions,
         })
     }

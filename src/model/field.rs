@@ -1,6 +1,6 @@
 //! The declared fields of a source's records and their types.
 
-use super::{Privacy, ValueRules};
+use super::{Privacy, References, ValueRules};
 use crate::error::Location;
 
 /// A declared field of a source's record.
@@ -51,6 +51,8 @@ pub enum FieldType {
     /// A date, timestamp or timestamptz of which only the year, or year and month, may be known. SQL sees a struct of the
     /// first moment and of the precision.
     Partial(Box<FieldType>),
+    /// A text that names another FHIR resource. SQL sees a struct of the resource's type and its id.
+    Reference(References),
     /// Any JSON value, kept as its text.
     Json,
     Struct(Vec<Field>),
@@ -84,6 +86,7 @@ impl FieldType {
                 Self::Timestamp(_) => "a partial timestamp",
                 _ => "a partial timestamptz",
             },
+            Self::Reference(_) => "a reference",
             Self::Json => "json",
             Self::Struct(_) => "a struct",
             Self::List(_) => "a list",

@@ -18,6 +18,7 @@ mod path;
 mod privacy;
 mod problems;
 mod record_path;
+mod reference;
 mod relations;
 mod schema;
 mod secrets;

@@ -2,6 +2,7 @@
 
 use super::formats;
 use super::mapping::{Context, Keys, Mapping, Text, entry_text, list_texts, node_text};
+use super::reference;
 use super::types::parse_field_type;
 use super::value_rules;
 use super::yaml::{Entry, Node, Span, Value};
@@ -17,6 +18,9 @@ const FIELD_KEYS: Keys = Keys::of(&[
     "from",
     "format",
     "precision",
+    "to",
+    "base",
+    "domains",
     "description",
     "phi",
     "mask",
@@ -147,6 +151,7 @@ fn read_attributes(ctx: &mut Context<'_>, options: &Mapping<'_>, what: &str, ent
     };
     read_precision(ctx, options, scalar);
     read_from(ctx, options, scalar);
+    reference::read(ctx, options, scalar);
     read_format(ctx, options, scalar);
     value_rules::read(ctx, options, scalar);
 }

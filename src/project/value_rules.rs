@@ -58,10 +58,10 @@ fn may_have(ctx: &mut Context<'_>, entry: &Entry, field: &Field) -> bool {
         }
         "normalize" => (
             match field.field_type.whole() {
-                F::String | F::Date(_) | F::Timestamp(_) | F::TimestampTz(_) => true,
+                F::String | F::Date(_) | F::Timestamp(_) | F::TimestampTz(_) | F::Reference(_) => true,
                 _ => matches!(field.from, Some(From::String | From::Either)),
             },
-            "it is for what comes as text: strings, dates, times, and numbers with `from: string`",
+            "it is for what comes as text: strings, dates, times, references, and numbers with `from: string`",
         ),
         "range" => {
             let hint = match field.field_type {
@@ -73,6 +73,9 @@ fn may_have(ctx: &mut Context<'_>, entry: &Entry, field: &Field) -> bool {
                 F::Int | F::Bigint | F::Double | F::Decimal(..) | F::Date(_) | F::Timestamp(_) | F::TimestampTz(_)
             );
             (ordered, hint)
+        }
+        "accepted_values" if matches!(field.field_type, F::Reference(_)) => {
+            (false, "name the types that it may refer to: `to: [Patient, Group]`")
         }
         _ => (
             !matches!(field.field_type, F::Json | F::Struct(_) | F::List(_)),
@@ -241,7 +244,11 @@ fn read_nulls(ctx: &mut Context<'_>, entry: &Entry, field: &Field, normalize: &[
         ctx.problem(entry.key.span, "`nulls` names no value", "leave it out".to_owned());
     }
     let is_text = match field.field_type.whole() {
-        FieldType::String | FieldType::Date(_) | FieldType::Timestamp(_) | FieldType::TimestampTz(_) => true,
+        FieldType::String
+        | FieldType::Date(_)
+        | FieldType::Timestamp(_)
+        | FieldType::TimestampTz(_)
+        | FieldType::Reference(_) => true,
         _ => matches!(field.from, Some(From::String | From::Either)),
     };
     for node in nodes {

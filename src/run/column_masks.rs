@@ -3,7 +3,9 @@
 use crate::lineage::{self, Dependence, ProjectLineage, SourceField};
 use crate::mask::ZIP3_LISTS;
 use crate::model::scalar_field::default_domain;
-use crate::model::{ColumnMasks, MaskKind, MaskedField, PhiClass, Profile, Project, ShiftBy, Source};
+use crate::model::{
+    ColumnMasks, FieldType, MaskKind, MaskedField, PhiClass, Profile, Project, ShiftBy, Source, subject,
+};
 
 /// The masks of every column that a source fills, by entity and column. Where the lineage of a column is not known, all
 /// fields of the source count.
@@ -80,7 +82,10 @@ fn masked_field(project: &Project, source: &Source, field: &SourceField, key_id:
 
 fn subject_domain(source: &Source) -> Option<String> {
     let name = source.subject.as_deref()?;
-    let field = source.schema.iter().find(|field| field.name == name)?;
-    let domain = field.privacy.domain.clone();
-    Some(domain.unwrap_or_else(|| default_domain(&source.name, name)))
+    let field = subject::find(&source.schema, name).ok()?.field;
+    let domain = field.privacy.domain.as_deref();
+    Some(match &field.field_type {
+        FieldType::Reference(references) => references.shown_domains(domain),
+        _ => domain.map_or_else(|| default_domain(&source.name, name), str::to_owned),
+    })
 }

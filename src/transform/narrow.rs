@@ -15,7 +15,7 @@ use datafusion::physical_plan::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::StreamExt;
 
-use crate::model::{RECORD_COLUMN, is_partial};
+use crate::model::{RECORD_COLUMN, is_partial, is_reference};
 
 /// The part of a schema that is on the used paths, such as `visits[].date`. The record number always stays. A list or
 /// struct for which only its presence matters keeps its first field.
@@ -50,7 +50,7 @@ fn field(full: &FieldRef, path: &str, used: &BTreeSet<String>) -> Option<FieldRe
 fn narrowed(full: &FieldRef, path: &str, used: &BTreeSet<String>) -> FieldRef {
     let data_type = match full.data_type() {
         // Its fields are one value, and have one path.
-        partial if is_partial(partial) => return Arc::clone(full),
+        one if is_partial(one) || is_reference(one) => return Arc::clone(full),
         DataType::Struct(fields) => {
             let children = fields.iter();
             let kept = children.filter_map(|child| field(child, &format!("{path}.{}", child.name()), used));

@@ -18,7 +18,7 @@ use super::prepared::{Accepts, Outline, Prepared};
 use super::{ast, not_in, parse, record, row_checks, volatility};
 use crate::error::Diagnostic;
 use crate::model::{Batch, Column, Entity, Project, Source, Transform, did_you_mean};
-use crate::model::{RECORD_COLUMN, is_partial};
+use crate::model::{RECORD_COLUMN, is_partial, is_reference};
 
 /// What planning one transform needs.
 pub(super) struct Planner<'a> {
@@ -173,6 +173,11 @@ impl Planner<'_> {
         let reason = if is_partial(arrow) {
             format!(
                 "a partial date or time is a struct: take {0}['value'], and {0}['precision'] in another column",
+                column.name
+            )
+        } else if is_reference(arrow) {
+            format!(
+                "a reference is a struct: take {0}['id'], and {0}['type'] in another column",
                 column.name
             )
         } else {

@@ -42,6 +42,7 @@ mod quality;
 mod quarantine;
 mod readers;
 mod reading;
+mod references;
 mod refused_rows;
 mod replace;
 mod roles;

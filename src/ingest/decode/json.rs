@@ -163,7 +163,7 @@ impl Walk<'_, '_, '_> {
         let start = self.cursor.at();
         let is_text = matches!(
             scalar.kind,
-            S::String | S::Date(_) | S::Timestamp(_) | S::TimestampTz(_) | S::Partial(_)
+            S::String | S::Date(_) | S::Timestamp(_) | S::TimestampTz(_) | S::Partial(_) | S::Reference(_)
         );
         let (from_text, from_number) = match scalar.from {
             Some(From::Either) => (true, true),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::rules::Rules;
 use crate::error::{Error, Result};
 use crate::model::scalar::Formats;
-use crate::model::{Field, FieldType, From, Source};
+use crate::model::{Field, FieldType, From, References, Source};
 
 /// An object with more fields than this gets a hash map of their names. For fewer fields, comparing one by one is
 /// faster.
@@ -69,6 +69,7 @@ pub(crate) enum ScalarKind {
     TimestampTz(Formats),
     /// A date or time of which only a part may be known.
     Partial(Box<ScalarKind>),
+    Reference(References),
 }
 
 impl Plan {
@@ -132,6 +133,7 @@ impl Node {
             FieldType::Date(list) => ScalarKind::Date(formats(list)?),
             FieldType::Timestamp(list) => ScalarKind::Timestamp(formats(list)?),
             FieldType::TimestampTz(list) => ScalarKind::TimestampTz(formats(list)?),
+            FieldType::Reference(references) => ScalarKind::Reference(references.clone()),
             FieldType::Partial(_) | FieldType::Json => return Ok(Self::of(field, path, Shape::Json)),
             FieldType::Struct(fields) => {
                 let group = Group::new(fields, Arc::clone(&path), objects)?;
@@ -180,6 +182,7 @@ impl Node {
                 ScalarKind::Date(_) => "date",
                 ScalarKind::Timestamp(_) => "timestamp",
                 ScalarKind::TimestampTz(_) => "timestamptz",
+                ScalarKind::Reference(_) => "reference",
                 ScalarKind::Partial(whole) => match **whole {
                     ScalarKind::Date(_) => "partial date",
                     ScalarKind::Timestamp(_) => "partial timestamp",

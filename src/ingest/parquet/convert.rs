@@ -152,8 +152,12 @@ impl Conversion {
             ScalarKind::TimestampTz(_) if matches!(found, DataType::Timestamp(_, Some(_))) => {
                 self.micros(array, node, target)
             }
-            // A partial date is in a text, which may say less than a day.
-            ScalarKind::String | ScalarKind::Timestamp(_) | ScalarKind::TimestampTz(_) | ScalarKind::Partial(_) => {
+            // A partial date is in a text, which may say less than a day, and a reference is a text.
+            ScalarKind::String
+            | ScalarKind::Timestamp(_)
+            | ScalarKind::TimestampTz(_)
+            | ScalarKind::Partial(_)
+            | ScalarKind::Reference(_) => {
                 return Ok(self.unfit(array, node, target));
             }
             _ if scalar.from == Some(From::String) || !exact::may_hold(found, target) => {
@@ -283,7 +287,8 @@ fn takes_text(scalar: &Scalar) -> bool {
         | ScalarKind::Date(_)
         | ScalarKind::Timestamp(_)
         | ScalarKind::TimestampTz(_)
-        | ScalarKind::Partial(_) => true,
+        | ScalarKind::Partial(_)
+        | ScalarKind::Reference(_) => true,
         _ => matches!(scalar.from, Some(From::String | From::Either)),
     }
 }

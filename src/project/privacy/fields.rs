@@ -110,6 +110,14 @@ fn is_blank(text: Option<&str>) -> bool {
 
 fn check_domain(field: &ScalarField, problems: &mut Problems) {
     let ScalarField { path, privacy, .. } = field;
+    if let FieldType::Reference(references) = field.field_type
+        && !references.domains.is_empty()
+        && !privacy.mask.is_some_and(MaskKind::has_domain)
+    {
+        let message = format!("`{path}` has domains, but its mask uses none");
+        let hint = "`domains` goes with `mask: hash` and `mask: surrogate`".to_owned();
+        problems.add(field.location, message, hint);
+    }
     let Some(domain) = &privacy.domain else { return };
     if !privacy.mask.is_some_and(MaskKind::has_domain) {
         let message = format!("`{path}` has a domain, but its mask uses none");
@@ -182,7 +190,7 @@ fn other_subjects(name: &str, fields: &[ScalarField]) -> String {
     }
     match if inside.is_empty() { &paths[..] } else { &inside[..] } {
         [] => {
-            "declare a field outside of lists that identifies the person: a string, int, bigint, decimal, date or json"
+            "declare a field outside of lists that identifies the person: a string, reference, int, bigint, decimal, date or json"
                 .to_owned()
         }
         some => format!("it may be {}", one_of(&some[..some.len().min(MOST_NAMED)])),
