@@ -32,6 +32,7 @@ pub(crate) mod uuid_text;
 mod value_rules;
 mod view;
 pub(crate) mod wording;
+mod zone;
 
 pub use arrow_type::arrow_type;
 pub(crate) use arrow_type::{is_partial, is_reference};
@@ -60,3 +61,4 @@ pub use tolerance::Tolerance;
 pub use value_rules::{Bounds, Literal, Normalize, Nulls, ValueRules, normalized};
 pub use view::{View, ViewKind};
 pub use wording::did_you_mean;
+pub use zone::Zone;

@@ -7,7 +7,7 @@ use super::types::parse_field_type;
 use super::value_rules;
 use super::yaml::{Entry, Node, Span, Value};
 use crate::model::wording::{did_you_mean, one_of};
-use crate::model::{Field, FieldType, From, MaskKind, PhiClass, Privacy, RECORD_COLUMN, ValueRules};
+use crate::model::{Field, FieldType, From, MaskKind, PhiClass, Privacy, RECORD_COLUMN, ValueRules, Zone};
 
 const FIELD_KEYS: Keys = Keys::of(&[
     "type",
@@ -18,6 +18,7 @@ const FIELD_KEYS: Keys = Keys::of(&[
     "from",
     "format",
     "precision",
+    "zone",
     "to",
     "base",
     "domains",
@@ -152,6 +153,7 @@ fn read_attributes(ctx: &mut Context<'_>, options: &Mapping<'_>, what: &str, ent
     read_precision(ctx, options, scalar);
     read_from(ctx, options, scalar);
     reference::read(ctx, options, scalar);
+    read_zone(ctx, options, scalar);
     read_format(ctx, options, scalar);
     value_rules::read(ctx, options, scalar);
 }
@@ -307,6 +309,23 @@ fn read_from(ctx: &mut Context<'_>, options: &Mapping<'_>, field: &mut Field) {
     ctx.problem(span, format!("`from: {shown}` is nothing for {kind}"), hint.to_owned());
 }
 
+/// Reads `zone: Europe/Berlin`, the zone of times that are written without an offset.
+fn read_zone(ctx: &mut Context<'_>, options: &Mapping<'_>, field: &mut Field) {
+    let Some(entry) = options.get("zone") else { return };
+    let FieldType::TimestampTz(_) = field.field_type.whole() else {
+        let message = format!("`zone` is nothing for {}", field.field_type.kind());
+        let hint = "it is for timestamptz: SQL gets the times in UTC".to_owned();
+        ctx.problem(entry.key.span, message, hint);
+        return;
+    };
+    let Some(text) = entry_text(ctx, entry) else { return };
+    field.rules.zone = Zone::parse(&text.value);
+    if field.rules.zone.is_none() {
+        let hint = "write UTC, an offset such as +01:00, or a name of the IANA database such as Europe/Berlin";
+        ctx.problem_of(&text, &format!("`{}` is no time zone", text.value), hint);
+    }
+}
+
 fn read_format(ctx: &mut Context<'_>, options: &Mapping<'_>, field: &mut Field) {
     let Some(entry) = options.get("format") else { return };
     let texts = match &entry.value.value {
@@ -330,7 +349,7 @@ fn read_format(ctx: &mut Context<'_>, options: &Mapping<'_>, field: &mut Field) 
         return;
     }
     for text in &texts {
-        if let Err(bad) = formats::check(&text.value, &field.field_type) {
+        if let Err(bad) = formats::check(&text.value, &field.field_type, field.rules.zone.is_some()) {
             ctx.problem_of(text, &bad.message, bad.hint);
         }
     }

@@ -6,7 +6,7 @@ use regex::Regex;
 use super::mapping::{Context, Keys, Mapping, Text, entry_text, node_scalar, node_text};
 use super::yaml::{Entry, Node, Span, Value};
 use crate::model::wording::{did_you_mean, one_of};
-use crate::model::{Bounds, Field, FieldType, From, Literal, Normalize, Nulls, ValueRules, normalized};
+use crate::model::{Bounds, Field, FieldType, From, Literal, Normalize, Nulls, normalized};
 
 /// The keys of a field that are read here.
 pub(super) const KEYS: [&str; 6] = ["normalize", "nulls", "matches", "length", "accepted_values", "range"];
@@ -26,7 +26,7 @@ const STEPS: [(&str, Normalize); 7] = [
 
 /// Reads the rules of a scalar field. Its type and `from` must be known already.
 pub(super) fn read(ctx: &mut Context<'_>, options: &Mapping<'_>, field: &mut Field) {
-    let mut rules = ValueRules::default();
+    let mut rules = std::mem::take(&mut field.rules);
     for entry in KEYS.iter().filter_map(|key| options.get(key)) {
         if !may_have(ctx, entry, field) {
             continue;

@@ -132,7 +132,7 @@ impl Node {
             FieldType::Decimal(precision, scale) => ScalarKind::Decimal(*precision, *scale),
             FieldType::Date(list) => ScalarKind::Date(formats(list)?),
             FieldType::Timestamp(list) => ScalarKind::Timestamp(formats(list)?),
-            FieldType::TimestampTz(list) => ScalarKind::TimestampTz(formats(list)?),
+            FieldType::TimestampTz(list) => ScalarKind::TimestampTz(formats(list)?.in_zone(field.rules.zone)),
             FieldType::Reference(references) => ScalarKind::Reference(references.clone()),
             FieldType::Partial(_) | FieldType::Json => return Ok(Self::of(field, path, Shape::Json)),
             FieldType::Struct(fields) => {

@@ -19,8 +19,8 @@ use super::super::decode::{Breach, Column, Cuts, Group, Node, Scalar, ScalarKind
 use super::exact;
 use super::types::{is_number, item_of, named, per_second, reads_as_text};
 use super::wide::WRAPPED;
-use crate::model::From;
 use crate::model::refusal::Reason;
+use crate::model::{From, Zone};
 
 const MICROS: i64 = 1_000_000;
 
@@ -152,6 +152,12 @@ impl Conversion {
             ScalarKind::TimestampTz(_) if matches!(found, DataType::Timestamp(_, Some(_))) => {
                 self.micros(array, node, target)
             }
+            ScalarKind::TimestampTz(formats)
+                if matches!(found, DataType::Timestamp(_, None)) && formats.zone().is_some() =>
+            {
+                let local = self.micros(array, node, target);
+                self.in_zone(&local, node, formats.zone())
+            }
             // A partial date is in a text, which may say less than a day, and a reference is a text.
             ScalarKind::String
             | ScalarKind::Timestamp(_)
@@ -263,6 +269,27 @@ impl Conversion {
         self.add(node, large.into_iter(), "a timestamp out of range");
         let array = TimestampMicrosecondArray::new(micros.into(), array.nulls().cloned());
         Arc::new(array.with_data_type(target.clone()))
+    }
+
+    /// Local times in UTC. One that is not one instant is a fault.
+    fn in_zone(&mut self, local: &ArrayRef, node: &Node, zone: Option<Zone>) -> ArrayRef {
+        let Some(zone) = zone else { return Arc::clone(local) };
+        let mut column = Vec::with_capacity(local.len());
+        for (row, value) in local.as_primitive::<TimestampMicrosecondType>().iter().enumerate() {
+            let utc = value.map(|value| {
+                let offset = zone.offset(value.div_euclid(MICROS))?;
+                value.checked_sub(offset * MICROS).ok_or("a timestamp out of range")
+            });
+            column.push(match utc {
+                Some(Err(reason)) => {
+                    self.faults.push(fault(node, row, reason));
+                    None
+                }
+                other => other.and_then(Result::ok),
+            });
+        }
+        let utc: TimestampMicrosecondArray = column.into_iter().collect();
+        Arc::new(utc.with_data_type(local.data_type().clone()))
     }
 
     /// Every value of a column whose type holds none that is declared is a fault. The column has nulls instead.
