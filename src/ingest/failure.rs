@@ -7,8 +7,8 @@ use std::io;
 use std::sync::Arc;
 
 use crate::error::{Code, Error};
+use crate::model::Encoding;
 use crate::model::refusal::{MALFORMED, NO_RECORDS, Reason, Refusal};
-use crate::model::{Encoding, Format, Input};
 
 /// Why a record can't be decoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,23 +99,14 @@ impl From<Foreign> for io::Error {
     }
 }
 
-/// What scanners and decoders say of bytes that are not valid. They see every text as UTF-8.
-pub(super) const NOT_UTF8: &str = "not valid UTF-8";
-
-/// Words a reason for the encoding that the source declares. Bytes that are not valid in another encoding come to the
-/// scanners as bytes that are not valid in UTF-8.
-pub(super) fn in_encoding(reason: Reason, input: &Input) -> Reason {
-    let encoding = input.encoding;
-    // Texts in Parquet are UTF-8.
-    if input.format == Format::Parquet || !reason.contains(NOT_UTF8) {
-        return reason;
+/// Says that bytes are no text in the encoding that the source declares. Scanners and decoders see every text as UTF-8:
+/// bytes that are not valid in another encoding come to them as bytes that are not valid in UTF-8.
+pub(super) fn no_text(encoding: Encoding) -> Reason {
+    match encoding {
+        Encoding::Utf8 => "not valid UTF-8 (another encoding needs `encoding` in `input`)".into(),
+        Encoding::Utf16 | Encoding::Utf16Le | Encoding::Utf16Be => format!("not valid {}", encoding.name()).into(),
+        _ => format!("not valid {}: a byte that stands for no character", encoding.name()).into(),
     }
-    let said = match encoding {
-        Encoding::Utf8 => "not valid UTF-8 (another encoding needs `encoding` in `input`)".to_owned(),
-        Encoding::Utf16 | Encoding::Utf16Le | Encoding::Utf16Be => format!("not valid {}", encoding.name()),
-        _ => format!("not valid {}: a byte that stands for no character", encoding.name()),
-    };
-    reason.replace(NOT_UTF8, &said).into()
 }
 
 /// Why a file can't be split into records any further.

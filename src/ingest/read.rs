@@ -16,7 +16,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::ahead::Ahead;
 use super::decode::Decoded;
-use super::failure::{SplitFault, in_encoding};
 use super::files::Listing;
 use super::gather::{Gather, Load};
 use super::open::ByteSource;
@@ -26,7 +25,7 @@ use super::split::{CsvScanner, JsonScanner, NdjsonScanner, Scanner, Stopped, spl
 use super::stats::ReadStats;
 use crate::error::Result;
 use crate::mask::Unmasked;
-use crate::model::{Format, Source};
+use crate::model::{Format, Input, Source};
 use crate::timing::Spent;
 
 /// The most loads that wait between the splitting thread and the decoding tasks.
@@ -72,10 +71,17 @@ impl Reading {
     }
 
     fn scanner(&self) -> Box<dyn Scanner> {
+        let Input {
+            csv,
+            records,
+            on_no_records,
+            encoding,
+            ..
+        } = &self.input;
         match self.input.format {
-            Format::Csv => Box::new(CsvScanner::new(&self.input.csv, &self.source.schema)),
-            Format::Ndjson => Box::new(NdjsonScanner::new(&self.input.records, self.input.on_no_records)),
-            Format::Json | Format::Parquet => Box::new(JsonScanner::new(&self.input.records, self.input.on_no_records)),
+            Format::Csv => Box::new(CsvScanner::new(csv, &self.source.schema, *encoding)),
+            Format::Ndjson => Box::new(NdjsonScanner::new(records, *on_no_records, *encoding)),
+            Format::Json | Format::Parquet => Box::new(JsonScanner::new(records, *on_no_records, *encoding)),
         }
     }
 
@@ -130,8 +136,7 @@ impl Reading {
                 Err(Stopped::Split(rest)) => {
                     let stretch = format!("of {} bytes to the end of the file", rest.bytes);
                     self.refuse_rest(&file.path, &rest, &stretch);
-                    let reason = in_encoding(rest.fault.reason, &self.input);
-                    (SplitFault { reason, ..rest.fault }.into_error(&file.path), true)
+                    (rest.fault.into_error(&file.path), true)
                 }
             };
             if damaged && self.goes_on_after_damage() {

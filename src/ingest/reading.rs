@@ -12,7 +12,6 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::decode::{Cuts, Decoded, Decoding, Plan};
-use super::failure::in_encoding;
 use super::files::Listing;
 use super::split::Unreadable;
 use super::stats::ReadStats;
@@ -62,6 +61,7 @@ impl Reading {
             on_unknown_field: source.on_unknown_field,
             names: listing.names.clone(),
             csv: input.csv.clone(),
+            encoding: input.encoding,
         };
         let unknown = Mutex::new(vec![Unknown::default(); decoding.plan.objects.len()]);
         let (listing, source) = (listing.clone(), source.clone());
@@ -102,10 +102,7 @@ impl Reading {
         Ok(decoded.batch)
     }
 
-    fn refuse(&self, mut refused: Vec<Refusal>) -> Result<()> {
-        for one in &mut refused {
-            one.reason = in_encoding(std::mem::take(&mut one.reason), &self.input);
-        }
+    fn refuse(&self, refused: Vec<Refusal>) -> Result<()> {
         let fatal = |one: &Refusal| self.input.on_malformed == OnMalformed::Fail || one.check == UNKNOWN_FIELD;
         if let Some(one) = refused.iter().find(|one| fatal(one)) {
             return Err(one.clone().into());
@@ -246,7 +243,6 @@ impl Reading {
         self.stats.refuse(vec![Refusal {
             check: UNREADABLE.to_owned(),
             path: Some(self.decoding.plan.root.path.to_string()),
-            reason: in_encoding(entry.reason, &self.input),
             ..entry
         }]);
     }

@@ -24,14 +24,14 @@ pub(super) use rules::Breach;
 pub(super) use text::push_text;
 
 use self::cursor::Cursor;
-use super::failure::{Fault, Flaw, NOT_UTF8};
+use super::failure::{Fault, Flaw, no_text};
 use super::files::InputFile;
 use super::split::{Chunk, CsvHeader};
 use super::unknown::{Sightings, Unknown};
 use crate::error::{Error, Result};
 use crate::mask::NameHash;
 use crate::model::refusal::{MALFORMED, Reason};
-use crate::model::{CsvOptions, OnUnknownField, RECORD_BITS, Refusal};
+use crate::model::{CsvOptions, Encoding, OnUnknownField, RECORD_BITS, Refusal};
 
 /// Checks a JSON text as strictly as a record. The error is the reason why it is not valid.
 pub(super) fn check_json(text: &str) -> Result<(), Reason> {
@@ -63,6 +63,7 @@ pub(super) struct Decoding {
     /// The keyed hash by which undeclared fields are told apart. `None`: they are only counted.
     pub names: Option<NameHash>,
     pub csv: CsvOptions,
+    pub encoding: Encoding,
 }
 
 impl Decoding {
@@ -147,7 +148,7 @@ impl<'a> Decoder<'a> {
     fn push(&mut self, record: &[u8], header: Option<&CsvHeader>, id: u64) -> Result<(), Fault> {
         let rows = self.ids.len();
         let result = match std::str::from_utf8(record) {
-            Err(error) => Err(self.fault(error.valid_up_to(), NOT_UTF8)),
+            Err(error) => Err(self.fault(error.valid_up_to(), no_text(self.decoding.encoding))),
             Ok(text) => match header {
                 Some(header) => self.row(text, header),
                 None => self.json(text),

@@ -165,7 +165,7 @@ mod tests {
     use super::*;
     use crate::ingest::decode::Plan;
     use crate::model::testing::{field, list, source};
-    use crate::model::{CsvOptions, FieldType, OnUnknownField, Privacy, arrow_schema};
+    use crate::model::{CsvOptions, Encoding, FieldType, OnUnknownField, Privacy, arrow_schema};
 
     fn salvaged(records: &[&[u8]]) -> RecordBatch {
         let plain = |name: &str, kind| field(name, kind, Privacy::default());
@@ -188,6 +188,7 @@ mod tests {
             on_unknown_field: OnUnknownField::Warn,
             names: None,
             csv: CsvOptions::default(),
+            encoding: Encoding::Utf8,
         };
         let mut salvage = Salvage::new(&decoding);
         for (id, record) in records.iter().enumerate() {

@@ -1,5 +1,5 @@
-//! Splits delimited text. A record is a row, which ends with LF, CR or CRLF. A quoted cell may hold any of them. It finds the header and the rows, and
-//! splits a row into cells. It does not interpret a cell.
+//! Splits delimited text. A record is a row, which ends with LF, CR or CRLF. A quoted cell may hold any of them. It
+//! finds the header and the rows, and splits a row into cells. It does not interpret a cell.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use memchr::{memchr, memchr3};
 
-use super::super::failure::SplitFault;
+use super::super::failure::{SplitFault, no_text};
 use super::{Found, Scanner};
 use crate::model::refusal::Reason;
-use crate::model::{CsvOptions, Field};
+use crate::model::{CsvOptions, Encoding, Field};
 
 /// The declared field that each column of a file holds.
 #[derive(PartialEq, Eq)]
@@ -61,6 +61,7 @@ struct Declared {
 
 pub(crate) struct CsvScanner {
     options: CsvOptions,
+    encoding: Encoding,
     fields: Vec<Declared>,
     header: Option<Arc<CsvHeader>>,
     state: State,
@@ -69,10 +70,11 @@ pub(crate) struct CsvScanner {
 }
 
 impl CsvScanner {
-    pub fn new(options: &CsvOptions, schema: &[Field]) -> Self {
+    pub fn new(options: &CsvOptions, schema: &[Field], encoding: Encoding) -> Self {
         let header = CsvHeader::unnamed((0..schema.len()).map(Some).collect());
         Self {
             options: options.clone(),
+            encoding,
             fields: schema.iter().map(Declared::new).collect(),
             // Without a header line, the columns are the declared fields in their order.
             header: (!options.header).then(|| Arc::new(header)),
@@ -92,7 +94,10 @@ impl CsvScanner {
             rows.push(row.into());
             return Ok(());
         }
-        let header = read_header(&buffer[row.clone()], &self.options, &self.fields);
+        let header = match std::str::from_utf8(&buffer[row.clone()]) {
+            Ok(header) => read_header(header, &self.options, &self.fields),
+            Err(_) => Err(format!("the header is {}", no_text(self.encoding)).into()),
+        };
         self.header = Some(Arc::new(header.map_err(|reason| SplitFault::new(row.start, reason))?));
         Ok(())
     }
@@ -172,8 +177,7 @@ impl Declared {
     }
 }
 
-fn read_header(row: &[u8], options: &CsvOptions, fields: &[Declared]) -> Result<CsvHeader, Reason> {
-    let row = std::str::from_utf8(row).map_err(|_| "the header is not valid UTF-8")?;
+fn read_header(row: &str, options: &CsvOptions, fields: &[Declared]) -> Result<CsvHeader, Reason> {
     let mut columns: Vec<Option<usize>> = Vec::new();
     let mut names: Vec<Box<str>> = Vec::new();
     for cell in Cells::new(row, options) {

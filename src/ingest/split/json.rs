@@ -2,13 +2,13 @@
 //! document. A scan of quotes and brackets finds them and decodes nothing. Values beside the path are skipped, but
 //! checked fully. The scan can stop at any byte and go on there.
 
-use super::super::failure::{Flaw, SplitFault};
+use super::super::failure::{Flaw, SplitFault, no_text};
 use super::record_end::RecordEnd;
-use super::skipped::{Bad, SkippedValue, Text};
+use super::skipped::{Bad, SkippedValue, Text, Wrong};
 use super::token::{key_is, shown};
 use super::{Found, Scanner};
 use crate::model::refusal::Reason;
-use crate::model::{OnNoRecords, RecordPath, RecordStep};
+use crate::model::{Encoding, OnNoRecords, RecordPath, RecordStep};
 
 mod values;
 
@@ -66,6 +66,7 @@ enum State {
 pub(crate) struct JsonScanner {
     steps: Vec<RecordStep>,
     on_no_records: OnNoRecords,
+    encoding: Encoding,
     frames: Vec<Frame>,
     state: State,
     /// The role of the value that is next or being read.
@@ -87,12 +88,13 @@ pub(crate) struct JsonScanner {
 }
 
 impl JsonScanner {
-    pub fn new(path: &RecordPath, on_no_records: OnNoRecords) -> Self {
+    pub fn new(path: &RecordPath, on_no_records: OnNoRecords, encoding: Encoding) -> Self {
         let steps = path.0.clone();
         let state = State::Value { may_close: false };
         Self {
             steps,
             on_no_records,
+            encoding,
             frames: Vec::new(),
             state,
             role: Role::Path(0),
@@ -371,6 +373,9 @@ impl Scanner for JsonScanner {
     }
 }
 
-fn fault((at, reason): Bad) -> SplitFault {
-    SplitFault::new(at, reason)
+fn fault((at, wrong): Bad, encoding: Encoding) -> SplitFault {
+    match wrong {
+        Wrong::NoText => SplitFault::new(at, no_text(encoding)),
+        Wrong::Said(reason) => SplitFault::new(at, reason),
+    }
 }

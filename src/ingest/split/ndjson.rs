@@ -7,11 +7,12 @@ use memchr::memchr_iter;
 
 use super::super::failure::{Flaw, SplitFault};
 use super::{Found, JsonScanner, Scanner};
-use crate::model::{OnNoRecords, RecordPath};
+use crate::model::{Encoding, OnNoRecords, RecordPath};
 
 pub(crate) struct NdjsonScanner {
     path: RecordPath,
     on_no_records: OnNoRecords,
+    encoding: Encoding,
     /// How many bytes of the input come before the buffer. While the buffer lacks bytes of a line that is too large,
     /// this holds only for the lines after it.
     before: u64,
@@ -24,10 +25,11 @@ pub(crate) struct NdjsonScanner {
 }
 
 impl NdjsonScanner {
-    pub fn new(path: &RecordPath, on_no_records: OnNoRecords) -> Self {
+    pub fn new(path: &RecordPath, on_no_records: OnNoRecords, encoding: Encoding) -> Self {
         Self {
             path: path.clone(),
             on_no_records,
+            encoding,
             before: 0,
             seen: 0,
             line: 0,
@@ -51,7 +53,7 @@ impl NdjsonScanner {
             return;
         }
         // Each line has a scanner of its own, so damage in one line can't affect the next.
-        let mut scanner = JsonScanner::new(&self.path, self.on_no_records);
+        let mut scanner = JsonScanner::new(&self.path, self.on_no_records, self.encoding);
         let mut found = Vec::new();
         let result = scanner
             .scan(trimmed, 0, &mut found)

@@ -3,7 +3,6 @@
 //! that the decoder refuses pass here, since nothing of the value is stored: `\u0000`, half of a surrogate pair, and a
 //! key that appears twice.
 
-use super::super::failure::NOT_UTF8;
 use super::MAX_DEPTH;
 use crate::model::refusal::Reason;
 
@@ -20,7 +19,21 @@ const PLAIN: [bool; 256] = {
 };
 
 /// The position of a fault in the buffer, and what is wrong.
-pub(super) type Bad = (usize, Reason);
+pub(super) type Bad = (usize, Wrong);
+
+/// What is wrong with a value.
+#[derive(Debug)]
+pub(super) enum Wrong {
+    /// The bytes are not valid UTF-8. How that is said depends on the encoding of the input.
+    NoText,
+    Said(Reason),
+}
+
+impl<R: Into<Reason>> From<R> for Wrong {
+    fn from(reason: R) -> Self {
+        Self::Said(reason.into())
+    }
+}
 
 /// The state within a string, after its first quote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +61,7 @@ impl Text {
                     continue;
                 }
                 Self::Plain if byte == b'"' => return Ok((at + 1, true)),
-                Self::Plain => Self::special(byte).map_err(|reason| (at, reason.into()))?,
+                Self::Plain => Self::special(byte).map_err(|wrong| (at, wrong))?,
                 Self::Escape => match byte {
                     b'u' => Self::Hex(4),
                     b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Self::Plain,
@@ -63,7 +76,7 @@ impl Text {
                     1 => Self::Plain,
                     left => Self::wide(left - 1, 0x80, 0xBF),
                 },
-                Self::Wide { .. } => return Err((at, NOT_UTF8.into())),
+                Self::Wide { .. } => return Err((at, Wrong::NoText)),
             };
             at += 1;
         }
@@ -71,10 +84,10 @@ impl Text {
     }
 
     /// The state after a byte that is not plain. The bounds are those of Unicode's table of well-formed UTF-8.
-    fn special(byte: u8) -> Result<Self, &'static str> {
+    fn special(byte: u8) -> Result<Self, Wrong> {
         Ok(match byte {
             b'\\' => Self::Escape,
-            0..0x20 => return Err("not valid JSON: a control character that is not escaped"),
+            0..0x20 => return Err("not valid JSON: a control character that is not escaped".into()),
             0xC2..=0xDF => Self::wide(1, 0x80, 0xBF),
             0xE0 => Self::wide(2, 0xA0, 0xBF),
             0xED => Self::wide(2, 0x80, 0x9F),
@@ -82,7 +95,7 @@ impl Text {
             0xF0 => Self::wide(3, 0x90, 0xBF),
             0xF1..=0xF3 => Self::wide(3, 0x80, 0xBF),
             0xF4 => Self::wide(3, 0x80, 0x8F),
-            _ => return Err(NOT_UTF8),
+            _ => return Err(Wrong::NoText),
         })
     }
 

@@ -1,8 +1,9 @@
 use proptest::prelude::*;
 use proptest::sample::select;
 
+use super::super::failure::no_text;
 use super::*;
-use crate::model::{CsvOptions, FieldType, OnNoRecords, RecordPath, RecordStep};
+use crate::model::{CsvOptions, Encoding, FieldType, OnNoRecords, RecordPath, RecordStep};
 
 /// Bytes that come in pieces of these sizes, the last size first. The rest comes as one piece.
 struct Parts<'a> {
@@ -71,7 +72,7 @@ fn path(steps: &[&str]) -> RecordPath {
 }
 
 fn json(steps: &[&str]) -> Box<dyn Scanner> {
-    Box::new(JsonScanner::new(&path(steps), OnNoRecords::Refuse))
+    Box::new(JsonScanner::new(&path(steps), OnNoRecords::Refuse, Encoding::Utf8))
 }
 
 fn texts(steps: &[&str], text: &str) -> Vec<String> {
@@ -324,11 +325,11 @@ fn what_has_no_records_is_one_bad_record_where_it_starts() {
         ]
     );
     // With `on_no_records: skip`, these documents and entries are skipped.
-    let scanner = JsonScanner::new(&path(&entry), OnNoRecords::Skip);
+    let scanner = JsonScanner::new(&path(&entry), OnNoRecords::Skip, Encoding::Utf8);
     let records = split_pieces(Box::new(scanner), text.as_bytes(), vec![5; text.len()]).unwrap();
     assert_eq!(records.len(), 1);
     let bad = r#"{"entry":nul}"#.as_bytes();
-    let scanner = JsonScanner::new(&path(&entry), OnNoRecords::Skip);
+    let scanner = JsonScanner::new(&path(&entry), OnNoRecords::Skip, Encoding::Utf8);
     assert!(split_pieces(Box::new(scanner), bad, Vec::new()).is_err());
 }
 
@@ -357,7 +358,7 @@ fn damage_beside_the_records_is_damage() {
     }
     let bytes = [&b"{\"t\":\"a\xff\","[..], records.as_bytes(), b"}"].concat();
     let fault = split_pieces(json(&["entry"]), &bytes, vec![1; 99]).unwrap_err();
-    assert_eq!((fault.offset, &*fault.reason), (7, "not valid UTF-8"));
+    assert_eq!((fault.offset, &*fault.reason), (7, &*no_text(Encoding::Utf8)));
 }
 
 #[test]
@@ -391,7 +392,7 @@ fn deep_nesting_is_the_decoders_to_refuse() {
 #[test]
 fn lines() {
     let scan = |steps: &[&str], text: &str| {
-        let scanner = || Box::new(NdjsonScanner::new(&path(steps), OnNoRecords::Refuse));
+        let scanner = || Box::new(NdjsonScanner::new(&path(steps), OnNoRecords::Refuse, Encoding::Utf8));
         let whole = split_pieces(scanner(), text.as_bytes(), Vec::new());
         assert_eq!(split_pieces(scanner(), text.as_bytes(), vec![1; text.len()]), whole);
         whole
@@ -427,7 +428,7 @@ fn lines() {
 
 fn csv(text: &str) -> Result<Records, SplitFault> {
     let schema = ["id", "note"].map(|name| super::super::testing::field(name, FieldType::String));
-    let scanner = || Box::new(CsvScanner::new(&CsvOptions::default(), &schema));
+    let scanner = || Box::new(CsvScanner::new(&CsvOptions::default(), &schema, Encoding::Utf8));
     let whole = split_pieces(scanner(), text.as_bytes(), Vec::new());
     assert_eq!(split_pieces(scanner(), text.as_bytes(), vec![1; text.len()]), whole);
     whole
@@ -543,8 +544,8 @@ proptest! {
     fn pieces_do_not_matter(text in "[\\[\\]{}:,\"\\\\a1n \r\n]{0,40}", sizes in prop::collection::vec(0..5_usize, 0..40)) {
         let schema = ["a"].map(|name| super::super::testing::field(name, FieldType::String));
         let scanners = || -> Vec<Box<dyn Scanner>> { vec![
-            json(&[]), json(&["*", "a"]), json(&["a"]), Box::new(NdjsonScanner::new(&path(&[]), OnNoRecords::Refuse)),
-            Box::new(NdjsonScanner::new(&path(&["a"]), OnNoRecords::Refuse)), Box::new(CsvScanner::new(&CsvOptions::default(), &schema)),
+            json(&[]), json(&["*", "a"]), json(&["a"]), Box::new(NdjsonScanner::new(&path(&[]), OnNoRecords::Refuse, Encoding::Utf8)),
+            Box::new(NdjsonScanner::new(&path(&["a"]), OnNoRecords::Refuse, Encoding::Utf8)), Box::new(CsvScanner::new(&CsvOptions::default(), &schema, Encoding::Utf8)),
         ] };
         for (one, other) in scanners().into_iter().zip(scanners()) {
             prop_assert_eq!(split_pieces(one, text.as_bytes(), Vec::new()), split_pieces(other, text.as_bytes(), sizes.clone()));
@@ -556,7 +557,7 @@ proptest! {
 #[test]
 fn a_record_that_is_too_large_is_one_bad_record_with_its_size() {
     let schema = ["a"].map(|name| super::super::testing::field(name, FieldType::String));
-    let csv = || Box::new(CsvScanner::new(&CsvOptions::default(), &schema));
+    let csv = || Box::new(CsvScanner::new(&CsvOptions::default(), &schema, Encoding::Utf8));
     let large = "x".repeat(3 * MAX_RECORD / 2);
     let cases: Vec<(Box<dyn Scanner>, String, String, String)> = vec![
         (
@@ -578,13 +579,13 @@ fn a_record_that_is_too_large_is_one_bad_record_with_its_size() {
             ",{\"a\":2}],\"c\":1}".into(),
         ),
         (
-            Box::new(NdjsonScanner::new(&path(&[]), OnNoRecords::Refuse)),
+            Box::new(NdjsonScanner::new(&path(&[]), OnNoRecords::Refuse, Encoding::Utf8)),
             "{\"a\":1}\n".into(),
             format!("{{\"a\":\"{large}\"}}"),
             "\n{\"a\":2}\n".into(),
         ),
         (
-            Box::new(NdjsonScanner::new(&path(&["r"]), OnNoRecords::Refuse)),
+            Box::new(NdjsonScanner::new(&path(&["r"]), OnNoRecords::Refuse, Encoding::Utf8)),
             "{\"r\":{\"a\":1}}\n".into(),
             format!("{{\"r\":{{\"a\":\"{large}\"}}}}"),
             "\n{\"r\":{\"a\":2}}\n".into(),

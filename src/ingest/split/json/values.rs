@@ -11,7 +11,7 @@ impl JsonScanner {
     pub(super) fn begin_value(&mut self, byte: u8, at: usize) -> Result<(), SplitFault> {
         self.start = at;
         if self.role == Role::Other {
-            self.skipped = Some(SkippedValue::begin(byte, at).map_err(fault)?);
+            self.skipped = Some(SkippedValue::begin(byte, at).map_err(|bad| fault(bad, self.encoding))?);
             self.state = State::Skipped;
             return Ok(());
         }
@@ -44,7 +44,7 @@ impl JsonScanner {
     /// Scans a value that is skipped. Returns the position to go on at.
     pub(super) fn skipped_value(&mut self, buffer: &[u8], at: usize) -> Result<usize, SplitFault> {
         let Some(value) = &mut self.skipped else { return Ok(at) };
-        let (end, over) = value.feed(buffer, at).map_err(fault)?;
+        let (end, over) = value.feed(buffer, at).map_err(|bad| fault(bad, self.encoding))?;
         if over {
             self.value_done();
         }
@@ -81,7 +81,8 @@ impl JsonScanner {
     }
 
     pub(super) fn key_text(&mut self, buffer: &[u8], at: usize) -> Result<usize, SplitFault> {
-        let (end, over) = self.key_text.feed(buffer, at).map_err(fault)?;
+        let text = self.key_text.feed(buffer, at);
+        let (end, over) = text.map_err(|bad| fault(bad, self.encoding))?;
         if self.key.len() < MAX_KEY {
             self.key.extend_from_slice(&buffer[at..end]);
         }
