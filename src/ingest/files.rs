@@ -17,8 +17,9 @@ use object_store::path::Path as StorePath;
 
 use super::failure::Foreign;
 use super::odd_keys::OddKey;
-use super::pattern::{Pattern, Step, is_glob};
+use super::pattern::{Pattern, is_glob};
 use super::store::{Remote, scheme};
+use super::walk::{look, walk};
 use crate::error::{Code, Error, Result};
 use crate::mask::NameHash;
 use crate::model::{OnMissing, RECORD_BITS, RecordRef, Source};
@@ -292,10 +293,10 @@ pub(super) fn list_local(root: &Path, path: &str) -> Result<Found> {
         };
         let steps = &pattern.steps[pattern.literal_prefix().len()..];
         // The error names the pattern, not the path: folders that a wildcard matched may have names of people.
-        walk(&start, steps, &mut found).map_err(|error| unreadable(&shown(root, path), &error))?;
+        walk(&start, steps, &mut found).map_err(|error| unreadable(&shown(root, path), error))?;
     } else {
         let path = root.join(path);
-        let metadata = look(&path).map_err(|error| unreadable(&path.to_string_lossy(), &error))?;
+        let metadata = look(&path).map_err(|error| unreadable(&path.to_string_lossy(), error))?;
         if let Some(metadata) = metadata.filter(Metadata::is_file) {
             found.push((path, metadata));
         }
@@ -318,67 +319,9 @@ pub(super) fn list_local(root: &Path, path: &str) -> Result<Found> {
         .collect())
 }
 
-fn walk(folder: &Path, steps: &[Step], found: &mut Vec<(PathBuf, Metadata)>) -> io::Result<()> {
-    let Some((step, rest)) = steps.split_first() else {
-        return Ok(());
-    };
-    if let Step::Literal(name) = step {
-        return arrive(folder.join(name), rest, found);
-    }
-    if matches!(step, Step::Any) && !rest.is_empty() {
-        walk(folder, rest, found)?;
-    }
-    let entries = match std::fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if is_absence(&error) => return Ok(()),
-        Err(error) => return Err(error),
-    };
-    for entry in entries {
-        let entry = entry?;
-        let name = entry.file_name();
-        // A pattern is text, so it can't match a name that is not valid UTF-8.
-        if !name.to_str().is_some_and(|name| step.fits(name)) {
-            continue;
-        }
-        if matches!(step, Step::Any) {
-            // `**` does not follow links to folders, since they may go in circles.
-            if entry.file_type()?.is_dir() {
-                walk(&entry.path(), steps, found)?;
-            } else if rest.is_empty() {
-                arrive(entry.path(), rest, found)?;
-            }
-        } else {
-            arrive(entry.path(), rest, found)?;
-        }
-    }
-    Ok(())
-}
-
-fn arrive(path: PathBuf, rest: &[Step], found: &mut Vec<(PathBuf, Metadata)>) -> io::Result<()> {
-    if !rest.is_empty() {
-        return walk(&path, rest, found);
-    }
-    if let Some(metadata) = look(&path)?.filter(Metadata::is_file) {
-        found.push((path, metadata));
-    }
-    Ok(())
-}
-
-fn look(path: &Path) -> io::Result<Option<Metadata>> {
-    match std::fs::metadata(path) {
-        Ok(metadata) => Ok(Some(metadata)),
-        Err(error) if is_absence(&error) => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-fn is_absence(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
-}
-
-fn unreadable(path: &str, error: &io::Error) -> Error {
+fn unreadable(path: &str, error: io::Error) -> Error {
     Error::batch(format!("{path} can't be read"))
-        .cause(error.to_string())
+        .cause(error)
         .hint("check who may read it")
 }
 

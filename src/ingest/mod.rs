@@ -29,6 +29,7 @@ mod store_error;
 mod testing;
 mod unknown;
 mod unpack;
+mod walk;
 mod zip;
 
 pub use files::{InputFile, Listing, list};
