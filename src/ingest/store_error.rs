@@ -2,12 +2,13 @@
 //! and answers of servers, which may quote credentials. So no foreign text is repeated: an error is known by its status
 //! and its code, and everything that is said stands here.
 
-use std::error::Error as StdError;
+mod answer;
+
 use std::io;
 
 use object_store::Error as StoreError;
 
-use super::odd_keys::NoListing;
+use self::answer::{Broken, Outcome, cause_of, missing_setting, outcome};
 use crate::error::{Error, Kind};
 
 /// What a code in the answer of a store means.
@@ -107,54 +108,57 @@ const MEANINGS: [Meaning; 10] = [
 
 /// Turns an error of the store at `endpoint` into one for the user.
 pub(super) fn explain(error: &StoreError, endpoint: &str) -> Error {
-    let text = error.to_string();
-    if let Some(code) = code(&text)
-        && let Some(meaning) = MEANINGS.iter().find(|meaning| meaning.codes.contains(&code))
-    {
-        let message = format!("the storage at {endpoint} {}", meaning.says);
-        return Error::new(meaning.kind, message).hint(meaning.hint);
-    }
     let unreachable = |says: &str| Error::unreachable(format!("the storage at {endpoint} {says}"));
-    match error {
-        StoreError::NotFound { .. } => return gone(endpoint),
-        StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. } => {
-            return unreachable("refuses access").hint(RIGHTS);
-        }
-        StoreError::InvalidPath { .. } => {
-            return Error::batch(format!(
-                "the storage at {endpoint} lists an object whose key can't be read"
-            ))
-            .hint("keys may have no empty part, no `.` or `..`, and no control character: copy it to another key");
-        }
-        _ => {}
+    if matches!(error, StoreError::InvalidPath { .. }) {
+        return Error::batch(format!(
+            "the storage at {endpoint} lists an object whose key can't be read"
+        ))
+        .hint("keys may have no empty part, no `.` or `..`, and no control character: copy it to another key");
     }
-    match status(&text) {
-        Some(401 | 403) => unreachable("refuses access").hint(RIGHTS),
-        Some(404) => gone(endpoint),
-        Some(300..=399) => unreachable("keeps the bucket in another region").hint(REGION),
-        Some(status @ 400) => unreachable("does not accept the request")
-            .cause(answers(status))
-            .hint("check `endpoint` and `region` under `storage`, and the credentials in the environment"),
-        Some(status @ (429 | 500..=599)) => unreachable("is overloaded or has a fault of its own")
-            .cause(answers(status))
-            .hint("run the batch again later"),
-        Some(status) => unreachable("can't be read")
-            .cause(answers(status))
-            .hint("check `endpoint` under `storage`"),
-        None if text.contains("Received redirect without LOCATION") => {
-            unreachable("keeps the bucket in another region").hint(REGION)
-        }
-        None if asks_for_credentials(&text) => {
-            Error::unreachable(format!("there are no credentials for the storage at {endpoint}")).hint(
+    match outcome(error) {
+        Outcome::Answer { status, code } => match code.as_deref().and_then(meaning) {
+            Some(meaning) => {
+                let message = format!("the storage at {endpoint} {}", meaning.says);
+                Error::new(meaning.kind, message).hint(meaning.hint)
+            }
+            None => answered(status, endpoint),
+        },
+        Outcome::Redirect => unreachable("keeps the bucket in another region").hint(REGION),
+        Outcome::NoCredentials => Error::unreachable(format!("there are no credentials for the storage at {endpoint}"))
+            .hint(
                 "set them in the environment, such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; for a bucket that \
                  anyone may read, set `skip_signature: true` under `storage`",
-            )
-        }
-        None if deepest(error).is::<NoListing>() || is_no_store(&text) => {
-            unreachable("gives an answer that can't be understood")
-                .hint("check `endpoint`: it must be that of an object store, and not of its console or of a proxy")
-        }
-        None => unreachable("can't be reached").cause(cause(error)).hint(NETWORK),
+            ),
+        Outcome::NotUnderstood => unreachable("gives an answer that can't be understood")
+            .hint("check `endpoint`: it must be that of an object store, and not of its console or of a proxy"),
+        Outcome::Broken(broken) => unreachable("can't be reached").cause(cause(broken)).hint(NETWORK),
+    }
+}
+
+fn meaning(code: &str) -> Option<&'static Meaning> {
+    MEANINGS.iter().find(|meaning| meaning.codes.contains(&code))
+}
+
+/// The error of an answer with this status, and with no code that is known.
+fn answered(status: u16, endpoint: &str) -> Error {
+    let unreachable = |says: &str| Error::unreachable(format!("the storage at {endpoint} {says}"));
+    let answers = format!("it answers with status {status}");
+    match status {
+        401 | 403 => unreachable("refuses access").hint(RIGHTS),
+        404 => Error::batch(format!(
+            "the storage at {endpoint} has no such object or bucket any more"
+        ))
+        .hint("check the bucket, and run the batch again once the objects are no longer moved or deleted"),
+        300..=399 => unreachable("keeps the bucket in another region").hint(REGION),
+        400 => unreachable("does not accept the request")
+            .cause(answers)
+            .hint("check `endpoint` and `region` under `storage`, and the credentials in the environment"),
+        429 | 500..=599 => unreachable("is overloaded or has a fault of its own")
+            .cause(answers)
+            .hint("run the batch again later"),
+        _ => unreachable("can't be read")
+            .cause(answers)
+            .hint("check `endpoint` under `storage`"),
     }
 }
 
@@ -174,106 +178,46 @@ pub(super) fn misconfigured(error: &StoreError) -> Error {
 
 /// Whether the error is an answer of the server, which may say more on another request.
 pub(super) fn is_answer(error: &StoreError) -> bool {
-    let text = error.to_string();
-    !matches!(error, StoreError::NotFound { .. })
-        && (status(&text).is_some() || text.contains("Received redirect without LOCATION"))
+    match outcome(error) {
+        Outcome::Answer { status, .. } => status != 404,
+        Outcome::Redirect => true,
+        Outcome::NoCredentials | Outcome::NotUnderstood | Outcome::Broken(_) => false,
+    }
 }
 
 /// Whether the error says that the bucket does not exist.
 pub(super) fn lacks_bucket(error: &StoreError) -> bool {
-    matches!(code(&error.to_string()), Some("NoSuchBucket" | "ContainerNotFound"))
-}
-
-fn gone(endpoint: &str) -> Error {
-    Error::batch(format!(
-        "the storage at {endpoint} has no such object or bucket any more"
-    ))
-    .hint("check the bucket, and run the batch again once the objects are no longer moved or deleted")
-}
-
-fn answers(status: u16) -> String {
-    format!("it answers with status {status}")
-}
-
-/// The code in the body of an answer: `<Code>...</Code>`.
-fn code(text: &str) -> Option<&str> {
-    let (_, rest) = text.split_once("<Code>")?;
-    rest.split_once("</Code>").map(|(code, _)| code.trim())
-}
-
-/// The HTTP status of an answer, from the text that object_store makes of it.
-fn status(text: &str) -> Option<u16> {
-    let (_, rest) = text.split_once("status code: ")?;
-    rest.get(..3)?.parse().ok()
-}
-
-/// Without credentials in the environment, object_store asks the cloud's own machines for them.
-fn asks_for_credentials(text: &str) -> bool {
-    [
-        "/latest/api/token",
-        "/latest/meta-data",
-        "/computeMetadata/",
-        "/metadata/identity",
-    ]
-    .iter()
-    .any(|part| text.contains(part))
-}
-
-fn is_no_store(text: &str) -> bool {
-    [
-        "Got invalid list response",
-        "Unable to extract metadata",
-        "Header",
-        "header",
-    ]
-    .iter()
-    .any(|part| text.contains(part))
-}
-
-fn deepest(error: &StoreError) -> &(dyn StdError + 'static) {
-    let mut deepest: &(dyn StdError + 'static) = error;
-    while let Some(source) = deepest.source() {
-        deepest = source;
+    match outcome(error) {
+        Outcome::Answer { code: Some(code), .. } => matches!(code.as_str(), "NoSuchBucket" | "ContainerNotFound"),
+        _ => false,
     }
-    deepest
 }
 
 /// Why a store can't be reached.
-fn cause(error: &StoreError) -> String {
-    let deepest = deepest(error);
-    if let Some(error) = deepest.downcast_ref::<io::Error>()
-        && error.raw_os_error().is_some()
-    {
-        return error.to_string();
+fn cause(broken: Broken) -> String {
+    match broken {
+        Broken::System(said) => return said,
+        Broken::UnknownHost => "the name of its host is not known",
+        Broken::Certificate => "its TLS certificate is not trusted",
+        Broken::Tls => "no TLS connection can be made",
+        Broken::TimedOut => "no answer in time",
+        Broken::Cut => "the connection broke off",
+        Broken::Other => "the request failed",
     }
-    let text = deepest.to_string();
-    let known = [
-        ("failed to lookup address", "the name of its host is not known"),
-        ("ertificate", "its TLS certificate is not trusted"),
-        ("timed out", "no answer in time"),
-        ("onnection", "the connection broke off"),
-        ("end of file", "the connection broke off"),
-        ("body", "the connection broke off"),
-    ];
-    let known = known.iter().find(|(part, _)| text.contains(part));
-    known.map_or("the request failed", |(_, said)| said).to_owned()
+    .to_owned()
 }
 
 /// What is wrong with a setting. The texts of these errors may quote values.
 fn setting(error: &StoreError) -> String {
-    let deepest = deepest(error);
-    if deepest.is::<serde_json::Error>() {
+    if let Some(missing) = missing_setting(error) {
+        return missing.to_owned();
+    }
+    if cause_of::<serde_json::Error>(error).is_some() {
         return "a file of credentials is not the JSON that is expected".to_owned();
     }
-    if let Some(error) = deepest.downcast_ref::<io::Error>() {
-        return format!("a file of credentials can't be read: {}", error.kind());
-    }
-    let text = deepest.to_string();
-    // Such as "Missing region". These name settings only.
-    if text.starts_with("Missing") && text.len() < 60 {
-        text
-    } else {
-        "a setting is not valid".to_owned()
+    match cause_of::<io::Error>(error) {
+        Some(error) => format!("a file of credentials can't be read: {}", error.kind()),
+        None => "a setting is not valid".to_owned(),
     }
 }
 

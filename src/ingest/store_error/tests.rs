@@ -1,3 +1,5 @@
+use std::error::Error as StdError;
+
 use super::*;
 
 const CANARY: &str = "CANARY-73911937";
