@@ -182,13 +182,9 @@ fn syntax_error(error: &serde_saphyr::Error) -> SyntaxError {
         }
         other => {
             let reason = UserMessageFormatter.format_message(other);
-            let quotes = [
-                "unexpected character",
-                "mapping values are not allowed",
-                "while parsing",
-            ];
-            let hint = quotes.iter().any(|part| reason.contains(part)).then_some(QUOTES_HINT);
-            (format!("this is no YAML: {reason}"), hint)
+            // What the parser itself refuses. The other errors are about values that it has understood.
+            let is_syntax = matches!(other, serde_saphyr::Error::ExternalMessage { .. });
+            (format!("this is no YAML: {reason}"), is_syntax.then_some(QUOTES_HINT))
         }
     };
     let span = error.location().map_or(Span::START, Span::from);

@@ -161,6 +161,8 @@ fn a_syntax_error_leaves_the_other_files_checked() {
       |
     1 | entities: [
       |           ^
+      |
+      = hint: check brackets and indentation; put a text in quotes that holds `: ` or starts with one of { [ % @ * & ! ` | >
 
     error: unknown key `alias`
      --> pipelines/clinic.yaml:2:1

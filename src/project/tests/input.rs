@@ -209,5 +209,7 @@ fn a_secret_beside_a_syntax_error_is_not_shown() {
       |
     2 | password: *****************
       |                     ^
+      |
+      = hint: check brackets and indentation; put a text in quotes that holds `: ` or starts with one of { [ % @ * & ! ` | >
     "#);
 }

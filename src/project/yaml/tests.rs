@@ -81,6 +81,14 @@ fn errors_are_placed() {
 }
 
 #[test]
+fn errors_of_syntax_have_a_hint_by_their_type() {
+    for text in ["a: b: c\n", "a: [1\n", "a: \"b\" c\n", "a:\n\tb: 1\n", "a: {date}/x\n"] {
+        assert_eq!(parse(text).err().unwrap().hint, Some(QUOTES_HINT), "{text}");
+    }
+    assert_eq!(parse("[x]: y\n").err().unwrap().hint, None);
+}
+
+#[test]
 fn hostile_documents_are_refused_in_bounded_time() {
     let levels = (1..12).map(|level| {
         format!(

@@ -11,6 +11,8 @@ fn yaml_that_is_none() {
       |
     2 | entities:
       |         ^
+      |
+      = hint: check brackets and indentation; put a text in quotes that holds `: ` or starts with one of { [ % @ * & ! ` | >
     ");
 }
 
@@ -24,6 +26,8 @@ fn a_tab_in_yaml() {
       |
     4 |     columns:
       |     ^
+      |
+      = hint: check brackets and indentation; put a text in quotes that holds `: ` or starts with one of { [ % @ * & ! ` | >
     ");
 }
 
