@@ -168,6 +168,14 @@ impl Reading {
         let mut documents = serde_json::Deserializer::from_reader(reader);
         let mut of_file = 0_u64;
         loop {
+            if of_file > 0 {
+                match documents.end() {
+                    Ok(()) => break,
+                    Err(error) if error.is_io() => return Err(broken(name, &error)),
+                    // There is another document.
+                    Err(_) => {}
+                }
+            }
             // A document that is not the first of its file counts as a record; in the first, the elements of lists do.
             let counted = of_file == 0 || self.budget.record::<serde_json::Error>().is_ok();
             let seed = Observe {
@@ -183,15 +191,11 @@ impl Reading {
             } {
                 _ if self.budget.spent => return Ok(()),
                 Ok(()) => {}
-                Err(error) if of_file > 0 && error.classify() == Category::Eof && ended(&error) => break,
                 Err(error) if self.cut && error.classify() == Category::Eof => break,
                 Err(error) => return Err(broken(name, &error)),
             }
             of_file += 1;
             self.documents += 1;
-            if documents.end().is_ok() {
-                break;
-            }
         }
         Ok(())
     }
@@ -242,11 +246,6 @@ impl Reading {
     }
 }
 
-/// Whether the error only says that there is no further document.
-fn ended(error: &serde_json::Error) -> bool {
-    error.to_string().starts_with("EOF while parsing a value")
-}
-
 /// An error of JSON. Its text names no value, only what was expected and the place.
 fn broken(name: &str, error: &serde_json::Error) -> Error {
     if error.classify() == Category::Io {
@@ -279,5 +278,43 @@ pub(super) fn word(format: Format) -> &'static str {
         Format::Ndjson => "ndjson",
         Format::Csv => "csv",
         Format::Parquet => "parquet",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Cursor, Read};
+
+    use super::*;
+
+    /// Fails once, and is at its end then.
+    struct Broken(bool);
+
+    impl Read for Broken {
+        fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+            if std::mem::replace(&mut self.0, true) {
+                return Ok(0);
+            }
+            Err(ErrorKind::TimedOut.into())
+        }
+    }
+
+    #[test]
+    fn an_error_after_a_document_is_not_the_end_of_the_file() {
+        let mut reading = Reading {
+            root: Shape::default(),
+            budget: Budget {
+                records: 9,
+                values: 99,
+                spent: false,
+            },
+            documents: 0,
+            formats: Vec::new(),
+            delimiter: b',',
+            cut: false,
+        };
+        let text = Cursor::new("{\"a\": 1}\n{\"a\": 2}\n");
+        let error = reading.json("x.json", Box::new(std::io::BufReader::new(text.chain(Broken(false)))));
+        assert_eq!(error.unwrap_err().to_string(), "x.json can't be read: timed out");
     }
 }
