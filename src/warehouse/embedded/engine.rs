@@ -1,5 +1,7 @@
 //! The only file that knows pglite-oxide, the PostgreSQL that runs in this process.
 
+use std::error::Error as StdError;
+use std::fmt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -36,14 +38,14 @@ impl Engine {
             };
             match builder.start() {
                 Ok(server) => break server,
-                // The engine's errors have no kind, so only the text tells a busy folder from a broken one.
-                Err(error) if format!("{error:#}").contains("already in use") && Instant::now() < deadline => {
-                    std::thread::sleep(Duration::from_millis(50));
-                }
                 Err(error) => {
-                    return Err(Error::unreachable("the embedded database did not start")
-                        .cause(format!("{error:#}"))
-                        .hint("name a PostgreSQL server by --database-url or DATABASE_URL instead"));
+                    let failure = EngineFailure(error.into());
+                    if !failure.is_busy() || Instant::now() >= deadline {
+                        return Err(Error::unreachable("the embedded database did not start")
+                            .cause(failure)
+                            .hint("name a PostgreSQL server by --database-url or DATABASE_URL instead"));
+                    }
+                    std::thread::sleep(Duration::from_millis(50));
                 }
             }
         };
@@ -60,5 +62,66 @@ impl Engine {
             (Endpoint::Port, None) => {}
         }
         Ok((Self { _server: server }, config))
+    }
+}
+
+/// An error of the engine. Its text names all causes.
+#[derive(Debug)]
+struct EngineFailure(Box<dyn StdError + Send + Sync>);
+
+impl EngineFailure {
+    fn chain(&self) -> impl Iterator<Item = &(dyn StdError + 'static)> {
+        let first: &(dyn StdError + 'static) = &*self.0;
+        std::iter::successors(Some(first), |error| (**error).source())
+    }
+
+    /// Whether another engine still holds the folder. pglite-oxide (0.5.1) gives its errors no kind, so only the text
+    /// tells a busy folder from a broken one (its source, `pglite/base.rs`, `RootLock::acquire`). A test compares it.
+    fn is_busy(&self) -> bool {
+        self.chain()
+            .any(|error| error.to_string().starts_with("PGlite root is already in use:"))
+    }
+}
+
+impl fmt::Display for EngineFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, error) in self.chain().enumerate() {
+            write!(f, "{}{error}", if index == 0 { "" } else { ": " })?;
+        }
+        Ok(())
+    }
+}
+
+impl StdError for EngineFailure {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use super::*;
+
+    fn failure(dir: &Path) -> EngineFailure {
+        let started = PgliteServer::builder().path(dir).start();
+        EngineFailure(started.err().unwrap().into())
+    }
+
+    #[test]
+    fn a_folder_that_is_held_is_told_from_a_broken_one() {
+        let root = tempfile::tempdir().unwrap();
+        let held = root.path().join("held");
+        std::fs::create_dir(&held).unwrap();
+        let lock = File::create(held.join(".pglite-oxide.lock")).unwrap();
+        lock.lock().unwrap();
+        let busy = failure(&held);
+        assert!(busy.is_busy(), "{busy}");
+        assert!(busy.source().is_some());
+        let no_folder = root.path().join("file");
+        File::create(&no_folder).unwrap();
+        let broken = failure(&no_folder);
+        assert!(!broken.is_busy(), "{broken}");
     }
 }

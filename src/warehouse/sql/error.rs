@@ -188,8 +188,8 @@ pub enum ClientFailure {
     Transport,
 }
 
-/// Tells the kinds apart by tokio-postgres's fixed message texts, since its own kinds are private (its source,
-/// `src/error/mod.rs`, `impl Display`). No other code may decide by an error's text.
+/// Tells the kinds apart by tokio-postgres's fixed message texts, since its own kinds are private (0.7.18,
+/// `src/error/mod.rs`, `impl Display`). A test compares them with errors that the crate makes.
 pub fn client_failure(error: &tokio_postgres::Error) -> ClientFailure {
     const VALUES: &[&str] = &[
         "error serializing",
@@ -324,5 +324,69 @@ mod tests {
         }
         assert!(speaks("42P07", false, Over::Script) && !speaks("42P07", false, Over::Rows));
         assert!(!speaks("22P02", true, Over::Rows) && !speaks("P0001", true, Over::Definitions));
+    }
+
+    /// A server that gives these answers, one after each message. Returns what connecting gives.
+    async fn connected(
+        config: &str,
+        answers: &'static [&'static [u8]],
+    ) -> Result<tokio_postgres::Client, tokio_postgres::Error> {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+        let (near, mut far) = tokio::io::duplex(1 << 16);
+        tokio::spawn(async move {
+            let mut message = [0; 4096];
+            for answer in answers {
+                if far.read(&mut message).await.unwrap_or(0) == 0 || far.write_all(answer).await.is_err() {
+                    return;
+                }
+            }
+        });
+        let config: tokio_postgres::Config = config.parse()?;
+        let (client, connection) = config.connect_raw(near, tokio_postgres::NoTls).await?;
+        tokio::spawn(connection);
+        Ok(client)
+    }
+
+    #[tokio::test]
+    async fn kinds_are_told_by_the_texts_that_tokio_postgres_has() {
+        const READY: &[u8] = b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I";
+        // A statement without parameters and with one int4 column, `a`; one row of it; no row.
+        const PREPARED: &[u8] = b"1\0\0\0\x04t\0\0\0\x06\0\0\
+            T\0\0\0\x1a\0\x01a\0\0\0\0\0\0\0\0\0\0\x17\0\x04\xff\xff\xff\xff\0\0Z\0\0\0\x05I";
+        const ROW: &[u8] = b"2\0\0\0\x04D\0\0\0\x0e\0\x01\0\0\0\x04\0\0\0\x07C\0\0\0\x0dSELECT 1\0Z\0\0\0\x05I";
+        const NONE: &[u8] = b"2\0\0\0\x04C\0\0\0\x0dSELECT 0\0Z\0\0\0\x05I";
+        // The answer to a request for TLS: no. A login by SASL with an unknown mechanism, and by a password.
+        const SASL: &[u8] = b"R\0\0\0\x0b\0\0\0\x0aX\0\0";
+        const PASSWORD: &[u8] = b"R\0\0\0\x08\0\0\0\x03";
+        let refused: [(&str, &'static [&'static [u8]], ClientFailure); 5] = [
+            ("port=x", &[], ClientFailure::ConnectionString),
+            ("user=a sslmode=require", &[b"N"], ClientFailure::Tls),
+            ("user=a password=b sslmode=disable", &[SASL], ClientFailure::Login),
+            ("user=a sslmode=disable", &[PASSWORD], ClientFailure::Login),
+            ("user=a sslmode=disable", &[], ClientFailure::Transport),
+        ];
+        for (config, answers, expected) in refused {
+            let error = connected(config, answers).await.err().unwrap();
+            assert_eq!(client_failure(&error), expected, "{config}: {error}");
+        }
+        let client = connected("user=a sslmode=disable", &[READY, PREPARED, ROW, NONE])
+            .await
+            .unwrap();
+        let statement = client.prepare("select a").await.unwrap();
+        let row = client.query_one(&statement, &[]).await.unwrap();
+        let values = [
+            client.query(&statement, &[&1_i32]).await.err(),
+            client.query_one(&statement, &[]).await.err(),
+            row.try_get::<_, &str>("a").err(),
+            row.try_get::<_, i32>("b").err(),
+        ];
+        for error in values.map(Option::unwrap) {
+            assert_eq!(client_failure(&error), ClientFailure::Values, "{error}");
+            assert!(!is_unreachable(&error));
+        }
+        // The server is gone.
+        let error = client.query(&statement, &[]).await.err().unwrap();
+        assert_eq!(client_failure(&error), ClientFailure::Transport, "{error}");
     }
 }
