@@ -3,7 +3,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions};
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::key::{MaskKey, wipe};
@@ -111,7 +111,7 @@ fn read_or_make(path: &Path) -> Result<LoadedKey> {
             made: None,
         });
     }
-    if make(path).map_err(|e| cannot_make(path, &e))? {
+    if make(path).map_err(|e| cannot_make(path, e))? {
         Ok(LoadedKey {
             key: read(path)?,
             made: Some(path.to_owned()),
@@ -125,23 +125,21 @@ fn read_or_make(path: &Path) -> Result<LoadedKey> {
 }
 
 fn read(path: &Path) -> Result<MaskKey> {
-    let unreadable = |cause: &dyn std::fmt::Display| {
+    let unreadable = |cause: io::Error| {
         Error::project(format!("can't read the key of the masks from {}", path.display()))
-            .cause(cause.to_string())
+            .cause(cause)
             .hint(format!(
                 "give the file to the user who runs this, mode 600, or name another in {KEY_VARIABLE}"
             ))
     };
-    let file = File::open(path).map_err(|e| unreadable(&e.kind()))?;
-    let metadata = file.metadata().map_err(|e| unreadable(&e.kind()))?;
+    let file = File::open(path).map_err(unreadable)?;
+    let metadata = file.metadata().map_err(unreadable)?;
     if !metadata.is_file() {
-        return Err(unreadable(&"it is no file"));
+        return Err(unreadable(io::Error::other("it is no file")));
     }
     refuse_if_shared(path, &metadata)?;
     let mut bytes = Vec::new();
-    file.take(LONGEST_FILE)
-        .read_to_end(&mut bytes)
-        .map_err(|e| unreadable(&e.kind()))?;
+    file.take(LONGEST_FILE).read_to_end(&mut bytes).map_err(unreadable)?;
     let key = std::str::from_utf8(&bytes).ok().and_then(MaskKey::decode);
     wipe(&mut bytes);
     match key {
@@ -222,9 +220,9 @@ fn write_new(path: &Path, text: &[u8]) -> std::io::Result<()> {
     file.sync_all()
 }
 
-fn cannot_make(path: &Path, error: &std::io::Error) -> Error {
+fn cannot_make(path: &Path, error: io::Error) -> Error {
     Error::project(format!("can't make a key for the masks in {}", path.display()))
-        .cause(error.kind().to_string())
+        .cause(error)
         .hint(format!("make the folder writable, or {MAKE_ONE}"))
 }
 

@@ -3,6 +3,7 @@
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type, TimeUnit};
+use arrow::error::ArrowError;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 
 use crate::error::{Error, Result};
@@ -18,7 +19,7 @@ pub(super) fn table(entity: &Entity, batches: &[RecordBatch], more: bool) -> Res
             .map(|(column, array)| {
                 texts(array, column.pg_type).map_err(|error| {
                     Error::batch(format!("column {} of {} can't be shown", column.name, entity.name))
-                        .cause(error.to_string())
+                        .cause(unformatted(&error))
                 })
             })
             .collect::<Result<_>>()?;
@@ -56,7 +57,17 @@ fn type_name(pg: PgType) -> &'static str {
     }
 }
 
-type Texts = std::result::Result<Vec<Option<String>>, arrow::error::ArrowError>;
+/// Why a column can't be shown. The texts of Arrow's errors may quote a value, so none is repeated.
+fn unformatted(error: &ArrowError) -> &'static str {
+    match error {
+        ArrowError::NotYetImplemented(_) | ArrowError::InvalidArgumentError(_) | ArrowError::SchemaError(_) => {
+            "there is no text form of its type"
+        }
+        _ => "a value of it has no text form",
+    }
+}
+
+type Texts = std::result::Result<Vec<Option<String>>, ArrowError>;
 
 /// The texts of one column. `None` is a null.
 fn texts(array: &ArrayRef, pg: PgType) -> Texts {
@@ -102,7 +113,7 @@ fn texts(array: &ArrayRef, pg: PgType) -> Texts {
 }
 
 /// Dictionaries and other wrapped texts as plain ones.
-fn plain(array: &ArrayRef) -> std::result::Result<ArrayRef, arrow::error::ArrowError> {
+fn plain(array: &ArrayRef) -> std::result::Result<ArrayRef, ArrowError> {
     match array.data_type() {
         DataType::Dictionary(_, values) => cast(array, values),
         _ => Ok(ArrayRef::clone(array)),
@@ -147,7 +158,7 @@ fn scaled(mut text: String, scale: usize) -> String {
 
 /// Lists of texts in PostgreSQL's form: `{a,"b c"}`.
 fn lists(array: &ArrayRef) -> Texts {
-    let item = |array: ArrayRef| -> std::result::Result<String, arrow::error::ArrowError> {
+    let item = |array: ArrayRef| -> std::result::Result<String, ArrowError> {
         let items = formatted(&plain(&array)?)?;
         let items = items
             .into_iter()

@@ -64,30 +64,25 @@ async fn apply_on<C: DerefMut<Target = Client>>(session: &mut C, files: &[File])
     for migration in &plan.state {
         run(session, &all, migration.version(), STATE_HISTORY)
             .await
-            .map_err(|error| failed(format!("the engine's migration {migration} failed"), &error))?;
+            .map_err(|error| failed(format!("the engine's migration {migration} failed"), error))?;
     }
     let all: Vec<Migration> = files.iter().map(|file| file.migration.clone()).collect();
     for file in &plan.user {
         run(session, &all, file.version, USER_HISTORY)
             .await
-            .map_err(|error| file.failed(&error))?;
+            .map_err(|error| file.failed(error))?;
     }
     Ok(plan.names())
 }
 
 impl File {
-    fn failed(&self, error: &refinery_core::Error) -> Error {
+    fn failed(&self, error: refinery_core::Error) -> Error {
+        let place = postgres(&error).map(|error| position::diagnostic(&self.path, &self.text, 0, error, Over::Script));
         let built = failed(format!("the migration {} failed", self.path.display()), error)
             .hint("nothing of this migration was kept; mend the file and run `pipeline migrate` again");
-        match postgres(error) {
+        match place {
             // The diagnostic says what the cause says, and where.
-            Some(error) => Error { cause: None, ..built }.diagnostics(vec![position::diagnostic(
-                &self.path,
-                &self.text,
-                0,
-                error,
-                Over::Script,
-            )]),
+            Some(place) => Error { cause: None, ..built }.diagnostics(vec![place]),
             None => built,
         }
     }
@@ -99,7 +94,7 @@ pub async fn apply_state_up_to(client: &mut Client, version: i32) -> Result<()> 
     prepare(client).await?;
     run(client, &state::migrations()?, version, STATE_HISTORY)
         .await
-        .map_err(|error| failed("an old state can't be made".to_owned(), &error))
+        .map_err(|error| failed("an old state can't be made".to_owned(), error))
 }
 
 /// Makes the schema of the history tables where it is missing. The check comes first, because a role that may not
@@ -127,11 +122,11 @@ fn postgres(error: &refinery_core::Error) -> Option<&tokio_postgres::Error> {
     std::error::Error::source(error)?.downcast_ref()
 }
 
-fn failed(what: String, error: &refinery_core::Error) -> Error {
-    match postgres(error) {
+fn failed(what: String, error: refinery_core::Error) -> Error {
+    match postgres(&error) {
         Some(error) => db_error(what, error),
         // Refinery's other errors are about names and versions of migrations.
-        None => Error::project(what).cause(error.to_string()),
+        None => Error::project(what).cause(error),
     }
 }
 
