@@ -108,18 +108,18 @@ impl Leaves<'_> {
             DataType::LargeListView(item) => DataType::LargeListView(self.field(item)),
             DataType::FixedSizeList(item, length) => DataType::FixedSizeList(self.field(item), *length),
             DataType::Map(entries, sorted) => DataType::Map(self.field(entries), *sorted),
-            leaf => {
+            value_type => {
                 let column = self.next;
                 self.next += 1;
                 let physical =
                     (column < self.columns.num_columns()).then(|| self.columns.column(column).physical_type());
-                match (physical, leaf) {
+                match (physical, value_type) {
                     (Some(Physical::INT96), DataType::Timestamp(TimeUnit::Nanosecond, zone)) => {
                         self.wide += 1;
                         DataType::Timestamp(self.unit, zone.clone())
                     }
-                    (Some(Physical::BYTE_ARRAY), leaf) if is_text(plain(leaf)) => DataType::Binary,
-                    _ => leaf.clone(),
+                    (Some(Physical::BYTE_ARRAY), text) if is_text(plain(text)) => DataType::Binary,
+                    _ => value_type.clone(),
                 }
             }
         }

@@ -10,7 +10,7 @@ use crate::model::refusal::Reason;
 
 /// A column that does not fit its declaration.
 #[derive(Debug)]
-pub(super) struct Misfit {
+pub(super) struct UnfitColumn {
     pub path: Arc<str>,
     pub reason: Reason,
 }
@@ -23,18 +23,18 @@ pub(super) struct Found<'a, 'n> {
 }
 
 /// Checks the columns of an object's fields. Whether a value fits its type is seen when it is read.
-pub(super) fn check_group(group: &Group, fields: &Fields, found: &mut Found<'_, '_>) -> Result<(), Misfit> {
+pub(super) fn check_group(group: &Group, fields: &Fields, found: &mut Found<'_, '_>) -> Result<(), UnfitColumn> {
     for node in &group.fields {
         let mut named = fields.iter().filter(|field| *field.name() == node.name);
         let Some(field) = named.next() else {
             if node.required {
-                return misfit(node, "the column is missing, and the field is required");
+                return unfit(node, "the column is missing, and the field is required");
             }
             found.lacking.push(Arc::clone(&node.path));
             continue;
         };
         if named.next().is_some() {
-            return misfit(node, "there are two columns of this name");
+            return unfit(node, "there are two columns of this name");
         }
         check(node, field.data_type(), found)?;
     }
@@ -43,7 +43,7 @@ pub(super) fn check_group(group: &Group, fields: &Fields, found: &mut Found<'_, 
     Ok(())
 }
 
-fn check(node: &Node, data_type: &DataType, found: &mut Found<'_, '_>) -> Result<(), Misfit> {
+fn check(node: &Node, data_type: &DataType, found: &mut Found<'_, '_>) -> Result<(), UnfitColumn> {
     match (&node.shape, data_type) {
         (Shape::Struct(group), DataType::Struct(fields)) => check_group(group, fields, found),
         (Shape::List(item), list) => item_of(list).map_or(Ok(()), |inner| check(item, inner, found)),
@@ -132,8 +132,8 @@ pub(super) fn per_second(unit: TimeUnit) -> i64 {
     }
 }
 
-fn misfit<T>(node: &Node, reason: impl Into<Reason>) -> Result<T, Misfit> {
-    Err(Misfit {
+fn unfit<T>(node: &Node, reason: impl Into<Reason>) -> Result<T, UnfitColumn> {
+    Err(UnfitColumn {
         path: Arc::clone(&node.path),
         reason: reason.into(),
     })

@@ -19,17 +19,18 @@ pub fn check_profile(profile: Profile, sources: &[Source]) -> Vec<Diagnostic> {
     };
     let fields = sources.iter().flat_map(scalar_fields);
     fields
-        .filter_map(|field| refuses(&field).map(|refusal| refusal.at(&field)))
+        .filter_map(|field| refuses(&field).map(|violation| violation.at(&field)))
         .collect()
 }
 
-struct Refusal {
+/// What a profile forbids of a field.
+struct Violation {
     /// The second part of the message, after "`path` ": what is wrong, and by which rule.
     why: String,
     hint: &'static str,
 }
 
-impl Refusal {
+impl Violation {
     fn at(self, field: &ScalarField) -> Diagnostic {
         Diagnostic {
             message: format!("`{}` {}", field.path, self.why),
@@ -88,18 +89,18 @@ const ANYTHING: Rule = Rule {
 };
 
 impl Rule {
-    fn refuse(&self, mask: MaskKind) -> Refusal {
+    fn refuse(&self, mask: MaskKind) -> Violation {
         let left = match mask {
             MaskKind::Keep => "is kept".to_owned(),
             mask => format!("is masked with `{}`", mask.name()),
         };
         let Self { letters, removes, hint } = *self;
         let why = format!("{left}, but Safe Harbor, 45 CFR 164.514(b)(2)(i){letters}, removes {removes}");
-        Refusal { why, hint }
+        Violation { why, hint }
     }
 }
 
-fn safe_harbor(field: &ScalarField) -> Option<Refusal> {
+fn safe_harbor(field: &ScalarField) -> Option<Violation> {
     match effective_mask(field.privacy) {
         // A random code that is kept nowhere is what (c) lets stand for a person.
         MaskKind::Null | MaskKind::Redact | MaskKind::Surrogate => None,
@@ -130,34 +131,34 @@ fn broken_rule(field: &ScalarField, mask: MaskKind) -> Option<&'static Rule> {
 
 /// A keyed hash does not satisfy the rule. Paragraph (c) allows a code only if it is not derived from information about
 /// the individual.
-fn derived_code(mask: MaskKind) -> Refusal {
+fn derived_code(mask: MaskKind) -> Violation {
     let why = format!(
         "is masked with `{}`, a code that is derived from the value: 45 CFR 164.514(b)(2)(i)(R) removes it, and (c)(1) \
          exempts none that is derived from information about the individual",
         mask.name()
     );
-    Refusal {
+    Violation {
         why,
         hint: "`mask: null` or `mask: redact`; `mask: surrogate` tells people apart within one load; to do so across loads \
                use `privacy: pseudonymised`",
     }
 }
 
-fn pseudonymised(field: &ScalarField) -> Option<Refusal> {
+fn pseudonymised(field: &ScalarField) -> Option<Violation> {
     let mask = effective_mask(field.privacy);
     let keyed_or_gone = matches!(
         mask,
         MaskKind::Hash | MaskKind::Pseudonym | MaskKind::Surrogate | MaskKind::Null | MaskKind::Redact
     );
     match field.privacy.phi? {
-        class if mask == MaskKind::Keep && is_sensitive(field.privacy) => Some(Refusal {
+        class if mask == MaskKind::Keep && is_sensitive(field.privacy) => Some(Violation {
             why: format!(
                 "is classed as {} and kept, but `privacy: pseudonymised` (Art. 4(5) GDPR) keeps nothing that is sensitive",
                 class.name()
             ),
             hint: "name a mask; what must be kept needs `privacy: custom`",
         }),
-        class @ (PhiClass::Identifier | PhiClass::Name | PhiClass::Contact) if !keyed_or_gone => Some(Refusal {
+        class @ (PhiClass::Identifier | PhiClass::Name | PhiClass::Contact) if !keyed_or_gone => Some(Violation {
             why: format!(
                 "is classed as {} and masked with `{}`, which leaves part of it; `privacy: pseudonymised` (Art. 4(5) GDPR) \
                  needs a keyed mask",

@@ -1,6 +1,6 @@
 //! The open database, with a pool of connections. A caller gets all the connections that it asks for at once, or
-//! waits and holds none. A batch that is not small needs one connection per entity at the same time. Two batches that
-//! each held half of theirs would wait for each other for ever.
+//! waits and holds none. A batch that loads its entities side by side needs one connection per entity at once. Two
+//! batches that each held half of theirs would wait for each other for ever.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, OnceLock};

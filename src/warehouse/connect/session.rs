@@ -1,7 +1,6 @@
 //! The settings of every session, as SQL. A server may refuse some of them. So the first session of a process tries
-//! each one and notes which were allowed. Later sessions set only those, which costs the server a tenth of the work.
-//! This helps small batches only: with three other steps it brought a batch of two patients from 130 to 100 ms (docs,
-//! "performance").
+//! each one and notes which were allowed. Later sessions set only those: trying costs a subtransaction for each setting,
+//! and a run opens a session for each of its connections.
 
 use std::fmt::Write as _;
 

@@ -145,7 +145,7 @@ impl BatchLocks {
 
     async fn held_by(&self, batch: &Batch) -> Result<Error> {
         let error = Error::batch(format!("{batch} is held by another run"))
-            .code(Code::BatchHeld)
+            .code(Code::BatchLocked)
             .hint("wait for it with --wait");
         let session = self.session().await?;
         let sql = "SELECT r.run_id, to_char(r.started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS'), l.pid \
