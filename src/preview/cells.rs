@@ -222,4 +222,15 @@ mod tests {
             ["a", "\"\"", "\"null\"", "\"a b\"", "\"\\\"\"", "é"]
         );
     }
+
+    #[test]
+    fn a_value_without_a_text_form_is_not_quoted() {
+        let error = texts(
+            &(Arc::new(TimestampMicrosecondArray::from(vec![i64::MAX])) as ArrayRef),
+            PgType::Timestamp,
+        )
+        .unwrap_err();
+        assert!(error.to_string().contains("9223372036854775807"), "{error}");
+        assert!(!unformatted(&error).contains("9223372036854775807"));
+    }
 }
