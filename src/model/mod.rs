@@ -35,7 +35,7 @@ pub(crate) mod wording;
 pub use arrow_type::arrow_type;
 pub(crate) use arrow_type::is_partial;
 pub use batch::Batch;
-pub use check::{Check, RowCheck, Rule, Severity, SqlCheck};
+pub use check::{Check, RowCheck, Rule, Scope, Severity, SqlCheck};
 pub use column_masks::{ColumnMasks, MaskedField};
 pub use entity::{Column, Entity, Index, Parent, PgType};
 pub use field::{Field, FieldType, From};
