@@ -130,10 +130,10 @@ fn a_row_may_belong_to_another_batch_of_its_source() {
 #[test]
 fn the_batches_of_a_source_that_looks_beyond_run_by_date() {
     let (database, project) = project();
-    let many: String = (0..2000)
-        .map(|n| format!("{{\"id\": \"P{n}\", \"name\": \"Ann\"}}\n"))
+    let many: Vec<String> = (0..2000)
+        .map(|n| format!(r#"{{"id": "P{n}", "name": "Ann"}}"#))
         .collect();
-    day(&project, "feed", "2023-05-01", &[many.trim_end()]);
+    project.write("in/feed/2023-05-01.json", many.join("\n"));
     for date in 2..=8 {
         let record = format!(r#"{{"observations": [{{"id": "O{date}", "of": "P1999"}}]}}"#);
         day(&project, "feed", &format!("2023-05-0{date}"), &[&record]);
