@@ -12,11 +12,11 @@ use arrow::array::RecordBatch;
 use futures::{StreamExt, stream};
 
 use crate::error::{Error, Result};
-use crate::model::check::{LET_IT_REFUSE, failed};
-use crate::model::{Batch, Project, RECORD_BITS, Refusal, Rule, Severity, Source};
+use crate::model::{Batch, Project, RECORD_BITS, Refusal, Rule, Scope, Source};
 use crate::quality::{Deny, Key, Keys, RowValidator, ValidationReport, row_keys};
 use crate::run::{
-    BatchInput, EntityOutcome, Plans, Records, below, children, conservation, find_misfits, missing, unrelated, verdict,
+    BatchInput, EntityOutcome, Plans, Records, below, children, conservation, find_misfits, judged, missing,
+    no_partners, verdict,
 };
 use crate::transform::{Execution, PlanMetrics, ScanInput, Tally};
 
@@ -232,7 +232,7 @@ impl Pass<'_> {
 
     async fn denied_by_parent(&self, entities: &[EntityRows], at: usize, scan: &Arc<ScanInput>) -> Result<Vec<Deny>> {
         let entity = self.project.entity(&entities[at].entity)?;
-        let Some(parent) = &entity.parent else {
+        let Some(parent) = entity.parent.as_ref().filter(|parent| parent.scope == Scope::Batch) else {
             return Ok(Vec::new());
         };
         let Some(above) = entities.iter().position(|one| one.entity == parent.entity) else {
@@ -248,7 +248,9 @@ impl Pass<'_> {
         }
         if refused.nameless {
             let missing = self.missing(entities, [at, above], &parent.columns, scan).await?;
-            deny.extend(missing.map(|keys| below(parent, keys)));
+            if !missing.is_empty() {
+                deny.push(below(parent, missing));
+            }
         }
         Ok(deny)
     }
@@ -266,35 +268,20 @@ impl Pass<'_> {
             let Rule::Relationships {
                 entity: target,
                 columns,
+                scope,
             } = &check.rule
             else {
                 continue;
             };
-            let Some(other) = entities.iter().position(|one| one.entity == *target) else {
-                return Err(
-                    Error::project(format!("the check {} of {} can't be made", check.name, entity.name))
-                        .cause(format!("{} brings no rows to {target}", self.source.name)),
-                );
-            };
-            let Some(missing) = self.missing(entities, [at, other], columns, scan).await? else {
+            // Without a database, nothing is known of other batches.
+            if *scope == Scope::Source {
                 continue;
-            };
-            let reason = unrelated(target, columns);
-            match check.severity {
-                Severity::Fail => {
-                    return Err(failed(&check.name, &entity.name).cause(reason).hint(LET_IT_REFUSE));
-                }
-                Severity::Warn => {
-                    let warnings = &mut entities[at].report.warnings;
-                    warnings.insert(check.name.clone(), missing.keys.len() as u64);
-                }
-                Severity::Quarantine => deny.push(Deny {
-                    keys: missing,
-                    check: check.name.as_str().into(),
-                    reason: reason.into(),
-                    keep_orphans: check.keep_orphans,
-                }),
             }
+            let Some(other) = entities.iter().position(|one| one.entity == *target) else {
+                return Err(no_partners(check, entity, &self.source.name, target));
+            };
+            let missing = self.missing(entities, [at, other], columns, scan).await?;
+            deny.extend(judged(check, &mut entities[at].report, &entity.name, missing)?);
         }
         Ok(deny)
     }
@@ -306,16 +293,15 @@ impl Pass<'_> {
         [of, target]: [usize; 2],
         columns: &[String],
         scan: &Arc<ScanInput>,
-    ) -> Result<Option<Keys>> {
+    ) -> Result<Keys> {
         let mut found = Vec::new();
         for at in [of, target] {
             let again = self.entity(at, scan, entities[at].deny.clone(), Some(columns));
             found.push(again.await?.keys);
         }
-        let keys: HashSet<Key> = found[0].difference(&found[1]).cloned().collect();
-        Ok((!keys.is_empty()).then(|| Keys {
-            keys,
+        Ok(Keys {
+            keys: found[0].difference(&found[1]).cloned().collect(),
             ..Keys::new(columns.to_vec())
-        }))
+        })
     }
 }

@@ -5,7 +5,7 @@ use super::mapping::{Context, Keys, Mapping, entry_text, entry_texts, node_scala
 use super::yaml::{Entry, Node, Span, Value};
 use crate::error::Location;
 use crate::model::wording::one_of;
-use crate::model::{Check, Rule, Severity, Tolerance};
+use crate::model::{Check, Rule, Scope, Severity, Tolerance};
 
 const RULES: [&str; 8] = [
     "not_null",
@@ -32,7 +32,9 @@ const CHECK_KEYS: Keys = Keys::of(&[
 ]);
 const VALUES_KEYS: Keys = Keys::of(&["column", "values"]);
 const RANGE_KEYS: Keys = Keys::of(&["column", "min", "max"]);
-const RELATIONSHIP_KEYS: Keys = Keys::of(&["entity", "columns"]);
+const RELATIONSHIP_KEYS: Keys = Keys::of(&["entity", "columns", "scope"]);
+/// The values of `scope`, for `relationships` and `parent`.
+pub(super) const SCOPES: [(&str, Scope); 2] = [("batch", Scope::Batch), ("source", Scope::Source)];
 const COUNT_KEYS: Keys = Keys::of(&["min", "max", "change"]);
 const FRESHNESS_KEYS: Keys = Keys::of(&["column", "days"]);
 
@@ -198,6 +200,7 @@ impl Reader<'_, '_> {
                 Some(Rule::Relationships {
                     entity: target.value,
                     columns,
+                    scope: options.choice(self.ctx, "scope", &SCOPES),
                 })
             }
             "row_count" => {

@@ -3,23 +3,24 @@
 use super::checks::{self, CheckDraft};
 use super::exposed::{self, ExposedDraft};
 use super::gate;
+use super::latest::{self, LatestDraft};
 use super::mapping::{Context, Keys, Mapping, Text, entry_text, entry_texts, list_texts, node_text};
 use super::names::{self, BadName};
 use super::relations::{self, Draft, Named, ParentDraft};
 use super::types::parse_pg_type;
 use super::yaml::{Entry, Node, Span, Value};
-use crate::model::{Column, Entity, Gate, Index, PgType, Profile};
+use crate::model::{Column, Entity, Gate, Index, PgType, Profile, Scope};
 
 const PROJECT_KEYS: Keys = Keys {
     known: &["name", "description", "privacy", "expose", "entities"],
     later: &["defaults"],
 };
-const ENTITY_KEYS: Keys = Keys::of(&["description", "columns", "key", "parent", "indexes", "checks"]);
+const ENTITY_KEYS: Keys = Keys::of(&["description", "columns", "key", "parent", "indexes", "latest", "checks"]);
 const COLUMN_KEYS: Keys = Keys {
     known: &["type", "nullable", "description"],
     later: &["checks", "phi", "mask", "domain"],
 };
-const PARENT_KEYS: Keys = Keys::of(&["entity", "columns"]);
+const PARENT_KEYS: Keys = Keys::of(&["entity", "columns", "scope"]);
 const INDEX_KEYS: Keys = Keys::of(&["columns"]);
 
 /// What `pipeline.yaml` declares.
@@ -34,6 +35,7 @@ pub(super) struct Contract {
     pub exposed: Vec<ExposedDraft>,
     pub gate: Option<Gate>,
     pub checks: Vec<CheckDraft>,
+    pub latest: Vec<LatestDraft>,
     /// The file's text.
     pub text: String,
 }
@@ -64,8 +66,11 @@ pub(super) fn read(ctx: &mut Context<'_>, root: &Node) -> Contract {
     let Some(entities) = Mapping::of_names(ctx, "`entities`", entry.key.span, &entry.value) else {
         return Contract::default();
     };
-    let mut checks = Vec::new();
-    let drafts = entities.entries().iter().map(|entry| entity(ctx, entry, &mut checks));
+    let (mut checks, mut latest) = (Vec::new(), Vec::new());
+    let drafts = entities
+        .entries()
+        .iter()
+        .map(|entry| entity(ctx, entry, &mut checks, &mut latest));
     let drafts: Vec<Draft> = drafts.collect();
     if drafts.is_empty() {
         ctx.problem(
@@ -83,11 +88,12 @@ pub(super) fn read(ctx: &mut Context<'_>, root: &Node) -> Contract {
         profile,
         exposed,
         checks,
+        latest,
         text: ctx.document.text.clone(),
     }
 }
 
-fn entity(ctx: &mut Context<'_>, entry: &Entry, found: &mut Vec<CheckDraft>) -> Draft {
+fn entity(ctx: &mut Context<'_>, entry: &Entry, found: &mut Vec<CheckDraft>, latest: &mut Vec<LatestDraft>) -> Draft {
     let name = entry.key.text.clone();
     bad_name(
         ctx,
@@ -128,6 +134,9 @@ fn entity(ctx: &mut Context<'_>, entry: &Entry, found: &mut Vec<CheckDraft>) -> 
     }
     if let Some(entry) = options.get("checks") {
         found.extend(checks::read(ctx, &name, entry));
+    }
+    if let Some(entry) = options.get("latest") {
+        latest.extend(latest::read(ctx, &name, entry));
     }
     draft
 }
@@ -196,6 +205,7 @@ fn read_parent(ctx: &mut Context<'_>, entry: &Entry) -> Option<ParentDraft> {
         return Some(ParentDraft {
             entity: entity.into(),
             columns: None,
+            scope: Scope::default(),
         });
     }
     let options = Mapping::of_options(ctx, "`parent`", entry.key.span, &entry.value, &PARENT_KEYS)?;
@@ -212,6 +222,7 @@ fn read_parent(ctx: &mut Context<'_>, entry: &Entry) -> Option<ParentDraft> {
     Some(ParentDraft {
         entity: entity.into(),
         columns,
+        scope: options.choice(ctx, "scope", &checks::SCOPES),
     })
 }
 

@@ -9,6 +9,7 @@ use super::conserve;
 use super::contract::{self, Contract};
 use super::document::Document;
 use super::exposed;
+use super::latest;
 use super::mapping::{Context, check_urls, mend_cut_types};
 use super::privacy;
 use super::problems::Problems;
@@ -19,7 +20,7 @@ use super::yaml::Node;
 use super::yaml_files::yaml_files;
 use crate::error::{Error, Result};
 use crate::model::wording::{all_of, did_you_mean};
-use crate::model::{Check, Entity, Profile, Project, Source};
+use crate::model::{Check, Entity, Profile, Project, Rule, Scope, Source};
 
 const PROJECT_FILE: &str = "pipeline.yaml";
 const SOURCES_FOLDER: &str = "pipelines";
@@ -63,7 +64,12 @@ pub(super) fn load_with(root: &Path, lookup: Lookup<'_>) -> Result<Project> {
         .as_mut()
         .map_or_else(Vec::new, |contract| std::mem::take(&mut contract.exposed));
     let known = contract.as_ref().map(|contract| contract.names.as_slice());
-    let views = sql::read_views(root, known.unwrap_or_default(), &mut problems);
+    let mut views = sql::read_views(root, known.unwrap_or_default(), &mut problems);
+    if let Some(contract) = &mut contract {
+        let drafts = std::mem::take(&mut contract.latest);
+        latest::add(drafts, &contract.entities, &mut views, &mut problems);
+    }
+    let known = contract.as_ref().map(|contract| contract.names.as_slice());
     let checks = sql::read_checks(root, &mut problems);
     let exposed = exposed::resolve(exposed, known.unwrap_or_default(), &views, &mut problems);
     let mut sources: Vec<Source> = drafts
@@ -237,6 +243,21 @@ impl Project {
             let hint = did_you_mean(name, known.clone().chain(aliases))
                 .unwrap_or_else(|| format!("the project has {}", all_of(&known.collect::<Vec<_>>())));
             Error::project(format!("no source has the name or alias `{name}`")).hint(hint)
+        })
+    }
+
+    /// Whether rows of the source may refer to rows of its other batches.
+    pub fn looks_beyond(&self, source: &Source) -> bool {
+        let served = source.transforms.iter().filter_map(|one| self.entity(&one.entity).ok());
+        served.into_iter().any(|entity| {
+            entity
+                .parent
+                .as_ref()
+                .is_some_and(|parent| parent.scope == Scope::Source)
+                || source.checks_of(entity).any(|check| match check.rule {
+                    Rule::Relationships { scope, .. } => scope == Scope::Source,
+                    _ => false,
+                })
         })
     }
 

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use super::mapping::{Context, Text};
 use super::yaml::Span;
 use crate::model::wording::{all_of, did_you_mean};
-use crate::model::{Entity, Index, Parent, PgType};
+use crate::model::{Entity, Index, Parent, PgType, Scope};
 
 /// A name in the file that has to be looked up.
 pub(super) struct Named {
@@ -30,6 +30,7 @@ pub(super) struct ParentDraft {
     pub entity: Named,
     /// `None` means the columns of the parent's key.
     pub columns: Option<Vec<Named>>,
+    pub scope: Scope,
 }
 
 /// An entity whose references have not been looked up yet.
@@ -147,6 +148,7 @@ fn parent(ctx: &mut Context<'_>, draft: &Draft, drafts: &[Draft]) -> Option<Pare
     Some(Parent {
         entity: target.entity.name.clone(),
         columns,
+        scope: parent.scope,
     })
 }
 

@@ -28,7 +28,7 @@ mod stale_masks;
 mod stop;
 
 pub(crate) use account::{conservation, verdict};
-pub(crate) use cascade::{below, unrelated};
+pub(crate) use cascade::{below, judged, no_partners};
 pub use drop::drop_batch;
 pub(crate) use input::{BatchInput, Most};
 pub(crate) use masking::of_batch;

@@ -11,6 +11,7 @@ mod cli;
 mod concurrency;
 mod conserves;
 mod dates;
+mod deltas;
 mod dependencies;
 mod docs;
 mod doctor;
