@@ -15,7 +15,7 @@ use super::bind::{self, bind_parameters, count_scans};
 use super::failure::{self, Span, locate, planning};
 use super::places::Places;
 use super::prepared::{Accepts, Outline, Prepared};
-use super::{ast, not_in, parse, record, row_checks, volatility};
+use super::{ast, ignored, not_in, parse, record, row_checks, volatility};
 use crate::error::Diagnostic;
 use crate::model::{Batch, Column, Entity, Project, Source, Transform, did_you_mean};
 use crate::model::{RECORD_COLUMN, is_partial, is_reference};
@@ -106,7 +106,8 @@ impl Planner<'_> {
                 "return the entity's rows with a SELECT",
             )]);
         };
-        if let Some(found) = not_in::in_query(&query) {
+        let wrong = not_in::in_query(&query);
+        if let Some(found) = wrong.or_else(|| ignored::in_query(self.session, &self.transform.sql, &query)) {
             return Err(vec![self.problem(&found.message, Some(found.span), found.hint)]);
         }
         let sideways = ast::unnests_sideways(&query);

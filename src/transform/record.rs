@@ -1,14 +1,17 @@
 //! Carries the hidden column `_record` through a user's plan, so that each row keeps the number of its record
-//! although the SQL does not mention it. Where a row stands for several records (aggregates, DISTINCT), the column
-//! ends. A query's own result never changes.
+//! although the SQL does not mention it. Where a row stands for several records (aggregates, DISTINCT), only the mark of one
+//! that failed goes on. A query's own result never changes.
 
 use std::sync::Arc;
 
 use datafusion::common::{Column, JoinType, Result};
 use datafusion::datasource::{empty::EmptyTable, provider_as_source};
-use datafusion::logical_expr::logical_plan::{Join, Projection, SubqueryAlias, TableScan, TableScanBuilder, Union};
+use datafusion::logical_expr::logical_plan::{
+    Aggregate, Distinct, Join, Projection, SubqueryAlias, TableScan, TableScanBuilder, Union, Window,
+};
 use datafusion::logical_expr::{Expr, LogicalPlan};
 
+use super::merged;
 use super::session::SOURCE_TABLE;
 use crate::model::RECORD_COLUMN;
 use datafusion::arrow::datatypes::SchemaRef;
@@ -54,12 +57,14 @@ pub(super) fn thread(plan: LogicalPlan, full: &SchemaRef) -> Result<Threaded> {
         | LogicalPlan::Sort(_)
         | LogicalPlan::Limit(_)
         | LogicalPlan::Repartition(_)
-        | LogicalPlan::Window(_)
         | LogicalPlan::Unnest(_) => {
             let input = (*plan.inputs()[0]).clone();
             let (input, record) = thread(input, full)?;
             Ok((plan.with_new_exprs(plan.expressions(), vec![input])?, record))
         }
+        LogicalPlan::Window(node) => window(&node, full),
+        LogicalPlan::Distinct(Distinct::All(input)) => distinct(input, full),
+        LogicalPlan::Aggregate(node) => aggregate(node, full),
         LogicalPlan::Join(node) => join(node, full),
         LogicalPlan::Union(node) => union(node, full),
         // A row of the output stands for several input rows, or for none, so its record is unknown.
@@ -67,12 +72,39 @@ pub(super) fn thread(plan: LogicalPlan, full: &SchemaRef) -> Result<Threaded> {
     }
 }
 
+fn window(node: &Window, full: &SchemaRef) -> Result<Threaded> {
+    let (input, record) = thread(node.input.as_ref().clone(), full)?;
+    Ok((merged::window(node, input)?, record))
+}
+
+/// Rows that can't fail are merged as they were.
+fn distinct(input: Arc<LogicalPlan>, full: &SchemaRef) -> Result<Threaded> {
+    if merged::may_fail(&input, [])?
+        && let (threaded, Some(record)) = thread(input.as_ref().clone(), full)?
+    {
+        let distinct = merged::distinct(threaded, input.schema().columns(), &record)?;
+        return Ok((distinct, Some(record)));
+    }
+    Ok((LogicalPlan::Distinct(Distinct::All(input)), None))
+}
+
+fn aggregate(node: Aggregate, full: &SchemaRef) -> Result<Threaded> {
+    if merged::may_fail(&node.input, node.group_expr.iter().chain(&node.aggr_expr))?
+        && let (input, Some(record)) = thread(node.input.as_ref().clone(), full)?
+        && let Some(merged) = merged::aggregate(&node, input, &record)?
+    {
+        return Ok((merged, Some(record)));
+    }
+    Ok((LogicalPlan::Aggregate(node), None))
+}
+
 fn join(node: Join, full: &SchemaRef) -> Result<Threaded> {
     use JoinType::{Full, Inner, Left, LeftAnti, LeftMark, LeftSemi, Right, RightAnti, RightMark, RightSemi};
     let (mut left, mut left_record) = (Arc::unwrap_or_clone(node.left), None);
     let (mut right, mut right_record) = (Arc::unwrap_or_clone(node.right), None);
     // The record of the preserved side is kept. Keeping both columns would be ambiguous.
-    if matches!(node.join_type, Inner | Left | Full | LeftSemi | LeftAnti | LeftMark) {
+    let only_right = node.join_type == Inner && !has_records(&left) && has_records(&right);
+    if matches!(node.join_type, Inner | Left | Full | LeftSemi | LeftAnti | LeftMark) && !only_right {
         (left, left_record) = thread(left, full)?;
     }
     if left_record.is_none() && matches!(node.join_type, Inner | Right | RightSemi | RightAnti | RightMark) {
@@ -89,6 +121,29 @@ fn join(node: Join, full: &SchemaRef) -> Result<Threaded> {
         node.null_aware,
     )?;
     Ok((LogicalPlan::Join(joined), left_record.or(right_record)))
+}
+
+/// Whether the rows of a plan have records, and not only marks.
+fn has_records(plan: &LogicalPlan) -> bool {
+    use JoinType::{Full, Inner, Left, LeftAnti, LeftMark, LeftSemi, Right, RightAnti, RightMark, RightSemi};
+    match plan {
+        LogicalPlan::TableScan(scan) => is_source(scan),
+        LogicalPlan::SubqueryAlias(_)
+        | LogicalPlan::Projection(_)
+        | LogicalPlan::Filter(_)
+        | LogicalPlan::Sort(_)
+        | LogicalPlan::Limit(_)
+        | LogicalPlan::Repartition(_)
+        | LogicalPlan::Window(_)
+        | LogicalPlan::Unnest(_)
+        | LogicalPlan::Union(_) => plan.inputs().into_iter().all(has_records),
+        LogicalPlan::Join(node) => match node.join_type {
+            Inner => has_records(&node.left) || has_records(&node.right),
+            Left | Full | LeftSemi | LeftAnti | LeftMark => has_records(&node.left),
+            Right | RightSemi | RightAnti | RightMark => has_records(&node.right),
+        },
+        _ => false,
+    }
 }
 
 /// UNION ALL keeps the record if every branch has it. Branches match columns by position, so the column is the last

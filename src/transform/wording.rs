@@ -149,6 +149,9 @@ fn by_text(root: &DataFusionError, text: &str) -> Option<String> {
     if text.contains("only supports a single SQL statement") {
         return Some("a transform is one SELECT: take out the others".to_owned());
     }
+    if text.contains("FETCH clause") {
+        return Some("use LIMIT; to keep ties, number the rows with rank() in a CTE, and choose with WHERE".to_owned());
+    }
     if text.contains("ScalarSubquery(") || text.contains("OuterReferenceColumn") {
         return Some("use a join, or a CTE: WITH ... AS (SELECT ...)".to_owned());
     }

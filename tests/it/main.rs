@@ -30,6 +30,7 @@ mod large_records;
 mod links;
 mod lost_kinds;
 mod masks;
+mod merged_rows;
 mod migrate;
 mod mutants;
 mod no_records;

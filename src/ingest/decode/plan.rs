@@ -72,6 +72,17 @@ pub(crate) enum ScalarKind {
     Reference(References),
 }
 
+impl ScalarKind {
+    /// The same kind of date or time, read as ISO 8601 writes it. Others are partial dates.
+    pub fn in_iso(&self) -> Self {
+        match self {
+            Self::Timestamp(_) => Self::Timestamp(Formats::default()),
+            Self::TimestampTz(_) => Self::TimestampTz(Formats::default()),
+            _ => Self::Date(Formats::default()),
+        }
+    }
+}
+
 impl Plan {
     /// Prepares a source's schema. A date format that is not valid is an error of the project.
     pub fn new(source: &Source) -> Result<Self> {

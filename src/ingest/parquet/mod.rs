@@ -26,7 +26,7 @@ use tokio::sync::mpsc;
 
 use self::convert::{Conversion, RowFault};
 use self::damage::{damaged, why};
-use self::reader::RangeReader;
+use self::reader::{RangeReader, ahead};
 use self::schema::{Millis, readable};
 use self::size::{filled, rows_of};
 use self::types::{Found, check_group};
@@ -39,16 +39,14 @@ use super::unknown::{Sightings, Unknown};
 use crate::error::{Error, Result};
 use crate::model::{OnUnknownField, RECORD_BITS, Refusal};
 
-/// How many files have their metadata read ahead.
-const AHEAD: usize = 8;
-
 /// Decodes all files. Returns their batches in the order of the input.
 pub(super) fn decode(reading: &Arc<Reading>, parallelism: usize) -> BoxStream<'static, Result<Decoded>> {
     let files = 0..reading.listing.files().len();
+    let ahead = ahead(reading.listing.files());
     let reading = Arc::clone(reading);
     let groups = stream::iter(files)
         .map(move |index| open(Arc::clone(&reading), index))
-        .buffered(AHEAD)
+        .buffered(ahead)
         .try_filter_map(|file| async move { Ok(file) })
         .map_ok(|file| stream::iter(file.row_groups()).map(Ok::<_, Error>))
         .try_flatten()
@@ -85,6 +83,7 @@ impl File {
             file: file.clone(),
             handle: reading.listing.handles[index].clone(),
             stats: Arc::clone(&reading.stats),
+            end: Arc::default(),
         };
         let refused = |foreign: Foreign| {
             if reading.goes_on_after_damage() {

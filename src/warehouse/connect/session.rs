@@ -32,6 +32,8 @@ const SETTINGS: &[(&str, &str)] = &[
 /// Settings that are made where the role may make them. They keep row values out of the server's log, and they free
 /// the locks of a killed process before its statement ends.
 const WISHES: &[(&str, &str)] = &[
+    // Errors of the SQL of views and checks quote rows. The session's own messages say what the error was.
+    ("log_min_messages", "fatal"),
     ("log_error_verbosity", "terse"),
     ("log_parameter_max_length", "0"),
     ("log_parameter_max_length_on_error", "0"),

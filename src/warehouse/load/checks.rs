@@ -10,8 +10,10 @@ use tokio_postgres::types::Type;
 
 use super::staging::Staged;
 use crate::error::{Diagnostic, Error, Result};
-use crate::model::{Entity, SqlCheck};
-use crate::warehouse::sql::{CHECKER, ENTITIES, Over, PARTITIONS, db_error, ident, position, qualified, rows_error};
+use crate::model::{Entity, SqlCheck, did_you_mean};
+use crate::warehouse::sql::{
+    CHECKER, ENTITIES, Over, PARTITIONS, db_error, ident, position, qualified, rows_error, sqlstate,
+};
 
 /// Plans every check over empty tables.
 ///
@@ -24,7 +26,9 @@ pub async fn plan(client: &mut Client, entities: &[Entity], checks: &[SqlCheck])
         let sql = counting(check, &start);
         let failed = |error| {
             let built = Error::project(cannot(check));
-            built.diagnostics(vec![place(check, &start, &error)]).hint(HINT)
+            built
+                .diagnostics(vec![place(check, entities, &start, &error)])
+                .hint(HINT)
         };
         // The extended protocol takes one statement only, so a file can't contain a second one. To prepare runs nothing:
         // it tells what is wrong with the text, and where.
@@ -43,7 +47,7 @@ pub async fn violations(client: &mut Client, entities: &[Entity], staged: &[&Sta
     let failed = |error| {
         let built = rows_error(cannot(check), &error);
         match position::of(&error) {
-            Some(_) => Error { cause: None, ..built }.diagnostics(vec![place(check, &start, &error)]),
+            Some(_) => Error { cause: None, ..built }.diagnostics(vec![place(check, entities, &start, &error)]),
             None => built,
         }
     };
@@ -119,9 +123,16 @@ fn cannot(check: &SqlCheck) -> String {
     format!("the check {} can't be made", check.path.display())
 }
 
-/// The place in the check's file, where the server names one.
-fn place(check: &SqlCheck, start: &str, error: &tokio_postgres::Error) -> Diagnostic {
-    position::diagnostic(&check.path, &check.sql, start.chars().count(), error, Over::Rows)
+/// The place in the check's file, where the server names one, and for an unknown table the entity that may be meant.
+fn place(check: &SqlCheck, entities: &[Entity], start: &str, error: &tokio_postgres::Error) -> Diagnostic {
+    let added = start.chars().count();
+    let mut problem = position::diagnostic(&check.path, &check.sql, added, error, Over::Rows);
+    if sqlstate(error) == Some("42P01") {
+        let name = position::name(&check.sql, added, error);
+        let names = entities.iter().map(|entity| entity.name.as_str());
+        problem.hint = name.last().and_then(|name| did_you_mean(name, names));
+    }
+    problem
 }
 
 /// What is sent before the check's own text. Each entity's name stands for the batch's rows of that entity, or for no

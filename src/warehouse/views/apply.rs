@@ -13,7 +13,7 @@ use super::registry::{self, Entry};
 use super::work::Work;
 use super::{hidden, refresh, stale};
 use crate::error::{Diagnostic, Result};
-use crate::model::ViewKind;
+use crate::model::{ViewKind, did_you_mean};
 use crate::warehouse::connect::Connection;
 use crate::warehouse::sql::{db_error, position, sqlstate};
 
@@ -101,7 +101,8 @@ impl Work<'_> {
                     failures.insert(index, *failure);
                     self.pending.push_back(index);
                     if failures.len() == self.pending.len() {
-                        return Err(refused(self.told(failures)));
+                        let known = registry::relations(self.client).await?;
+                        return Err(refused(self.told(failures, &known)));
                     }
                 }
             }
@@ -110,8 +111,8 @@ impl Work<'_> {
     }
 
     /// The failures to report: those that are not merely caused by another failure. Where all of them wait for each
-    /// other in a circle, all are reported.
-    fn told(&self, failures: BTreeMap<usize, Failure>) -> Vec<Diagnostic> {
+    /// other in a circle, all are reported. `known` are the tables and views of the database, one of which may be meant.
+    fn told(&self, failures: BTreeMap<usize, Failure>, known: &[String]) -> Vec<Diagnostic> {
         let follows = |own: usize, failure: &Failure| {
             let others = failures.keys().filter(|other| **other != own);
             let lacks = failure.lacks.as_deref().unwrap_or_default();
@@ -130,8 +131,13 @@ impl Work<'_> {
             let mut problem = failure.problem;
             if circle {
                 problem.hint = Some("these views need each other; one of them must do without".to_owned());
-            } else if failure.lacks.is_some() {
-                problem.hint = Some("check the name; entity tables are made by `pipeline migrate`".to_owned());
+            } else if let Some(lacks) = failure.lacks {
+                let files = self.definitions.iter().map(|definition| definition.view.name.as_str());
+                let known = known.iter().map(String::as_str).chain(files);
+                let near = lacks.last().and_then(|name| did_you_mean(name, known));
+                let check = "check the name; entity tables are made by `pipeline migrate`";
+                // The server names a column or a function that may be meant.
+                problem.hint = problem.hint.or(near).or_else(|| Some(check.to_owned()));
             }
             problem
         })

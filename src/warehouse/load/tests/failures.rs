@@ -50,10 +50,7 @@ async fn a_duplicate_key_is_told_without_its_value() {
     }
     if let Some(server) = testing::server() {
         let log = server.log();
-        assert!(
-            log.contains("unique") && !log.contains("canary"),
-            "the server's log quotes a key"
-        );
+        assert!(!log.contains("canary"), "the server's log quotes a key");
     }
 }
 
