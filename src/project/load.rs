@@ -9,6 +9,7 @@ use super::conserve;
 use super::contract::{self, Contract};
 use super::document::Document;
 use super::exposed;
+use super::held;
 use super::mapping::{Context, check_urls, mend_cut_types};
 use super::privacy;
 use super::problems::Problems;
@@ -152,6 +153,7 @@ fn read_contract(root: &Path, lookup: Lookup<'_>, problems: &mut Problems) -> Op
     let mut ctx = Context {
         document: &document,
         lookup,
+        held: &|| held::in_files(root, lookup),
         variables: false,
         problems,
     };
@@ -169,6 +171,7 @@ fn read_sources(root: &Path, lookup: Lookup<'_>, problems: &mut Problems) -> Vec
         let mut ctx = Context {
             document: &document,
             lookup,
+            held: &|| held::in_files(root, lookup),
             variables: false,
             problems,
         };

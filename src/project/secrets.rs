@@ -3,6 +3,9 @@
 /// Looks up an environment variable. It is a function so that tests need not change the environment of the process.
 pub(super) type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
+/// Reads the secrets that lie in files (`held.rs`).
+pub(super) type Held<'a> = &'a dyn Fn() -> Vec<String>;
+
 /// The remedy for a secret in a file.
 pub(super) const HINT: &str = "take it out: secrets come from the environment alone \
     (AWS_SECRET_ACCESS_KEY, GOOGLE_SERVICE_ACCOUNT, AZURE_STORAGE_ACCOUNT_KEY)";
@@ -57,20 +60,39 @@ const HELD: [&str; 14] = [
     "AZURE_STORAGE_CLIENT_SECRET",
     "AZURE_CLIENT_SECRET",
 ];
+/// Variables that may name a file with secrets (libpq's, those of object_store, and this program's own), each with the
+/// file's usual place below the home folder.
+pub(super) const FILES: [(&str, &str); 10] = [
+    ("PIPELINE_MASK_KEY", ""),
+    ("PGPASSFILE", ".pgpass"),
+    ("PGSERVICEFILE", ".pg_service.conf"),
+    ("GOOGLE_SERVICE_ACCOUNT", ""),
+    ("GOOGLE_SERVICE_ACCOUNT_PATH", ""),
+    (
+        "GOOGLE_APPLICATION_CREDENTIALS",
+        ".config/gcloud/application_default_credentials.json",
+    ),
+    ("AWS_WEB_IDENTITY_TOKEN_FILE", ""),
+    ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", ""),
+    ("AWS_SHARED_CREDENTIALS_FILE", ".aws/credentials"),
+    ("AZURE_FEDERATED_TOKEN_FILE", ""),
+];
 /// A shorter text is found in too many values by chance.
 const SHORTEST: usize = 4;
 
 /// Whether an environment variable of this name holds a secret.
 pub(super) fn is_secret_variable(name: &str) -> bool {
     let name = name.to_uppercase();
-    is_secret_setting(&name) || SECRET_VARIABLES.contains(&name.as_str())
+    is_secret_setting(&name) || SECRET_VARIABLES.contains(&name.as_str()) || FILES.iter().any(|(file, _)| *file == name)
 }
 
-/// Whether a text holds a secret that the environment has under a name of its own, or a URL with a secret.
-pub(super) fn holds_secret(text: &str, lookup: Lookup<'_>) -> bool {
+/// Whether a text holds a secret that the environment has under a name of its own, one of `in_files`, or a URL with a
+/// secret.
+pub(super) fn holds_secret(text: &str, lookup: Lookup<'_>, in_files: Held<'_>) -> bool {
     let held = HELD.iter().filter_map(|name| lookup(name));
     let mut secrets: Vec<String> = held
         .chain(lookup("DATABASE_URL").iter().flat_map(|url| passwords(url)))
+        .chain(in_files())
         .collect();
     secrets.retain(|secret| secret.len() >= SHORTEST);
     url_holds_secret(text) || secrets.iter().any(|secret| text.contains(secret.as_str()))

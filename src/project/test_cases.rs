@@ -94,6 +94,7 @@ fn parse(project: &Project, source: &Source, document: &Document, problems: &mut
     let ctx = Context {
         document,
         lookup: &|_| None,
+        held: &Vec::new,
         problems,
         variables: false,
     };

@@ -13,7 +13,7 @@ use super::staging::{StagedEntity, Staging};
 use crate::error::{Error, Result};
 use crate::model::check::{LET_IT_REFUSE, failed};
 use crate::model::{Parent, Rule, Severity};
-use crate::quality::{Deny, Key, Keys};
+use crate::quality::{Deny, Key, Keys, Suppress};
 use crate::warehouse::relations;
 
 impl Staging<'_> {
@@ -25,7 +25,7 @@ impl Staging<'_> {
             if deny.is_empty() {
                 continue;
             }
-            let again = self.stage_again(staged.remove(at), deny).await?;
+            let again = self.stage_again(staged.remove(at), deny, None).await?;
             staged.insert(at, again);
             if !self.denied_by_checks(&mut staged, at).await?.is_empty() {
                 let name = staged[at].staged.entity();
@@ -37,12 +37,19 @@ impl Staging<'_> {
         Ok(staged)
     }
 
-    async fn stage_again(&self, first: StagedEntity, deny: Vec<Deny>) -> Result<StagedEntity> {
+    /// Fills a staging table again, from another parse of the input.
+    pub(super) async fn stage_again(
+        &self,
+        first: StagedEntity,
+        deny: Vec<Deny>,
+        suppress: Option<Suppress>,
+    ) -> Result<StagedEntity> {
         let StagedEntity { index, staged, .. } = first;
         let mut connection = self.connection().await?;
         relations::unstage(&mut connection, staged).await?;
         self.counters[index].restart();
-        self.entity(index, connection, self.input.scan(), deny).await
+        let input = self.input.scan();
+        self.entity(index, connection, input, deny, suppress).await
     }
 
     /// The rows that may not be loaded into the entity at this position.
@@ -126,7 +133,7 @@ pub(crate) fn unrelated(target: &str, columns: &[String]) -> String {
 }
 
 /// Makes a set of keys from the texts that PostgreSQL returned. `None`: there are none.
-fn keys_of(columns: &[String], texts: &[Vec<String>]) -> Option<Keys> {
+pub(super) fn keys_of(columns: &[String], texts: &[Vec<String>]) -> Option<Keys> {
     let keys = texts
         .iter()
         .map(|key| Key::new(key.iter().map(|part| Some(part.as_str()))));

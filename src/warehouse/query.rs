@@ -8,7 +8,7 @@ use tokio_postgres::{Client, SimpleQueryMessage};
 
 use crate::error::{Error, Result};
 use crate::warehouse::connect::Warehouse;
-use crate::warehouse::sql::{Over, db_error, describe_over, position, rows_error, sqlstate};
+use crate::warehouse::sql::{Over, PATH, PROJECT_PATH, db_error, describe_over, position, rows_error, sqlstate};
 
 /// The rows of the last statement that gave any.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -40,9 +40,9 @@ pub async fn query(warehouse: &Warehouse, sql: &str, limit: Option<usize>) -> Re
 }
 
 async fn read_only(client: &Client, on: bool) -> Result<()> {
-    let value = if on { "on" } else { "off" };
+    let (value, path) = if on { ("on", PROJECT_PATH) } else { ("off", PATH) };
     let done = client
-        .batch_execute(&format!("SET default_transaction_read_only = {value}"))
+        .batch_execute(&format!("SET default_transaction_read_only = {value}; SET {path}"))
         .await;
     done.map_err(|error| db_error("the query can't be made read-only", &error))
 }
@@ -168,7 +168,7 @@ mod tests {
                 ["a"]
             );
             warehouse
-                .acquire()
+                .acquire_as_user()
                 .await
                 .unwrap()
                 .batch_execute("CREATE TABLE t (a int)")

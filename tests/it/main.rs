@@ -31,6 +31,7 @@ mod lost_kinds;
 mod masks;
 mod migrate;
 mod mutants;
+mod names;
 mod no_records;
 mod original_data;
 mod parquet_files;

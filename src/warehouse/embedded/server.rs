@@ -8,6 +8,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_postgres::Config;
 use tokio_postgres::config::Host;
 
+use super::door::Door;
 use super::engine::Engine;
 use super::folder_lock::FolderLock;
 use super::socket::{Endpoint, PrivateFolder};
@@ -69,13 +70,14 @@ impl Embedded {
         &self.name
     }
 
-    /// The URL for a client that connects through `port` with this password.
-    pub(super) fn url(&self, port: u16, password: &str) -> String {
+    /// The URL for a client that comes through this door, with this password.
+    pub(super) fn url(&self, door: &Door, password: Option<&str>) -> String {
         let (user, database) = (self.config.get_user(), self.config.get_dbname());
+        let password = password.map(|password| format!(":{password}")).unwrap_or_default();
         format!(
-            "postgresql://{}:{password}@127.0.0.1:{port}/{}?sslmode=disable",
+            "postgresql://{}{password}@{}",
             user.unwrap_or_default(),
-            database.unwrap_or_default()
+            door.address(database.unwrap_or_default())
         )
     }
 

@@ -2,7 +2,7 @@
 //! keys, which are values of the data, and returns them only to its caller.
 
 use chrono::NaiveDate;
-use tokio_postgres::Client;
+use tokio_postgres::{Client, Row};
 
 use super::staging::Staged;
 use crate::error::{Error, Result};
@@ -10,7 +10,7 @@ use crate::model::{Entity, PgType};
 use crate::warehouse::sql::{PARTITIONS, db_error, ident, qualified, rows_error};
 
 /// The most keys that one check may hold in memory.
-const MOST: usize = 1_000_000;
+pub(super) const MOST: usize = 1_000_000;
 
 /// The distinct keys, as text, of the rows in `child` that have no row in `parent`. A row with a null among these
 /// columns needs no parent. `entity` is the child's.
@@ -26,7 +26,7 @@ pub async fn missing(
     let failed = |error| rows_error(format!("the rows of {} can't be checked", child.entity), &error);
     let names: Vec<String> = columns.iter().map(|name| ident(name)).collect();
     let each = |form: &dyn Fn(&String) -> String, by: &str| names.iter().map(form).collect::<Vec<_>>().join(by);
-    let texts: Vec<String> = columns.iter().map(|name| key_text(entity, name)).collect();
+    let texts = key_texts(entity, columns);
     let sql = format!(
         "SELECT DISTINCT {} FROM {} c WHERE {} AND NOT EXISTS (SELECT 1 FROM {} p WHERE {}) LIMIT {}",
         texts.join(", "),
@@ -43,8 +43,18 @@ pub async fn missing(
             child.entity, parent.entity
         )));
     }
-    let key = |row: &tokio_postgres::Row| (0..columns.len()).map(|at| row.try_get(at)).collect();
-    rows.iter().map(key).collect::<Result<_, _>>().map_err(failed)
+    texts_of(&rows).map_err(failed)
+}
+
+/// The texts of each row.
+pub(super) fn texts_of(rows: &[Row]) -> Result<Vec<Vec<String>>, tokio_postgres::Error> {
+    let texts = |row: &Row| (0..row.len()).map(|at| row.try_get(at)).collect();
+    rows.iter().map(texts).collect()
+}
+
+/// Expressions for the texts of columns of `c`.
+pub(super) fn key_texts(entity: &Entity, columns: &[String]) -> Vec<String> {
+    columns.iter().map(|name| key_text(entity, name)).collect()
 }
 
 /// An expression that gives equal values of a column of `c` the same text: for numbers with a point without trailing
