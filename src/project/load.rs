@@ -18,7 +18,7 @@ use super::source::{self, SourceDraft};
 use super::sql;
 use super::yaml::Node;
 use super::yaml_files::yaml_files;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Words as _};
 use crate::model::wording::{all_of, did_you_mean};
 use crate::model::{Check, Entity, Profile, Project, Source};
 
@@ -199,7 +199,7 @@ fn source_files(root: &Path, problems: &mut Problems) -> Vec<PathBuf> {
             return Vec::new();
         }
         Err(error) => {
-            problems.of_file(folder, format!("the folder can't be read: {error}"), remedy);
+            problems.of_file(folder, format!("the folder can't be read: {}", error.words()), remedy);
             return Vec::new();
         }
     };
