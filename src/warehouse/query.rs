@@ -14,8 +14,7 @@ use crate::warehouse::sql::{Over, PATH, PROJECT_PATH, db_error, describe_over, p
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct QueryResult {
     pub columns: Vec<String>,
-    /// PostgreSQL's names, one per column (`int4`, `_text`); empty for several statements in one, whose types
-    /// PostgreSQL does not tell.
+    /// PostgreSQL's names, one per column (`int4`, `_text`).
     pub types: Vec<String>,
     pub rows: Vec<Vec<Option<String>>>,
     /// Whether there were more rows than were asked for.
@@ -233,7 +232,7 @@ mod tests {
             let result = query(&warehouse, "SELECT 1; SELECT generate_series(1, 10) AS x", Some(3))
                 .await
                 .unwrap();
-            assert_eq!((result.rows.len(), result.truncated, result.types.len()), (3, true, 0));
+            assert_eq!((result.rows.len(), result.truncated, result.types.len()), (3, true, 1));
             let result = query(&warehouse, "SELECT 1 WHERE false", Some(3)).await.unwrap();
             assert_eq!(
                 (result.rows.len(), result.truncated, result.columns.len()),
