@@ -74,8 +74,13 @@ impl Door {
         matches!(self, Self::Port(..))
     }
 
-    /// The end of the URL for a client, after user and password: host, database and parameters.
-    pub fn address(&self, database: &str) -> String {
+    /// The URL for a client.
+    pub fn url(&self, (user, database): (&str, &str), password: Option<&str>) -> String {
+        let password = password.map(|password| format!(":{password}")).unwrap_or_default();
+        format!("postgresql://{user}{password}@{}", self.address(database))
+    }
+
+    fn address(&self, database: &str) -> String {
         match self {
             Self::Port(_, port) => format!("127.0.0.1:{port}/{database}?sslmode=disable"),
             #[cfg(unix)]

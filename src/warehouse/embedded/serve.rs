@@ -56,7 +56,7 @@ pub async fn serve_db(root: &Path, listen: Listen) -> Result<Served> {
     let password = door
         .is_open_to_others()
         .then(|| Arc::from(format!("{:032x}", rand::random::<u128>())));
-    let url = embedded.url(&door, password.as_deref());
+    let url = door.url(embedded.user_and_database(), password.as_deref());
     Ok(Served {
         password,
         embedded: Arc::new(embedded),

@@ -8,7 +8,6 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_postgres::Config;
 use tokio_postgres::config::Host;
 
-use super::door::Door;
 use super::engine::Engine;
 use super::folder_lock::FolderLock;
 use super::socket::{Endpoint, PrivateFolder};
@@ -70,15 +69,10 @@ impl Embedded {
         &self.name
     }
 
-    /// The URL for a client that comes through this door, with this password.
-    pub(super) fn url(&self, door: &Door, password: Option<&str>) -> String {
+    /// The user and the database that a client names.
+    pub(super) fn user_and_database(&self) -> (&str, &str) {
         let (user, database) = (self.config.get_user(), self.config.get_dbname());
-        let password = password.map(|password| format!(":{password}")).unwrap_or_default();
-        format!(
-            "postgresql://{}{password}@{}",
-            user.unwrap_or_default(),
-            door.address(database.unwrap_or_default())
-        )
+        (user.unwrap_or_default(), database.unwrap_or_default())
     }
 
     /// A raw connection, for a client that speaks the protocol itself.
