@@ -124,6 +124,7 @@ impl Error {
 
     /// Sets the cause: a text without a value and without a secret, or an error of which [`Words`] tells what may be said.
     #[must_use]
+    #[expect(clippy::needless_pass_by_value, reason = "who fails gives the error away")]
     pub fn cause(mut self, cause: impl Words) -> Self {
         let words: Box<dyn std::error::Error + Send + Sync> = cause.words().into();
         self.cause = Some(Arc::from(words));

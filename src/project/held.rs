@@ -96,10 +96,9 @@ mod tests {
         );
         let path = |name: &str| root.path().join(name).display().to_string();
         let lookup = |name: &str| match name {
-            "HOME" => Some(path("home")),
+            "HOME" | "AWS_WEB_IDENTITY_TOKEN_FILE" => Some(path("home")),
             "PIPELINE_MASK_KEY" => Some(path("key")),
             "GOOGLE_SERVICE_ACCOUNT" => Some(path("google.json")),
-            "AWS_WEB_IDENTITY_TOKEN_FILE" => Some(path("home")),
             _ => None,
         };
         let found = in_files(root.path(), &lookup);
