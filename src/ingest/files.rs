@@ -378,7 +378,7 @@ fn is_absence(error: &io::Error) -> bool {
 
 fn unreadable(path: &str, error: &io::Error) -> Error {
     Error::batch(format!("{path} can't be read"))
-        .cause(error.to_string())
+        .cause(error)
         .hint("check who may read it")
 }
 

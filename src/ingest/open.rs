@@ -19,7 +19,7 @@ use super::split::{PIECE, Pieces, Stopped};
 use super::stats::ReadStats;
 use super::unpack::unpack;
 use super::zip;
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Error, Result, Words as _};
 use crate::model::refusal::Reason;
 use crate::model::{Compression, Input};
 
@@ -140,7 +140,7 @@ impl ByteSource {
             "{} is {what}: its {name} data can't be read at byte {taken}",
             self.path
         ))
-        .cause(format!("{error}, after {} decompressed bytes", self.given))
+        .cause(format!("{}, after {} decompressed bytes", error.words(), self.given))
         .hint("deliver the file again, whole")
     }
 }

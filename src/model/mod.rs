@@ -41,7 +41,7 @@ pub use check::{Check, RowCheck, Rule, Scope, Severity, SqlCheck};
 pub use column_masks::{ColumnMasks, MaskedField};
 pub use entity::{Column, Entity, Index, Parent, PgType};
 pub use field::{Field, FieldType, From};
-pub use gate::Gate;
+pub use gate::{Gate, OnRare};
 pub use input::{
     Compression, CsvOptions, Encoding, Format, Input, OnEmpty, OnEmptyFile, OnMalformed, OnMissing, OnNoRecords,
     OnUnknownField,

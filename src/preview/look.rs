@@ -14,7 +14,7 @@ use crate::error::{Code, Error, Result};
 use crate::ingest::{self, Listing, ReadStats};
 use crate::mask::{self, MaskKey, Masks};
 use crate::model::wording::{all_of, did_you_mean};
-use crate::model::{Batch, Project, Refusal, Rule, Source, Transform};
+use crate::model::{Batch, ColumnMasks, Project, Refusal, Rule, Shown, Source, Transform};
 use crate::run::{self, BatchInput, Most, Plans};
 use crate::transform::{Engine, Limits, Operator};
 use crate::warehouse::query::QueryResult;
@@ -69,7 +69,7 @@ pub struct Table {
     pub entity: String,
     pub rows: QueryResult,
     /// The number of rows that break a check which only warns, by check.
-    pub warnings: Vec<(String, u64)>,
+    pub warnings: Vec<(String, Shown)>,
     /// The operators of the plan, from the last to the first.
     pub plan: Vec<Operator>,
 }
@@ -96,6 +96,7 @@ pub async fn look(mut project: Project, request: Request) -> Result<Preview> {
     let outlines = run::outlines(&engine, &project, &batches).await?;
     let by_record = outlines.values().flatten().all(crate::transform::Outline::is_by_record);
     let plans = run::plans(engine, &project, &batches, &outlines).await?;
+    let column_masks = run::previewed_masks(&project, &source, outlines).await;
     let (masks, random_key) = masks(&project, &source, &batch)?;
     let listing = ingest::list(&project.root, &source, batch.date).await?.ok_or_else(|| {
         Error::batch(format!("the input of {batch} is missing, so a run would skip it"))
@@ -111,6 +112,7 @@ pub async fn look(mut project: Project, request: Request) -> Result<Preview> {
         masks: Arc::new(masks),
         request,
         random_key,
+        column_masks,
     };
     looking.look(by_record).await
 }
@@ -209,6 +211,8 @@ struct Looking {
     masks: Arc<Masks>,
     request: Request,
     random_key: bool,
+    /// What decides which small numbers are shown.
+    column_masks: Vec<ColumnMasks>,
 }
 
 impl Looking {
@@ -283,7 +287,15 @@ impl Looking {
             tables.push(Table {
                 entity: one.entity.clone(),
                 rows: cells::table(entity, &one.rows, more)?,
-                warnings: one.report.warnings.clone().into_iter().collect(),
+                warnings: run::shown(
+                    &self.project,
+                    &self.source,
+                    &self.column_masks,
+                    &one.entity,
+                    &one.report.warnings,
+                )
+                .into_iter()
+                .collect(),
                 plan: one.metrics.operators(),
             });
         }

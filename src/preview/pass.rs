@@ -12,7 +12,7 @@ use arrow::array::RecordBatch;
 use futures::{StreamExt, stream};
 
 use crate::error::{Error, Result};
-use crate::model::{Batch, Project, RECORD_BITS, Refusal, Rule, Scope, Source};
+use crate::model::{Batch, Project, RECORD_BITS, Refusal, Rule, Scope, Shown, Source};
 use crate::quality::{Deny, Key, Keys, RowValidator, ValidationReport, row_keys};
 use crate::run::{
     BatchInput, EntityOutcome, Plans, Records, below, children, conservation, find_misfits, judged, missing,
@@ -85,6 +85,7 @@ impl Pass<'_> {
             times: Vec::new(),
             elements: tally.of(&one.entity),
             missing: missing.get(&one.entity).copied().unwrap_or_default(),
+            suppressed: Shown::Exactly(0),
         });
         let outcomes: Vec<EntityOutcome> = outcomes.collect();
         let accepted = self.input.stats.records.load(Ordering::Relaxed);

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::problems::Problems;
 use super::secrets;
 use super::yaml::{self, Node, Span};
-use crate::error::Location;
+use crate::error::{Location, Words as _};
 use crate::workspace;
 
 /// Longer lines are not shown. Nobody reads them, and each problem would hold a copy.
@@ -111,7 +111,7 @@ pub(super) fn read_text(root: &Path, path: &Path, problems: &mut Problems) -> Op
         Err(error) => {
             problems.of_file(
                 path,
-                format!("the file can't be read: {error}"),
+                format!("the file can't be read: {}", error.words()),
                 "check the path and its permissions",
             );
             None

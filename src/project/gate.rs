@@ -3,7 +3,7 @@
 
 use super::mapping::{Context, Keys, Mapping, entry_text, entry_texts, node_scalar};
 use super::yaml::{Entry, Value};
-use crate::model::{Entity, Gate, Profile, Severity, did_you_mean};
+use crate::model::{Column, Entity, Gate, OnRare, Profile, Rule, did_you_mean};
 
 const KEYS: Keys = Keys::of(&["profile", "k", "quasi", "over", "severity"]);
 const EXAMPLE: &str = "privacy: {k: 5, quasi: [zip3, birth_year, sex], over: patients}";
@@ -50,10 +50,18 @@ pub(super) fn read(ctx: &mut Context<'_>, privacy: &Privacy<'_>, entities: &[Ent
     let k = options.required(ctx, "k", EXAMPLE).and_then(|entry| read_k(ctx, entry));
     let quasi = options.required(ctx, "quasi", EXAMPLE);
     let over = options.required(ctx, "over", EXAMPLE);
-    let severities = [("fail", Severity::Fail), ("warn", Severity::Warn)];
+    let severities = [
+        ("fail", OnRare::Fail),
+        ("warn", OnRare::Warn),
+        ("suppress", OnRare::Suppress),
+    ];
     let severity = options.choice(ctx, "severity", &severities);
     let entity = over.and_then(|entry| read_entity(ctx, entry, entities))?;
-    let quasi = read_columns(ctx, quasi?, entity)?;
+    let quasi = quasi?;
+    if severity == OnRare::Suppress {
+        refuse_needed(ctx, quasi, entity, entities);
+    }
+    let quasi = read_columns(ctx, quasi, entity)?;
     Some(Gate {
         k: k?,
         quasi,
@@ -121,4 +129,37 @@ fn read_columns(ctx: &mut Context<'_>, entry: &Entry, entity: &Entity) -> Option
         }
     }
     (!columns.is_empty()).then_some(columns)
+}
+
+/// Refuses columns that `suppress` can't make null.
+fn refuse_needed(ctx: &mut Context<'_>, entry: &Entry, entity: &Entity, entities: &[Entity]) {
+    for text in entry_texts(ctx, entry) {
+        let Some(column) = entity.columns.iter().find(|column| column.name == text.value) else {
+            continue;
+        };
+        if let Some(why) = needed(column, entity, entities) {
+            ctx.problem(
+                text.span,
+                format!("`severity: suppress` would make `{}` null, but {why}", column.name),
+                "allow nulls in it, take it out of `quasi`, or use `severity: fail`".to_owned(),
+            );
+        }
+    }
+}
+
+/// Why a column may not be null. `None`: it may.
+fn needed(column: &Column, entity: &Entity, entities: &[Entity]) -> Option<String> {
+    let name = &column.name;
+    if entity.key.contains(name) {
+        return Some(format!("it belongs to the key of `{}`", entity.name));
+    }
+    let not_null = |rule: &Rule| matches!(rule, Rule::NotNull(checked) if checked == name);
+    if !column.nullable || entity.checks.iter().any(|check| not_null(&check.rule)) {
+        return Some("it may hold no null".to_owned());
+    }
+    entities.iter().find_map(|child| {
+        let parent = child.parent.as_ref()?;
+        let ties = (child.name == entity.name || parent.entity == entity.name) && parent.columns.contains(name);
+        ties.then(|| format!("it ties rows of `{}` to `{}`", child.name, parent.entity))
+    })
 }

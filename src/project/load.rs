@@ -9,6 +9,7 @@ use super::conserve;
 use super::contract::{self, Contract};
 use super::document::Document;
 use super::exposed;
+use super::held;
 use super::latest;
 use super::mapping::{Context, check_urls, mend_cut_types};
 use super::privacy;
@@ -18,7 +19,7 @@ use super::source::{self, SourceDraft};
 use super::sql;
 use super::yaml::Node;
 use super::yaml_files::yaml_files;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Words as _};
 use crate::model::wording::{all_of, did_you_mean};
 use crate::model::{Check, Entity, Profile, Project, Rule, Scope, Source};
 
@@ -158,6 +159,7 @@ fn read_contract(root: &Path, lookup: Lookup<'_>, problems: &mut Problems) -> Op
     let mut ctx = Context {
         document: &document,
         lookup,
+        held: &|| held::in_files(root, lookup),
         variables: false,
         problems,
     };
@@ -175,6 +177,7 @@ fn read_sources(root: &Path, lookup: Lookup<'_>, problems: &mut Problems) -> Vec
         let mut ctx = Context {
             document: &document,
             lookup,
+            held: &|| held::in_files(root, lookup),
             variables: false,
             problems,
         };
@@ -202,7 +205,7 @@ fn source_files(root: &Path, problems: &mut Problems) -> Vec<PathBuf> {
             return Vec::new();
         }
         Err(error) => {
-            problems.of_file(folder, format!("the folder can't be read: {error}"), remedy);
+            problems.of_file(folder, format!("the folder can't be read: {}", error.words()), remedy);
             return Vec::new();
         }
     };

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use super::document::Document;
 use super::environment;
 use super::problems::Problems;
-use super::secrets::{self, Lookup};
+use super::secrets::{self, Held, Lookup};
 use super::yaml::{Entry, Key, Node, Span, Value};
 use crate::error::Location;
 use crate::model::wording::{did_you_mean, one_of};
@@ -15,6 +15,7 @@ use crate::model::wording::{did_you_mean, one_of};
 pub(super) struct Context<'a> {
     pub document: &'a Document,
     pub lookup: Lookup<'a>,
+    pub held: Held<'a>,
     /// Whether the value that is being read may hold `${env:NAME}`.
     pub variables: bool,
     pub problems: &'a mut Problems,
@@ -287,7 +288,7 @@ pub(super) fn node_text<'n>(ctx: &mut Context<'_>, what: &str, span: Span, node:
         ctx.problem(span, format!("{what} must be text, not {}", node.value.kind()), hint);
         return None;
     };
-    match environment::expand(raw, ctx.lookup, ctx.variables) {
+    match environment::expand(raw, ctx.lookup, ctx.held, ctx.variables) {
         Ok(value) => Some(Text { raw, value, span }),
         Err(error) => {
             ctx.problem(span, error.message(), error.hint());
@@ -299,7 +300,7 @@ pub(super) fn node_text<'n>(ctx: &mut Context<'_>, what: &str, span: Span, node:
 /// A text with its variables resolved, or a number or boolean as written. For keys whose values are data.
 pub(super) fn node_scalar(ctx: &mut Context<'_>, at: Span, node: &Node) -> Option<String> {
     match &node.value {
-        Value::Text(raw) => match environment::expand(raw, ctx.lookup, ctx.variables) {
+        Value::Text(raw) => match environment::expand(raw, ctx.lookup, ctx.held, ctx.variables) {
             Ok(value) => Some(value),
             Err(error) => {
                 ctx.problem(node.span, error.message(), error.hint());

@@ -10,6 +10,7 @@ mod environment;
 mod exposed;
 mod formats;
 mod gate;
+mod held;
 mod input;
 mod latest;
 mod load;

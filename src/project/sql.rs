@@ -9,6 +9,7 @@ use super::document::read_text;
 use super::names::{self, MAX_IDENTIFIER};
 use super::problems::Problems;
 use super::source::SourceDraft;
+use crate::error::Words as _;
 use crate::model::wording::{nearest, one_of};
 use crate::model::{Severity, SqlCheck, Transform, View, ViewKind};
 
@@ -48,7 +49,7 @@ pub(super) fn read_transforms(
             let message = match error.kind() {
                 ErrorKind::NotFound => format!("the folder {shown} does not exist"),
                 ErrorKind::NotADirectory => format!("{shown} is no folder"),
-                _ => format!("the folder {shown} can't be read: {error}"),
+                _ => format!("the folder {shown} can't be read: {}", error.words()),
             };
             let hint = format!("it holds the source's transforms, one file per entity: {shown}/{example}.sql");
             problems.add(Some(location.clone()), message, Some(hint));
@@ -141,7 +142,7 @@ fn files_if_any(root: &Path, folder: &Path, problems: &mut Problems) -> Vec<(Str
         Ok(files) => files,
         Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
         Err(error) => {
-            let message = format!("the folder can't be read: {error}");
+            let message = format!("the folder can't be read: {}", error.words());
             problems.of_file(folder, message, "check the path and its permissions");
             Vec::new()
         }

@@ -13,7 +13,7 @@ use super::problems::Problems;
 use super::test_values::{cell, record};
 use super::yaml::{Entry, Node, Span, Value};
 use super::yaml_files::yaml_files;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Words as _};
 use crate::model::wording::{all_of, did_you_mean};
 use crate::model::{
     CasePlace, Entity, ExpectedCell, ExpectedRefusal, ExpectedRow, ExpectedRows, Lines, Project, Source, TestCase,
@@ -72,7 +72,7 @@ fn files(project: &Project, source: &Source, problems: &mut Problems) -> Vec<Pat
         Ok(entries) => entries,
         Err(error) if error.kind() == ErrorKind::NotFound => return Vec::new(),
         Err(error) => {
-            let message = format!("the folder can't be read: {error}");
+            let message = format!("the folder can't be read: {}", error.words());
             problems.of_file(&folder, message, "check the path and its permissions");
             return Vec::new();
         }
@@ -94,6 +94,7 @@ fn parse(project: &Project, source: &Source, document: &Document, problems: &mut
     let ctx = Context {
         document,
         lookup: &|_| None,
+        held: &Vec::new,
         problems,
         variables: false,
     };

@@ -39,7 +39,7 @@ pub use stale_masks::{privacy, sourceless, unknown_masks};
 
 use crate::error::Error;
 use crate::model::wording::counted;
-use crate::model::{Batch, ViewKind};
+use crate::model::{Batch, Shown, ViewKind};
 use crate::run::{Checked, StaleBatch};
 use crate::warehouse::views::{Action, Applied, Refresh};
 
@@ -216,6 +216,14 @@ fn lines(table: &Table) -> String {
         .map(|l| l.strip_prefix(' ').unwrap_or(l).trim_end())
         .collect();
     lines.join("\n")
+}
+
+/// Writes a number of rows with commas, or `<10`.
+fn shown(rows: Shown) -> String {
+    match rows {
+        Shown::Exactly(rows) => thousands(rows),
+        few @ Shown::Few => few.to_string(),
+    }
 }
 
 /// Writes a number with commas: `1234567` as `1,234,567`.

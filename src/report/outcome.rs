@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{colored, data, diagnostics, lines, message, table, thousands};
 use crate::error::Error;
-use crate::model::{Batch, Shown};
+use crate::model::Batch;
 use crate::run::{BatchOutcome, EntityOutcome, Outcome, Status};
 
 /// The most batches that are listed one by one before a run.
@@ -85,10 +85,7 @@ fn warnings(batch: &BatchOutcome) {
     }
     for entity in &batch.entities {
         for (check, rows) in &entity.warnings {
-            let rows = match rows {
-                Shown::Exactly(rows) => thousands(*rows),
-                few @ Shown::Few => few.to_string(),
-            };
+            let rows = super::shown(*rows);
             message(&format!(
                 "warning: {}: {rows} rows of {} break {check}",
                 batch.batch, entity.entity
@@ -229,6 +226,7 @@ fn entity_value(entity: &EntityOutcome) -> Value {
         "produced": entity.produced,
         "quarantined": entity.refused(),
         "missing": entity.missing,
+        "suppressed": entity.suppressed,
         "warnings": entity.warnings,
         "timings_ms": millis(&entity.times),
         "elements": entity.elements,

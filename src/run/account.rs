@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::outcome::{EntityOutcome, Records};
 use crate::error::{Code, Error, Result};
 use crate::model::refusal::{MALFORMED, NO_RECORDS, UNREADABLE};
-use crate::model::{Batch, Check, Format, Project, RecordRef, Refusal, Rule, Source};
+use crate::model::{Batch, Check, Format, Project, RecordRef, Refusal, Rule, Shown, Source};
 use crate::transform::Counted;
 
 /// Checks that the records found in the files are as many as those accepted and refused. The three numbers come from
@@ -55,6 +55,9 @@ pub(super) fn value(records: Records, entities: &[EntityOutcome], empty: &[Strin
         });
         if entity.missing > 0 {
             account["missing"] = json!(entity.missing);
+        }
+        if entity.suppressed != Shown::Exactly(0) {
+            account["suppressed"] = json!(entity.suppressed);
         }
         if let Some(elements) = &entity.elements {
             account["elements"] = json!(elements);

@@ -12,6 +12,7 @@ use super::fingerprint::fingerprint;
 use super::input::BatchInput;
 use super::observer::Activity;
 use super::outcome::{BatchOutcome, EntityOutcome, Records, Status};
+use super::shown::shown;
 use super::staging::{StagedEntity, Staging};
 use super::{account, checks, missing};
 use crate::cores::cores;
@@ -159,6 +160,7 @@ impl Loading<'_> {
             accepted: self.input.stats.records.load(Ordering::Relaxed),
             refused: refusals.len() as u64,
         };
+        let masks = self.context.column_masks(self.source);
         let (mut tables, mut entities) = (Vec::new(), Vec::new());
         for one in staged {
             entities.push(EntityOutcome {
@@ -166,10 +168,17 @@ impl Loading<'_> {
                 rows: one.staged.rows(),
                 bytes: one.staged.bytes(),
                 produced: one.report.produced,
-                warnings: self.shown(one.staged.entity(), one.report.warnings),
+                warnings: shown(
+                    &self.context.project,
+                    self.source,
+                    &masks,
+                    one.staged.entity(),
+                    &one.report.warnings,
+                ),
                 times: one.times,
                 elements: tally.of(one.staged.entity()),
                 missing: missing.get(one.staged.entity()).copied().unwrap_or_default(),
+                suppressed: Shown::new(one.report.suppressed, true),
             });
             refusals.extend(one.report.refusals);
             tables.push(one.staged);
@@ -180,28 +189,6 @@ impl Loading<'_> {
             entities,
             refusals,
         }
-    }
-
-    /// The numbers of rows that break checks, as far as they may be shown.
-    fn shown(&self, entity: &str, warnings: BTreeMap<String, u64>) -> BTreeMap<String, Shown> {
-        let masks = self.context.column_masks(self.source);
-        let entity = self.context.project.entity(entity).ok();
-        let is_masked = |name: &str| {
-            let Some(entity) = entity else { return true };
-            let check = self.source.checks_of(entity).find(|check| check.name == name);
-            let columns = check.and_then(|check| check.rule.columns());
-            let mut of_entity = masks.iter().filter(|one| one.entity == entity.name && one.is_masked());
-            of_entity.any(|one| {
-                columns
-                    .as_ref()
-                    .is_none_or(|columns| columns.contains(&one.column.as_str()))
-            })
-        };
-        let shown = |(name, rows): (String, u64)| {
-            let shown = Shown::new(rows, is_masked(&name));
-            (name, shown)
-        };
-        warnings.into_iter().map(shown).collect()
     }
 
     /// Notes what was refused and decides whether the batch may be loaded.
@@ -238,6 +225,7 @@ impl Loading<'_> {
             source: self.source,
             batch: self.batch,
             tables: &loaded.tables,
+            entities: &loaded.entities,
             masked: self
                 .context
                 .column_masks(self.source)

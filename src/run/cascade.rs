@@ -7,11 +7,13 @@
 //! records they came from, which the quarantine has to say. So a batch without refusals pays nothing, and one with
 //! refusals pays a second parse.
 
+use std::collections::HashSet;
+
 use super::staging::{StagedEntity, Staging};
 use crate::error::{Error, Result};
 use crate::model::check::{LET_IT_REFUSE, failed};
 use crate::model::{Check, Entity, Parent, Rule, Scope, Severity};
-use crate::quality::{Deny, Key, Keys, ValidationReport};
+use crate::quality::{Deny, Key, Keys, Suppress, ValidationReport};
 use crate::warehouse::Staged;
 use crate::warehouse::relations::{self, Partners};
 
@@ -24,7 +26,7 @@ impl Staging<'_> {
             if deny.is_empty() {
                 continue;
             }
-            let again = self.stage_again(staged.remove(at), deny).await?;
+            let again = self.stage_again(staged.remove(at), deny, None).await?;
             staged.insert(at, again);
             if !self.denied_by_checks(&mut staged, at).await?.is_empty() {
                 let name = staged[at].staged.entity();
@@ -36,12 +38,19 @@ impl Staging<'_> {
         Ok(staged)
     }
 
-    async fn stage_again(&self, first: StagedEntity, deny: Vec<Deny>) -> Result<StagedEntity> {
+    /// Fills a staging table again, from another parse of the input.
+    pub(super) async fn stage_again(
+        &self,
+        first: StagedEntity,
+        deny: Vec<Deny>,
+        suppress: Option<Suppress>,
+    ) -> Result<StagedEntity> {
         let StagedEntity { index, staged, .. } = first;
         let mut connection = self.connection().await?;
         relations::unstage(&mut connection, staged).await?;
         self.counters[index].restart();
-        self.entity(index, connection, self.input.scan(), deny).await
+        let input = self.input.scan();
+        self.entity(index, connection, input, deny, suppress).await
     }
 
     /// The rows that may not be loaded into the entity at this position.
@@ -111,13 +120,7 @@ impl Staging<'_> {
     ) -> Result<Keys> {
         let connection = self.connection().await?;
         let missing = relations::missing(&connection, entity, &of.staged, partners, columns).await?;
-        let keys = missing
-            .iter()
-            .filter_map(|key| Key::new(key.iter().map(|part| Some(part.as_str()))));
-        Ok(Keys {
-            keys: keys.collect(),
-            ..Keys::new(columns.to_vec())
-        })
+        Ok(keys_of(columns, &missing).unwrap_or_else(|| Keys::new(columns.to_vec())))
     }
 }
 
@@ -178,4 +181,16 @@ pub(crate) fn below(parent: &Parent, keys: Keys) -> Deny {
         reason: format!("its row of {} was refused", parent.entity).into(),
         keep_orphans: false,
     }
+}
+
+/// Makes a set of keys from the texts that PostgreSQL returned. `None`: there are none.
+pub(super) fn keys_of(columns: &[String], texts: &[Vec<String>]) -> Option<Keys> {
+    let keys = texts
+        .iter()
+        .map(|key| Key::new(key.iter().map(|part| Some(part.as_str()))));
+    let keys: HashSet<Key> = keys.flatten().collect();
+    (!keys.is_empty()).then(|| Keys {
+        keys,
+        ..Keys::new(columns.to_vec())
+    })
 }

@@ -90,6 +90,8 @@ pub struct EntityOutcome {
     pub elements: Option<Counted>,
     /// Rows that the refused records would have given, as far as those can be read.
     pub missing: u64,
+    /// Rows that were loaded without their quasi-identifiers.
+    pub suppressed: Shown,
 }
 
 impl EntityOutcome {

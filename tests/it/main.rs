@@ -33,6 +33,7 @@ mod masks;
 mod merged_rows;
 mod migrate;
 mod mutants;
+mod names;
 mod no_records;
 mod original_data;
 mod parquet_files;

@@ -9,10 +9,10 @@ use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
 use super::staging::Staged;
-use crate::error::{Diagnostic, Error, Result};
+use crate::error::{Code, Diagnostic, Error, Result};
 use crate::model::{Entity, SqlCheck, did_you_mean};
 use crate::warehouse::sql::{
-    CHECKER, ENTITIES, Over, PARTITIONS, db_error, ident, position, qualified, rows_error, sqlstate,
+    CHECKER, ENTITIES, Over, PARTITIONS, PROJECT_PATH, db_error, ident, position, qualified, rows_error, sqlstate,
 };
 
 /// Plans every check over empty tables.
@@ -32,9 +32,9 @@ pub async fn plan(client: &mut Client, entities: &[Entity], checks: &[SqlCheck])
         };
         // The extended protocol takes one statement only, so a file can't contain a second one. To prepare runs nothing:
         // it tells what is wrong with the text, and where.
-        client.prepare_typed(&sql, &[]).await.map_err(failed)?;
-        let sql = format!("EXPLAIN {sql}");
         let transaction = begin(client).await.map_err(failed)?;
+        transaction.prepare_typed(&sql, &[]).await.map_err(failed)?;
+        let sql = format!("EXPLAIN {sql}");
         answers(&transaction, &sql, checker.as_deref()).await.map_err(failed)?;
         transaction.rollback().await.map_err(failed)?;
     }
@@ -64,7 +64,7 @@ pub async fn violations(client: &mut Client, entities: &[Entity], staged: &[&Sta
         transaction.batch_execute(&grants).await.map_err(failed)?;
     }
     transaction
-        .batch_execute("SET TRANSACTION READ ONLY")
+        .batch_execute(&format!("SET TRANSACTION READ ONLY; SET LOCAL {PROJECT_PATH}"))
         .await
         .map_err(failed)?;
     let count = answers(&transaction, &sql, checker.as_deref()).await.map_err(failed)?;
@@ -74,7 +74,9 @@ pub async fn violations(client: &mut Client, entities: &[Entity], staged: &[&Sta
 }
 
 async fn begin(client: &mut Client) -> Result<tokio_postgres::Transaction<'_>, tokio_postgres::Error> {
-    client.build_transaction().read_only(true).start().await
+    let transaction = client.build_transaction().read_only(true).start().await?;
+    transaction.batch_execute(&format!("SET LOCAL {PROJECT_PATH}")).await?;
+    Ok(transaction)
 }
 
 /// The role with whose rights checks run; `None` where there are no roles.
@@ -94,6 +96,7 @@ async fn checker(client: &Client) -> Result<Option<String>> {
         (true, None) => Err(Error::project(
             "the checks of sql/checks need a role of their own, which this database lacks",
         )
+        .code(Code::RolesMissing)
         .hint("let a superuser repeat `pipeline roles`: it makes the role")),
     }
 }
@@ -149,7 +152,7 @@ fn start(entities: &[Entity], staged: &[&Staged]) -> String {
         }
     });
     let tables = tables.collect::<Vec<_>>().join(", ");
-    format!("WITH {tables} SELECT count(*) FROM (")
+    format!("WITH {tables} SELECT pg_catalog.count(*) FROM (")
 }
 
 /// The check as a count.

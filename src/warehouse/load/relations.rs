@@ -2,8 +2,8 @@
 //! which are values of the data, and returns them only to its caller.
 
 use chrono::NaiveDate;
-use tokio_postgres::Client;
 use tokio_postgres::types::Type;
+use tokio_postgres::{Client, Row};
 
 use super::staging::Staged;
 use crate::error::{Error, Result};
@@ -11,7 +11,7 @@ use crate::model::{Batch, Entity, PgType};
 use crate::warehouse::sql::{ENTITIES, PARTITIONS, db_error, ident, qualified, rows_error};
 
 /// The most keys that one check may hold in memory.
-const MOST: usize = 1_000_000;
+pub(super) const MOST: usize = 1_000_000;
 
 /// Where the partners of a batch's rows may be.
 pub struct Partners<'a> {
@@ -50,7 +50,7 @@ pub async fn missing(
     let failed = |error| rows_error(format!("the rows of {} can't be checked", child.entity), &error);
     let names: Vec<String> = columns.iter().map(|name| ident(name)).collect();
     let each = |form: &dyn Fn(&String) -> String, by: &str| names.iter().map(form).collect::<Vec<_>>().join(by);
-    let texts: Vec<String> = columns.iter().map(|name| key_text(entity, name)).collect();
+    let texts = key_texts(entity, columns);
     let same = each(&|name| format!("p.{name} = c.{name}"), " AND ");
     let lacks = partners.tables().into_iter();
     let lacks = lacks.map(|table| format!(" AND NOT EXISTS (SELECT 1 FROM {table} {same})"));
@@ -77,8 +77,18 @@ pub async fn missing(
             child.entity, partners.entity
         )));
     }
-    let key = |row: &tokio_postgres::Row| (0..columns.len()).map(|at| row.try_get(at)).collect();
-    rows.iter().map(key).collect::<Result<_, _>>().map_err(failed)
+    texts_of(&rows).map_err(failed)
+}
+
+/// The texts of each row.
+pub(super) fn texts_of(rows: &[Row]) -> Result<Vec<Vec<String>>, tokio_postgres::Error> {
+    let texts = |row: &Row| (0..row.len()).map(|at| row.try_get(at)).collect();
+    rows.iter().map(texts).collect()
+}
+
+/// Expressions for the texts of columns of `c`.
+pub(super) fn key_texts(entity: &Entity, columns: &[String]) -> Vec<String> {
+    columns.iter().map(|name| key_text(entity, name)).collect()
 }
 
 /// An expression that gives equal values of a column of `c` the same text: for numbers with a point without trailing

@@ -257,7 +257,13 @@ mod tests {
                 CREATE INDEX ON visits (lower(note));
                 ALTER TABLE visits ADD CONSTRAINT long CHECK (length(note) > 1);
             ";
-            warehouse.acquire().await.unwrap().batch_execute(sql).await.unwrap();
+            warehouse
+                .acquire_as_user()
+                .await
+                .unwrap()
+                .batch_execute(sql)
+                .await
+                .unwrap();
             let error = check(&warehouse, &project).await.unwrap_err();
             let messages: Vec<&str> = error.diagnostics.iter().map(|d| d.message.as_str()).collect();
             assert_eq!(

@@ -15,7 +15,7 @@ use super::{hidden, refresh, stale};
 use crate::error::{Diagnostic, Result};
 use crate::model::{ViewKind, did_you_mean};
 use crate::warehouse::connect::Connection;
-use crate::warehouse::sql::{db_error, position, sqlstate};
+use crate::warehouse::sql::{PATH, PROJECT_PATH, db_error, position, sqlstate};
 
 /// The key of the advisory lock under which views are applied, one process at a time ("views" in ASCII).
 const LOCK: i64 = 0x0076_6965_7773;
@@ -203,7 +203,11 @@ impl Work<'_> {
             _ => None,
         };
         let runs = stale::runs_of(self.client, &definition.view.name).await?;
-        self.client.batch_execute("SAVEPOINT try").await.map_err(failed)?;
+        // A rollback to the savepoint takes the path back, too.
+        self.client
+            .batch_execute(&format!("SAVEPOINT try; SET LOCAL {PROJECT_PATH}"))
+            .await
+            .map_err(failed)?;
         if let Err(error) = self.define(definition).await {
             self.client
                 .batch_execute("ROLLBACK TO SAVEPOINT try; RELEASE SAVEPOINT try")
@@ -221,7 +225,7 @@ impl Work<'_> {
             };
         }
         self.client
-            .batch_execute("RELEASE SAVEPOINT try")
+            .batch_execute(&format!("SET LOCAL {PATH}; RELEASE SAVEPOINT try"))
             .await
             .map_err(failed)?;
         stale::forget(self.client, &definition.view.name, &runs).await?;
@@ -284,7 +288,7 @@ impl Work<'_> {
         if !row.map_err(failed)?.get::<_, bool>(0) {
             return Ok(());
         }
-        let sql = format!("ALTER FUNCTION {object} SET search_path = public, pg_temp");
+        let sql = format!("ALTER FUNCTION {object} SET {PROJECT_PATH}");
         self.client.batch_execute(&sql).await.map_err(failed)
     }
 
@@ -343,7 +347,7 @@ impl Work<'_> {
                 continue;
             };
             let runs = stale::runs_of(self.client, &name).await?;
-            let sql = format!("REFRESH MATERIALIZED VIEW {}", qualified(&name));
+            let sql = refresh::statement(&name, false);
             if let Err(error) = self.client.batch_execute(&sql).await {
                 return Err(refused(vec![self.definitions[index].diagnostic(&error)]));
             }
