@@ -22,6 +22,7 @@ const GROUPS: [(&str, &[&str]); 4] = [
             "lineage",
             "privacy",
             "migration",
+            "schema",
             "completions",
         ],
     ),
@@ -104,6 +105,13 @@ Examples:
   pipeline source add lab --from lab/ --entities new
 
 No value of the sample is written or shown. Read what was proposed before real data is loaded.";
+
+pub(super) const SCHEMA: &str = "\
+Examples:
+  pipeline schema source
+  pipeline schema --into schemas
+
+A YAML file names its schema in a comment: # yaml-language-server: $schema=../schemas/source.json";
 
 pub(super) const CHECK: &str = "\
 Example:
