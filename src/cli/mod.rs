@@ -186,7 +186,7 @@ impl Cli {
             Command::Quarantine(quarantine) => quarantine::execute(&global, quarantine).await,
             Command::Init(arguments) => init::execute(&global, &arguments),
             Command::Source(source) => Box::pin(source::execute(&global, source)).await,
-            Command::Schema(arguments) => schema::execute(&global, arguments),
+            Command::Schema(arguments) => schema::execute(&global, &arguments),
             Command::Check(arguments) => Box::pin(check::execute(&global, &arguments)).await,
             Command::Preview(arguments) => preview::execute(&global, arguments).await,
             Command::Test(arguments) => test::execute(&global, arguments).await,

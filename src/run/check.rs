@@ -79,9 +79,10 @@ pub fn together(mut errors: Vec<Error>) -> Error {
         }
     }
     let message = format!("the project has {} problems", all.len());
-    let error = match unreachable {
-        true => Error::unreachable(message),
-        false => Error::project(message),
+    let error = if unreachable {
+        Error::unreachable(message)
+    } else {
+        Error::project(message)
     };
     error.diagnostics(all)
 }

@@ -122,18 +122,37 @@ fn the_project_is_right_before_anything_is_renamed() {
 
 #[test]
 fn a_column_renamed_in_the_contract_is_reported_everywhere() {
-    insta::assert_snapshot!(broken("pipeline.yaml", "      day: date", "      visit_day: date"), @"");
+    insta::assert_snapshot!(broken("pipeline.yaml", "      day: date", "      visit_day: date"), @r#"
+    pipeline.yaml:15:16 `visits` has no column `day`
+    pipeline.yaml:18:29 `visits` has no column `day`
+    sql/clinic/tests/visits.yaml:8:25 visits has no column `day`
+    sql/clinic/visits.sql:2:51 column `day` is not one of visits
+    sql/clinic/visits.sql:2:1 column `visit_day` (date) of visits is missing
+    pipeline.yaml:12:7 the table visits lacks the column visit_day
+    pipeline.yaml:8:3 the table visits has the column day, which pipeline.yaml has not
+    sql/views/visits_per_day.sql:1:8 column "day" does not exist (42703)
+    sql/checks/no_future.sql:2:19 column "day" does not exist (42703)
+    "#);
 }
 
 #[test]
 fn a_key_renamed_in_the_contract_is_reported_everywhere() {
     let old = "columns:\n      patient_id: {type: text, nullable: false}\n      name";
-    insta::assert_snapshot!(broken("pipeline.yaml", old, &old.replace("patient_id", "person_id")), @"");
+    insta::assert_snapshot!(broken("pipeline.yaml", old, &old.replace("patient_id", "person_id")), @r"
+    pipeline.yaml:7:11 `patients` has no column `patient_id`
+    pipeline.yaml:17:33 `patients` has no column `patient_id`
+    sql/clinic/patients.sql:1:8 column `patient_id` is not one of patients
+    sql/clinic/patients.sql:1:1 column `person_id` (text) of patients is missing
+    pipeline.yaml:5:7 the table patients lacks the column person_id
+    pipeline.yaml:3:3 the table patients has the column patient_id, which pipeline.yaml has not
+    ");
 }
 
 #[test]
 fn a_column_renamed_in_a_migration() {
-    insta::assert_snapshot!(broken("migrations/V1__tables.sql", "visit_id text not null, day date", "visit_id text not null, visit_day date"), @"");
+    insta::assert_snapshot!(broken("migrations/V1__tables.sql", "visit_id text not null, day date", "visit_id text not null, visit_day date"), @r"
+    migrations/V1__tables.sql:9:25 undefined column (42703)
+    ");
 }
 
 #[test]
@@ -142,38 +161,67 @@ fn a_column_renamed_by_a_further_migration() {
         "migrations/V2__rename.sql",
         "alter table visits rename day to visit_day;\n",
     );
-    insta::assert_snapshot!(checked(&project).unwrap_err(), @"");
+    insta::assert_snapshot!(checked(&project).unwrap_err(), @r"
+    pipeline.yaml:12:7 the table visits lacks the column day
+    pipeline.yaml:8:3 the table visits has the column visit_day, which pipeline.yaml has not
+    pipeline.yaml:8:3 the table visits lacks an index on (day)
+    pipeline.yaml:8:3 the table visits has the index visits_day_idx on (visit_day), which pipeline.yaml has not
+    ");
 }
 
 #[test]
 fn a_column_renamed_in_a_transform() {
-    insta::assert_snapshot!(broken("sql/clinic/visits.sql", "as day", "as visit_day"), @"");
+    insta::assert_snapshot!(broken("sql/clinic/visits.sql", "as day", "as visit_day"), @r"
+    sql/clinic/visits.sql:2:51 column `visit_day` is not one of visits
+    sql/clinic/visits.sql:2:1 column `day` (date) of visits is missing
+    ");
 }
 
 #[test]
 fn a_field_renamed_in_the_source() {
-    insta::assert_snapshot!(broken("pipelines/clinic.yaml", "  patient_id: {", "  person_id: {"), @"");
-    insta::assert_snapshot!(broken("pipelines/clinic.yaml", "  visits: {", "  stays: {"), @"");
+    insta::assert_snapshot!(broken("pipelines/clinic.yaml", "  patient_id: {", "  person_id: {"), @r"
+    pipelines/clinic.yaml:1:7 the subject `patient_id` is no field of clinic
+    sql/clinic/tests/visits.yaml:5:10 the source declares no field `patient_id` here
+    sql/clinic/patients.sql:1:8 column 'patient_id' not found
+    sql/clinic/visits.sql:1:19 column 'patient_id' not found
+    ");
+    insta::assert_snapshot!(broken("pipelines/clinic.yaml", "  visits: {", "  stays: {"), @r"
+    pipelines/clinic.yaml:8:21 the schema has no field `visits`
+    sql/clinic/tests/visits.yaml:5:25 the source declares no field `visits` here
+    sql/clinic/visits.sql:1:38 column 'visits' not found
+    ");
 }
 
 #[test]
 fn a_column_renamed_in_a_view() {
-    insta::assert_snapshot!(broken("sql/views/visits_per_day.sql", "select day,", "select day as visit_day,"), @"");
+    insta::assert_snapshot!(broken("sql/views/visits_per_day.sql", "select day,", "select day as visit_day,"), @r#"
+    sql/views/busy_days.sql:1:8 column "day" does not exist (42703)
+    "#);
 }
 
 #[test]
 fn a_column_renamed_in_checks_of_the_contract_and_of_sql() {
-    insta::assert_snapshot!(broken("pipeline.yaml", "columns: [patient_id]}", "columns: [person_id]}"), @"");
+    insta::assert_snapshot!(broken("pipeline.yaml", "columns: [patient_id]}", "columns: [person_id]}"), @r"
+    pipeline.yaml:17:33 `patients` has no column `person_id`
+    pipeline.yaml:17:53 `visits` has no column `person_id`
+    ");
     let project = project();
     project.edit("sql/checks/no_future.sql", "day >", "visit_day >");
     project.edit("sql/checks/visitors.sql", "patient_id =", "person_id =");
-    insta::assert_snapshot!(checked(&project).unwrap_err(), @"");
+    insta::assert_snapshot!(checked(&project).unwrap_err(), @r#"
+    sql/checks/no_future.sql:2:19 column "visit_day" does not exist (42703)
+    sql/checks/visitors.sql:1:37 column "person_id" does not exist (42703)
+    "#);
 }
 
 #[test]
 fn a_column_renamed_in_a_test_case() {
-    insta::assert_snapshot!(broken("sql/clinic/tests/visits.yaml", "visit_id: V, day: 2023-05-01}\n", "visit_id: V, visit_day: 2023-05-01}\n"), @"");
-    insta::assert_snapshot!(broken("sql/clinic/tests/visits.yaml", "day: 2023-05-01}]", "visit_day: 2023-05-01}]"), @"");
+    insta::assert_snapshot!(broken("sql/clinic/tests/visits.yaml", "visit_id: V, day: 2023-05-01}\n", "visit_id: V, visit_day: 2023-05-01}\n"), @r"
+    sql/clinic/tests/visits.yaml:8:25 visits has no column `visit_day`
+    ");
+    insta::assert_snapshot!(broken("sql/clinic/tests/visits.yaml", "day: 2023-05-01}]", "visit_day: 2023-05-01}]"), @r"
+    sql/clinic/tests/visits.yaml:5:48 the source declares no field `visit_day` here
+    ");
 }
 
 /// What can't be read leaves placeholders, and what follows from them is not so.
@@ -182,7 +230,10 @@ fn a_file_that_can_not_be_read_leaves_the_later_stages_out() {
     let project = project();
     project.edit("pipeline.yaml", "      day: date", "      day: dat");
     project.edit("sql/views/visits_per_day.sql", "select day,", "select nope,");
-    insta::assert_snapshot!(checked(&project).unwrap_err(), @"");
+    insta::assert_snapshot!(checked(&project).unwrap_err(), @r"
+    pipeline.yaml:12:12 `dat` is no PostgreSQL type that a contract may name
+    pipeline.yaml:18:9 freshness needs a date, `day` is text
+    ");
 }
 
 #[test]
@@ -190,7 +241,31 @@ fn problems_of_all_stages_are_told_at_once_by_the_command() {
     let project = project();
     project.edit("sql/clinic/visits.sql", "as day", "as visit_day");
     project.edit("sql/checks/visitors.sql", "patient_id =", "person_id =");
-    insta::assert_snapshot!(project.run(&["check"]).code(2).message(), @"");
+    insta::assert_snapshot!(project.run(&["check"]).code(2).message(), @r#"
+    error: the project has 3 problems
+
+    error: column `visit_day` is not one of visits
+     --> sql/clinic/visits.sql:2:51
+      |
+    2 | select patient_id, visit['visit_id'] as visit_id, visit['day'] as visit_day from v
+      |                                                   ^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = hint: did you mean `visit_id`?
+
+    error: column `day` (date) of visits is missing
+     --> sql/clinic/visits.sql:2:1
+      |
+    2 | select patient_id, visit['visit_id'] as visit_id, visit['day'] as visit_day from v
+      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = hint: return it, or `NULL AS day` where this source has none
+
+    error: column "person_id" does not exist (42703)
+     --> sql/checks/visitors.sql:1:37
+      |
+    1 | select patient_id from visits where person_id = ''
+      |                                     ^^^^^^^^^
+    "#);
 }
 
 #[test]
@@ -206,7 +281,10 @@ fn fifty_sources_are_checked() {
     assert_eq!(checked(&project), Ok(51));
     project.edit("sql/clinic_30/visits.sql", "['day']", "['days']");
     project.edit("sql/clinic_31/visits.sql", "['day']", "['days']");
-    insta::assert_snapshot!(checked(&project).unwrap_err(), @"");
+    insta::assert_snapshot!(checked(&project).unwrap_err(), @r"
+    sql/clinic_30/visits.sql:2:56 there is no field `days`
+    sql/clinic_31/visits.sql:2:56 there is no field `days`
+    ");
 }
 
 #[test]

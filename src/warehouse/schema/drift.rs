@@ -44,7 +44,7 @@ pub async fn check(warehouse: &Warehouse, project: &Project) -> Result<()> {
 pub async fn follow_renames(warehouse: &Warehouse, project: &Project) -> Result<()> {
     let connection = warehouse.acquire().await?;
     let names: Vec<&str> = project.entities.iter().map(|entity| entity.name.as_str()).collect();
-    let tables = catalog::tables(&*connection, Some(&names)).await?;
+    let tables = catalog::tables(&connection, Some(&names)).await?;
     let mut sql = String::new();
     for entity in &project.entities {
         let table = tables.iter().find(|table| table.name == entity.name);
