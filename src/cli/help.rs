@@ -22,6 +22,7 @@ const GROUPS: [(&str, &[&str]); 4] = [
             "lineage",
             "privacy",
             "migration",
+            "schema",
             "completions",
         ],
     ),
@@ -105,9 +106,19 @@ Examples:
 
 No value of the sample is written or shown. Read what was proposed before real data is loaded.";
 
+pub(super) const SCHEMA: &str = "\
+Examples:
+  pipeline schema source
+  pipeline schema --into schemas
+
+A YAML file names its schema in a comment: # yaml-language-server: $schema=../schemas/source.json";
+
 pub(super) const CHECK: &str = "\
-Example:
-  pipeline check";
+Examples:
+  pipeline check
+  pipeline check --watch
+
+Nothing is loaded. --watch checks again whenever a file is saved, until Ctrl-C.";
 
 pub(super) const PREVIEW: &str = "\
 Examples:

@@ -1,6 +1,7 @@
 //! Reads `latest` of an entity, and makes the view of it: of each key only the row of the newest batch.
 
-use super::mapping::{Context, Keys, Mapping, entry_text};
+use super::keys::{Keys, Shape, key, required};
+use super::mapping::{Context, Mapping, entry_text};
 use super::names::{self, MAX_IDENTIFIER};
 use super::problems::Problems;
 use super::yaml::{Entry, Span, Value};
@@ -8,7 +9,22 @@ use crate::error::Location;
 use crate::model::wording::{all_of, did_you_mean};
 use crate::model::{Entity, PgType, View, ViewKind};
 
-const KEYS: Keys = Keys::of(&["view", "deleted", "materialized"]);
+/// The value of `latest`.
+pub(super) const SHAPE: Shape = Shape::Any(&[Shape::Text, Shape::Options(&KEYS)]);
+
+static KEYS: Keys = Keys::of(&[
+    required("view", Shape::Text, "The view's name."),
+    key(
+        "deleted",
+        Shape::Text,
+        "A column of type boolean that is true where the key is deleted.",
+    ),
+    key(
+        "materialized",
+        Shape::Flag(false),
+        "Whether the view's rows are stored, and refreshed after each run.",
+    ),
+]);
 
 /// A `latest` whose columns have not been looked up yet.
 pub(super) struct LatestDraft {

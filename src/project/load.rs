@@ -19,7 +19,7 @@ use super::source::{self, SourceDraft};
 use super::sql;
 use super::yaml::Node;
 use super::yaml_files::yaml_files;
-use crate::error::{Error, Result, Words as _};
+use crate::error::{Diagnostic, Error, Result, Words as _};
 use crate::model::wording::{all_of, did_you_mean};
 use crate::model::{Check, Entity, Profile, Project, Rule, Scope, Source};
 
@@ -50,6 +50,20 @@ pub fn load(root: &Path) -> Result<Project> {
 
 /// Like [`load`], but with the given environment variables.
 pub(super) fn load_with(root: &Path, lookup: Lookup<'_>) -> Result<Project> {
+    let (project, problem) = read(root, lookup)?;
+    problem.map_or(Ok(project), Err)
+}
+
+/// Like [`load`], but a project whose only problems are names that lead nowhere comes with them, so that they can be
+/// reported together with what else is wrong. Such a project can be checked, not run.
+///
+/// # Errors
+/// All problems, where something could not be read.
+pub fn load_to_check(root: &Path) -> Result<(Project, Option<Error>)> {
+    read(root, &|name| std::env::var(name).ok())
+}
+
+fn read(root: &Path, lookup: Lookup<'_>) -> Result<(Project, Option<Error>)> {
     if !root.join(PROJECT_FILE).is_file() {
         return Err(
             Error::project(format!("{} is no project: it holds no pipeline.yaml", root.display()))
@@ -83,18 +97,15 @@ pub(super) fn load_with(root: &Path, lookup: Lookup<'_>) -> Result<Project> {
         .map_or_else(Profile::default, |contract| contract.profile);
     check_privacy(profile, &sources, &mut problems);
 
-    let diagnostics = problems.into_diagnostics();
-    if !diagnostics.is_empty() {
-        let count = match diagnostics.len() {
-            1 => "a problem".to_owned(),
-            count => format!("{count} problems"),
-        };
-        return Err(Error::project(format!("the project has {count}")).diagnostics(diagnostics));
+    let incomplete = problems.incomplete();
+    let found = joined(problems.into_diagnostics());
+    if incomplete && let Some(error) = found {
+        return Err(error);
     }
     let Contract {
         entities, text, gate, ..
     } = contract.unwrap_or_default();
-    Ok(Project {
+    let project = Project {
         root: root.to_owned(),
         entities,
         sources,
@@ -104,7 +115,18 @@ pub(super) fn load_with(root: &Path, lookup: Lookup<'_>) -> Result<Project> {
         gate,
         checks,
         text,
-    })
+    };
+    Ok((project, found))
+}
+
+/// The error with these problems, if there are any.
+fn joined(diagnostics: Vec<Diagnostic>) -> Option<Error> {
+    let count = match diagnostics.len() {
+        0 => return None,
+        1 => "a problem".to_owned(),
+        count => format!("{count} problems"),
+    };
+    Some(Error::project(format!("the project has {count}")).diagnostics(diagnostics))
 }
 
 /// Reports classes and masks that are wrong, and those that the profile does not allow. A source without fields is
@@ -116,7 +138,7 @@ fn check_privacy(profile: Profile, sources: &[Source], problems: &mut Problems) 
         .flat_map(privacy::check_fields)
         .chain(privacy::check_profile(profile, sources));
     for problem in found {
-        problems.add(problem.location, problem.message, problem.hint);
+        problems.add_link(problem.location, problem.message, problem.hint);
     }
 }
 

@@ -7,6 +7,7 @@ mod harness;
 
 mod architecture;
 mod canary;
+mod check;
 mod cli;
 mod concurrency;
 mod conserves;
@@ -51,6 +52,7 @@ mod replace;
 mod roles;
 mod s3;
 mod safe_harbor;
+mod schemas;
 mod source_add;
 mod sql;
 mod sql_faults;
