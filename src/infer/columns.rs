@@ -76,7 +76,11 @@ fn collect<'a>(fields: &'a [Field], levels: &[Level], within: &[String], path: &
                 levels: levels.to_vec(),
                 place: Place {
                     depth: levels.len(),
-                    path: within,
+                    // Of a partial date, a column takes the first moment.
+                    path: within
+                        .into_iter()
+                        .chain(scalar.is_struct().then(|| "value".to_owned()))
+                        .collect(),
                 },
                 scalar,
                 path,
@@ -122,13 +126,17 @@ fn rows(entity: &Entity, record: &str, level: &[Level], leaves: &[Leaf<'_>]) -> 
     let mut own = 0;
     for column in &entity.columns {
         // Columns of the parent's key are found in a list above; the others must stand in the element itself.
-        let candidates = leaves.iter().filter(|leaf| level.starts_with(&leaf.levels));
-        let best = candidates
-            .filter(|leaf| fits(leaf, column.pg_type))
+        let like: Vec<_> = leaves
+            .iter()
+            .filter(|leaf| level.starts_with(&leaf.levels))
             .map(|leaf| (likeness(&column.name, &entity.name, record, leaf), leaf))
             .filter(|(likeness, _)| *likeness >= ENOUGH)
-            .max_by(|a, b| a.0.total_cmp(&b.0).then(a.1.levels.len().cmp(&b.1.levels.len())));
-        let Some((likeness, leaf)) = best else {
+            .collect();
+        let most = |a: &&(f64, &Leaf<'_>), b: &&(f64, &Leaf<'_>)| {
+            a.0.total_cmp(&b.0).then(a.1.levels.len().cmp(&b.1.levels.len()))
+        };
+        let best = like.iter().filter(|(_, leaf)| fits(leaf, column.pg_type)).max_by(most);
+        let Some(&(likeness, leaf)) = best else {
             if !column.nullable {
                 missing.push(column.name.clone());
             }
@@ -140,7 +148,7 @@ fn rows(entity: &Entity, record: &str, level: &[Level], leaves: &[Leaf<'_>]) -> 
                 },
                 pg_type: type_name(column.pg_type),
                 not_null: !column.nullable,
-                note: "no field found".to_owned(),
+                note: unlike(like.iter().max_by(most).map(|(_, leaf)| *leaf), column.pg_type),
             });
             continue;
         };
@@ -154,8 +162,9 @@ fn rows(entity: &Entity, record: &str, level: &[Level], leaves: &[Leaf<'_>]) -> 
             pg_type: type_name(column.pg_type),
             not_null: !column.nullable,
             note: format!(
-                "{}: {}",
+                "{}, {}: {}",
                 shown(&leaf.path),
+                typed(leaf),
                 if same_name { "same name" } else { "like name and place" }
             ),
         });
@@ -169,6 +178,23 @@ fn rows(entity: &Entity, record: &str, level: &[Level], leaves: &[Leaf<'_>]) -> 
     };
     // Without a column of its own, a level only repeats the rows above it.
     (if own == 0 { 0.0 } else { score }, table, missing)
+}
+
+/// The type of a field, as SQL sees it.
+fn typed(leaf: &Leaf<'_>) -> String {
+    let field_type = leaf.scalar.sql_type();
+    if leaf.is_list { format!("list of {field_type}") } else { field_type.to_owned() }
+}
+
+/// Why a column stays empty, with the field that is like it but of another type.
+fn unlike(leaf: Option<&Leaf<'_>>, column: PgType) -> String {
+    leaf.map_or_else(
+        || "no field found".to_owned(),
+        |leaf| {
+            let (path, found) = (shown(&leaf.path), typed(leaf));
+            format!("no field found: {path} is like it, but {found}, not {}", type_name(column))
+        },
+    )
 }
 
 fn fits(leaf: &Leaf<'_>, column: PgType) -> bool {

@@ -2,23 +2,29 @@
 //! It is used by `pipeline source add` only. A run infers nothing.
 //!
 //! A sample is folded into a [`shape::Shape`] while it is read, so memory does not grow with the sample. No value of the
-//! sample is kept, written or shown: a shape holds counts, lengths, bounds and hashes.
+//! sample is kept, written or shown: a shape holds counts, lengths, bounds and hashes. Only where the user asks for it, a
+//! few values are kept to be printed ([`samples::Samples`]).
 
 mod classify;
 mod columns;
 mod declare;
 mod location;
+mod merge;
+mod observe;
 mod parquet;
 mod proposal;
 mod records;
 mod render;
 mod request;
 mod sample;
+mod samples;
 mod shape;
 mod tables;
 mod texts;
 mod words;
 mod write;
+mod writing;
 
 pub use request::{Entities, Request};
+pub use samples::Samples;
 pub use write::{Added, add};

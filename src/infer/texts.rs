@@ -103,8 +103,19 @@ pub(super) struct Texts {
     all_times: bool,
     looks: u8,
     still: Still,
+    parts: Parts,
     pub int_digits: usize,
     pub scale: usize,
+}
+
+/// How many texts are dates of ISO 8601 of each precision. They count as long as all texts are such.
+#[derive(Clone, Copy, Default)]
+struct Parts {
+    years: u64,
+    months: u64,
+    days: u64,
+    moments: u64,
+    others: u64,
 }
 
 /// What all texts so far could be.
@@ -133,6 +144,7 @@ impl Default for Texts {
                 decimals: true,
                 bools: true,
             },
+            parts: Parts::default(),
             int_digits: 0,
             scale: 0,
         }
@@ -140,6 +152,28 @@ impl Default for Texts {
 }
 
 impl Texts {
+    /// Adds what is known of other texts of the same place.
+    pub fn absorb(&mut self, other: &Self) {
+        self.count += other.count;
+        self.empty += other.empty;
+        self.blobs += other.blobs;
+        self.words += other.words;
+        self.styles &= other.styles;
+        self.some |= other.some;
+        self.all_times &= other.all_times;
+        self.looks &= other.looks;
+        self.still.ints &= other.still.ints;
+        self.still.decimals &= other.still.decimals;
+        self.still.bools &= other.still.bools;
+        self.parts.years += other.parts.years;
+        self.parts.months += other.parts.months;
+        self.parts.days += other.parts.days;
+        self.parts.moments += other.parts.moments;
+        self.parts.others += other.parts.others;
+        self.int_digits = self.int_digits.max(other.int_digits);
+        self.scale = self.scale.max(other.scale);
+    }
+
     pub fn add(&mut self, text: &str) {
         self.count += 1;
         if text.is_empty() {
@@ -149,6 +183,7 @@ impl Texts {
         self.words += text.split_whitespace().count() as u64;
         self.blobs += u64::from(text.len() >= LONG && !text.contains(char::is_whitespace));
         self.times(text);
+        self.part(text);
         for (bit, (_, pattern)) in LOOKS.iter().enumerate() {
             if self.looks & (1 << bit) != 0 && !pattern.is_match(text) {
                 self.looks &= !(1 << bit);
@@ -172,6 +207,22 @@ impl Texts {
         self.styles &= fits;
         self.some |= fits;
         self.all_times &= fits != 0;
+    }
+
+    /// Looks how much of a date is known, as FHIR writes it: `1970`, `1970-03`, a day, or a moment with its offset.
+    fn part(&mut self, text: &str) {
+        if self.parts.others > 0 {
+            return;
+        }
+        let fits = |text: &str, style: usize| STYLES.get(style).is_some_and(|style| style.fits(text));
+        let parts = &mut self.parts;
+        match text.len() {
+            4 if text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0') => parts.years += 1,
+            7 if text.as_bytes()[4] == b'-' && fits(&format!("{text}-01"), 0) => parts.months += 1,
+            10 if fits(text, 0) => parts.days += 1,
+            16.. if fits(text, 2) => parts.moments += 1,
+            _ => parts.others += 1,
+        }
     }
 
     fn number(&mut self, text: &str) {
@@ -217,6 +268,23 @@ impl Texts {
         } else {
             Vec::new()
         }
+    }
+
+    /// The type of partial dates or times that all texts are, where some of them lack a part that others have.
+    pub fn partial(&self) -> Option<&'static str> {
+        let Parts {
+            years,
+            months,
+            days,
+            moments,
+            others,
+        } = self.parts;
+        let precisions = [years, months, days, moments].iter().filter(|count| **count > 0).count();
+        // Years alone are more likely numbers.
+        if others > 0 || precisions == 0 || precisions == 1 && months == 0 {
+            return None;
+        }
+        Some(if moments > 0 { "timestamptz" } else { "date" })
     }
 
     /// Whether day and month can't be told apart in the sample.

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{data, message};
-use crate::infer::Added;
+use crate::infer::{Added, Samples};
 
 pub fn source_added(added: &Added, as_json: bool) {
     if as_json {
@@ -18,11 +18,13 @@ pub fn source_added(added: &Added, as_json: bool) {
             notes,
             date,
             name,
+            entities,
+            ..
         } = added;
         let date = date.map(|date| date.to_string());
         data(
             &json!({"source": name, "written": written, "changed": changed, "records": records, "files": files,
-                "cut": cut, "fields": fields, "masked": masked, "notes": notes, "date": date})
+                "cut": cut, "fields": fields, "masked": masked, "notes": notes, "date": date, "entities": entities})
             .to_string(),
         );
         return;
@@ -44,9 +46,34 @@ pub fn source_added(added: &Added, as_json: bool) {
     for note in &added.notes {
         message(&format!("note: {note}"));
     }
+    samples(&added.samples);
     let date = added.date.map_or_else(|| "DATE".to_owned(), |date| date.to_string());
+    let batch = format!("--source {} --date {date}", added.name);
+    let query = added.entities.first().map_or_else(String::new, |entity| {
+        format!(
+            "\n  pipeline query \"select * from {entity} where source = '{}' limit 5\"",
+            added.name
+        )
+    });
     message(&format!(
-        "\nNext: read pipelines/{}.yaml, above all the masks. Then\n  pipeline run --source {} --date {date}",
-        added.name, added.name
+        "\nNext: read pipelines/{}.yaml, above all the masks. Then\n  \
+         pipeline check\n  \
+         pipeline preview {batch}\n  \
+         pipeline test create {batch} --record 1\n  \
+         pipeline test\n  \
+         pipeline run {batch}{query}",
+        added.name
     ));
+}
+
+/// Prints values of the sample, which the user has asked for.
+fn samples(samples: &Samples) {
+    if samples.0.is_empty() {
+        return;
+    }
+    data("\nvalues of the sample, printed here and written nowhere:");
+    for (path, values) in &samples.0 {
+        let values: Vec<String> = values.iter().map(|value| format!("{value:?}")).collect();
+        data(&format!("  {path}: {}", values.join(", ")));
+    }
 }

@@ -48,6 +48,7 @@ mod roles;
 mod s3;
 mod safe_harbor;
 mod source_add;
+mod source_samples;
 mod sql;
 mod sql_faults;
 mod stale_masks;
