@@ -30,6 +30,12 @@ pub(super) struct Add {
     /// Print a few values of each field, to judge what was proposed; they are written to no file
     #[arg(long)]
     show_samples: bool,
+    /// For a source that is there: show what this newer sample changes of its schema
+    #[arg(long, conflicts_with_all = ["entities", "show_samples"])]
+    update: bool,
+    /// Write what --update shows
+    #[arg(long, requires = "update")]
+    yes: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -63,6 +69,11 @@ pub(super) async fn execute(global: &Global, source: Source) -> Result<u8> {
             Which::New => Entities::New,
         },
     };
+    if add.update {
+        let updated = infer::update(&root, &request, add.yes).await?;
+        report::source_updated(&updated, json);
+        return Ok(0);
+    }
     let added = infer::add(&root, &request).await?;
     report::source_added(&added, json);
     Ok(0)

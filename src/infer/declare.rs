@@ -98,6 +98,21 @@ pub(super) fn fields<'a>(how: &Declaring, objects: &'a Objects, path: &mut Vec<&
     declared
 }
 
+/// A field that a newer sample has. Older files lack it, so it is not required.
+pub(super) fn added<'a>(
+    how: &Declaring,
+    name: &str,
+    member: &'a Member,
+    objects: &'a Objects,
+    path: &mut Vec<&'a str>,
+) -> Field {
+    let coded = objects.fields.iter().any(|(name, _)| words(name) == ["code"]);
+    Field {
+        required: false,
+        ..field(how, name, member, objects.count, coded, path)
+    }
+}
+
 fn field<'a>(
     how: &Declaring,
     name: &str,
@@ -207,7 +222,7 @@ fn times(count: u64) -> String {
 }
 
 /// What kinds of values were met, how many of each, and where first.
-fn met(shape: &Shape) -> String {
+pub(super) fn met(shape: &Shape) -> String {
     let met = KINDS.iter().zip(shape.counts()).zip(shape.first);
     let met = met.filter(|((_, count), _)| *count > 0);
     met.map(|((kind, count), first)| format!("{kind} {} (first in record {first})", times(count)))
@@ -216,7 +231,7 @@ fn met(shape: &Shape) -> String {
 }
 
 /// A number here, a string there: a number where all the strings are numbers, else a string.
-fn either(shape: &Shape) -> Scalar {
+pub(super) fn either(shape: &Shape) -> Scalar {
     let (numbers, texts) = (&shape.numbers, &shape.texts);
     let field_type = match texts.numbers() {
         None => "string".to_owned(),
@@ -246,7 +261,7 @@ fn either(shape: &Shape) -> Scalar {
 
 /// Whether an object is a map whose keys are data, such as ids or dates. Many different keys stand in few objects each,
 /// or most of them hold digits.
-fn keys_are_data(objects: &Objects) -> bool {
+pub(super) fn keys_are_data(objects: &Objects) -> bool {
     let fields = objects.fields.len() as u64;
     let present: u64 = objects.fields.iter().map(|(_, member)| member.present).sum();
     let digits = objects
@@ -296,7 +311,7 @@ fn scalar(how: &Declaring, shape: &Shape) -> (Scalar, Option<String>) {
     (declared, comment)
 }
 
-fn number(shape: &Shape) -> String {
+pub(super) fn number(shape: &Shape) -> String {
     let numbers = &shape.numbers;
     if numbers.wide > 0 {
         return if numbers.fractions == 0 && numbers.int_digits <= 38 {

@@ -7,7 +7,11 @@
 
 mod classify;
 mod columns;
+mod compare;
 mod declare;
+mod diff;
+mod edit;
+mod fit;
 mod location;
 mod merge;
 mod observe;
@@ -21,10 +25,13 @@ mod samples;
 mod shape;
 mod tables;
 mod texts;
+mod update;
 mod words;
 mod write;
 mod writing;
 
+pub use compare::{Change, ChangeKind};
 pub use request::{Entities, Request};
 pub use samples::Samples;
+pub use update::{Updated, update};
 pub use write::{Added, add};

@@ -11,6 +11,7 @@ pub(super) struct TimeStyle {
     /// `chrono`'s format. `None`: ISO 8601, which needs no `format` in the schema.
     pub format: Option<&'static str>,
     pub field_type: &'static str,
+    written: &'static str,
     read: TimeFormat,
 }
 
@@ -44,11 +45,12 @@ static STYLES: LazyLock<Vec<TimeStyle>> = LazyLock::new(|| {
         (Some("%Y-%m-%dT%H:%M:%S%.f%z"), "%Y-%m-%dT%H:%M:%S%.f%z", "timestamptz"),
     ]
     .into_iter()
-    .filter_map(|(format, read, field_type)| {
-        let read = TimeFormat::parse(read)?;
+    .filter_map(|(format, written, field_type)| {
+        let read = TimeFormat::parse(written)?;
         Some(TimeStyle {
             format,
             field_type,
+            written,
             read,
         })
     })
@@ -56,6 +58,11 @@ static STYLES: LazyLock<Vec<TimeStyle>> = LazyLock::new(|| {
 });
 
 impl TimeStyle {
+    /// The format as a schema lists it beside others.
+    pub fn listed(&self) -> &'static str {
+        self.format.unwrap_or(self.written)
+    }
+
     fn fits(&self, text: &str) -> bool {
         match self.field_type {
             "date" => self.read.date(text).is_some(),
@@ -267,6 +274,29 @@ impl Texts {
             styles
         } else {
             Vec::new()
+        }
+    }
+
+    /// Whether all texts are written in one of these formats; none stands for ISO 8601. `None`: that is not known.
+    pub fn fit(&self, formats: &[String], field_type: &str) -> Option<bool> {
+        let of = |style: &TimeStyle| match formats {
+            // ISO 8601 may leave out the seconds, or the colon of the offset.
+            [] => style.field_type == field_type && (style.format.is_none() || style.written.contains("-%dT%H:%M")),
+            formats => formats.iter().any(|format| format == style.written),
+        };
+        let known = |format: &String| STYLES.iter().any(|style| style.written == format);
+        if !formats.iter().all(known) {
+            return None;
+        }
+        let bits = STYLES.iter().enumerate().filter(|(_, style)| of(style));
+        let bits = bits.fold(0, |bits, (bit, _)| bits | 1 << bit);
+        let all = self.all_times && (self.styles & bits != 0 || self.some & !bits == 0);
+        // Some styles read the same text: each of the texts may be in one of the declared.
+        let may = self.all_times && self.some & bits != 0 && self.styles == 0;
+        match (all || self.full() == 0, may) {
+            (true, _) => Some(true),
+            (false, true) if formats.len() > 1 => None,
+            _ => Some(false),
         }
     }
 

@@ -32,14 +32,9 @@ pub fn source_added(added: &Added, as_json: bool) {
     let mut lines: Vec<String> = added.written.iter().map(|path| format!("written  {path}")).collect();
     lines.extend(added.changed.iter().map(|path| format!("changed  {path}")));
     data(&lines.join("\n"));
-    let counted = |count: u64, one: &str| {
-        crate::model::wording::counted(usize::try_from(count).unwrap_or(usize::MAX), one, &format!("{one}s"))
-    };
     message(&format!(
-        "{} in {} were looked at{}. {} declared, {} of them masked.",
-        counted(added.records, "record"),
-        counted(added.files as u64, "file"),
-        if added.cut { ", a part of the sample" } else { "" },
+        "{} {} declared, {} of them masked.",
+        looked_at(added.records, added.files, added.cut),
         counted(added.fields as u64, "field"),
         added.masked
     ));
@@ -64,6 +59,18 @@ pub fn source_added(added: &Added, as_json: bool) {
          pipeline run {batch}{query}",
         added.name
     ));
+}
+
+pub(super) fn counted(count: u64, one: &str) -> String {
+    crate::model::wording::counted(usize::try_from(count).unwrap_or(usize::MAX), one, &format!("{one}s"))
+}
+
+/// How much of a sample was read.
+pub(super) fn looked_at(records: u64, files: usize, cut: bool) -> String {
+    let were = if records == 1 { "was" } else { "were" };
+    let part = if cut { ", a part of the sample" } else { "" };
+    let (records, files) = (counted(records, "record"), counted(files as u64, "file"));
+    format!("{records} in {files} {were} looked at{part}.")
 }
 
 /// Prints values of the sample, which the user has asked for.

@@ -49,6 +49,7 @@ mod s3;
 mod safe_harbor;
 mod source_add;
 mod source_samples;
+mod source_update;
 mod sql;
 mod sql_faults;
 mod stale_masks;

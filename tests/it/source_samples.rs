@@ -86,8 +86,8 @@ fn values_are_shown_only_where_the_user_asks_for_them() {
 
     values of the sample, printed here and written nowhere:
       $.id: "0", "1", "2"
-      $.name: "Secret0", "Secret1", "Secret2"
       $.labs.hb[]: "1.5", "2.5"
+      $.name: "Secret0", "Secret1", "Secret2"
     "#);
     assert!(!shown.stderr.contains("Secret"), "{}", shown.stderr);
     for path in files(&project).iter().filter(|path| !path.contains("/in/")) {
