@@ -40,8 +40,10 @@ pub(super) fn map(entities: &[Entity], record: &str, fields: &[Field]) -> Mapped
         unused: Vec::new(),
     };
     let mut used = BTreeSet::new();
+    let root = root(entities, &leaves);
+    let record = root.as_ref().map_or_else(|| record.to_owned(), |root| format!("{record} {root}"));
     for entity in entities {
-        match fill(entity, record, &leaves) {
+        match fill(entity, &record, &leaves) {
             Ok(table) => {
                 let depth = table.levels.len();
                 for column in &table.columns {
@@ -88,6 +90,22 @@ fn collect<'a>(fields: &'a [Field], levels: &[Level], within: &[String], path: &
             }),
         }
     }
+}
+
+/// The entity whose rows the records are, where one of their lists is called like an entity below it.
+fn root(entities: &[Entity], leaves: &[Leaf<'_>]) -> Option<String> {
+    let last = |name: &str| words(name).last().map(|word| stem(word).to_owned());
+    let lists: BTreeSet<_> = leaves
+        .iter()
+        .filter_map(|leaf| last(leaf.levels.first()?.path.last()?))
+        .collect();
+    let below = |entity: &&Entity| {
+        let parent = entity.parent.as_ref();
+        parent.is_some() && last(&entity.name).is_some_and(|name| lists.contains(&name))
+    };
+    let parent = &entities.iter().find(below)?.parent.as_ref()?.entity;
+    let root = entities.iter().find(|entity| entity.name == *parent)?;
+    root.parent.is_none().then(|| root.name.clone())
 }
 
 /// The rows of an entity from the level of the records that fits it best.
@@ -235,12 +253,22 @@ fn likeness(column: &str, entity: &str, record: &str, leaf: &Leaf<'_>) -> f64 {
             .collect::<BTreeSet<_>>()
     };
     let column = set(column);
-    let own = set(leaf.path.last().map_or("", String::as_str));
+    let mut own = set(leaf.path.last().map_or("", String::as_str));
     if column == own {
         return 1.0;
     }
-    let mut around = set(record);
+    // Of a record, the names around it are those of the record; of an element, those of its lists.
+    let mut around = if leaf.levels.is_empty() { set(record) } else { BTreeSet::new() };
     leaf.path.iter().for_each(|name| around.extend(set(name)));
+    // The number of a visit is its id, and the name of a drug is the drug.
+    if own.len() == 1 && own.iter().any(|word| ["number", "no", "identifier", "key"].contains(&word.as_str())) {
+        own = set("id");
+        around.extend(set("id"));
+    }
+    let list = leaf.levels.last().and_then(|level| level.path.last());
+    if own == set("name") && leaf.path.len() > 1 && list.is_some_and(|list| set(list) == column) {
+        return 0.8;
+    }
     let found = column.intersection(&around).count();
     let in_own = column.intersection(&own).count();
     if in_own == 0 {

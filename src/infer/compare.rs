@@ -40,6 +40,10 @@ impl ChangeKind {
     }
 }
 
+fn counted(objects: u64) -> String {
+    if objects == 1 { "1 object".to_owned() } else { format!("{objects} objects") }
+}
+
 pub(super) struct Comparing<'a> {
     pub edits: Edits<'a>,
     pub how: Declaring,
@@ -84,7 +88,7 @@ impl Comparing<'_> {
                     names.pop();
                 }
                 _ => {
-                    let what = format!("no value in {} objects; it stays declared", objects.count);
+                    let what = format!("no value in {}; it stays declared", counted(objects.count));
                     self.note(ChangeKind::Vanished, path.clone(), field.location.line, what);
                     if field.required {
                         let required = [("required", "false".to_owned())];
@@ -122,7 +126,7 @@ impl Comparing<'_> {
         let place = at.value.and_then(|value| self.edits.add(value, &new));
         for (field, (name, member)) in new.iter().zip(unknown) {
             let path = format!("{}.{name}", at.path);
-            let seen = format!("in {} of {} objects", member.present, objects.count);
+            let seen = format!("in {} of {}", member.present, counted(objects.count));
             let what = match place {
                 Some(_) => format!("{seen}: {}", super::render::flow(field)),
                 None => format!("{seen}; declare it by hand: {}", super::render::flow(field)),
@@ -135,7 +139,7 @@ impl Comparing<'_> {
     fn presence(&mut self, field: &Field, member: &Member, objects: u64, path: &str, entry: Option<&Entry>) {
         let lacking = objects - member.present.min(objects) + member.shape.nulls;
         if field.required && lacking > 0 {
-            let why = format!("required becomes optional: missing or null in {lacking} of {objects} objects");
+            let why = format!("required becomes optional: missing or null in {lacking} of {}", counted(objects));
             self.widen(field, path, entry, &[("required", "false".to_owned())], why);
         }
     }

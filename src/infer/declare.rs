@@ -289,7 +289,10 @@ fn scalar(how: &Declaring, shape: &Shape) -> (Scalar, Option<String>) {
         let styles = texts.styles();
         if let Some(style) = styles.first().filter(|_| shape.declared.is_none()) {
             style.field_type.clone_into(&mut declared.field_type);
-            declared.formats = styles.iter().filter_map(|style| style.format).collect();
+            declared.formats = match styles.as_slice() {
+                [one] => one.format.into_iter().collect(),
+                many => many.iter().map(|style| style.listed()).collect(),
+            };
             comment = texts
                 .ambiguous()
                 .then(|| "day and month can't be told apart in the sample: check the format".to_owned());

@@ -269,8 +269,8 @@ impl Texts {
         }
         let styles: Vec<_> = of(self.some).collect();
         let same = styles.iter().all(|style| style.field_type == styles[0].field_type);
-        // ISO 8601 has no format to be listed beside others.
-        if same && styles.iter().all(|style| style.format.is_some()) {
+        // RFC 3339 has no format to be listed beside others.
+        if same && styles.iter().all(|style| style.written != "%+") {
             styles
         } else {
             Vec::new()

@@ -8,7 +8,7 @@ use super::declare::Declaring;
 use super::diff::unified;
 use super::edit::{Edits, apply};
 use super::request::Request;
-use super::sample::Reader;
+use super::sample::{Reader, word};
 use super::writing::Writing;
 use crate::error::{Error, Result};
 use crate::ingest::sample_files;
@@ -56,8 +56,10 @@ pub async fn update(root: &Path, request: &Request, write: bool) -> Result<Updat
     let sample = reader.read(&files).await?;
     if sample.format != source.input.format && !is_json(sample.format, source.input.format) {
         return Err(Error::project(format!(
-            "the sample has another format than {} declares",
-            source.name
+            "the sample is {}, and {} declares {}",
+            word(sample.format),
+            source.name,
+            word(source.input.format)
         ))
         .hint("name files of this source, or change `format` first"));
     }

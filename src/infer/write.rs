@@ -157,11 +157,16 @@ impl Base {
             );
         }
         if let Some(known) = self.project.as_ref().and_then(|project| project.source(name).ok()) {
-            return Err(Error::project(format!(
-                "there is a source `{}` already, which answers to `{name}`",
-                known.name
-            ))
-            .hint("choose another name; or `--update` to see what a newer sample changes"));
+            let answers = if known.name == name {
+                String::new()
+            } else {
+                format!(", which answers to `{name}`")
+            };
+            return Err(
+                Error::project(format!("there is a source `{}` already{answers}", known.name)).hint(
+                    "choose another name, or give `--update` to see what this sample changes in its schema",
+                ),
+            );
         }
         let taken = [format!("pipelines/{name}.yaml"), format!("sql/{name}")];
         match taken.iter().find(|path| root.join(path).exists()) {

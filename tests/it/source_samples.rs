@@ -202,9 +202,10 @@ fn each_line_of_sql_says_what_it_rests_on_and_a_column_without_a_field_what_is_l
     let outside = Project::new();
     outside.run(&["init", "p"]).code(0);
     let drugs = json!([{"name": "x", "dose_mg": "500 mg"}]);
-    let records = json!([{"id": "P1", "visits": [{"number": "V1", "visit_date": "2023-05-01", "visit_id": "v", "drugs": drugs}]}]);
+    let records = json!([{"id": "P1", "visits": [{"number": "V1", "date": "2023-05-01", "drugs": drugs}]}]);
     let project = Project::copy_of(&outside.path("p")).file("in/20230501/x.json", records.to_string());
     project.run(&["source", "add", "other", "--from", "in"]).code(0);
+    insta::assert_snapshot!(project.read("sql/other/patients.sql"), @"");
     insta::assert_snapshot!(project.read("sql/other/prescriptions.sql"), @"");
     insta::assert_snapshot!(project.read("sql/other/visits.sql"), @"");
 }

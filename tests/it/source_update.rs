@@ -47,52 +47,8 @@ fn the_whole_output_and_nothing_is_written_without_yes() {
     let project = clinic().file("newer/x.json", newer().to_string());
     let before = project.read("pipelines/clinic.yaml");
     let shown = project.run(&UPDATE).code(0);
-    insta::assert_snapshot!(shown.stdout, @r#"
-    widened   pipelines/clinic.yaml:10  $.id: a string or a number: number once (first in record 2), string 5 times (first in record 1)
-    widened   pipelines/clinic.yaml:13  $.visits: list becomes one_or_many: 1 times its only element without a list
-    differs   pipelines/clinic.yaml:16  $.visits[].day: not every value is a date in a format that is known
-    vanished  pipelines/clinic.yaml:17  $.visits[].reason: no value in 6 objects; it stays declared
-    widened   pipelines/clinic.yaml:20  $.visits[].cost: int becomes bigint; a string or a number: number 5 times (first in record 1), string once (first in record 4)
-    added     pipelines/clinic.yaml:25  $.visits[].nurse: in 6 of 6 objects: nurse: {struct: {name: {type: string, phi: name, mask: pseudonym, domain: name}}}
-    added     pipelines/clinic.yaml:25  $.phone: in 6 of 6 objects: phone: {type: string, phi: contact, mask: redact}
-
-    --- pipelines/clinic.yaml
-    +++ pipelines/clinic.yaml
-    @@ -8,9 +8,9 @@
-     schema:
-       # The number on the card.
-    -  id: {type: string,   required: true, phi: identifier, mask: hash, domain: patient}
-    +  id: {type: string, from: [string, number],   required: true, phi: identifier, mask: hash, domain: patient}
-       name: {type: string, phi: name, mask: pseudonym}
-       born: {type: date, phi: date, mask: year}
-       visits:
-    -    list:
-    +    one_or_many:
-           number: {type: string, required: true}
-           day: {type: date, required: true}
-    @@ -18,9 +18,15 @@
-             type: string
-             normalize: [trim, empty_as_null]
-    -      cost: int # in cents
-    +      cost: {type: bigint, from: [string, number]} # in cents
-           drugs:
-             list:
-               name: {type: string, required: true}
-               dose_mg: "decimal(8,2)"
-    +      nurse:
-    +        struct:
-    +          # name, pseudonym: `name` in its name
-    +          name: {type: string, phi: name, mask: pseudonym, domain: name}
-    +  # contact, redact: `phone` in its name
-    +  phone: {type: string, phi: contact, mask: redact}
-     # One row of these tables for each of these elements: a transform may neither lose nor double one.
-     conserves:
-    "#);
-    insta::assert_snapshot!(shown.message(), @r"
-    6 records in 1 file were looked at.
-    note: no SQL of sql/clinic reads $.visits[].nurse, $.phone
-    7 differences. Nothing is written yet; `--yes` writes it.
-    ");
+    insta::assert_snapshot!(shown.stdout, @"");
+    insta::assert_snapshot!(shown.message(), @"");
     assert_eq!(project.read("pipelines/clinic.yaml"), before);
     shown.output_lacks("Secret");
     let json = project.run(&[&["--output", "json"], &UPDATE[..]].concat()).code(0).json();
@@ -105,45 +61,7 @@ fn what_is_written_keeps_comments_and_takes_the_sample() {
     let project = clinic().on(&database).file("newer/x.json", newer().to_string());
     let sql = project.read("sql/clinic/visits.sql");
     project.run(&[&UPDATE[..], &["--yes"]].concat()).code(0).stderr_contains("written  pipelines/clinic.yaml");
-    insta::assert_snapshot!(project.read("pipelines/clinic.yaml"), @r#"
-    # One upstream system: where its files are, and what its records hold.
-    name: clinic
-    description: A clinic that delivers one JSON file a day
-    input:
-      path: data/clinic/{date:%Y-%m-%d}.json
-      format: json
-    subject: id
-    schema:
-      # The number on the card.
-      id: {type: string, from: [string, number],   required: true, phi: identifier, mask: hash, domain: patient}
-      name: {type: string, phi: name, mask: pseudonym}
-      born: {type: date, phi: date, mask: year}
-      visits:
-        one_or_many:
-          number: {type: string, required: true}
-          day: {type: date, required: true}
-          reason:   # as the patient says it
-            type: string
-            normalize: [trim, empty_as_null]
-          cost: {type: bigint, from: [string, number]} # in cents
-          drugs:
-            list:
-              name: {type: string, required: true}
-              dose_mg: "decimal(8,2)"
-          nurse:
-            struct:
-              # name, pseudonym: `name` in its name
-              name: {type: string, phi: name, mask: pseudonym, domain: name}
-      # contact, redact: `phone` in its name
-      phone: {type: string, phi: contact, mask: redact}
-    # One row of these tables for each of these elements: a transform may neither lose nor double one.
-    conserves:
-      patients: $
-      visits: visits[]
-      prescriptions: visits[].drugs[]
-    # What may be refused. The sample has one visit too many of the same number.
-    max_quarantined: 10%
-    "#);
+    insta::assert_snapshot!(project.read("pipelines/clinic.yaml"), @"");
     assert_eq!(project.read("sql/clinic/visits.sql"), sql);
     project.run(&["check"]).code(0);
     project.write("data/clinic/2023-06-01.json", newer().to_string());
@@ -161,28 +79,21 @@ fn a_sample_that_fits_changes_nothing() {
     let shown = project
         .run(&["source", "add", "clinic", "--update", "--yes", "--from", "data/clinic"])
         .code(0);
-    insta::assert_snapshot!(format!("{}{}", shown.stdout, shown.message()), @r"
-    vanished  pipelines/clinic.yaml:20  $.visits[].cost: no value in 32 objects; it stays declared
-    26 records in 2 files were looked at.
-    1 difference. None of them changes the file.
-    ");
+    insta::assert_snapshot!(format!("{}{}", shown.stdout, shown.message()), @"");
 }
 
 #[test]
-fn a_change_that_the_sql_does_not_take_is_not_written() {
-    let project = clinic().file("newer/x.json", json!([{"id": "P1", "visits": [{"number": "V1", "day": "2023-05-01",
-        "drugs": [{"name": "x", "dose_mg": "as needed"}]}]}]).to_string());
+fn a_change_that_the_tables_do_not_take_is_not_written() {
+    let project = clinic();
+    project.edit("pipeline.yaml", "reason: {type: text,", "cost: {type: int4}\n      reason: {type: text,");
+    project.edit("sql/clinic/visits.sql", "item['reason']", "item['cost'] as cost, item['reason']");
+    project.run(&["migration", "new", "cost"]).code(0);
+    let day = json!([{"id": "P1", "name": "n", "born": "1970-01-01", "visits": [{"number": "V1", "day": "2023-05-01", "reason": "r",
+        "cost": 1.5, "drugs": [{"name": "x", "dose_mg": 1}]}]}]);
+    project.write("newer/x.json", day.to_string());
     let before = project.read("pipelines/clinic.yaml");
-    let shown = project.run(&[&UPDATE[..], &["--yes"]].concat());
-    insta::assert_snapshot!(format!("{}{}", shown.stdout, shown.message()), @r"
-    vanished  pipelines/clinic.yaml:11  $.name: no value in 1 objects; it stays declared
-    vanished  pipelines/clinic.yaml:12  $.born: no value in 1 objects; it stays declared
-    vanished  pipelines/clinic.yaml:17  $.visits[].reason: no value in 1 objects; it stays declared
-    vanished  pipelines/clinic.yaml:20  $.visits[].cost: no value in 1 objects; it stays declared
-    differs   pipelines/clinic.yaml:24  $.visits[].drugs[].dose_mg: declared as a decimal, and it is string once (first in record 1), not all of them numbers
-    1 record in 1 file was looked at.
-    5 differences. None of them changes the file.
-    ");
+    let shown = project.run(&[&UPDATE[..], &["--yes"]].concat()).code(2);
+    insta::assert_snapshot!(format!("{}{}", shown.stdout, shown.message()), @"");
     assert_eq!(project.read("pipelines/clinic.yaml"), before);
 }
 
@@ -194,30 +105,11 @@ fn wrong_use_has_one_message() {
         assert_eq!(outcome.exit(), Some(2), "{args:?}");
         outcome.message()
     };
-    insta::assert_snapshot!(message(&["source", "add", "other", "--update", "--from", "newer/x.csv"]), @r"
-    error: no source has the name or alias `other`
-    hint: the project has clinic
-    ");
-    insta::assert_snapshot!(message(&["source", "add", "clinic", "--update", "--from", "newer/x.csv"]), @r"
-    error: the sample has another format than clinic declares
-    hint: name files of this source, or change `format` first
-    ");
-    insta::assert_snapshot!(message(&["source", "add", "clinic", "--update", "--from", "newer/empty.json"]), @r"
-    error: the sample holds no record: its files are empty
-    hint: name a file that holds some records
-    ");
-    insta::assert_snapshot!(message(&["source", "add", "clinic", "--yes", "--from", "newer/x.csv"]), @r"
-    error: the following required arguments were not provided:
-      --update
-
-    Usage: pipeline source add --from <PATH>... --update --yes <NAME>
-
-    For more information, try '--help'.
-    ");
-    insta::assert_snapshot!(message(&["source", "add", "clinic", "--from", "newer/x.csv"]), @r"
-    error: there is a source `clinic` already, which answers to `clinic`
-    hint: choose another name; or `--update` to see what a newer sample changes
-    ");
+    insta::assert_snapshot!(message(&["source", "add", "other", "--update", "--from", "newer/x.csv"]), @"");
+    insta::assert_snapshot!(message(&["source", "add", "clinic", "--update", "--from", "newer/x.csv"]), @"");
+    insta::assert_snapshot!(message(&["source", "add", "clinic", "--update", "--from", "newer/empty.json"]), @"");
+    insta::assert_snapshot!(message(&["source", "add", "clinic", "--yes", "--from", "newer/x.csv"]), @"");
+    insta::assert_snapshot!(message(&["source", "add", "clinic", "--from", "newer/x.csv"]), @"");
 }
 
 #[test]
@@ -228,26 +120,7 @@ fn cells_and_lists_of_scalars_and_braces() {
     let shown = project
         .run(&["source", "add", "cells", "--update", "--from", "newer"])
         .code(0);
-    insta::assert_snapshot!(shown.stdout, @r#"
-    widened   pipelines/cells.yaml:9  $.number: int becomes bigint
-    vanished  pipelines/cells.yaml:10  $.ward: no value in 2 objects; it stays declared
-    differs   pipelines/cells.yaml:11  $.amount: declared as a decimal, and it is no number in some rows
-    added     pipelines/cells.yaml:12  $.note: in 2 of 2 objects: note: {type: string, phi: free_text, mask: redact}
-
-    --- pipelines/cells.yaml
-    +++ pipelines/cells.yaml
-    @@ -7,7 +7,9 @@
-     schema:
-       # identifier, hash: it names a person or what belongs to one
-    -  number: {type: int, required: true, phi: identifier, mask: hash, domain: record}
-    +  number: {type: bigint, required: true, phi: identifier, mask: hash, domain: record}
-       ward: string
-       amount: "decimal(10,3)"
-    +  # free_text, redact: `note` in its name
-    +  note: {type: string, phi: free_text, mask: redact}
-     on_unknown_field: warn
-     conserves:
-    "#);
+    insta::assert_snapshot!(shown.stdout, @"");
 
     let yaml = "name: flat\ninput: {path: \"in/{date}.json\"}\nschema: {id: string, tags: {list: int}, at: {struct: {x: int}}, \"odd: one\": {list: {a: int}}}\n";
     project.write("pipelines/flat.yaml", yaml);
@@ -259,18 +132,5 @@ fn cells_and_lists_of_scalars_and_braces() {
     let shown = project
         .run(&["source", "add", "flat", "--update", "--from", "newer/b.json"])
         .code(0);
-    insta::assert_snapshot!(shown.stdout, @r#"
-    widened   pipelines/flat.yaml:3  $.tags[]: int becomes decimal(11,1)
-    added     pipelines/flat.yaml:3  $.at.y: in 1 of 1 objects: "y": string
-    added     pipelines/flat.yaml:3  $.odd: one[].b: in 1 of 1 objects: b: int
-    added     pipelines/flat.yaml:3  $.more: in 1 of 1 objects: more: bool
-
-    --- pipelines/flat.yaml
-    +++ pipelines/flat.yaml
-    @@ -1,3 +1,3 @@
-     name: flat
-     input: {path: "in/{date}.json"}
-    -schema: {id: string, tags: {list: int}, at: {struct: {x: int}}, "odd: one": {list: {a: int}}}
-    +schema: {id: string, tags: {list: "decimal(11,1)"}, at: {struct: {x: int, "y": string}}, "odd: one": {list: {a: int, b: int}}, more: bool}
-    "#);
+    insta::assert_snapshot!(shown.stdout, @"");
 }
