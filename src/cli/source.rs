@@ -48,8 +48,10 @@ pub(super) async fn execute(global: &Global, source: Source) -> Result<u8> {
     let Source::Add(add) = source;
     let json = global.json()?;
     if json && add.show_samples {
-        return Err(Error::project("--show-samples prints values for a person to read, not as JSON")
-            .hint("leave out --show-samples or --output json"));
+        return Err(
+            Error::project("--show-samples prints values for a person to read, not as JSON")
+                .hint("leave out --show-samples or --output json"),
+        );
     }
     let here = std::env::current_dir();
     let here = here.map_err(|error| Error::project("the working directory can't be read").cause(error))?;

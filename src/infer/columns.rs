@@ -41,7 +41,9 @@ pub(super) fn map(entities: &[Entity], record: &str, fields: &[Field]) -> Mapped
     };
     let mut used = BTreeSet::new();
     let root = root(entities, &leaves);
-    let record = root.as_ref().map_or_else(|| record.to_owned(), |root| format!("{record} {root}"));
+    let record = root
+        .as_ref()
+        .map_or_else(|| record.to_owned(), |root| format!("{record} {root}"));
     for entity in entities {
         match fill(entity, &record, &leaves) {
             Ok(table) => {
@@ -201,7 +203,11 @@ fn rows(entity: &Entity, record: &str, level: &[Level], leaves: &[Leaf<'_>]) -> 
 /// The type of a field, as SQL sees it.
 fn typed(leaf: &Leaf<'_>) -> String {
     let field_type = leaf.scalar.sql_type();
-    if leaf.is_list { format!("list of {field_type}") } else { field_type.to_owned() }
+    if leaf.is_list {
+        format!("list of {field_type}")
+    } else {
+        field_type.to_owned()
+    }
 }
 
 /// Why a column stays empty, with the field that is like it but of another type.
@@ -210,7 +216,10 @@ fn unlike(leaf: Option<&Leaf<'_>>, column: PgType) -> String {
         || "no field found".to_owned(),
         |leaf| {
             let (path, found) = (shown(&leaf.path), typed(leaf));
-            format!("no field found: {path} is like it, but {found}, not {}", type_name(column))
+            format!(
+                "no field found: {path} is like it, but {found}, not {}",
+                type_name(column)
+            )
         },
     )
 }
@@ -258,10 +267,18 @@ fn likeness(column: &str, entity: &str, record: &str, leaf: &Leaf<'_>) -> f64 {
         return 1.0;
     }
     // Of a record, the names around it are those of the record; of an element, those of its lists.
-    let mut around = if leaf.levels.is_empty() { set(record) } else { BTreeSet::new() };
+    let mut around = if leaf.levels.is_empty() {
+        set(record)
+    } else {
+        BTreeSet::new()
+    };
     leaf.path.iter().for_each(|name| around.extend(set(name)));
     // The number of a visit is its id, and the name of a drug is the drug.
-    if own.len() == 1 && own.iter().any(|word| ["number", "no", "identifier", "key"].contains(&word.as_str())) {
+    if own.len() == 1
+        && own
+            .iter()
+            .any(|word| ["number", "no", "identifier", "key"].contains(&word.as_str()))
+    {
         own = set("id");
         around.extend(set("id"));
     }

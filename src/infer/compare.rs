@@ -41,7 +41,11 @@ impl ChangeKind {
 }
 
 fn counted(objects: u64) -> String {
-    if objects == 1 { "1 object".to_owned() } else { format!("{objects} objects") }
+    if objects == 1 {
+        "1 object".to_owned()
+    } else {
+        format!("{objects} objects")
+    }
 }
 
 pub(super) struct Comparing<'a> {
@@ -131,7 +135,11 @@ impl Comparing<'_> {
                 Some(_) => format!("{seen}: {}", super::render::flow(field)),
                 None => format!("{seen}; declare it by hand: {}", super::render::flow(field)),
             };
-            let kind = if place.is_some() { ChangeKind::Added } else { ChangeKind::Differs };
+            let kind = if place.is_some() {
+                ChangeKind::Added
+            } else {
+                ChangeKind::Differs
+            };
             self.note(kind, path, place.unwrap_or(line), what);
         }
     }
@@ -139,7 +147,10 @@ impl Comparing<'_> {
     fn presence(&mut self, field: &Field, member: &Member, objects: u64, path: &str, entry: Option<&Entry>) {
         let lacking = objects - member.present.min(objects) + member.shape.nulls;
         if field.required && lacking > 0 {
-            let why = format!("required becomes optional: missing or null in {lacking} of {}", counted(objects));
+            let why = format!(
+                "required becomes optional: missing or null in {lacking} of {}",
+                counted(objects)
+            );
             self.widen(field, path, entry, &[("required", "false".to_owned())], why);
         }
     }
@@ -196,7 +207,11 @@ impl Comparing<'_> {
         let inner = entry.and_then(|entry| self.edits.entry(&entry.value, key));
         let bare = shape.kinds() == 1 && shape.lists.count == 0;
         if (bare || shape.lists.bare > 0) && !field.one_or_many {
-            let count = if bare { shape.counts().iter().sum() } else { shape.lists.bare };
+            let count = if bare {
+                shape.counts().iter().sum()
+            } else {
+                shape.lists.bare
+            };
             let what = format!("list becomes one_or_many: {count} times its only element without a list");
             match &inner {
                 Some(inner) => {

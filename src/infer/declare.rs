@@ -218,7 +218,11 @@ fn kind<'a>(how: &Declaring, shape: &'a Shape, coded: bool, path: &mut Vec<&'a s
 }
 
 fn times(count: u64) -> String {
-    if count == 1 { "once".to_owned() } else { format!("{count} times") }
+    if count == 1 {
+        "once".to_owned()
+    } else {
+        format!("{count} times")
+    }
 }
 
 /// What kinds of values were met, how many of each, and where first.
@@ -242,11 +246,9 @@ pub(super) fn either(shape: &Shape) -> Scalar {
                 numbers.int_digits.max(texts.int_digits),
                 numbers.scale.max(texts.scale),
             ),
-            (one, _) if one.starts_with("decimal") && !one.ends_with(",0)") => decimal(
-                "decimal",
-                numbers.int_digits.max(texts.int_digits),
-                numbers.scale,
-            ),
+            (one, _) if one.starts_with("decimal") && !one.ends_with(",0)") => {
+                decimal("decimal", numbers.int_digits.max(texts.int_digits), numbers.scale)
+            }
             (one, _) if one.starts_with("decimal") => one.to_owned(),
             ("int", "int") => "int".to_owned(),
             _ => "bigint".to_owned(),

@@ -100,7 +100,11 @@ mod tests {
     #[test]
     fn lines_that_change_are_shown_with_those_around_them() {
         let text = "a\nb\nc\nd\ne\nf\ng\nh\ni\nj\n";
-        let made = vec![(2..3, "B".to_owned()), (6..6, "new\n".to_owned()), (19..19, "\nlast".to_owned())];
+        let made = vec![
+            (2..3, "B".to_owned()),
+            (6..6, "new\n".to_owned()),
+            (19..19, "\nlast".to_owned()),
+        ];
         assert_eq!(
             unified("x", text, &made),
             "--- x\n+++ x\n@@ -1,5 +1,6 @@\n a\n-b\n+B\n c\n+new\n d\n e\n@@ -9,2 +10,3 @@\n i\n j\n+last\n"

@@ -16,7 +16,10 @@ pub(super) enum Value {
     /// What stands between braces.
     Flow(Range<usize>),
     /// Lines that are indented deeper than their key.
-    Block { lines: Range<usize>, indent: usize },
+    Block {
+        lines: Range<usize>,
+        indent: usize,
+    },
     Other,
 }
 
@@ -46,7 +49,10 @@ impl<'a> Edits<'a> {
             indent: 0,
         };
         let entries = self.entries(&indented);
-        entries.into_iter().find(|entry| entry.name == key).map(|entry| entry.value)
+        entries
+            .into_iter()
+            .find(|entry| entry.name == key)
+            .map(|entry| entry.value)
     }
 
     /// The entries of a mapping.
@@ -354,7 +360,9 @@ mod tests {
         let mut value = edits.top("schema").unwrap();
         let mut found = None;
         for name in path {
-            let entry = edits.entry(&value, name).unwrap_or_else(|| panic!("{name} in {value:?}"));
+            let entry = edits
+                .entry(&value, name)
+                .unwrap_or_else(|| panic!("{name} in {value:?}"));
             value = entry.value.clone();
             found = Some(entry);
         }
@@ -370,9 +378,15 @@ mod tests {
             set(&["id"], &[("from", "number")]),
             with("id: string # kept", "id: {type: string, from: number} # kept")
         );
-        assert_eq!(set(&["id"], &[("type", "json")]), with("id: string # kept", "id: json # kept"));
         assert_eq!(
-            set(&["visits", "list", "n"], &[("type", "bigint"), ("from", "string"), ("required", "false")]),
+            set(&["id"], &[("type", "json")]),
+            with("id: string # kept", "id: json # kept")
+        );
+        assert_eq!(
+            set(
+                &["visits", "list", "n"],
+                &[("type", "bigint"), ("from", "string"), ("required", "false")]
+            ),
             with(
                 "{type: int,  required: true}",
                 "{type: bigint, from: string,  required: false}"

@@ -61,7 +61,11 @@ fn numeric(field: &Field, shape: &Shape, flat: bool) -> Fit {
     let (numbers, texts) = (shape.numbers.count, shape.texts.full());
     let sent = field.from == Some(From::String) || field.from == Some(From::Either) || flat;
     if shape.bools > 0 || numbers + texts == 0 || texts > 0 && shape.texts.numbers().is_none() {
-        let met = if flat { "no number in some rows".to_owned() } else { format!("{}, not all of them numbers", met(shape)) };
+        let met = if flat {
+            "no number in some rows".to_owned()
+        } else {
+            format!("{}, not all of them numbers", met(shape))
+        };
         return Fit::Differs(format!("declared as {kind}, and it is {met}"));
     }
     let mut options = Vec::new();
@@ -70,14 +74,21 @@ fn numeric(field: &Field, shape: &Shape, flat: bool) -> Fit {
         _ => either(shape).field_type,
     };
     let (int_digits, scale) = (
-        shape.numbers.int_digits.max(if texts > 0 { shape.texts.int_digits } else { 0 }),
+        shape
+            .numbers
+            .int_digits
+            .max(if texts > 0 { shape.texts.int_digits } else { 0 }),
         shape.numbers.scale.max(if texts > 0 { shape.texts.scale } else { 0 }),
     );
     let wider = wider(&field.field_type, &needed, int_digits, scale);
     let mut why = Vec::new();
     if let Some(wider) = wider {
         why.push(format!("{} becomes {wider}", written(&field.field_type)));
-        let quoted = if wider.contains(',') { format!("\"{wider}\"") } else { wider };
+        let quoted = if wider.contains(',') {
+            format!("\"{wider}\"")
+        } else {
+            wider
+        };
         options.push(("type", quoted));
     }
     if texts > 0 && !sent || numbers > 0 && field.from == Some(From::String) && shape.declared.is_none() {
@@ -158,9 +169,17 @@ fn time(shape: &Shape, formats: &[String], field_type: &str) -> Fit {
     if all.is_empty() {
         all.push(iso);
     }
-    let new: Vec<&str> = styles.iter().map(|style| style.listed()).filter(|one| !all.contains(one)).collect();
+    let new: Vec<&str> = styles
+        .iter()
+        .map(|style| style.listed())
+        .filter(|one| !all.contains(one))
+        .collect();
     all.extend(&new);
-    let listed = all.iter().map(|one| format!("\"{one}\"")).collect::<Vec<_>>().join(", ");
+    let listed = all
+        .iter()
+        .map(|one| format!("\"{one}\""))
+        .collect::<Vec<_>>()
+        .join(", ");
     Fit::Wider(
         vec![("format", format!("[{listed}]"))],
         format!("written in another format, too: {}", new.join(", ")),

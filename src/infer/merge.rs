@@ -19,11 +19,20 @@ impl Shape {
             };
             self.first = [0, 0, 0, 0, self.first[4]];
             self.lists.bare = bare.counts().iter().sum();
-            self.lists.first_bare = bare.first.iter().copied().filter(|record| *record > 0).min().unwrap_or(0);
+            self.lists.first_bare = bare
+                .first
+                .iter()
+                .copied()
+                .filter(|record| *record > 0)
+                .min()
+                .unwrap_or(0);
             self.lists.items += self.lists.bare;
             self.lists.item.get_or_insert_default().absorb(bare);
         }
-        self.objects.fields.iter_mut().for_each(|(_, member)| member.shape.unify());
+        self.objects
+            .fields
+            .iter_mut()
+            .for_each(|(_, member)| member.shape.unify());
         if let Some(item) = &mut self.lists.item {
             item.unify();
         }
@@ -46,7 +55,11 @@ impl Shape {
         self.lists.absorb(other.lists);
         self.distinct.absorb(other.distinct);
         for (mine, theirs) in self.first.iter_mut().zip(other.first) {
-            *mine = if *mine == 0 || theirs == 0 { *mine + theirs } else { theirs.min(*mine) };
+            *mine = if *mine == 0 || theirs == 0 {
+                *mine + theirs
+            } else {
+                theirs.min(*mine)
+            };
         }
         self.shown.0.extend(other.shown.0);
     }

@@ -44,7 +44,10 @@ impl Proposal {
                         .map(|one| format!("no SQL was written for {one}")),
                 );
                 if !mapped.unused.is_empty() {
-                    notes.push(format!("no column takes {}", mapped.unused.join(", ")));
+                    notes.push(format!(
+                        "no column takes {}; `--entities new` makes tables for all fields",
+                        mapped.unused.join(", ")
+                    ));
                 }
                 mapped.tables
             }
@@ -85,7 +88,9 @@ impl Proposal {
         let _ = writeln!(text, "  format: {}", word(sample.format));
         if sample.encoding != Encoding::Utf8 {
             if sample.encoding == Encoding::Windows1252 {
-                text.push_str("  # Told from bytes that are no UTF-8. Where letters look wrong: iso-8859-15 or windows-1250.\n");
+                text.push_str(
+                    "  # Told from bytes that are no UTF-8. Where letters look wrong: iso-8859-15 or windows-1250.\n",
+                );
             }
             let _ = writeln!(text, "  encoding: {}", sample.encoding.name());
         }

@@ -38,7 +38,11 @@ pub(super) fn schema(fields: &[Field], indent: usize, text: &mut String) {
             }
             Kind::Scalars(scalar) => {
                 why(scalar, &pad, text);
-                let _ = writeln!(text, "{pad}{name}: {}", declaration(list(field), scalar, field.required));
+                let _ = writeln!(
+                    text,
+                    "{pad}{name}: {}",
+                    declaration(list(field), scalar, field.required)
+                );
             }
             Kind::Struct(inner) => {
                 let _ = writeln!(text, "{pad}{name}:\n{pad}  struct:");

@@ -73,10 +73,12 @@ impl Reader<'_> {
                 // In UTF-8 no longer, so not for ever.
                 Err(Ended::In(found)) if self.declared.is_none() => encoding = found,
                 Err(Ended::In(found)) => {
-                    return Err(Error::project("the sample is no UTF-8, as the source has it").hint(format!(
-                        "if all its files are like this, set `encoding: {}` in its `input`",
-                        found.name()
-                    )));
+                    return Err(
+                        Error::project("the sample is no UTF-8, as the source has it").hint(format!(
+                            "if all its files are like this, set `encoding: {}` in its `input`",
+                            found.name()
+                        )),
+                    );
                 }
                 Err(Ended::Failed(error)) => return Err(error),
             }
@@ -88,7 +90,10 @@ impl Reader<'_> {
             Some(input) => (Records::declared(&input.records), None),
             None => {
                 let peeked = Reading::new(Budget::peek(PEEKED), encoding).over(files).await?;
-                let lines = peeked.formats.first().is_some_and(|(format, _)| *format == Format::Ndjson);
+                let lines = peeked
+                    .formats
+                    .first()
+                    .is_some_and(|(format, _)| *format == Format::Ndjson);
                 let records = records::find(&peeked.root, peeked.documents, lines);
                 (records, Some(peeked.root))
             }
@@ -114,6 +119,8 @@ struct Reading {
     documents: u64,
     formats: Vec<(Format, String)>,
     delimiter: u8,
+    /// The file's name says that it holds lines.
+    named_lines: bool,
     files: usize,
     cut: bool,
 }
@@ -128,6 +135,7 @@ impl Reading {
             documents: 0,
             formats: Vec::new(),
             delimiter: b',',
+            named_lines: false,
             files: 0,
             cut: false,
         }
@@ -148,7 +156,9 @@ impl Reading {
             if let Some(told) = opened.told {
                 return Err(Ended::In(told));
             }
-            let (mut one, name) = (self, file.name.clone());
+            let name = file.name.to_ascii_lowercase();
+            self.named_lines = [".ndjson", ".jsonl"].iter().any(|ending| name.contains(ending));
+            let (mut one, name) = (self, file.shown.clone());
             let done = tokio::task::spawn_blocking(move || match one.file(&name, opened) {
                 Ok(()) => Ok(one),
                 Err(error) => Err((error, one.encoding)),
@@ -247,9 +257,7 @@ impl Reading {
         let mut first = std::io::Read::take(&mut bytes, LONGEST_LINE);
         let read = first.read_until(b'\n', &mut line);
         read.map_err(|error| Error::project(format!("{name} can't be read")).cause(error.kind().to_string()))?;
-        let named = [".ndjson", ".jsonl", ".jsonlines"]
-            .iter()
-            .any(|ending| name.to_ascii_lowercase().contains(ending));
+        let named = self.named_lines;
         let whole = serde_json::from_slice::<serde::de::IgnoredAny>(&line).is_ok();
         let more = whole && !skip_white_space(&mut bytes).unwrap_or(true);
         let lines = line.first() == Some(&b'{') && whole && (more || named);

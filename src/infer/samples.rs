@@ -27,7 +27,11 @@ impl Samples {
             match &field.kind {
                 Kind::Scalar(scalar) | Kind::Scalars(scalar) => {
                     if !scalar.shown.0.is_empty() {
-                        let list = if matches!(field.kind, Kind::Scalars(_)) { "[]" } else { "" };
+                        let list = if matches!(field.kind, Kind::Scalars(_)) {
+                            "[]"
+                        } else {
+                            ""
+                        };
                         self.0.push((format!("{path}{list}"), scalar.shown.0.clone()));
                     }
                 }

@@ -231,7 +231,8 @@ impl Leaf<'_> {
     /// Whether rows could be told apart by it. The lower, the better it fits.
     fn as_key(&self, one: &str) -> Option<(bool, bool, usize)> {
         let [name] = self.path.as_slice() else { return None };
-        let fits = !self.is_list && self.part.is_none() && self.always && self.scalar.unique && self.scalar.is_identifier();
+        let fits =
+            !self.is_list && self.part.is_none() && self.always && self.scalar.unique && self.scalar.is_identifier();
         let words = words(name);
         fits.then(|| (words != ["id"], !words.iter().any(|word| word == one), words.len()))
     }

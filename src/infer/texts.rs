@@ -309,7 +309,10 @@ impl Texts {
             moments,
             others,
         } = self.parts;
-        let precisions = [years, months, days, moments].iter().filter(|count| **count > 0).count();
+        let precisions = [years, months, days, moments]
+            .iter()
+            .filter(|count| **count > 0)
+            .count();
         // Years alone are more likely numbers.
         if others > 0 || precisions == 0 || precisions == 1 && months == 0 {
             return None;

@@ -163,9 +163,8 @@ impl Base {
                 format!(", which answers to `{name}`")
             };
             return Err(
-                Error::project(format!("there is a source `{}` already{answers}", known.name)).hint(
-                    "choose another name, or give `--update` to see what this sample changes in its schema",
-                ),
+                Error::project(format!("there is a source `{}` already{answers}", known.name))
+                    .hint("choose another name, or give `--update` to see what this sample changes in its schema"),
             );
         }
         let taken = [format!("pipelines/{name}.yaml"), format!("sql/{name}")];

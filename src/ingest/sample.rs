@@ -11,6 +11,7 @@ use super::content::{HEAD, compression};
 use super::encoding::{Conversion, Converted, TEXT_HEAD, conversion, told};
 use super::failure::Foreign;
 use super::files::{FileHandle, InputFile, list_local, list_remote};
+use super::pattern::is_glob;
 use super::store::scheme;
 use super::unpack::decompressed;
 use crate::error::{Error, Result};
@@ -23,6 +24,8 @@ const MOST_FETCHED: u64 = 64 << 20;
 pub struct SampleFile {
     /// An absolute path or a URL. It may tell of a person.
     pub name: String,
+    /// How messages call the file: as the user named it, or by its place among those of a folder or a pattern.
+    pub shown: String,
     /// In bytes, as stored.
     pub size: u64,
     handle: FileHandle,
@@ -50,13 +53,18 @@ pub enum Stored {
 /// # Errors
 /// No file is there, or it can't be read.
 pub async fn sample_files(root: &Path, path: &str) -> Result<Vec<SampleFile>> {
+    let folder = scheme(path).is_none() && root.join(path).is_dir();
     let missing = || {
-        Error::project(format!("there is no file at {path}"))
-            .hint("name a file, a folder, a pattern in quotes, or a URL")
+        let what = if folder {
+            format!("the folder {path} holds no file to read")
+        } else {
+            format!("there is no file at {path}")
+        };
+        Error::project(what).hint("name a file, a folder, a pattern in quotes, or a URL")
     };
     let mut found = if scheme(path).is_some() {
         list_remote(path, &[]).await?
-    } else if root.join(path).is_dir() {
+    } else if folder {
         list_local(root, &format!("{}/**/*", path.trim_end_matches('/')))?
     } else {
         list_local(root, path)?
@@ -65,19 +73,31 @@ pub async fn sample_files(root: &Path, path: &str) -> Result<Vec<SampleFile>> {
     if found.is_empty() {
         return Err(missing());
     }
-    let files = found.into_iter().map(|(InputFile { size, .. }, handle)| SampleFile {
-        name: handle.name(),
-        size,
-        handle,
-    });
+    let one = !folder && found.len() == 1 && !is_glob(path);
+    let files = found
+        .into_iter()
+        .zip(1..)
+        .map(|((InputFile { size, .. }, handle), number)| SampleFile {
+            name: handle.name(),
+            shown: if one {
+                path.to_owned()
+            } else {
+                format!("file {number} of {path}")
+            },
+            size,
+            handle,
+        });
     Ok(files.collect())
 }
 
 impl SampleFile {
     /// Opens the file as text in this encoding, and finds out by its first bytes how it is compressed.
     pub async fn open(&self, encoding: Encoding) -> Result<Opened> {
-        let failed =
-            |error: io::Error| Error::project(format!("{} can't be read", self.name)).cause(error.kind().to_string());
+        let failed = |error: io::Error| {
+            Error::project(format!("{} can't be read", self.shown))
+                .cause(error.kind().to_string())
+                .hint("name a file that you may read")
+        };
         let (stored, raw, cut): (Stored, Box<dyn Read + Send>, bool) = match &self.handle {
             FileHandle::Local(path) => {
                 let file = File::open(path).map_err(failed)?;
@@ -159,6 +179,6 @@ impl SampleFile {
     }
 
     fn foreign(&self, foreign: &Foreign) -> Error {
-        Error::project(format!("{} is {}", self.name, foreign.is)).hint(foreign.hint.clone())
+        Error::project(format!("{} is {}", self.shown, foreign.is)).hint(foreign.hint.clone())
     }
 }

@@ -8,7 +8,7 @@ use clap::Parser;
 use healthcare_insights::cli::Cli;
 use regex::Regex;
 
-use self::page::{Page, Step};
+pub use self::page::{Page, Step, shell_words};
 use crate::harness::{Project, repository};
 
 mod page;

@@ -6,6 +6,7 @@
 mod harness;
 
 mod architecture;
+mod bad_input;
 mod canary;
 mod cli;
 mod concurrency;
@@ -22,6 +23,7 @@ mod fifth_entity;
 mod files;
 mod first_run;
 mod formats;
+mod from_nothing;
 mod init;
 mod keys;
 mod kill;

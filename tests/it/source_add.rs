@@ -27,15 +27,14 @@ pub fn loaded(project: &Project, database: &Database, source: &str) -> usize {
              and attname not in ('source', 'batch_date')"
         ));
         for column in columns {
-            let carried = sql
-                .lines()
-                .any(|line| {
-                    let added = ["-- the key of", ": how much of it is known"];
-                    let has_name = line.split(" -- ").next().is_some_and(|code| {
-                        code.trim_end_matches(',').split_whitespace().last() == Some(column.as_str())
-                    });
-                    added.iter().any(|note| line.contains(note)) && has_name
-                });
+            let carried = sql.lines().any(|line| {
+                let added = ["-- the key of", ": how much of it is known"];
+                let has_name = line
+                    .split(" -- ")
+                    .next()
+                    .is_some_and(|code| code.trim_end_matches(',').split_whitespace().last() == Some(column.as_str()));
+                added.iter().any(|note| line.contains(note)) && has_name
+            });
             if !carried {
                 let values = database.value(&format!(
                     "select coalesce(jsonb_agg(to_jsonb(\"{column}\")), '[]')::text from {table}"
@@ -151,9 +150,9 @@ fn a_bulk_export_of_one_type() {
 
 #[test]
 fn one_document_per_file() {
-    let records = patients(60);
-    let files: Vec<(String, String)> = (0..60)
-        .map(|n| (format!("20230501/doc{n:03}.json"), records[n].to_string()))
+    let records = patients(2_000);
+    let files: Vec<(String, String)> = (0..2_000)
+        .map(|n| (format!("20230501/doc{n:04}.json"), records[n].to_string()))
         .collect();
     let files: Vec<(&str, &str)> = files
         .iter()
@@ -252,7 +251,7 @@ fn one_object_that_holds_several_lists() {
     let people: Vec<Value> = (0..10)
         .map(|n| json!({"patient_id": format!("P{n}"), "sex": "f"}))
         .collect();
-    let visits: Vec<Value> = (0..30)
+    let visits: Vec<Value> = (0..5_000)
         .map(|n| json!({"visit_id": format!("V{n}"), "cost": 1.25 * f64::from(n)}))
         .collect();
     let document = json!({"hospital": "H", "patients": people, "visits": visits, "drugs": ["a", "b"]});

@@ -10,7 +10,19 @@ use crate::source_add::{files, holds_every_scalar, lines, loaded, patients, reso
 /// What `source add` says of a sample that it reads up to a number of records: how many it has read, of how many files,
 /// and whether it has left some out.
 fn looked_at(project: &Project, sample: &str) -> (u64, u64, bool) {
-    let args = ["--output", "json", "source", "add", "x", "--from", "in", "--entities", "new", "--sample", sample];
+    let args = [
+        "--output",
+        "json",
+        "source",
+        "add",
+        "x",
+        "--from",
+        "in",
+        "--entities",
+        "new",
+        "--sample",
+        sample,
+    ];
     let added = project.run(&args).code(0).json();
     (
         added["records"].as_u64().unwrap(),
@@ -20,9 +32,9 @@ fn looked_at(project: &Project, sample: &str) -> (u64, u64, bool) {
 }
 
 fn of_files(files: &[(String, String)]) -> Project {
-    files
-        .iter()
-        .fold(Project::new(), |project, (path, text)| project.file(&format!("in/{path}"), text))
+    files.iter().fold(Project::new(), |project, (path, text)| {
+        project.file(&format!("in/{path}"), text)
+    })
 }
 
 #[test]
@@ -32,11 +44,19 @@ fn no_more_records_are_looked_at_than_asked_for() {
     let per_file: Vec<(String, String)> = (0..20)
         .map(|n| (format!("20230501/d{n:02}.json"), records[n].to_string()))
         .collect();
-    assert_eq!(looked_at(&of_files(&per_file), "5"), (5, 5, true), "one document a file");
+    assert_eq!(
+        looked_at(&of_files(&per_file), "5"),
+        (5, 5, true),
+        "one document a file"
+    );
     assert_eq!(looked_at(&of_files(&per_file), "20"), (20, 20, false), "all files");
     assert_eq!(looked_at(&one(lines(&records)), "7"), (7, 1, true), "lines");
     let array = json!(records).to_string();
-    assert_eq!(looked_at(&one(array.clone()), "1"), (1, 1, true), "the first of an array");
+    assert_eq!(
+        looked_at(&one(array.clone()), "1"),
+        (1, 1, true),
+        "the first of an array"
+    );
     assert_eq!(looked_at(&one(array), "20"), (20, 1, false), "a whole array");
     let wrapper = json!({"codes": ["a", "b", "c"], "patients": records}).to_string();
     assert_eq!(looked_at(&one(wrapper), "4"), (4, 1, true), "a wrapper");
@@ -61,7 +81,17 @@ fn what_stands_behind_the_records_is_named_although_it_is_not_reached() {
     let document = json!({"patients": patients(200), "zone": "z", "sent": {"by": "c"}});
     let project = Project::new().file("in/20230501/w.json", document.to_string());
     project
-        .run(&["source", "add", "x", "--from", "in", "--entities", "new", "--sample", "2"])
+        .run(&[
+            "source",
+            "add",
+            "x",
+            "--from",
+            "in",
+            "--entities",
+            "new",
+            "--sample",
+            "2",
+        ])
         .code(0)
         .stderr_contains("left out, since it stands beside the records: $.sent, $.zone");
 }
@@ -73,7 +103,11 @@ fn values_are_shown_only_where_the_user_asks_for_them() {
         .collect();
     let sample = || Project::new().file("in/20230501/x.json", json!(records).to_string());
     let add = ["source", "add", "x", "--from", "in", "--entities", "new"];
-    sample().run(&add).code(0).output_lacks("Secret").output_lacks("printed here");
+    sample()
+        .run(&add)
+        .code(0)
+        .output_lacks("Secret")
+        .output_lacks("printed here");
 
     let project = sample();
     let shown = project.run(&[&add[..], &["--show-samples"]].concat()).code(0);

@@ -51,8 +51,14 @@ fn the_whole_output_and_nothing_is_written_without_yes() {
     insta::assert_snapshot!(shown.message(), @"");
     assert_eq!(project.read("pipelines/clinic.yaml"), before);
     shown.output_lacks("Secret");
-    let json = project.run(&[&["--output", "json"], &UPDATE[..]].concat()).code(0).json();
-    assert_eq!((&json["written"], &json["changes"][0]["kind"]), (&json!(false), &json!("widened")));
+    let json = project
+        .run(&[&["--output", "json"], &UPDATE[..]].concat())
+        .code(0)
+        .json();
+    assert_eq!(
+        (&json["written"], &json["changes"][0]["kind"]),
+        (&json!(false), &json!("widened"))
+    );
 }
 
 #[test]
@@ -60,7 +66,10 @@ fn what_is_written_keeps_comments_and_takes_the_sample() {
     let database = Database::fresh();
     let project = clinic().on(&database).file("newer/x.json", newer().to_string());
     let sql = project.read("sql/clinic/visits.sql");
-    project.run(&[&UPDATE[..], &["--yes"]].concat()).code(0).stderr_contains("written  pipelines/clinic.yaml");
+    project
+        .run(&[&UPDATE[..], &["--yes"]].concat())
+        .code(0)
+        .stderr_contains("written  pipelines/clinic.yaml");
     insta::assert_snapshot!(project.read("pipelines/clinic.yaml"), @"");
     assert_eq!(project.read("sql/clinic/visits.sql"), sql);
     project.run(&["check"]).code(0);
@@ -85,8 +94,16 @@ fn a_sample_that_fits_changes_nothing() {
 #[test]
 fn a_change_that_the_tables_do_not_take_is_not_written() {
     let project = clinic();
-    project.edit("pipeline.yaml", "reason: {type: text,", "cost: {type: int4}\n      reason: {type: text,");
-    project.edit("sql/clinic/visits.sql", "item['reason']", "item['cost'] as cost, item['reason']");
+    project.edit(
+        "pipeline.yaml",
+        "reason: {type: text,",
+        "cost: {type: int4}\n      reason: {type: text,",
+    );
+    project.edit(
+        "sql/clinic/visits.sql",
+        "item['reason']",
+        "item['cost'] as cost, item['reason']",
+    );
     project.run(&["migration", "new", "cost"]).code(0);
     let day = json!([{"id": "P1", "name": "n", "born": "1970-01-01", "visits": [{"number": "V1", "day": "2023-05-01", "reason": "r",
         "cost": 1.5, "drugs": [{"name": "x", "dose_mg": 1}]}]}]);
@@ -99,7 +116,9 @@ fn a_change_that_the_tables_do_not_take_is_not_written() {
 
 #[test]
 fn wrong_use_has_one_message() {
-    let project = clinic().file("newer/x.csv", "id,name\n1,a\n").file("newer/empty.json", "");
+    let project = clinic()
+        .file("newer/x.csv", "id,name\n1,a\n")
+        .file("newer/empty.json", "");
     let message = |args: &[&str]| {
         let outcome = project.run(args);
         assert_eq!(outcome.exit(), Some(2), "{args:?}");
@@ -115,7 +134,9 @@ fn wrong_use_has_one_message() {
 #[test]
 fn cells_and_lists_of_scalars_and_braces() {
     let project = Project::new().file("in/20230501/a.csv", "number,ward,amount\n1,a,1.5\n2,b,2.5\n");
-    project.run(&["source", "add", "cells", "--from", "in", "--entities", "new"]).code(0);
+    project
+        .run(&["source", "add", "cells", "--from", "in", "--entities", "new"])
+        .code(0);
     project.write("newer/a.csv", "number,amount,note\n10000000000,x,a\n2,2.5,b\n");
     let shown = project
         .run(&["source", "add", "cells", "--update", "--from", "newer"])
@@ -124,7 +145,10 @@ fn cells_and_lists_of_scalars_and_braces() {
 
     let yaml = "name: flat\ninput: {path: \"in/{date}.json\"}\nschema: {id: string, tags: {list: int}, at: {struct: {x: int}}, \"odd: one\": {list: {a: int}}}\n";
     project.write("pipelines/flat.yaml", yaml);
-    project.write("sql/flat/cells.sql", "select id as number, null as ward, null as amount from source");
+    project.write(
+        "sql/flat/cells.sql",
+        "select id as number, null as ward, null as amount from source",
+    );
     project.write(
         "newer/b.json",
         json!([{"id": "a", "tags": [1, 2.5, 5], "at": {"x": 1, "y": "z"}, "odd: one": [{"a": 1, "b": 2}], "more": true}]).to_string(),
