@@ -372,7 +372,9 @@ pub(super) fn subject(record: &Shape) -> Option<&str> {
     let scalars = || {
         let fields = record.objects.fields.iter();
         fields.filter(|(_, member)| {
-            member.shape.kinds() == 1 && member.shape.texts.count + member.shape.numbers.count > 0
+            let shape = &member.shape;
+            let one = shape.kinds() == 1 && shape.texts.count + shape.numbers.count > 0;
+            one || shape.is_number_or_text()
         })
     };
     let named = |of_person: bool| {

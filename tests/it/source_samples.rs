@@ -239,7 +239,46 @@ fn each_line_of_sql_says_what_it_rests_on_and_a_column_without_a_field_what_is_l
     let records = json!([{"id": "P1", "visits": [{"number": "V1", "date": "2023-05-01", "drugs": drugs}]}]);
     let project = Project::copy_of(&outside.path("p")).file("in/20230501/x.json", records.to_string());
     project.run(&["source", "add", "other", "--from", "in"]).code(0);
-    insta::assert_snapshot!(project.read("sql/other/patients.sql"), @"");
-    insta::assert_snapshot!(project.read("sql/other/prescriptions.sql"), @"");
-    insta::assert_snapshot!(project.read("sql/other/visits.sql"), @"");
+    insta::assert_snapshot!(project.read("sql/other/patients.sql"), @r"
+    -- Proposed by `pipeline source add` from a sample of other.
+    select
+        id as patient_id, -- id, string: like name and place
+        null as name, -- no field found
+        null as birth_year -- no field found
+    from source
+    ");
+    insta::assert_snapshot!(project.read("sql/other/prescriptions.sql"), @r"
+    -- Proposed by `pipeline source add` from a sample of other.
+    with visits as (
+        select
+            unnest(visits) as item
+        from source
+    )
+    , drugs as (
+        select
+            item['number'] as visit_id,
+            unnest(item['drugs']) as item
+        from visits
+    )
+    select
+        visit_id, -- visits.number, string: like name and place
+        item['name'] as drug, -- visits.drugs.name, string: like name and place
+        null as dose_mg -- no field found: visits.drugs.dose_mg is like it, but string, not numeric(8,2)
+    from drugs
+    ");
+    insta::assert_snapshot!(project.read("sql/other/visits.sql"), @r"
+    -- Proposed by `pipeline source add` from a sample of other.
+    with visits as (
+        select
+            id as patient_id,
+            unnest(visits) as item
+        from source
+    )
+    select
+        patient_id, -- id, string: like name and place
+        item['number'] as visit_id, -- visits.number, string: like name and place
+        item['date'] as visit_date, -- visits.date, date: like name and place
+        null as reason -- no field found
+    from visits
+    ");
 }

@@ -99,7 +99,12 @@ async fn invented(project: &Project, source: &Source, new: &NewCase) -> Result<V
     let listing = listing.ok_or_else(|| missing(format!("the input of {} {} is missing", source.name, new.date)))?;
     let files = listing.files().len();
     if new.file == 0 || new.file > files {
-        return Err(missing(format!("the batch has {files} files, and no file {}", new.file)).hint("add --file N"));
+        let holds = if files == 1 {
+            "1 file".to_owned()
+        } else {
+            format!("{files} files")
+        };
+        return Err(missing(format!("the batch has {holds}, and no file {}", new.file)).hint("add --file N"));
     }
     let wanted = ((new.file as u64) - 1) << RECORD_BITS | new.record;
     let stats = Arc::new(ReadStats::default());
