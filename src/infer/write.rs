@@ -117,7 +117,7 @@ struct Base {
 }
 
 impl Base {
-    /// Reads the project. One without entities and sources is no valid project yet; new entities make it one.
+    /// Reads the project. One without a source is no valid project yet; this one makes it one.
     fn read(root: &Path, entities: Entities) -> Result<Self> {
         let text = match fs::read_to_string(root.join("pipeline.yaml")) {
             Ok(text) => text,
@@ -132,10 +132,14 @@ impl Base {
         let no_entity = !declared
             .into_iter()
             .any(|line| line.starts_with(' ') && !line.trim_start().starts_with('#'));
-        if entities == Entities::New && no_source && no_entity {
+        if no_source {
+            let entities = match entities {
+                Entities::New if no_entity => Vec::new(),
+                _ => project::load_entities(root)?,
+            };
             return Ok(Self {
                 text,
-                entities: Vec::new(),
+                entities,
                 project: None,
             });
         }

@@ -76,14 +76,7 @@ pub(super) fn load_with(root: &Path, lookup: Lookup<'_>) -> Result<Project> {
         .map_or_else(Profile::default, |contract| contract.profile);
     check_privacy(profile, &sources, &mut problems);
 
-    let diagnostics = problems.into_diagnostics();
-    if !diagnostics.is_empty() {
-        let count = match diagnostics.len() {
-            1 => "a problem".to_owned(),
-            count => format!("{count} problems"),
-        };
-        return Err(Error::project(format!("the project has {count}")).diagnostics(diagnostics));
-    }
+    none(problems)?;
     let Contract {
         entities, text, gate, ..
     } = contract.unwrap_or_default();
@@ -98,6 +91,27 @@ pub(super) fn load_with(root: &Path, lookup: Lookup<'_>) -> Result<Project> {
         checks,
         text,
     })
+}
+
+/// Reads the entities alone, of a project that may have no source yet. The error lists every problem of pipeline.yaml.
+pub fn load_entities(root: &Path) -> Result<Vec<Entity>> {
+    let mut problems = Problems::default();
+    let contract = read_contract(root, &|name| std::env::var(name).ok(), &mut problems);
+    none(problems)?;
+    Ok(contract.unwrap_or_default().entities)
+}
+
+/// Fails with all problems, if there are any.
+fn none(problems: Problems) -> Result<()> {
+    let diagnostics = problems.into_diagnostics();
+    if diagnostics.is_empty() {
+        return Ok(());
+    }
+    let count = match diagnostics.len() {
+        1 => "a problem".to_owned(),
+        count => format!("{count} problems"),
+    };
+    Err(Error::project(format!("the project has {count}")).diagnostics(diagnostics))
 }
 
 /// Reports classes and masks that are wrong, and those that the profile does not allow. A source without fields is

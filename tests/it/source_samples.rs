@@ -282,3 +282,22 @@ fn each_line_of_sql_says_what_it_rests_on_and_a_column_without_a_field_what_is_l
     from visits
     ");
 }
+
+#[test]
+fn a_project_without_a_source_gets_its_first() {
+    let outside = Project::new();
+    outside.run(&["init", "p"]).code(0);
+    let day = outside.read("p/data/clinic/2023-05-01.json");
+    for which in ["existing", "new"] {
+        let project = Project::copy_of(&outside.path("p")).file("in/20230501/x.json", &day);
+        project.remove("pipelines");
+        project.remove("sql/clinic");
+        project
+            .run(&["source", "add", "first", "--from", "in", "--entities", which])
+            .code(0);
+        project.run(&["check"]).code(0);
+        let own = project.path("sql/first/first_patients.sql").exists()
+            || project.path("sql/first/first_visits.sql").exists();
+        assert_eq!(own, which == "new", "{which}");
+    }
+}
