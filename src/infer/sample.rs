@@ -183,14 +183,24 @@ impl Reading {
             return Err(Error::project("the sample holds no record: its files are empty")
                 .hint("name a file that holds some records"));
         };
-        if let Some((other, name)) = self.formats.iter().find(|(other, _)| *other != format) {
-            return Err(Error::project(format!(
-                "the files of a source have one format: {first} is {}, {name} is {}",
-                word(format),
-                word(*other)
-            ))
-            .hint("add a source for each format"));
-        }
+        // A file with one line is a document; with several it is NDJSON. The format `json` reads both.
+        let is_json = |format: Format| matches!(format, Format::Json | Format::Ndjson);
+        let unlike = |other: Format| other != format && !(is_json(other) && is_json(format));
+        let others = || self.formats.iter();
+        let other = others().find(|(other, _)| unlike(*other));
+        let other = other.or_else(|| others().find(|(other, _)| *other != format));
+        let format = match other {
+            None => format,
+            Some((other, _)) if is_json(format) && is_json(*other) => Format::Json,
+            Some((other, name)) => {
+                return Err(Error::project(format!(
+                    "the files of a source have one format: {first} is {}, {name} is {}",
+                    word(format),
+                    word(*other)
+                ))
+                .hint("add a source for each format"));
+            }
+        };
         let sample = Sample {
             format,
             encoding: self.encoding,

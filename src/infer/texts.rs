@@ -228,6 +228,10 @@ impl Texts {
             7 if text.as_bytes()[4] == b'-' && fits(&format!("{text}-01"), 0) => parts.months += 1,
             10 if fits(text, 0) => parts.days += 1,
             16.. if fits(text, 2) => parts.moments += 1,
+            // Without seconds.
+            17.. if text.is_char_boundary(16) && fits(&format!("{}:00{}", &text[..16], &text[16..]), 2) => {
+                parts.moments += 1;
+            }
             _ => parts.others += 1,
         }
     }

@@ -96,14 +96,52 @@ fn of_source_add() {
 fn of_preview() {
     let project = project();
     let of = |more: &str| refused(&project, &format!("preview --source clinic --date 2023-05-01 {more}"));
-    insta::assert_snapshot!(of("--input bad/empty.json"), @"");
-    insta::assert_snapshot!(of("--input bad/none.json"), @"");
-    insta::assert_snapshot!(of("--input bad/binary.json"), @"");
-    insta::assert_snapshot!(of("--input bad/folder"), @"");
-    insta::assert_snapshot!(of("--input bad/absent.json"), @"");
-    insta::assert_snapshot!(of("--entity visits --sql bad/folder"), @"");
-    insta::assert_snapshot!(of("--entity visits --sql bad/binary.json"), @"");
-    insta::assert_snapshot!(of("--entity visits --sql bad/empty.json"), @"");
+    insta::assert_snapshot!(of("--input bad/empty.json"), @r"
+    error: the input of clinic holds no record: bad/empty.json
+    hint: if a day without records is normal, set `on_empty: replace`
+    exit code 1
+    ");
+    insta::assert_snapshot!(of("--input bad/none.json"), @r"
+    error: the input of clinic holds no record: bad/none.json
+    hint: if a day without records is normal, set `on_empty: replace`
+    exit code 1
+    ");
+    insta::assert_snapshot!(of("--input bad/binary.json"), @r"
+    error: bad/binary.json can't be split into records at byte 0
+    caused by: text between records, where a JSON value should start
+    hint: look at the file around that byte (counted in its decompressed form)
+    exit code 1
+    ");
+    insta::assert_snapshot!(of("--input bad/folder"), @r#"
+    error: [project]/bad/folder is a folder
+    hint: name a file in it, or a pattern: "[project]/bad/folder/*"
+    exit code 1
+    "#);
+    insta::assert_snapshot!(of("--input bad/absent.json"), @r"
+    error: there is no file at [project]/bad/absent.json
+    hint: name a file, a pattern in quotes, or a URL
+    exit code 1
+    ");
+    insta::assert_snapshot!(of("--entity visits --sql bad/folder"), @r"
+    error: bad/folder can't be read
+    caused by: Is a directory (os error 21)
+    hint: --sql takes a file with one SELECT, or - for standard input
+    exit code 2
+    ");
+    insta::assert_snapshot!(of("--entity visits --sql bad/binary.json"), @r"
+    error: bad/binary.json can't be read
+    caused by: stream did not contain valid UTF-8
+    hint: --sql takes a file with one SELECT, or - for standard input
+    exit code 2
+    ");
+    insta::assert_snapshot!(of("--entity visits --sql bad/empty.json"), @r"
+    error: the transforms do not fit the project
+
+    error: there is no statement
+    --> bad/empty.json:1:1
+     = hint: write one SELECT that returns the entity's columns
+    exit code 2
+    ");
 }
 
 #[test]

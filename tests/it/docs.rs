@@ -383,7 +383,7 @@ fn the_guides_to_sources_views_and_checks_work() {
 #[test]
 fn the_guide_to_proposing_a_source_works() {
     let project = Project::with_examples();
-    assert_eq!(follow(&project, &["docs/how-to/propose-a-source.md"]), 2);
+    assert_eq!(follow(&project, &["docs/how-to/propose-a-source.md"]), 3);
     let sql = "select count(*), count(distinct v.provider_notes_author) from visits v join patients p \
                using (patient_id, source, batch_date) where source = 'clinic_g' and p.name is not null";
     assert_eq!(project.query(sql), ["2,1"]);

@@ -144,7 +144,7 @@ fn one_or_many_and_partial_dates_and_numbers_as_strings() {
         .map(|n: u32| {
             let coding = json!({"code": format!("c{n}"), "rank": n});
             let born = ["1970", "1970-03", "1970-03-05"][n as usize % 3];
-            let seen = ["2023-05", "2023-05-01", "2023-05-01T10:00:00Z"][n as usize % 3];
+            let seen = ["2023-05", "2023-05-01", "2023-05-01T10:00:00Z", "2023-05-01T10:00+02:00"][n as usize % 4];
             json!({"id": format!("k{n}"), "coding": if n % 4 == 0 { coding.clone() } else { json!([coding, coding]) },
                 "tags": if n % 2 == 0 { json!("t") } else { json!(["t", "u"]) }, "onset": born, "recorded": seen,
                 "amount": format!("{n}.50"), "grade": n.to_string(), "level": if n == 3 { json!("high") } else { json!(n) }})
@@ -300,4 +300,18 @@ fn a_project_without_a_source_gets_its_first() {
             || project.path("sql/first/first_visits.sql").exists();
         assert_eq!(own, which == "new", "{which}");
     }
+}
+
+#[test]
+fn files_of_one_line_and_of_several_are_one_source() {
+    let records = patients(13);
+    let project = holds_every_scalar(
+        "mixed",
+        &[
+            ("20230501/a.json", &records[0].to_string()),
+            ("20230501/b.json", &lines(&records[1..])),
+        ],
+        scalars(&json!(records)),
+    );
+    assert!(project.read("pipelines/mixed.yaml").contains("format: json\n"));
 }
