@@ -72,7 +72,7 @@ pub(super) async fn execute(global: &Global, source: Source) -> Result<u8> {
         },
     };
     if add.update {
-        let updated = infer::update(&root, &request, add.yes).await?;
+        let updated = Box::pin(infer::update(&root, &request, add.yes)).await?;
         report::source_updated(&updated, json);
         return Ok(0);
     }

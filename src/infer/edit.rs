@@ -112,19 +112,17 @@ impl<'a> Edits<'a> {
     /// The entry whose key starts here. `indent`: where the key stands, in lines; `None`: between braces.
     fn entry_at(&self, start: usize, indent: Option<usize>) -> Option<Entry> {
         let rest = &self.text[start..];
-        let (name, length) = match rest.chars().next()? {
-            quote @ ('"' | '\'') => {
-                let length = quoted(rest)?;
-                let name = match quote {
-                    '"' => serde_json::from_str(&rest[..length]).ok()?,
-                    _ => rest[1..length - 1].replace("''", "'"),
-                };
-                (name, length)
-            }
-            _ => {
-                let length = rest.find(':').filter(|length| !rest[..*length].contains('\n'))?;
-                (rest[..length].trim_end().to_owned(), length)
-            }
+        let (name, length) = if rest.starts_with(['"', '\'']) {
+            let length = quoted(rest)?;
+            let name = if rest.starts_with('"') {
+                serde_json::from_str(&rest[..length]).ok()?
+            } else {
+                rest[1..length - 1].replace("''", "'")
+            };
+            (name, length)
+        } else {
+            let length = rest.find(':').filter(|length| !rest[..*length].contains('\n'))?;
+            (rest[..length].trim_end().to_owned(), length)
         };
         let colon = start + length + rest[length..].find(':')?;
         let after = &self.text[colon + 1..];
@@ -245,7 +243,7 @@ impl<'a> Edits<'a> {
                     replaced.push(match mapping {
                         Value::Block { indent, .. } => {
                             let pad = " ".repeat(*indent);
-                            let lines = added.iter().map(|one| format!("\n{pad}{one}")).collect::<String>();
+                            let lines = format!("\n{pad}{}", added.join(&format!("\n{pad}")));
                             let end = self.line_end(first.end);
                             (end..end, lines)
                         }

@@ -86,17 +86,16 @@ impl Reader<'_> {
     }
 
     async fn read_in(&self, files: &[SampleFile], encoding: Encoding) -> Result<Sample, Ended> {
-        let (mut records, peeked) = match self.declared {
-            Some(input) => (Records::declared(&input.records), None),
-            None => {
-                let peeked = Reading::new(Budget::peek(PEEKED), encoding).over(files).await?;
-                let lines = peeked
-                    .formats
-                    .first()
-                    .is_some_and(|(format, _)| *format == Format::Ndjson);
-                let records = records::find(&peeked.root, peeked.documents, lines);
-                (records, Some(peeked.root))
-            }
+        let (mut records, peeked) = if let Some(input) = self.declared {
+            (Records::declared(&input.records), None)
+        } else {
+            let peeked = Reading::new(Budget::peek(PEEKED), encoding).over(files).await?;
+            let lines = peeked
+                .formats
+                .first()
+                .is_some_and(|(format, _)| *format == Format::Ndjson);
+            let records = records::find(&peeked.root, peeked.documents, lines);
+            (records, Some(peeked.root))
         };
         let mut reading = Reading::new(Budget::of(self.limit, self.keep), encoding);
         reading.records = Some(records.steps());
