@@ -260,7 +260,7 @@ fn of_init_and_doctor() {
 fn a_file_that_may_not_be_read() {
     let project = project();
     let path = project.path("bad/secret.json");
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0)).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o0)).unwrap();
     if std::fs::read(&path).is_ok() {
         return;
     }

@@ -1,5 +1,7 @@
 //! From an empty folder to a loaded source with nothing but what the program prints as the next step: the tutorial's
 //! page is the transcript, and all that is printed stands on it.
+use std::fmt::Write as _;
+
 use regex::Regex;
 
 use crate::docs::{Page, Step, shell_words};
@@ -52,7 +54,7 @@ fn the_tutorial_from_an_empty_folder_shows_all_that_is_printed() {
                 assert_eq!(outcome.exit(), Some(0), "pipeline {line}: {outcome:?}");
                 let printed = lines(outcome.stdout.lines().chain(outcome.stderr.lines()));
                 wrong |= printed != lines(output.iter().map(String::as_str));
-                shown += &format!("$ pipeline {line}\n{}{}\n", outcome.stderr, outcome.stdout);
+                let _ = writeln!(shown, "$ pipeline {line}\n{}{}", outcome.stderr, outcome.stdout);
                 told += &outcome.stdout;
                 told += &outcome.stderr;
                 commands.push(words[0].clone());

@@ -145,8 +145,8 @@ fn one_or_many_and_partial_dates_and_numbers_as_strings() {
             let coding = json!({"code": format!("c{n}"), "rank": n});
             let born = ["1970", "1970-03", "1970-03-05"][n as usize % 3];
             let seen = ["2023-05", "2023-05-01", "2023-05-01T10:00:00Z", "2023-05-01T10:00+02:00"][n as usize % 4];
-            json!({"id": format!("k{n}"), "coding": if n % 4 == 0 { coding.clone() } else { json!([coding, coding]) },
-                "tags": if n % 2 == 0 { json!("t") } else { json!(["t", "u"]) }, "onset": born, "recorded": seen,
+            json!({"id": format!("k{n}"), "coding": if n.is_multiple_of(4) { coding.clone() } else { json!([coding, coding]) },
+                "tags": if n.is_multiple_of(2) { json!("t") } else { json!(["t", "u"]) }, "onset": born, "recorded": seen,
                 "amount": format!("{n}.50"), "grade": n.to_string(), "level": if n == 3 { json!("high") } else { json!(n) }})
         })
         .collect();

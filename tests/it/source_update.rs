@@ -23,7 +23,7 @@ fn clinic() -> Project {
 
 fn newer() -> Value {
     let visit = |n: u32| {
-        json!({"number": format!("V{n}"), "day": if n % 2 == 0 { "2023-05-01" } else { "01.05.2023" },
+        json!({"number": format!("V{n}"), "day": if n.is_multiple_of(2) { "2023-05-01" } else { "01.05.2023" },
             "drugs": [{"name": "x", "dose_mg": 1.25}], "cost": if n == 3 { json!("17") } else { json!(5_000_000_000_u64 + u64::from(n)) },
             "nurse": {"name": "Secret"}})
     };
