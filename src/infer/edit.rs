@@ -244,7 +244,8 @@ impl<'a> Edits<'a> {
                         Value::Block { indent, .. } => {
                             let pad = " ".repeat(*indent);
                             let lines = format!("\n{pad}{}", added.join(&format!("\n{pad}")));
-                            let end = self.line_end(first.end);
+                            let line = self.line(first.end);
+                            let end = first.end + line.trim_end_matches('\r').len();
                             (end..end, lines)
                         }
                         _ => (first.end..first.end, format!(", {}", added.join(", "))),
@@ -292,6 +293,11 @@ impl<'a> Edits<'a> {
     /// The changes, in the order of their places.
     pub fn made(mut self) -> Vec<(Range<usize>, String)> {
         self.made.sort_by_key(|(range, _)| (range.start, range.end));
+        if self.text.contains("\r\n") {
+            for (_, new) in &mut self.made {
+                *new = new.replace('\n', "\r\n");
+            }
+        }
         self.made
     }
 }

@@ -152,6 +152,7 @@ fn every_command_of_the_program_is_in_the_readme_and_the_reference() {
             "migration" => &["new"],
             "privacy" => &["report"],
             "test" => &["create"],
+            "source" => &["add"],
             _ => &[],
         };
         let mut paths = vec![vec![name.as_str()]];

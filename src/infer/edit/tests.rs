@@ -62,3 +62,20 @@ fn an_alias_is_left_alone() {
         assert!(!edits.set(&entry, &[("type", "bigint".to_owned())]), "{name}");
     }
 }
+
+#[test]
+fn a_file_keeps_its_line_ends() {
+    let text = TEXT.replace('\n', "\r\n");
+    let mut edits = Edits::new(&text);
+    let schema = edits.top("schema").unwrap();
+    let last = edits.entry(&schema, "last").unwrap();
+    assert!(edits.set(
+        &last,
+        &[("from", "string".to_owned()), ("required", "false".to_owned())]
+    ));
+    let new = TEXT.replace(
+        "type: date\n    required: true",
+        "type: date\n    from: string\n    required: false",
+    );
+    assert_eq!(apply(&text, &edits.made()), new.replace('\n', "\r\n"));
+}
