@@ -81,9 +81,16 @@ fn refuse_if_used(folder: &Path, absolute: &Path) -> Result<()> {
     let entries = match fs::read_dir(absolute) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => return used("is a file"),
+        Err(error) if error.kind() == std::io::ErrorKind::NotADirectory && absolute.exists() => {
+            return used("is a file");
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => {
+            return used("can't be made: what stands above it is a file");
+        }
         Err(error) => {
-            return Err(Error::project(format!("{} can't be read", folder.display())).cause(error));
+            return Err(Error::project(format!("{} can't be read", folder.display()))
+                .cause(error)
+                .hint("name a folder that you may write to"));
         }
     };
     for entry in entries.flatten() {

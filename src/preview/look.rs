@@ -98,7 +98,8 @@ pub async fn look(mut project: Project, request: Request) -> Result<Preview> {
     let plans = run::plans(engine, &project, &batches, &outlines).await?;
     let column_masks = run::previewed_masks(&project, &source, outlines).await;
     let (masks, random_key) = masks(&project, &source, &batch)?;
-    let listing = ingest::list(&project.root, &source, batch.date).await?.ok_or_else(|| {
+    let listing = ingest::list(&project.root, &source, batch.date).await;
+    let listing = listing.map_err(|error| of_input(error, &request))?.ok_or_else(|| {
         Error::batch(format!("the input of {batch} is missing, so a run would skip it"))
             .code(Code::InputMissing)
             .hint("name a file to look at: --input FILE")
@@ -115,6 +116,25 @@ pub async fn look(mut project: Project, request: Request) -> Result<Preview> {
         column_masks,
     };
     looking.look(by_record).await
+}
+
+/// The error of an input that the user has named: it is not a delivery that is late.
+fn of_input(error: Error, request: &Request) -> Error {
+    let Some(path) = request.input.as_ref().filter(|_| error.code == Code::InputMissing) else {
+        return error;
+    };
+    let (what, remedy) = if std::path::Path::new(path).is_dir() {
+        (
+            format!("{path} is a folder"),
+            format!("name a file in it, or a pattern: \"{path}/*\""),
+        )
+    } else {
+        (
+            format!("there is no file at {path}"),
+            "name a file, a pattern in quotes, or a URL".to_owned(),
+        )
+    };
+    Error::batch(what).code(Code::InputMissing).hint(remedy)
 }
 
 /// The source with what the request replaces, and with only those transforms that the request needs.

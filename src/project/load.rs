@@ -129,6 +129,16 @@ fn joined(diagnostics: Vec<Diagnostic>) -> Option<Error> {
     Some(Error::project(format!("the project has {count}")).diagnostics(diagnostics))
 }
 
+/// Reads the entities alone, of a project that may have no source yet. The error lists every problem of pipeline.yaml.
+pub fn load_entities(root: &Path) -> Result<Vec<Entity>> {
+    let mut problems = Problems::default();
+    let contract = read_contract(root, &|name| std::env::var(name).ok(), &mut problems);
+    match joined(problems.into_diagnostics()) {
+        Some(error) => Err(error),
+        None => Ok(contract.unwrap_or_default().entities),
+    }
+}
+
 /// Reports classes and masks that are wrong, and those that the profile does not allow. A source without fields is
 /// skipped, because its problems are already reported.
 fn check_privacy(profile: Profile, sources: &[Source], problems: &mut Problems) {

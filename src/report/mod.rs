@@ -16,6 +16,7 @@ mod risk;
 mod roles;
 mod rows;
 mod stale_masks;
+mod updated;
 
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
@@ -36,6 +37,7 @@ pub use risk::risk;
 pub use roles::roles;
 pub use rows::{Rows, query, status};
 pub use stale_masks::{privacy, sourceless, unknown_masks};
+pub use updated::source_updated;
 
 use crate::error::Error;
 use crate::model::wording::counted;

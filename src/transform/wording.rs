@@ -91,6 +91,9 @@ pub(super) fn hint(error: &DataFusionError) -> Option<String> {
         return Some(help.message.clone());
     }
     let root = error.find_root();
+    if root.strip_backtrace().contains("No SQL statements were provided") {
+        return Some("write one SELECT that returns the entity's columns".to_owned());
+    }
     if let DataFusionError::SchemaError(schema, _) = root
         && let SchemaError::FieldNotFound { field, valid_fields } = schema.as_ref()
     {

@@ -8,7 +8,7 @@ use clap::Parser;
 use healthcare_insights::cli::Cli;
 use regex::Regex;
 
-use self::page::{Page, Step};
+pub use self::page::{Page, Step, shell_words};
 use crate::harness::{Project, repository};
 
 mod page;
@@ -152,6 +152,7 @@ fn every_command_of_the_program_is_in_the_readme_and_the_reference() {
             "migration" => &["new"],
             "privacy" => &["report"],
             "test" => &["create"],
+            "source" => &["add"],
             _ => &[],
         };
         let mut paths = vec![vec![name.as_str()]];
@@ -374,7 +375,7 @@ fn the_guides_to_sources_views_and_checks_work() {
 #[test]
 fn the_guide_to_proposing_a_source_works() {
     let project = Project::with_examples();
-    assert_eq!(follow(&project, &["docs/how-to/propose-a-source.md"]), 2);
+    assert_eq!(follow(&project, &["docs/how-to/propose-a-source.md"]), 3);
     let sql = "select count(*), count(distinct v.provider_notes_author) from visits v join patients p \
                using (patient_id, source, batch_date) where source = 'clinic_g' and p.name is not null";
     assert_eq!(project.query(sql), ["2,1"]);

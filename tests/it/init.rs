@@ -17,6 +17,9 @@ fn the_whole_output_and_a_project_that_runs_at_once() {
       pipeline run --source clinic --start 2023-05-01 --end 2023-05-02
       pipeline query "select * from visits limit 5"
 
+    to load files of your own:
+      pipeline source add NAME --from FILES
+
     README.md tells what comes after that
     "#);
     assert_eq!(outcome.stderr, "");

@@ -6,6 +6,7 @@
 mod harness;
 
 mod architecture;
+mod bad_input;
 mod canary;
 mod check;
 mod cli;
@@ -24,6 +25,7 @@ mod fifth_entity;
 mod files;
 mod first_run;
 mod formats;
+mod from_nothing;
 mod init;
 mod keys;
 mod kill;
@@ -54,6 +56,8 @@ mod s3;
 mod safe_harbor;
 mod schemas;
 mod source_add;
+mod source_samples;
+mod source_update;
 mod sql;
 mod sql_faults;
 mod stale_masks;

@@ -442,6 +442,7 @@ fn a_case_is_made_from_a_record_without_its_values() {
     insta::assert_snapshot!(project.run(&none).code(1).message(), @r"
     error: examples/data/source_b/20230501/visit_events.json has no record 99999
     caused by: the batch has 238 records
+    hint: give another number, counted from 1 in each file: --record N
     ");
     assert!(!project.path("sql/source_b/tests/record_99999.yaml").exists());
 }

@@ -38,7 +38,9 @@ pub struct NewCase {
 /// A record that does not exist or is refused, and a file that exists already.
 pub async fn create(project: Project, new: NewCase) -> Result<PathBuf> {
     let source = project.source(&new.source)?.clone();
-    let folder = tests_folder(&source).ok_or_else(|| Error::project(format!("{} has no SQL to test", source.name)))?;
+    let folder = tests_folder(&source).ok_or_else(|| {
+        Error::project(format!("{} has no SQL to test", source.name)).hint("write a SELECT for an entity first")
+    })?;
     let path = folder.join(format!("{}.yaml", new.name));
     if project.root.join(&path).exists() {
         return Err(exists(&path));
@@ -62,7 +64,9 @@ pub async fn create(project: Project, new: NewCase) -> Result<PathBuf> {
     }
     write(&root.join(&path), &text).map_err(|error| match error.kind() {
         ErrorKind::AlreadyExists => exists(&path),
-        _ => Error::project(format!("{} can't be written", path.display())).cause(error),
+        _ => Error::project(format!("{} can't be written", path.display()))
+            .cause(error)
+            .hint("the folder of the source's SQL must be one that you may write to"),
     })?;
     Ok(path)
 }
@@ -96,7 +100,12 @@ async fn invented(project: &Project, source: &Source, new: &NewCase) -> Result<V
     let listing = listing.ok_or_else(|| missing(format!("the input of {} {} is missing", source.name, new.date)))?;
     let files = listing.files().len();
     if new.file == 0 || new.file > files {
-        return Err(missing(format!("the batch has {files} files, and no file {}", new.file)).hint("add --file N"));
+        let holds = if files == 1 {
+            "1 file".to_owned()
+        } else {
+            format!("{files} files")
+        };
+        return Err(missing(format!("the batch has {holds}, and no file {}", new.file)).hint("add --file N"));
     }
     let wanted = ((new.file as u64) - 1) << RECORD_BITS | new.record;
     let stats = Arc::new(ReadStats::default());
@@ -117,5 +126,12 @@ async fn invented(project: &Project, source: &Source, new: &NewCase) -> Result<V
         return Err(refusal.clone().into());
     }
     let count = read + refused.len();
-    Err(missing(format!("{file} has no record {}", new.record)).cause(format!("the batch has {count} records")))
+    let records = if count == 1 {
+        "1 record".to_owned()
+    } else {
+        format!("{count} records")
+    };
+    Err(missing(format!("{file} has no record {}", new.record))
+        .cause(format!("the batch has {records}"))
+        .hint("give another number, counted from 1 in each file: --record N"))
 }

@@ -119,9 +119,10 @@ const PROJECT: &str = r#"{
       "description": "d",
       "columns": {
         "patient_id": {"type": "text", "nullable": false, "description": "d"},
-        "name": "varchar(20)", "born": "date", "weight": "numeric(4, 1)", "n": "int8"
+        "name": "varchar(20)", "born": "date", "weight": "numeric(4, 1)", "n": "int8", "gone": "bool"
       },
       "key": ["patient_id"],
+      "latest": {"view": "patients_latest", "deleted": "gone", "materialized": true},
       "indexes": [["name"], {"columns": ["name", "born"]}],
       "checks": [
         {"not_null": "name", "name": "c", "severity": "warn", "orphans": "keep"},
@@ -135,8 +136,8 @@ const PROJECT: &str = r#"{
     },
     "visits": {
       "columns": {"patient_id": "text", "visit_id": "text"},
-      "parent": {"entity": "patients", "columns": ["patient_id"]},
-      "checks": [{"relationships": {"entity": "patients", "columns": ["patient_id"]}}]
+      "parent": {"entity": "patients", "columns": ["patient_id"], "scope": "source"},
+      "checks": [{"relationships": {"entity": "patients", "columns": ["patient_id"], "scope": "source"}}]
     }
   }
 }"#;
@@ -171,6 +172,8 @@ const NESTED: &str = r#"{
   "input": {"path": "s3://b/{date}.json", "records": "$.entry[*]", "storage": {"region": "x", "allow_http": true}},
   "schema": {
     "patient_id": "string",
+    "of": {"type": "reference", "to": ["Patient"], "base": ["https://x.example/fhir"], "domains": {"Patient": "p"}},
+    "at": {"type": "timestamptz", "zone": "UTC"},
     "visits": {"list": {"id": "string", "notes": {"struct": {"text": "string"}}, "codes": {"list": "string"}}},
     "names": {"one_or_many": {"text": {"type": "string", "required": false}}},
     "tags": {"one_or_many": "string"}
@@ -243,6 +246,7 @@ fn problems_of(path: &str, text: &str) -> Vec<Diagnostic> {
         let mut ctx = Context {
             document: &document,
             lookup: &|_| None,
+            held: &Vec::new,
             variables: false,
             problems: &mut problems,
         };
