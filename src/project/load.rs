@@ -1,7 +1,6 @@
 //! Finds a project and reads all its files. It continues after a problem where possible, so that one run reports the
 //! problems of all files.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::check_columns;
@@ -17,9 +16,10 @@ use super::source::{self, SourceDraft};
 use super::sql;
 use super::yaml::Node;
 use super::yaml_files::yaml_files;
-use crate::error::{Error, Result};
+use crate::error::{Diagnostic, Error, Result};
 use crate::model::wording::{all_of, did_you_mean};
 use crate::model::{Check, Entity, Profile, Project, Source};
+use crate::workspace::Files;
 
 const PROJECT_FILE: &str = "pipeline.yaml";
 const SOURCES_FOLDER: &str = "pipelines";
@@ -43,52 +43,69 @@ pub fn find_root(start: &Path) -> Result<PathBuf> {
 
 /// Reads and checks the project in `root`. The error lists every problem in all files.
 pub fn load(root: &Path) -> Result<Project> {
-    load_with(root, &|name| std::env::var(name).ok())
+    load_files(&Files::saved(root))
 }
 
-/// Like [`load`], but with the given environment variables.
-pub(super) fn load_with(root: &Path, lookup: Lookup<'_>) -> Result<Project> {
-    if !root.join(PROJECT_FILE).is_file() {
+/// Like [`load`], over files of which some may not be saved.
+pub fn load_files(files: &Files) -> Result<Project> {
+    load_with(files, &|name| std::env::var(name).ok())
+}
+
+/// Reads what can be read of a project. It leaves out what has problems, so it is for looking things up, not for running.
+///
+/// # Errors
+/// There is no `pipeline.yaml`.
+pub fn read_partly(files: &Files) -> Result<Project> {
+    read(files, &|name| std::env::var(name).ok()).map(|(project, _)| project)
+}
+
+/// Like [`load_files`], but with the given environment variables.
+pub(super) fn load_with(files: &Files, lookup: Lookup<'_>) -> Result<Project> {
+    let (project, diagnostics) = read(files, lookup)?;
+    if diagnostics.is_empty() {
+        return Ok(project);
+    }
+    let count = match diagnostics.len() {
+        1 => "a problem".to_owned(),
+        count => format!("{count} problems"),
+    };
+    Err(Error::project(format!("the project has {count}")).diagnostics(diagnostics))
+}
+
+/// What can be read of the project, and all problems.
+fn read(files: &Files, lookup: Lookup<'_>) -> Result<(Project, Vec<Diagnostic>)> {
+    if !files.holds(Path::new(PROJECT_FILE)) {
         return Err(
-            Error::project(format!("{} is no project: it holds no pipeline.yaml", root.display()))
+            Error::project(format!("{} is no project: it holds no pipeline.yaml", files.display()))
                 .hint("name a project's folder: --project DIR, or declare the entities in a pipeline.yaml there"),
         );
     }
     let mut problems = Problems::default();
-    let mut contract = read_contract(root, lookup, &mut problems);
-    let mut drafts = read_sources(root, lookup, &mut problems);
+    let mut contract = read_contract(files, lookup, &mut problems);
+    let mut drafts = read_sources(files, lookup, &mut problems);
     source::check_names(&drafts, &mut problems);
     resolve_checks(contract.as_mut(), &mut drafts, &mut problems);
     let exposed = contract
         .as_mut()
         .map_or_else(Vec::new, |contract| std::mem::take(&mut contract.exposed));
     let known = contract.as_ref().map(|contract| contract.names.as_slice());
-    let views = sql::read_views(root, known.unwrap_or_default(), &mut problems);
-    let checks = sql::read_checks(root, &mut problems);
+    let views = sql::read_views(files, known.unwrap_or_default(), &mut problems);
+    let checks = sql::read_checks(files, &mut problems);
     let exposed = exposed::resolve(exposed, known.unwrap_or_default(), &views, &mut problems);
     let mut sources: Vec<Source> = drafts
         .into_iter()
-        .map(|draft| with_transforms(root, draft, contract.as_ref(), &mut problems))
+        .map(|draft| with_transforms(files, draft, contract.as_ref(), &mut problems))
         .collect();
     sources.sort_by(|a, b| a.name.cmp(&b.name));
     let profile = contract
         .as_ref()
         .map_or_else(Profile::default, |contract| contract.profile);
     check_privacy(profile, &sources, &mut problems);
-
-    let diagnostics = problems.into_diagnostics();
-    if !diagnostics.is_empty() {
-        let count = match diagnostics.len() {
-            1 => "a problem".to_owned(),
-            count => format!("{count} problems"),
-        };
-        return Err(Error::project(format!("the project has {count}")).diagnostics(diagnostics));
-    }
     let Contract {
         entities, text, gate, ..
     } = contract.unwrap_or_default();
-    Ok(Project {
-        root: root.to_owned(),
+    let project = Project {
+        root: files.to_path_buf(),
         entities,
         sources,
         views,
@@ -97,7 +114,8 @@ pub(super) fn load_with(root: &Path, lookup: Lookup<'_>) -> Result<Project> {
         gate,
         checks,
         text,
-    })
+    };
+    Ok((project, problems.into_diagnostics()))
 }
 
 /// Reports classes and masks that are wrong, and those that the profile does not allow. A source without fields is
@@ -147,8 +165,8 @@ fn resolve_checks(contract: Option<&mut Contract>, drafts: &mut [SourceDraft], p
     }
 }
 
-fn read_contract(root: &Path, lookup: Lookup<'_>, problems: &mut Problems) -> Option<Contract> {
-    let (document, mut tree) = read_tree(root, PathBuf::from(PROJECT_FILE), problems)?;
+fn read_contract(files: &Files, lookup: Lookup<'_>, problems: &mut Problems) -> Option<Contract> {
+    let (document, mut tree) = read_tree(files, PathBuf::from(PROJECT_FILE), problems)?;
     let mut ctx = Context {
         document: &document,
         lookup,
@@ -160,10 +178,10 @@ fn read_contract(root: &Path, lookup: Lookup<'_>, problems: &mut Problems) -> Op
     Some(contract::read(&mut ctx, &tree))
 }
 
-fn read_sources(root: &Path, lookup: Lookup<'_>, problems: &mut Problems) -> Vec<SourceDraft> {
+fn read_sources(files: &Files, lookup: Lookup<'_>, problems: &mut Problems) -> Vec<SourceDraft> {
     let mut drafts = Vec::new();
-    for path in source_files(root, problems) {
-        let Some((document, mut tree)) = read_tree(root, path, problems) else {
+    for path in source_files(files, problems) {
+        let Some((document, mut tree)) = read_tree(files, path, problems) else {
             continue;
         };
         let mut ctx = Context {
@@ -179,18 +197,18 @@ fn read_sources(root: &Path, lookup: Lookup<'_>, problems: &mut Problems) -> Vec
     drafts
 }
 
-fn read_tree(root: &Path, path: PathBuf, problems: &mut Problems) -> Option<(Document, Node)> {
-    let document = Document::read(root, path, problems)?;
+fn read_tree(files: &Files, path: PathBuf, problems: &mut Problems) -> Option<(Document, Node)> {
+    let document = Document::read(files, path, problems)?;
     let tree = document.parse(problems)?;
     Some((document, tree))
 }
 
 /// The files directly in `pipelines/`, sorted, with paths relative to the root.
-fn source_files(root: &Path, problems: &mut Problems) -> Vec<PathBuf> {
+fn source_files(files: &Files, problems: &mut Problems) -> Vec<PathBuf> {
     let folder = Path::new(SOURCES_FOLDER);
     let remedy = "a file pipelines/<name>.yaml makes a source: name, input, schema";
-    let entries = match fs::read_dir(root.join(folder)) {
-        Ok(entries) => entries,
+    let names = match files.names(folder) {
+        Ok(names) => names,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             problems.of_file(folder, "the project has no folder `pipelines`, so no source", remedy);
             return Vec::new();
@@ -200,19 +218,19 @@ fn source_files(root: &Path, problems: &mut Problems) -> Vec<PathBuf> {
             return Vec::new();
         }
     };
-    let files = yaml_files(folder, entries, "a source's file", problems);
-    if files.is_empty() {
+    let found = yaml_files(folder, &names, "a source's file", problems);
+    if found.is_empty() {
         problems.of_file(folder, "the project has no source", remedy);
     }
-    files
+    found
 }
 
-fn with_transforms(root: &Path, draft: SourceDraft, contract: Option<&Contract>, problems: &mut Problems) -> Source {
+fn with_transforms(files: &Files, draft: SourceDraft, contract: Option<&Contract>, problems: &mut Problems) -> Source {
     // If no entity is known, that problem is already reported, and the names of the SQL files can't be checked.
     let known = contract
         .map(|contract| contract.names.as_slice())
         .filter(|names| !names.is_empty());
-    let mut transforms = sql::read_transforms(root, &draft, known, problems);
+    let mut transforms = sql::read_transforms(files, &draft, known, problems);
     if let Some(contract) = contract {
         let position = |name: &str| contract.entities.iter().position(|entity| entity.name == name);
         transforms.sort_by_key(|transform| position(&transform.entity));

@@ -35,7 +35,7 @@ mod yaml_files;
 #[cfg(test)]
 mod tests;
 
-pub use load::{find_root, load};
+pub use load::{find_root, load, load_files, read_partly};
 pub use path::expand_date;
 pub use privacy::{check_fields, check_profile};
-pub use test_cases::{parse_tests, read_tests, tests_folder};
+pub use test_cases::{parse_tests, read_tests, read_tests_in, tests_folder};

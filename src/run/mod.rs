@@ -36,7 +36,7 @@ pub(crate) use missing::missing;
 pub use names::name_files;
 pub use observer::{Activity, Observer};
 pub use outcome::{BatchOutcome, EntityOutcome, Outcome, Records, Status};
-pub use prepare::{Checked, check};
+pub use prepare::{Checked, check, check_in};
 pub(crate) use prepare::{Plans, outlines, plans};
 pub use publish::{access_anywhere, access_in, publish, restrict};
 pub use risk::{Risk, risk};

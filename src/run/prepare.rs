@@ -10,6 +10,7 @@ use crate::model::wording::counted;
 use crate::model::{Batch, Project, Source};
 use crate::transform::{Engine, Prepared, sample};
 use crate::warehouse::{self, BatchLocks, Database, Warehouse, checks, drift, migrate, views};
+use crate::workspace::Files;
 
 /// The engine and each source's planned transforms.
 pub(crate) struct Plans {
@@ -141,12 +142,17 @@ pub struct Checked {
 /// Checks the whole project: plans every transform, then applies migrations and views to an
 /// embedded database in memory and compares the contracts with it.
 pub async fn check(project: &Project) -> Result<Checked> {
+    check_in(&Files::saved(&project.root), project).await
+}
+
+/// Like [`check`], over files of which some may not be saved.
+pub async fn check_in(files: &Files, project: &Project) -> Result<Checked> {
     let samples: Vec<Batch> = project.sources.iter().map(sample).collect();
     let engine = lineage::engine()?;
     let outlines = outlines(&engine, project, &samples).await?;
     let plans = plans(engine, project, &samples, &outlines).await?;
     let warehouse = Warehouse::open(Database::Memory, 1).await?;
-    migrate::apply(&warehouse, &project.root).await?;
+    let applied = migrate::apply_in(&warehouse, files).await?;
     drift::check(&warehouse, project).await?;
     views::apply(&warehouse, project).await?;
     checks::plan(&mut *warehouse.acquire().await?, &project.entities, &project.checks).await?;
@@ -154,7 +160,7 @@ pub async fn check(project: &Project) -> Result<Checked> {
         sources: project.sources.len(),
         entities: project.entities.len(),
         transforms: plans.by_source.values().map(Vec::len).sum(),
-        migrations: migrate::files(&project.root)?.len(),
+        migrations: applied.iter().filter(|name| name.starts_with("migrations")).count(),
         views: project.views.len(),
     })
 }
