@@ -23,6 +23,7 @@ const GROUPS: [(&str, &[&str]); 4] = [
             "privacy",
             "migration",
             "lsp",
+            "schema",
             "completions",
         ],
     ),
@@ -105,6 +106,13 @@ Examples:
   pipeline source add lab --from lab/ --entities new
 
 No value of the sample is written or shown. Read what was proposed before real data is loaded.";
+
+pub(super) const SCHEMA: &str = "\
+Examples:
+  pipeline schema source
+  pipeline schema --into schemas
+
+A YAML file names its schema in a comment: # yaml-language-server: $schema=../schemas/source.json";
 
 pub(super) const CHECK: &str = "\
 Example:

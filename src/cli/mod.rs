@@ -17,6 +17,7 @@ mod quarantine;
 mod query;
 mod roles;
 mod run;
+mod schema;
 mod serve_db;
 mod source;
 mod status;
@@ -128,6 +129,9 @@ enum Command {
     /// Add a source to the project
     #[command(subcommand, after_help = help::SOURCE)]
     Source(source::Source),
+    /// Print the JSON Schemas of the YAML files, for editors
+    #[command(after_help = help::SCHEMA)]
+    Schema(schema::Arguments),
     /// Check the project's files without loading anything
     #[command(after_help = help::CHECK)]
     Check,
@@ -186,6 +190,7 @@ impl Cli {
             Command::Quarantine(quarantine) => quarantine::execute(&global, quarantine).await,
             Command::Init(arguments) => init::execute(&global, &arguments),
             Command::Source(source) => Box::pin(source::execute(&global, source)).await,
+            Command::Schema(arguments) => schema::execute(&global, arguments),
             Command::Check => check::execute(&global).await,
             Command::Preview(arguments) => preview::execute(&global, arguments).await,
             Command::Test(arguments) => test::execute(&global, arguments).await,

@@ -16,6 +16,7 @@ use super::{location, render};
 use crate::error::{Error, Result};
 use crate::ingest::sample_files;
 use crate::model::{Entity, Project};
+use crate::project::YamlKind;
 use crate::warehouse::migration_new;
 use crate::{project, run};
 
@@ -198,8 +199,10 @@ fn write(
     sample: &Sample,
     location: &location::Location,
 ) -> Result<()> {
+    let path = format!("pipelines/{}.yaml", request.name);
+    let schema = project::schema_comment(&writing.root, Path::new(&path), YamlKind::Source);
     let yaml = proposal.yaml(request, sample, location);
-    writing.create(&format!("pipelines/{}.yaml", request.name), &yaml)?;
+    writing.create(&path, &format!("{schema}{yaml}"))?;
     for table in &proposal.tables {
         let sql = render::sql(table, &request.name);
         writing.create(&format!("sql/{}/{}.sql", request.name, table.name), &sql)?;

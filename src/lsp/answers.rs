@@ -38,7 +38,10 @@ impl Place<'_> {
     pub fn completions(&self, at: Position, trigger: Option<&str>) -> Value {
         let offset = self.text.offset(at);
         let (items, start, end) = if self.is_yaml() {
-            let (items, start) = yaml::completions(self.project, self.file, self.text.as_str(), offset, None);
+            let Some(kind) = yaml::kind_of(self.file) else {
+                return Value::Null;
+            };
+            let (items, start) = yaml::completions(self.project, self.file, self.text.as_str(), offset, &kind.schema());
             (items, start, offset)
         } else if matches!(trigger, Some(" " | ":")) {
             // In SQL, each space would open a list.

@@ -4,14 +4,29 @@
 
 use std::fmt::Write as _;
 
-use super::mapping::{Context, Keys, Mapping, Text, entry_text};
+use super::keys::{Keys, NameOf, Shape, key, required};
+use super::mapping::{Context, Mapping, Text, entry_text};
 use super::problems::Problems;
 use super::record_path;
 use super::yaml::{Entry, Value};
 use crate::model::wording::{all_of, did_you_mean};
 use crate::model::{Conserved, ElementFilter, Field, FieldType, RecordPath, RecordStep, Source, Transform};
 
-const KEYS: Keys = Keys::of(&["path", "where"]);
+/// The value of `conserves`.
+pub(super) const SHAPE: Shape = Shape::Named(NameOf::Entity, 0, &Shape::Any(&[Shape::Text, Shape::Options(&KEYS)]));
+
+static KEYS: Keys = Keys::of(&[
+    required(
+        "path",
+        Shape::Text,
+        "The list whose elements are counted, such as visits[].diagnoses[]; `$` stands for the records.",
+    ),
+    key(
+        "where",
+        Shape::Text,
+        "A predicate in DataFusion's SQL over the fields of an element. Only elements for which it is true count.",
+    ),
+]);
 const HINT: &str = "write it like visits[].diagnoses[]; `$` stands for the records themselves";
 
 /// Why a path can't be used, and how to correct it.

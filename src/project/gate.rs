@@ -1,11 +1,43 @@
 //! Reads the mapping form of `privacy` in `pipeline.yaml`: the profile, and how many persons must share each combination
 //! of quasi-identifiers.
 
-use super::mapping::{Context, Keys, Mapping, entry_text, entry_texts, node_scalar};
+use super::keys::{Group, Keys, Shape, key, names};
+use super::mapping::{Context, Mapping, entry_text, entry_texts, node_scalar};
 use super::yaml::{Entry, Value};
 use crate::model::{Entity, Gate, Profile, Severity, did_you_mean};
 
-const KEYS: Keys = Keys::of(&["profile", "k", "quasi", "over", "severity"]);
+/// The value of `privacy`.
+pub(super) const SHAPE: Shape = Shape::Any(&[Shape::Choice(|| names(&PROFILES)), Shape::Options(&KEYS)]);
+
+static KEYS: Keys = Keys::of(&[
+    key("profile", Shape::Choice(|| names(&PROFILES)), "The privacy profile."),
+    key(
+        "k",
+        Shape::Whole(2),
+        "How many persons must have the same values in the columns of `quasi`, at least.",
+    ),
+    key(
+        "quasi",
+        Shape::Texts(1),
+        "The columns that can single a person out together.",
+    ),
+    key("over", Shape::Text, "The entity that holds persons, with its key."),
+    key(
+        "severity",
+        Shape::Choice(|| names(&SEVERITIES)),
+        "Whether a batch that falls below `k` fails, or is loaded with a warning.",
+    ),
+])
+.group(Group::Together {
+    all: &["k", "quasi", "over"],
+    with: &["severity"],
+});
+const PROFILES: [(&str, Profile); 3] = [
+    ("custom", Profile::Custom),
+    ("pseudonymised", Profile::Pseudonymised),
+    ("safe_harbor", Profile::SafeHarbor),
+];
+const SEVERITIES: [(&str, Severity); 2] = [("fail", Severity::Fail), ("warn", Severity::Warn)];
 const EXAMPLE: &str = "privacy: {k: 5, quasi: [zip3, birth_year, sex], over: patients}";
 
 /// The value of `privacy`.
@@ -17,22 +49,17 @@ pub(super) enum Privacy<'n> {
 
 /// Reads the profile, wherever it stands.
 pub(super) fn profile<'n>(ctx: &mut Context<'_>, project: &Mapping<'n>) -> (Privacy<'n>, Profile) {
-    let profiles = [
-        ("custom", Profile::Custom),
-        ("pseudonymised", Profile::Pseudonymised),
-        ("safe_harbor", Profile::SafeHarbor),
-    ];
     let entry = project
         .get("privacy")
         .filter(|entry| matches!(entry.value.value, Value::Map(_)));
     let mapping = entry.and_then(|entry| Mapping::of_options(ctx, "`privacy`", entry.key.span, &entry.value, &KEYS));
     match mapping {
         Some(mapping) => {
-            let profile = mapping.choice(ctx, "profile", &profiles);
+            let profile = mapping.choice(ctx, "profile", &PROFILES);
             (Privacy::Mapping(mapping), profile)
         }
         None if entry.is_some() => (Privacy::Name, Profile::Custom),
-        None => (Privacy::Name, project.choice(ctx, "privacy", &profiles)),
+        None => (Privacy::Name, project.choice(ctx, "privacy", &PROFILES)),
     }
 }
 
@@ -50,8 +77,7 @@ pub(super) fn read(ctx: &mut Context<'_>, privacy: &Privacy<'_>, entities: &[Ent
     let k = options.required(ctx, "k", EXAMPLE).and_then(|entry| read_k(ctx, entry));
     let quasi = options.required(ctx, "quasi", EXAMPLE);
     let over = options.required(ctx, "over", EXAMPLE);
-    let severities = [("fail", Severity::Fail), ("warn", Severity::Warn)];
-    let severity = options.choice(ctx, "severity", &severities);
+    let severity = options.choice(ctx, "severity", &SEVERITIES);
     let entity = over.and_then(|entry| read_entity(ctx, entry, entities))?;
     let quasi = read_columns(ctx, quasi?, entity)?;
     Some(Gate {

@@ -1,6 +1,7 @@
 //! Reads the `input` of a source: where its data is and in which format.
 
-use super::mapping::{Context, Keys, Mapping, entry_text, entry_texts};
+use super::keys::{Keys, Shape, key, names, required};
+use super::mapping::{Context, Mapping, entry_text, entry_texts};
 use super::yaml::Entry;
 use super::{path, record_path, secrets, storage};
 use crate::error::Location;
@@ -9,21 +10,90 @@ use crate::model::{
     RecordPath,
 };
 
-const INPUT_KEYS: Keys = Keys::of(&[
-    "path",
-    "format",
-    "compression",
-    "encoding",
-    "records",
-    "on_missing",
-    "on_empty",
-    "on_empty_file",
-    "on_malformed",
-    "on_no_records",
-    "csv",
-    "storage",
+/// The value of `input`.
+pub(super) const SHAPE: Shape = Shape::Variables(&Shape::Options(&INPUT_KEYS));
+
+static INPUT_KEYS: Keys = Keys::of(&[
+    required(
+        "path",
+        Shape::Text,
+        "A local path, or a URL that starts with s3://, gs://, az:// or https://. It holds the batch's date, \
+         as {date} or {date:%Y%m%d}, and may have wildcards.",
+    ),
+    key("format", Shape::Choice(|| names(&FORMATS)), "The format of the files."),
+    key(
+        "compression",
+        Shape::Choice(|| names(&COMPRESSIONS)),
+        "How the files are compressed; `auto` tells it by the first bytes of each file.",
+    ),
+    key(
+        "encoding",
+        Shape::AnyCase(|| names(&Encoding::ALL)),
+        "The encoding of the text. Not for parquet.",
+    ),
+    key(
+        "records",
+        Shape::Text,
+        "Where the records are inside a JSON document, such as $.entry[*].resource.",
+    ),
+    key(
+        "on_missing",
+        Shape::Choice(|| names(&MISSING)),
+        "What happens if there is no file.",
+    ),
+    key(
+        "on_empty",
+        Shape::Choice(|| names(&EMPTY)),
+        "What happens if there are files, but no record in any of them.",
+    ),
+    key(
+        "on_empty_file",
+        Shape::Choice(|| names(&EMPTY_FILES)),
+        "What happens if a file holds no record while other files of the batch do.",
+    ),
+    key(
+        "on_malformed",
+        Shape::Choice(|| names(&MALFORMED)),
+        "What happens to a record that can't be read or breaks the schema.",
+    ),
+    key(
+        "on_no_records",
+        Shape::Choice(|| names(&NO_RECORDS)),
+        "What happens to a document, line or entry that has no records where `records` says.",
+    ),
+    key(
+        "csv",
+        Shape::Options(&CSV_KEYS),
+        "How the cells of a CSV file are written.",
+    ),
+    key(
+        "storage",
+        storage::SHAPE,
+        "Settings of the object store, such as `endpoint` or `region`. Secrets come from the environment.",
+    ),
 ]);
-const CSV_KEYS: Keys = Keys::of(&["delimiter", "quote", "header", "nulls"]);
+static CSV_KEYS: Keys = Keys::of(&[
+    key(
+        "delimiter",
+        Shape::Text,
+        "The sign between two cells, one ASCII character; a comma is the default.",
+    ),
+    key(
+        "quote",
+        Shape::Text,
+        "The sign around a cell, one ASCII character; \" is the default.",
+    ),
+    key(
+        "header",
+        Shape::Flag(true),
+        "Whether the first row holds the names of the fields. Without, the cells follow the order of the schema.",
+    ),
+    key(
+        "nulls",
+        Shape::Texts(0),
+        "The cells that mean null. The empty cell is the default.",
+    ),
+]);
 
 const FORMATS: [(&str, Format); 4] = [
     ("json", Format::Json),
@@ -32,6 +102,8 @@ const FORMATS: [(&str, Format); 4] = [
     ("parquet", Format::Parquet),
 ];
 const MALFORMED: [(&str, OnMalformed); 2] = [("quarantine", OnMalformed::Quarantine), ("fail", OnMalformed::Fail)];
+const MISSING: [(&str, OnMissing); 2] = [("fail", OnMissing::Fail), ("skip", OnMissing::Skip)];
+const EMPTY: [(&str, OnEmpty); 2] = [("fail", OnEmpty::Fail), ("replace", OnEmpty::Replace)];
 const EMPTY_FILES: [(&str, OnEmptyFile); 3] = [
     ("warn", OnEmptyFile::Warn),
     ("fail", OnEmptyFile::Fail),
@@ -73,16 +145,8 @@ pub(super) fn read(ctx: &mut Context<'_>, entry: &Entry) -> Input {
         compression,
         encoding: read_encoding(ctx, &options, format),
         records: read_records(ctx, &options, format),
-        on_missing: options.choice(
-            ctx,
-            "on_missing",
-            &[("fail", OnMissing::Fail), ("skip", OnMissing::Skip)],
-        ),
-        on_empty: options.choice(
-            ctx,
-            "on_empty",
-            &[("fail", OnEmpty::Fail), ("replace", OnEmpty::Replace)],
-        ),
+        on_missing: options.choice(ctx, "on_missing", &MISSING),
+        on_empty: options.choice(ctx, "on_empty", &EMPTY),
         on_empty_file: options.choice(ctx, "on_empty_file", &EMPTY_FILES),
         on_malformed,
         on_no_records: options.choice(ctx, "on_no_records", &NO_RECORDS),

@@ -8,9 +8,12 @@ mod contract;
 mod document;
 mod environment;
 mod exposed;
+mod field_keys;
 mod formats;
 mod gate;
 mod input;
+mod json_schema;
+mod keys;
 mod load;
 mod mapping;
 mod names;
@@ -25,6 +28,7 @@ mod source;
 mod sql;
 mod storage;
 mod test_cases;
+mod test_keys;
 mod test_values;
 mod tolerance;
 mod types;
@@ -35,6 +39,7 @@ mod yaml_files;
 #[cfg(test)]
 mod tests;
 
+pub use json_schema::{YamlKind, schema_comment, schema_text, write_schemas};
 pub use load::{find_root, load, load_files, read_partly};
 pub use path::expand_date;
 pub use privacy::{check_fields, check_profile};

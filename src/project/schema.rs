@@ -1,34 +1,13 @@
 //! Reads the `schema` of a source: the declared fields of its records.
 
+use super::field_keys::{FIELD_KEYS, FROMS};
 use super::formats;
-use super::mapping::{Context, Keys, Mapping, Text, entry_text, list_texts, node_text};
+use super::mapping::{Context, Mapping, Text, entry_text, list_texts, node_text};
 use super::types::parse_field_type;
 use super::value_rules;
 use super::yaml::{Entry, Node, Span, Value};
 use crate::model::wording::{did_you_mean, one_of};
 use crate::model::{Field, FieldType, From, MaskKind, PhiClass, Privacy, RECORD_COLUMN, ValueRules};
-
-const FIELD_KEYS: Keys = Keys::of(&[
-    "type",
-    "list",
-    "one_or_many",
-    "struct",
-    "required",
-    "from",
-    "format",
-    "precision",
-    "description",
-    "phi",
-    "mask",
-    "domain",
-    "reason",
-    "normalize",
-    "nulls",
-    "matches",
-    "length",
-    "accepted_values",
-    "range",
-]);
 
 /// Reads the fields of a record. `flat` is set if the format has no lists and structs; it says why.
 pub(super) fn read(ctx: &mut Context<'_>, entry: &Entry, flat: Option<&str>) -> Vec<Field> {
@@ -257,7 +236,7 @@ fn read_from(ctx: &mut Context<'_>, options: &Mapping<'_>, field: &mut Field) {
     };
     let written = "write `from: string`, `from: number` or `from: [string, number]`";
     for text in &texts {
-        if !matches!(text.value.as_str(), "string" | "number") {
+        if !FROMS.contains(&text.value.as_str()) {
             ctx.problem(text.span, format!("`from` can't be `{}`", text.raw), written.to_owned());
             return;
         }

@@ -3,30 +3,83 @@
 use std::path::{Path, PathBuf};
 
 use super::checks::{self, CheckDraft};
-use super::mapping::{Context, Keys, Mapping, Text, entry_text, entry_texts};
+use super::keys::{Keys, NameOf, Shape, key, names as names_of, required};
+use super::mapping::{Context, Mapping, Text, entry_text, entry_texts};
 use super::names::{self, MAX_IDENTIFIER};
 use super::problems::Problems;
 use super::tolerance::Limits;
 use super::yaml::{Entry, Node, Span, Value};
-use super::{conserve, input, schema, tolerance};
+use super::{conserve, field_keys, input, schema, tolerance};
 use crate::error::Location;
 use crate::model::{Format, OnUnknownField, ShiftBy, Source};
 
-const SOURCE_KEYS: Keys = Keys::of(&[
-    "name",
-    "aliases",
-    "description",
-    "input",
-    "schema",
-    "subject",
-    "shift_by",
-    "on_unknown_field",
-    "transforms",
-    "checks",
-    "conserves",
-    "allow_constant_masks",
-    "max_quarantined",
+/// What an editor knows of `pipelines/<name>.yaml`.
+pub(super) static SHAPE: Shape = Shape::Options(&SOURCE_KEYS);
+
+static SOURCE_KEYS: Keys = Keys::of(&[
+    required(
+        "name",
+        Shape::Text,
+        "The source's name: that of the file, and the value of the column `source`.",
+    ),
+    key("aliases", Shape::Texts(0), "Other names for --source."),
+    key("description", Shape::Text, "What the source is, for people."),
+    required("input", input::SHAPE, "Where the records come from."),
+    required(
+        "schema",
+        field_keys::SHAPE,
+        "The fields of a record, by name. Each is a type, or a mapping with one of type, list, one_or_many \
+         and struct.",
+    ),
+    key(
+        "subject",
+        Shape::Text,
+        "The field that says which person a record is about. The mask `date_shift` needs it.",
+    ),
+    key(
+        "shift_by",
+        Shape::Choice(|| names_of(&SHIFTS)),
+        "Whether `date_shift` moves the dates of a subject by days or by whole weeks.",
+    ),
+    key(
+        "on_unknown_field",
+        Shape::Choice(|| names_of(&UNKNOWN_FIELDS)),
+        "What happens when a record has a field that the schema does not declare. The field is never stored.",
+    ),
+    key(
+        "transforms",
+        Shape::Text,
+        "The folder of the source's SQL, with one file per entity. sql/<name> is the default.",
+    ),
+    key(
+        "checks",
+        Shape::Named(NameOf::Entity, 0, &checks::SHAPE),
+        "Rules for the rows of this source, by entity.",
+    ),
+    key(
+        "conserves",
+        conserve::SHAPE,
+        "The list elements for which an entity must have exactly one row each.",
+    ),
+    key(
+        "allow_constant_masks",
+        Shape::Texts(0),
+        "Paths of fields whose mask gives every record the same value, and that the SQL may join or group by \
+         nevertheless.",
+    ),
+    key(
+        "max_quarantined",
+        tolerance::SHAPE,
+        "How much may be refused before the batch fails: a share, a number, or limits for single entities. 1% \
+         is the default.",
+    ),
 ]);
+const SHIFTS: [(&str, ShiftBy); 2] = [("days", ShiftBy::Days), ("weeks", ShiftBy::Weeks)];
+const UNKNOWN_FIELDS: [(&str, OnUnknownField); 3] = [
+    ("warn", OnUnknownField::Warn),
+    ("ignore", OnUnknownField::Ignore),
+    ("fail", OnUnknownField::Fail),
+];
 /// Folders below `sql/` that can't be the folder of a source.
 const TAKEN: [&str; 4] = ["views", "materialized", "functions", "checks"];
 
@@ -66,14 +119,8 @@ pub(super) fn read(ctx: &mut Context<'_>, root: &Node) -> Option<SourceDraft> {
     let schema = options.required(ctx, "schema", "schema: {patient_id: string}");
     let schema = schema.map(|entry| schema::read(ctx, entry, flat)).unwrap_or_default();
     let subject = options.text(ctx, "subject").map(|text| text.value);
-    let steps = [("days", ShiftBy::Days), ("weeks", ShiftBy::Weeks)];
-    let shift_by = options.choice(ctx, "shift_by", &steps);
-    let unknown_fields = [
-        ("warn", OnUnknownField::Warn),
-        ("ignore", OnUnknownField::Ignore),
-        ("fail", OnUnknownField::Fail),
-    ];
-    let on_unknown_field = options.choice(ctx, "on_unknown_field", &unknown_fields);
+    let shift_by = options.choice(ctx, "shift_by", &SHIFTS);
+    let on_unknown_field = options.choice(ctx, "on_unknown_field", &UNKNOWN_FIELDS);
 
     let limits = options.get("max_quarantined");
     let limits = limits.map_or_else(Limits::default, |entry| tolerance::read(ctx, entry));

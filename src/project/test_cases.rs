@@ -7,8 +7,9 @@ use std::path::PathBuf;
 use chrono::NaiveDate;
 
 use super::document::Document;
-use super::mapping::{Context, Keys, Mapping, entry_text, node_scalar, node_text};
+use super::mapping::{Context, Mapping, entry_text, node_scalar, node_text};
 use super::problems::Problems;
+use super::test_keys::{CASE, FILE, REFUSAL};
 use super::test_values::{cell, record};
 use super::yaml::{Entry, Node, Span, Value};
 use super::yaml_files::yaml_files;
@@ -18,10 +19,6 @@ use crate::model::{
     CasePlace, Entity, ExpectedCell, ExpectedRefusal, ExpectedRow, ExpectedRows, Lines, Project, Source, TestCase,
 };
 use crate::workspace::Files;
-
-const FILE: Keys = Keys::of(&["tests"]);
-const CASE: Keys = Keys::of(&["name", "description", "date", "records", "rows", "refused", "fails"]);
-const REFUSAL: Keys = Keys::of(&["entity", "check", "record", "path", "reason"]);
 
 /// The folder of a source's test cases, relative to the project. `None`: the source has no SQL.
 pub fn tests_folder(source: &Source) -> Option<PathBuf> {

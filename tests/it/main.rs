@@ -47,6 +47,7 @@ mod replace;
 mod roles;
 mod s3;
 mod safe_harbor;
+mod schemas;
 mod source_add;
 mod sql;
 mod sql_faults;

@@ -11,6 +11,7 @@ use super::schema;
 use crate::lsp::protocol::{Item, ItemKind};
 use crate::model::scalar_field::scalar_fields;
 use crate::model::{Field, FieldType, Project, Source};
+use crate::project::YamlKind;
 
 /// What could stand at a byte of a YAML file, and the byte from which on it takes the place of what is typed.
 pub(in crate::lsp) fn completions(
@@ -18,12 +19,12 @@ pub(in crate::lsp) fn completions(
     path: &Path,
     text: &str,
     offset: usize,
-    known: Option<&Value>,
+    known: &Value,
 ) -> (Vec<Item>, usize) {
     let place = place(text, offset);
     let mut items = Vec::new();
     if place.is_value || place.path.last().is_some_and(|last| last == "[]") {
-        let of_schema = known.map_or_else(Vec::new, |known| schema::values(known, &place.path));
+        let of_schema = schema::values(known, &place.path);
         items.extend(
             of_schema
                 .into_iter()
@@ -33,7 +34,7 @@ pub(in crate::lsp) fn completions(
         items.extend(names.into_iter().map(|name| Item::new(name, ItemKind::Value)));
     }
     if !place.is_value {
-        let of_schema = known.map_or_else(Vec::new, |known| schema::keys(known, &place.path));
+        let of_schema = schema::keys(known, &place.path);
         let own = keys(project, path, &place).into_iter().map(|text| schema::Choice {
             text,
             about: String::new(),
@@ -49,6 +50,20 @@ pub(in crate::lsp) fn completions(
         }));
     }
     (items, place.start)
+}
+
+/// The kind of the file at a path, which is relative to the project.
+pub(in crate::lsp) fn kind_of(path: &Path) -> Option<YamlKind> {
+    let folder = path.parent()?;
+    if path == Path::new("pipeline.yaml") {
+        Some(YamlKind::Project)
+    } else if folder == Path::new("pipelines") {
+        Some(YamlKind::Source)
+    } else if folder.ends_with("tests") {
+        Some(YamlKind::Tests)
+    } else {
+        None
+    }
 }
 
 fn source_at<'a>(project: &'a Project, path: &Path) -> Option<&'a Source> {

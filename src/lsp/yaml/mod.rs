@@ -5,5 +5,5 @@ mod names;
 mod place;
 mod schema;
 
-pub(super) use complete::completions;
+pub(super) use complete::{completions, kind_of};
 pub(super) use names::{Declared, declared_at, described};

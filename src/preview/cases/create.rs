@@ -15,7 +15,7 @@ use super::yaml;
 use crate::error::{Code, Error, Result};
 use crate::ingest::{self, ReadStats};
 use crate::model::{Project, RECORD_BITS, Source};
-use crate::project::{parse_tests, tests_folder};
+use crate::project::{YamlKind, parse_tests, schema_comment, tests_folder};
 
 /// The case to make.
 #[derive(Debug)]
@@ -44,8 +44,9 @@ pub async fn create(project: Project, new: NewCase) -> Result<PathBuf> {
         return Err(exists(&path));
     }
     let record = invented(&project, &source, &new).await?;
+    let schema = schema_comment(&project.root, &path, YamlKind::Tests);
     let mut text = format!(
-        "tests:\n  - name: {}\n    date: {}\n    records:\n",
+        "{schema}tests:\n  - name: {}\n    date: {}\n    records:\n",
         yaml::scalar(&format!("like record {}", new.record)),
         invented_date(new.date)
     );

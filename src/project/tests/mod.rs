@@ -6,6 +6,7 @@ mod conserve;
 mod contract;
 mod files;
 mod input;
+mod json_schema;
 mod privacy;
 mod schema;
 mod source;
@@ -111,14 +112,16 @@ impl Files {
 
     pub fn load(&self) -> Result<Project> {
         let root = self.write();
-        load_with(&workspace::Files::saved(root.path()), &|name| match name {
+        let read = load_with(&workspace::Files::saved(root.path()), &|name| match name {
             "DATA" => Some("data".to_owned()),
             "FORMAT" => Some("ndjson".to_owned()),
             "TRUE" => Some("true".to_owned()),
             "BAD" => Some("hunter2 value".to_owned()),
             "URL" => Some("https://me:hunter2@host".to_owned()),
             _ => None,
-        })
+        });
+        assert_eq!(json_schema::differences(self, &read), [String::new(); 0]);
+        read
     }
 
     pub fn error(&self) -> Error {
