@@ -53,7 +53,10 @@ fn a_change_of_yaml_shows_what_it_breaks_elsewhere() {
     // A change of a part: the field `n` becomes `count`.
     let start = json!({"line": at, "character": column});
     let end = json!({"line": at, "character": column + 1});
-    client.changes(SOURCE, json!([{"range": {"start": start, "end": end}, "text": "count"}]));
+    client.changes(
+        SOURCE,
+        json!([{"range": {"start": start, "end": end}, "text": "count"}]),
+    );
     let shown = client.until_shown(SQL, |shown| !shown.is_empty());
     assert_eq!(shown.len(), 1, "{shown:?}");
     assert!(shown[0].contains("there is no field `n`"), "{shown:?}");
@@ -81,13 +84,18 @@ fn files_that_are_not_saved_are_checked() {
     assert!(shown[0].contains("extra"), "{shown:?}");
     client.change("migrations/V2__more.sql", "-- nothing\n");
     client.until_shown(CONTRACT, <[String]>::is_empty);
-    client.open("sql/clinic/tests/one.yaml", "tests:\n  - name: a\n    dat: 2023-05-01\n");
+    client.open(
+        "sql/clinic/tests/one.yaml",
+        "tests:\n  - name: a\n    dat: 2023-05-01\n",
+    );
     let shown = client.until_shown("sql/clinic/tests/one.yaml", |shown| !shown.is_empty());
     assert!(shown.iter().any(|problem| problem.contains("dat")), "{shown:?}");
 }
 
 fn labels(completions: &Value) -> Vec<&str> {
-    let items = completions["items"].as_array().unwrap_or_else(|| panic!("{completions}"));
+    let items = completions["items"]
+        .as_array()
+        .unwrap_or_else(|| panic!("{completions}"));
     items.iter().map(|item| item["label"].as_str().unwrap()).collect()
 }
 
@@ -108,7 +116,9 @@ fn completes_what_the_project_declares() {
     client.change(SQL, "select id as item_id from ");
     assert_eq!(labels(&client.at("completion", SQL, 0, 26)), ["source"]);
     // A field that is not saved yet.
-    let source = project.read(SOURCE).replace("visit: {struct: {", "visit: {struct: {new_one: string, ");
+    let source = project
+        .read(SOURCE)
+        .replace("visit: {struct: {", "visit: {struct: {new_one: string, ");
     client.open(SOURCE, &source);
     client.change(SQL, "select visit.\nfrom source");
     assert_eq!(labels(&client.at("completion", SQL, 0, 13)), ["new_one", "n", "at"]);
@@ -128,7 +138,11 @@ fn shows_and_goes_to_what_a_name_means() {
     client.open(SQL, &sql);
     let hover = client.at("hover", SQL, 0, 8);
     let text = hover["contents"]["value"].as_str().unwrap();
-    for part in ["`id`: string, required", "class: identifier; mask `hash`, domain `patient`", "The card"] {
+    for part in [
+        "`id`: string, required",
+        "class: identifier; mask `hash`, domain `patient`",
+        "The card",
+    ] {
         assert!(text.contains(part), "{text}");
     }
     // From the nested field to its line in YAML, and back to the SQL and to the contract.
@@ -138,7 +152,10 @@ fn shows_and_goes_to_what_a_name_means() {
     let (line, character) = (start["line"].as_u64().unwrap(), start["character"].as_u64().unwrap());
     let source = project.read(SOURCE);
     let written = source.lines().nth(usize::try_from(line).unwrap()).unwrap();
-    assert!(written[usize::try_from(character).unwrap()..].starts_with("n: bigint"), "{written}");
+    assert!(
+        written[usize::try_from(character).unwrap()..].starts_with("n: bigint"),
+        "{written}"
+    );
     client.open(SOURCE, &source);
     let (line, character) = (u32::try_from(line).unwrap(), u32::try_from(character).unwrap());
     let uses = client.at("definition", SOURCE, line, character);
@@ -148,13 +165,26 @@ fn shows_and_goes_to_what_a_name_means() {
     // From the contract's column to the SQL that gives it.
     let contract = project.read(CONTRACT);
     client.open(CONTRACT, &contract);
-    let line = contract.lines().position(|line| line.trim_start().starts_with("n:")).unwrap();
+    let line = contract
+        .lines()
+        .position(|line| line.trim_start().starts_with("n:"))
+        .unwrap();
     let line = u32::try_from(line).unwrap();
     let given = client.at("definition", CONTRACT, line, 6);
     assert_eq!(given[0]["uri"], client.uri(SQL), "{given}");
-    assert_eq!(given[0]["range"]["start"], json!({"line": 0, "character": 36}), "{given}");
+    assert_eq!(
+        given[0]["range"]["start"],
+        json!({"line": 0, "character": 36}),
+        "{given}"
+    );
     let hover = client.at("hover", CONTRACT, line, 6);
-    assert!(hover["contents"]["value"].as_str().unwrap().contains("clinic: from `visit.n`"), "{hover}");
+    assert!(
+        hover["contents"]["value"]
+            .as_str()
+            .unwrap()
+            .contains("clinic: from `visit.n`"),
+        "{hover}"
+    );
 }
 
 #[test]
@@ -163,7 +193,10 @@ fn a_missing_column_can_be_added() {
     let mut client = Client::start(&project, &[]);
     client.open(SQL, "select\n    id as item_id\nfrom source\n");
     let shown = client.until_shown(SQL, |shown| !shown.is_empty());
-    assert!(shown[0].contains("column `n` (bigint) of items is missing"), "{shown:?}");
+    assert!(
+        shown[0].contains("column `n` (bigint) of items is missing"),
+        "{shown:?}"
+    );
     let place = json!({"line": 0, "character": 0});
     let context = json!({"range": {"start": place, "end": place}, "context": {"diagnostics": []}});
     let actions = client.about("codeAction", SQL, context);
@@ -180,7 +213,10 @@ fn a_missing_column_can_be_added() {
     let place = json!({"line": 2, "character": 0});
     let elsewhere = json!({"range": {"start": place, "end": place}, "context": {"diagnostics": []}});
     assert_eq!(client.about("codeAction", SQL, elsewhere), json!([]));
-    client.change(SQL, "select\n    id as item_id,\n    null as n -- no field found\nfrom source\n");
+    client.change(
+        SQL,
+        "select\n    id as item_id,\n    null as n -- no field found\nfrom source\n",
+    );
     client.until_shown(SQL, <[String]>::is_empty);
 }
 
@@ -210,12 +246,18 @@ fn what_it_does_not_know_is_answered_with_an_error() {
     let project = nested();
     let mut client = Client::start(&project, &[]);
     assert_eq!(client.request("textDocument/formatting", json!({}))["code"], -32601);
-    assert_eq!(client.request("textDocument/hover", json!({"nothing": 1}))["code"], -32602);
+    assert_eq!(
+        client.request("textDocument/hover", json!({"nothing": 1}))["code"],
+        -32602
+    );
     client.notify("$/setTrace", json!({"value": "off"}));
     client.notify("textDocument/didOpen", json!({"nothing": 1}));
     client.open("../elsewhere.sql", "select 1");
     assert_eq!(client.at("hover", "../elsewhere.sql", 0, 3), Value::Null);
-    client.notify("textDocument/didOpen", json!({"textDocument": {"uri": "untitled:1", "text": "select"}}));
+    client.notify(
+        "textDocument/didOpen",
+        json!({"textDocument": {"uri": "untitled:1", "text": "select"}}),
+    );
     assert_eq!(
         client.request(
             "textDocument/hover",
@@ -224,7 +266,7 @@ fn what_it_does_not_know_is_answered_with_an_error() {
         Value::Null
     );
     // Behind the end of the text.
-    client.open(SQL, "select id from source");
+    client.open(SQL, "select id from source\n");
     assert_eq!(client.at("hover", SQL, 90, 90), Value::Null);
 }
 
@@ -237,7 +279,10 @@ fn files_that_change_outside_of_the_editor_are_checked() {
     client.request("initialize", json!({"capabilities": can}));
     client.notify("initialized", json!({}));
     let asked = client.note("client/registerCapability");
-    assert_eq!(asked["params"]["registrations"][0]["method"], "workspace/didChangeWatchedFiles");
+    assert_eq!(
+        asked["params"]["registrations"][0]["method"],
+        "workspace/didChangeWatchedFiles"
+    );
     client.send(&json!({"id": asked["id"], "result": null}));
     project.write(SQL, "select id as item_id, nothing as n from source\n");
     let changed = json!({"changes": [{"uri": client.uri(SQL), "type": 2}]});
@@ -289,12 +334,19 @@ fn neovim_shows_completes_and_goes_as_the_guide_says() {
     let found = Command::new("nvim").arg("--version").stdout(Stdio::null()).status();
     if !found.is_ok_and(|status| status.success()) {
         let in_ci = std::env::var_os("CI").is_some_and(|value| !value.is_empty() && value != "false");
-        assert!(!in_ci, "this test needs `nvim`, and in CI every test runs. `bash tests/run` installs it");
+        assert!(
+            !in_ci,
+            "this test needs `nvim`, and in CI every test runs. `bash tests/run` installs it"
+        );
         eprintln!("not tested with Neovim, which is not installed");
         return;
     }
     let guide = fs::read_to_string(repository().join("docs/how-to/editors.md")).unwrap();
-    let config = guide.split("```lua\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a block of Lua");
+    let config = guide
+        .split("```lua\n")
+        .nth(1)
+        .and_then(|rest| rest.split("```").next())
+        .expect("a block of Lua");
     let project = nested();
     project.write("init.lua", config);
     project.write("try.lua", include_str!("lsp/try.lua"));
@@ -304,7 +356,16 @@ fn neovim_shows_completes_and_goes_as_the_guide_says() {
         std::iter::once(binary.to_owned()).chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())),
     );
     let output = Command::new("timeout")
-        .args(["120", "nvim", "--headless", "-u", "init.lua", SQL, "-c", "luafile try.lua"])
+        .args([
+            "120",
+            "nvim",
+            "--headless",
+            "-u",
+            "init.lua",
+            SQL,
+            "-c",
+            "luafile try.lua",
+        ])
         .current_dir(project.path("."))
         .env("PATH", path.unwrap())
         .env("HOME", project.path("."))
@@ -314,7 +375,11 @@ fn neovim_shows_completes_and_goes_as_the_guide_says() {
         .stdin(Stdio::null())
         .output()
         .unwrap();
-    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let said = format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
     assert!(output.status.success(), "{said}");
     let seen = project.read("seen.txt");
     let lines: Vec<&str> = seen.lines().collect();

@@ -28,6 +28,7 @@ mod kill;
 mod large_records;
 mod links;
 mod lost_kinds;
+mod lsp;
 mod masks;
 mod migrate;
 mod mutants;

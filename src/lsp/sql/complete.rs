@@ -53,9 +53,9 @@ pub(in crate::lsp) fn completions(sql: &Sql<'_>, text: &str, offset: usize, func
         }
         _ if text[start..].starts_with('$') => parameters(sql),
         _ if is_table(sql, &enclosing, before) => tables(sql, &enclosing),
-        _ if previous.is_some_and(|token| token.is("as")) && !is_nested(sql, &enclosing, before) => {
-            lacking(sql, &enclosing)
-        }
+        // A type comes behind the AS of a cast.
+        _ if previous.is_some_and(|token| token.is("as")) && is_nested(sql, &enclosing, before) => Vec::new(),
+        _ if previous.is_some_and(|token| token.is("as")) => lacking(sql, &enclosing),
         _ => expression(sql, &enclosing, functions),
     };
     found

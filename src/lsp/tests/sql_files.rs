@@ -116,8 +116,7 @@ fn offers_tables_columns_and_what_is_lacking() {
         offered(VISITS, "select id as person_id, null as |, 1 as day from source"),
         "code visit_id"
     );
-    let in_cast = offered(VISITS, "select cast(id as |) as person_id from source");
-    assert!(!in_cast.split(' ').any(|label| label == "code"), "{in_cast}");
+    assert_eq!(offered(VISITS, "select cast(id as |) as person_id from source"), "");
     // The columns that a part of WITH gives are its own affair.
     assert_eq!(
         offered(VISITS, "with v as (select id as | from source) select 1 from v"),

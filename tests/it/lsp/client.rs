@@ -28,7 +28,10 @@ impl<'p> Client<'p> {
     pub fn start(project: &'p Project, args: &[&str]) -> Self {
         let mut client = Self::raw(project, args);
         let root = client.uri("");
-        let answer = client.request("initialize", json!({"processId": null, "rootUri": root, "capabilities": {}}));
+        let answer = client.request(
+            "initialize",
+            json!({"processId": null, "rootUri": root, "capabilities": {}}),
+        );
         assert_eq!(answer["capabilities"]["positionEncoding"], "utf-16", "{answer}");
         client.notify("initialized", json!({}));
         client
@@ -138,18 +141,28 @@ impl<'p> Client<'p> {
     pub fn changes(&mut self, path: &str, changes: Value) {
         self.versions += 1;
         let document = json!({"uri": self.uri(path), "version": self.versions});
-        self.notify("textDocument/didChange", json!({"textDocument": document, "contentChanges": changes}));
+        self.notify(
+            "textDocument/didChange",
+            json!({"textDocument": document, "contentChanges": changes}),
+        );
     }
 
     pub fn about(&mut self, method: &str, path: &str, more: Value) -> Value {
         let mut params = json!({"textDocument": {"uri": self.uri(path)}});
-        params.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        params
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
         self.request(&format!("textDocument/{method}"), params)
     }
 
     /// Asks about a line and a column, both counted from 0.
     pub fn at(&mut self, method: &str, path: &str, line: u32, character: u32) -> Value {
-        self.about(method, path, json!({"position": {"line": line, "character": character}}))
+        self.about(
+            method,
+            path,
+            json!({"position": {"line": line, "character": character}}),
+        )
     }
 
     /// The diagnostics of a file, as `line:character-line:character code message`, once they are as they should be or the
