@@ -67,9 +67,8 @@ fn kept(before: Option<&Project>, mut now: Project, files: &Files) -> Project {
         let same = |source: &&mut crate::model::Source| source.location.file == old.location.file;
         match now.sources.iter_mut().find(same) {
             Some(source) if source.schema.is_empty() => source.schema.clone_from(&old.schema),
-            Some(_) => {}
             None if files.holds(&old.location.file) => now.sources.push(old.clone()),
-            None => {}
+            _ => {}
         }
     }
     now

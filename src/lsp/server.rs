@@ -84,7 +84,7 @@ pub fn serve(named: Option<PathBuf>, runtime: Handle) -> Result<u8> {
                     break code;
                 }
             }
-            Ok(Event::Checked(checked)) => server.show(checked),
+            Ok(Event::Checked(checked)) => server.show(&checked),
             Err(RecvTimeoutError::Timeout) => server.check(),
             Ok(Event::Closed) | Err(RecvTimeoutError::Disconnected) => break 1,
         }
@@ -246,14 +246,18 @@ impl Server {
             }
             "textDocument/didSave" => {
                 let saved = read(params).and_then(|At { text_document, .. }| path_of(&text_document.uri));
-                saved.into_iter().for_each(|path| self.touched(&path));
+                if let Some(path) = saved {
+                    self.touched(&path);
+                }
             }
             "workspace/didChangeWatchedFiles" => {
                 let Some(Watched { changes }) = read(params) else {
                     return;
                 };
                 let paths = changes.iter().filter_map(|change| path_of(&change.uri));
-                paths.for_each(|path| self.touched(&path));
+                for path in paths {
+                    self.touched(&path);
+                }
             }
             _ => {}
         }
@@ -282,7 +286,7 @@ impl Server {
     }
 
     /// Tells the client what a check has found, and what is no longer wrong.
-    fn show(&mut self, checked: Checked) {
+    fn show(&mut self, checked: &Checked) {
         let is_late = self.changed.contains(&checked.root) || self.latest.get(&checked.root) != Some(&checked.number);
         if is_late {
             return;

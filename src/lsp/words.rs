@@ -1,6 +1,8 @@
 //! What is shown of a field, a column or a function, as Markdown. All of it is declared in the project; no value of the
 //! data is known here.
 
+use std::fmt::Write as _;
+
 use crate::model::scalar_field::{effective_mask, element_privacy};
 use crate::model::{Column, Entity, Field, FieldType, MaskKind, Privacy, Source};
 use crate::transform::SqlFunction;
@@ -24,7 +26,7 @@ pub(super) fn field(source: Option<&Source>, field: &Field, path: &str) -> Strin
         lines[0] += ", required";
     }
     if let Some(source) = source {
-        lines[0] += &format!(" (field of {})", source.name);
+        let _ = write!(lines[0], " (field of {})", source.name);
     }
     let privacy = match &field.field_type {
         FieldType::List(item) => element_privacy(item, &field.privacy),
@@ -70,7 +72,7 @@ pub(super) fn column(entity: &Entity, column: &Column) -> String {
     };
     let mut text = format!("`{}.{}`: {}{null}{key}", entity.name, column.name, column.pg_type);
     if let Some(description) = &column.description {
-        text += &format!("\n\n{description}");
+        let _ = write!(text, "\n\n{description}");
     }
     text
 }
@@ -79,10 +81,10 @@ pub(super) fn column(entity: &Entity, column: &Column) -> String {
 pub(super) fn function(function: &SqlFunction) -> String {
     let mut text = format!("```sql\n{}\n```", function.call);
     if !function.about.is_empty() {
-        text += &format!("\n\n{}", function.about);
+        let _ = write!(text, "\n\n{}", function.about);
     }
     for (name, about) in &function.arguments {
-        text += &format!("\n\n- `{name}`: {about}");
+        let _ = write!(text, "\n\n- `{name}`: {about}");
     }
     text
 }

@@ -194,7 +194,9 @@ fn tables<'a>(project: &'a Project) -> Vec<Base<'a>> {
                 .partition::<Vec<_>, _>(|token| token.kind == Kind::Comment);
             let sql = Sql::of(project, tokens, Vec::new(), view.sql.len(), tables.clone(), None, None);
             let mut columns = sql.output();
-            columns.iter_mut().for_each(|column| column.written = None);
+            for column in &mut columns {
+                column.written = None;
+            }
             tables.retain(|table| table.name != view.name);
             tables.push(Base {
                 name: view.name.clone(),

@@ -1,5 +1,6 @@
 //! Finds the field or column that is declared at a place in YAML.
 
+use std::fmt::Write as _;
 use std::path::Path;
 
 use crate::error::Location;
@@ -81,7 +82,7 @@ pub(in crate::lsp) fn described(declared: &Declared<'_>, filled: &[String]) -> S
         Declared::Column { entity, column } => {
             let mut text = words::column(entity, column);
             for from in filled {
-                text += &format!("\n\n- {from}");
+                let _ = write!(text, "\n\n- {from}");
             }
             text
         }

@@ -1,3 +1,5 @@
+use std::fmt::Write as _;
+
 use super::*;
 use crate::lsp::sql::lexer::tokens;
 
@@ -11,18 +13,18 @@ fn shown(query: &Query, tokens: &[Token]) -> String {
     let name = |at: usize| tokens[at].value.clone();
     let mut text = String::new();
     for cte in &query.with {
-        text += &format!("{}=({}) ", name(cte.name), shown(&cte.body, tokens));
+        write!(text, "{}=({}) ", name(cte.name), shown(&cte.body, tokens)).unwrap();
     }
     for select in &query.selects {
         for item in &select.items {
             let words: Vec<String> = item.expression.clone().map(name).collect();
-            text += &format!("{}>{} ", words.concat(), item.alias.map_or("-".to_owned(), name));
+            write!(text, "{}>{} ", words.concat(), item.alias.map_or("-".to_owned(), name)).unwrap();
         }
         text += "from";
         for table in &select.tables {
             let of = table.query.map(|at| format!("({})", shown(&select.inner[at], tokens)));
             let of = table.name.map(name).or(of).unwrap_or_default();
-            text += &format!(" {of} {}", table.alias.map_or("-".to_owned(), name));
+            write!(text, " {of} {}", table.alias.map_or("-".to_owned(), name)).unwrap();
         }
         text += ";";
     }
