@@ -70,7 +70,7 @@ from visit
 ",
     ),
     ("sql/views/days.sql", "select visit_id, day as on_day from visits\n"),
-    ("sql/materialized/later.sql", "select v.on_day from days v\n"),
+    ("sql/views/a_later.sql", "select * from days\n"),
 ];
 
 struct Small {

@@ -170,12 +170,12 @@ fn offers_functions_with_their_documentation() {
 #[test]
 fn views_know_entities_and_other_views() {
     let view = "sql/views/days.sql";
-    assert_eq!(offered(view, "select 1 from |"), "days later people visits");
+    assert_eq!(offered(view, "select 1 from |"), "a_later days people visits");
     assert_eq!(
         offered(view, "select v.| from visits v"),
         "batch_date code day person_id source visit_id"
     );
-    assert_eq!(offered(view, "select | from later"), "on_day later");
+    assert_eq!(offered(view, "select v.| from a_later v"), "on_day visit_id");
     assert_eq!(
         offered("sql/checks/new.sql", "select p.| from people p"),
         "batch_date born person_id source"
@@ -255,8 +255,8 @@ fn goes_to_the_part_the_field_and_the_contract() {
         ["pipeline.yaml:12:7"]
     );
     assert_eq!(
-        targets("sql/views/days.sql", "select 1 from lat|er"),
-        ["sql/materialized/later.sql:1:1"]
+        targets("sql/views/days.sql", "select 1 from a_lat|er"),
+        ["sql/views/a_later.sql:1:1"]
     );
     assert_eq!(targets(VISITS, "select nothing|_here from source"), [""; 0]);
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::harness::Project;
 
 /// Nothing takes nearly this long, even on a busy machine.
-const DEADLINE: Duration = Duration::from_secs(120);
+const DEADLINE: Duration = Duration::from_mins(2);
 
 pub struct Client<'p> {
     project: &'p Project,
