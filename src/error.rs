@@ -4,7 +4,7 @@
 mod code;
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use code::Code;
@@ -47,6 +47,19 @@ pub struct Location {
     pub length: usize,
     /// The text of the line, for the snippet. Empty if there is no text to show.
     pub text: String,
+}
+
+impl Location {
+    /// A file as a whole.
+    pub fn of_file(file: &Path) -> Self {
+        Self {
+            file: file.to_owned(),
+            line: 1,
+            column: 1,
+            length: 1,
+            text: String::new(),
+        }
+    }
 }
 
 /// One problem in the user's files.

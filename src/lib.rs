@@ -8,6 +8,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod check;
 pub mod cli;
 mod cores;
 pub mod doctor;

@@ -115,8 +115,11 @@ Examples:
 A YAML file names its schema in a comment: # yaml-language-server: $schema=../schemas/source.json";
 
 pub(super) const CHECK: &str = "\
-Example:
-  pipeline check";
+Examples:
+  pipeline check
+  pipeline check --watch
+
+Nothing is loaded. --watch checks again whenever a file is saved, until Ctrl-C.";
 
 pub(super) const PREVIEW: &str = "\
 Examples:

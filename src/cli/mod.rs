@@ -134,7 +134,7 @@ enum Command {
     Schema(schema::Arguments),
     /// Check the project's files without loading anything
     #[command(after_help = help::CHECK)]
-    Check,
+    Check(check::Arguments),
     /// Show the rows that a batch would load, without a database
     #[command(after_help = help::PREVIEW)]
     Preview(preview::Arguments),
@@ -190,8 +190,8 @@ impl Cli {
             Command::Quarantine(quarantine) => quarantine::execute(&global, quarantine).await,
             Command::Init(arguments) => init::execute(&global, &arguments),
             Command::Source(source) => Box::pin(source::execute(&global, source)).await,
-            Command::Schema(arguments) => schema::execute(&global, arguments),
-            Command::Check => check::execute(&global).await,
+            Command::Schema(arguments) => schema::execute(&global, &arguments),
+            Command::Check(arguments) => Box::pin(check::execute(&global, &arguments)).await,
             Command::Preview(arguments) => preview::execute(&global, arguments).await,
             Command::Test(arguments) => test::execute(&global, arguments).await,
             Command::Lineage(arguments) => lineage::execute(&global, arguments).await,

@@ -38,7 +38,7 @@ impl From<Kind> for YamlKind {
     }
 }
 
-pub(super) fn execute(global: &Global, arguments: Arguments) -> Result<u8> {
+pub(super) fn execute(global: &Global, arguments: &Arguments) -> Result<u8> {
     let json = global.json()?;
     let one = arguments.kind.map(YamlKind::from);
     if let Some(folder) = &arguments.into {

@@ -7,9 +7,9 @@ use std::sync::mpsc::{Receiver, Sender};
 
 use tokio::runtime::Handle;
 
-use crate::error::{Code, Diagnostic, Error, Result};
+use crate::check;
+use crate::error::{Code, Diagnostic, Error};
 use crate::workspace::Files;
-use crate::{project, run};
 
 /// A project to check, as its files were at one moment.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ pub(super) fn work(jobs: &Receiver<Job>, runtime: &Handle, mut tell: impl FnMut(
         let mut latest = BTreeMap::from([(job.files.to_path_buf(), job)]);
         latest.extend(jobs.try_iter().map(|job| (job.files.to_path_buf(), job)));
         for (root, job) in latest {
-            let checked = catch_unwind(AssertUnwindSafe(|| runtime.block_on(check(&job.files))));
+            let checked = catch_unwind(AssertUnwindSafe(|| runtime.block_on(check::check_files(&job.files))));
             let error = checked.unwrap_or_else(|_| Err(internal())).err();
             tell(Checked {
                 root,
@@ -44,13 +44,6 @@ pub(super) fn work(jobs: &Receiver<Job>, runtime: &Handle, mut tell: impl FnMut(
             });
         }
     }
-}
-
-async fn check(files: &Files) -> Result<()> {
-    let project = project::load_files(files)?;
-    run::check_in(files, &project).await?;
-    project::read_tests_in(files, &project)?;
-    Ok(())
 }
 
 fn internal() -> Error {

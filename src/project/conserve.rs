@@ -55,13 +55,17 @@ fn one(ctx: &mut Context<'_>, entry: &Entry, schema: &[Field]) -> Option<Conserv
     } else {
         (entry_text(ctx, entry)?, None)
     };
-    let steps = match parse(&path).and_then(|steps| look_up(&steps, schema).map(|()| steps)) {
+    let steps = match parse(&path) {
         Ok(steps) => steps,
         Err((message, hint)) => {
             ctx.problem_of(&path, &message, &hint);
             return None;
         }
     };
+    if let Err((message, hint)) = look_up(&steps, schema) {
+        ctx.link_problem(path.span, message, hint);
+        return None;
+    }
     Some(Conserved {
         entity: entry.key.text.clone(),
         shown: shown(&steps),
@@ -172,6 +176,6 @@ pub(super) fn check_entities(source: &Source, transforms: &[Transform], entities
                 .unwrap_or_else(|| format!("the entities are {}", all_of(&known)));
             (format!("`{entity}` is no entity"), hint)
         };
-        problems.add(Some(location.clone()), message, Some(hint));
+        problems.add_link(Some(location.clone()), message, Some(hint));
     }
 }

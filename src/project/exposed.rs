@@ -93,7 +93,7 @@ pub(super) fn resolve(
                     .to_owned()
             });
             let message = format!("`expose` names `{}`, and the project has no such view", exposed.name);
-            problems.add(Some(location), message, Some(hint));
+            problems.add_link(Some(location), message, Some(hint));
         } else if found.iter().any(|other| other.name == exposed.name) {
             let message = format!("`expose` names `{}` twice", exposed.name);
             problems.add(Some(location), message, Some("keep one of them".to_owned()));

@@ -137,7 +137,7 @@ fn read_columns(ctx: &mut Context<'_>, entry: &Entry, entity: &Entity) -> Option
         let known = || entity.columns.iter().map(|column| column.name.as_str());
         if !known().any(|name| name == text.value) {
             let hint = did_you_mean(&text.value, known()).unwrap_or_else(|| "name columns of the entity".to_owned());
-            ctx.problem(
+            ctx.link_problem(
                 text.span,
                 format!("`{}` has no column `{}`", entity.name, text.raw),
                 hint,

@@ -219,9 +219,10 @@ fn choice(names: Names) -> Value {
 }
 
 fn or_variable(schema: Value, variables: bool, default: Value) -> Value {
-    let mut schema = match variables {
-        true => json!({"anyOf": [schema, {"type": "string", "pattern": VARIABLE}]}),
-        false => schema,
+    let mut schema = if variables {
+        json!({"anyOf": [schema, {"type": "string", "pattern": VARIABLE}]})
+    } else {
+        schema
     };
     schema["default"] = default;
     schema

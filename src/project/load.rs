@@ -51,29 +51,42 @@ pub fn load_files(files: &Files) -> Result<Project> {
     load_with(files, &|name| std::env::var(name).ok())
 }
 
+/// Like [`load_files`], but with the given environment variables.
+pub(super) fn load_with(files: &Files, lookup: Lookup<'_>) -> Result<Project> {
+    let read = read(files, lookup)?;
+    joined(read.diagnostics).map_or(Ok(read.project), Err)
+}
+
+/// Like [`load_files`], but a project whose only problems are names that lead nowhere comes with them, so that they can be
+/// reported together with what else is wrong. Such a project can be checked, not run.
+///
+/// # Errors
+/// All problems, where something could not be read.
+pub fn load_to_check(files: &Files) -> Result<(Project, Option<Error>)> {
+    let read = read(files, &|name| std::env::var(name).ok())?;
+    match joined(read.diagnostics) {
+        Some(error) if read.is_incomplete => Err(error),
+        found => Ok((read.project, found)),
+    }
+}
+
 /// Reads what can be read of a project. It leaves out what has problems, so it is for looking things up, not for running.
 ///
 /// # Errors
 /// There is no `pipeline.yaml`.
 pub fn read_partly(files: &Files) -> Result<Project> {
-    read(files, &|name| std::env::var(name).ok()).map(|(project, _)| project)
+    read(files, &|name| std::env::var(name).ok()).map(|read| read.project)
 }
 
-/// Like [`load_files`], but with the given environment variables.
-pub(super) fn load_with(files: &Files, lookup: Lookup<'_>) -> Result<Project> {
-    let (project, diagnostics) = read(files, lookup)?;
-    if diagnostics.is_empty() {
-        return Ok(project);
-    }
-    let count = match diagnostics.len() {
-        1 => "a problem".to_owned(),
-        count => format!("{count} problems"),
-    };
-    Err(Error::project(format!("the project has {count}")).diagnostics(diagnostics))
+/// What can be read of a project, and all problems.
+struct Read {
+    project: Project,
+    diagnostics: Vec<Diagnostic>,
+    /// Whether something could not be read.
+    is_incomplete: bool,
 }
 
-/// What can be read of the project, and all problems.
-fn read(files: &Files, lookup: Lookup<'_>) -> Result<(Project, Vec<Diagnostic>)> {
+fn read(files: &Files, lookup: Lookup<'_>) -> Result<Read> {
     if !files.holds(Path::new(PROJECT_FILE)) {
         return Err(
             Error::project(format!("{} is no project: it holds no pipeline.yaml", files.display()))
@@ -101,6 +114,7 @@ fn read(files: &Files, lookup: Lookup<'_>) -> Result<(Project, Vec<Diagnostic>)>
         .as_ref()
         .map_or_else(Profile::default, |contract| contract.profile);
     check_privacy(profile, &sources, &mut problems);
+    let is_incomplete = problems.incomplete();
     let Contract {
         entities, text, gate, ..
     } = contract.unwrap_or_default();
@@ -115,7 +129,21 @@ fn read(files: &Files, lookup: Lookup<'_>) -> Result<(Project, Vec<Diagnostic>)>
         checks,
         text,
     };
-    Ok((project, problems.into_diagnostics()))
+    Ok(Read {
+        project,
+        diagnostics: problems.into_diagnostics(),
+        is_incomplete,
+    })
+}
+
+/// The error with these problems, if there are any.
+fn joined(diagnostics: Vec<Diagnostic>) -> Option<Error> {
+    let count = match diagnostics.len() {
+        0 => return None,
+        1 => "a problem".to_owned(),
+        count => format!("{count} problems"),
+    };
+    Some(Error::project(format!("the project has {count}")).diagnostics(diagnostics))
 }
 
 /// Reports classes and masks that are wrong, and those that the profile does not allow. A source without fields is
@@ -127,7 +155,7 @@ fn check_privacy(profile: Profile, sources: &[Source], problems: &mut Problems) 
         .flat_map(privacy::check_fields)
         .chain(privacy::check_profile(profile, sources));
     for problem in found {
-        problems.add(problem.location, problem.message, problem.hint);
+        problems.add_link(problem.location, problem.message, problem.hint);
     }
 }
 

@@ -41,6 +41,14 @@ impl Context<'_> {
             .add(Some(location), secrets::mask_urls(message.as_ref()), hint);
     }
 
+    /// Reports a name that leads nowhere. Everything else is read all the same.
+    pub fn link_problem(&mut self, span: Span, message: impl AsRef<str>, hint: impl Into<Option<String>>) {
+        let location = self.document.location(span);
+        let hint = hint.into().map(|hint| secrets::mask_urls(&hint));
+        self.problems
+            .add_link(Some(location), secrets::mask_urls(message.as_ref()), hint);
+    }
+
     /// Reports a problem that was found after variables were resolved. If the message quotes something that came out of
     /// a variable, it shows the text as the user wrote it.
     pub fn problem_of(&mut self, text: &Text<'_>, message: &str, hint: &str) {

@@ -8,6 +8,7 @@ use super::document::read_text;
 use super::names::{self, MAX_IDENTIFIER};
 use super::problems::Problems;
 use super::source::SourceDraft;
+use crate::error::Location;
 use crate::model::wording::{nearest, one_of};
 use crate::model::{Severity, SqlCheck, Transform, View, ViewKind};
 use crate::workspace::Files;
@@ -78,7 +79,12 @@ fn no_entity(stem: &str, path: &Path, entities: &[String], problems: &mut Proble
         Some(near) => format!("did you mean `{near}.sql`?"),
         None => format!("name it after an entity: {}", one_of(&known)),
     };
-    problems.of_file(path, format!("pipeline.yaml declares no entity `{stem}`"), hint);
+    let location = Location::of_file(path);
+    problems.add_link(
+        Some(location),
+        format!("pipeline.yaml declares no entity `{stem}`"),
+        Some(hint),
+    );
 }
 
 /// All files of `sql/functions`, `sql/views` and `sql/materialized`. The folders are optional.

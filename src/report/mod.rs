@@ -165,6 +165,19 @@ pub fn checked(checked: &Checked, stale: Option<&[StaleBatch]>, as_json: bool) {
     }
 }
 
+/// Clears the screen, where there is one.
+pub fn clear() {
+    if io::stdout().is_terminal() {
+        let _ = write!(io::stdout(), "\x1b[2J\x1b[3J\x1b[H");
+        let _ = io::stdout().flush();
+    }
+}
+
+/// Says that `check --watch` waits.
+pub fn waiting() {
+    message("waiting until a file is saved; Ctrl-C ends it");
+}
+
 /// Prints how many rows of each entity were removed with a batch.
 pub fn dropped(batch: &Batch, rows: &BTreeMap<String, u64>, as_json: bool) {
     if as_json {

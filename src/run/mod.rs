@@ -5,6 +5,7 @@
 mod account;
 mod batch;
 mod cascade;
+mod check;
 mod checks;
 mod clock;
 mod column_masks;
@@ -29,6 +30,7 @@ mod stop;
 
 pub(crate) use account::{conservation, verdict};
 pub(crate) use cascade::{below, unrelated};
+pub use check::{Checked, check, problems, together};
 pub use drop::drop_batch;
 pub(crate) use input::{BatchInput, Most};
 pub(crate) use masking::of_batch;
@@ -36,7 +38,6 @@ pub(crate) use missing::missing;
 pub use names::name_files;
 pub use observer::{Activity, Observer};
 pub use outcome::{BatchOutcome, EntityOutcome, Outcome, Records, Status};
-pub use prepare::{Checked, check, check_in};
 pub(crate) use prepare::{Plans, outlines, plans};
 pub use publish::{access_anywhere, access_in, publish, restrict};
 pub use risk::{Risk, risk};

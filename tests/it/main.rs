@@ -7,6 +7,7 @@ mod harness;
 
 mod architecture;
 mod canary;
+mod check;
 mod cli;
 mod concurrency;
 mod conserves;

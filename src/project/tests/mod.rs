@@ -120,7 +120,7 @@ impl Files {
             "URL" => Some("https://me:hunter2@host".to_owned()),
             _ => None,
         });
-        assert_eq!(json_schema::differences(self, &read), [String::new(); 0]);
+        assert_eq!(json_schema::differences(self, &read), Vec::<String>::new());
         read
     }
 

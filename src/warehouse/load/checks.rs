@@ -16,25 +16,41 @@ use crate::warehouse::sql::{CHECKER, ENTITIES, Over, PARTITIONS, db_error, ident
 /// Plans every check over empty tables.
 ///
 /// # Errors
-/// The first check that PostgreSQL does not plan, with its file.
+/// All checks that PostgreSQL does not plan, with their places.
 pub async fn plan(client: &mut Client, entities: &[Entity], checks: &[SqlCheck]) -> Result<()> {
-    let checker = checker(client).await?;
+    let mut problems = Vec::new();
+    let mut failed = None;
     for check in checks {
-        let start = start(entities, &[]);
-        let sql = counting(check, &start);
-        let failed = |error| {
-            let built = Error::project(cannot(check));
-            built.diagnostics(vec![place(check, &start, &error)]).hint(HINT)
-        };
-        // The extended protocol takes one statement only, so a file can't contain a second one. To prepare runs nothing:
-        // it tells what is wrong with the text, and where.
-        client.prepare_typed(&sql, &[]).await.map_err(failed)?;
-        let sql = format!("EXPLAIN {sql}");
-        let transaction = begin(client).await.map_err(failed)?;
-        answers(&transaction, &sql, checker.as_deref()).await.map_err(failed)?;
-        transaction.rollback().await.map_err(failed)?;
+        if let Err(error) = plan_one(client, entities, check).await {
+            problems.extend(error.diagnostics.iter().cloned());
+            failed.get_or_insert(error);
+        }
     }
-    Ok(())
+    match failed {
+        None => Ok(()),
+        Some(first) if problems.len() > 1 => {
+            let what = format!("{} checks of sql/checks can't be made", problems.len());
+            Err(Error { message: what, ..first }.diagnostics(problems))
+        }
+        Some(first) => Err(first),
+    }
+}
+
+async fn plan_one(client: &mut Client, entities: &[Entity], check: &SqlCheck) -> Result<()> {
+    let checker = checker(client).await?;
+    let start = start(entities, &[]);
+    let sql = counting(check, &start);
+    let failed = |error| {
+        let built = Error::project(cannot(check));
+        built.diagnostics(vec![place(check, &start, &error)]).hint(HINT)
+    };
+    // The extended protocol takes one statement only, so a file can't contain a second one. To prepare runs nothing:
+    // it tells what is wrong with the text, and where.
+    client.prepare_typed(&sql, &[]).await.map_err(failed)?;
+    let sql = format!("EXPLAIN {sql}");
+    let transaction = begin(client).await.map_err(failed)?;
+    answers(&transaction, &sql, checker.as_deref()).await.map_err(failed)?;
+    transaction.rollback().await.map_err(failed)
 }
 
 /// How many rows a check selects from a batch.

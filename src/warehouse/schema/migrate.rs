@@ -19,7 +19,7 @@ const USER_HISTORY: &str = "pipeline.user_migrations";
 /// The key of the advisory lock that a migrating process holds. The number is arbitrary ("pipeline" in ASCII).
 const LOCK: i64 = 0x7069_7065_6c69_6e65;
 
-pub use super::migration_files::read as files;
+pub use super::migration_files::{read as files, read_in as files_in};
 
 /// Migrations that were applied or are pending, in order: the program's own by name, the user's by path.
 pub type Names = Vec<String>;

@@ -23,7 +23,7 @@ pub fn read(root: &Path) -> Result<Vec<File>> {
 }
 
 /// Like [`read`], over files of which some may not be saved.
-pub(super) fn read_in(tree: &Files) -> Result<Vec<File>> {
+pub fn read_in(tree: &Files) -> Result<Vec<File>> {
     let folder = Path::new("migrations");
     let Ok(names) = tree.names(folder) else {
         return Ok(Vec::new());
