@@ -17,6 +17,7 @@ pub mod infer;
 pub mod ingest;
 pub mod init;
 pub mod lineage;
+pub mod lsp;
 pub mod mask;
 pub mod model;
 pub mod preview;

@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::error::{Error, Result};
 use crate::model::Project;
 use crate::run::{self, Checked};
-use crate::{preview, project};
+use crate::{preview, project, workspace};
 
 pub use watch::Files;
 
@@ -18,10 +18,18 @@ pub use watch::Files;
 /// All problems of all stages. If a file can't be read as what it is, the stages after it are left out, because they
 /// would report what is not so.
 pub async fn check(root: &Path) -> Result<(Project, Checked)> {
-    let (project, unlinked) = project::load_to_check(root)?;
+    check_files(&workspace::Files::saved(root)).await
+}
+
+/// Like [`check`], over files of which some may not be saved.
+///
+/// # Errors
+/// As [`check`].
+pub async fn check_files(files: &workspace::Files) -> Result<(Project, Checked)> {
+    let (project, unlinked) = project::load_to_check(files)?;
     let mut errors: Vec<Error> = unlinked.into_iter().collect();
-    errors.extend(project::read_tests(&project).err());
-    match run::problems(&project).await {
+    errors.extend(project::read_tests_in(files, &project).err());
+    match run::problems(files, &project).await {
         Ok(checked) if errors.is_empty() => return Ok((project, checked)),
         Ok(_) => {}
         Err(found) => errors.extend(found),

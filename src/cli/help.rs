@@ -22,6 +22,7 @@ const GROUPS: [(&str, &[&str]); 4] = [
             "lineage",
             "privacy",
             "migration",
+            "lsp",
             "schema",
             "completions",
         ],
@@ -157,6 +158,13 @@ Example:
 pub(super) const PRIVACY_RISK: &str = "\
 Example:
   pipeline privacy risk --output json";
+
+pub(super) const LSP: &str = "\
+Example:
+  pipeline lsp
+
+An editor starts it, and speaks to it over standard input and output. It reads no data and changes no file.
+The guide to editors shows the settings of VS Code, Helix and Neovim.";
 
 pub(super) const COMPLETIONS: &str = "\
 Example:

@@ -9,6 +9,7 @@ mod drop;
 mod help;
 mod init;
 mod lineage;
+mod lsp;
 mod migrate;
 mod preview;
 mod privacy;
@@ -146,6 +147,9 @@ enum Command {
     /// Show where sensitive fields end up
     #[command(subcommand, after_help = help::PRIVACY)]
     Privacy(privacy::Privacy),
+    /// Serve an editor: problems as you type, completions, hovers (Language Server Protocol)
+    #[command(after_help = help::LSP)]
+    Lsp(lsp::Arguments),
     /// Print a completion script for your shell
     #[command(after_help = help::COMPLETIONS)]
     Completions(completions::Arguments),
@@ -192,6 +196,7 @@ impl Cli {
             Command::Test(arguments) => test::execute(&global, arguments).await,
             Command::Lineage(arguments) => lineage::execute(&global, arguments).await,
             Command::Privacy(privacy) => privacy::execute(&global, privacy).await,
+            Command::Lsp(arguments) => lsp::execute(&global, arguments).await,
             Command::Completions(arguments) => Ok(completions::execute(&arguments)),
         }
     }

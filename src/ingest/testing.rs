@@ -29,6 +29,7 @@ pub(super) fn field(name: &str, field_type: FieldType) -> Field {
         field_type,
         required: false,
         from: None,
+        description: None,
         one_or_many: false,
         location: location(),
     }

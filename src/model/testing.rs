@@ -61,6 +61,7 @@ pub(crate) fn field(name: &str, field_type: FieldType, privacy: Privacy) -> Fiel
         field_type,
         required: false,
         from: None,
+        description: None,
         one_or_many: false,
         privacy,
         rules: ValueRules::default(),

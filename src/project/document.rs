@@ -8,7 +8,7 @@ use super::problems::Problems;
 use super::secrets;
 use super::yaml::{self, Node, Span};
 use crate::error::{Location, Words as _};
-use crate::workspace;
+use crate::workspace::{self, Files};
 
 /// Longer lines are not shown. Nobody reads them, and each problem would hold a copy.
 const MAX_SHOWN: usize = 4_000;
@@ -24,8 +24,8 @@ pub(super) struct Document {
 
 impl Document {
     /// Reads a file of the project. Reports a problem if it can't be read.
-    pub fn read(root: &Path, path: PathBuf, problems: &mut Problems) -> Option<Self> {
-        let text = read_text(root, &path, problems)?;
+    pub fn read(files: &Files, path: PathBuf, problems: &mut Problems) -> Option<Self> {
+        let text = read_text(files, &path, problems)?;
         Some(Self::new(path, text))
     }
 
@@ -79,16 +79,19 @@ impl Document {
 }
 
 /// The text of a project file, without its byte order mark. Reports a problem if it can't be read.
-pub(super) fn read_text(root: &Path, path: &Path, problems: &mut Problems) -> Option<String> {
-    let full = root.join(path);
+pub(super) fn read_text(files: &Files, path: &Path, problems: &mut Problems) -> Option<String> {
+    let full = files.join(path);
     let folder = path.parent().unwrap_or(Path::new(""));
-    if matches!(workspace::is_in(root, folder, path), Ok(false)) {
+    if matches!(workspace::is_in(files, folder, path), Ok(false)) {
         problems.of_file(
             path,
             "the file is a symbolic link that leaves its folder, so it is not read",
             "put the file itself here: messages show the text of a project's files",
         );
         return None;
+    }
+    if let Some(text) = files.unsaved(path) {
+        return Some(text.strip_prefix('\u{feff}').unwrap_or(text).to_owned());
     }
     let too_large = fs::metadata(&full).is_ok_and(|metadata| metadata.len() > MAX_BYTES);
     if too_large {

@@ -43,7 +43,7 @@ mod yaml_files;
 mod tests;
 
 pub use json_schema::{YamlKind, schema_comment, schema_text, write_schemas};
-pub use load::{find_root, load, load_entities, load_to_check};
+pub use load::{find_root, load, load_entities, load_files, load_to_check, read_partly};
 pub use path::expand_date;
 pub use privacy::{check_fields, check_profile};
-pub use test_cases::{parse_tests, read_tests, tests_folder};
+pub use test_cases::{parse_tests, read_tests, read_tests_in, tests_folder};

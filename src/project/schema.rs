@@ -56,6 +56,7 @@ fn read_field(ctx: &mut Context<'_>, entry: &Entry) -> Field {
     let mut field = Field {
         name: entry.key.text.clone(),
         field_type: FieldType::Json,
+        description: None,
         required: false,
         from: None,
         one_or_many: false,
@@ -81,7 +82,7 @@ fn read_field(ctx: &mut Context<'_>, entry: &Entry) -> Field {
 
 fn read_attributes(ctx: &mut Context<'_>, options: &Mapping<'_>, what: &str, entry: &Entry, field: &mut Field) {
     field.required = options.flag(ctx, "required", false);
-    options.text(ctx, "description");
+    field.description = options.text(ctx, "description").map(|text| text.value);
     let kinds: Vec<&Entry> = ["type", "list", "one_or_many", "struct"]
         .iter()
         .filter_map(|kind| options.get(kind))
@@ -186,6 +187,7 @@ fn read_list(ctx: &mut Context<'_>, entry: &Entry) -> Field {
     Field {
         name: "item".to_owned(),
         field_type,
+        description: None,
         required: false,
         from: None,
         one_or_many: false,

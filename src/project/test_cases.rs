@@ -1,7 +1,6 @@
 //! Reads test cases: the YAML files in the folder `tests` beside the SQL of a source. The project must have been read
 //! before.
 
-use std::fs;
 use std::io::ErrorKind;
 use std::path::PathBuf;
 
@@ -19,6 +18,7 @@ use crate::model::wording::{all_of, did_you_mean};
 use crate::model::{
     CasePlace, Entity, ExpectedCell, ExpectedRefusal, ExpectedRow, ExpectedRows, Lines, Project, Source, TestCase,
 };
+use crate::workspace::Files;
 
 /// The folder of a source's test cases, relative to the project. `None`: the source has no SQL.
 pub fn tests_folder(source: &Source) -> Option<PathBuf> {
@@ -31,10 +31,18 @@ pub fn tests_folder(source: &Source) -> Option<PathBuf> {
 /// # Errors
 /// The problems of all files at once.
 pub fn read_tests(project: &Project) -> Result<Vec<TestCase>> {
+    read_tests_in(&Files::saved(&project.root), project)
+}
+
+/// Like [`read_tests`], over files of which some may not be saved.
+///
+/// # Errors
+/// The problems of all files at once.
+pub fn read_tests_in(tree: &Files, project: &Project) -> Result<Vec<TestCase>> {
     let (mut problems, mut cases) = (Problems::default(), Vec::new());
     for source in &project.sources {
-        for path in files(project, source, &mut problems) {
-            if let Some(document) = Document::read(&project.root, path, &mut problems) {
+        for path in files(tree, source, &mut problems) {
+            if let Some(document) = Document::read(tree, path, &mut problems) {
                 cases.extend(parse(project, source, &document, &mut problems));
             }
         }
@@ -61,12 +69,12 @@ fn ended(problems: Problems, cases: Vec<TestCase>) -> Result<Vec<TestCase>> {
     }
 }
 
-fn files(project: &Project, source: &Source, problems: &mut Problems) -> Vec<PathBuf> {
+fn files(tree: &Files, source: &Source, problems: &mut Problems) -> Vec<PathBuf> {
     let Some(folder) = tests_folder(source) else {
         return Vec::new();
     };
-    let entries = match fs::read_dir(project.root.join(&folder)) {
-        Ok(entries) => entries,
+    let names = match tree.names(&folder) {
+        Ok(names) => names,
         Err(error) if error.kind() == ErrorKind::NotFound => return Vec::new(),
         Err(error) => {
             let message = format!("the folder can't be read: {}", error.words());
@@ -74,7 +82,7 @@ fn files(project: &Project, source: &Source, problems: &mut Problems) -> Vec<Pat
             return Vec::new();
         }
     };
-    yaml_files(&folder, entries, "a file of test cases", problems)
+    yaml_files(&folder, &names, "a file of test cases", problems)
 }
 
 /// What the parts of one file need to know.

@@ -9,6 +9,7 @@ use crate::lineage;
 use crate::model::{Project, Source, SqlCheck};
 use crate::transform::{Engine, Prepared, sample};
 use crate::warehouse::{self, Database, Warehouse, checks, drift, migrate, views};
+use crate::workspace::Files;
 
 /// How much `check` has looked at.
 #[derive(Debug)]
@@ -26,16 +27,16 @@ pub struct Checked {
 /// # Errors
 /// Everything that was found wrong, at once.
 pub async fn check(project: &Project) -> Result<Checked> {
-    match problems(project).await {
+    match problems(&Files::saved(&project.root), project).await {
         Ok(checked) => Ok(checked),
         Err(errors) => Err(together(errors)),
     }
 }
 
-/// Like [`check`], with an error for each stage that found something.
-pub async fn problems(project: &Project) -> Result<Checked, Vec<Error>> {
+/// Like [`check`], over files of which some may not be saved, and with an error for each stage that found something.
+pub async fn problems(files: &Files, project: &Project) -> Result<Checked, Vec<Error>> {
     let project = Arc::new(project.clone());
-    let database = tokio::spawn(database(Arc::clone(&project)));
+    let database = tokio::spawn(database(files.clone(), Arc::clone(&project)));
     let planned = planned(&project).await;
     // As a task, so that a panic becomes an error whose message holds no value.
     let mut errors = database.await.unwrap_or_else(|_| vec![Error::internal()]);
@@ -46,7 +47,7 @@ pub async fn problems(project: &Project) -> Result<Checked, Vec<Error>> {
             0
         }
     };
-    let migrations = migrate::files(&project.root).map_or(0, |files| files.len());
+    let migrations = migrate::files_in(files).map_or(0, |files| files.len());
     if !errors.is_empty() {
         return Err(errors);
     }
@@ -146,17 +147,17 @@ fn plannable(project: &Project) -> Project {
 }
 
 /// Tries migrations, tables, views and checks on an empty database.
-async fn database(project: Arc<Project>) -> Vec<Error> {
+async fn database(files: Files, project: Arc<Project>) -> Vec<Error> {
     let mut errors = Vec::new();
-    if let Err(error) = try_all(&project, &mut errors).await {
+    if let Err(error) = try_all(&files, &project, &mut errors).await {
         errors.push(error);
     }
     errors
 }
 
-async fn try_all(project: &Project, errors: &mut Vec<Error>) -> Result<()> {
+async fn try_all(files: &Files, project: &Project, errors: &mut Vec<Error>) -> Result<()> {
     let warehouse = Warehouse::open(Database::Memory, 1).await?;
-    migrate::apply(&warehouse, &project.root).await?;
+    migrate::apply_in(&warehouse, files).await?;
     if let Err(error) = drift::check(&warehouse, project).await {
         errors.push(error);
         // What reads a renamed column is reported with it, and not only after its migration is written.

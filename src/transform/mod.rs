@@ -5,6 +5,7 @@
 mod ast;
 mod bind;
 mod canonical;
+mod catalog;
 mod dialect;
 mod elements;
 mod exact;
@@ -34,6 +35,7 @@ mod tokens;
 mod volatility;
 mod wording;
 
+pub use catalog::SqlFunction;
 pub use elements::{Counted, Tally};
 pub use execute::{Execution, Operator, PlanMetrics};
 pub(crate) use failure::place;

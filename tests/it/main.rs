@@ -32,6 +32,7 @@ mod kill;
 mod large_records;
 mod links;
 mod lost_kinds;
+mod lsp;
 mod masks;
 mod merged_rows;
 mod migrate;

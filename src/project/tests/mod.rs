@@ -18,6 +18,7 @@ use std::fs;
 use super::load::load_with;
 use crate::error::{Error, Result};
 use crate::model::Project;
+use crate::workspace;
 
 pub(super) const CONTRACT: &str = "\
 name: test
@@ -111,7 +112,7 @@ impl Files {
 
     pub fn load(&self) -> Result<Project> {
         let root = self.write();
-        let read = load_with(root.path(), &|name| match name {
+        let read = load_with(&workspace::Files::saved(root.path()), &|name| match name {
             "DATA" => Some("data".to_owned()),
             "FORMAT" => Some("ndjson".to_owned()),
             "TRUE" => Some("true".to_owned()),

@@ -12,13 +12,14 @@ use super::state;
 use crate::error::{Error, Result};
 use crate::warehouse::connect::Warehouse;
 use crate::warehouse::sql::{Over, PATH, PROJECT_PATH, db_error, position};
+use crate::workspace::Files;
 
 const STATE_HISTORY: &str = "pipeline.migrations";
 const USER_HISTORY: &str = "pipeline.user_migrations";
 /// The key of the advisory lock that a migrating process holds. The number is arbitrary ("pipeline" in ASCII).
 const LOCK: i64 = 0x7069_7065_6c69_6e65;
 
-pub use super::migration_files::read as files;
+pub use super::migration_files::{read as files, read_in as files_in};
 
 /// Migrations that were applied or are pending, in order: the program's own by name, the user's by path.
 pub type Names = Vec<String>;
@@ -33,7 +34,12 @@ pub async fn pending(warehouse: &Warehouse, root: &Path) -> Result<Names> {
 
 /// Applies the pending migrations and returns them. Only one process does so at a time.
 pub async fn apply(warehouse: &Warehouse, root: &Path) -> Result<Names> {
-    let files = migration_files::read(root)?;
+    apply_in(warehouse, &Files::saved(root)).await
+}
+
+/// Like [`apply`], over files of which some may not be saved.
+pub async fn apply_in(warehouse: &Warehouse, tree: &Files) -> Result<Names> {
+    let files = migration_files::read_in(tree)?;
     if warehouse.is_embedded() {
         let mut connection = warehouse.acquire().await?;
         return apply_on(&mut connection, &files).await;
