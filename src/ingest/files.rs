@@ -101,6 +101,8 @@ impl FileHandle {
 pub struct Listing {
     files: Arc<[InputFile]>,
     pub(super) handles: Arc<[FileHandle]>,
+    /// The kind that each file's path names, by its index in the source. `None`: the records tell.
+    pub(super) kinds: Arc<[Option<usize>]>,
     /// Set by the first read that ends. Only that read warns of undeclared fields and of cut times, so that a batch
     /// that is read several times warns once.
     pub(super) warned: Arc<AtomicBool>,
@@ -120,6 +122,7 @@ impl Listing {
         Self {
             files: Arc::new([file]),
             handles: Arc::new([FileHandle::Memory(bytes)]),
+            kinds: Arc::new([None]),
             warned: Arc::default(),
             names: None,
         }
@@ -197,7 +200,9 @@ pub async fn list(root: &Path, source: &Source, date: NaiveDate) -> Result<Optio
         }
     }
     let (files, handles): (Vec<_>, Vec<_>) = found.into_iter().unzip();
+    let kinds = vec![None; files.len()];
     Ok(Some(Listing {
+        kinds: kinds.into(),
         files: files.into(),
         handles: handles.into(),
         warned: Arc::default(),

@@ -35,5 +35,5 @@ pub use files::{InputFile, Listing, list};
 pub use pattern::is_glob;
 pub use reach::reach;
 pub use sample::{Opened, SampleFile, Stored, sample_files};
-pub use stats::{ReadStats, ReadTimes};
-pub use unknown::Unknown;
+pub use stats::{KindRecords, ReadStats, ReadTimes};
+pub use unknown::{Names, Unknown};

@@ -9,6 +9,7 @@ mod entity;
 mod field;
 mod gate;
 mod input;
+mod kind;
 mod literal;
 pub(crate) mod mask_matrix;
 mod precision;
@@ -44,6 +45,8 @@ pub use input::{
     Compression, CsvOptions, Encoding, Format, Input, OnEmpty, OnEmptyFile, OnMalformed, OnMissing, OnNoRecords,
     OnUnknownField,
 };
+pub use kind::{Condition, Kind, OnUnknownKind, SOURCE_TABLE};
+pub(crate) use kind::{NOT_A_KIND, overlap};
 pub use literal::literal;
 pub(crate) use precision::Precision;
 pub use privacy::{MaskKind, PhiClass, Privacy, Profile, ShiftBy};

@@ -105,7 +105,7 @@ pub(super) fn load_with(root: &Path, lookup: Lookup<'_>) -> Result<Project> {
 fn check_privacy(profile: Profile, sources: &[Source], problems: &mut Problems) {
     let found = sources
         .iter()
-        .filter(|source| !source.schema.is_empty())
+        .filter(|source| source.kinds.iter().all(|kind| !kind.schema.is_empty()))
         .flat_map(privacy::check_fields)
         .chain(privacy::check_profile(profile, sources));
     for problem in found {

@@ -11,6 +11,7 @@ mod exposed;
 mod formats;
 mod gate;
 mod input;
+mod kinds;
 mod load;
 mod mapping;
 mod names;

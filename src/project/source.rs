@@ -8,9 +8,9 @@ use super::names::{self, MAX_IDENTIFIER};
 use super::problems::Problems;
 use super::tolerance::Limits;
 use super::yaml::{Entry, Node, Span, Value};
-use super::{conserve, input, schema, tolerance};
+use super::{input, kinds, tolerance};
 use crate::error::Location;
-use crate::model::{Format, OnUnknownField, ShiftBy, Source};
+use crate::model::{ShiftBy, Source};
 
 const SOURCE_KEYS: Keys = Keys::of(&[
     "name",
@@ -19,6 +19,8 @@ const SOURCE_KEYS: Keys = Keys::of(&[
     "input",
     "schema",
     "subject",
+    "kinds",
+    "on_unknown_kind",
     "shift_by",
     "on_unknown_field",
     "transforms",
@@ -62,31 +64,16 @@ pub(super) fn read(ctx: &mut Context<'_>, root: &Node) -> Option<SourceDraft> {
         Some(entry) => ctx.with_variables(|ctx| input::read(ctx, entry)),
         None => input::stand_in(ctx.location(place)),
     };
-    let flat = (input.format == Format::Csv).then_some("csv");
-    let schema = options.required(ctx, "schema", "schema: {patient_id: string}");
-    let schema = schema.map(|entry| schema::read(ctx, entry, flat)).unwrap_or_default();
-    let subject = options.text(ctx, "subject").map(|text| text.value);
     let steps = [("days", ShiftBy::Days), ("weeks", ShiftBy::Weeks)];
     let shift_by = options.choice(ctx, "shift_by", &steps);
-    let unknown_fields = [
-        ("warn", OnUnknownField::Warn),
-        ("ignore", OnUnknownField::Ignore),
-        ("fail", OnUnknownField::Fail),
-    ];
-    let on_unknown_field = options.choice(ctx, "on_unknown_field", &unknown_fields);
-
     let limits = options.get("max_quarantined");
     let limits = limits.map_or_else(Limits::default, |entry| tolerance::read(ctx, entry));
     let checks = options.get("checks");
-    let checks = checks.map_or_else(Vec::new, |entry| checks::read_of_source(ctx, entry));
-
-    let conserves = options.get("conserves");
-    let conserves = conserves.map_or_else(Vec::new, |entry| conserve::read(ctx, entry, &schema));
-
-    let allowed = options.get("allow_constant_masks");
-    let allowed = allowed.map_or_else(Vec::new, |entry| entry_texts(ctx, entry));
+    let mut checks = checks.map_or_else(Vec::new, |entry| checks::read_of_source(ctx, entry));
 
     let name = name.map_or(stem, |text| text.value);
+    let kinds = kinds::read(ctx, &options, &name, place, &input);
+    checks.extend(kinds.checks);
     let transforms = match options.get("transforms") {
         Some(entry) => ctx
             .with_variables(|ctx| entry_text(ctx, entry))
@@ -105,16 +92,15 @@ pub(super) fn read(ctx: &mut Context<'_>, root: &Node) -> Option<SourceDraft> {
         aliases: aliases.into_iter().map(|alias| alias.value).collect(),
         description,
         input,
-        schema,
-        subject,
+        kinds: kinds.kinds,
+        on_unknown_kind: kinds.on_unknown_kind,
         shift_by,
-        on_unknown_field,
         transforms: Vec::new(),
         max_quarantined: limits.records,
         max_quarantined_of: limits.entities,
         checks: Vec::new(),
-        conserves,
-        allow_constant_masks: allowed.into_iter().map(|path| path.value).collect(),
+        conserves: kinds.conserves,
+        allow_constant_masks: kinds.allow_constant_masks,
         location,
         text: ctx.document.text.clone(),
     };

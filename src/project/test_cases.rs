@@ -154,7 +154,7 @@ impl<'p> Reader<'_, 'p> {
         let nodes = self.list(records, "one record each").unwrap_or_default();
         let texts = nodes
             .iter()
-            .filter_map(|node| record(&mut self.ctx, &self.source.schema, node, records.key.span));
+            .filter_map(|node| record(&mut self.ctx, self.source, node, records.key.span));
         let texts: Vec<String> = texts.collect();
         let rows = options.get("rows").map_or_else(Vec::new, |entry| self.rows(entry));
         let refused = options

@@ -10,6 +10,7 @@ use super::clock::Clock;
 use super::context::Context;
 use super::fingerprint::fingerprint;
 use super::input::BatchInput;
+use super::kinds::{self, KindsOutcome};
 use super::observer::Activity;
 use super::outcome::{BatchOutcome, EntityOutcome, Records, Status};
 use super::staging::{StagedEntity, Staging};
@@ -109,6 +110,7 @@ struct Loading<'a> {
 struct Loaded {
     tables: Vec<Staged>,
     records: Records,
+    kinds: KindsOutcome,
     entities: Vec<EntityOutcome>,
     refusals: Vec<Refusal>,
 }
@@ -155,9 +157,11 @@ impl Loading<'_> {
 
     fn loaded(&self, staged: Vec<StagedEntity>, tally: &Tally, missing: &BTreeMap<String, u64>) -> Loaded {
         let mut refusals = self.input.stats.take_refused();
+        let kinds = KindsOutcome::of(self.source, &self.input.stats);
         let records = Records {
             accepted: self.input.stats.records.load(Ordering::Relaxed),
             refused: refusals.len() as u64,
+            unknown: kinds.unknown.count,
         };
         let (mut tables, mut entities) = (Vec::new(), Vec::new());
         for one in staged {
@@ -177,6 +181,7 @@ impl Loading<'_> {
         Loaded {
             tables,
             records,
+            kinds,
             entities,
             refusals,
         }
@@ -232,6 +237,7 @@ impl Loading<'_> {
             &loaded.entities,
             &loaded.refusals,
         )?;
+        kinds::verdict(self.source, self.batch, &loaded.kinds)?;
         account::conservation(self.source, &loaded.entities)?;
         let batch = checks::WholeBatch {
             project: &self.context.project,
@@ -271,7 +277,7 @@ impl Loading<'_> {
         }
         let mut summary = Summary {
             records: loaded.records.read(),
-            account: account::value(loaded.records, &loaded.entities, &empty),
+            account: account::value(loaded.records, &loaded.kinds, &loaded.entities, &empty),
             masks: self.context.column_masks(self.source),
             ..Summary::default()
         };
@@ -288,6 +294,7 @@ impl Loading<'_> {
             status: Status::Committed,
             run_id: Some(run_id),
             records: loaded.records,
+            kinds: loaded.kinds,
             files: self.input.listing.files().to_vec(),
             entities: loaded.entities,
             warnings,

@@ -11,6 +11,7 @@ mod exact;
 mod execute;
 mod failure;
 mod functions;
+mod inputs;
 mod list_fields;
 mod narrow;
 mod not_in;
@@ -39,7 +40,6 @@ pub use planner::sample;
 pub use prepared::{Accepts, Outline, Prepared};
 pub use refuse::Failed;
 pub use scan_input::{Broadcast, ScanInput, broadcast};
-pub(crate) use session::SOURCE_TABLE;
 pub use session::{Engine, Limits};
 pub(crate) use wording::words;
 

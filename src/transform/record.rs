@@ -6,29 +6,26 @@ use std::sync::Arc;
 
 use datafusion::common::{Column, JoinType, Result};
 use datafusion::datasource::{empty::EmptyTable, provider_as_source};
-use datafusion::logical_expr::logical_plan::{Join, Projection, SubqueryAlias, TableScan, TableScanBuilder, Union};
+use datafusion::logical_expr::logical_plan::{Join, Projection, SubqueryAlias, TableScanBuilder, Union};
 use datafusion::logical_expr::{Expr, LogicalPlan};
 
-use super::session::SOURCE_TABLE;
+use super::inputs::Inputs;
 use crate::model::RECORD_COLUMN;
-use datafusion::arrow::datatypes::SchemaRef;
-
-/// Whether a scan reads the batch's input.
-pub(super) fn is_source(scan: &TableScan) -> bool {
-    scan.table_name.table() == SOURCE_TABLE
-}
 
 /// A plan, and the column of its output that holds each row's record, if there is one.
 type Threaded = (LogicalPlan, Option<Column>);
 
 /// Rewrites `plan` (as made by the SQL planner, before optimization) so that it carries `_record`.
 ///
-/// `full` is the source's schema with `_record` as its last column.
-pub(super) fn thread(plan: LogicalPlan, full: &SchemaRef) -> Result<Threaded> {
+/// `full` is the source's tables with `_record` as their last column.
+pub(super) fn thread(plan: LogicalPlan, full: &Inputs) -> Result<Threaded> {
     match plan {
-        LogicalPlan::TableScan(scan) if is_source(&scan) => {
+        LogicalPlan::TableScan(scan) => {
+            let Some((_, input)) = full.of_scan(&scan) else {
+                return Ok((LogicalPlan::TableScan(scan), None));
+            };
             let relation = scan.table_name.clone();
-            let source = provider_as_source(Arc::new(EmptyTable::new(Arc::clone(full))));
+            let source = provider_as_source(Arc::new(EmptyTable::new(Arc::clone(&input.schema))));
             let scan = TableScanBuilder::new(relation.clone(), source).build()?;
             Ok((
                 LogicalPlan::TableScan(scan),
@@ -67,7 +64,7 @@ pub(super) fn thread(plan: LogicalPlan, full: &SchemaRef) -> Result<Threaded> {
     }
 }
 
-fn join(node: Join, full: &SchemaRef) -> Result<Threaded> {
+fn join(node: Join, full: &Inputs) -> Result<Threaded> {
     use JoinType::{Full, Inner, Left, LeftAnti, LeftMark, LeftSemi, Right, RightAnti, RightMark, RightSemi};
     let (mut left, mut left_record) = (Arc::unwrap_or_clone(node.left), None);
     let (mut right, mut right_record) = (Arc::unwrap_or_clone(node.right), None);
@@ -93,7 +90,7 @@ fn join(node: Join, full: &SchemaRef) -> Result<Threaded> {
 
 /// UNION ALL keeps the record if every branch has it. Branches match columns by position, so the column is the last
 /// of each.
-fn union(node: Union, full: &SchemaRef) -> Result<Threaded> {
+fn union(node: Union, full: &Inputs) -> Result<Threaded> {
     let mut branches = Vec::with_capacity(node.inputs.len());
     for input in &node.inputs {
         let columns: Vec<Expr> = input.schema().columns().into_iter().map(Expr::Column).collect();

@@ -162,5 +162,6 @@ fn read_from_memory(source: &mut Source) {
     input.on_no_records = OnNoRecords::Refuse;
     input.on_empty = OnEmpty::Replace;
     source.max_quarantined = Tolerance::Percent(100.0);
+    source.kinds.iter_mut().for_each(|kind| kind.max_quarantined = None);
     source.max_quarantined_of.clear();
 }
