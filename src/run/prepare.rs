@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::publish::{Planned, Published};
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Diagnostic, Error, Result};
 use crate::lineage::{self, Outlines};
 use crate::model::wording::counted;
 use crate::model::{Batch, Project, Source};
@@ -127,6 +127,24 @@ async fn recover(locks: &BatchLocks) -> Result<()> {
     Ok(())
 }
 
+/// The kinds of a source that no transform reads. Whoever declares one means to load it.
+fn unread(source: &Source, plans: &[Prepared]) -> Vec<Diagnostic> {
+    let kinds = source.kinds.iter().enumerate();
+    let declared = kinds.filter(|(_, kind)| !kind.prefix().is_empty());
+    let unread = declared.filter(|(index, _)| !plans.iter().any(|plan| plan.scans.contains(index)));
+    unread
+        .map(|(_, kind)| Diagnostic {
+            message: format!("no transform of {} reads the kind `{}`", source.name, kind.name),
+            location: Some(kind.location.clone()),
+            hint: Some(format!(
+                "write a transform with `from {}`, or take the kind out: `on_unknown_kind` says what becomes of records \
+                 that are of no declared kind",
+                kind.name
+            )),
+        })
+        .collect()
+}
+
 /// How much `check` has looked at.
 #[derive(Debug)]
 pub struct Checked {
@@ -145,6 +163,14 @@ pub async fn check(project: &Project) -> Result<Checked> {
     let engine = lineage::engine()?;
     let outlines = outlines(&engine, project, &samples).await?;
     let plans = plans(engine, project, &samples, &outlines).await?;
+    let unread: Vec<Diagnostic> = project
+        .sources
+        .iter()
+        .flat_map(|source| unread(source, plans.of(source)))
+        .collect();
+    if !unread.is_empty() {
+        return Err(Error::project("records are read for nothing").diagnostics(unread));
+    }
     let warehouse = Warehouse::open(Database::Memory, 1).await?;
     migrate::apply(&warehouse, &project.root).await?;
     drift::check(&warehouse, project).await?;

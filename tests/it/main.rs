@@ -25,6 +25,7 @@ mod formats;
 mod init;
 mod keys;
 mod kill;
+mod kinds;
 mod large_records;
 mod links;
 mod lost_kinds;
