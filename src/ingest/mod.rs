@@ -13,6 +13,7 @@ mod failure;
 mod fetch;
 mod files;
 mod gather;
+mod listing;
 mod odd_keys;
 mod open;
 mod parquet;
@@ -31,7 +32,8 @@ mod unknown;
 mod unpack;
 mod zip;
 
-pub use files::{InputFile, Listing, list};
+pub use files::InputFile;
+pub use listing::{Listing, list};
 pub use pattern::is_glob;
 pub use reach::reach;
 pub use sample::{Opened, SampleFile, Stored, sample_files};

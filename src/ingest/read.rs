@@ -18,8 +18,8 @@ use tokio_util::sync::CancellationToken;
 use super::ahead::Ahead;
 use super::decode::Parts;
 use super::failure::{SplitFault, in_encoding};
-use super::files::Listing;
 use super::gather::{Gather, Load};
+use super::listing::Listing;
 use super::open::ByteSource;
 use super::parquet;
 use super::reading::{Reading, received, stopped};
@@ -110,7 +110,7 @@ impl Reading {
             });
             if let Some(header) = scanner.header() {
                 for (kind, columns) in header.kinds.iter().enumerate() {
-                    let fields = &self.kinds.kinds[kind].plan.root.fields;
+                    let fields = &self.kinds.each[kind].plan.root.fields;
                     let paths = columns.lacking.iter().map(|field| Arc::clone(&fields[*field].path));
                     self.lacking(kind, paths);
                 }

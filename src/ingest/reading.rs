@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 
 use super::decode::{Cuts, Kinds, Parts, WHOLE};
 use super::failure::in_encoding;
-use super::files::Listing;
+use super::listing::Listing;
 use super::split::Unreadable;
 use super::stats::{KindRecords, ReadStats};
 use super::unknown::{Names, Unknown};
@@ -58,9 +58,9 @@ impl Reading {
             );
         }
         let kinds = Kinds::new(source, listing.names.as_ref())?;
-        let objects = kinds.kinds.iter().map(|kind| kind.plan.objects.len());
+        let objects = kinds.each.iter().map(|kind| kind.plan.objects.len());
         let unknown = Mutex::new(objects.map(|objects| vec![Unknown::default(); objects]).collect());
-        let cuts = Mutex::new(kinds.kinds.iter().map(|_| Cuts::default()).collect());
+        let cuts = Mutex::new(kinds.each.iter().map(|_| Cuts::default()).collect());
         let (listing, source) = (listing.clone(), source.clone());
         Ok(Self {
             listing,
@@ -183,7 +183,7 @@ impl Reading {
     /// Counts the undeclared fields. `first`: of several reads of the input it is the one that warns.
     fn add_unknown(&self, first: bool) {
         let unknown = self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
-        for ((kind, decoding), met) in self.source.kinds.iter().zip(&self.kinds.kinds).zip(unknown.iter()) {
+        for ((kind, decoding), met) in self.source.kinds.iter().zip(&self.kinds.each).zip(unknown.iter()) {
             let met = decoding.plan.objects.iter().zip(met).filter(|(_, met)| met.count > 0);
             for (path, met) in met {
                 let separator = if kind.prefix().is_empty() { "" } else { ": " };

@@ -35,7 +35,7 @@ impl Unmasked {
         self.batch.num_rows()
     }
 
-    #[cfg(test)]
+    /// The index of the records' kind in their source.
     pub fn kind(&self) -> usize {
         self.kind
     }

@@ -1,16 +1,10 @@
 //! The kinds of records that a source holds. Each kind is a table to SQL.
 
-use super::{Field, OnUnknownField, RECORD_COLUMN, Tolerance};
+use super::{Field, OnUnknownField, Tolerance};
 use crate::error::Location;
 
 /// The table that a transform reads where a source declares no kinds.
 pub const SOURCE_TABLE: &str = "source";
-
-/// Names that no kind may have, each with the reason.
-pub(crate) const NOT_A_KIND: [(&str, &str); 2] = [
-    (SOURCE_TABLE, "it is the table of a source without kinds"),
-    (RECORD_COLUMN, "the engine has a column of that name"),
-];
 
 /// A kind of records. A source that declares none has one, to which every record belongs.
 #[derive(Debug, Clone)]

@@ -42,11 +42,11 @@ pub use entity::{Column, Entity, Index, Parent, PgType};
 pub use field::{Field, FieldType, From};
 pub use gate::Gate;
 pub use input::{
-    Compression, CsvOptions, Encoding, Format, Input, OnEmpty, OnEmptyFile, OnMalformed, OnMissing, OnNoRecords,
-    OnUnknownField,
+    Compression, CsvOptions, Encoding, Format, Input, InputPath, OnEmpty, OnEmptyFile, OnMalformed, OnMissing,
+    OnNoRecords, OnUnknownField,
 };
+pub(crate) use kind::overlap;
 pub use kind::{Condition, Kind, OnUnknownKind, SOURCE_TABLE};
-pub(crate) use kind::{NOT_A_KIND, overlap};
 pub use literal::literal;
 pub(crate) use precision::Precision;
 pub use privacy::{MaskKind, PhiClass, Privacy, Profile, ShiftBy};
@@ -56,7 +56,9 @@ pub use record_schema::{RECORD_BITS, RECORD_COLUMN, arrow_schema, visible_schema
 pub use refusal::{Misfit, RecordRef, Refusal};
 pub use shown::Shown;
 pub use source::{Conserved, ElementFilter, EntityTolerance, Source, Transform};
-pub use test_case::{CasePlace, ExpectedCell, ExpectedRefusal, ExpectedRow, ExpectedRows, Lines, TestCase};
+pub use test_case::{
+    CasePlace, CaseRecords, ExpectedCell, ExpectedRefusal, ExpectedRow, ExpectedRows, Lines, TestCase,
+};
 pub use tolerance::Tolerance;
 pub use value_rules::{Bounds, Literal, Normalize, Nulls, ValueRules, normalized};
 pub use view::{View, ViewKind};

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use super::{
-    CsvOptions, Encoding, Field, FieldType, Format, Input, Kind, MaskKind, OnEmpty, OnEmptyFile, OnMalformed,
-    OnMissing, OnNoRecords, OnUnknownField, OnUnknownKind, PhiClass, Privacy, RecordPath, SOURCE_TABLE, ShiftBy,
-    Source, Tolerance, ValueRules,
+    CsvOptions, Encoding, Field, FieldType, Format, Input, InputPath, Kind, MaskKind, OnEmpty, OnEmptyFile,
+    OnMalformed, OnMissing, OnNoRecords, OnUnknownField, OnUnknownKind, PhiClass, Privacy, RecordPath, SOURCE_TABLE,
+    ShiftBy, Source, Tolerance, ValueRules,
 };
 use crate::error::Location;
 
@@ -26,8 +26,11 @@ pub(crate) fn source(name: &str, schema: Vec<Field>) -> Source {
         aliases: Vec::new(),
         description: None,
         input: Input {
-            path: String::new(),
-            location: location(),
+            paths: vec![InputPath {
+                path: String::new(),
+                kind: None,
+                location: location(),
+            }],
             format: Format::Json,
             compression: None,
             encoding: Encoding::Utf8,

@@ -6,9 +6,10 @@ use super::mapping::{Context, Keys, Mapping, entry_texts, node_scalar};
 use super::names::{self, MAX_IDENTIFIER};
 use super::yaml::{Entry, Node, Span, Value};
 use super::{conserve, schema};
+use crate::model::wording::all_of;
 use crate::model::{
-    Condition, Conserved, Format, Input, Kind, NOT_A_KIND, OnUnknownField, OnUnknownKind, SOURCE_TABLE, Tolerance,
-    overlap,
+    Condition, Conserved, Format, Input, InputPath, Kind, OnUnknownField, OnUnknownKind, RECORD_COLUMN, SOURCE_TABLE,
+    Tolerance, did_you_mean, overlap,
 };
 
 const KIND_KEYS: Keys = Keys::of(&[
@@ -21,6 +22,12 @@ const KIND_KEYS: Keys = Keys::of(&[
     "allow_constant_masks",
     "max_quarantined",
 ]);
+
+/// Names that no kind may have, each with the reason.
+const NOT_A_KIND: [(&str, &str); 2] = [
+    (SOURCE_TABLE, "it is the table of a source without kinds"),
+    (RECORD_COLUMN, "the engine has a column of that name"),
+];
 
 /// Keys of a source without kinds that belong to each kind where there are some.
 const OF_EACH: [&str; 4] = ["schema", "subject", "conserves", "allow_constant_masks"];
@@ -59,17 +66,19 @@ pub(super) fn read(ctx: &mut Context<'_>, options: &Mapping<'_>, source: &str, a
             allow_constant_masks: Vec::new(),
         },
     };
-    match options.get("kinds") {
-        Some(entry) => {
-            reader.on_unknown_field = options.choice(ctx, "on_unknown_field", &UNKNOWN_FIELDS);
-            reader.kinds(ctx, options, entry);
+    if let Some(entry) = options.get("kinds") {
+        reader.on_unknown_field = options.choice(ctx, "on_unknown_field", &UNKNOWN_FIELDS);
+        reader.kinds(ctx, options, entry);
+        reader.check_paths(ctx);
+    } else {
+        if let Some(entry) = options.get("on_unknown_kind") {
+            let hint = "declare `kinds`, or take it out".to_owned();
+            ctx.problem(entry.key.span, "`on_unknown_kind` goes with `kinds`", hint);
         }
-        None => {
-            if let Some(entry) = options.get("on_unknown_kind") {
-                let hint = "declare `kinds`, or take it out".to_owned();
-                ctx.problem(entry.key.span, "`on_unknown_kind` goes with `kinds`", hint);
-            }
-            reader.kind(ctx, options, SOURCE_TABLE, at);
+        reader.kind(ctx, options, SOURCE_TABLE, at);
+        for path in input.paths.iter().filter(|path| path.kind.is_some()) {
+            let message = "a path has a `kind`, and the source has no kinds";
+            ctx.problem_at(&path.location, message, "declare `kinds`, or take it out");
         }
     }
     check_pairs(ctx, &reader.draft.kinds);
@@ -164,8 +173,13 @@ impl Reader<'_> {
     /// Reads `where: {resourceType: Patient, "meta.source": [a, b]}`.
     fn conditions(&self, ctx: &mut Context<'_>, options: &Mapping<'_>, kind: &Kind, at: Span) -> Vec<Condition> {
         let Some(entry) = options.get("where") else {
+            let by_path = |path: &InputPath| path.kind.as_ref() == Some(&kind.name);
+            if self.input.paths.iter().any(by_path) {
+                return Vec::new();
+            }
             let message = format!("nothing says which records are of the kind `{}`", kind.name);
-            ctx.problem(at, message, "add `where: {type: Patient}`".to_owned());
+            let hint = "add `where: {type: Patient}`, or name the kind of a path: {path: in/a.json, kind: ...}";
+            ctx.problem(at, message, hint.to_owned());
             return Vec::new();
         };
         let Some(fields) = Mapping::of_names(ctx, "`where`", entry.key.span, &entry.value) else {
@@ -191,6 +205,29 @@ impl Reader<'_> {
             });
         }
         conditions
+    }
+
+    /// Checks that each path names a kind that there is.
+    fn check_paths(&self, ctx: &mut Context<'_>) {
+        let names: Vec<&str> = self.draft.kinds.iter().map(|kind| kind.name.as_str()).collect();
+        for path in &self.input.paths {
+            match &path.kind {
+                Some(kind) if !names.contains(&kind.as_str()) => {
+                    let hint = did_you_mean(kind, names.iter().copied())
+                        .unwrap_or_else(|| format!("the kinds are {}", all_of(&names)));
+                    ctx.problem_at(&path.location, format!("the source declares no kind `{kind}`"), &hint);
+                }
+                None if self.draft.kinds.iter().all(|kind| kind.conditions.is_empty()) && !names.is_empty() => {
+                    let hint = "name it: {path: ..., kind: ...}";
+                    ctx.problem_at(
+                        &path.location,
+                        "nothing says of which kind the records of this path are",
+                        hint,
+                    );
+                }
+                _ => {}
+            }
+        }
     }
 
     /// Checks that a csv file can have the column.
@@ -259,12 +296,7 @@ fn check_pairs(ctx: &mut Context<'_>, kinds: &[Kind]) {
         let before = kinds[..at].iter().find(|other| overlap(kind, other) == Some(true));
         let Some(other) = before else { continue };
         let message = format!("a record can be of both kinds, `{}` and `{}`", other.name, kind.name);
-        let hint = "let the two ask one field for different values, so that each record is of one kind".to_owned();
-        let span = Span {
-            line: kind.location.line,
-            column: kind.location.column,
-            length: kind.location.length,
-        };
-        ctx.problem(span, message, hint);
+        let hint = "let the two ask one field for different values, so that each record is of one kind";
+        ctx.problem_at(&kind.location, message, hint);
     }
 }

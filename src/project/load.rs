@@ -13,6 +13,7 @@ use super::mapping::{Context, check_urls, mend_cut_types};
 use super::privacy;
 use super::problems::Problems;
 use super::secrets::Lookup;
+use super::shared;
 use super::source::{self, SourceDraft};
 use super::sql;
 use super::yaml::Node;
@@ -163,9 +164,10 @@ fn read_contract(root: &Path, lookup: Lookup<'_>, problems: &mut Problems) -> Op
 fn read_sources(root: &Path, lookup: Lookup<'_>, problems: &mut Problems) -> Vec<SourceDraft> {
     let mut drafts = Vec::new();
     for path in source_files(root, problems) {
-        let Some((document, mut tree)) = read_tree(root, path, problems) else {
+        let Some((mut document, mut tree)) = read_tree(root, path, problems) else {
             continue;
         };
+        shared::resolve(root, &mut document, &mut tree, problems);
         let mut ctx = Context {
             document: &document,
             lookup,

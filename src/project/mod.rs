@@ -22,6 +22,7 @@ mod record_path;
 mod relations;
 mod schema;
 mod secrets;
+mod shared;
 mod source;
 mod sql;
 mod storage;

@@ -102,7 +102,7 @@ pub(super) fn read(ctx: &mut Context<'_>, root: &Node) -> Option<SourceDraft> {
         conserves: kinds.conserves,
         allow_constant_masks: kinds.allow_constant_masks,
         location,
-        text: ctx.document.text.clone(),
+        text: ctx.document.whole_text(),
     };
     Some(SourceDraft {
         source,

@@ -10,12 +10,20 @@ use crate::model::{Condition, ExpectedCell, Field, FieldType, Kind, PgType, Sour
 
 /// A record as JSON on one line. A text stands for the bytes of a record, for one that is no valid JSON. Reports
 /// fields that the source does not declare.
-pub(super) fn record(ctx: &mut Context<'_>, source: &Source, node: &Node, list: Span) -> Option<String> {
+///
+/// `kind` is the kind of the record where that is known.
+pub(super) fn record(
+    ctx: &mut Context<'_>,
+    source: &Source,
+    kind: Option<&Kind>,
+    node: &Node,
+    list: Span,
+) -> Option<String> {
     let mut json = String::new();
     match &node.value {
         Value::Text(text) => json = text.replace(['\n', '\r'], " "),
         Value::Map(_) => {
-            let kind = kind_of(ctx, source, node);
+            let kind = kind.or_else(|| kind_of(ctx, source, node));
             // What becomes of a record of no kind is seen when the case runs.
             object(ctx, node, list, kind.map(|kind| &kind.schema[..]), kind, &mut json)?;
         }

@@ -347,3 +347,51 @@ fn previews_and_test_cases_route_records_as_a_run_does() {
         .code(2)
         .stderr_contains("the source declares no field `id` here");
 }
+
+#[test]
+fn a_path_can_tell_the_kind_of_its_records() {
+    let database = Database::fresh();
+    let project = project(&database, "", "");
+    project.edit(
+        "pipelines/clinic.yaml",
+        "  path: in/{date:%Y-%m-%d}.txt\n",
+        "  format: ndjson\n  on_missing: skip\n  path:\n    - {path: \"in/{date:%Y-%m-%d}/Patient*.ndjson\", kind: patient}\n    - {path: \
+         \"in/{date:%Y-%m-%d}/Lab.ndjson\", kind: lab}\n",
+    );
+    project.edit("pipelines/clinic.yaml", "    where: {type: [Patient, Person]}\n", "");
+    let run = || project.run(&["run", "--source", "clinic", "--date", DATE]);
+    project.write(&format!("in/{DATE}/Patient.1.ndjson"), r#"{"id": "p1", "code": "x"}"#);
+    project.write(&format!("in/{DATE}/Patient.2.ndjson"), r#"{"id": "p2", "code": "y"}"#);
+    // A kind that has conditions as well must fulfil them.
+    project.write(
+        &format!("in/{DATE}/Lab.ndjson"),
+        "{\"type\": \"Lab\", \"code\": 7, \"patient\": {\"reference\": \"p1\"}}\n{\"type\": \"Patient\", \"code\": 8}\n",
+    );
+    run().code(0).stderr_contains("of no declared kind");
+    assert_eq!(database.rows("select code from patients order by 1"), ["x", "y"]);
+    assert_eq!(database.rows("select code || owner from labs"), ["7x"]);
+    // A file that is not there is told; `fail` is the default.
+    project.remove(&format!("in/{DATE}/Lab.ndjson"));
+    run().code(0).stderr_contains("the input has no file here");
+    assert_eq!(database.count("labs"), 0);
+    project.write(
+        "sql/clinic/tests/paths.yaml",
+        "tests:\n  - name: by path\n    date: 2023-05-01\n    records:\n      patient: [{id: p1, code: x}]\n      lab: [{type: Lab, code: \
+         7, patient: {reference: p1}}]\n    rows:\n      labs: [{code: 7, owner: x}]\n",
+    );
+    project.run(&["test"]).code(0);
+    let create = [
+        "test", "create", "--source", "clinic", "--date", DATE, "--record", "1", "--name", "made",
+    ];
+    project.run(&create).code(0);
+    assert!(
+        project
+            .read("sql/clinic/tests/made.yaml")
+            .contains("      patient:\n        - ")
+    );
+    project.run(&["test"]).code(0);
+    project.edit("pipelines/clinic.yaml", "  on_missing: skip\n", "");
+    run().code(1).stderr_contains("is missing: in/2023-05-01/Lab.ndjson");
+    project.edit("pipelines/clinic.yaml", "/Lab.ndjson", "/Patient.2.ndjson");
+    run().code(1).stderr_contains("two paths of clinic match one file");
+}

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use super::super::failure::{Fault, Flaw, NOT_UTF8};
 use super::super::files::InputFile;
 use super::super::split::{Cells, Chunk, CsvHeader};
-use super::super::unknown::{Sightings, Unknown};
+use super::super::unknown::Unknown;
 use super::look::Looks;
 use super::salvage::Salvage;
+use super::strays::Strays;
 use super::{Decoded, Decoder, Decoding, Plan, check_json};
 use crate::error::Result;
 use crate::mask::NameHash;
@@ -20,19 +21,16 @@ use crate::model::{
 /// The path of a whole record.
 pub(in super::super) const WHOLE: &str = "$";
 
-/// The name under which records are counted that have no value where their kind would stand.
-const NO_VALUE: &str = "(none)";
-
 /// The longest text that is shown as the name of a kind, in bytes.
 const LONGEST_NAME: usize = 64;
 
 /// What decoding needs, for each kind of a source.
 pub(in super::super) struct Kinds {
-    pub kinds: Vec<Decoding>,
+    pub each: Vec<Decoding>,
     routes: Vec<Route>,
     looks: Looks,
     pub on_unknown_kind: OnUnknownKind,
-    names: Option<NameHash>,
+    pub names: Option<NameHash>,
     /// Whether a value that no condition names is the name of a kind, and not data.
     clear: bool,
     csv: CsvOptions,
@@ -86,7 +84,7 @@ impl Kinds {
             })
         };
         Ok(Self {
-            kinds: source.kinds.iter().enumerate().map(decoding).collect::<Result<_>>()?,
+            each: source.kinds.iter().enumerate().map(decoding).collect::<Result<_>>()?,
             routes,
             looks,
             on_unknown_kind: source.on_unknown_kind,
@@ -135,7 +133,7 @@ impl Kinds {
     }
 
     /// The fault of a record that is of two kinds. Their names stand in the project.
-    pub fn both(&self, one: usize, other: usize, source: &Source) -> Reason {
+    pub fn both(one: usize, other: usize, source: &Source) -> Reason {
         let name = |kind: usize| source.kinds.get(kind).map_or("", |kind| kind.name.as_str());
         format!("the record is of two kinds, {} and {}", name(one), name(other)).into()
     }
@@ -152,9 +150,9 @@ impl Kinds {
         let mut decoding = Parting {
             kinds: self,
             source,
-            parts: self.kinds.iter().map(|_| None).collect(),
+            parts: self.each.iter().map(|_| None).collect(),
             refused: Vec::new(),
-            strays: Strays::new(self),
+            strays: Strays::new(self.names.as_ref()),
         };
         for chunk in chunks {
             let of_file = of_files.get(chunk.file).copied().flatten();
@@ -250,53 +248,10 @@ fn around(flaw: &Flaw) -> Fault {
     }
 }
 
-/// Counts records of no declared kind, by the value that would tell their kind.
-pub(in super::super) struct Strays<'a> {
-    kinds: &'a Kinds,
-    met: Sightings<'a>,
-    /// Those whose value may be shown.
-    clear: Unknown,
-}
-
-impl<'a> Strays<'a> {
-    pub fn new(kinds: &'a Kinds) -> Self {
-        Self {
-            kinds,
-            met: Sightings::new(1, kinds.names.as_ref()),
-            clear: Unknown::default(),
-        }
-    }
-
-    pub fn meet(&mut self, value: Option<&str>) {
-        let shown = match value {
-            None => Some(NO_VALUE),
-            Some(value) => Some(value).filter(|value| self.kinds.may_show(value)),
-        };
-        match (shown, value) {
-            (Some(shown), _) => self.clear.add(Unknown {
-                count: 1,
-                names: [(shown.to_owned(), 1)].into(),
-            }),
-            (None, value) => {
-                self.met.meet(0, value.unwrap_or_default());
-                self.met.keep();
-            }
-        }
-    }
-
-    pub fn finish(self) -> Unknown {
-        let mut strays = self.clear;
-        for met in self.met.finish() {
-            strays.add(met);
-        }
-        strays
-    }
-}
-
 impl Kinds {
     /// Whether a value is the name of a kind and no data: a condition of this source names it, or a kind declares the
     /// field with `phi: none` and the value looks like a name.
-    fn may_show(&self, value: &str) -> bool {
+    pub fn may_show(&self, value: &str) -> bool {
         let mut conditions = self.routes.iter().flat_map(|route| &route.0);
         let named = conditions.any(|(_, values)| values.iter().any(|one| one == value));
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b':');
@@ -340,7 +295,7 @@ impl Parting<'_> {
                     let Some(place) = self.parts.get_mut(kind) else {
                         continue;
                     };
-                    let decoding = &self.kinds.kinds[kind];
+                    let decoding = &self.kinds.each[kind];
                     let part = place.get_or_insert_with(|| Part::new(decoding));
                     part.push(flaw.as_ref(), text, header, id, refusal);
                     continue;
@@ -351,10 +306,11 @@ impl Parting<'_> {
                     ..whole(0, "the record is of no declared kind")
                 },
                 (None, Ok(Found::Stray(value))) => {
-                    self.strays.meet(value.as_deref());
+                    let may_show = value.as_deref().is_some_and(|value| self.kinds.may_show(value));
+                    self.strays.meet(value.as_deref(), may_show);
                     continue;
                 }
-                (None, Ok(Found::Both(one, other))) => whole(0, self.kinds.both(one, other, self.source)),
+                (None, Ok(Found::Both(one, other))) => whole(0, Kinds::both(one, other, self.source)),
                 (None, Err(fault)) => fault,
             };
             self.refused.push(refusal(fault));

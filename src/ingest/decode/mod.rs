@@ -12,6 +12,7 @@ mod plan;
 mod row;
 mod rules;
 mod salvage;
+mod strays;
 mod text;
 
 use std::sync::Arc;
@@ -21,9 +22,10 @@ use arrow::datatypes::SchemaRef;
 
 pub(super) use column::Column;
 pub(super) use cuts::Cuts;
-pub(super) use kinds::{Found, Kinds, Parts, Strays, WHOLE};
+pub(super) use kinds::{Found, Kinds, Parts, WHOLE};
 pub(super) use plan::{Group, Node, Plan, Scalar, ScalarKind, Shape};
 pub(super) use rules::Breach;
+pub(super) use strays::Strays;
 pub(super) use text::push_text;
 
 use self::cursor::Cursor;

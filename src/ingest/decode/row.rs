@@ -32,7 +32,7 @@ pub(super) fn record(
     let mut count = 0;
     for cell in Cells::new(text, &decoding.csv) {
         let cell = cell.map_err(whole)?;
-        match own.columns.get(count) {
+        match own.fields.get(count) {
             None => {}
             Some(None) if own.is_aside(count, is_null(&cell, &decoding.csv.nulls)) => {}
             Some(None) if decoding.on_unknown_field == OnUnknownField::Fail => {
@@ -55,8 +55,8 @@ pub(super) fn record(
         }
         count += 1;
     }
-    if count != own.columns.len() {
-        let reason = format!("a row of {count} cells where there are {} columns", own.columns.len());
+    if count != own.fields.len() {
+        let reason = format!("a row of {count} cells where there are {} columns", own.fields.len());
         return Err(whole(reason.into()));
     }
     own.lacking.iter().for_each(|index| columns[*index].push_null());

@@ -47,7 +47,7 @@ impl<'a> Salvage<'a> {
         let Some(own) = header.kinds.get(decoding.kind) else {
             return;
         };
-        for (cell, position) in Cells::new(text, &decoding.csv).zip(&own.columns) {
+        for (cell, position) in Cells::new(text, &decoding.csv).zip(&own.fields) {
             let (Ok(cell), Some(index)) = (&cell, position) else {
                 continue;
             };

@@ -9,7 +9,7 @@ use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringAr
 use arrow::compute::{cast, filter_record_batch};
 use arrow::datatypes::DataType;
 
-use super::super::decode::{Found as Kind, Group, Parts, Strays, WHOLE};
+use super::super::decode::{Found as Kind, Group, Kinds, Parts, Strays, WHOLE};
 use super::super::failure::Fault;
 use super::super::reading::Reading;
 use super::super::unknown::{Sightings, Unknown};
@@ -23,7 +23,7 @@ use crate::model::{OnUnknownField, OnUnknownKind, Refusal};
 pub(super) fn is_read(reading: &Reading, column: &str) -> bool {
     let declared = |plan: &super::super::decode::Plan| plan.root.find(column, 0).is_some();
     let mut conditions = reading.source.kinds.iter().flat_map(|kind| &kind.conditions);
-    reading.kinds.kinds.iter().any(|decoding| declared(&decoding.plan))
+    reading.kinds.each.iter().any(|decoding| declared(&decoding.plan))
         || conditions.any(|condition| condition.path.first().is_some_and(|name| name == column))
 }
 
@@ -48,7 +48,7 @@ pub(super) fn check(reading: &Reading, index: usize, found: &ArrowReaderMetadata
             .hint("mend the file, or the source's schema")
     };
     let (mut kinds, mut fits) = (Vec::new(), false);
-    for decoding in &reading.kinds.kinds {
+    for decoding in &reading.kinds.each {
         let mut unfit = None;
         let mut met = Sightings::new(decoding.plan.objects.len(), decoding.names.as_ref());
         if of_file.is_none_or(|of_file| of_file == decoding.kind) {
@@ -112,17 +112,17 @@ impl RowGroup {
         let reading = &self.file.reading;
         let numbers: Vec<u64> = (first..).take(batch.num_rows()).collect();
         let of_file = reading.listing.kinds[self.file.index];
-        let mut strays = Strays::new(&reading.kinds);
+        let mut strays = Strays::new(reading.kinds.names.as_ref());
         if let Some(kind) = reading.kinds.only(of_file) {
             return Ok(Parts {
-                decoded: vec![self.decoded(&reading.kinds.kinds[kind], batch, &numbers)?],
+                decoded: vec![self.decoded(&reading.kinds.each[kind], batch, &numbers)?],
                 refused: Vec::new(),
                 strays: strays.finish(),
             });
         }
         let columns = self.values(batch)?;
-        let (mut refused, mut of_kind) = (Vec::new(), vec![Vec::new(); reading.kinds.kinds.len()]);
-        for row in 0..batch.num_rows() {
+        let (mut refused, mut of_kind) = (Vec::new(), vec![Vec::new(); reading.kinds.each.len()]);
+        for (row, number) in numbers.iter().enumerate() {
             let value = |kind: usize, place: usize| {
                 let path = &reading.source.kinds.get(kind)?.conditions.get(place)?.path;
                 let column = columns.get(&path[..])?.as_ref()?;
@@ -137,11 +137,12 @@ impl RowGroup {
                     Some(reason) => (MALFORMED, reason.clone()),
                 },
                 Kind::Stray(value) if reading.kinds.on_unknown_kind != OnUnknownKind::Fail => {
-                    strays.meet(value.as_deref());
+                    let may_show = value.as_deref().is_some_and(|value| reading.kinds.may_show(value));
+                    strays.meet(value.as_deref(), may_show);
                     continue;
                 }
                 Kind::Stray(_) => (UNKNOWN_KIND, "the record is of no declared kind".into()),
-                Kind::Both(one, other) => (MALFORMED, reading.kinds.both(one, other, &reading.source)),
+                Kind::Both(one, other) => (MALFORMED, Kinds::both(one, other, &reading.source)),
             };
             let fault = Fault {
                 path: Arc::from(WHOLE),
@@ -151,17 +152,19 @@ impl RowGroup {
             };
             refused.push(Refusal {
                 file: Some(self.file.path().to_owned()),
-                record: Some(numbers[row]),
+                record: Some(*number),
                 ..fault.refusal()
             });
         }
         let mut decoded = Vec::new();
-        for (decoding, rows) in reading.kinds.kinds.iter().zip(of_kind) {
+        for (decoding, rows) in reading.kinds.each.iter().zip(of_kind) {
             if rows.is_empty() {
                 continue;
             }
             let mut wanted = vec![false; batch.num_rows()];
-            rows.iter().for_each(|row| wanted[*row] = true);
+            for row in &rows {
+                wanted[*row] = true;
+            }
             let own = filter_record_batch(batch, &BooleanArray::from(wanted)).map_err(|_| self.internal())?;
             let numbers: Vec<u64> = rows.iter().map(|row| numbers[*row]).collect();
             decoded.push(self.decoded(decoding, &own, &numbers)?);

@@ -85,10 +85,6 @@ async fn seen(root: &Path, source: &Source) -> crate::error::Result<Seen> {
     Ok(seen)
 }
 
-fn some(text: &str) -> Option<String> {
-    Some(text.to_owned())
-}
-
 const RECORDS: &str = r#"[{"type":"P","id":"1","code":"x"},{"code":7,"type":"L"},{"type":"P","code":"y"},
 {"type":"L","code":"no"},{"type":"SECRET","id":1},{"id":"2"},{"type":"P","id":"3","code":null,"more":1},{"type":"L","code":nul},
 {"ty": SECRET},{"type":"L","code":9}]"#;
@@ -98,8 +94,8 @@ async fn each_record_is_decoded_as_its_kind() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "a.json", RECORDS);
     let seen = seen(folder.path(), &mixed("a.json", Format::Json)).await.unwrap();
-    assert_eq!(seen.codes[&0], [(some("x"), 1), (None, 7)]);
-    assert_eq!(seen.codes[&1], [(some("7"), 2), (some("9"), 10)]);
+    assert_eq!(seen.codes[&0], [(Some("x".to_owned()), 1), (None, 7)]);
+    assert_eq!(seen.codes[&1], [(Some("7".to_owned()), 2), (Some("9".to_owned()), 10)]);
     let numbers: Vec<_> = seen.refused.iter().map(|(number, _)| number.unwrap()).collect();
     assert_eq!(numbers, [3, 4, 8, 9]);
     assert_eq!(seen.refused[0].1, "required, but missing");
@@ -139,8 +135,8 @@ async fn rows_of_csv_have_the_columns_of_their_kind() {
     let text = "id,type,code,unit,more\n1,P,x,,\n,L,7,mg,1\n2,P,y,not empty,\n,L,no,,\n,X,,,\n,L\n";
     write(folder.path(), "a.csv", text);
     let seen = seen(folder.path(), &mixed("a.csv", Format::Csv)).await.unwrap();
-    assert_eq!(seen.codes[&0], [(some("x"), 1), (some("y"), 3)]);
-    assert_eq!(seen.codes[&1], [(some("7"), 2)]);
+    assert_eq!(seen.codes[&0], [(Some("x".to_owned()), 1), (Some("y".to_owned()), 3)]);
+    assert_eq!(seen.codes[&1], [(Some("7".to_owned()), 2)]);
     let refused: Vec<_> = seen.refused.iter().map(|(number, _)| number.unwrap()).collect();
     assert_eq!(refused, [4, 6]);
     assert_eq!(seen.stats.strays().count, 1);
@@ -163,7 +159,7 @@ async fn rows_of_csv_without_a_header_have_the_order_of_their_kind() {
     let seen = seen(folder.path(), &source).await.unwrap();
     assert_eq!(
         (&seen.codes[&0][..], &seen.codes[&1][..]),
-        (&[(some("x"), 1)][..], &[(some("7"), 2)][..])
+        (&[(Some("x".to_owned()), 1)][..], &[(Some("7".to_owned()), 2)][..])
     );
     assert_eq!(
         seen.refused,
@@ -194,8 +190,8 @@ async fn rows_of_parquet_are_told_by_their_columns() {
     let mut source = mixed("a.parquet", Format::Parquet);
     source.kinds[1].schema[0].from = Some(crate::model::From::String);
     let seen = seen(folder.path(), &source).await.unwrap();
-    assert_eq!(seen.codes[&0], [(some("x"), 1)]);
-    assert_eq!(seen.codes[&1], [(some("7"), 2)]);
+    assert_eq!(seen.codes[&0], [(Some("x".to_owned()), 1)]);
+    assert_eq!(seen.codes[&1], [(Some("7".to_owned()), 2)]);
     let refused: Vec<_> = seen.refused.iter().map(|(number, _)| number.unwrap()).collect();
     assert_eq!(refused, [3, 6]);
     assert_eq!(seen.stats.strays().count, 2);
@@ -215,7 +211,7 @@ async fn a_kind_whose_required_column_a_parquet_file_lacks_is_refused_and_others
         &RecordBatch::try_from_iter(columns).unwrap(),
     );
     let seen = seen(folder.path(), &mixed("a.parquet", Format::Parquet)).await.unwrap();
-    assert_eq!(seen.codes[&1], [(some("2"), 2)]);
+    assert_eq!(seen.codes[&1], [(Some("2".to_owned()), 2)]);
     assert_eq!(seen.refused[0].0, Some(1));
     assert!(
         seen.refused[0].1.contains("the column is missing"),

@@ -25,7 +25,7 @@ pub(crate) struct CsvHeader {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Columns {
     /// For each column of the file, the index of its field. `None`: the kind does not declare the column.
-    pub columns: Vec<Option<usize>>,
+    pub fields: Vec<Option<usize>>,
     /// The fields that no column holds. They are null.
     pub lacking: Vec<usize>,
     /// Why no record of the kind can be read from these columns.
@@ -49,7 +49,7 @@ impl CsvHeader {
     #[cfg(test)]
     pub fn unnamed(columns: Vec<Option<usize>>) -> Self {
         let columns = Columns {
-            columns,
+            fields: columns,
             ..Columns::default()
         };
         Self {
@@ -227,7 +227,7 @@ impl Declared {
         let position = |name: &String| self.fields.iter().position(|field| field.name == *name);
         let conditions = self.conditions.iter();
         Columns {
-            columns: (0..self.fields.len()).map(Some).collect(),
+            fields: (0..self.fields.len()).map(Some).collect(),
             conditions: conditions.map(|name| name.as_ref().and_then(position)).collect(),
             ..Columns::default()
         }
@@ -263,13 +263,13 @@ impl Declared {
             Some(format!("the header lacks the required column(s) {}", required.join(", ")).into())
         };
         let column = |name: &Option<String>| names.iter().position(|known| Some(&**known) == name.as_deref());
-        let of_others = |name: &Box<str>| kinds.iter().any(|kind| kind.knows(name));
+        let of_others = |name: &str| kinds.iter().any(|kind| kind.knows(name));
         Ok(Columns {
-            columns,
+            fields: columns,
             lacking,
             unfit,
             conditions: self.conditions.iter().map(column).collect(),
-            of_others: names.iter().map(of_others).collect(),
+            of_others: names.iter().map(|name| of_others(name)).collect(),
         })
     }
 }
@@ -282,9 +282,12 @@ fn read_header(row: &[u8], options: &CsvOptions, kinds: &[Declared]) -> Result<C
     let row = std::str::from_utf8(row).map_err(|_| "the header is not valid UTF-8")?;
     let names = Cells::new(row, options).map(|cell| cell.map(Box::from));
     let names: Vec<Box<str>> = names.collect::<Result<_, Reason>>()?;
-    let columns = |kind: &Declared| match kind.is_possible {
-        true => kind.columns(&names, kinds),
-        false => Ok(Columns::default()),
+    let columns = |kind: &Declared| {
+        if kind.is_possible {
+            kind.columns(&names, kinds)
+        } else {
+            Ok(Columns::default())
+        }
     };
     let found: Vec<Columns> = kinds.iter().map(columns).collect::<Result<_, Reason>>()?;
     let mut possible = found.iter().zip(kinds).filter(|(_, kind)| kind.is_possible).peekable();

@@ -6,8 +6,10 @@ mod conserve;
 mod contract;
 mod files;
 mod input;
+mod kinds;
 mod privacy;
 mod schema;
+mod shared;
 mod source;
 mod value_rules;
 

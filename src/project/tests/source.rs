@@ -57,7 +57,7 @@ transforms: sql/shared
     let project = files.load().expect("a good project");
     let source = project.source("clinic").expect("its name");
     assert_eq!(source.description.as_deref(), Some("Visits"));
-    assert_eq!(source.input.path, "data/{date}/**/*.csv");
+    assert_eq!(source.input.paths[0].path, "data/{date}/**/*.csv");
     assert_eq!(
         (source.input.format, source.input.compression),
         (Format::Csv, Some(Compression::Gzip))
