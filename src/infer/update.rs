@@ -12,7 +12,7 @@ use super::sample::{Reader, word};
 use super::writing::Writing;
 use crate::error::{Error, Result};
 use crate::ingest::sample_files;
-use crate::model::Format;
+use crate::model::{Field, Format};
 use crate::{project, run};
 
 /// What a newer sample changes.
@@ -63,16 +63,28 @@ pub async fn update(root: &Path, request: &Request, write: bool) -> Result<Updat
         ))
         .hint("name files of this source, or change `format` first"));
     }
+    let [kind] = &source.kinds[..] else {
+        let message = format!(
+            "{} declares kinds, and a sample does not say which fields belong to which",
+            source.name
+        );
+        return Err(Error::project(message).hint("change its schemas by hand"));
+    };
+    let here = |field: &Field| field.location.file == source.location.file;
+    if !kind.schema.iter().all(here) {
+        let message = format!("{} takes fields from another file (`use`)", source.name);
+        return Err(Error::project(message).hint("change that file by hand"));
+    }
     let record = sample.record().ok_or_else(Error::internal)?;
     let mut comparing = Comparing {
         edits: Edits::new(&source.text),
         how: Declaring {
             flat: sample.format == Format::Csv,
-            subject: source.subject.is_some(),
+            subject: kind.subject.is_some(),
         },
         changes: Vec::new(),
     };
-    comparing.schema(&source.schema, &record.objects);
+    comparing.schema(&kind.schema, &record.objects);
     let made = comparing.edits.made();
     let file = source.location.file.display().to_string();
     let mut updated = Updated {

@@ -66,7 +66,9 @@ fn kept(before: Option<&Project>, mut now: Project, files: &Files) -> Project {
     for old in &before.sources {
         let same = |source: &&mut crate::model::Source| source.location.file == old.location.file;
         match now.sources.iter_mut().find(same) {
-            Some(source) if source.schema.is_empty() => source.schema.clone_from(&old.schema),
+            Some(source) if source.kinds.iter().all(|kind| kind.schema.is_empty()) => {
+                source.kinds.clone_from(&old.kinds);
+            }
             None if files.holds(&old.location.file) => now.sources.push(old.clone()),
             _ => {}
         }

@@ -9,6 +9,7 @@ mod entity;
 mod field;
 mod gate;
 mod input;
+mod kind;
 mod literal;
 pub(crate) mod mask_matrix;
 mod precision;
@@ -43,9 +44,11 @@ pub use entity::{Column, Entity, Index, Parent, PgType};
 pub use field::{Field, FieldType, From};
 pub use gate::{Gate, OnRare};
 pub use input::{
-    Compression, CsvOptions, Encoding, Format, Input, OnEmpty, OnEmptyFile, OnMalformed, OnMissing, OnNoRecords,
-    OnUnknownField,
+    Compression, CsvOptions, Encoding, Format, Input, InputPath, OnEmpty, OnEmptyFile, OnMalformed, OnMissing,
+    OnNoRecords, OnUnknownField,
 };
+pub(crate) use kind::overlap;
+pub use kind::{Condition, Kind, OnUnknownKind, SOURCE_TABLE};
 pub use literal::literal;
 pub(crate) use precision::Precision;
 pub use privacy::{MaskKind, PhiClass, Privacy, Profile, ShiftBy};
@@ -56,7 +59,9 @@ pub use reference::References;
 pub use refusal::{Misfit, RecordRef, Refusal};
 pub use shown::Shown;
 pub use source::{Conserved, ElementFilter, EntityTolerance, Source, Transform};
-pub use test_case::{CasePlace, ExpectedCell, ExpectedRefusal, ExpectedRow, ExpectedRows, Lines, TestCase};
+pub use test_case::{
+    CasePlace, CaseRecords, ExpectedCell, ExpectedRefusal, ExpectedRow, ExpectedRows, Lines, TestCase,
+};
 pub use tolerance::Tolerance;
 pub use value_rules::{Bounds, Literal, Normalize, Nulls, ValueRules, normalized};
 pub use view::{View, ViewKind};

@@ -141,7 +141,13 @@ fn of_input(error: Error, request: &Request) -> Error {
 fn adjusted(project: &Project, request: &Request) -> Result<Source> {
     let mut source = project.source(&request.source)?.clone();
     if let Some(path) = &request.input {
-        source.input.path.clone_from(path);
+        let [only] = &mut source.input.paths[..] else {
+            return Err(
+                Error::project(format!("the input of {} has several paths", source.name))
+                    .hint("leave --input out, or name a source whose input has one path"),
+            );
+        };
+        only.path.clone_from(path);
         source.input.compression = None;
     }
     let Some(name) = &request.entity else {

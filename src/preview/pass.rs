@@ -15,8 +15,8 @@ use crate::error::{Error, Result};
 use crate::model::{Batch, Project, RECORD_BITS, Refusal, Rule, Scope, Shown, Source};
 use crate::quality::{Deny, Key, Keys, RowValidator, ValidationReport, row_keys};
 use crate::run::{
-    BatchInput, EntityOutcome, Plans, Records, below, children, conservation, find_misfits, judged, missing,
-    no_partners, verdict,
+    BatchInput, EntityOutcome, KindsOutcome, Plans, Records, below, children, conservation, find_misfits, judged,
+    missing, no_partners, verdict, verdict_of_kinds,
 };
 use crate::transform::{Execution, PlanMetrics, ScanInput, Tally};
 
@@ -90,9 +90,11 @@ impl Pass<'_> {
         let outcomes: Vec<EntityOutcome> = outcomes.collect();
         let accepted = self.input.stats.records.load(Ordering::Relaxed);
         let (mut refusals, ended, accepted) = self.refused_records(accepted);
+        let kinds = KindsOutcome::of(self.source, &self.input.stats);
         let records = Records {
             accepted,
             refused: refusals.len() as u64,
+            unknown: kinds.unknown.count,
         };
         refusals.extend(entities.iter().flat_map(|one| one.report.refusals.iter().cloned()));
         let mut problems: Vec<Error> = conservation(self.source, &outcomes).err().into_iter().collect();
@@ -110,6 +112,7 @@ impl Pass<'_> {
                 )
                 .err(),
             );
+            problems.extend(verdict_of_kinds(self.source, self.batch, &kinds).err());
         }
         Ok(Passed {
             entities,
@@ -136,7 +139,7 @@ impl Pass<'_> {
             }
         }
         Ok(match held {
-            Some(held) => ScanInput::own(self.input.schema(), move || {
+            Some(held) => ScanInput::own(self.input.schemas(), move || {
                 stream::iter(held.clone().into_iter().map(Ok)).boxed()
             }),
             None => self.input.scan(),

@@ -34,15 +34,17 @@ type Bad = (String, String);
 
 /// Reads, for example,
 /// `conserves: {patients: $, visits: "visits[]", diagnoses: {path: "visits[].diagnoses[]", where: code is not null}}`.
-pub(super) fn read(ctx: &mut Context<'_>, entry: &Entry, schema: &[Field]) -> Vec<Conserved> {
+///
+/// `kind` is the index of the kind that has this schema.
+pub(super) fn read(ctx: &mut Context<'_>, entry: &Entry, schema: &[Field], kind: usize) -> Vec<Conserved> {
     let Some(entities) = Mapping::of_names(ctx, "`conserves`", entry.key.span, &entry.value) else {
         return Vec::new();
     };
     let entities = entities.entries().iter();
-    entities.filter_map(|entry| one(ctx, entry, schema)).collect()
+    entities.filter_map(|entry| one(ctx, entry, schema, kind)).collect()
 }
 
-fn one(ctx: &mut Context<'_>, entry: &Entry, schema: &[Field]) -> Option<Conserved> {
+fn one(ctx: &mut Context<'_>, entry: &Entry, schema: &[Field], kind: usize) -> Option<Conserved> {
     let (path, filter) = if let Value::Map(_) = entry.value.value {
         let what = format!("`{}`", entry.key.text);
         let options = Mapping::of_options(ctx, &what, entry.key.span, &entry.value, &KEYS)?;
@@ -68,6 +70,7 @@ fn one(ctx: &mut Context<'_>, entry: &Entry, schema: &[Field]) -> Option<Conserv
     }
     Some(Conserved {
         entity: entry.key.text.clone(),
+        kind,
         shown: shown(&steps),
         path: RecordPath(steps),
         filter,

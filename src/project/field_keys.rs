@@ -6,10 +6,27 @@ use super::value_rules;
 use crate::model::{MaskKind, PhiClass};
 
 /// The value of `schema`.
-pub(super) const SHAPE: Shape = Shape::Named(NameOf::Other, 1, &FIELD);
+pub(super) const SHAPE: Shape = Shape::Fields {
+    field: &FIELD,
+    over: &OVER,
+};
 
 static FIELD: Shape = Shape::Shared("field", || &FIELD_BODY);
 static FIELD_BODY: Shape = Shape::Any(&[FIELD_TYPE, Shape::Options(&FIELD_KEYS)]);
+static OVER: Shape = Shape::Shared("field_over", || &OVER_BODY);
+static OVER_BODY: Shape = Shape::Any(&[
+    FIELD_TYPE,
+    Shape::Options(&OVER_KEYS),
+    Shape::Options(&NESTED_OVER_KEYS),
+]);
+/// A field that is laid over a shared one may leave out what it does not change.
+static OVER_KEYS: Keys = Keys::of(FIELD_KEYS.known);
+/// Inside of it may stand what is laid over the shared fields there.
+static NESTED_OVER_KEYS: Keys = Keys::of(&[
+    key("list", Shape::Free, "What is laid over the fields of the list."),
+    key("one_or_many", Shape::Free, "What is laid over the fields of the list."),
+    key("struct", Shape::Free, "What is laid over the fields of the object."),
+]);
 const ELEMENT: Shape = Shape::Any(&[FIELD_TYPE, SHAPE]);
 pub(super) static FIELD_KEYS: Keys = Keys::of(&[
     key("type", FIELD_TYPE, "The type of a scalar field."),
@@ -55,12 +72,12 @@ pub(super) static FIELD_KEYS: Keys = Keys::of(&[
     ),
     key(
         "base",
-        Shape::Variables(&Shape::Any(&[Shape::Text, Shape::Texts(1)])),
+        Shape::Variables(&Shape::Any(&[Shape::Text, Shape::Texts(0)])),
         "The addresses of the FHIR servers whose URLs mean the same as a type and an id.",
     ),
     key(
         "domains",
-        Shape::Named(NameOf::Other, 1, &Shape::Text),
+        Shape::Named(NameOf::Other, 0, &Shape::Text),
         "The domain in which the ids of a type are masked, by type.",
     ),
     key("description", Shape::Text, "What the field holds, for people."),

@@ -158,6 +158,23 @@ impl Renderer {
             }
             Shape::Mapping => json!({"type": "object"}),
             Shape::Free => json!({}),
+            Shape::Fields { field, over } => {
+                let (field, over) = (self.shape(field, variables), self.shape(over, variables));
+                let over = json!({"anyOf": [over, {"type": "null"}]});
+                json!({"anyOf": [
+                    {"type": "object", "additionalProperties": field, "minProperties": 1},
+                    {
+                        "type": "object",
+                        "properties": {"use": {
+                            "type": "string",
+                            "pattern": r"\.ya?ml$",
+                            "description": "A YAML file of shared fields, from the project's folder.",
+                        }},
+                        "required": ["use"],
+                        "additionalProperties": over,
+                    },
+                ]})
+            }
             Shape::Shared(name, shape) => {
                 if !self.shared.contains_key(*name) {
                     // The shape may hold itself.

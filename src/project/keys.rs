@@ -68,6 +68,12 @@ pub(super) enum Shape {
     Options(&'static Keys),
     /// A mapping whose keys are names that the user chose, with the least number of them.
     Named(NameOf, usize, &'static Shape),
+    /// A mapping of fields. It may also name a file of shared fields, over which its own are laid.
+    /// `over` is the shape of a field that is laid over a shared one.
+    Fields {
+        field: &'static Shape,
+        over: &'static Shape,
+    },
     /// A list, with the least number of elements.
     List(usize, &'static Shape),
     Any(&'static [Shape]),
@@ -146,7 +152,8 @@ impl Keys {
     /// Whether a reader may demand the key.
     pub fn demands(&self, name: &str) -> bool {
         let together = matches!(self.group, Group::Together { all, .. } if all.contains(&name));
-        together || self.find(name).is_some_and(|key| key.required)
+        let one = matches!(self.group, Group::One(all) if all.contains(&name));
+        together || one || self.find(name).is_some_and(|key| key.required)
     }
 
     /// The default of a key that is true or false.

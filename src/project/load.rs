@@ -14,6 +14,7 @@ use super::mapping::{Context, check_urls, mend_cut_types};
 use super::privacy;
 use super::problems::Problems;
 use super::secrets::Lookup;
+use super::shared;
 use super::source::{self, SourceDraft};
 use super::sql;
 use super::yaml::Node;
@@ -168,7 +169,7 @@ pub fn load_entities(root: &Path) -> Result<Vec<Entity>> {
 fn check_privacy(profile: Profile, sources: &[Source], problems: &mut Problems) {
     let found = sources
         .iter()
-        .filter(|source| !source.schema.is_empty())
+        .filter(|source| source.kinds.iter().all(|kind| !kind.schema.is_empty()))
         .flat_map(privacy::check_fields)
         .chain(privacy::check_profile(profile, sources));
     for problem in found {
@@ -227,9 +228,10 @@ fn read_contract(files: &Files, lookup: Lookup<'_>, problems: &mut Problems) -> 
 fn read_sources(files: &Files, lookup: Lookup<'_>, problems: &mut Problems) -> Vec<SourceDraft> {
     let mut drafts = Vec::new();
     for path in source_files(files, problems) {
-        let Some((document, mut tree)) = read_tree(files, path, problems) else {
+        let Some((mut document, mut tree)) = read_tree(files, path, problems) else {
             continue;
         };
+        shared::resolve(files, &mut document, &mut tree, problems);
         let mut ctx = Context {
             document: &document,
             lookup,

@@ -50,6 +50,13 @@ impl Context<'_> {
             .add_link(Some(location), secrets::mask_urls(message.as_ref()), hint);
     }
 
+    /// Reports a problem at a place that is known already.
+    pub fn problem_at(&mut self, location: &Location, message: impl AsRef<str>, hint: &str) {
+        let hint = Some(secrets::mask_urls(hint));
+        self.problems
+            .add(Some(location.clone()), secrets::mask_urls(message.as_ref()), hint);
+    }
+
     /// Reports a problem that was found after variables were resolved. If the message quotes something that came out of
     /// a variable, it shows the text as the user wrote it.
     pub fn problem_of(&mut self, text: &Text<'_>, message: &str, hint: &str) {

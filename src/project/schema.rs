@@ -14,23 +14,18 @@ use crate::model::{Field, FieldType, From, MaskKind, PhiClass, Privacy, RECORD_C
 pub(super) fn read(ctx: &mut Context<'_>, entry: &Entry, flat: Option<&str>) -> Vec<Field> {
     let fields = read_fields(ctx, "`schema`", entry.key.span, &entry.value);
     for field in &fields {
-        let span = Span {
-            line: field.location.line,
-            column: field.location.column,
-            length: field.location.length,
-        };
         if field.name == RECORD_COLUMN {
             let message = format!("`{RECORD_COLUMN}` can't be a field: the engine adds a column of that name");
-            ctx.problem(span, message, "leave it out, it can't be loaded".to_owned());
+            ctx.problem_at(&field.location, message, "leave it out, it can't be loaded");
         }
         if let Some(format) = flat
             && matches!(field.field_type, FieldType::List(_) | FieldType::Struct(_))
         {
             let message = format!("`{}` can't be a list or struct: {format} has flat records", field.name);
-            ctx.problem(
-                span,
+            ctx.problem_at(
+                &field.location,
                 message,
-                "declare it as `json` where the cell holds JSON, else as `string`".to_owned(),
+                "declare it as `json` where the cell holds JSON, else as `string`",
             );
         }
     }

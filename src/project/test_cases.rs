@@ -16,7 +16,8 @@ use super::yaml_files::yaml_files;
 use crate::error::{Error, Result, Words as _};
 use crate::model::wording::{all_of, did_you_mean};
 use crate::model::{
-    CasePlace, Entity, ExpectedCell, ExpectedRefusal, ExpectedRow, ExpectedRows, Lines, Project, Source, TestCase,
+    CasePlace, CaseRecords, Entity, ExpectedCell, ExpectedRefusal, ExpectedRow, ExpectedRows, Kind, Lines, Project,
+    Source, TestCase,
 };
 use crate::workspace::Files;
 
@@ -157,11 +158,7 @@ impl<'p> Reader<'_, 'p> {
         let date = options.required(&mut self.ctx, "date", "date: 2023-05-02");
         let date = date.and_then(|entry| self.date(entry));
         let records = options.required(&mut self.ctx, "records", "records: [{...}]")?;
-        let nodes = self.list(records, "one record each").unwrap_or_default();
-        let texts = nodes
-            .iter()
-            .filter_map(|node| record(&mut self.ctx, &self.source.schema, node, records.key.span));
-        let texts: Vec<String> = texts.collect();
+        let texts = self.records(records);
         let rows = options.get("rows").map_or_else(Vec::new, |entry| self.rows(entry));
         let refused = options
             .get("refused")
@@ -183,6 +180,45 @@ impl<'p> Reader<'_, 'p> {
             location: self.ctx.location(at),
             place: self.place(&options, at, end),
         })
+    }
+
+    /// The records of a case: a list, or a list for each kind that a path of the input tells.
+    fn records(&mut self, entry: &Entry) -> Vec<CaseRecords> {
+        let Value::Map(_) = entry.value.value else {
+            return vec![CaseRecords {
+                kind: None,
+                records: self.records_of(entry, None),
+            }];
+        };
+        let Some(kinds) = Mapping::of_names(&mut self.ctx, "`records`", entry.key.span, &entry.value) else {
+            return Vec::new();
+        };
+        let mut files = Vec::new();
+        for entry in kinds.entries() {
+            let name = &entry.key.text;
+            let source = self.source;
+            let Some(kind) = source.kinds.iter().find(|kind| kind.name == *name) else {
+                let known: Vec<&str> = source.kinds.iter().map(|kind| kind.name.as_str()).collect();
+                let hint = did_you_mean(name, known.iter().copied())
+                    .unwrap_or_else(|| format!("records are a list, or a list for each of {}", all_of(&known)));
+                let message = format!("{} has no kind `{name}`", source.name);
+                self.ctx.problem(entry.key.span, message, hint);
+                continue;
+            };
+            files.push(CaseRecords {
+                kind: Some(name.clone()),
+                records: self.records_of(entry, Some(kind)),
+            });
+        }
+        files
+    }
+
+    fn records_of(&mut self, entry: &Entry, kind: Option<&Kind>) -> Vec<String> {
+        let nodes = self.list(entry, "one record each").unwrap_or_default();
+        let texts = nodes
+            .iter()
+            .filter_map(|node| record(&mut self.ctx, self.source, kind, node, entry.key.span));
+        texts.collect()
     }
 
     fn date(&mut self, entry: &Entry) -> Option<NaiveDate> {

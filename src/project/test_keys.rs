@@ -10,13 +10,15 @@ pub(super) static FILE: Keys = Keys::of(&[required(
     Shape::List(0, &Shape::Options(&CASE)),
     "The test cases.",
 )]);
+/// Records, or for each kind of a path the records.
+const RECORDS: Shape = Shape::List(0, &Shape::Any(&[Shape::Text, Shape::Mapping]));
 pub(super) static CASE: Keys = Keys::of(&[
     required("name", Shape::Text, "What the case shows."),
     key("description", Shape::Text, "More words, for readers."),
     required("date", Shape::Date, "The batch's date, which is `$date` in SQL."),
     required(
         "records",
-        Shape::List(0, &Shape::Any(&[Shape::Text, Shape::Mapping])),
+        Shape::Any(&[RECORDS, Shape::Named(NameOf::Other, 0, &RECORDS)]),
         "The records. A field that is not written is absent; a text stands for the bytes of a record.",
     ),
     key(

@@ -121,6 +121,9 @@ pub(super) fn summary_line(outcome: &BatchOutcome) -> String {
         if outcome.quarantined() > 0 {
             let _ = write!(line, ", {} quarantined", thousands(outcome.quarantined()));
         }
+        if outcome.records.unknown > 0 {
+            let _ = write!(line, ", {} of no declared kind", thousands(outcome.records.unknown));
+        }
     }
     let _ = write!(line, " in {seconds:.2} s");
     line
@@ -203,7 +206,7 @@ fn as_value(outcome: &Outcome) -> Value {
 
 fn batch_value(batch: &BatchOutcome) -> Value {
     let entities = batch.entities.iter().map(|e| (e.entity.clone(), entity_value(e)));
-    json!({
+    let mut value = json!({
         "source": batch.batch.source,
         "date": batch.batch.date.to_string(),
         "run_id": batch.run_id,
@@ -216,7 +219,12 @@ fn batch_value(batch: &BatchOutcome) -> Value {
         "timings_ms": millis(&batch.times),
         "seconds": batch.elapsed.as_secs_f64(),
         "error": batch.error.as_ref().map(error_value),
-    })
+    });
+    if !batch.kinds.kinds.is_empty() {
+        value["kinds"] = batch.kinds.value();
+        value["unknown_kinds"] = json!(batch.kinds.unknown_value());
+    }
+    value
 }
 
 fn entity_value(entity: &EntityOutcome) -> Value {

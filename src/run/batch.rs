@@ -10,6 +10,7 @@ use super::clock::Clock;
 use super::context::Context;
 use super::fingerprint::fingerprint;
 use super::input::BatchInput;
+use super::kinds::{self, KindsOutcome};
 use super::observer::Activity;
 use super::outcome::{BatchOutcome, EntityOutcome, Records, Status};
 use super::shown::shown;
@@ -110,6 +111,7 @@ struct Loading<'a> {
 struct Loaded {
     tables: Vec<Staged>,
     records: Records,
+    kinds: KindsOutcome,
     entities: Vec<EntityOutcome>,
     refusals: Vec<Refusal>,
 }
@@ -156,9 +158,11 @@ impl Loading<'_> {
 
     fn loaded(&self, staged: Vec<StagedEntity>, tally: &Tally, missing: &BTreeMap<String, u64>) -> Loaded {
         let mut refusals = self.input.stats.take_refused();
+        let kinds = KindsOutcome::of(self.source, &self.input.stats);
         let records = Records {
             accepted: self.input.stats.records.load(Ordering::Relaxed),
             refused: refusals.len() as u64,
+            unknown: kinds.unknown.count,
         };
         let masks = self.context.column_masks(self.source);
         let (mut tables, mut entities) = (Vec::new(), Vec::new());
@@ -186,6 +190,7 @@ impl Loading<'_> {
         Loaded {
             tables,
             records,
+            kinds,
             entities,
             refusals,
         }
@@ -219,6 +224,7 @@ impl Loading<'_> {
             &loaded.entities,
             &loaded.refusals,
         )?;
+        kinds::verdict(self.source, self.batch, &loaded.kinds)?;
         account::conservation(self.source, &loaded.entities)?;
         let batch = checks::WholeBatch {
             project: &self.context.project,
@@ -259,7 +265,7 @@ impl Loading<'_> {
         }
         let mut summary = Summary {
             records: loaded.records.read(),
-            account: account::value(loaded.records, &loaded.entities, &empty),
+            account: account::value(loaded.records, &loaded.kinds, &loaded.entities, &empty),
             masks: self.context.column_masks(self.source),
             ..Summary::default()
         };
@@ -276,6 +282,7 @@ impl Loading<'_> {
             status: Status::Committed,
             run_id: Some(run_id),
             records: loaded.records,
+            kinds: loaded.kinds,
             files: self.input.listing.files().to_vec(),
             entities: loaded.entities,
             warnings,

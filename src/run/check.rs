@@ -126,11 +126,33 @@ async fn of_source(engine: &Engine, project: &Project, source: &Source) -> Resul
         .prepare(project, source, &outlines, &sample(source), &whole)
         .await
     {
-        Ok(prepared) if problems.is_empty() => return Ok(prepared.len()),
-        Ok(_) => {}
+        Ok(prepared) => {
+            problems.extend(unread(source, &prepared));
+            if problems.is_empty() {
+                return Ok(prepared.len());
+            }
+        }
         Err(found) => problems.extend(found),
     }
     Err(problems)
+}
+
+/// The kinds of a source that no transform reads. Whoever declares one means to load it.
+fn unread(source: &Source, plans: &[Prepared]) -> Vec<Diagnostic> {
+    let kinds = source.kinds.iter().enumerate();
+    let declared = kinds.filter(|(_, kind)| !kind.prefix().is_empty());
+    let unread = declared.filter(|(index, _)| !plans.iter().any(|plan| plan.scans.contains(index)));
+    unread
+        .map(|(_, kind)| Diagnostic {
+            message: format!("no transform of {} reads the kind `{}`", source.name, kind.name),
+            location: Some(kind.location.clone()),
+            hint: Some(format!(
+                "write a transform with `from {}`, or take the kind out: `on_unknown_kind` says what becomes of records \
+                 that are of no declared kind",
+                kind.name
+            )),
+        })
+        .collect()
 }
 
 /// The project without names of columns that lead nowhere. They are reported where they stand.

@@ -58,15 +58,15 @@ impl Staging<'_> {
         }
     }
 
-    /// Stages all entities at once from one parse. A transform that scans `source` more than once reads by itself.
+    /// Stages all entities at once from one parse. A transform that scans the records more than once reads by itself.
     async fn side_by_side(&self) -> Result<Vec<StagedEntity>> {
         let connections = self.context.warehouse.reserve(self.plans.len()).await?;
-        let shared = self.plans.iter().filter(|plan| plan.scans == 1).count();
-        let (inputs, reading) = broadcast(&self.input.schema(), self.input.read(&self.tally), shared);
+        let shared: Vec<usize> = self.plans.iter().filter_map(Prepared::shares).collect();
+        let (inputs, reading) = broadcast(&self.input.schemas(), self.input.read(&self.tally), &shared);
         let mut inputs = inputs.into_iter();
         let mut tasks = JoinSet::new();
         for (index, (plan, connection)) in self.plans.iter().zip(connections).enumerate() {
-            let shared = if plan.scans == 1 { inputs.next() } else { None };
+            let shared = plan.shares().and_then(|_| inputs.next());
             let input = shared.unwrap_or_else(|| self.input.scan());
             let entity = self.entity(index, connection, input, Vec::new(), None);
             tasks.spawn(async move { entity.await.map(Some) });
@@ -103,11 +103,11 @@ impl Staging<'_> {
             } else {
                 self.input.read_again()
             };
-            let shared = plan.scans == 1;
-            let (mut inputs, reading) = broadcast(&self.input.schema(), records, usize::from(shared));
+            let shared = plan.shares();
+            let (mut inputs, reading) = broadcast(&self.input.schemas(), records, shared.as_slice());
             let input = inputs.pop().unwrap_or_else(|| self.input.scan());
             let counted = async {
-                if shared || index == 0 {
+                if shared.is_some() || index == 0 {
                     reading.run().await
                 } else {
                     Ok(())

@@ -13,6 +13,7 @@ mod execute;
 mod failure;
 mod functions;
 mod ignored;
+mod inputs;
 mod list_fields;
 mod marks;
 mod merged;
@@ -44,7 +45,6 @@ pub use planner::sample;
 pub use prepared::{Accepts, Outline, Prepared};
 pub use refuse::Failed;
 pub use scan_input::{Broadcast, ScanInput, broadcast};
-pub(crate) use session::SOURCE_TABLE;
 pub use session::{Engine, Limits};
 pub(crate) use wording::words;
 

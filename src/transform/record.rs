@@ -7,31 +7,28 @@ use std::sync::Arc;
 use datafusion::common::{Column, JoinType, Result};
 use datafusion::datasource::{empty::EmptyTable, provider_as_source};
 use datafusion::logical_expr::logical_plan::{
-    Aggregate, Distinct, Join, Projection, SubqueryAlias, TableScan, TableScanBuilder, Union, Window,
+    Aggregate, Distinct, Join, Projection, SubqueryAlias, TableScanBuilder, Union, Window,
 };
 use datafusion::logical_expr::{Expr, LogicalPlan};
 
+use super::inputs::Inputs;
 use super::merged;
-use super::session::SOURCE_TABLE;
 use crate::model::RECORD_COLUMN;
-use datafusion::arrow::datatypes::SchemaRef;
-
-/// Whether a scan reads the batch's input.
-pub(super) fn is_source(scan: &TableScan) -> bool {
-    scan.table_name.table() == SOURCE_TABLE
-}
 
 /// A plan, and the column of its output that holds each row's record, if there is one.
 type Threaded = (LogicalPlan, Option<Column>);
 
 /// Rewrites `plan` (as made by the SQL planner, before optimization) so that it carries `_record`.
 ///
-/// `full` is the source's schema with `_record` as its last column.
-pub(super) fn thread(plan: LogicalPlan, full: &SchemaRef) -> Result<Threaded> {
+/// `full` is the source's tables with `_record` as their last column.
+pub(super) fn thread(plan: LogicalPlan, full: &Inputs) -> Result<Threaded> {
     match plan {
-        LogicalPlan::TableScan(scan) if is_source(&scan) => {
+        LogicalPlan::TableScan(scan) => {
+            let Some((_, input)) = full.of_scan(&scan) else {
+                return Ok((LogicalPlan::TableScan(scan), None));
+            };
             let relation = scan.table_name.clone();
-            let source = provider_as_source(Arc::new(EmptyTable::new(Arc::clone(full))));
+            let source = provider_as_source(Arc::new(EmptyTable::new(Arc::clone(&input.schema))));
             let scan = TableScanBuilder::new(relation.clone(), source).build()?;
             Ok((
                 LogicalPlan::TableScan(scan),
@@ -72,13 +69,13 @@ pub(super) fn thread(plan: LogicalPlan, full: &SchemaRef) -> Result<Threaded> {
     }
 }
 
-fn window(node: &Window, full: &SchemaRef) -> Result<Threaded> {
+fn window(node: &Window, full: &Inputs) -> Result<Threaded> {
     let (input, record) = thread(node.input.as_ref().clone(), full)?;
     Ok((merged::window(node, input)?, record))
 }
 
 /// Rows that can't fail are merged as they were.
-fn distinct(input: Arc<LogicalPlan>, full: &SchemaRef) -> Result<Threaded> {
+fn distinct(input: Arc<LogicalPlan>, full: &Inputs) -> Result<Threaded> {
     if merged::may_fail(&input, [])?
         && let (threaded, Some(record)) = thread(input.as_ref().clone(), full)?
     {
@@ -88,7 +85,7 @@ fn distinct(input: Arc<LogicalPlan>, full: &SchemaRef) -> Result<Threaded> {
     Ok((LogicalPlan::Distinct(Distinct::All(input)), None))
 }
 
-fn aggregate(node: Aggregate, full: &SchemaRef) -> Result<Threaded> {
+fn aggregate(node: Aggregate, full: &Inputs) -> Result<Threaded> {
     if merged::may_fail(&node.input, node.group_expr.iter().chain(&node.aggr_expr))?
         && let (input, Some(record)) = thread(node.input.as_ref().clone(), full)?
         && let Some(merged) = merged::aggregate(&node, input, &record)?
@@ -98,12 +95,12 @@ fn aggregate(node: Aggregate, full: &SchemaRef) -> Result<Threaded> {
     Ok((LogicalPlan::Aggregate(node), None))
 }
 
-fn join(node: Join, full: &SchemaRef) -> Result<Threaded> {
+fn join(node: Join, full: &Inputs) -> Result<Threaded> {
     use JoinType::{Full, Inner, Left, LeftAnti, LeftMark, LeftSemi, Right, RightAnti, RightMark, RightSemi};
     let (mut left, mut left_record) = (Arc::unwrap_or_clone(node.left), None);
     let (mut right, mut right_record) = (Arc::unwrap_or_clone(node.right), None);
     // The record of the preserved side is kept. Keeping both columns would be ambiguous.
-    let only_right = node.join_type == Inner && !has_records(&left) && has_records(&right);
+    let only_right = node.join_type == Inner && !has_records(&left, full) && has_records(&right, full);
     if matches!(node.join_type, Inner | Left | Full | LeftSemi | LeftAnti | LeftMark) && !only_right {
         (left, left_record) = thread(left, full)?;
     }
@@ -124,10 +121,10 @@ fn join(node: Join, full: &SchemaRef) -> Result<Threaded> {
 }
 
 /// Whether the rows of a plan have records, and not only marks.
-fn has_records(plan: &LogicalPlan) -> bool {
+fn has_records(plan: &LogicalPlan, full: &Inputs) -> bool {
     use JoinType::{Full, Inner, Left, LeftAnti, LeftMark, LeftSemi, Right, RightAnti, RightMark, RightSemi};
     match plan {
-        LogicalPlan::TableScan(scan) => is_source(scan),
+        LogicalPlan::TableScan(scan) => full.of_scan(scan).is_some(),
         LogicalPlan::SubqueryAlias(_)
         | LogicalPlan::Projection(_)
         | LogicalPlan::Filter(_)
@@ -136,11 +133,11 @@ fn has_records(plan: &LogicalPlan) -> bool {
         | LogicalPlan::Repartition(_)
         | LogicalPlan::Window(_)
         | LogicalPlan::Unnest(_)
-        | LogicalPlan::Union(_) => plan.inputs().into_iter().all(has_records),
+        | LogicalPlan::Union(_) => plan.inputs().into_iter().all(|input| has_records(input, full)),
         LogicalPlan::Join(node) => match node.join_type {
-            Inner => has_records(&node.left) || has_records(&node.right),
-            Left | Full | LeftSemi | LeftAnti | LeftMark => has_records(&node.left),
-            Right | RightSemi | RightAnti | RightMark => has_records(&node.right),
+            Inner => has_records(&node.left, full) || has_records(&node.right, full),
+            Left | Full | LeftSemi | LeftAnti | LeftMark => has_records(&node.left, full),
+            Right | RightSemi | RightAnti | RightMark => has_records(&node.right, full),
         },
         _ => false,
     }
@@ -148,7 +145,7 @@ fn has_records(plan: &LogicalPlan) -> bool {
 
 /// UNION ALL keeps the record if every branch has it. Branches match columns by position, so the column is the last
 /// of each.
-fn union(node: Union, full: &SchemaRef) -> Result<Threaded> {
+fn union(node: Union, full: &Inputs) -> Result<Threaded> {
     let mut branches = Vec::with_capacity(node.inputs.len());
     for input in &node.inputs {
         let columns: Vec<Expr> = input.schema().columns().into_iter().map(Expr::Column).collect();

@@ -29,6 +29,7 @@ mod from_nothing;
 mod init;
 mod keys;
 mod kill;
+mod kinds;
 mod large_records;
 mod links;
 mod lost_kinds;

@@ -166,15 +166,16 @@ fn is_for_postgres(path: &Path) -> bool {
     folders.iter().any(|folder| path.parent() == Some(Path::new(folder)))
 }
 
-/// What a transform of a source reads: a table of its records.
+/// What a transform of a source reads: a table for each kind of its records.
 fn records(source: &Source) -> Vec<Base<'_>> {
     let about = source.description.clone().unwrap_or_default();
-    vec![Base {
-        name: "source".to_owned(),
-        columns: columns_of_fields(&source.schema),
-        declared: Some(&source.location),
-        about: format!("the records of {}. {about}", source.name),
-    }]
+    let tables = source.kinds.iter().map(|kind| Base {
+        name: kind.name.clone(),
+        columns: columns_of_fields(&kind.schema),
+        declared: Some(&kind.location),
+        about: format!("the records of {}. {about}", kind.label),
+    });
+    tables.collect()
 }
 
 /// What a view reads: the entities' tables and other views.

@@ -10,7 +10,7 @@ use super::place::{Place, place};
 use super::schema;
 use crate::lsp::protocol::{Item, ItemKind};
 use crate::model::scalar_field::scalar_fields;
-use crate::model::{Field, FieldType, Project, Source};
+use crate::model::{Field, FieldType, Kind, Project, Source};
 use crate::project::YamlKind;
 
 /// What could stand at a byte of a YAML file, and the byte from which on it takes the place of what is typed.
@@ -89,18 +89,21 @@ fn values(project: &Project, path: &Path, place: &Place) -> Vec<String> {
         columns.map(|column| column.name.clone()).collect()
     };
     match (source_at(project, path), &steps[..]) {
-        (Some(source), ["subject"]) => scalar_fields(source)
-            .into_iter()
+        (Some(source), ["subject"] | ["kinds", _, "subject"]) => kinds(source, &steps)
+            .flat_map(scalar_fields)
             .map(|field| field.path)
             .filter(|path| !path.contains("[]"))
             .collect(),
-        (Some(source), ["conserves", _]) => {
+        (Some(source), ["conserves", _] | ["kinds", _, "conserves", _]) => {
             let mut paths = vec!["$".to_owned()];
-            lists(&source.schema, "", &mut paths);
+            for kind in kinds(source, &steps) {
+                lists(&kind.schema, "", &mut paths);
+            }
             paths
         }
-        (Some(_), ["schema", .., "domain"]) => {
-            let domains = project.sources.iter().flat_map(scalar_fields);
+        (Some(_), ["schema", .., "domain"] | ["kinds", _, "schema", .., "domain"]) => {
+            let kinds = project.sources.iter().flat_map(|source| &source.kinds);
+            let domains = kinds.flat_map(scalar_fields);
             let domains: BTreeSet<String> = domains.filter_map(|field| field.privacy.domain.clone()).collect();
             domains.into_iter().collect()
         }
@@ -109,6 +112,18 @@ fn values(project: &Project, path: &Path, place: &Place) -> Vec<String> {
         | (Some(_), ["checks", entity, .., "[]" | "column"]) => columns(entity),
         _ => Vec::new(),
     }
+}
+
+/// The kinds of which a place speaks: the one whose name is on the way to it, or that of a source without kinds.
+fn kinds<'a>(source: &'a Source, steps: &'a [&str]) -> impl Iterator<Item = &'a Kind> {
+    let named = match steps {
+        ["kinds", name, ..] => Some(*name),
+        _ => None,
+    };
+    source
+        .kinds
+        .iter()
+        .filter(move |kind| named.is_none_or(|name| kind.name == name))
 }
 
 /// The paths of the lists in a schema, as `conserves` takes them.

@@ -49,7 +49,7 @@ pub(in crate::lsp) fn declared_at<'a>(
         }
     }
     project.sources.iter().find_map(|source| {
-        let (field, path) = find(&source.schema, "", &holds)?;
+        let (field, path) = source.kinds.iter().find_map(|kind| find(&kind.schema, "", &holds))?;
         Some(Declared::Field { source, field, path })
     })
 }

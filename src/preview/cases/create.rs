@@ -1,5 +1,6 @@
 //! `pipeline test create`: makes a test case from a record of real data, with its shape and none of its values.
 
+use std::fmt::Write as _;
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write as _};
 use std::path::PathBuf;
@@ -14,7 +15,7 @@ use super::update::rewritten;
 use super::yaml;
 use crate::error::{Code, Error, Result};
 use crate::ingest::{self, ReadStats};
-use crate::model::{Project, RECORD_BITS, Source};
+use crate::model::{Kind, Project, RECORD_BITS, Source};
 use crate::project::{YamlKind, parse_tests, schema_comment, tests_folder};
 
 /// The case to make.
@@ -45,14 +46,19 @@ pub async fn create(project: Project, new: NewCase) -> Result<PathBuf> {
     if project.root.join(&path).exists() {
         return Err(exists(&path));
     }
-    let record = invented(&project, &source, &new).await?;
+    let (record, kind) = invented(&project, &source, &new).await?;
     let schema = schema_comment(&project.root, &path, YamlKind::Tests);
     let mut text = format!(
         "{schema}tests:\n  - name: {}\n    date: {}\n    records:\n",
         yaml::scalar(&format!("like record {}", new.record)),
         invented_date(new.date)
     );
-    yaml::element(&record, 6, &mut text);
+    // What only the path of a file tells, the case says.
+    let told = !kind.conditions.is_empty() || kind.prefix().is_empty();
+    if !told {
+        let _ = writeln!(text, "      {}:", kind.name);
+    }
+    yaml::element(&record, if told { 6 } else { 8 }, &mut text);
     let cases = parse_tests(&project, &source, path.clone(), text.clone())?;
     let root = project.root.clone();
     let results = test(project, cases).await?;
@@ -93,8 +99,8 @@ fn write(path: &std::path::Path, text: &str) -> std::io::Result<()> {
     written.inspect_err(|_| drop(std::fs::remove_file(path)))
 }
 
-/// A record like the one that is asked for.
-async fn invented(project: &Project, source: &Source, new: &NewCase) -> Result<Value> {
+/// A record like the one that is asked for, and its kind.
+async fn invented<'s>(project: &Project, source: &'s Source, new: &NewCase) -> Result<(Value, &'s Kind)> {
     let listing = ingest::list(&project.root, source, new.date).await?;
     let missing = |what: String| Error::batch(what).code(Code::InputMissing);
     let listing = listing.ok_or_else(|| missing(format!("the input of {} {} is missing", source.name, new.date)))?;
@@ -114,7 +120,8 @@ async fn invented(project: &Project, source: &Source, new: &NewCase) -> Result<V
     while let Some(batch) = records.next().await {
         let batch = batch?;
         if let Some(record) = batch.invent(wanted, source, invented_date(new.date))? {
-            return Ok(record);
+            let kind = source.kinds.get(batch.kind()).ok_or_else(Error::internal)?;
+            return Ok((record, kind));
         }
         read += batch.num_rows();
     }

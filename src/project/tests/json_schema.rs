@@ -28,6 +28,8 @@ fn kind(path: &str) -> Option<YamlKind> {
     match path {
         "pipeline.yaml" => Some(YamlKind::Project),
         path if Path::new(path).extension()? != "yaml" => None,
+        // Fields that schemas share.
+        path if path.starts_with("schemas/") => None,
         path if path.starts_with("pipelines/") => Some(YamlKind::Source),
         _ => Some(YamlKind::Tests),
     }
@@ -101,7 +103,7 @@ fn an_editor_learns_meanings_choices_and_defaults() {
     assert_eq!(malformed["default"], "quarantine");
     assert_eq!(malformed["anyOf"][0]["enum"], json!(["quarantine", "fail"]));
     assert!(malformed["description"].as_str().is_some_and(|text| text.len() > 20));
-    assert_eq!(source["required"], json!(["name", "input", "schema"]));
+    assert_eq!(source["required"], json!(["name", "input"]));
     let column = &YamlKind::Project.schema()["properties"]["entities"]["additionalProperties"]["properties"]["columns"];
     let column = &column["additionalProperties"]["anyOf"][1];
     assert_eq!(
@@ -172,7 +174,8 @@ const NESTED: &str = r#"{
   "input": {"path": "s3://b/{date}.json", "records": "$.entry[*]", "storage": {"region": "x", "allow_http": true}},
   "schema": {
     "patient_id": "string",
-    "of": {"type": "reference", "to": ["Patient"], "base": ["https://x.example/fhir"], "domains": {"Patient": "p"}},
+    "of": {"type": "reference", "to": ["Patient"], "base": ["https://x.example/fhir"], "domains": {"Patient": "p"},
+      "phi": "identifier", "mask": "hash"},
     "at": {"type": "timestamptz", "zone": "UTC"},
     "visits": {"list": {"id": "string", "notes": {"struct": {"text": "string"}}, "codes": {"list": "string"}}},
     "names": {"one_or_many": {"text": {"type": "string", "required": false}}},
@@ -180,6 +183,21 @@ const NESTED: &str = r#"{
   },
   "conserves": {"visits": "visits[]"},
   "max_quarantined": 0
+}"#;
+
+const KINDS: &str = r#"{
+  "name": "clinic",
+  "input": {"path": ["in/{date}.json", {"path": "in/{date}/visits.json", "kind": "visit"}]},
+  "kinds": {
+    "patient": {
+      "where": {"type": "Patient", "meta.version": [1, "2"]},
+      "schema": {"patient_id": "string", "use": "string"},
+      "subject": "patient_id", "on_unknown_field": "ignore", "checks": {"patients": [{"not_null": "name"}]},
+      "conserves": {"patients": "$"}, "allow_constant_masks": ["patient_id"], "max_quarantined": "1%"
+    },
+    "visit": {"where": {"type": "Visit"}, "schema": {"visit_id": "string"}}
+  },
+  "on_unknown_kind": "fail"
 }"#;
 
 const CASES: &str = r#"{"tests": [
@@ -280,6 +298,7 @@ fn variants_of_a_contract_with_every_key_are_judged_alike() {
 fn variants_of_a_source_with_every_key_are_judged_alike() {
     variants_are_judged_alike("pipelines/clinic.yaml", CLINIC);
     variants_are_judged_alike("pipelines/clinic.yaml", NESTED);
+    variants_are_judged_alike("pipelines/clinic.yaml", KINDS);
 }
 
 #[test]
@@ -318,7 +337,7 @@ fn declared(schema: &Value, keys: &mut BTreeSet<String>) {
 
 #[test]
 fn every_key_is_in_the_files_whose_variants_are_judged() {
-    let given: String = [PROJECT, CLINIC, NESTED, CASES].concat();
+    let given: String = [PROJECT, CLINIC, NESTED, KINDS, CASES].concat();
     let mut keys = BTreeSet::new();
     for kind in YamlKind::ALL {
         declared(&kind.schema(), &mut keys);

@@ -7,8 +7,10 @@ mod contract;
 mod files;
 mod input;
 mod json_schema;
+mod kinds;
 mod privacy;
 mod schema;
+mod shared;
 mod source;
 mod value_rules;
 
