@@ -17,6 +17,7 @@ pub enum Code {
     RecordRefused,
     TooManyRefused,
     CheckFailed,
+    TooFewPersons,
     RowsLost,
     TransformFailed,
     OutOfMemory,
@@ -27,10 +28,15 @@ pub enum Code {
     MigrationsPending,
     TablesDiffer,
     DatabaseRefused,
+    RolesInvalid,
+    RolesMissing,
+    SuperuserRefused,
+    CodeOfOthers,
+    ReadersSeeTooMuch,
 }
 
 impl Code {
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 28] = [
         Self::BatchFailed,
         Self::ProjectInvalid,
         Self::Unreachable,
@@ -43,6 +49,7 @@ impl Code {
         Self::RecordRefused,
         Self::TooManyRefused,
         Self::CheckFailed,
+        Self::TooFewPersons,
         Self::RowsLost,
         Self::TransformFailed,
         Self::OutOfMemory,
@@ -53,6 +60,11 @@ impl Code {
         Self::MigrationsPending,
         Self::TablesDiffer,
         Self::DatabaseRefused,
+        Self::RolesInvalid,
+        Self::RolesMissing,
+        Self::SuperuserRefused,
+        Self::CodeOfOthers,
+        Self::ReadersSeeTooMuch,
     ];
 
     /// The code's name in JSON output.
@@ -70,6 +82,7 @@ impl Code {
             Self::RecordRefused => "record_refused",
             Self::TooManyRefused => "too_many_refused",
             Self::CheckFailed => "check_failed",
+            Self::TooFewPersons => "too_few_persons",
             Self::RowsLost => "rows_lost",
             Self::TransformFailed => "transform_failed",
             Self::OutOfMemory => "out_of_memory",
@@ -80,6 +93,11 @@ impl Code {
             Self::MigrationsPending => "migrations_pending",
             Self::TablesDiffer => "tables_differ",
             Self::DatabaseRefused => "database_refused",
+            Self::RolesInvalid => "roles_invalid",
+            Self::RolesMissing => "roles_missing",
+            Self::SuperuserRefused => "superuser_refused",
+            Self::CodeOfOthers => "code_of_others",
+            Self::ReadersSeeTooMuch => "readers_see_too_much",
         }
     }
 }

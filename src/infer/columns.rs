@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::declare::{Field, Kind, Scalar};
-use super::tables::{Column, Level, Place, Table, shown};
+use super::tables::{Column, Level, Table, ValuePosition, shown};
 use super::words::words;
 use crate::model::{Entity, PgType};
 use crate::warehouse::type_name;
@@ -21,10 +21,10 @@ pub(super) struct Mapped {
 }
 
 /// A scalar field, and where it stands.
-struct Leaf<'a> {
+struct ScalarField<'a> {
     /// The lists on the way to it.
     levels: Vec<Level>,
-    place: Place,
+    position: ValuePosition,
     scalar: &'a Scalar,
     /// All names from the record, for messages and for matching.
     path: Vec<String>,
@@ -32,22 +32,26 @@ struct Leaf<'a> {
 }
 
 pub(super) fn map(entities: &[Entity], record: &str, fields: &[Field]) -> Mapped {
-    let mut leaves = Vec::new();
-    collect(fields, &[], &[], &[], &mut leaves);
+    let mut scalar_fields = Vec::new();
+    collect(fields, &[], &[], &[], &mut scalar_fields);
     let mut mapped = Mapped {
         tables: Vec::new(),
         unfilled: Vec::new(),
         unused: Vec::new(),
     };
     let mut used = BTreeSet::new();
+    let root = root(entities, &scalar_fields);
+    let record = root
+        .as_ref()
+        .map_or_else(|| record.to_owned(), |root| format!("{record} {root}"));
     for entity in entities {
-        match fill(entity, record, &leaves) {
+        match fill(entity, &record, &scalar_fields) {
             Ok(table) => {
                 let depth = table.levels.len();
                 for column in &table.columns {
-                    used.extend(leaves.iter().enumerate().filter_map(|(index, leaf)| {
-                        let same =
-                            leaf.place == column.place && table.levels[..leaf.levels.len().min(depth)] == leaf.levels;
+                    used.extend(scalar_fields.iter().enumerate().filter_map(|(index, scalar_field)| {
+                        let same = scalar_field.position == column.position
+                            && table.levels[..scalar_field.levels.len().min(depth)] == scalar_field.levels;
                         same.then_some(index)
                     }));
                 }
@@ -56,27 +60,40 @@ pub(super) fn map(entities: &[Entity], record: &str, fields: &[Field]) -> Mapped
             Err(why) => mapped.unfilled.push(format!("{}: {why}", entity.name)),
         }
     }
-    let unused = leaves.iter().enumerate().filter(|(index, _)| !used.contains(index));
-    mapped.unused = unused.map(|(_, leaf)| shown(&leaf.path)).collect();
+    let unused = scalar_fields
+        .iter()
+        .enumerate()
+        .filter(|(index, _)| !used.contains(index));
+    mapped.unused = unused.map(|(_, scalar_field)| shown(&scalar_field.path)).collect();
     mapped
 }
 
-fn collect<'a>(fields: &'a [Field], levels: &[Level], within: &[String], path: &[String], leaves: &mut Vec<Leaf<'a>>) {
+fn collect<'a>(
+    fields: &'a [Field],
+    levels: &[Level],
+    within: &[String],
+    path: &[String],
+    scalar_fields: &mut Vec<ScalarField<'a>>,
+) {
     for field in fields {
         let append = |names: &[String]| names.iter().chain([&field.name]).cloned().collect::<Vec<_>>();
         let (within, path) = (append(within), append(path));
         match &field.kind {
-            Kind::Struct(inner) => collect(inner, levels, &within, &path, leaves),
+            Kind::Struct(inner) => collect(inner, levels, &within, &path, scalar_fields),
             Kind::Objects(inner) => {
                 let mut levels = levels.to_vec();
                 levels.push(Level { path: within });
-                collect(inner, &levels, &[], &path, leaves);
+                collect(inner, &levels, &[], &path, scalar_fields);
             }
-            Kind::Scalar(scalar) | Kind::Scalars(scalar) => leaves.push(Leaf {
+            Kind::Scalar(scalar) | Kind::Scalars(scalar) => scalar_fields.push(ScalarField {
                 levels: levels.to_vec(),
-                place: Place {
+                position: ValuePosition {
                     depth: levels.len(),
-                    path: within,
+                    // Of a partial date, a column takes the first moment.
+                    path: within
+                        .into_iter()
+                        .chain(scalar.is_struct().then(|| "value".to_owned()))
+                        .collect(),
                 },
                 scalar,
                 path,
@@ -86,17 +103,33 @@ fn collect<'a>(fields: &'a [Field], levels: &[Level], within: &[String], path: &
     }
 }
 
+/// The entity whose rows the records are, where one of their lists is called like an entity below it.
+fn root(entities: &[Entity], scalar_fields: &[ScalarField<'_>]) -> Option<String> {
+    let last = |name: &str| words(name).last().map(|word| stem(word).to_owned());
+    let lists: BTreeSet<_> = scalar_fields
+        .iter()
+        .filter_map(|scalar_field| last(scalar_field.levels.first()?.path.last()?))
+        .collect();
+    let below = |entity: &&Entity| {
+        let parent = entity.parent.as_ref();
+        parent.is_some() && last(&entity.name).is_some_and(|name| lists.contains(&name))
+    };
+    let parent = &entities.iter().find(below)?.parent.as_ref()?.entity;
+    let root = entities.iter().find(|entity| entity.name == *parent)?;
+    root.parent.is_none().then(|| root.name.clone())
+}
+
 /// The rows of an entity from the level of the records that fits it best.
-fn fill(entity: &Entity, record: &str, leaves: &[Leaf<'_>]) -> Result<Table, String> {
+fn fill(entity: &Entity, record: &str, scalar_fields: &[ScalarField<'_>]) -> Result<Table, String> {
     let mut levels: Vec<Vec<Level>> = vec![Vec::new()];
-    for leaf in leaves {
-        if !levels.contains(&leaf.levels) {
-            levels.push(leaf.levels.clone());
+    for scalar_field in scalar_fields {
+        if !levels.contains(&scalar_field.levels) {
+            levels.push(scalar_field.levels.clone());
         }
     }
     let mut best: Option<(f64, Table, Vec<String>)> = None;
     for level in &levels {
-        let (score, table, missing) = rows(entity, record, level, leaves);
+        let (score, table, missing) = rows(entity, record, level, scalar_fields);
         if best.as_ref().is_none_or(|(known, ..)| score > *known) {
             best = Some((score, table, missing));
         }
@@ -111,7 +144,12 @@ fn fill(entity: &Entity, record: &str, leaves: &[Leaf<'_>]) -> Result<Table, Str
     }
 }
 
-fn rows(entity: &Entity, record: &str, level: &[Level], leaves: &[Leaf<'_>]) -> (f64, Table, Vec<String>) {
+fn rows(
+    entity: &Entity,
+    record: &str,
+    level: &[Level],
+    scalar_fields: &[ScalarField<'_>],
+) -> (f64, Table, Vec<String>) {
     let named = level
         .last()
         .and_then(|level| level.path.last())
@@ -122,40 +160,51 @@ fn rows(entity: &Entity, record: &str, level: &[Level], leaves: &[Leaf<'_>]) -> 
     let mut own = 0;
     for column in &entity.columns {
         // Columns of the parent's key are found in a list above; the others must stand in the element itself.
-        let candidates = leaves.iter().filter(|leaf| level.starts_with(&leaf.levels));
-        let best = candidates
-            .filter(|leaf| fits(leaf, column.pg_type))
-            .map(|leaf| (likeness(&column.name, &entity.name, record, leaf), leaf))
+        let like: Vec<_> = scalar_fields
+            .iter()
+            .filter(|scalar_field| level.starts_with(&scalar_field.levels))
+            .map(|scalar_field| (likeness(&column.name, &entity.name, record, scalar_field), scalar_field))
             .filter(|(likeness, _)| *likeness >= ENOUGH)
-            .max_by(|a, b| a.0.total_cmp(&b.0).then(a.1.levels.len().cmp(&b.1.levels.len())));
-        let Some((likeness, leaf)) = best else {
+            .collect();
+        let most = |a: &&(f64, &ScalarField<'_>), b: &&(f64, &ScalarField<'_>)| {
+            a.0.total_cmp(&b.0).then(a.1.levels.len().cmp(&b.1.levels.len()))
+        };
+        let best = like
+            .iter()
+            .filter(|(_, scalar_field)| fits(scalar_field, column.pg_type))
+            .max_by(most);
+        let Some(&(likeness, scalar_field)) = best else {
             if !column.nullable {
                 missing.push(column.name.clone());
             }
             columns.push(Column {
                 name: column.name.clone(),
-                place: Place {
+                position: ValuePosition {
                     depth: usize::MAX,
                     path: Vec::new(),
                 },
                 pg_type: type_name(column.pg_type),
                 not_null: !column.nullable,
-                note: "no field found".to_owned(),
+                note: unlike(
+                    like.iter().max_by(most).map(|(_, scalar_field)| *scalar_field),
+                    column.pg_type,
+                ),
             });
             continue;
         };
-        let is_own = leaf.levels.len() == level.len();
+        let is_own = scalar_field.levels.len() == level.len();
         own += usize::from(is_own);
-        let same_name = words(&column.name) == words(leaf.path.last().map_or("", String::as_str));
+        let same_name = words(&column.name) == words(scalar_field.path.last().map_or("", String::as_str));
         score += likeness * if is_own { 1.0 } else { 0.25 };
         columns.push(Column {
             name: column.name.clone(),
-            place: leaf.place.clone(),
+            position: scalar_field.position.clone(),
             pg_type: type_name(column.pg_type),
             not_null: !column.nullable,
             note: format!(
-                "{}: {}",
-                shown(&leaf.path),
+                "{}, {}: {}",
+                shown(&scalar_field.path),
+                typed(scalar_field),
                 if same_name { "same name" } else { "like name and place" }
             ),
         });
@@ -171,9 +220,33 @@ fn rows(entity: &Entity, record: &str, level: &[Level], leaves: &[Leaf<'_>]) -> 
     (if own == 0 { 0.0 } else { score }, table, missing)
 }
 
-fn fits(leaf: &Leaf<'_>, column: PgType) -> bool {
-    let field = leaf.scalar.sql_type();
-    if leaf.is_list {
+/// The type of a field, as SQL sees it.
+fn typed(scalar_field: &ScalarField<'_>) -> String {
+    let field_type = scalar_field.scalar.sql_type();
+    if scalar_field.is_list {
+        format!("list of {field_type}")
+    } else {
+        field_type.to_owned()
+    }
+}
+
+/// Why a column stays empty, with the field that is like it but of another type.
+fn unlike(scalar_field: Option<&ScalarField<'_>>, column: PgType) -> String {
+    scalar_field.map_or_else(
+        || "no field found".to_owned(),
+        |scalar_field| {
+            let (path, found) = (shown(&scalar_field.path), typed(scalar_field));
+            format!(
+                "no field found: {path} is like it, but {found}, not {}",
+                type_name(column)
+            )
+        },
+    )
+}
+
+fn fits(scalar_field: &ScalarField<'_>, column: PgType) -> bool {
+    let field = scalar_field.scalar.sql_type();
+    if scalar_field.is_list {
         return column == PgType::TextArray && field == "string";
     }
     match column.family() {
@@ -201,7 +274,7 @@ fn stem(word: &str) -> &str {
 
 /// How much of a column's name is found in a field's path, from 0 to 1. Words of the field's own name that the column
 /// lacks count against it.
-fn likeness(column: &str, entity: &str, record: &str, leaf: &Leaf<'_>) -> f64 {
+fn likeness(column: &str, entity: &str, record: &str, scalar_field: &ScalarField<'_>) -> f64 {
     let set = |text: &str| {
         words(text)
             .iter()
@@ -209,12 +282,30 @@ fn likeness(column: &str, entity: &str, record: &str, leaf: &Leaf<'_>) -> f64 {
             .collect::<BTreeSet<_>>()
     };
     let column = set(column);
-    let own = set(leaf.path.last().map_or("", String::as_str));
+    let mut own = set(scalar_field.path.last().map_or("", String::as_str));
     if column == own {
         return 1.0;
     }
-    let mut around = set(record);
-    leaf.path.iter().for_each(|name| around.extend(set(name)));
+    // Of a record, the names around it are those of the record; of an element, those of its lists.
+    let mut around = if scalar_field.levels.is_empty() {
+        set(record)
+    } else {
+        BTreeSet::new()
+    };
+    scalar_field.path.iter().for_each(|name| around.extend(set(name)));
+    // The number of a visit is its id, and the name of a drug is the drug.
+    if own.len() == 1
+        && own
+            .iter()
+            .any(|word| ["number", "no", "identifier", "key"].contains(&word.as_str()))
+    {
+        own = set("id");
+        around.extend(set("id"));
+    }
+    let list = scalar_field.levels.last().and_then(|level| level.path.last());
+    if own == set("name") && scalar_field.path.len() > 1 && list.is_some_and(|list| set(list) == column) {
+        return 0.8;
+    }
     let found = column.intersection(&around).count();
     let in_own = column.intersection(&own).count();
     if in_own == 0 {

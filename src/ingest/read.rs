@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+#[cfg(test)]
 use arrow::array::RecordBatch;
 use futures::StreamExt;
 use futures::future::ready;
@@ -15,9 +16,9 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::ahead::Ahead;
-use super::decode::Decoded;
-use super::files::Listing;
+use super::decode::Parts;
 use super::gather::{Gather, Load};
+use super::listing::Listing;
 use super::open::ByteSource;
 use super::parquet;
 use super::reading::{Reading, received, stopped};
@@ -32,8 +33,8 @@ use crate::timing::Spent;
 const WAITING: usize = 2;
 
 impl Listing {
-    /// Reads the files and yields their records, in order, as batches of [`crate::model::arrow_schema`]. It uses up to
-    /// `parallelism` cores. Each call reads the files again and needs `stats` of its own.
+    /// Reads the files and yields their records, in order, as batches of [`crate::model::arrow_schema`], each of
+    /// records of one kind. It uses up to `parallelism` cores. Each call reads the files again and needs `stats` of its own.
     ///
     /// The stream ends after its first error. Dropping it stops the reading.
     pub fn read(
@@ -43,26 +44,29 @@ impl Listing {
         stats: Arc<ReadStats>,
     ) -> BoxStream<'static, Result<Unmasked>> {
         match Reading::new(self, source, stats) {
-            Ok(reading) => Arc::new(reading)
-                .stream(parallelism.max(1))
-                .map(|batch| batch.map(Unmasked::new))
-                .boxed(),
+            Ok(reading) => Arc::new(reading).stream(parallelism.max(1)),
             Err(error) => stream::once(ready(Err(error))).boxed(),
         }
     }
 }
 
 impl Reading {
-    fn stream(self: Arc<Self>, parallelism: usize) -> BoxStream<'static, Result<RecordBatch>> {
+    fn stream(self: Arc<Self>, parallelism: usize) -> BoxStream<'static, Result<Unmasked>> {
         let decoded = match self.input.format {
             Format::Parquet => parquet::decode(&self, parallelism),
             Format::Json | Format::Ndjson | Format::Csv => decode_text(&self, parallelism),
         };
         let at_end = Arc::clone(&self);
         decoded
-            .map(move |decoded| self.accept(decoded?).map(Some))
-            .chain(stream::once(async move { at_end.finish().map(|()| None) }))
-            .filter_map(|item| ready(item.transpose()))
+            .map(move |parts| self.accept(parts?))
+            .chain(stream::once(async move { at_end.finish().map(|()| Vec::new()) }))
+            .flat_map(|batches| {
+                let items: Vec<Result<Unmasked>> = match batches {
+                    Ok(batches) => batches.into_iter().map(Ok).collect(),
+                    Err(error) => vec![Err(error)],
+                };
+                stream::iter(items)
+            })
             .scan(false, |failed, item| {
                 let over = std::mem::replace(failed, item.is_err());
                 ready((!over).then_some(item))
@@ -70,7 +74,7 @@ impl Reading {
             .boxed()
     }
 
-    fn scanner(&self) -> Box<dyn Scanner> {
+    fn scanner(&self, of_file: Option<usize>) -> Box<dyn Scanner> {
         let Input {
             csv,
             records,
@@ -79,7 +83,7 @@ impl Reading {
             ..
         } = &self.input;
         match self.input.format {
-            Format::Csv => Box::new(CsvScanner::new(csv, &self.source.schema, *encoding)),
+            Format::Csv => Box::new(CsvScanner::new(csv, &self.source.kinds, of_file, *encoding)),
             Format::Ndjson => Box::new(NdjsonScanner::new(records, *on_no_records, *encoding)),
             Format::Json | Format::Parquet => Box::new(JsonScanner::new(records, *on_no_records, *encoding)),
         }
@@ -99,7 +103,7 @@ impl Reading {
         for (index, origin) in Ahead::new(&self.listing, runtime, stop) {
             let (file, handle) = (&self.listing.files()[index], &self.listing.handles[index]);
             let opened = ByteSource::open(file, handle, origin, &self.input, &self.stats);
-            let mut scanner = self.scanner();
+            let mut scanner = self.scanner(self.listing.kinds[index]);
             let split = opened.and_then(|mut source| {
                 split(index, &mut source, scanner.as_mut(), &mut |chunk| {
                     self.stats.read.fetch_add(chunk.records.len() as u64, Ordering::Relaxed);
@@ -111,8 +115,11 @@ impl Reading {
                 })
             });
             if let Some(header) = scanner.header() {
-                let fields = &self.decoding.plan.root.fields;
-                self.lacking(header.lacking.iter().map(|field| Arc::clone(&fields[*field].path)));
+                for (kind, columns) in header.kinds.iter().enumerate() {
+                    let fields = &self.kinds.each[kind].plan.root.fields;
+                    let paths = columns.lacking.iter().map(|field| Arc::clone(&fields[*field].path));
+                    self.lacking(kind, paths);
+                }
             }
             let (error, damaged) = match split {
                 Ok(records) => {
@@ -154,7 +161,7 @@ impl Reading {
     }
 }
 
-fn decode_text(reading: &Arc<Reading>, parallelism: usize) -> BoxStream<'static, Result<Decoded>> {
+fn decode_text(reading: &Arc<Reading>, parallelism: usize) -> BoxStream<'static, Result<Parts>> {
     let reading = Arc::clone(reading);
     stream::once(async move {
         let runtime = Handle::current();
@@ -171,8 +178,9 @@ fn decode_text(reading: &Arc<Reading>, parallelism: usize) -> BoxStream<'static,
                 async move {
                     let load = load?;
                     let decode = move || {
-                        let files = reading.listing.files();
-                        reading.stats.times.decode.on(|| reading.decoding.decode(&load, files))
+                        let (files, kinds) = (reading.listing.files(), &reading.listing.kinds);
+                        let decode = || reading.kinds.decode(&reading.source, &load, files, kinds);
+                        reading.stats.times.decode.on(decode)
                     };
                     tokio::task::spawn_blocking(decode)
                         .await
@@ -185,6 +193,8 @@ fn decode_text(reading: &Arc<Reading>, parallelism: usize) -> BoxStream<'static,
     .boxed()
 }
 
+#[cfg(test)]
+mod kinds_tests;
 #[cfg(test)]
 mod packed_tests;
 #[cfg(test)]

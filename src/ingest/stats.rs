@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow::array::RecordBatch;
-
 use super::Unknown;
 use crate::mask::Unmasked;
 use crate::model::Refusal;
@@ -26,9 +24,18 @@ pub struct ReadStats {
     /// The times of all reads of this input together.
     pub times: Arc<ReadTimes>,
     unknown: Mutex<BTreeMap<String, Unknown>>,
+    kinds: Mutex<BTreeMap<usize, KindRecords>>,
+    strays: Mutex<Unknown>,
     refused: Mutex<Vec<Refusal>>,
     empty: Mutex<Vec<String>>,
     salvaged: Mutex<Salvaged>,
+}
+
+/// The records of one kind.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct KindRecords {
+    pub accepted: u64,
+    pub refused: u64,
 }
 
 /// What could be read of refused records.
@@ -66,6 +73,28 @@ impl ReadStats {
         self.unknown.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// The records of a kind, by its index in the source. Refused records whose kind can't be told are not among them.
+    pub fn records_of(&self, kind: usize) -> KindRecords {
+        let kinds = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
+        kinds.get(&kind).copied().unwrap_or_default()
+    }
+
+    pub(super) fn add_records(&self, kind: usize, met: KindRecords) {
+        let mut kinds = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
+        let sum = kinds.entry(kind).or_default();
+        sum.accepted += met.accepted;
+        sum.refused += met.refused;
+    }
+
+    /// The records of no declared kind, by the value that would tell their kind or by its keyed hash.
+    pub fn strays(&self) -> Unknown {
+        self.strays.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn add_strays(&self, met: Unknown) {
+        self.strays.lock().unwrap_or_else(PoisonError::into_inner).add(met);
+    }
+
     /// The files that hold no record, as messages name them.
     pub fn empty_files(&self) -> Vec<String> {
         self.empty.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -86,11 +115,11 @@ impl ReadStats {
         std::mem::take(&mut self.salvaged.lock().unwrap_or_else(PoisonError::into_inner).batches)
     }
 
-    pub(super) fn add_salvaged(&self, records: RecordBatch) {
+    pub(super) fn add_salvaged(&self, records: Unmasked, size: usize) {
         let mut salvaged = self.salvaged.lock().unwrap_or_else(PoisonError::into_inner);
         if salvaged.bytes < MOST_SALVAGED {
-            salvaged.bytes += records.get_array_memory_size();
-            salvaged.batches.push(Unmasked::new(records));
+            salvaged.bytes += size;
+            salvaged.batches.push(records);
         }
     }
 

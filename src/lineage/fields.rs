@@ -1,12 +1,13 @@
-//! The declared fields of a source by their paths, such as `visits[].diagnoses[].code`.
+//! The declared fields of a source by their paths, such as `visits[].diagnoses[].code`. The paths of a source with
+//! kinds begin with the name of the kind, such as `patient.name[].family`.
 
 use std::collections::BTreeMap;
 
 use super::Dependence;
-use super::analysis::Table;
+use super::analysis::{Table, Tables};
 use super::shape::{Atom, Deps, Shape};
 use crate::model::scalar_field::effective_mask;
-use crate::model::{Field, FieldType, MaskKind, Privacy, Source};
+use crate::model::{Field, FieldType, Kind, MaskKind, Privacy, Source};
 
 /// The fields of a source and how sensitive they are.
 #[derive(Debug, Clone, Default)]
@@ -16,21 +17,28 @@ pub(super) struct Fields {
 }
 
 impl Fields {
-    /// The fields of a source, and the table that its transforms read.
-    pub fn of(source: &Source) -> (Self, Table) {
+    /// The fields of a source, and the tables that its transforms read.
+    pub fn of(source: &Source) -> (Self, Tables) {
         let mut fields = Self::default();
-        let columns = source
-            .schema
-            .iter()
-            .map(|field| (field.name.clone(), fields.shape(field, &step("", &field.name))));
-        let columns = columns.collect();
-        (
-            fields,
-            Table {
-                columns,
-                ..Table::default()
-            },
-        )
+        let tables = source.kinds.iter().map(|kind| (kind.name.clone(), fields.table(kind)));
+        let tables = tables.collect();
+        (fields, tables)
+    }
+
+    /// The fields of one kind.
+    pub fn of_kind(kind: &Kind) -> Self {
+        let mut fields = Self::default();
+        fields.table(kind);
+        fields
+    }
+
+    fn table(&mut self, kind: &Kind) -> Table {
+        let columns = kind.schema.iter();
+        let columns = columns.map(|field| (field.name.clone(), self.shape(field, &step(kind.prefix(), &field.name))));
+        Table {
+            columns: columns.collect(),
+            ..Table::default()
+        }
     }
 
     /// Class, mask and reason of a scalar field. Empty for the path of a list.

@@ -11,7 +11,7 @@ use arrow::error::ArrowError;
 use super::key::MaskKey;
 use super::kinds::date_shift::Shift;
 use super::kinds::{age_cap, date_shift, hash, pseudonym, redact, reference, surrogate, under, year, zip3};
-use super::plan::{Masked, Masks, Node, Subject, Unmasked};
+use super::plan::{KindMasks, Masked, Masks, Node, Subject, Unmasked};
 use crate::error::{Error, Result};
 
 impl Masks {
@@ -20,36 +20,38 @@ impl Masks {
     /// Fails if the batch does not have the planned schema, or if one column holds more than 2 GiB of masked text.
     /// Neither error contains a value.
     pub fn apply(&self, batch: Unmasked) -> Result<Masked> {
-        let batch = batch.0;
-        if !Arc::ptr_eq(batch.schema_ref(), &self.input) && batch.schema_ref() != &self.input {
-            return Err(Error::batch(
-                "decoded records have other fields than those that the masks were planned for",
-            ));
-        }
-        self.masked(&batch)
-            .map(Masked)
+        let Unmasked { batch, kind } = batch;
+        let planned = self
+            .kinds
+            .get(kind)
+            .filter(|planned| Arc::ptr_eq(batch.schema_ref(), &planned.input) || batch.schema_ref() == &planned.input);
+        let planned = planned.ok_or_else(|| {
+            Error::batch("decoded records have other fields than those that the masks were planned for")
+        })?;
+        self.masked(&batch, planned)
+            .map(|batch| Masked { batch, kind })
             .map_err(|e| Error::batch("can't mask the decoded records").cause(e))
     }
 
-    fn masked(&self, batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
-        let shifts = match &self.subject {
+    fn masked(&self, batch: &RecordBatch, planned: &KindMasks) -> Result<RecordBatch, ArrowError> {
+        let shifts = match &planned.subject {
             Some(subject) => self.shifts(subject, &at(batch, &subject.positions)?)?,
             None => vec![],
         };
         let oldest = match self.latest {
-            Some(latest) if self.nodes.iter().any(Node::has_year) => year::oldest(batch, latest),
+            Some(latest) if planned.nodes.iter().any(Node::has_year) => year::oldest(batch, latest),
             _ => vec![],
         };
         let load = &self.load;
         let rows = Rows { shifts, oldest, load };
         let mut columns = batch.columns().to_vec();
-        for (column, node) in columns.iter_mut().zip(&self.nodes) {
+        for (column, node) in columns.iter_mut().zip(&planned.nodes) {
             if !matches!(node, Node::Keep) {
                 *column = masked(node, column, &rows)?;
             }
         }
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-        RecordBatch::try_new_with_options(Arc::clone(&self.output), columns, &options)
+        RecordBatch::try_new_with_options(Arc::clone(&planned.output), columns, &options)
     }
 }
 

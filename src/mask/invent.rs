@@ -36,7 +36,7 @@ impl Unmasked {
     /// A batch that was not decoded as the source declares.
     pub fn invent(&self, record: u64, source: &Source, date: NaiveDate) -> Result<Option<Value>> {
         let ids = self
-            .0
+            .batch
             .columns()
             .last()
             .and_then(|ids| ids.as_primitive_opt::<UInt64Type>());
@@ -55,12 +55,29 @@ impl Unmasked {
             known: HashMap::new(),
         };
         let mut object = Map::new();
-        for (field, column) in source.schema.iter().zip(self.0.columns()) {
+        let kind = source.kinds.get(self.kind).ok_or_else(Error::internal)?;
+        for (field, column) in kind.schema.iter().zip(self.batch.columns()) {
             if let Some(value) = invention.field(field, column, row, &NOTHING) {
                 object.insert(field.name.clone(), value);
             }
         }
+        // What makes it a record of its kind stands in the project, so it is no data.
+        for condition in &kind.conditions {
+            if let Some(value) = condition.values.first() {
+                put(&mut object, &condition.path, value);
+            }
+        }
         Ok(Some(Value::Object(object)))
+    }
+}
+
+/// Puts a text at a path, through objects.
+fn put(object: &mut Map<String, Value>, path: &[String], text: &str) {
+    let [name, inside @ ..] = path else { return };
+    if inside.is_empty() {
+        object.insert(name.clone(), Value::from(text));
+    } else if let Value::Object(inner) = object.entry(name.clone()).or_insert_with(|| Value::Object(Map::new())) {
+        put(inner, inside, text);
     }
 }
 

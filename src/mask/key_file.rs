@@ -7,7 +7,7 @@ use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::key::{MaskKey, wipe};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Words};
 use crate::workspace::{private_folder, refuse_links};
 
 /// The environment variable that holds the key, or the path of a file that holds it.
@@ -125,21 +125,15 @@ fn read_or_make(path: &Path) -> Result<LoadedKey> {
 }
 
 fn read(path: &Path) -> Result<MaskKey> {
-    let unreadable = |cause: io::Error| {
-        Error::project(format!("can't read the key of the masks from {}", path.display()))
-            .cause(cause)
-            .hint(format!(
-                "give the file to the user who runs this, mode 600, or name another in {KEY_VARIABLE}"
-            ))
-    };
-    let file = File::open(path).map_err(unreadable)?;
-    let metadata = file.metadata().map_err(unreadable)?;
+    let file = File::open(path).map_err(|error| unreadable(path, error))?;
+    let metadata = file.metadata().map_err(|error| unreadable(path, error))?;
     if !metadata.is_file() {
-        return Err(unreadable(io::Error::other("it is no file")));
+        return Err(unreadable(path, "it is no file"));
     }
     refuse_if_shared(path, &metadata)?;
     let mut bytes = Vec::new();
-    file.take(LONGEST_FILE).read_to_end(&mut bytes).map_err(unreadable)?;
+    let read = file.take(LONGEST_FILE).read_to_end(&mut bytes);
+    read.map_err(|error| unreadable(path, error))?;
     let key = std::str::from_utf8(&bytes).ok().and_then(MaskKey::decode);
     wipe(&mut bytes);
     match key {
@@ -151,6 +145,14 @@ fn read(path: &Path) -> Result<MaskKey> {
                  {MAKE_ONE}"
             ))),
     }
+}
+
+fn unreadable(path: &Path, cause: impl Words) -> Error {
+    Error::project(format!("can't read the key of the masks from {}", path.display()))
+        .cause(cause)
+        .hint(format!(
+            "give the file to the user who runs this, mode 600, or name another in {KEY_VARIABLE}"
+        ))
 }
 
 fn usable(key: MaskKey, place: &str) -> Result<MaskKey> {

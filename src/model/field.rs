@@ -8,6 +8,7 @@ use crate::error::Location;
 pub struct Field {
     pub name: String,
     pub field_type: FieldType,
+    pub description: Option<String>,
     /// The field must be present and not null.
     pub required: bool,
     /// The JSON type that the value arrives in, if it is not the usual one for the field's type.

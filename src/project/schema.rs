@@ -1,7 +1,8 @@
 //! Reads the `schema` of a source: the declared fields of its records.
 
+use super::field_keys::{FIELD_KEYS, FROMS};
 use super::formats;
-use super::mapping::{Context, Keys, Mapping, Text, entry_text, list_texts, node_text};
+use super::mapping::{Context, Mapping, Text, entry_text, list_texts, node_text};
 use super::reference;
 use super::types::parse_field_type;
 use super::value_rules;
@@ -9,53 +10,22 @@ use super::yaml::{Entry, Node, Span, Value};
 use crate::model::wording::{did_you_mean, one_of};
 use crate::model::{Field, FieldType, From, MaskKind, PhiClass, Privacy, RECORD_COLUMN, ValueRules, Zone};
 
-const FIELD_KEYS: Keys = Keys::of(&[
-    "type",
-    "list",
-    "one_or_many",
-    "struct",
-    "required",
-    "from",
-    "format",
-    "precision",
-    "zone",
-    "to",
-    "base",
-    "domains",
-    "description",
-    "phi",
-    "mask",
-    "domain",
-    "reason",
-    "normalize",
-    "nulls",
-    "matches",
-    "length",
-    "accepted_values",
-    "range",
-]);
-
 /// Reads the fields of a record. `flat` is set if the format has no lists and structs; it says why.
 pub(super) fn read(ctx: &mut Context<'_>, entry: &Entry, flat: Option<&str>) -> Vec<Field> {
     let fields = read_fields(ctx, "`schema`", entry.key.span, &entry.value);
     for field in &fields {
-        let span = Span {
-            line: field.location.line,
-            column: field.location.column,
-            length: field.location.length,
-        };
         if field.name == RECORD_COLUMN {
             let message = format!("`{RECORD_COLUMN}` can't be a field: the engine adds a column of that name");
-            ctx.problem(span, message, "leave it out, it can't be loaded".to_owned());
+            ctx.problem_at(&field.location, message, "leave it out, it can't be loaded");
         }
         if let Some(format) = flat
             && matches!(field.field_type, FieldType::List(_) | FieldType::Struct(_))
         {
             let message = format!("`{}` can't be a list or struct: {format} has flat records", field.name);
-            ctx.problem(
-                span,
+            ctx.problem_at(
+                &field.location,
                 message,
-                "declare it as `json` where the cell holds JSON, else as `string`".to_owned(),
+                "declare it as `json` where the cell holds JSON, else as `string`",
             );
         }
     }
@@ -81,6 +51,7 @@ fn read_field(ctx: &mut Context<'_>, entry: &Entry) -> Field {
     let mut field = Field {
         name: entry.key.text.clone(),
         field_type: FieldType::Json,
+        description: None,
         required: false,
         from: None,
         one_or_many: false,
@@ -106,7 +77,7 @@ fn read_field(ctx: &mut Context<'_>, entry: &Entry) -> Field {
 
 fn read_attributes(ctx: &mut Context<'_>, options: &Mapping<'_>, what: &str, entry: &Entry, field: &mut Field) {
     field.required = options.flag(ctx, "required", false);
-    options.text(ctx, "description");
+    field.description = options.text(ctx, "description").map(|text| text.value);
     let kinds: Vec<&Entry> = ["type", "list", "one_or_many", "struct"]
         .iter()
         .filter_map(|kind| options.get(kind))
@@ -211,6 +182,7 @@ fn read_list(ctx: &mut Context<'_>, entry: &Entry) -> Field {
     Field {
         name: "item".to_owned(),
         field_type,
+        description: None,
         required: false,
         from: None,
         one_or_many: false,
@@ -262,7 +234,7 @@ fn read_from(ctx: &mut Context<'_>, options: &Mapping<'_>, field: &mut Field) {
     };
     let written = "write `from: string`, `from: number` or `from: [string, number]`";
     for text in &texts {
-        if !matches!(text.value.as_str(), "string" | "number") {
+        if !FROMS.contains(&text.value.as_str()) {
             ctx.problem(text.span, format!("`from` can't be `{}`", text.raw), written.to_owned());
             return;
         }

@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use super::keys::Shape;
 use crate::model::wording::{did_you_mean, one_of};
 use crate::model::{FieldType, PgType, References};
 
@@ -21,6 +22,11 @@ impl BadType {
         }
     }
 }
+
+/// The type of a column in the contract.
+pub(super) const PG_TYPE: Shape = Shape::Type(&PG_NAMES, &["varchar", "numeric", "decimal"]);
+/// The type of a scalar field in a source's schema.
+pub(super) const FIELD_TYPE: Shape = Shape::Type(&FIELD_NAMES, &["decimal"]);
 
 const PG_NAMES: [&str; 25] = [
     "text",

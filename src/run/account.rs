@@ -6,23 +6,28 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 
+use super::kinds::KindsOutcome;
 use super::outcome::{EntityOutcome, Records};
 use crate::error::{Code, Error, Result};
 use crate::model::refusal::{MALFORMED, NO_RECORDS, UNREADABLE};
-use crate::model::{Batch, Check, Format, Project, RecordRef, Refusal, Rule, Source};
+use crate::model::{Batch, Check, Format, Project, RecordRef, Refusal, Rule, Shown, Source};
 use crate::transform::Counted;
 
-/// Checks that the records found in the files are as many as those accepted and refused. The three numbers come from
-/// different places: the splitter, the decoder, and the list of refusals.
+/// Checks that the records found in the files are as many as those accepted, refused and of no declared kind. The
+/// numbers come from different places: the splitter, the decoders, the list of refusals, and the router.
 pub(super) fn balance(found: u64, records: Records) -> Result<()> {
     if found == records.read() {
         return Ok(());
     }
-    let Records { accepted, refused } = records;
+    let Records {
+        accepted,
+        refused,
+        unknown,
+    } = records;
     Err(
         Error::batch("the account of the batch does not add up; the old content stands")
             .cause(format!(
-                "{found} records read, {accepted} accepted and {refused} refused"
+                "{found} records read, {accepted} accepted, {refused} refused and {unknown} of no declared kind"
             ))
             .hint("this is a defect of the program; run again with RUST_LOG=debug and report what it says"),
     )
@@ -45,7 +50,7 @@ pub(super) fn empty_files(files: &[String]) -> String {
 }
 
 /// The JSON for `pipeline.runs.account`.
-pub(super) fn value(records: Records, entities: &[EntityOutcome], empty: &[String]) -> Value {
+pub(super) fn value(records: Records, kinds: &KindsOutcome, entities: &[EntityOutcome], empty: &[String]) -> Value {
     let entities = entities.iter().map(|entity| {
         let mut account = json!({
             "produced": entity.produced,
@@ -56,6 +61,9 @@ pub(super) fn value(records: Records, entities: &[EntityOutcome], empty: &[Strin
         if entity.missing > 0 {
             account["missing"] = json!(entity.missing);
         }
+        if entity.suppressed != Shown::Exactly(0) {
+            account["suppressed"] = json!(entity.suppressed);
+        }
         if let Some(elements) = &entity.elements {
             account["elements"] = json!(elements);
         }
@@ -65,6 +73,12 @@ pub(super) fn value(records: Records, entities: &[EntityOutcome], empty: &[Strin
         "records": {"read": records.read(), "accepted": records.accepted, "quarantined": records.refused},
         "entities": entities.collect::<Map<_, _>>(),
     });
+    if !kinds.kinds.is_empty() {
+        account["kinds"] = kinds.value();
+    }
+    if let Some(unknown) = kinds.unknown_value() {
+        account["unknown_kinds"] = unknown;
+    }
     if !empty.is_empty() {
         account["empty_files"] = json!({"count": empty.len(), "names": &empty[..empty.len().min(NAMED)]});
     }

@@ -10,8 +10,10 @@ use super::clock::Clock;
 use super::context::Context;
 use super::fingerprint::fingerprint;
 use super::input::BatchInput;
+use super::kinds::{self, KindsOutcome};
 use super::observer::Activity;
 use super::outcome::{BatchOutcome, EntityOutcome, Records, Status};
+use super::shown::shown;
 use super::staging::{StagedEntity, Staging};
 use super::{account, checks, missing};
 use crate::cores::cores;
@@ -109,6 +111,7 @@ struct Loading<'a> {
 struct Loaded {
     tables: Vec<Staged>,
     records: Records,
+    kinds: KindsOutcome,
     entities: Vec<EntityOutcome>,
     refusals: Vec<Refusal>,
 }
@@ -155,10 +158,13 @@ impl Loading<'_> {
 
     fn loaded(&self, staged: Vec<StagedEntity>, tally: &Tally, missing: &BTreeMap<String, u64>) -> Loaded {
         let mut refusals = self.input.stats.take_refused();
+        let kinds = KindsOutcome::of(self.source, &self.input.stats);
         let records = Records {
             accepted: self.input.stats.records.load(Ordering::Relaxed),
             refused: refusals.len() as u64,
+            unknown: kinds.unknown.count,
         };
+        let masks = self.context.column_masks(self.source);
         let (mut tables, mut entities) = (Vec::new(), Vec::new());
         for one in staged {
             entities.push(EntityOutcome {
@@ -166,10 +172,17 @@ impl Loading<'_> {
                 rows: one.staged.rows(),
                 bytes: one.staged.bytes(),
                 produced: one.report.produced,
-                warnings: self.shown(one.staged.entity(), one.report.warnings),
+                warnings: shown(
+                    &self.context.project,
+                    self.source,
+                    &masks,
+                    one.staged.entity(),
+                    &one.report.warnings,
+                ),
                 times: one.times,
                 elements: tally.of(one.staged.entity()),
                 missing: missing.get(one.staged.entity()).copied().unwrap_or_default(),
+                suppressed: Shown::new(one.report.suppressed, true),
             });
             refusals.extend(one.report.refusals);
             tables.push(one.staged);
@@ -177,31 +190,10 @@ impl Loading<'_> {
         Loaded {
             tables,
             records,
+            kinds,
             entities,
             refusals,
         }
-    }
-
-    /// The numbers of rows that break checks, as far as they may be shown.
-    fn shown(&self, entity: &str, warnings: BTreeMap<String, u64>) -> BTreeMap<String, Shown> {
-        let masks = self.context.column_masks(self.source);
-        let entity = self.context.project.entity(entity).ok();
-        let is_masked = |name: &str| {
-            let Some(entity) = entity else { return true };
-            let check = self.source.checks_of(entity).find(|check| check.name == name);
-            let columns = check.and_then(|check| check.rule.columns());
-            let mut of_entity = masks.iter().filter(|one| one.entity == entity.name && one.is_masked());
-            of_entity.any(|one| {
-                columns
-                    .as_ref()
-                    .is_none_or(|columns| columns.contains(&one.column.as_str()))
-            })
-        };
-        let shown = |(name, rows): (String, u64)| {
-            let shown = Shown::new(rows, is_masked(&name));
-            (name, shown)
-        };
-        warnings.into_iter().map(shown).collect()
     }
 
     /// Notes what was refused and decides whether the batch may be loaded.
@@ -232,12 +224,14 @@ impl Loading<'_> {
             &loaded.entities,
             &loaded.refusals,
         )?;
+        kinds::verdict(self.source, self.batch, &loaded.kinds)?;
         account::conservation(self.source, &loaded.entities)?;
         let batch = checks::WholeBatch {
             project: &self.context.project,
             source: self.source,
             batch: self.batch,
             tables: &loaded.tables,
+            entities: &loaded.entities,
             masked: self
                 .context
                 .column_masks(self.source)
@@ -271,7 +265,7 @@ impl Loading<'_> {
         }
         let mut summary = Summary {
             records: loaded.records.read(),
-            account: account::value(loaded.records, &loaded.entities, &empty),
+            account: account::value(loaded.records, &loaded.kinds, &loaded.entities, &empty),
             masks: self.context.column_masks(self.source),
             ..Summary::default()
         };
@@ -288,6 +282,7 @@ impl Loading<'_> {
             status: Status::Committed,
             run_id: Some(run_id),
             records: loaded.records,
+            kinds: loaded.kinds,
             files: self.input.listing.files().to_vec(),
             entities: loaded.entities,
             warnings,

@@ -72,13 +72,16 @@ impl Walk<'_, '_, '_> {
         while let Some(key) = self.cursor.next_key(first).map_err(in_(path))? {
             first = false;
             let Some(index) = group.find(&key, expected) else {
-                if self.strict {
+                let aside = group.is_aside(&key);
+                if self.strict && !aside {
                     return Err(Fault {
                         check: UNKNOWN_FIELD,
                         ..self.fault(path, "a field that is not declared")
                     });
                 }
-                self.unknown.meet(group.id, &key);
+                if !aside {
+                    self.unknown.meet(group.id, &key);
+                }
                 self.cursor.remember(key);
                 self.cursor.skip_value().map_err(in_(path))?;
                 continue;

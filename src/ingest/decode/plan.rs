@@ -7,13 +7,13 @@ use std::sync::Arc;
 use super::rules::Rules;
 use crate::error::{Error, Result};
 use crate::model::scalar::Formats;
-use crate::model::{Field, FieldType, From, References, Source};
+use crate::model::{Field, FieldType, From, Kind, References};
 
 /// An object with more fields than this gets a hash map of their names. For fewer fields, comparing one by one is
 /// faster.
 const FEW_FIELDS: usize = 8;
 
-/// The declared schema of a source, prepared for decoding.
+/// The declared schema of a kind, prepared for decoding.
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub root: Group,
@@ -28,6 +28,8 @@ pub(crate) struct Group {
     pub path: Arc<str>,
     pub fields: Vec<Node>,
     by_name: Option<HashMap<String, usize>>,
+    /// Names that are known and not stored: what tells the kind of a record need not be declared.
+    aside: Vec<String>,
 }
 
 /// A declared field.
@@ -72,11 +74,25 @@ pub(crate) enum ScalarKind {
     Reference(References),
 }
 
+impl ScalarKind {
+    /// The same kind of date or time, read as ISO 8601 writes it. Others are partial dates.
+    pub fn in_iso(&self) -> Self {
+        match self {
+            Self::Timestamp(_) => Self::Timestamp(Formats::default()),
+            Self::TimestampTz(_) => Self::TimestampTz(Formats::default()),
+            _ => Self::Date(Formats::default()),
+        }
+    }
+}
+
 impl Plan {
-    /// Prepares a source's schema. A date format that is not valid is an error of the project.
-    pub fn new(source: &Source) -> Result<Self> {
+    /// Prepares a kind's schema. A date format that is not valid is an error of the project.
+    pub fn new(kind: &Kind) -> Result<Self> {
         let mut objects = Vec::new();
-        let root = Group::new(&source.schema, "$".into(), &mut objects)?;
+        let mut root = Group::new(&kind.schema, "$".into(), &mut objects)?;
+        for condition in &kind.conditions {
+            root.lay_aside(&condition.path);
+        }
         Ok(Self { root, objects })
     }
 }
@@ -99,7 +115,27 @@ impl Group {
             path,
             fields,
             by_name,
+            aside: Vec::new(),
         })
+    }
+
+    /// Notes a path that is known although it need not be declared.
+    fn lay_aside(&mut self, path: &[String]) {
+        let [name, inside @ ..] = path else { return };
+        match self.find(name, 0) {
+            None if inside.is_empty() => self.aside.push(name.clone()),
+            None => {}
+            Some(index) => {
+                if let Shape::Struct(group) = &mut self.fields[index].shape {
+                    group.lay_aside(inside);
+                }
+            }
+        }
+    }
+
+    /// Whether a field that is not declared is known nevertheless.
+    pub fn is_aside(&self, name: &str) -> bool {
+        self.aside.iter().any(|aside| aside == name)
     }
 
     /// The index of the field with this name. `expected` is tried first, since most records have their fields in the

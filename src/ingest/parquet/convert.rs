@@ -5,15 +5,17 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BinaryArray, ListArray, StringArray, StructArray, TimestampMicrosecondArray,
-    new_null_array,
+    Array, ArrayRef, AsArray, BinaryArray, BooleanArray, ListArray, StringArray, StructArray,
+    TimestampMicrosecondArray, new_null_array,
 };
-use arrow::compute::cast;
+use arrow::buffer::OffsetBuffer;
+use arrow::compute::{cast, filter};
 use arrow::datatypes::{
-    DataType, Field, Fields, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
-    TimestampSecondType,
+    DataType, Date32Type, Field, Fields, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType,
+    TimestampNanosecondType, TimestampSecondType,
 };
 use arrow::error::ArrowError;
+use chrono::NaiveDate;
 
 use super::super::decode::{Breach, Column, Cuts, Group, Node, Scalar, ScalarKind, Shape, check_json, push_text};
 use super::exact;
@@ -23,6 +25,9 @@ use crate::model::refusal::Reason;
 use crate::model::{From, Zone};
 
 const MICROS: i64 = 1_000_000;
+
+/// The days of the calendar to 1970-01-01, of which 0001-01-01 is the first.
+const EPOCH: i32 = 719_163;
 
 type Converted = Result<ArrayRef, ArrowError>;
 
@@ -89,8 +94,20 @@ impl Conversion {
             (Shape::List(item), DataType::List(field)) if item_of(array.data_type()).is_some() => {
                 self.list(array, item, field)
             }
+            (Shape::List(item), DataType::List(field)) if node.one_or_many => self.only(array, item, field),
             _ => Ok(self.unfit(array, node, target)),
         }
+    }
+
+    /// Lists of one element each, of a column that is no list.
+    fn only(&mut self, array: &ArrayRef, item: &Node, field: &Arc<Field>) -> Converted {
+        let items = self.convert(array, item, field.data_type())?;
+        let nulls = array.logical_nulls().filter(|nulls| nulls.null_count() > 0);
+        let is_there = |row: usize| nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row));
+        let kept: BooleanArray = (0..array.len()).map(|row| Some(is_there(row))).collect();
+        let offsets = OffsetBuffer::from_lengths((0..array.len()).map(|row| usize::from(is_there(row))));
+        let items = filter(&items, &kept)?;
+        Ok(Arc::new(ListArray::try_new(Arc::clone(field), offsets, items, nulls)?))
     }
 
     fn list(&mut self, array: &ArrayRef, item: &Node, field: &Arc<Field>) -> Converted {
@@ -158,7 +175,18 @@ impl Conversion {
                 let local = self.micros(array, node, target);
                 self.in_zone(&local, node, formats.zone())
             }
-            // A partial date is in a text, which may say less than a day, and a reference is a text.
+            // Of these, each is known to the day.
+            ScalarKind::Partial(whole) if *found == DataType::Date32 => {
+                let days = array.as_primitive::<Date32Type>().iter();
+                let texts: StringArray = days.map(|day| day.map(iso_text)).collect();
+                let iso = Scalar {
+                    kind: ScalarKind::Partial(Box::new(whole.in_iso())),
+                    from: None,
+                    rules: None,
+                };
+                self.read_texts(&texts, node, &iso, target)?
+            }
+            // Another partial date is in a text, which may say less than a day, and a reference is a text.
             ScalarKind::String
             | ScalarKind::Timestamp(_)
             | ScalarKind::TimestampTz(_)
@@ -318,6 +346,12 @@ fn takes_text(scalar: &Scalar) -> bool {
         | ScalarKind::Reference(_) => true,
         _ => matches!(scalar.from, Some(From::String | From::Either)),
     }
+}
+
+/// A day as ISO 8601 writes it; what is no such text where the year has more than four digits.
+fn iso_text(day: i32) -> String {
+    let date = day.checked_add(EPOCH).and_then(NaiveDate::from_num_days_from_ce_opt);
+    date.map_or_else(String::new, |date| date.to_string())
 }
 
 fn fault(node: &Node, row: usize, breach: impl Into<Breach>) -> RowFault {

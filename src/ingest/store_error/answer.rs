@@ -11,6 +11,7 @@ use object_store::Error as StoreError;
 use object_store::client::{HttpError, HttpErrorKind};
 
 use super::super::odd_keys::NoListing;
+use crate::error::Words as _;
 
 /// What came of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -172,7 +173,7 @@ fn broken(error: &StoreError) -> Broken {
     }
     let io: Vec<&io::Error> = chain(error).filter_map(|error| error.downcast_ref()).collect();
     if let Some(error) = io.iter().find(|error| error.raw_os_error().is_some()) {
-        return Broken::System(error.to_string());
+        return Broken::System(error.words());
     }
     if io.iter().any(|error| error.to_string().starts_with(LOOKUP)) {
         return Broken::UnknownHost;

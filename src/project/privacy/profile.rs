@@ -17,7 +17,7 @@ pub fn check_profile(profile: Profile, sources: &[Source]) -> Vec<Diagnostic> {
         Profile::Pseudonymised => pseudonymised,
         Profile::Custom => return vec![],
     };
-    let fields = sources.iter().flat_map(scalar_fields);
+    let fields = sources.iter().flat_map(|source| &source.kinds).flat_map(scalar_fields);
     fields
         .filter_map(|field| refuses(&field).map(|violation| violation.at(&field)))
         .collect()

@@ -42,7 +42,7 @@ impl Engine {
                     let failure = EngineFailure(error.into());
                     if !failure.is_busy() || Instant::now() >= deadline {
                         return Err(Error::unreachable("the embedded database did not start")
-                            .cause(failure)
+                            .cause(failure.to_string())
                             .hint("name a PostgreSQL server by --database-url or DATABASE_URL instead"));
                     }
                     std::thread::sleep(Duration::from_millis(50));
@@ -92,12 +92,6 @@ impl fmt::Display for EngineFailure {
     }
 }
 
-impl StdError for EngineFailure {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.0.source()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs::File;
@@ -118,7 +112,6 @@ mod tests {
         lock.lock().unwrap();
         let busy = failure(&held);
         assert!(busy.is_busy(), "{busy}");
-        assert!(busy.source().is_some());
         let no_folder = root.path().join("file");
         File::create(&no_folder).unwrap();
         let broken = failure(&no_folder);
