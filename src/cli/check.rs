@@ -9,6 +9,7 @@ pub(super) async fn execute(global: &Global) -> Result<u8> {
     let project = global.project()?;
     let checked = run::check(&project).await?;
     let stale = global.stale_masks(&project).await?;
-    report::checked(&checked, stale.as_deref(), json);
+    let useless = global.useless_entries(&project).await?;
+    report::checked(&checked, stale.as_deref(), &useless, json);
     Ok(0)
 }

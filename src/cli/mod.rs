@@ -10,6 +10,7 @@ mod help;
 mod init;
 mod lineage;
 mod migrate;
+mod person;
 mod preview;
 mod privacy;
 mod quarantine;

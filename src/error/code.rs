@@ -27,10 +27,11 @@ pub enum Code {
     MigrationsPending,
     TablesDiffer,
     DatabaseRefused,
+    SuppressionKey,
 }
 
 impl Code {
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::BatchFailed,
         Self::ProjectInvalid,
         Self::Unreachable,
@@ -53,6 +54,7 @@ impl Code {
         Self::MigrationsPending,
         Self::TablesDiffer,
         Self::DatabaseRefused,
+        Self::SuppressionKey,
     ];
 
     /// The code's name in JSON output.
@@ -80,6 +82,7 @@ impl Code {
             Self::MigrationsPending => "migrations_pending",
             Self::TablesDiffer => "tables_differ",
             Self::DatabaseRefused => "database_refused",
+            Self::SuppressionKey => "suppression_key",
         }
     }
 }

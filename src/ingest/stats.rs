@@ -21,6 +21,8 @@ pub struct ReadStats {
     pub read: AtomicU64,
     /// Records decoded and handed on.
     pub records: AtomicU64,
+    /// Of the records handed on, those that are left out because their person is on the suppression list.
+    pub suppressed: AtomicU64,
     /// Bytes of input read, as stored: compressed, where the files are.
     pub bytes: AtomicU64,
     /// The times of all reads of this input together.

@@ -6,7 +6,7 @@ use super::Dependence;
 use super::analysis::Table;
 use super::shape::{Atom, Deps, Shape};
 use crate::model::scalar_field::effective_mask;
-use crate::model::{Field, FieldType, MaskKind, Privacy, Source};
+use crate::model::{Field, FieldType, MaskKind, Privacy, Source, subject};
 
 /// The fields of a source and how sensitive they are.
 #[derive(Debug, Clone, Default)]
@@ -73,6 +73,20 @@ impl Fields {
             }
         }
     }
+}
+
+/// The path of a source's subject, written as [`super::Origin::path`] is. `None`: it names none.
+pub fn subject_path(source: &Source) -> Option<String> {
+    let found = subject::find(&source.schema, source.subject.as_deref()?).ok()?;
+    let (mut fields, mut path) = (&source.schema, String::new());
+    for position in found.positions {
+        let field = fields.get(position)?;
+        path = step(&path, &field.name);
+        if let FieldType::Struct(children) = &field.field_type {
+            fields = children;
+        }
+    }
+    Some(path)
 }
 
 fn itself(path: &str) -> Deps {

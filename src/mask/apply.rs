@@ -4,21 +4,22 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, ListArray, RecordBatch, RecordBatchOptions, StructArray, new_null_array,
+    Array, ArrayRef, AsArray, ListArray, RecordBatch, RecordBatchOptions, StructArray, new_null_array,
 };
 use arrow::buffer::{NullBuffer, OffsetBuffer};
-use arrow::compute::nullif;
-use arrow::datatypes::{DataType, Field, Fields};
+use arrow::datatypes::{Field, Fields, UInt64Type};
 use arrow::error::ArrowError;
 
 use super::key::MaskKey;
 use super::kinds::date_shift::Shift;
 use super::kinds::{age_cap, date_shift, hash, pseudonym, redact, surrogate, year, zip3};
+use super::nested::{at, not_planned, under};
 use super::plan::{Masked, Masks, Node, Unmasked};
+use super::suppression::SubjectHash;
 use crate::error::{Error, Result};
 
 impl Masks {
-    /// Masks a batch.
+    /// Masks a batch, without the records of persons on the suppression list.
     ///
     /// Fails if the batch does not have the planned schema, or if one column holds more than 2 GiB of masked text.
     /// Neither error contains a value.
@@ -29,7 +30,9 @@ impl Masks {
                 "decoded records have other fields than those that the masks were planned for",
             ));
         }
-        self.masked(&batch)
+        let kept = self.suppressed.as_ref().map(|suppressed| suppressed.leave_out(&batch));
+        kept.unwrap_or(Ok(batch))
+            .and_then(|batch| self.masked(&batch))
             .map(Masked)
             .map_err(|e| Error::batch("can't mask the decoded records").cause(e))
     }
@@ -56,19 +59,35 @@ impl Masks {
     }
 }
 
-/// The field at these positions, null wherever a struct around it is null.
-fn at(batch: &RecordBatch, positions: &[usize]) -> Result<ArrayRef, ArrowError> {
-    let [column, inside @ ..] = positions else {
-        return Err(not_planned("field", &DataType::Null));
-    };
-    inside
-        .iter()
-        .try_fold(Arc::clone(batch.column(*column)), |array, position| {
-            let structs = array
-                .as_struct_opt()
-                .ok_or_else(|| not_planned("struct", array.data_type()))?;
-            under(structs.column(*position), structs.nulls())
-        })
+impl SubjectHash {
+    /// The hashes of the subjects of decoded records, in hex; `None` for a record without a subject.
+    ///
+    /// # Errors
+    /// The subject has a type that has no text of its own, such as a double.
+    pub fn hashes(&self, batch: &Unmasked) -> Result<Vec<Option<String>>> {
+        // The error holds a type and no value.
+        let unfit = |error: ArrowError| {
+            Error::project("the subject's type can't name a person")
+                .cause(error.to_string())
+                .hint("a subject is a string, a whole number, a decimal or a date")
+        };
+        let hashes = self.tokens(&batch.0).map_err(unfit)?;
+        Ok(hashes.into_iter().map(|token| token.map(hex::encode)).collect())
+    }
+
+    /// The records of these persons among decoded ones, by [`crate::model::RECORD_COLUMN`].
+    ///
+    /// # Errors
+    /// As for [`Self::hashes`].
+    pub fn records_of(&self, hashes: &[String], batch: &Unmasked) -> Result<Vec<u64>> {
+        let subjects = self.hashes(batch)?;
+        let ids = batch.0.columns().last();
+        let ids = ids
+            .and_then(|ids| ids.as_primitive_opt::<UInt64Type>())
+            .ok_or_else(Error::internal)?;
+        let theirs = |(hash, id): (&Option<String>, &u64)| hashes.contains(hash.as_ref()?).then_some(*id);
+        Ok(subjects.iter().zip(ids.values()).filter_map(theirs).collect())
+    }
 }
 
 /// What the masks need to know about the rows of the arrays at one depth.
@@ -154,18 +173,6 @@ fn masked_list(item: &Arc<Field>, node: &Node, array: &ArrayRef, rows: &Rows<'_>
     )?))
 }
 
-/// `child`, set to null wherever `parent` is null. What a child array holds under a null parent is not a value.
-fn under(child: &ArrayRef, parent: Option<&NullBuffer>) -> Result<ArrayRef, ArrowError> {
-    match parent {
-        Some(parent) if parent.null_count() > 0 => nullif(child, &BooleanArray::new(!parent.inner(), None)),
-        _ => Ok(Arc::clone(child)),
-    }
-}
-
 fn index(offset: Option<&i32>) -> Result<usize, ArrowError> {
     usize::try_from(offset.copied().unwrap_or(0)).map_err(|e| ArrowError::InvalidArgumentError(e.to_string()))
-}
-
-fn not_planned(expected: &str, found: &DataType) -> ArrowError {
-    ArrowError::SchemaError(format!("expected a {expected}, found {found}"))
 }

@@ -9,6 +9,7 @@ use arrow::datatypes::{DataType, Field as ArrowField, Fields, SchemaRef};
 use chrono::NaiveDate;
 
 use super::key::{Keyed, MaskKey, NameHash, Use};
+use super::suppression::{SubjectHash, Suppressed};
 use crate::error::{Error, Result};
 use crate::model::scalar_field::{NOTHING, default_domain, effective_mask, element_privacy, scalar_fields};
 use crate::model::{Field, FieldType, MaskKind, Privacy, ShiftBy, Source, arrow_schema, subject, visible_schema};
@@ -88,6 +89,8 @@ pub struct Masks {
     pub(super) shift_by: ShiftBy,
     /// Makes the surrogates of one load, and is kept nowhere.
     pub(super) load: Arc<MaskKey>,
+    /// Whose records are left out. `None`: nobody's.
+    pub(super) suppressed: Option<Arc<Suppressed>>,
     names: Option<NameHash>,
 }
 
@@ -174,6 +177,7 @@ impl Masks {
             latest: None,
             shift_by: source.shift_by,
             load: Arc::new(random_key()?),
+            suppressed: None,
             names: planner.key.map(MaskKey::names),
         })
     }
@@ -199,6 +203,13 @@ impl Masks {
     #[must_use]
     pub fn of_test_cases(mut self) -> Self {
         self.load = Arc::new(MaskKey::of_test_cases());
+        self
+    }
+
+    /// Leaves out the records of these persons, whom the suppression list names in hex.
+    #[must_use]
+    pub fn suppressing(mut self, subjects: SubjectHash, hashes: impl IntoIterator<Item = String>) -> Self {
+        self.suppressed = Some(Arc::new(Suppressed::new(subjects, hashes)));
         self
     }
 

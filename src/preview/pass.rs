@@ -92,6 +92,8 @@ impl Pass<'_> {
         let records = Records {
             accepted,
             refused: refusals.len() as u64,
+            // Without a database nobody is known to be suppressed.
+            suppressed: 0,
         };
         refusals.extend(entities.iter().flat_map(|one| one.report.refusals.iter().cloned()));
         let mut problems: Vec<Error> = conservation(self.source, &outcomes).err().into_iter().collect();

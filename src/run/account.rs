@@ -1,4 +1,4 @@
-//! Keeps the account of a batch: every record read is accepted or refused, and every row produced is loaded or refused.
+//! Keeps the account of a batch: every record read is accepted, refused or suppressed, and every row produced is loaded or refused.
 //! It also decides whether more is refused than the source allows.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,17 +12,21 @@ use crate::model::refusal::{MALFORMED, NO_RECORDS, UNREADABLE};
 use crate::model::{Batch, Check, Format, Project, RecordRef, Refusal, Rule, Source};
 use crate::transform::Counted;
 
-/// Checks that the records found in the files are as many as those accepted and refused. The three numbers come from
-/// different places: the splitter, the decoder, and the list of refusals.
+/// Checks that the records found in the files are as many as those accepted, refused and suppressed. The numbers come
+/// from different places: the splitter, the decoder, the list of refusals, and the masks.
 pub(super) fn balance(found: u64, records: Records) -> Result<()> {
     if found == records.read() {
         return Ok(());
     }
-    let Records { accepted, refused } = records;
+    let Records {
+        accepted,
+        refused,
+        suppressed,
+    } = records;
     Err(
         Error::batch("the account of the batch does not add up; the old content stands")
             .cause(format!(
-                "{found} records read, {accepted} accepted and {refused} refused"
+                "{found} records read, {accepted} accepted, {refused} refused and {suppressed} suppressed"
             ))
             .hint("this is a defect of the program; run again with RUST_LOG=debug and report what it says"),
     )
@@ -65,6 +69,9 @@ pub(super) fn value(records: Records, entities: &[EntityOutcome], empty: &[Strin
         "records": {"read": records.read(), "accepted": records.accepted, "quarantined": records.refused},
         "entities": entities.collect::<Map<_, _>>(),
     });
+    if records.suppressed > 0 {
+        account["records"]["suppressed"] = json!(records.suppressed);
+    }
     if !empty.is_empty() {
         account["empty_files"] = json!({"count": empty.len(), "names": &empty[..empty.len().min(NAMED)]});
     }

@@ -13,10 +13,11 @@ use super::input::BatchInput;
 use super::observer::Activity;
 use super::outcome::{BatchOutcome, EntityOutcome, Records, Status};
 use super::staging::{StagedEntity, Staging};
-use super::{account, checks, missing};
+use super::{account, checks, missing, suppression};
 use crate::cores::cores;
 use crate::error::{Error, Result};
 use crate::ingest::{self, InputFile, Listing, ReadStats};
+use crate::mask::Masks;
 use crate::model::{Batch, ColumnMasks, OnEmptyFile, Refusal, Shown, Source};
 use crate::transform::Tally;
 use crate::warehouse::runs::{Action, Failure, RunRecord, Summary};
@@ -115,7 +116,10 @@ struct Loaded {
 
 impl Loading<'_> {
     async fn stage(mut self, run: ActiveRun) -> Result<BatchOutcome> {
-        let loaded = self.fill(&run.staging()).await;
+        let loaded = match self.suppress().await {
+            Ok(()) => self.fill(&run.staging()).await,
+            Err(error) => Err(error),
+        };
         self.clock.lap("stage");
         match loaded {
             Ok(loaded) => self.verify(run, loaded).await,
@@ -124,6 +128,18 @@ impl Loading<'_> {
                 Ok(self.failed(run, error).await)
             }
         }
+    }
+
+    /// Leaves out the records of persons on the suppression list. It is read after the run has begun: who adds to it
+    /// waits for runs that have begun before.
+    async fn suppress(&mut self) -> Result<()> {
+        let connection = self.context.warehouse.acquire().await?;
+        let list = suppression::of_source(&connection, self.source, self.context.masks.key()).await?;
+        if let Some((subjects, tokens)) = list {
+            let masks = Masks::clone(&self.input.masks);
+            self.input.masks = Arc::new(masks.suppressing(subjects, tokens));
+        }
+        Ok(())
     }
 
     /// Fills the staging tables of all entities.
@@ -155,9 +171,11 @@ impl Loading<'_> {
 
     fn loaded(&self, staged: Vec<StagedEntity>, tally: &Tally, missing: &BTreeMap<String, u64>) -> Loaded {
         let mut refusals = self.input.stats.take_refused();
+        let suppressed = self.input.stats.suppressed.load(Ordering::Relaxed);
         let records = Records {
-            accepted: self.input.stats.records.load(Ordering::Relaxed),
+            accepted: self.input.stats.records.load(Ordering::Relaxed) - suppressed,
             refused: refusals.len() as u64,
+            suppressed,
         };
         let (mut tables, mut entities) = (Vec::new(), Vec::new());
         for one in staged {

@@ -185,10 +185,12 @@ impl BatchOutcome {
 pub struct Records {
     pub accepted: u64,
     pub refused: u64,
+    /// Records of persons on the suppression list.
+    pub suppressed: u64,
 }
 
 impl Records {
     pub fn read(self) -> u64 {
-        self.accepted + self.refused
+        self.accepted + self.refused + self.suppressed
     }
 }
