@@ -102,7 +102,11 @@ pub(super) async fn list(global: &Global, arguments: Suppression) -> Result<u8> 
     if !arguments.remove {
         arguments.whom.refuse_value()?;
     }
-    let id = if arguments.remove { Some(arguments.whom.read()?) } else { None };
+    let id = if arguments.remove {
+        Some(arguments.whom.read()?)
+    } else {
+        None
+    };
     let project = global.project()?;
     let warehouse = global.warehouse(&project.root).await?;
     if let Some(id) = id {
@@ -134,7 +138,9 @@ impl Whom {
             io::stdin().read_to_string(&mut text).map(drop)
         };
         // The error of a text that is not UTF-8 holds none of it.
-        read.map_err(|error| Error::project("the id can't be read from standard input").cause(error.kind().to_string()))?;
+        read.map_err(|error| {
+            Error::project("the id can't be read from standard input").cause(error.kind().to_string())
+        })?;
         let id = text.strip_suffix('\n').unwrap_or(&text);
         let id = id.strip_suffix('\r').unwrap_or(id);
         if id.is_empty() {

@@ -256,8 +256,14 @@ async fn suppression(warehouse: &Warehouse, project: &Project) -> Option<Finding
         _ if counts.is_empty() => None,
         None => Some(Finding::ok(name, format!("{detail} under the present key"))),
         Some(count) => {
-            let now = present.map_or_else(|| "no key is at hand".to_owned(), |id| format!("the present one is {id}"));
-            let detail = format!("{detail}, of which {} under the key {}, and {now}", count.entries, count.key_id);
+            let now = present.map_or_else(
+                || "no key is at hand".to_owned(),
+                |id| format!("the present one is {id}"),
+            );
+            let detail = format!(
+                "{detail}, of which {} under the key {}, and {now}",
+                count.entries, count.key_id
+            );
             Some(Finding::fail(name, detail).remedy(OTHER_KEY))
         }
     }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arrow::array::RecordBatch;
 
 use super::Unknown;
+use crate::error::Result;
 use crate::mask::Unmasked;
 use crate::model::Refusal;
 use crate::timing::Spent;
@@ -86,6 +87,15 @@ impl ReadStats {
     /// Takes out what could be read of the refused records, up to a number of bytes. It is there to be counted.
     pub fn take_salvaged(&self) -> Vec<Unmasked> {
         std::mem::take(&mut self.salvaged.lock().unwrap_or_else(PoisonError::into_inner).batches)
+    }
+
+    /// Looks at what could be read of the refused records, which stays.
+    ///
+    /// # Errors
+    /// Those of `look`.
+    pub fn look_at_salvaged<T>(&self, look: impl FnMut(&Unmasked) -> Result<T>) -> Result<Vec<T>> {
+        let salvaged = self.salvaged.lock().unwrap_or_else(PoisonError::into_inner);
+        salvaged.batches.iter().map(look).collect()
     }
 
     pub(super) fn add_salvaged(&self, records: RecordBatch) {

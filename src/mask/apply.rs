@@ -3,9 +3,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, ListArray, RecordBatch, RecordBatchOptions, StructArray, new_null_array,
-};
+use arrow::array::{Array, ArrayRef, AsArray, ListArray, RecordBatch, RecordBatchOptions, StructArray, new_null_array};
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::datatypes::{Field, Fields, UInt64Type};
 use arrow::error::ArrowError;
@@ -35,6 +33,17 @@ impl Masks {
             .and_then(|batch| self.masked(&batch))
             .map(Masked)
             .map_err(|e| Error::batch("can't mask the decoded records").cause(e))
+    }
+
+    /// The records among decoded ones that are left out, by [`crate::model::RECORD_COLUMN`].
+    ///
+    /// # Errors
+    /// The subject has a type that can't name a person.
+    pub fn suppressed_among(&self, batch: &Unmasked) -> Result<Vec<u64>> {
+        let Some(suppressed) = &self.suppressed else {
+            return Ok(Vec::new());
+        };
+        suppressed.subjects.records_of(&suppressed.hashes(), batch)
     }
 
     fn masked(&self, batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {

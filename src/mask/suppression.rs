@@ -33,7 +33,7 @@ pub struct SubjectHash {
 /// The persons whose records are left out.
 #[derive(Debug)]
 pub(super) struct Suppressed {
-    subjects: SubjectHash,
+    pub subjects: SubjectHash,
     tokens: HashSet<Token>,
 }
 
@@ -71,6 +71,11 @@ impl Suppressed {
         Self { subjects, tokens }
     }
 
+    /// The hashes, in hex.
+    pub fn hashes(&self) -> Vec<String> {
+        self.tokens.iter().map(hex::encode).collect()
+    }
+
     pub(super) fn leave_out(&self, batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
         let subjects = self.subjects.tokens(batch)?;
         let kept: BooleanArray = subjects
@@ -104,7 +109,10 @@ mod tests {
         let plain = |name: &str, kind| field(name, kind, Privacy::default());
         let mut source = source(
             "a",
-            vec![plain("subject", FieldType::Struct(vec![id])), plain("n", FieldType::Bigint)],
+            vec![
+                plain("subject", FieldType::Struct(vec![id])),
+                plain("n", FieldType::Bigint),
+            ],
         );
         source.subject = Some("subject.reference".into());
         let schema = arrow_schema(&source);
@@ -133,7 +141,11 @@ mod tests {
         assert_eq!(subjects.records_of(&theirs, &batch).unwrap(), [1, 4]);
         let masks = Masks::plan(&source, &key).unwrap().suppressing(subjects, theirs);
         let left = masks.apply(batch).unwrap().into_inner();
-        let numbers: Vec<i64> = left.column(1).as_primitive::<arrow::datatypes::Int64Type>().values().to_vec();
+        let numbers: Vec<i64> = left
+            .column(1)
+            .as_primitive::<arrow::datatypes::Int64Type>()
+            .values()
+            .to_vec();
         assert_eq!(numbers, [2, 3]);
     }
 
@@ -141,11 +153,17 @@ mod tests {
     fn sources_of_one_domain_share_their_persons() {
         let key = MaskKey::for_tests();
         let (source, batch) = nested();
-        let other = Source { name: "b".into(), ..source.clone() };
+        let other = Source {
+            name: "b".into(),
+            ..source.clone()
+        };
         let hashes = |source: &Source| SubjectHash::of(source, &key).unwrap().hashes(&batch).unwrap();
         assert_eq!(hashes(&source), hashes(&other));
         assert_eq!(subject_domain(&source).as_deref(), Some("patient"));
-        let none = Source { subject: None, ..source };
+        let none = Source {
+            subject: None,
+            ..source
+        };
         assert!(SubjectHash::of(&none, &key).is_none() && subject_domain(&none).is_none());
     }
 }

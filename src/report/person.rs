@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::{data, lines, message, table, thousands};
-use crate::model::wording::counted;
 use crate::model::ViewKind;
+use crate::model::wording::counted;
 use crate::run::Suppressed;
 use crate::run::person::{Erased, Planned, Trace, Unsearched};
 use crate::warehouse::suppression::OTHER_KEY;
@@ -60,7 +60,12 @@ pub fn traced(trace: &Trace, as_json: bool) {
             0 => String::new(),
             more => format!(" and {more} more"),
         };
-        data(&format!("input, {}: {}, record {}{more}", file.batch, file.file, numbers.join(", ")));
+        data(&format!(
+            "input, {}: {}, record {}{more}",
+            file.batch,
+            file.file,
+            numbers.join(", ")
+        ));
     }
     if trace.suppressed {
         data("loads leave this person out: they are on the suppression list");
@@ -90,7 +95,10 @@ fn unsearched(one: &Unsearched) -> String {
         [only] => format!(" {only}"),
         [first, .., last] => format!(" {first} to {last} ({})", counted(one.dates.len(), "batch", "batches")),
     };
-    let table = one.entity.as_ref().map_or_else(String::new, |table| format!(", {table}"));
+    let table = one
+        .entity
+        .as_ref()
+        .map_or_else(String::new, |table| format!(", {table}"));
     format!("{}{dates}{table}: {}", one.source, one.why)
 }
 
@@ -124,7 +132,12 @@ pub fn erased(erased: &Erased, as_json: bool) -> u8 {
             if let Some(entries) = batch["quarantine"].as_u64().filter(|entries| *entries > 0) {
                 counts.push(format!("{} of the quarantine", thousands(entries)));
             }
-            data(&format!("{} {}: erased {}", text("source"), text("date"), counts.join(", ")));
+            data(&format!(
+                "{} {}: erased {}",
+                text("source"),
+                text("date"),
+                counts.join(", ")
+            ));
         }
         if batches.is_empty() {
             data("no table held a row of this person");
@@ -267,6 +280,9 @@ pub fn key_removed(entries: u64, as_json: bool) {
     if as_json {
         data(&json!({"removed": entries}).to_string());
     } else {
-        data(&format!("{} entries taken off the suppression list", thousands(entries)));
+        data(&format!(
+            "{} entries taken off the suppression list",
+            thousands(entries)
+        ));
     }
 }

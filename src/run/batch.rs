@@ -1,7 +1,7 @@
 //! Runs one batch, from its files to its swap. Each step consumes the one before. Dropping a step leaves the live
 //! tables as they were.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -18,7 +18,7 @@ use crate::cores::cores;
 use crate::error::{Error, Result};
 use crate::ingest::{self, InputFile, Listing, ReadStats};
 use crate::mask::Masks;
-use crate::model::{Batch, ColumnMasks, OnEmptyFile, Refusal, Shown, Source};
+use crate::model::{Batch, ColumnMasks, OnEmptyFile, RecordRef, Refusal, Shown, Source};
 use crate::transform::Tally;
 use crate::warehouse::runs::{Action, Failure, RunRecord, Summary};
 use crate::warehouse::{ActiveRun, Connection, StageCounter, Staged, StagingRun};
@@ -106,6 +106,13 @@ struct Loading<'a> {
     clock: Clock,
 }
 
+/// Refused records, and how many more are left out because their person is on the suppression list.
+#[derive(Default)]
+struct Refused {
+    refusals: Vec<Refusal>,
+    suppressed: u64,
+}
+
 /// A batch whose staging tables are filled.
 struct Loaded {
     tables: Vec<Staged>,
@@ -124,7 +131,8 @@ impl Loading<'_> {
         match loaded {
             Ok(loaded) => self.verify(run, loaded).await,
             Err(error) => {
-                self.note(&run, &self.input.stats.take_refused()).await;
+                let refused = self.refused().unwrap_or_default();
+                self.note(&run, &refused.refusals).await;
                 Ok(self.failed(run, error).await)
             }
         }
@@ -165,17 +173,48 @@ impl Loading<'_> {
             tally: Arc::clone(&tally),
         };
         let staged = staging.run().await?;
+        let refused = self.refused()?;
         let missing = missing::missing(&self.context.plans.engine, plans, &self.input, self.batch).await?;
-        Ok(self.loaded(staged, &tally, &missing))
+        Ok(self.loaded(staged, &tally, &missing, refused))
     }
 
-    fn loaded(&self, staged: Vec<StagedEntity>, tally: &Tally, missing: &BTreeMap<String, u64>) -> Loaded {
-        let mut refusals = self.input.stats.take_refused();
-        let suppressed = self.input.stats.suppressed.load(Ordering::Relaxed);
+    /// Takes out the refused records, without those of persons on the suppression list, as far as these can be read.
+    fn refused(&self) -> Result<Refused> {
+        let Self { input, .. } = self;
+        let theirs = input
+            .stats
+            .look_at_salvaged(|batch| input.masks.suppressed_among(batch))?;
+        let theirs: HashSet<RecordRef> = theirs.into_iter().flatten().map(|id| input.locate(id)).collect();
+        let mut refused = Refused {
+            refusals: input.stats.take_refused(),
+            suppressed: 0,
+        };
+        if !theirs.is_empty() {
+            refused.refusals.retain(|one| {
+                let file = one.file.clone();
+                let is_theirs = one
+                    .record
+                    .is_some_and(|number| theirs.contains(&RecordRef { file, number }));
+                refused.suppressed += u64::from(is_theirs);
+                !is_theirs
+            });
+        }
+        Ok(refused)
+    }
+
+    fn loaded(
+        &self,
+        staged: Vec<StagedEntity>,
+        tally: &Tally,
+        missing: &BTreeMap<String, u64>,
+        refused: Refused,
+    ) -> Loaded {
+        let mut refusals = refused.refusals;
+        let left_out = self.input.stats.suppressed.load(Ordering::Relaxed);
         let records = Records {
-            accepted: self.input.stats.records.load(Ordering::Relaxed) - suppressed,
+            accepted: self.input.stats.records.load(Ordering::Relaxed) - left_out,
             refused: refusals.len() as u64,
-            suppressed,
+            suppressed: left_out + refused.suppressed,
         };
         let (mut tables, mut entities) = (Vec::new(), Vec::new());
         for one in staged {

@@ -27,7 +27,10 @@ pub(super) async fn of_source(
     let present = key.map(MaskKey::key_id);
     let foreign = entries.iter().find(|entry| Some(&entry.key_id) != present.as_ref());
     if let Some(Entry { key_id, .. }) = foreign {
-        let now = present.map_or_else(|| "no key is at hand".to_owned(), |id| format!("the present one is {id}"));
+        let now = present.map_or_else(
+            || "no key is at hand".to_owned(),
+            |id| format!("the present one is {id}"),
+        );
         return Err(Error::project(format!(
             "the suppression list names persons of the domain {domain} under the key {key_id}, and {now}"
         ))

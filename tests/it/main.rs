@@ -34,6 +34,7 @@ mod mutants;
 mod no_records;
 mod original_data;
 mod parquet_files;
+mod person;
 mod preview;
 mod privacy_gate;
 mod privacy_of_errors;

@@ -181,11 +181,19 @@ fn deletes(project: &Project, trace: &Trace) -> Vec<Delete> {
 
 /// The entities, each after those whose rows are found by it.
 fn order<'a>(project: &'a Project, search: &Search) -> Vec<&'a str> {
-    let mut left: Vec<&str> = project.entities.iter().rev().map(|entity| entity.name.as_str()).collect();
+    let mut left: Vec<&str> = project
+        .entities
+        .iter()
+        .rev()
+        .map(|entity| entity.name.as_str())
+        .collect();
     let mut order = Vec::new();
     while !left.is_empty() {
         let is_above = |name: &str| {
-            let mut links = search.links.iter().filter(|link| link.above == name && link.entity != name);
+            let mut links = search
+                .links
+                .iter()
+                .filter(|link| link.above == name && link.entity != name);
             links.any(|link| left.contains(&link.entity.as_str()))
         };
         // In a circle nothing is free of rows below; then the contract's order decides.

@@ -43,7 +43,10 @@ pub(super) async fn of_source(
     let (project, key_id) = (person.project, person.key.key_id());
     let path = lineage::subject_path(source).ok_or_else(Error::internal)?;
     let declared = masked_fields(project, source, Some(&key_id));
-    let declared = declared.into_iter().find(|field| field.path == path).ok_or_else(Error::internal)?;
+    let declared = declared
+        .into_iter()
+        .find(|field| field.path == path)
+        .ok_or_else(Error::internal)?;
     for (masks, dates) in groups(live, source, &declared) {
         let skip = |why: String| Unsearched {
             source: source.name.clone(),
@@ -60,7 +63,9 @@ pub(super) async fn of_source(
             }
         };
         if let Some(other) = masks.key.as_ref().filter(|id| **id != key_id) {
-            unsearched.push(skip(format!("loaded under the key {other}, and the present one is {key_id}")));
+            unsearched.push(skip(format!(
+                "loaded under the key {other}, and the present one is {key_id}"
+            )));
             continue;
         }
         let mask = subject_mask(&then);
@@ -69,7 +74,7 @@ pub(super) async fn of_source(
             unsearched.push(skip(why));
             continue;
         }
-        let Some(probed) = probe(person, lineage, &then).await? else {
+        let Some(probed) = probed(person, lineage, &then).await? else {
             continue;
         };
         let search = Search {
@@ -83,6 +88,32 @@ pub(super) async fn of_source(
         searches.push(search);
     }
     Ok((searches, unsearched))
+}
+
+/// What the columns hold of the person: with the present steps of `normalize`, and without them, as batches hold that were
+/// loaded before they were added.
+async fn probed(person: &Person<'_>, lineage: &ProjectLineage, source: &Source) -> Result<Option<Probed>> {
+    let probed = probe(person, lineage, source).await?;
+    let mut plain = source.clone();
+    if !subject_of(&mut plain).is_some_and(|field| std::mem::take(&mut field.rules.normalize).is_empty()) {
+        let Some(before) = probe(person, lineage, &plain).await? else {
+            return Ok(probed);
+        };
+        let Some(mut probed) = probed else {
+            return Ok(Some(before));
+        };
+        for (entity, marks) in before.marks {
+            let known = probed.marks.entry(entity).or_default();
+            known.extend(
+                marks
+                    .into_iter()
+                    .filter(|mark| !known.contains(mark))
+                    .collect::<Vec<_>>(),
+            );
+        }
+        return Ok(Some(probed));
+    }
+    Ok(probed)
 }
 
 /// The dates of the source's live batches, by the masks of the subject with which they were loaded.
@@ -99,7 +130,9 @@ fn groups(live: &Live, source: &Source, declared: &MaskedField) -> BTreeMap<Mask
 /// column shows the subject.
 fn recorded<'a>(live: &'a Live, batch: &LiveBatch, path: &str) -> Option<&'a MaskedField> {
     let columns = batch.columns.iter().map(|at| &live.columns[*at]);
-    columns.flat_map(|column| &column.fields).find(|field| field.path == path)
+    columns
+        .flat_map(|column| &column.fields)
+        .find(|field| field.path == path)
 }
 
 /// The source as it was when its subject was masked like this.
@@ -110,25 +143,29 @@ fn loaded_as(source: &Source, declared: &MaskedField, then: &MaskedField) -> Res
     }
     let mask = MaskKind::ALL.into_iter().find(|mask| mask.name() == then.mask);
     let mask = mask.ok_or_else(|| format!("loaded under the mask `{}`, which is not known", then.mask))?;
-    let found = subject::find(&source.schema, source.subject.as_deref().unwrap_or_default());
-    let positions = found.map_err(|_| "the subject is gone".to_owned())?.positions;
-    let privacy = Privacy {
+    let field = subject_of(&mut loaded).ok_or("the subject is gone")?;
+    field.privacy = Privacy {
         phi: None,
         mask: Some(mask),
         domain: then.domain.clone().filter(|_| mask.has_domain()),
         reason: None,
     };
-    set(&mut loaded.schema, &positions, privacy);
     Ok(loaded)
 }
 
-fn set(fields: &mut [Field], positions: &[usize], privacy: Privacy) {
-    let Some((at, below)) = positions.split_first() else { return };
-    let Some(field) = fields.get_mut(*at) else { return };
-    match &mut field.field_type {
-        FieldType::Struct(children) if !below.is_empty() => set(children, below, privacy),
-        _ => field.privacy = privacy,
+/// The field that is a source's subject.
+fn subject_of(source: &mut Source) -> Option<&mut Field> {
+    let found = subject::find(&source.schema, source.subject.as_deref()?).ok()?;
+    let (last, around) = found.positions.split_last()?;
+    let (last, around) = (*last, around.to_vec());
+    let mut fields = &mut source.schema;
+    for position in around {
+        let FieldType::Struct(children) = &mut fields.get_mut(position)?.field_type else {
+            return None;
+        };
+        fields = children;
     }
+    fields.get_mut(last)
 }
 
 /// By which columns rows of an entity belong to rows of another: parents, and checks that refuse rows without.
@@ -177,12 +214,19 @@ fn unreached(project: &Project, source: &Source, search: &Search, probed: &Probe
 /// The live batches that no source of the domain explains.
 pub(super) fn foreign(project: &Project, live: &Live) -> Vec<Unsearched> {
     let mut dates: BTreeMap<&str, Vec<NaiveDate>> = BTreeMap::new();
-    for LiveBatch { batch: Batch { source, date }, .. } in &live.batches {
+    for LiveBatch {
+        batch: Batch { source, date },
+        ..
+    } in &live.batches
+    {
         dates.entry(source).or_default().push(*date);
     }
     let why = |name: &str| match project.source(name) {
         Ok(source) if source.name != name || source.subject.is_some() => None,
-        Ok(_) => Some(("the source names no subject", "name it: `subject: patient_id`, beside `schema`")),
+        Ok(_) => Some((
+            "the source names no subject",
+            "name it: `subject: patient_id`, beside `schema`",
+        )),
         Err(_) => Some((
             "the source is no longer in the project",
             "`pipeline drop` removes a batch; its file in `pipelines` brings the source back",

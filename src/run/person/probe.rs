@@ -19,8 +19,8 @@ use crate::lineage::{self, Dependence, ProjectLineage};
 use crate::mask::{MaskKey, Masked, Masks, SubjectHash, Unmasked};
 use crate::model::scalar_field::effective_mask;
 use crate::model::{
-    Batch, Column, Compression, Encoding, Entity, Field, FieldType, Format, From, MaskKind, OnEmpty, OnMalformed, OnNoRecords,
-    OnUnknownField, Project, RecordPath, Source, ValueRules, subject,
+    Batch, Column, Compression, Encoding, Entity, Field, FieldType, Format, From, MaskKind, OnEmpty, OnMalformed,
+    OnNoRecords, OnUnknownField, Project, RecordPath, Source, ValueRules, subject,
 };
 use crate::run::masking::of_batch;
 use crate::transform::{Engine, Execution, Prepared, ScanInput};
@@ -39,7 +39,9 @@ impl Lone {
     /// The source has no subject.
     pub fn of(source: &Source, id: &Subject, filled: bool) -> Result<Self> {
         let path = source.subject.as_deref().unwrap_or_default();
-        let positions = subject::find(&source.schema, path).map_err(|_| Error::internal())?.positions;
+        let positions = subject::find(&source.schema, path)
+            .map_err(|_| Error::internal())?
+            .positions;
         let mut lone = source.clone();
         let record = record(&mut lone.schema, Some(&positions), id, filled);
         let input = &mut lone.input;
@@ -52,7 +54,10 @@ impl Lone {
     }
 
     async fn read(&self) -> Result<Vec<Unmasked>> {
-        self.listing.read(&self.source, 1, Arc::new(ReadStats::default())).try_collect().await
+        self.listing
+            .read(&self.source, 1, Arc::new(ReadStats::default()))
+            .try_collect()
+            .await
     }
 }
 
@@ -60,7 +65,9 @@ impl Lone {
 fn record(fields: &mut [Field], positions: Option<&[usize]>, id: &Subject, filled: bool) -> Map<String, Value> {
     let mut record = Map::new();
     for (at, field) in fields.iter_mut().enumerate() {
-        let on_path = positions.and_then(<[usize]>::split_first).filter(|(first, _)| **first == at);
+        let on_path = positions
+            .and_then(<[usize]>::split_first)
+            .filter(|(first, _)| **first == at);
         let value = value(field, on_path.map(|(_, rest)| rest), id, filled);
         record.insert(field.name.clone(), value);
     }
@@ -115,11 +122,7 @@ pub(super) struct Probed {
 ///
 /// # Errors
 /// Transforms that can't be planned, or masks that can't be applied.
-pub(super) async fn probe(
-    person: &Person<'_>,
-    lineage: &ProjectLineage,
-    source: &Source,
-) -> Result<Option<Probed>> {
+pub(super) async fn probe(person: &Person<'_>, lineage: &ProjectLineage, source: &Source) -> Result<Option<Probed>> {
     let Person { project, key, id, .. } = person;
     let mut probed = Probed::default();
     let mut seen: Vec<Seen> = Vec::new();
@@ -149,7 +152,9 @@ pub(super) async fn probe(
                 }
                 Err(why) => why,
             };
-            probed.unsearched.push((entity.name.clone(), format!("{column}: {why}")));
+            probed
+                .unsearched
+                .push((entity.name.clone(), format!("{column}: {why}")));
         }
     }
     Ok(Some(probed))
@@ -157,20 +162,32 @@ pub(super) async fn probe(
 
 /// The mask of a source's subject.
 pub(super) fn subject_mask(source: &Source) -> MaskKind {
-    let found = source.subject.as_deref().map(|path| subject::find(&source.schema, path));
-    found.and_then(Result::ok).map_or(MaskKind::Keep, |found| effective_mask(&found.field.privacy))
+    let found = source
+        .subject
+        .as_deref()
+        .map(|path| subject::find(&source.schema, path));
+    found
+        .and_then(Result::ok)
+        .map_or(MaskKind::Keep, |found| effective_mask(&found.field.privacy))
 }
 
 /// The columns of an entity that are computed from the subject.
 fn columns(lineage: &ProjectLineage, source: &Source, entity: &Entity, path: &str) -> Vec<String> {
     let derives = |column: &&Column| {
-        let mut of = lineage.of(&entity.name, &column.name).filter(|one| one.source == source.name);
+        let mut of = lineage
+            .of(&entity.name, &column.name)
+            .filter(|one| one.source == source.name);
         of.any(|one| {
             let mut origins = one.origins.iter();
             origins.any(|origin| origin.dependence == Dependence::Direct && origin.path == path)
         })
     };
-    entity.columns.iter().filter(derives).map(|column| column.name.clone()).collect()
+    entity
+        .columns
+        .iter()
+        .filter(derives)
+        .map(|column| column.name.clone())
+        .collect()
 }
 
 /// What a run over the lone record gave.
@@ -199,7 +216,11 @@ fn held(seen: &[Seen], entity: &Entity, column: &str) -> Result<String, String> 
 }
 
 async fn run(project: &Project, lone: &Lone, key: &MaskKey) -> Result<Seen> {
-    let masks = of_batch(Masks::plan(&lone.source, key)?, project.profile, Utc::now().date_naive())?;
+    let masks = of_batch(
+        Masks::plan(&lone.source, key)?,
+        project.profile,
+        Utc::now().date_naive(),
+    )?;
     let masked: Vec<Masked> = lone
         .read()
         .await?
@@ -217,7 +238,9 @@ async fn run(project: &Project, lone: &Lone, key: &MaskKey) -> Result<Seen> {
         source: lone.source.name.clone(),
         date: Utc::now().date_naive(),
     };
-    let plans = engine.prepare(project, &lone.source, &outlines, &batch, &lineage::used).await;
+    let plans = engine
+        .prepare(project, &lone.source, &outlines, &batch, &lineage::used)
+        .await;
     for plan in plans.map_err(Prepared::problems)? {
         let entity = project.entity(&plan.outline.entity)?;
         for rows in rows(&engine, &plan, &batch, &masks, &masked).await {
@@ -234,13 +257,7 @@ async fn run(project: &Project, lone: &Lone, key: &MaskKey) -> Result<Seen> {
 }
 
 /// The rows that a transform makes of the record. None where it fails on so empty a record.
-async fn rows(
-    engine: &Engine,
-    plan: &Prepared,
-    batch: &Batch,
-    masks: &Masks,
-    masked: &[Masked],
-) -> Vec<RecordBatch> {
+async fn rows(engine: &Engine, plan: &Prepared, batch: &Batch, masks: &Masks, masked: &[Masked]) -> Vec<RecordBatch> {
     let held = masked.to_vec();
     let again = move || stream::iter(held.clone()).map(Ok).boxed();
     let scan = ScanInput::own(masks.output_schema(), again);
@@ -249,7 +266,10 @@ async fn rows(
     };
     let rows: Vec<RecordBatch> = rows.try_collect().await.unwrap_or_default();
     let restored = rows.into_iter().filter_map(|rows| failed.restore(rows).ok());
-    restored.map(|(rows, _)| rows).filter(|rows| rows.num_rows() > 0).collect()
+    restored
+        .map(|(rows, _)| rows)
+        .filter(|rows| rows.num_rows() > 0)
+        .collect()
 }
 
 fn masked_id(source: &Source, batch: &RecordBatch) -> Option<String> {

@@ -70,7 +70,10 @@ pub(super) async fn read(person: &Person<'_>, source: &Source, batch: &Batch) ->
     let mut files: BTreeMap<String, BTreeSet<u64>> = BTreeMap::new();
     for id in ids {
         let place = listing.locate(id);
-        files.entry(place.file.unwrap_or_default()).or_default().insert(place.number);
+        files
+            .entry(place.file.unwrap_or_default())
+            .or_default()
+            .insert(place.number);
     }
     let files = files.into_iter().map(|(file, records)| FileTrace {
         batch: batch.clone(),

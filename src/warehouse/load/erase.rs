@@ -37,7 +37,10 @@ pub struct Receipt {
 
 impl HeldBatches {
     pub fn new(locks: BatchLocks) -> Self {
-        Self { locks, held: Vec::new() }
+        Self {
+            locks,
+            held: Vec::new(),
+        }
     }
 
     /// Locks those of the batches that are not held yet; returns how many these were. Where another run holds one, this
@@ -60,7 +63,8 @@ impl HeldBatches {
 
     /// The batches of these sources of which a run is going on.
     pub async fn running(&self, sources: &[String]) -> Result<Vec<Batch>> {
-        let sql = "SELECT DISTINCT source, batch_date FROM pipeline.runs WHERE status = 'running' AND source = ANY ($1)";
+        let sql =
+            "SELECT DISTINCT source, batch_date FROM pipeline.runs WHERE status = 'running' AND source = ANY ($1)";
         let session = self.locks.session().await?;
         let failed = |error| db_error("the runs that are going on can't be looked for", &error);
         let rows = session.query_typed(sql, &[(&sources, Type::TEXT_ARRAY)]).await;
@@ -120,7 +124,10 @@ pub async fn erase(
         (&version, Type::TEXT),
         (&entities, Type::TEXT_ARRAY),
     ];
-    let noted = transaction.query_typed_one(CLOSING, &parameters).await.map_err(failed)?;
+    let noted = transaction
+        .query_typed_one(CLOSING, &parameters)
+        .await
+        .map_err(failed)?;
     let id = noted.try_get(0).map_err(failed)?;
     transaction.commit().await.map_err(failed)?;
     Ok((id, rows))
@@ -129,7 +136,8 @@ pub async fn erase(
 /// The same as a script for psql. `entries` are those of the suppression list, each as domain, key id and hash.
 pub fn script(deletes: &[Delete], receipt: &Receipt, entries: &[super::suppression::Entry]) -> String {
     let mut sql = vec![
-        "-- Written by `pipeline privacy erase`, which does all of this with --yes. Run it by psql as the loader.".to_owned(),
+        "-- Written by `pipeline privacy erase`, which does all of this with --yes. Run it by psql as the loader."
+            .to_owned(),
         "\\set ON_ERROR_STOP on".to_owned(),
         "SET search_path = pg_catalog, pg_temp;".to_owned(),
         "-- Loads that begin after this leave the person out.".to_owned(),
@@ -147,7 +155,10 @@ pub fn script(deletes: &[Delete], receipt: &Receipt, entries: &[super::suppressi
     batches.sort();
     batches.dedup();
     sql.extend(batches.into_iter().map(|batch| {
-        format!("SELECT pg_catalog.pg_advisory_xact_lock({}); -- {batch}", lock_key(batch))
+        format!(
+            "SELECT pg_catalog.pg_advisory_xact_lock({}); -- {batch}",
+            lock_key(batch)
+        )
     }));
     sql.extend(deletes.iter().map(|delete| format!("{};", delete.sql)));
     let texts = |texts: &[String]| {

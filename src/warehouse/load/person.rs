@@ -226,7 +226,10 @@ mod tests {
     fn what_a_table_holds_in_clear_is_never_sent() {
         let mark = Mark::new("id", PgType::Text, "Quillon", false).unwrap();
         let condition = mark.condition("t0", PgType::Text, "salt");
-        assert!(!condition.contains("Quillon") && condition.contains("sha256"), "{condition}");
+        assert!(
+            !condition.contains("Quillon") && condition.contains("sha256"),
+            "{condition}"
+        );
         assert!(!format!("{mark:?}").contains("Quillon"));
         let masked = Mark::new("id", PgType::Text, "5d34", true).unwrap();
         assert_eq!(masked.condition("t0", PgType::Text, "salt"), "t0.\"id\" = '5d34'");

@@ -47,7 +47,10 @@ pub async fn of_domain(client: &Client, domain: &str) -> Result<Vec<Entry>> {
             hash: row.try_get(2)?,
         })
     };
-    rows.iter().map(entry).collect::<Result<_, _>>().map_err(|error| failed(&error))
+    rows.iter()
+        .map(entry)
+        .collect::<Result<_, _>>()
+        .map_err(|error| failed(&error))
 }
 
 /// The entries by domain and key. None where the database has no list yet.
@@ -66,19 +69,22 @@ pub async fn counts(client: &Client) -> Result<Vec<Count>> {
             newest: row.try_get(3)?,
         })
     };
-    rows.iter().map(count).collect::<Result<_, _>>().map_err(|error| failed(&error))
+    rows.iter()
+        .map(count)
+        .collect::<Result<_, _>>()
+        .map_err(|error| failed(&error))
 }
 
 /// Adds entries; returns how many were not there yet. Runs that begin afterwards see them.
 pub async fn add(client: &Client, entries: &[Entry]) -> Result<u64> {
-    let sql = "INSERT INTO pipeline.suppression_list (domain, key_id, hash) SELECT * FROM pg_catalog.unnest($1, $2, $3) \
+    let sql = "INSERT INTO pipeline.suppression_list (domain, key_id, hash) SELECT * FROM unnest($1, $2, $3) \
                ON CONFLICT DO NOTHING";
     change(client, sql, entries).await
 }
 
 /// Takes entries off the list; returns how many were there.
 pub async fn remove(client: &Client, entries: &[Entry]) -> Result<u64> {
-    let sql = "DELETE FROM pipeline.suppression_list l USING pg_catalog.unnest($1, $2, $3) e (domain, key_id, hash) \
+    let sql = "DELETE FROM pipeline.suppression_list l USING unnest($1, $2, $3) e (domain, key_id, hash) \
                WHERE l.domain = e.domain AND l.key_id = e.key_id AND l.hash = e.hash";
     change(client, sql, entries).await
 }
