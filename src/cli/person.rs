@@ -87,7 +87,13 @@ pub(super) async fn erase(global: &Global, arguments: Erase) -> Result<u8> {
         report::to_erase(&planned, json);
         return Ok(0);
     }
-    let erased = Box::pin(person::erase(&person, arguments.wait)).await?;
+    let erased = Box::pin(person::erase(&person, arguments.wait))
+        .await
+        .inspect_err(|_| {
+            if let Some((path, _)) = &receipt {
+                let _ = fs::remove_file(path);
+            }
+        })?;
     if let Some((path, mut file)) = receipt {
         let text = format!("{:#}\n", report::receipt(&erased));
         file.write_all(text.as_bytes())

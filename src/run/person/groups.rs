@@ -10,6 +10,7 @@ use super::probe::{Probed, probe, subject_mask};
 use super::subject::Person;
 use crate::error::{Error, Result};
 use crate::lineage::{self, ProjectLineage};
+use crate::model::scalar_field::{is_sensitive, scalar_fields};
 use crate::model::{Batch, Field, FieldType, MaskKind, MaskedField, Privacy, Project, Rule, Source, subject};
 use crate::run::column_masks::masked_fields;
 use crate::warehouse::masks::{Live, LiveBatch};
@@ -211,7 +212,12 @@ fn unreached(project: &Project, source: &Source, search: &Search, probed: &Probe
     unreached.map(told).collect()
 }
 
-/// The live batches that no source of the domain explains.
+/// Whether the source declares anything sensitive. One that does not, such as a list of codes, is of nobody.
+fn holds_persons(source: &Source) -> bool {
+    scalar_fields(source).iter().any(|field| is_sensitive(field.privacy))
+}
+
+/// The live batches that no source explains: those of sources that are gone, and those of sources without a subject.
 pub(super) fn foreign(project: &Project, live: &Live) -> Vec<Unsearched> {
     let mut dates: BTreeMap<&str, Vec<NaiveDate>> = BTreeMap::new();
     for LiveBatch {
@@ -222,7 +228,7 @@ pub(super) fn foreign(project: &Project, live: &Live) -> Vec<Unsearched> {
         dates.entry(source).or_default().push(*date);
     }
     let why = |name: &str| match project.source(name) {
-        Ok(source) if source.name != name || source.subject.is_some() => None,
+        Ok(source) if source.name != name || source.subject.is_some() || !holds_persons(source) => None,
         Ok(_) => Some((
             "the source names no subject",
             "name it: `subject: patient_id`, beside `schema`",
