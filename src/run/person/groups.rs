@@ -190,7 +190,7 @@ fn links(project: &Project, source: &Source) -> Vec<Link> {
     links
 }
 
-/// The tables of the source in which the person can't be found.
+/// The tables of the source in which the person can't be found, or perhaps not everywhere.
 fn unreached(project: &Project, source: &Source, search: &Search, probed: &Probed) -> Vec<Unsearched> {
     let entities = source.transforms.iter().map(|transform| &transform.entity);
     let unreached = entities.filter(|entity| !search.reaches(&project.entities, entity));
@@ -209,7 +209,15 @@ fn unreached(project: &Project, source: &Source, search: &Search, probed: &Probe
             remedy: Some(RELOAD.to_owned()),
         }
     };
-    unreached.map(told).collect()
+    let assumed = probed.assumed.iter().map(|entity| Unsearched {
+        source: source.name.clone(),
+        dates: search.dates.clone(),
+        entity: Some(entity.clone()),
+        why: "its SQL makes no row of a record that holds the id alone, so it was searched for the id as it is masked"
+            .to_owned(),
+        remedy: Some(RELOAD.to_owned()),
+    });
+    unreached.map(told).chain(assumed).collect()
 }
 
 /// Whether the source declares anything sensitive. One that does not, such as a list of codes, is of nobody.

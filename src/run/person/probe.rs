@@ -116,6 +116,8 @@ pub(super) struct Probed {
     pub marks: BTreeMap<String, Vec<Mark>>,
     /// Columns that derive from the id and can't be compared with it: entity and why.
     pub unsearched: Vec<(String, String)>,
+    /// Entities of which it is only assumed that their SQL copies the id.
+    pub assumed: BTreeSet<String>,
 }
 
 /// Probes a source. `None`: it can't hold the id.
@@ -134,14 +136,17 @@ pub(super) async fn probe(person: &Person<'_>, lineage: &ProjectLineage, source:
         seen.push(run(project, &lone, key).await?);
     }
     let path = lineage::subject_path(source).ok_or_else(Error::internal)?;
-    let mask = subject_mask(source);
+    let masked = subject_mask(source) != MaskKind::Keep;
     for transform in &source.transforms {
         let entity = project.entity(&transform.entity)?;
         for column in columns(lineage, source, entity, &path) {
             let why = match held(&seen, entity, &column) {
-                Ok(text) => {
+                Ok(Held { text, assumed }) => {
+                    if assumed {
+                        probed.assumed.insert(entity.name.clone());
+                    }
                     let declared = entity.columns.iter().find(|one| one.name == column);
-                    let mark = declared.and_then(|one| Mark::new(&column, one.pg_type, &text, mask != MaskKind::Keep));
+                    let mark = declared.and_then(|one| Mark::new(&column, one.pg_type, &text, masked));
                     match mark {
                         Some(mark) => {
                             probed.marks.entry(entity.name.clone()).or_default().push(mark);
@@ -198,18 +203,28 @@ struct Seen {
     texts: BTreeMap<(String, String), BTreeSet<String>>,
 }
 
+/// What a column holds of the person.
+struct Held {
+    text: String,
+    /// The SQL makes no row of the lone record. That it copies the id is the best guess.
+    assumed: bool,
+}
+
 /// What a column holds of the person, or why that is not known.
-fn held(seen: &[Seen], entity: &Entity, column: &str) -> Result<String, String> {
+fn held(seen: &[Seen], entity: &Entity, column: &str) -> Result<Held, String> {
     let place = (entity.name.clone(), column.to_owned());
     let texts: Vec<&BTreeSet<String>> = seen.iter().filter_map(|one| one.texts.get(&place)).collect();
     let distinct: BTreeSet<&String> = texts.iter().flat_map(|texts| texts.iter()).collect();
     match (texts.is_empty(), distinct.len()) {
-        // The SQL keeps no row of so empty a record. That it copies the id is the best guess.
         (true, _) => {
             let id = seen.iter().find_map(|one| one.id.clone());
-            id.ok_or_else(|| "the mask leaves nothing of the id".to_owned())
+            let text = id.ok_or_else(|| "the mask leaves nothing of the id".to_owned())?;
+            Ok(Held { text, assumed: true })
         }
-        (false, 1) => Ok(distinct.into_iter().next().cloned().unwrap_or_default()),
+        (false, 1) => Ok(Held {
+            text: distinct.into_iter().next().cloned().unwrap_or_default(),
+            assumed: false,
+        }),
         (false, 0) => Err("it is null where only the id is known".to_owned()),
         (false, _) => Err("it is computed from other fields, too".to_owned()),
     }
