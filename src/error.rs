@@ -2,12 +2,14 @@
 //! it. It never holds a value from the data or a secret. It prints nothing itself; `report` does.
 
 mod code;
+mod foreign;
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use code::Code;
+pub use foreign::Words;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -49,6 +51,19 @@ pub struct Location {
     pub text: String,
 }
 
+impl Location {
+    /// A file as a whole.
+    pub fn of_file(file: &Path) -> Self {
+        Self {
+            file: file.to_owned(),
+            line: 1,
+            column: 1,
+            length: 1,
+            text: String::new(),
+        }
+    }
+}
+
 /// One problem in the user's files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
@@ -65,8 +80,7 @@ pub struct Error {
     pub message: String,
     /// Places in the user's files. An error of [`Kind::Project`] lists all problems of the project at once.
     pub diagnostics: Vec<Diagnostic>,
-    /// The lower-level cause. Its text must not contain values or secrets. Code that wraps an error of another crate
-    /// must make sure of that.
+    /// The lower-level cause, in words of [`Words`].
     pub cause: Option<Arc<dyn std::error::Error + Send + Sync>>,
     /// What to do about it.
     pub hint: Option<String>,
@@ -121,10 +135,12 @@ impl Error {
         self
     }
 
-    /// Sets the cause: a text, or an error whose text contains no value and no secret.
+    /// Sets the cause: a text without a value and without a secret, or an error of which [`Words`] tells what may be said.
     #[must_use]
-    pub fn cause(mut self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        self.cause = Some(Arc::from(cause.into()));
+    #[expect(clippy::needless_pass_by_value, reason = "who fails gives the error away")]
+    pub fn cause(mut self, cause: impl Words) -> Self {
+        let words: Box<dyn std::error::Error + Send + Sync> = cause.words().into();
+        self.cause = Some(Arc::from(words));
         self
     }
 

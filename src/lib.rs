@@ -8,6 +8,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod check;
 pub mod cli;
 mod cores;
 pub mod doctor;
@@ -16,6 +17,7 @@ pub mod infer;
 pub mod ingest;
 pub mod init;
 pub mod lineage;
+pub mod lsp;
 pub mod mask;
 pub mod model;
 pub mod preview;

@@ -1,10 +1,14 @@
 //! `.pipeline`, the program's own folder in a project, and whether a project's file is where it seems to be. It holds the embedded database and the spill files of sorts and
 //! joins. Only the user who runs the program may enter it, and git ignores it.
 
+mod files;
+
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
+
+pub use files::Files;
 
 /// The folder's name.
 pub const FOLDER: &str = ".pipeline";

@@ -40,7 +40,7 @@ fn measure(
 ) {
     let mut group = group(criterion, stage);
     for (name, source) in sources {
-        let size = fs::metadata(&source.input.path).expect("the input").len();
+        let size = fs::metadata(&source.input.paths[0].path).expect("the input").len();
         group.throughput(Throughput::ElementsAndBytes {
             elements: world.patients.len() as u64,
             bytes: size,
@@ -55,7 +55,7 @@ fn measure(
 /// The source with a rule of each kind, all of which its records keep.
 fn with_rules(source: &Source) -> Source {
     let mut source = source.clone();
-    let mut rules = |path: &[&str], rules| field(&mut source.schema, path).rules = rules;
+    let mut rules = |path: &[&str], rules| field(&mut source.kinds[0].schema, path).rules = rules;
     let matches = |pattern: &str| Regex::new(&format!(r"\A(?:{pattern})\z")).ok();
     let trimmed = || vec![Normalize::Trim, Normalize::EmptyAsNull];
     rules(

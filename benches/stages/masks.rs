@@ -39,9 +39,9 @@ pub fn bench(criterion: &mut Criterion, world: &World) {
         assert!(!masks.is_idle());
         let records: ArrayRef = Arc::new(UInt64Array::from_iter_values(1..=ROWS as u64));
         let columns = vec![Arc::clone(&ids), Arc::clone(column), records];
-        let batch = RecordBatch::try_new(arrow_schema(&source), columns).expect("a batch");
+        let batch = RecordBatch::try_new(arrow_schema(&source.kinds[0]), columns).expect("a batch");
         group.bench_function(mask.name(), |bencher| {
-            bencher.iter(|| masks.apply(Unmasked::new(batch.clone())).expect("masked rows"));
+            bencher.iter(|| masks.apply(Unmasked::new(batch.clone(), 0)).expect("masked rows"));
         });
     }
 
@@ -73,7 +73,7 @@ fn one_masked(like: &Source, mask: MaskKind, class: PhiClass, field_type: FieldT
         name: name.to_owned(),
         field_type,
         privacy,
-        ..like.schema[0].clone()
+        ..like.kinds[0].schema[0].clone()
     };
     let privacy = Privacy {
         phi: Some(class),
@@ -81,9 +81,8 @@ fn one_masked(like: &Source, mask: MaskKind, class: PhiClass, field_type: FieldT
         ..Privacy::default()
     };
     let subject = field("subject", FieldType::String, Privacy::default());
-    Source {
-        subject: Some(subject.name.clone()),
-        schema: vec![subject, field("value", field_type, privacy)],
-        ..like.clone()
-    }
+    let mut source = like.clone();
+    source.kinds[0].subject = Some(subject.name.clone());
+    source.kinds[0].schema = vec![subject, field("value", field_type, privacy)];
+    source
 }

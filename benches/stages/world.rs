@@ -66,7 +66,7 @@ impl World {
             let path = folder.path().join(name);
             fs::write(&path, text).expect("the input is written");
             let mut source = project.source("source_a").expect("the shipped source").clone();
-            source.input.path = path.into_os_string().into_string().expect("a path in UTF-8");
+            source.input.paths[0].path = path.into_os_string().into_string().expect("a path in UTF-8");
             source.input.format = format;
             source
         };
@@ -124,7 +124,7 @@ impl World {
             let listing = list(self.folder.path(), &self.lines, day()).await.expect("a listing");
             let (listing, source) = (listing.expect("an input"), self.lines.clone());
             let masks = Arc::new(self.masks());
-            let input = ScanInput::own(masks.output_schema(), move || {
+            let input = ScanInput::own(masks.output_schemas(), move || {
                 let masks = Arc::clone(&masks);
                 let records = listing.read(&source, 1, Arc::default());
                 records.map(move |records| masks.apply(records?)).boxed()

@@ -22,6 +22,8 @@ const GROUPS: [(&str, &[&str]); 4] = [
             "lineage",
             "privacy",
             "migration",
+            "lsp",
+            "schema",
             "completions",
         ],
     ),
@@ -102,12 +104,24 @@ pub(super) const SOURCE: &str = "\
 Examples:
   pipeline source add clinic_c --from examples/data/clinic_c/20230501/visits.json
   pipeline source add lab --from lab/ --entities new
+  pipeline source add lab --from lab/2023-06-01.csv --update
 
-No value of the sample is written or shown. Read what was proposed before real data is loaded.";
+No value of the sample is written; values are shown with --show-samples only. Read what was proposed before real data is
+loaded. --update changes nothing but the schema, and nothing without --yes.";
+
+pub(super) const SCHEMA: &str = "\
+Examples:
+  pipeline schema source
+  pipeline schema --into schemas
+
+A YAML file names its schema in a comment: # yaml-language-server: $schema=../schemas/source.json";
 
 pub(super) const CHECK: &str = "\
-Example:
-  pipeline check";
+Examples:
+  pipeline check
+  pipeline check --watch
+
+Nothing is loaded. --watch checks again whenever a file is saved, until Ctrl-C.";
 
 pub(super) const PREVIEW: &str = "\
 Examples:
@@ -163,6 +177,13 @@ pub(super) const PRIVACY_SUPPRESSION: &str = "\
 Examples:
   pipeline privacy suppression
   pipeline privacy suppression --remove";
+
+pub(super) const LSP: &str = "\
+Example:
+  pipeline lsp
+
+An editor starts it, and speaks to it over standard input and output. It reads no data and changes no file.
+The guide to editors shows the settings of VS Code, Helix and Neovim.";
 
 pub(super) const COMPLETIONS: &str = "\
 Example:

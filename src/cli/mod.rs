@@ -9,6 +9,7 @@ mod drop;
 mod help;
 mod init;
 mod lineage;
+mod lsp;
 mod migrate;
 mod person;
 mod preview;
@@ -17,6 +18,7 @@ mod quarantine;
 mod query;
 mod roles;
 mod run;
+mod schema;
 mod serve_db;
 mod source;
 mod status;
@@ -128,9 +130,12 @@ enum Command {
     /// Add a source to the project
     #[command(subcommand, after_help = help::SOURCE)]
     Source(source::Source),
+    /// Print the JSON Schemas of the YAML files, for editors
+    #[command(after_help = help::SCHEMA)]
+    Schema(schema::Arguments),
     /// Check the project's files without loading anything
     #[command(after_help = help::CHECK)]
-    Check,
+    Check(check::Arguments),
     /// Show the rows that a batch would load, without a database
     #[command(after_help = help::PREVIEW)]
     Preview(preview::Arguments),
@@ -143,6 +148,9 @@ enum Command {
     /// Show where sensitive fields end up
     #[command(subcommand, after_help = help::PRIVACY)]
     Privacy(privacy::Privacy),
+    /// Serve an editor: problems as you type, completions, hovers (Language Server Protocol)
+    #[command(after_help = help::LSP)]
+    Lsp(lsp::Arguments),
     /// Print a completion script for your shell
     #[command(after_help = help::COMPLETIONS)]
     Completions(completions::Arguments),
@@ -183,11 +191,13 @@ impl Cli {
             Command::Quarantine(quarantine) => quarantine::execute(&global, quarantine).await,
             Command::Init(arguments) => init::execute(&global, &arguments),
             Command::Source(source) => Box::pin(source::execute(&global, source)).await,
-            Command::Check => check::execute(&global).await,
+            Command::Schema(arguments) => schema::execute(&global, &arguments),
+            Command::Check(arguments) => Box::pin(check::execute(&global, &arguments)).await,
             Command::Preview(arguments) => preview::execute(&global, arguments).await,
             Command::Test(arguments) => test::execute(&global, arguments).await,
             Command::Lineage(arguments) => lineage::execute(&global, arguments).await,
             Command::Privacy(privacy) => privacy::execute(&global, privacy).await,
+            Command::Lsp(arguments) => lsp::execute(&global, arguments).await,
             Command::Completions(arguments) => Ok(completions::execute(&arguments)),
         }
     }

@@ -82,7 +82,9 @@ fn read(path: &Path) -> Result<(PathBuf, String)> {
     }
     match std::fs::read_to_string(path) {
         Ok(sql) => Ok((path.to_owned(), sql)),
-        Err(error) => Err(Error::project(format!("{} can't be read", path.display())).cause(error)),
+        Err(error) => Err(Error::project(format!("{} can't be read", path.display()))
+            .cause(error)
+            .hint("--sql takes a file with one SELECT, or - for standard input")),
     }
 }
 

@@ -27,6 +27,15 @@ pub(super) struct Add {
     /// Fill the entities of pipeline.yaml, or add new ones for the sample
     #[arg(long, value_name = "WHICH", default_value = "existing")]
     entities: Which,
+    /// Print a few values of each field, to judge what was proposed; they are written to no file
+    #[arg(long)]
+    show_samples: bool,
+    /// For a source that is there: show what this newer sample changes of its schema
+    #[arg(long, conflicts_with_all = ["entities", "show_samples"])]
+    update: bool,
+    /// Write what --update shows
+    #[arg(long, requires = "update")]
+    yes: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -38,6 +47,12 @@ enum Which {
 pub(super) async fn execute(global: &Global, source: Source) -> Result<u8> {
     let Source::Add(add) = source;
     let json = global.json()?;
+    if json && add.show_samples {
+        return Err(
+            Error::project("--show-samples prints values for a person to read, not as JSON")
+                .hint("leave out --show-samples or --output json"),
+        );
+    }
     let here = std::env::current_dir();
     let here = here.map_err(|error| Error::project("the working directory can't be read").cause(error))?;
     // New entities make any folder a project.
@@ -50,11 +65,17 @@ pub(super) async fn execute(global: &Global, source: Source) -> Result<u8> {
         paths: add.from,
         from: here,
         sample: add.sample,
+        show_samples: add.show_samples,
         entities: match add.entities {
             Which::Existing => Entities::Existing,
             Which::New => Entities::New,
         },
     };
+    if add.update {
+        let updated = Box::pin(infer::update(&root, &request, add.yes)).await?;
+        report::source_updated(&updated, json);
+        return Ok(0);
+    }
     let added = infer::add(&root, &request).await?;
     report::source_added(&added, json);
     Ok(0)

@@ -82,8 +82,11 @@ pub(super) async fn execute(global: &Global, arguments: Arguments) -> Result<u8>
     let root = project.root.clone();
     let results = preview::test(project, cases).await?;
     if let Some(path) = &arguments.junit {
-        std::fs::write(path, report::junit(&results))
-            .map_err(|error| Error::project(format!("{} can't be written", path.display())).cause(error))?;
+        std::fs::write(path, report::junit(&results)).map_err(|error| {
+            Error::project(format!("{} can't be written", path.display()))
+                .cause(error)
+                .hint("--junit takes the path of a file in a folder that is there")
+        })?;
     }
     if arguments.update {
         let changed = preview::update(&root, &results)?;

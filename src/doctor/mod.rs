@@ -57,7 +57,12 @@ fn of_project(loaded: &Result<Project>) -> Finding {
                 counted(project.entities.len(), "entity", "entities")
             ),
         ),
-        Err(error) => Finding::error("project", error).remedy("`pipeline check` shows each problem with its place"),
+        // Without a hint of its own, it is a list of problems in the project's files.
+        Err(error) => {
+            let remedy = error.hint.as_deref();
+            let remedy = remedy.unwrap_or("`pipeline check` shows each problem with its place");
+            Finding::error("project", error).remedy(remedy)
+        }
     }
 }
 

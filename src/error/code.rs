@@ -17,6 +17,7 @@ pub enum Code {
     RecordRefused,
     TooManyRefused,
     CheckFailed,
+    TooFewPersons,
     RowsLost,
     TransformFailed,
     OutOfMemory,
@@ -28,10 +29,15 @@ pub enum Code {
     TablesDiffer,
     DatabaseRefused,
     SuppressionKey,
+    RolesInvalid,
+    RolesMissing,
+    SuperuserRefused,
+    CodeOfOthers,
+    ReadersSeeTooMuch,
 }
 
 impl Code {
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 29] = [
         Self::BatchFailed,
         Self::ProjectInvalid,
         Self::Unreachable,
@@ -44,6 +50,7 @@ impl Code {
         Self::RecordRefused,
         Self::TooManyRefused,
         Self::CheckFailed,
+        Self::TooFewPersons,
         Self::RowsLost,
         Self::TransformFailed,
         Self::OutOfMemory,
@@ -55,6 +62,11 @@ impl Code {
         Self::TablesDiffer,
         Self::DatabaseRefused,
         Self::SuppressionKey,
+        Self::RolesInvalid,
+        Self::RolesMissing,
+        Self::SuperuserRefused,
+        Self::CodeOfOthers,
+        Self::ReadersSeeTooMuch,
     ];
 
     /// The code's name in JSON output.
@@ -72,6 +84,7 @@ impl Code {
             Self::RecordRefused => "record_refused",
             Self::TooManyRefused => "too_many_refused",
             Self::CheckFailed => "check_failed",
+            Self::TooFewPersons => "too_few_persons",
             Self::RowsLost => "rows_lost",
             Self::TransformFailed => "transform_failed",
             Self::OutOfMemory => "out_of_memory",
@@ -83,6 +96,11 @@ impl Code {
             Self::TablesDiffer => "tables_differ",
             Self::DatabaseRefused => "database_refused",
             Self::SuppressionKey => "suppression_key",
+            Self::RolesInvalid => "roles_invalid",
+            Self::RolesMissing => "roles_missing",
+            Self::SuperuserRefused => "superuser_refused",
+            Self::CodeOfOthers => "code_of_others",
+            Self::ReadersSeeTooMuch => "readers_see_too_much",
         }
     }
 }

@@ -40,8 +40,12 @@ pub(super) fn map(entities: &[Entity], record: &str, fields: &[Field]) -> Mapped
         unused: Vec::new(),
     };
     let mut used = BTreeSet::new();
+    let root = root(entities, &leaves);
+    let record = root
+        .as_ref()
+        .map_or_else(|| record.to_owned(), |root| format!("{record} {root}"));
     for entity in entities {
-        match fill(entity, record, &leaves) {
+        match fill(entity, &record, &leaves) {
             Ok(table) => {
                 let depth = table.levels.len();
                 for column in &table.columns {
@@ -76,7 +80,11 @@ fn collect<'a>(fields: &'a [Field], levels: &[Level], within: &[String], path: &
                 levels: levels.to_vec(),
                 place: Place {
                     depth: levels.len(),
-                    path: within,
+                    // Of a partial date, a column takes the first moment.
+                    path: within
+                        .into_iter()
+                        .chain(scalar.is_struct().then(|| "value".to_owned()))
+                        .collect(),
                 },
                 scalar,
                 path,
@@ -84,6 +92,22 @@ fn collect<'a>(fields: &'a [Field], levels: &[Level], within: &[String], path: &
             }),
         }
     }
+}
+
+/// The entity whose rows the records are, where one of their lists is called like an entity below it.
+fn root(entities: &[Entity], leaves: &[Leaf<'_>]) -> Option<String> {
+    let last = |name: &str| words(name).last().map(|word| stem(word).to_owned());
+    let lists: BTreeSet<_> = leaves
+        .iter()
+        .filter_map(|leaf| last(leaf.levels.first()?.path.last()?))
+        .collect();
+    let below = |entity: &&Entity| {
+        let parent = entity.parent.as_ref();
+        parent.is_some() && last(&entity.name).is_some_and(|name| lists.contains(&name))
+    };
+    let parent = &entities.iter().find(below)?.parent.as_ref()?.entity;
+    let root = entities.iter().find(|entity| entity.name == *parent)?;
+    root.parent.is_none().then(|| root.name.clone())
 }
 
 /// The rows of an entity from the level of the records that fits it best.
@@ -122,13 +146,17 @@ fn rows(entity: &Entity, record: &str, level: &[Level], leaves: &[Leaf<'_>]) -> 
     let mut own = 0;
     for column in &entity.columns {
         // Columns of the parent's key are found in a list above; the others must stand in the element itself.
-        let candidates = leaves.iter().filter(|leaf| level.starts_with(&leaf.levels));
-        let best = candidates
-            .filter(|leaf| fits(leaf, column.pg_type))
+        let like: Vec<_> = leaves
+            .iter()
+            .filter(|leaf| level.starts_with(&leaf.levels))
             .map(|leaf| (likeness(&column.name, &entity.name, record, leaf), leaf))
             .filter(|(likeness, _)| *likeness >= ENOUGH)
-            .max_by(|a, b| a.0.total_cmp(&b.0).then(a.1.levels.len().cmp(&b.1.levels.len())));
-        let Some((likeness, leaf)) = best else {
+            .collect();
+        let most = |a: &&(f64, &Leaf<'_>), b: &&(f64, &Leaf<'_>)| {
+            a.0.total_cmp(&b.0).then(a.1.levels.len().cmp(&b.1.levels.len()))
+        };
+        let best = like.iter().filter(|(_, leaf)| fits(leaf, column.pg_type)).max_by(most);
+        let Some(&(likeness, leaf)) = best else {
             if !column.nullable {
                 missing.push(column.name.clone());
             }
@@ -140,7 +168,7 @@ fn rows(entity: &Entity, record: &str, level: &[Level], leaves: &[Leaf<'_>]) -> 
                 },
                 pg_type: type_name(column.pg_type),
                 not_null: !column.nullable,
-                note: "no field found".to_owned(),
+                note: unlike(like.iter().max_by(most).map(|(_, leaf)| *leaf), column.pg_type),
             });
             continue;
         };
@@ -154,8 +182,9 @@ fn rows(entity: &Entity, record: &str, level: &[Level], leaves: &[Leaf<'_>]) -> 
             pg_type: type_name(column.pg_type),
             not_null: !column.nullable,
             note: format!(
-                "{}: {}",
+                "{}, {}: {}",
                 shown(&leaf.path),
+                typed(leaf),
                 if same_name { "same name" } else { "like name and place" }
             ),
         });
@@ -169,6 +198,30 @@ fn rows(entity: &Entity, record: &str, level: &[Level], leaves: &[Leaf<'_>]) -> 
     };
     // Without a column of its own, a level only repeats the rows above it.
     (if own == 0 { 0.0 } else { score }, table, missing)
+}
+
+/// The type of a field, as SQL sees it.
+fn typed(leaf: &Leaf<'_>) -> String {
+    let field_type = leaf.scalar.sql_type();
+    if leaf.is_list {
+        format!("list of {field_type}")
+    } else {
+        field_type.to_owned()
+    }
+}
+
+/// Why a column stays empty, with the field that is like it but of another type.
+fn unlike(leaf: Option<&Leaf<'_>>, column: PgType) -> String {
+    leaf.map_or_else(
+        || "no field found".to_owned(),
+        |leaf| {
+            let (path, found) = (shown(&leaf.path), typed(leaf));
+            format!(
+                "no field found: {path} is like it, but {found}, not {}",
+                type_name(column)
+            )
+        },
+    )
 }
 
 fn fits(leaf: &Leaf<'_>, column: PgType) -> bool {
@@ -209,12 +262,30 @@ fn likeness(column: &str, entity: &str, record: &str, leaf: &Leaf<'_>) -> f64 {
             .collect::<BTreeSet<_>>()
     };
     let column = set(column);
-    let own = set(leaf.path.last().map_or("", String::as_str));
+    let mut own = set(leaf.path.last().map_or("", String::as_str));
     if column == own {
         return 1.0;
     }
-    let mut around = set(record);
+    // Of a record, the names around it are those of the record; of an element, those of its lists.
+    let mut around = if leaf.levels.is_empty() {
+        set(record)
+    } else {
+        BTreeSet::new()
+    };
     leaf.path.iter().for_each(|name| around.extend(set(name)));
+    // The number of a visit is its id, and the name of a drug is the drug.
+    if own.len() == 1
+        && own
+            .iter()
+            .any(|word| ["number", "no", "identifier", "key"].contains(&word.as_str()))
+    {
+        own = set("id");
+        around.extend(set("id"));
+    }
+    let list = leaf.levels.last().and_then(|level| level.path.last());
+    if own == set("name") && leaf.path.len() > 1 && list.is_some_and(|list| set(list) == column) {
+        return 0.8;
+    }
     let found = column.intersection(&around).count();
     let in_own = column.intersection(&own).count();
     if in_own == 0 {

@@ -1,7 +1,7 @@
 //! Turns the shape of the records into the fields of a schema.
 
 use super::classify::{self, Seen, Suggested};
-use super::shape::{Member, Objects, Shape};
+use super::shape::{KINDS, Member, Objects, Shape, Shown};
 use super::words::words;
 
 /// From this many objects on, a field that stood in all of them is declared as required.
@@ -15,6 +15,8 @@ pub(super) struct Field {
     /// Whether it stood in every object of the sample, and was never null.
     pub always: bool,
     pub kind: Kind,
+    /// A list that the sample has without its only element's brackets, too.
+    pub one_or_many: bool,
     /// What the sample has shown beyond the declaration. It names no value.
     pub comment: Option<String>,
 }
@@ -32,10 +34,14 @@ pub(super) struct Scalar {
     pub field_type: String,
     pub from: Option<&'static str>,
     pub formats: Vec<&'static str>,
+    /// A date or time that may lack some of its parts.
+    pub partial: bool,
     pub empty_as_null: bool,
     pub suggested: Option<Suggested>,
     /// No two values of the sample are the same.
     pub unique: bool,
+    /// A few values, where the user asks for them.
+    pub shown: Shown,
 }
 
 impl Scalar {
@@ -44,9 +50,11 @@ impl Scalar {
             field_type: field_type.into(),
             from: None,
             formats: Vec::new(),
+            partial: false,
             empty_as_null: false,
             suggested: None,
             unique: false,
+            shown: Shown::default(),
         }
     }
 
@@ -57,6 +65,11 @@ impl Scalar {
             Some("year") => "int",
             _ => &self.field_type,
         }
+    }
+
+    /// Whether SQL sees a struct of the first moment and the precision.
+    pub fn is_struct(&self) -> bool {
+        self.partial && self.sql_type() == self.field_type
     }
 
     pub fn is_identifier(&self) -> bool {
@@ -85,6 +98,21 @@ pub(super) fn fields<'a>(how: &Declaring, objects: &'a Objects, path: &mut Vec<&
     declared
 }
 
+/// A field that a newer sample has. Older files lack it, so it is not required.
+pub(super) fn added<'a>(
+    how: &Declaring,
+    name: &str,
+    member: &'a Member,
+    objects: &'a Objects,
+    path: &mut Vec<&'a str>,
+) -> Field {
+    let coded = objects.fields.iter().any(|(name, _)| words(name) == ["code"]);
+    Field {
+        required: false,
+        ..field(how, name, member, objects.count, coded, path)
+    }
+}
+
 fn field<'a>(
     how: &Declaring,
     name: &str,
@@ -102,6 +130,7 @@ fn field<'a>(
         required: always && (objects >= SURE || is_id),
         always,
         kind,
+        one_or_many: shape.lists.bare > 0,
         comment,
     }
 }
@@ -122,6 +151,12 @@ fn kind<'a>(how: &Declaring, shape: &'a Shape, coded: bool, path: &mut Vec<&'a s
         }
         0 => return json("null or absent in the whole sample, so its type is not known".to_owned()),
         1 => {}
+        _ if shape.is_number_or_text() => {
+            return (
+                Kind::Scalar(masked(how, either(shape), shape, coded, path)),
+                Some(format!("read as either, since it is {}", met(shape))),
+            );
+        }
         _ => return json(format!("of more than one kind: {}", met(shape))),
     }
     if shape.objects.count > 0 {
@@ -142,12 +177,27 @@ fn kind<'a>(how: &Declaring, shape: &'a Shape, coded: bool, path: &mut Vec<&'a s
         if item.is_object() && item.objects.fields.is_empty() {
             return json("a list of objects without fields in the whole sample".to_owned());
         }
+        let bare = (shape.lists.bare > 0).then(|| {
+            format!(
+                "a list {}, and its only element without a list {}, first in record {}",
+                times(shape.lists.count),
+                times(shape.lists.bare),
+                shape.lists.first_bare
+            )
+        });
         if item.is_object() && !keys_are_data(&item.objects) {
-            return (Kind::Objects(fields(how, &item.objects, path)), None);
+            return (Kind::Objects(fields(how, &item.objects, path)), bare);
+        }
+        if item.is_number_or_text() {
+            let scalar = masked(how, either(item), item, coded, path);
+            return (
+                Kind::Scalars(scalar),
+                Some(format!("read as either, since an element is {}", met(item))),
+            );
         }
         if item.kinds() == 1 && item.objects.count == 0 && item.lists.count == 0 {
             let (scalar, comment) = scalar(how, item);
-            return (Kind::Scalars(masked(how, scalar, item, coded, path)), comment);
+            return (Kind::Scalars(masked(how, scalar, item, coded, path)), comment.or(bare));
         }
         return json(match item.kinds() {
             0 => "a list of nulls in the whole sample".to_owned(),
@@ -156,27 +206,64 @@ fn kind<'a>(how: &Declaring, shape: &'a Shape, coded: bool, path: &mut Vec<&'a s
         });
     }
     let (scalar, comment) = scalar(how, shape);
-    (Kind::Scalar(masked(how, scalar, shape, coded, path)), comment)
+    let scalar = masked(how, scalar, shape, coded, path);
+    let numbers = !how.flat && scalar.field_type == "string" && scalar.suggested.is_none() && shape.declared.is_none();
+    let comment = match shape.texts.numbers() {
+        Some(number) if numbers && comment.is_none() => Some(format!(
+            "whole numbers sent as strings: {{type: {number}, from: string}} reads them as numbers, if they are no codes"
+        )),
+        _ => comment,
+    };
+    (Kind::Scalar(scalar), comment)
 }
 
-/// What kinds of values were met, and how many of each.
-fn met(shape: &Shape) -> String {
-    let kinds = [
-        (shape.bools, "bool"),
-        (shape.numbers.count, "number"),
-        (shape.texts.count, "string"),
-        (shape.objects.count, "object"),
-        (shape.lists.count, "list"),
-    ];
-    let met = kinds.iter().filter(|(count, _)| *count > 0);
-    met.map(|(count, kind)| format!("{kind} {count}"))
+fn times(count: u64) -> String {
+    if count == 1 {
+        "once".to_owned()
+    } else {
+        format!("{count} times")
+    }
+}
+
+/// What kinds of values were met, how many of each, and where first.
+pub(super) fn met(shape: &Shape) -> String {
+    let met = KINDS.iter().zip(shape.counts()).zip(shape.first);
+    let met = met.filter(|((_, count), _)| *count > 0);
+    met.map(|((kind, count), first)| format!("{kind} {} (first in record {first})", times(count)))
         .collect::<Vec<_>>()
         .join(", ")
 }
 
+/// A number here, a string there: a number where all the strings are numbers, else a string.
+pub(super) fn either(shape: &Shape) -> Scalar {
+    let (numbers, texts) = (&shape.numbers, &shape.texts);
+    let field_type = match texts.numbers() {
+        None => "string".to_owned(),
+        Some(text) => match (number(shape).as_str(), text) {
+            ("double", _) => "double".to_owned(),
+            (one, "decimal") if !one.ends_with(",0)") => decimal(
+                "decimal",
+                numbers.int_digits.max(texts.int_digits),
+                numbers.scale.max(texts.scale),
+            ),
+            (one, _) if one.starts_with("decimal") && !one.ends_with(",0)") => {
+                decimal("decimal", numbers.int_digits.max(texts.int_digits), numbers.scale)
+            }
+            (one, _) if one.starts_with("decimal") => one.to_owned(),
+            ("int", "int") => "int".to_owned(),
+            _ => "bigint".to_owned(),
+        },
+    };
+    Scalar {
+        from: Some("[string, number]"),
+        empty_as_null: texts.empty > 0 && field_type != "string",
+        ..Scalar::of(field_type)
+    }
+}
+
 /// Whether an object is a map whose keys are data, such as ids or dates. Many different keys stand in few objects each,
 /// or most of them hold digits.
-fn keys_are_data(objects: &Objects) -> bool {
+pub(super) fn keys_are_data(objects: &Objects) -> bool {
     let fields = objects.fields.len() as u64;
     let present: u64 = objects.fields.iter().map(|(_, member)| member.present).sum();
     let digits = objects
@@ -204,10 +291,19 @@ fn scalar(how: &Declaring, shape: &Shape) -> (Scalar, Option<String>) {
         let styles = texts.styles();
         if let Some(style) = styles.first().filter(|_| shape.declared.is_none()) {
             style.field_type.clone_into(&mut declared.field_type);
-            declared.formats = styles.iter().filter_map(|style| style.format).collect();
+            declared.formats = match styles.as_slice() {
+                [one] => one.format.into_iter().collect(),
+                many => many.iter().map(|style| style.listed()).collect(),
+            };
             comment = texts
                 .ambiguous()
                 .then(|| "day and month can't be told apart in the sample: check the format".to_owned());
+        } else if let Some(moment) = texts.partial().filter(|_| shape.declared.is_none()) {
+            moment.clone_into(&mut declared.field_type);
+            declared.partial = true;
+        } else if !how.flat && shape.declared.is_none() && texts.numbers() == Some("decimal") {
+            declared.field_type = decimal("decimal", texts.int_digits, texts.scale);
+            declared.from = Some("string");
         } else if how.flat
             && let Some(number) = texts.numbers()
         {
@@ -220,7 +316,7 @@ fn scalar(how: &Declaring, shape: &Shape) -> (Scalar, Option<String>) {
     (declared, comment)
 }
 
-fn number(shape: &Shape) -> String {
+pub(super) fn number(shape: &Shape) -> String {
     let numbers = &shape.numbers;
     if numbers.wide > 0 {
         return if numbers.fractions == 0 && numbers.int_digits <= 38 {
@@ -253,6 +349,20 @@ fn masked(how: &Declaring, mut scalar: Scalar, shape: &Shape, coded: bool, path:
         coded,
         subject: how.subject,
     });
+    // Only what SQL may see as a number is worth reading as one.
+    if scalar.from == Some("string") && scalar.suggested.is_some() {
+        "string".clone_into(&mut scalar.field_type);
+        scalar.from = None;
+        scalar.empty_as_null = false;
+        scalar.suggested = classify::suggest(&Seen {
+            path,
+            shape,
+            field_type: "string",
+            coded,
+            subject: how.subject,
+        });
+    }
+    scalar.shown = shape.shown.clone();
     scalar
 }
 
@@ -262,7 +372,9 @@ pub(super) fn subject(record: &Shape) -> Option<&str> {
     let scalars = || {
         let fields = record.objects.fields.iter();
         fields.filter(|(_, member)| {
-            member.shape.kinds() == 1 && member.shape.texts.count + member.shape.numbers.count > 0
+            let shape = &member.shape;
+            let one = shape.kinds() == 1 && shape.texts.count + shape.numbers.count > 0;
+            one || shape.is_number_or_text()
         })
     };
     let named = |of_person: bool| {

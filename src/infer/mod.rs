@@ -2,23 +2,36 @@
 //! It is used by `pipeline source add` only. A run infers nothing.
 //!
 //! A sample is folded into a [`shape::Shape`] while it is read, so memory does not grow with the sample. No value of the
-//! sample is kept, written or shown: a shape holds counts, lengths, bounds and hashes.
+//! sample is kept, written or shown: a shape holds counts, lengths, bounds and hashes. Only where the user asks for it, a
+//! few values are kept to be printed ([`samples::Samples`]).
 
 mod classify;
 mod columns;
+mod compare;
 mod declare;
+mod diff;
+mod edit;
+mod fit;
 mod location;
+mod merge;
+mod observe;
 mod parquet;
 mod proposal;
 mod records;
 mod render;
 mod request;
 mod sample;
+mod samples;
 mod shape;
 mod tables;
 mod texts;
+mod update;
 mod words;
 mod write;
+mod writing;
 
+pub use compare::{Change, ChangeKind};
 pub use request::{Entities, Request};
+pub use samples::Samples;
+pub use update::{Updated, update};
 pub use write::{Added, add};

@@ -6,7 +6,8 @@ use arrow::datatypes::DataType;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::file::reader::ChunkReader;
 
-use super::shape::{Budget, Shape};
+use super::observe::Budget;
+use super::shape::Shape;
 use crate::error::{Error, Result};
 use crate::ingest::Stored;
 
@@ -31,16 +32,16 @@ fn rows(name: &str, file: impl ChunkReader + 'static, root: &mut Shape, budget: 
         let count = batch
             .num_rows()
             .min(usize::try_from(budget.records).unwrap_or(usize::MAX));
+        budget.spent |= count < batch.num_rows();
         let batch = batch.slice(0, count);
         for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
             if let Some(shape) = root.member(field.name(), root.objects.count + 1) {
-                column_of(column.as_ref(), shape);
+                column_of(column.as_ref(), shape, budget.keep);
             }
         }
         present(root, count);
         budget.records -= count as u64;
-        if budget.records == 0 {
-            budget.spent = true;
+        if budget.spent {
             break;
         }
     }
@@ -56,7 +57,7 @@ fn present(shape: &mut Shape, rows: usize) {
     }
 }
 
-fn column_of(column: &dyn Array, shape: &mut Shape) {
+fn column_of(column: &dyn Array, shape: &mut Shape, keep: usize) {
     shape.nulls += column.logical_null_count() as u64;
     let values = column.len() - column.logical_null_count();
     match column.data_type() {
@@ -65,7 +66,7 @@ fn column_of(column: &dyn Array, shape: &mut Shape) {
             let object = shape.objects.count + 1;
             for (field, inner) in fields.iter().zip(column.columns()) {
                 if let Some(below) = shape.member(field.name(), object) {
-                    column_of(inner.as_ref(), below);
+                    column_of(inner.as_ref(), below, keep);
                 }
             }
             present(shape, values);
@@ -78,15 +79,14 @@ fn column_of(column: &dyn Array, shape: &mut Shape) {
                 _ => column.as_fixed_size_list().values().clone(),
             };
             shape.lists.items += items.len() as u64;
-            column_of(items.as_ref(), shape.lists.item.get_or_insert_default());
+            column_of(items.as_ref(), shape.lists.item.get_or_insert_default(), keep);
         }
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Dictionary(_, _) => {
             if let Ok(texts) = cast(column, &DataType::Utf8) {
-                texts
-                    .as_string::<i32>()
-                    .iter()
-                    .flatten()
-                    .for_each(|text| shape.text(text));
+                for text in texts.as_string::<i32>().iter().flatten() {
+                    shape.shown.keep(keep, &text);
+                    shape.text(text);
+                }
             }
             shape.declared = Some("string".to_owned());
         }
@@ -98,11 +98,10 @@ fn column_of(column: &dyn Array, shape: &mut Shape) {
             if let Some(declared) = declared(number_or_time) {
                 // Hashes of the values tell whether they repeat, as for other formats.
                 if let Ok(texts) = cast(column, &DataType::Utf8) {
-                    texts
-                        .as_string::<i32>()
-                        .iter()
-                        .flatten()
-                        .for_each(|text| shape.distinct.add(text));
+                    for text in texts.as_string::<i32>().iter().flatten() {
+                        shape.shown.keep(keep, &text);
+                        shape.distinct.add(text);
+                    }
                 }
                 shape.numbers.count += values as u64;
                 shape.declared = Some(declared);

@@ -10,7 +10,7 @@ use super::tables::{self, Table, snake};
 use super::words::singular;
 use super::{columns, location, render};
 use crate::error::{Error, Result};
-use crate::model::{Entity, Format};
+use crate::model::{Encoding, Entity, Format};
 
 pub(super) struct Proposal {
     pub fields: Vec<Field>,
@@ -33,7 +33,7 @@ impl Proposal {
         let tables = match request.entities {
             Entities::New => {
                 let taken: BTreeSet<String> = entities.iter().map(|entity| entity.name.clone()).collect();
-                tables::propose(&named, &fields, taken)
+                tables::propose(&request.name, &named, &fields, taken)
             }
             Entities::Existing => {
                 let mapped = columns::map(entities, &named, &fields);
@@ -44,7 +44,10 @@ impl Proposal {
                         .map(|one| format!("no SQL was written for {one}")),
                 );
                 if !mapped.unused.is_empty() {
-                    notes.push(format!("no column takes {}", mapped.unused.join(", ")));
+                    notes.push(format!(
+                        "no column takes {}; `--entities new` makes tables for all fields",
+                        mapped.unused.join(", ")
+                    ));
                 }
                 mapped.tables
             }
@@ -83,6 +86,14 @@ impl Proposal {
             .unwrap_or_else(|| format!("in/{}/{{date}}/*", request.name));
         let _ = writeln!(text, "  path: {}", serde_json::Value::from(path));
         let _ = writeln!(text, "  format: {}", word(sample.format));
+        if sample.encoding != Encoding::Utf8 {
+            if sample.encoding == Encoding::Windows1252 {
+                text.push_str(
+                    "  # Told from bytes that are no UTF-8. Where letters look wrong: iso-8859-15 or windows-1250.\n",
+                );
+            }
+            let _ = writeln!(text, "  encoding: {}", sample.encoding.name());
+        }
         if matches!(sample.format, Format::Json | Format::Ndjson) && !sample.records.path.is_empty() {
             let _ = writeln!(text, "  records: {}", serde_json::Value::from(sample.records.yaml()));
         }

@@ -1,6 +1,7 @@
 //! Finds out where the records of a sample start.
 
 use super::shape::Shape;
+use crate::model::{RecordPath, RecordStep};
 
 /// Where records start, and what is beside them.
 pub(super) struct Records {
@@ -12,6 +13,44 @@ pub(super) struct Records {
 }
 
 impl Records {
+    /// The records that a source declares.
+    pub fn declared(declared: &RecordPath) -> Self {
+        let mut path: Vec<(String, bool)> = Vec::new();
+        for step in &declared.0 {
+            match (step, path.last_mut()) {
+                (RecordStep::Key(name), _) => path.push((name.clone(), false)),
+                (RecordStep::Each, Some((_, list))) => *list = true,
+                (RecordStep::Each, None) => {}
+            }
+        }
+        Self {
+            path,
+            beside: Vec::new(),
+        }
+    }
+
+    /// The path step by step.
+    pub fn steps(&self) -> Vec<RecordStep> {
+        let steps = self.path.iter().flat_map(|(name, list)| {
+            let each = list.then_some(RecordStep::Each);
+            std::iter::once(RecordStep::Key(name.clone())).chain(each)
+        });
+        steps.collect()
+    }
+
+    /// Adds what stands beside the records in these documents, too.
+    pub fn look_beside(&mut self, documents: &Shape) {
+        if self.path.is_empty() {
+            return;
+        }
+        let elements = documents.lists.item.as_deref().filter(|_| documents.objects.count == 0);
+        for found in beside(elements.unwrap_or(documents), &self.path) {
+            if !self.beside.contains(&found) {
+                self.beside.push(found);
+            }
+        }
+    }
+
     /// The path as `records:` has it.
     pub fn yaml(&self) -> String {
         let mut text = "$".to_owned();
@@ -41,6 +80,10 @@ impl Records {
                 shape = shape.lists.item.as_deref()?;
             }
         }
+        // A path that ends at an array means its elements.
+        if shape.lists.count > 0 && shape.objects.count == 0 {
+            shape = shape.lists.item.as_deref()?;
+        }
         Some(shape)
     }
 }
@@ -52,24 +95,20 @@ fn member<'a>(shape: &'a Shape, name: &str) -> Option<&'a Shape> {
 
 /// Finds the records. `documents` is how many documents the sample has, and `lines` says whether each is a line.
 pub(super) fn find(root: &Shape, documents: u64, lines: bool) -> Records {
-    let here = |path: Vec<(String, bool)>, beside| Records { path, beside };
+    let here = |path| Records {
+        path,
+        beside: Vec::new(),
+    };
     let elements = root.lists.item.as_deref().filter(|_| root.objects.count == 0);
     let document = elements.unwrap_or(root);
     if let Some(path) = bundle(document) {
-        let beside = beside(document, &path);
-        return here(path, beside);
+        return here(path);
     }
     // Elements of an array, and lines, are records themselves. So is a document that has an id.
     if elements.is_some() || lines || documents > 2 || names_itself(document) {
-        return here(Vec::new(), Vec::new());
+        return here(Vec::new());
     }
-    match wrapped(document) {
-        Some(path) => {
-            let beside = beside(document, &path);
-            here(path, beside)
-        }
-        None => here(Vec::new(), Vec::new()),
-    }
+    here(wrapped(document).unwrap_or_default())
 }
 
 /// A FHIR bundle: its entries hold the resources.

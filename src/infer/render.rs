@@ -38,18 +38,40 @@ pub(super) fn schema(fields: &[Field], indent: usize, text: &mut String) {
             }
             Kind::Scalars(scalar) => {
                 why(scalar, &pad, text);
-                let _ = writeln!(text, "{pad}{name}: {}", declaration("list", scalar, field.required));
+                let _ = writeln!(
+                    text,
+                    "{pad}{name}: {}",
+                    declaration(list(field), scalar, field.required)
+                );
             }
             Kind::Struct(inner) => {
                 let _ = writeln!(text, "{pad}{name}:\n{pad}  struct:");
                 schema(inner, indent + 4, text);
             }
             Kind::Objects(inner) => {
-                let _ = writeln!(text, "{pad}{name}:\n{pad}  list:");
+                let _ = writeln!(text, "{pad}{name}:\n{pad}  {}:", list(field));
                 schema(inner, indent + 4, text);
             }
         }
     }
+}
+
+/// The key of a list's elements.
+fn list(field: &Field) -> &'static str {
+    if field.one_or_many { "one_or_many" } else { "list" }
+}
+
+/// A field on one line, as it stands among braces.
+pub(super) fn flow(field: &Field) -> String {
+    let within = |fields: &[Field]| fields.iter().map(flow).collect::<Vec<_>>().join(", ");
+    let value = match &field.kind {
+        Kind::Scalar(scalar) => declaration("type", scalar, field.required),
+        Kind::Scalars(scalar) => declaration(list(field), scalar, field.required),
+        Kind::Struct(inner) => format!("{{struct: {{{}}}}}", within(inner)),
+        Kind::Objects(inner) => format!("{{{}: {{{}}}}}", list(field), within(inner)),
+    };
+    // Between braces, a type with a comma needs its quotes.
+    format!("{}: {value}", yaml(&field.name))
 }
 
 fn why(scalar: &Scalar, pad: &str, text: &mut String) {
@@ -79,6 +101,9 @@ fn declaration(key: &str, scalar: &Scalar, required: bool) -> String {
                 .collect::<Vec<_>>()
                 .join(", ")
         )),
+    }
+    if scalar.partial {
+        parts.push("precision: partial".to_owned());
     }
     if scalar.empty_as_null {
         parts.push("normalize: empty_as_null".to_owned());
@@ -233,16 +258,6 @@ fn expression(place: &Place, element: &str) -> String {
     text
 }
 
-/// The type for a `cast(null as ...)`.
-fn null_type(pg_type: &str) -> &str {
-    match pg_type {
-        "text" | "uuid" | "jsonb" | "text[]" | "character varying" => "varchar",
-        "timestamp without time zone" | "timestamp with time zone" => "timestamp",
-        "double precision" => "double",
-        other => other,
-    }
-}
-
 /// The transform of a table: a chain of CTEs, one for each level of lists.
 pub(super) fn sql(table: &Table, source: &str) -> String {
     let mut text = format!("-- Proposed by `pipeline source add` from a sample of {source}.\n");
@@ -283,7 +298,7 @@ pub(super) fn sql(table: &Table, source: &str) -> String {
     for (index, column) in table.columns.iter().enumerate() {
         let name = ident(&column.name);
         let value = if column.place.depth == usize::MAX {
-            format!("cast(null as {})", null_type(&column.pg_type))
+            "null".to_owned()
         } else if column.place.depth < depth {
             name.clone()
         } else {

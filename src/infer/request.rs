@@ -11,6 +11,8 @@ pub struct Request {
     pub from: PathBuf,
     /// How many records to look at.
     pub sample: u64,
+    /// Keep a few values of each field, to be shown to the user.
+    pub show_samples: bool,
     pub entities: Entities,
 }
 

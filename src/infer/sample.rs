@@ -1,24 +1,29 @@
 //! Reads a sample and folds it into the shape of its documents.
 
-use std::io::{BufRead, ErrorKind};
+use std::io::{BufRead, ErrorKind, Read as _};
 
 use serde::de::DeserializeSeed;
 use serde_json::error::Category;
 
+use super::observe::{Budget, Observe};
 use super::parquet;
 use super::records::{self, Records};
-use super::shape::{Budget, Observe, Shape};
+use super::shape::Shape;
 use crate::error::{Error, Result};
 use crate::ingest::{Opened, SampleFile};
-use crate::model::{Compression, Format};
+use crate::model::{Compression, Encoding, Format, Input, RecordStep};
 
-/// The most values that are looked at, whatever the number of records.
-const MOST_VALUES: u64 = 5_000_000;
 /// The longest first line by which NDJSON is recognized.
 const LONGEST_LINE: u64 = 32 << 20;
 
+/// The documents that are looked at to find out where the records are. With more than two, each is a record.
+const PEEKED: u64 = 3;
+/// The bytes of each file that are looked at for that.
+const PEEKED_BYTES: u64 = 64 << 20;
+
 pub(super) struct Sample {
     pub format: Format,
+    pub encoding: Encoding,
     pub delimiter: u8,
     pub root: Shape,
     pub records: Records,
@@ -28,6 +33,16 @@ pub(super) struct Sample {
     pub cut: bool,
 }
 
+/// How a sample is read.
+pub(super) struct Reader<'a> {
+    /// The most records.
+    pub limit: u64,
+    /// How many values of each field are kept to be shown.
+    pub keep: usize,
+    /// Where the records are and how the text is encoded, where a source declares it.
+    pub declared: Option<&'a Input>,
+}
+
 impl Sample {
     /// The shape of the records.
     pub fn record(&self) -> Option<&Shape> {
@@ -35,68 +50,163 @@ impl Sample {
     }
 }
 
-/// Reads up to `limit` records of the files.
-pub(super) async fn read(files: &[SampleFile], limit: u64) -> Result<Sample> {
-    let mut reading = Reading {
-        root: Shape::default(),
-        budget: Budget {
-            records: limit.max(1),
-            values: MOST_VALUES,
-            spent: false,
-        },
-        documents: 0,
-        formats: Vec::new(),
-        delimiter: b',',
-        cut: false,
-    };
-    let mut read = 0;
-    for file in files {
-        let opened = file.open().await?;
-        let (one, name) = (reading, file.name.clone());
-        let done = tokio::task::spawn_blocking(move || {
-            let mut one = one;
-            one.file(&name, opened).map(|()| one)
-        });
-        reading = done.await.map_err(|_| Error::internal())??;
-        read += 1;
-        if reading.budget.spent {
-            reading.cut = true;
-            break;
+/// What ends the reading of a sample. [`Ended::In`] comes only where it was read as UTF-8.
+enum Ended {
+    Failed(Error),
+    /// The text is in another encoding.
+    In(Encoding),
+}
+
+impl From<Error> for Ended {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl Reader<'_> {
+    /// Reads up to `limit` records of the files.
+    pub async fn read(&self, files: &[SampleFile]) -> Result<Sample> {
+        let mut encoding = self.declared.map_or(Encoding::Utf8, |input| input.encoding);
+        loop {
+            match self.read_in(files, encoding).await {
+                Ok(sample) => return Ok(sample),
+                // In UTF-8 no longer, so not for ever.
+                Err(Ended::In(found)) if self.declared.is_none() => encoding = found,
+                Err(Ended::In(found)) => {
+                    return Err(
+                        Error::project("the sample is no UTF-8, as the source has it").hint(format!(
+                            "if all its files are like this, set `encoding: {}` in its `input`",
+                            found.name()
+                        )),
+                    );
+                }
+                Err(Ended::Failed(error)) => return Err(error),
+            }
         }
     }
-    reading.finish(read)
+
+    async fn read_in(&self, files: &[SampleFile], encoding: Encoding) -> Result<Sample, Ended> {
+        let (mut records, peeked) = if let Some(input) = self.declared {
+            (Records::declared(&input.records), None)
+        } else {
+            let peeked = Reading::new(Budget::peek(PEEKED), encoding).over(files).await?;
+            let lines = peeked
+                .formats
+                .first()
+                .is_some_and(|(format, _)| *format == Format::Ndjson);
+            let records = records::find(&peeked.root, peeked.documents, lines);
+            (records, Some(peeked.root))
+        };
+        let mut reading = Reading::new(Budget::of(self.limit, self.keep), encoding);
+        reading.records = Some(records.steps());
+        let mut reading = reading.over(files).await?;
+        reading.root.unify();
+        if let Some(peeked) = &peeked {
+            records.look_beside(peeked);
+            records.look_beside(&reading.root);
+        }
+        Ok(reading.finish(records)?)
+    }
 }
 
 struct Reading {
     root: Shape,
     budget: Budget,
+    /// The way to the records. `None`: it is looked for.
+    records: Option<Vec<RecordStep>>,
+    encoding: Encoding,
     documents: u64,
     formats: Vec<(Format, String)>,
     delimiter: u8,
+    /// The file's name says that it holds lines.
+    named_lines: bool,
+    files: usize,
     cut: bool,
 }
 
 impl Reading {
-    fn finish(self, files: usize) -> Result<Sample> {
+    fn new(budget: Budget, encoding: Encoding) -> Self {
+        Self {
+            root: Shape::default(),
+            budget,
+            records: None,
+            encoding,
+            documents: 0,
+            formats: Vec::new(),
+            delimiter: b',',
+            named_lines: false,
+            files: 0,
+            cut: false,
+        }
+    }
+
+    fn is_peeking(&self) -> bool {
+        self.records.is_none()
+    }
+
+    /// Reads the files, one after the other, as far as the sample may go.
+    async fn over(mut self, files: &[SampleFile]) -> Result<Self, Ended> {
+        for file in files {
+            if self.budget.records == 0 || self.is_peeking() && self.documents >= PEEKED {
+                self.cut = true;
+                break;
+            }
+            let opened = file.open(self.encoding).await?;
+            if let Some(told) = opened.told {
+                return Err(Ended::In(told));
+            }
+            let name = file.name.to_ascii_lowercase();
+            self.named_lines = [".ndjson", ".jsonl"].iter().any(|ending| name.contains(ending));
+            let (mut one, name) = (self, file.shown.clone());
+            let done = tokio::task::spawn_blocking(move || match one.file(&name, opened) {
+                Ok(()) => Ok(one),
+                Err(error) => Err((error, one.encoding)),
+            });
+            self = match done.await.map_err(|_| Error::internal())? {
+                Ok(one) => one,
+                // What is no UTF-8 is most likely windows-1252, which holds all letters of latin1.
+                Err((_, Encoding::Utf8)) if !file.is_utf8().await? => return Err(Ended::In(Encoding::Windows1252)),
+                Err((error, _)) => return Err(error.into()),
+            };
+            self.files += 1;
+            if self.budget.spent {
+                self.cut = true;
+                break;
+            }
+        }
+        Ok(self)
+    }
+
+    fn finish(self, records: Records) -> Result<Sample> {
         let Some((format, first)) = self.formats.first().cloned() else {
             return Err(Error::project("the sample holds no record: its files are empty")
                 .hint("name a file that holds some records"));
         };
-        if let Some((other, name)) = self.formats.iter().find(|(other, _)| *other != format) {
-            return Err(Error::project(format!(
-                "the files of a source have one format: {first} is {}, {name} is {}",
-                word(format),
-                word(*other)
-            ))
-            .hint("add a source for each format"));
-        }
-        let records = records::find(&self.root, self.documents, format == Format::Ndjson);
+        // A file with one line is a document; with several it is NDJSON. The format `json` reads both.
+        let is_json = |format: Format| matches!(format, Format::Json | Format::Ndjson);
+        let unlike = |other: Format| other != format && !(is_json(other) && is_json(format));
+        let others = || self.formats.iter();
+        let other = others().find(|(other, _)| unlike(*other));
+        let other = other.or_else(|| others().find(|(other, _)| *other != format));
+        let format = match other {
+            None => format,
+            Some((other, _)) if is_json(format) && is_json(*other) => Format::Json,
+            Some((other, name)) => {
+                return Err(Error::project(format!(
+                    "the files of a source have one format: {first} is {}, {name} is {}",
+                    word(format),
+                    word(*other)
+                ))
+                .hint("add a source for each format"));
+            }
+        };
         let sample = Sample {
             format,
+            encoding: self.encoding,
             delimiter: self.delimiter,
             root: self.root,
             records,
-            files,
+            files: self.files,
             cut: self.cut,
         };
         match sample.record() {
@@ -112,6 +222,7 @@ impl Reading {
             mut bytes,
             stored,
             cut,
+            ..
         } = opened;
         self.cut |= cut;
         let failed = |error: std::io::Error| {
@@ -127,9 +238,6 @@ impl Reading {
             self.note(Format::Parquet, name);
             return parquet::observe(name, stored, &mut self.root, &mut self.budget);
         }
-        if head.starts_with(&[0xff, 0xfe]) || head.starts_with(&[0xfe, 0xff]) {
-            return Err(Error::project(format!("{name} is UTF-16")).hint("convert the sample to UTF-8 first"));
-        }
         if head.starts_with(&[0xef, 0xbb, 0xbf]) {
             bytes.consume(3);
         }
@@ -139,9 +247,10 @@ impl Reading {
         let head = bytes.fill_buf().map_err(failed)?;
         if head[..head.len().min(4096)].contains(&0) {
             return Err(Error::project(format!("{name} is neither text nor Parquet"))
-                .hint("a source reads JSON, NDJSON, CSV and Parquet, plain or as .gz, .zst or .bz2"));
+                .hint("a source reads JSON, NDJSON, CSV and Parquet, plain or as .gz, .zst, .bz2 or .zip"));
         }
         match head.first() {
+            Some(b'{' | b'[') if self.is_peeking() => self.json(name, Box::new(bytes.take(PEEKED_BYTES))),
             Some(b'{' | b'[') => self.json(name, bytes),
             _ => self.csv(name, bytes),
         }
@@ -157,34 +266,31 @@ impl Reading {
         let mut first = std::io::Read::take(&mut bytes, LONGEST_LINE);
         let read = first.read_until(b'\n', &mut line);
         read.map_err(|error| Error::project(format!("{name} can't be read")).cause(error.kind().to_string()))?;
-        let named = [".ndjson", ".jsonl", ".jsonlines"]
-            .iter()
-            .any(|ending| name.to_ascii_lowercase().contains(ending));
+        let named = self.named_lines;
         let whole = serde_json::from_slice::<serde::de::IgnoredAny>(&line).is_ok();
         let more = whole && !skip_white_space(&mut bytes).unwrap_or(true);
         let lines = line.first() == Some(&b'{') && whole && (more || named);
         self.note(if lines { Format::Ndjson } else { Format::Json }, name);
         let reader = std::io::Read::chain(std::io::Cursor::new(line), bytes);
         let mut documents = serde_json::Deserializer::from_reader(reader);
+        let steps = self.records.clone();
         let mut of_file = 0_u64;
         loop {
-            // A document that is not the first of its file counts as a record; in the first, the elements of lists do.
-            let counted = of_file == 0 || self.budget.record::<serde_json::Error>().is_ok();
+            if self.is_peeking() && self.documents >= PEEKED {
+                return Ok(());
+            }
             let seed = Observe {
                 shape: &mut self.root,
                 budget: &mut self.budget,
-                counts: of_file == 0,
+                records: steps.as_deref(),
                 depth: 0,
             };
-            match if counted {
-                seed.deserialize(&mut documents)
-            } else {
-                Ok(())
-            } {
+            match seed.deserialize(&mut documents) {
                 _ if self.budget.spent => return Ok(()),
                 Ok(()) => {}
                 Err(error) if of_file > 0 && error.classify() == Category::Eof && ended(&error) => break,
-                Err(error) if self.cut && error.classify() == Category::Eof => break,
+                // Only the beginning was looked at.
+                Err(error) if error.classify() == Category::Eof && (self.cut || self.is_peeking()) => break,
                 Err(error) => return Err(broken(name, &error)),
             }
             of_file += 1;
@@ -205,7 +311,7 @@ impl Reading {
         let delimiter = *b",;\t|".iter().max_by_key(|sign| count(sign)).unwrap_or(&b',');
         if count(&delimiter) == 0 || std::str::from_utf8(header).is_err() {
             return Err(Error::project(format!("{name} is neither JSON nor CSV"))
-                .hint("a source reads JSON, NDJSON, CSV and Parquet, plain or as .gz, .zst or .bz2"));
+                .hint("a source reads JSON, NDJSON, CSV and Parquet, plain or as .gz, .zst, .bz2 or .zip"));
         }
         self.delimiter = delimiter;
         self.note(Format::Csv, name);
@@ -232,6 +338,7 @@ impl Reading {
                 if cell.is_empty() {
                     shape.nulls += 1;
                 } else {
+                    shape.shown.keep(self.budget.keep, &cell);
                     shape.text(cell);
                 }
             }

@@ -4,16 +4,15 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
-
 use super::texts::Texts;
 
 /// The most names that one object may have before the rest of its fields is only counted.
 const MOST_FIELDS: usize = 2_000;
 /// The most values that are told apart to find out whether they repeat.
 const MOST_DISTINCT: usize = 100_000;
-/// The deepest nesting that is looked at, as in the reader of a run.
-const DEEPEST: u32 = 128;
+
+/// The kinds of values, in the order of [`Shape::counts`].
+pub(super) const KINDS: [&str; 5] = ["bool", "number", "string", "object", "list"];
 
 /// What stood at one place of the records.
 #[derive(Default)]
@@ -27,6 +26,40 @@ pub(super) struct Shape {
     pub distinct: Distinct,
     /// The type that the file itself declares, for Parquet.
     pub declared: Option<String>,
+    /// The number of the record in which each of [`KINDS`] was met first. 0: it was not.
+    pub first: [u64; 5],
+    /// A few values to show to the user, where the user asks for them.
+    pub shown: Shown,
+}
+
+/// Values of the sample, for the user's eyes. Logs must not hold them, so they have no debug form.
+#[derive(Clone, Default)]
+pub(super) struct Shown(pub Vec<String>);
+
+impl fmt::Debug for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} values", self.0.len())
+    }
+}
+
+impl Shown {
+    /// The most characters of a value that are kept.
+    const LONGEST: usize = 60;
+
+    /// Keeps a value, unless it is there already or `most` others are.
+    pub fn keep(&mut self, most: usize, value: &dyn fmt::Display) {
+        if self.0.len() >= most {
+            return;
+        }
+        let whole = value.to_string();
+        let mut text: String = whole.chars().take(Self::LONGEST).collect();
+        if text.len() < whole.len() {
+            text.push('…');
+        }
+        if !self.0.contains(&text) {
+            self.0.push(text);
+        }
+    }
 }
 
 #[derive(Default)]
@@ -47,7 +80,7 @@ pub(super) struct Objects {
     pub count: u64,
     /// In the order in which they were met.
     pub fields: Vec<(String, Member)>,
-    by_name: HashMap<String, usize>,
+    pub by_name: HashMap<String, usize>,
     /// Fields beyond [`MOST_FIELDS`] were met.
     pub overflown: bool,
 }
@@ -57,7 +90,7 @@ pub(super) struct Objects {
 pub(super) struct Member {
     /// In how many objects it stood.
     pub present: u64,
-    last: u64,
+    pub last: u64,
     pub shape: Shape,
 }
 
@@ -67,12 +100,15 @@ pub(super) struct Lists {
     pub empty: u64,
     pub items: u64,
     pub item: Option<Box<Shape>>,
+    /// Elements that stood without a list around them, and the record of the first of them.
+    pub bare: u64,
+    pub first_bare: u64,
 }
 
 /// Whether values repeat. It holds hashes, never values.
 #[derive(Default)]
 pub(super) struct Distinct {
-    seen: HashSet<u64>,
+    pub seen: HashSet<u64>,
     pub repeats: bool,
     pub count: u64,
 }
@@ -98,16 +134,25 @@ impl Distinct {
 }
 
 impl Shape {
-    /// How many kinds of values stood here, nulls aside.
-    pub fn kinds(&self) -> usize {
-        let counts = [
+    /// How many values of each of [`KINDS`] stood here.
+    pub fn counts(&self) -> [u64; 5] {
+        [
             self.bools,
             self.numbers.count,
             self.texts.count,
             self.objects.count,
             self.lists.count,
-        ];
-        counts.iter().filter(|count| **count > 0).count()
+        ]
+    }
+
+    /// How many kinds of values stood here, nulls aside.
+    pub fn kinds(&self) -> usize {
+        self.counts().iter().filter(|count| **count > 0).count()
+    }
+
+    /// Whether numbers stood here as well as strings, and nothing else.
+    pub fn is_number_or_text(&self) -> bool {
+        self.kinds() == 2 && self.numbers.count > 0 && self.texts.count > 0
     }
 
     pub fn is_object(&self) -> bool {
@@ -125,7 +170,7 @@ impl Shape {
         self.distinct.add(text);
     }
 
-    fn integer(&mut self, value: i64) {
+    pub fn integer(&mut self, value: i64) {
         let numbers = &mut self.numbers;
         if numbers.count == 0 {
             (numbers.least, numbers.most) = (value, value);
@@ -137,7 +182,7 @@ impl Shape {
         self.distinct.add(value);
     }
 
-    fn wide(&mut self, value: u64) {
+    pub fn wide(&mut self, value: u64) {
         self.numbers.count += 1;
         self.numbers.wide += 1;
         self.numbers.int_digits = self.numbers.int_digits.max(digits(value.into()));
@@ -186,149 +231,4 @@ impl Shape {
 
 fn digits(value: u128) -> usize {
     value.to_string().len()
-}
-
-/// How much of a sample is still to be read.
-pub(super) struct Budget {
-    /// Records that may still come.
-    pub records: u64,
-    /// Values that may still come, so that huge records end, too.
-    pub values: u64,
-    /// Whether the sample was cut.
-    pub spent: bool,
-}
-
-impl Budget {
-    fn value<E: serde::de::Error>(&mut self) -> Result<(), E> {
-        self.values = self.values.saturating_sub(1);
-        self.check(self.values)
-    }
-
-    pub fn record<E: serde::de::Error>(&mut self) -> Result<(), E> {
-        self.check(self.records)?;
-        self.records -= 1;
-        Ok(())
-    }
-
-    fn check<E: serde::de::Error>(&mut self, left: u64) -> Result<(), E> {
-        self.spent |= left == 0;
-        // The message is never shown: the reader looks at `spent`.
-        if left == 0 {
-            Err(E::custom("the sample is large enough"))
-        } else {
-            Ok(())
-        }
-    }
-}
-
-/// Folds one value into a shape.
-pub(super) struct Observe<'a> {
-    pub shape: &'a mut Shape,
-    pub budget: &'a mut Budget,
-    /// Whether the elements of a list that is met here count as records.
-    pub counts: bool,
-    pub depth: u32,
-}
-
-impl<'de> DeserializeSeed<'de> for Observe<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Observe<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
-    }
-
-    fn visit_unit<E: serde::de::Error>(self) -> Result<(), E> {
-        self.shape.nulls += 1;
-        Ok(())
-    }
-
-    fn visit_bool<E: serde::de::Error>(self, _: bool) -> Result<(), E> {
-        self.shape.bools += 1;
-        self.budget.value()
-    }
-
-    fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<(), E> {
-        self.shape.integer(value);
-        self.budget.value()
-    }
-
-    fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<(), E> {
-        match i64::try_from(value) {
-            Ok(value) => self.shape.integer(value),
-            Err(_) => self.shape.wide(value),
-        }
-        self.budget.value()
-    }
-
-    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<(), E> {
-        self.shape.fraction(value);
-        self.budget.value()
-    }
-
-    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<(), E> {
-        self.shape.text(text);
-        self.budget.value()
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
-        self.shape.lists.count += 1;
-        if self.depth >= DEEPEST {
-            return Err(A::Error::custom("nested too deeply"));
-        }
-        let lists = &mut self.shape.lists;
-        let before = lists.items;
-        loop {
-            if self.counts {
-                self.budget.record()?;
-            }
-            let item = Observe {
-                shape: lists.item.get_or_insert_default(),
-                budget: self.budget,
-                counts: false,
-                depth: self.depth + 1,
-            };
-            if elements.next_element_seed(item)?.is_none() {
-                break;
-            }
-            lists.items += 1;
-        }
-        if lists.items == before {
-            lists.empty += 1;
-        }
-        if lists.items == 0 {
-            lists.item = None;
-        }
-        Ok(())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
-        if self.depth >= DEEPEST {
-            return Err(A::Error::custom("nested too deeply"));
-        }
-        // An object counts when it has ended, so that a sample that is cut within it makes no field look optional.
-        let object = self.shape.objects.count + 1;
-        let mut met = Vec::new();
-        while let Some(name) = members.next_key::<String>()? {
-            match self.shape.member(&name, object) {
-                Some(shape) => members.next_value_seed(Observe {
-                    shape,
-                    budget: self.budget,
-                    counts: self.counts,
-                    depth: self.depth + 1,
-                })?,
-                None => members.next_value::<IgnoredAny>().map(drop)?,
-            }
-            met.push(name);
-        }
-        self.shape.objects.count = object;
-        Ok(())
-    }
 }

@@ -101,18 +101,43 @@ const MOST_COLUMN: usize = 63;
 
 /// Proposes the entities of the records. `root` is the name for one record, such as `patient`; `taken` holds names of
 /// entities that exist.
-pub(super) fn propose(root: &str, fields: &[Field], taken: BTreeSet<String>) -> Vec<Table> {
+pub(super) fn propose(source: &str, root: &str, fields: &[Field], taken: BTreeSet<String>) -> Vec<Table> {
     let mut proposing = Proposing {
+        source: source.to_owned(),
         tables: Vec::new(),
+        known: taken.clone(),
         taken,
     };
-    proposing.table(root, fields, &[], None);
+    proposing.table(root, "", fields, &[], None);
     proposing.tables
 }
 
 struct Proposing {
+    source: String,
     tables: Vec<Table>,
+    /// Names of entities that the project has already.
+    known: BTreeSet<String>,
     taken: BTreeSet<String>,
+}
+
+impl Proposing {
+    /// A name for a table: its own, or with the source's before it where the project has that entity, or with that of
+    /// the rows above where another list is called so; at last with a number.
+    fn name(&mut self, own: &str, above: &str) -> String {
+        let own = plural(own);
+        let mut longer = vec![own.clone(), format!("{above}_{own}"), format!("{}_{own}", self.source)];
+        if above.is_empty() || self.known.contains(&own) {
+            longer.remove(1);
+        }
+        let fits = |name: &&String| name.len() <= MOST_ENTITY && !self.taken.contains(*name);
+        match longer.iter().find(fits).cloned() {
+            Some(name) => {
+                self.taken.insert(name.clone());
+                name
+            }
+            None => free(&own, MOST_ENTITY, &mut self.taken),
+        }
+    }
 }
 
 /// The key of an entity, for the rows below it.
@@ -140,6 +165,8 @@ impl Key {
 /// A field of an element, through its structs.
 struct Leaf<'a> {
     path: Vec<String>,
+    /// A part of the struct that SQL sees of a partial date.
+    part: Option<&'static str>,
     /// It stood in each element.
     always: bool,
     scalar: &'a Scalar,
@@ -173,12 +200,22 @@ fn flatten(fields: &[Field]) -> (Vec<Leaf<'_>>, Vec<List<'_>>) {
                     of: Elements::Objects(inner),
                 }),
                 // Only lists of texts have a type of their own in the database.
-                Kind::Scalars(scalar) if scalar.sql_type() != "string" => lists.push(List {
+                Kind::Scalars(scalar) if scalar.sql_type() != "string" || scalar.is_struct() => lists.push(List {
                     path,
                     of: Elements::Scalars(scalar),
                 }),
+                Kind::Scalar(scalar) if scalar.is_struct() => {
+                    leaves.extend(["value", "precision"].map(|part| Leaf {
+                        path: path.clone(),
+                        part: Some(part),
+                        always,
+                        scalar,
+                        is_list: false,
+                    }));
+                }
                 Kind::Scalar(scalar) | Kind::Scalars(scalar) => leaves.push(Leaf {
                     path,
+                    part: None,
                     always,
                     scalar,
                     is_list: matches!(field.kind, Kind::Scalars(_)),
@@ -194,17 +231,18 @@ impl Leaf<'_> {
     /// Whether rows could be told apart by it. The lower, the better it fits.
     fn as_key(&self, one: &str) -> Option<(bool, bool, usize)> {
         let [name] = self.path.as_slice() else { return None };
-        let fits = !self.is_list && self.always && self.scalar.unique && self.scalar.is_identifier();
+        let fits =
+            !self.is_list && self.part.is_none() && self.always && self.scalar.unique && self.scalar.is_identifier();
         let words = words(name);
         fits.then(|| (words != ["id"], !words.iter().any(|word| word == one), words.len()))
     }
 }
 
 impl Proposing {
-    fn table(&mut self, name: &str, fields: &[Field], levels: &[Level], parent: Option<&Key>) {
+    fn table(&mut self, name: &str, above_name: &str, fields: &[Field], levels: &[Level], parent: Option<&Key>) {
         let depth = levels.len();
         let name = snake(name, MOST_ENTITY);
-        let entity = free(&plural(&name), MOST_ENTITY, &mut self.taken);
+        let entity = self.name(&name, above_name);
         let one = singular(&name);
         let mut columns: Vec<Column> = parent.map(Key::carried).into_iter().collect();
         let mut used: BTreeSet<String> = columns.iter().map(|column| column.name.clone()).collect();
@@ -244,26 +282,28 @@ impl Proposing {
             let last = path.last().cloned().unwrap_or_default();
             let below: Vec<Level> = levels.iter().cloned().chain([Level { path }]).collect();
             match of {
-                Elements::Objects(fields) => self.table(&singular(&snake(&last, MOST_ENTITY)), fields, &below, above),
-                Elements::Scalars(scalar) => self.values(&last, scalar, below, above),
+                Elements::Objects(fields) => {
+                    self.table(&singular(&snake(&last, MOST_ENTITY)), &one, fields, &below, above);
+                }
+                Elements::Scalars(scalar) => self.values([&last, &one], scalar, below, above),
             }
         }
     }
 
     /// A table for a list of numbers or times.
-    fn values(&mut self, name: &str, scalar: &Scalar, levels: Vec<Level>, parent: Option<&Key>) {
+    fn values(&mut self, [name, above]: [&str; 2], scalar: &Scalar, levels: Vec<Level>, parent: Option<&Key>) {
         let mut columns: Vec<Column> = parent.map(Key::carried).into_iter().collect();
         columns.push(Column {
             name: "value".to_owned(),
             place: Place {
                 depth: levels.len(),
-                path: Vec::new(),
+                path: scalar.is_struct().then(|| "value".to_owned()).into_iter().collect(),
             },
             pg_type: pg_type(scalar),
             not_null: false,
             note: "the element".to_owned(),
         });
-        let name = free(&plural(&snake(name, MOST_ENTITY)), MOST_ENTITY, &mut self.taken);
+        let name = self.name(&snake(name, MOST_ENTITY), above);
         self.tables.push(Table {
             name,
             levels,
@@ -277,21 +317,38 @@ impl Proposing {
 /// The column of a field. `one` is the entity's name in the singular.
 fn column(leaf: Leaf<'_>, one: &str, depth: usize, used: &mut BTreeSet<String>, not_null: bool) -> Column {
     let Leaf {
-        path, scalar, is_list, ..
+        mut path,
+        part,
+        scalar,
+        is_list,
+        ..
     } = leaf;
-    let own = match path.as_slice() {
+    let mut own = match path.as_slice() {
         [only] if words(only) == ["id"] => format!("{one}_id"),
         path => path.join("_"),
     };
+    if part == Some("precision") {
+        own.push_str("_precision");
+    }
     let mut name = snake(&own, MOST_COLUMN);
     if used.contains(&name) {
         name = snake(&format!("{one}_{own}"), MOST_COLUMN);
     }
+    let note = shown(&path);
+    path.extend(part.map(str::to_owned));
     Column {
         name: free(&name, MOST_COLUMN, used),
-        note: shown(&path),
+        note: match part {
+            Some("value") => format!("{note}: its first day or moment"),
+            Some(_) => format!("{note}: how much of it is known"),
+            None => format!("{note}: {}", scalar.field_type),
+        },
         place: Place { depth, path },
-        pg_type: if is_list { "text[]".to_owned() } else { pg_type(scalar) },
+        pg_type: match part {
+            Some("precision") => "text".to_owned(),
+            _ if is_list => "text[]".to_owned(),
+            _ => pg_type(scalar),
+        },
         not_null,
     }
 }

@@ -11,6 +11,7 @@ pub(super) struct TimeStyle {
     /// `chrono`'s format. `None`: ISO 8601, which needs no `format` in the schema.
     pub format: Option<&'static str>,
     pub field_type: &'static str,
+    written: &'static str,
     read: TimeFormat,
 }
 
@@ -44,11 +45,12 @@ static STYLES: LazyLock<Vec<TimeStyle>> = LazyLock::new(|| {
         (Some("%Y-%m-%dT%H:%M:%S%.f%z"), "%Y-%m-%dT%H:%M:%S%.f%z", "timestamptz"),
     ]
     .into_iter()
-    .filter_map(|(format, read, field_type)| {
-        let read = TimeFormat::parse(read)?;
+    .filter_map(|(format, written, field_type)| {
+        let read = TimeFormat::parse(written)?;
         Some(TimeStyle {
             format,
             field_type,
+            written,
             read,
         })
     })
@@ -56,6 +58,11 @@ static STYLES: LazyLock<Vec<TimeStyle>> = LazyLock::new(|| {
 });
 
 impl TimeStyle {
+    /// The format as a schema lists it beside others.
+    pub fn listed(&self) -> &'static str {
+        self.format.unwrap_or(self.written)
+    }
+
     fn fits(&self, text: &str) -> bool {
         match self.field_type {
             "date" => self.read.date(text).is_some(),
@@ -103,8 +110,19 @@ pub(super) struct Texts {
     all_times: bool,
     looks: u8,
     still: Still,
+    parts: Parts,
     pub int_digits: usize,
     pub scale: usize,
+}
+
+/// How many texts are dates of ISO 8601 of each precision. They count as long as all texts are such.
+#[derive(Clone, Copy, Default)]
+struct Parts {
+    years: u64,
+    months: u64,
+    days: u64,
+    moments: u64,
+    others: u64,
 }
 
 /// What all texts so far could be.
@@ -133,6 +151,7 @@ impl Default for Texts {
                 decimals: true,
                 bools: true,
             },
+            parts: Parts::default(),
             int_digits: 0,
             scale: 0,
         }
@@ -140,6 +159,28 @@ impl Default for Texts {
 }
 
 impl Texts {
+    /// Adds what is known of other texts of the same place.
+    pub fn absorb(&mut self, other: &Self) {
+        self.count += other.count;
+        self.empty += other.empty;
+        self.blobs += other.blobs;
+        self.words += other.words;
+        self.styles &= other.styles;
+        self.some |= other.some;
+        self.all_times &= other.all_times;
+        self.looks &= other.looks;
+        self.still.ints &= other.still.ints;
+        self.still.decimals &= other.still.decimals;
+        self.still.bools &= other.still.bools;
+        self.parts.years += other.parts.years;
+        self.parts.months += other.parts.months;
+        self.parts.days += other.parts.days;
+        self.parts.moments += other.parts.moments;
+        self.parts.others += other.parts.others;
+        self.int_digits = self.int_digits.max(other.int_digits);
+        self.scale = self.scale.max(other.scale);
+    }
+
     pub fn add(&mut self, text: &str) {
         self.count += 1;
         if text.is_empty() {
@@ -149,6 +190,7 @@ impl Texts {
         self.words += text.split_whitespace().count() as u64;
         self.blobs += u64::from(text.len() >= LONG && !text.contains(char::is_whitespace));
         self.times(text);
+        self.part(text);
         for (bit, (_, pattern)) in LOOKS.iter().enumerate() {
             if self.looks & (1 << bit) != 0 && !pattern.is_match(text) {
                 self.looks &= !(1 << bit);
@@ -172,6 +214,26 @@ impl Texts {
         self.styles &= fits;
         self.some |= fits;
         self.all_times &= fits != 0;
+    }
+
+    /// Looks how much of a date is known, as FHIR writes it: `1970`, `1970-03`, a day, or a moment with its offset.
+    fn part(&mut self, text: &str) {
+        if self.parts.others > 0 {
+            return;
+        }
+        let fits = |text: &str, style: usize| STYLES.get(style).is_some_and(|style| style.fits(text));
+        let parts = &mut self.parts;
+        match text.len() {
+            4 if text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0') => parts.years += 1,
+            7 if text.as_bytes()[4] == b'-' && fits(&format!("{text}-01"), 0) => parts.months += 1,
+            10 if fits(text, 0) => parts.days += 1,
+            16.. if fits(text, 2) => parts.moments += 1,
+            // Without seconds.
+            17.. if text.is_char_boundary(16) && fits(&format!("{}:00{}", &text[..16], &text[16..]), 2) => {
+                parts.moments += 1;
+            }
+            _ => parts.others += 1,
+        }
     }
 
     fn number(&mut self, text: &str) {
@@ -211,12 +273,55 @@ impl Texts {
         }
         let styles: Vec<_> = of(self.some).collect();
         let same = styles.iter().all(|style| style.field_type == styles[0].field_type);
-        // ISO 8601 has no format to be listed beside others.
-        if same && styles.iter().all(|style| style.format.is_some()) {
+        // RFC 3339 has no format to be listed beside others.
+        if same && styles.iter().all(|style| style.written != "%+") {
             styles
         } else {
             Vec::new()
         }
+    }
+
+    /// Whether all texts are written in one of these formats; none stands for ISO 8601. `None`: that is not known.
+    pub fn fit(&self, formats: &[String], field_type: &str) -> Option<bool> {
+        let of = |style: &TimeStyle| match formats {
+            // ISO 8601 may leave out the seconds, or the colon of the offset.
+            [] => style.field_type == field_type && (style.format.is_none() || style.written.contains("-%dT%H:%M")),
+            formats => formats.iter().any(|format| format == style.written),
+        };
+        let known = |format: &String| STYLES.iter().any(|style| style.written == format);
+        if !formats.iter().all(known) {
+            return None;
+        }
+        let bits = STYLES.iter().enumerate().filter(|(_, style)| of(style));
+        let bits = bits.fold(0, |bits, (bit, _)| bits | 1 << bit);
+        let all = self.all_times && (self.styles & bits != 0 || self.some & !bits == 0);
+        // Some styles read the same text: each of the texts may be in one of the declared.
+        let may = self.all_times && self.some & bits != 0 && self.styles == 0;
+        match (all || self.full() == 0, may) {
+            (true, _) => Some(true),
+            (false, true) if formats.len() > 1 => None,
+            _ => Some(false),
+        }
+    }
+
+    /// The type of partial dates or times that all texts are, where some of them lack a part that others have.
+    pub fn partial(&self) -> Option<&'static str> {
+        let Parts {
+            years,
+            months,
+            days,
+            moments,
+            others,
+        } = self.parts;
+        let precisions = [years, months, days, moments]
+            .iter()
+            .filter(|count| **count > 0)
+            .count();
+        // Years alone are more likely numbers.
+        if others > 0 || precisions == 0 || precisions == 1 && months == 0 {
+            return None;
+        }
+        Some(if moments > 0 { "timestamptz" } else { "date" })
     }
 
     /// Whether day and month can't be told apart in the sample.

@@ -3,21 +3,27 @@
 
 use std::fs;
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use chrono::NaiveDate;
 
 use super::declare::{Field, Kind};
 use super::proposal::Proposal;
 use super::request::{Entities, Request};
-use super::sample::{self, Sample};
+use super::sample::{Reader, Sample};
+use super::samples::Samples;
 use super::tables::snake;
+use super::writing::Writing;
 use super::{location, render};
 use crate::error::{Error, Result};
 use crate::ingest::sample_files;
 use crate::model::{Entity, Project};
+use crate::project::YamlKind;
 use crate::warehouse::migration_new;
 use crate::{project, run};
+
+/// How many values of a field are shown, where the user asks for them.
+const SHOWN: usize = 3;
 
 /// What was added.
 #[derive(Debug)]
@@ -36,6 +42,9 @@ pub struct Added {
     /// A batch of the sample, where its path has a date.
     pub date: Option<NaiveDate>,
     pub name: String,
+    /// The entities that the source fills.
+    pub entities: Vec<String>,
+    pub samples: Samples,
 }
 
 /// Proposes a source, and writes it into the project.
@@ -52,7 +61,12 @@ pub async fn add(root: &Path, request: &Request) -> Result<Added> {
     for path in &request.paths {
         files.extend(sample_files(&request.from, path).await?);
     }
-    let sample = sample::read(&files, request.sample).await?;
+    let reader = Reader {
+        limit: request.sample,
+        keep: if request.show_samples { SHOWN } else { 0 },
+        declared: None,
+    };
+    let sample = reader.read(&files).await?;
     let names: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
     let location = location::find(&root, &names);
     let proposal = Proposal::of(&base.entities, request, &sample)?;
@@ -68,7 +82,7 @@ pub async fn add(root: &Path, request: &Request) -> Result<Added> {
     }
     let (mut fields, mut masked) = (0, 0);
     count(&proposal.fields, &mut fields, &mut masked);
-    let mut notes = proposal.notes;
+    let mut notes = proposal.notes.clone();
     if location.path.is_none() {
         notes.push(format!(
             "the sample's path has no date, so the input is in/{}/{{date}}/: put each day's files there",
@@ -90,6 +104,8 @@ pub async fn add(root: &Path, request: &Request) -> Result<Added> {
         notes,
         date: location.date,
         name: request.name.clone(),
+        entities: proposal.tables.iter().map(|table| table.name.clone()).collect(),
+        samples: Samples::of(&proposal.fields),
     })
 }
 
@@ -102,7 +118,7 @@ struct Base {
 }
 
 impl Base {
-    /// Reads the project. One without entities and sources is no valid project yet; new entities make it one.
+    /// Reads the project. One without a source is no valid project yet; this one makes it one.
     fn read(root: &Path, entities: Entities) -> Result<Self> {
         let text = match fs::read_to_string(root.join("pipeline.yaml")) {
             Ok(text) => text,
@@ -117,10 +133,14 @@ impl Base {
         let no_entity = !declared
             .into_iter()
             .any(|line| line.starts_with(' ') && !line.trim_start().starts_with('#'));
-        if entities == Entities::New && no_source && no_entity {
+        if no_source {
+            let entities = match entities {
+                Entities::New if no_entity => Vec::new(),
+                _ => project::load_entities(root)?,
+            };
             return Ok(Self {
                 text,
-                entities: Vec::new(),
+                entities,
                 project: None,
             });
         }
@@ -142,11 +162,15 @@ impl Base {
             );
         }
         if let Some(known) = self.project.as_ref().and_then(|project| project.source(name).ok()) {
-            return Err(Error::project(format!(
-                "there is a source `{}` already, which answers to `{name}`",
-                known.name
-            ))
-            .hint("choose another name, or remove its file first"));
+            let answers = if known.name == name {
+                String::new()
+            } else {
+                format!(", which answers to `{name}`")
+            };
+            return Err(
+                Error::project(format!("there is a source `{}` already{answers}", known.name))
+                    .hint("choose another name, or give `--update` to see what this sample changes in its schema"),
+            );
         }
         let taken = [format!("pipelines/{name}.yaml"), format!("sql/{name}")];
         match taken.iter().find(|path| root.join(path).exists()) {
@@ -198,8 +222,10 @@ fn write(
     sample: &Sample,
     location: &location::Location,
 ) -> Result<()> {
+    let path = format!("pipelines/{}.yaml", request.name);
+    let schema = project::schema_comment(&writing.root, Path::new(&path), YamlKind::Source);
     let yaml = proposal.yaml(request, sample, location);
-    writing.create(&format!("pipelines/{}.yaml", request.name), &yaml)?;
+    writing.create(&path, &format!("{schema}{yaml}"))?;
     for table in &proposal.tables {
         let sql = render::sql(table, &request.name);
         writing.create(&format!("sql/{}/{}.sql", request.name, table.name), &sql)?;
@@ -240,70 +266,4 @@ fn with_entities(text: &str, entities: &str) -> Result<String> {
         .trim_end()
         .to_owned()
         + "\n")
-}
-
-/// Files that were written and can be taken back.
-struct Writing {
-    root: PathBuf,
-    written: Vec<PathBuf>,
-    folders: Vec<PathBuf>,
-    /// What files that were changed held before.
-    before: Vec<(PathBuf, String)>,
-}
-
-impl Writing {
-    fn new(root: PathBuf) -> Self {
-        Self {
-            root,
-            written: Vec::new(),
-            folders: Vec::new(),
-            before: Vec::new(),
-        }
-    }
-
-    fn create(&mut self, path: &str, text: &str) -> Result<()> {
-        let failed = |error| Error::project(format!("{path} can't be written")).cause(error);
-        let full = self.root.join(path);
-        if let Some(folder) = full.parent() {
-            let new: Vec<PathBuf> = folder
-                .ancestors()
-                .take_while(|folder| !folder.exists())
-                .map(Path::to_owned)
-                .collect();
-            fs::create_dir_all(folder).map_err(failed)?;
-            self.folders.extend(new);
-        }
-        let mut file = fs::File::create_new(&full).map_err(failed)?;
-        self.written.push(PathBuf::from(path));
-        std::io::Write::write_all(&mut file, text.as_bytes()).map_err(failed)
-    }
-
-    fn replace(&mut self, path: &str, text: &str) -> Result<()> {
-        let failed = |error| Error::project(format!("{path} can't be written")).cause(error);
-        let full = self.root.join(path);
-        if !full.exists() {
-            return self.create(path, text);
-        }
-        let before = fs::read_to_string(&full).map_err(failed)?;
-        self.before.push((PathBuf::from(path), before));
-        fs::write(&full, text).map_err(failed)
-    }
-
-    /// Takes everything back. What can't be taken back is named in the log.
-    fn undo(&self) {
-        let log = |path: &Path, done: std::io::Result<()>| {
-            if let Err(error) = done {
-                tracing::warn!(path = %path.display(), %error, "could not be taken back");
-            }
-        };
-        for path in &self.written {
-            log(path, fs::remove_file(self.root.join(path)));
-        }
-        for (path, text) in &self.before {
-            log(path, fs::write(self.root.join(path), text));
-        }
-        for folder in &self.folders {
-            log(folder, fs::remove_dir(folder));
-        }
-    }
 }

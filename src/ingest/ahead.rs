@@ -6,7 +6,8 @@ use std::collections::VecDeque;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
-use super::files::{FileHandle, Listing};
+use super::files::FileHandle;
+use super::listing::Listing;
 use super::open::Origin;
 use crate::error::Result;
 

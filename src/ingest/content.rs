@@ -21,7 +21,7 @@ const COMPRESS: &str = "compress it with gzip, zstd, bzip2 or zip, or deliver it
 const EXPORT: &str = "export the data as CSV or JSON";
 
 /// What can't be read: its first bytes, what it is, and what to do.
-const FOREIGN: [(&[u8], &str, &str); 8] = [
+const FOREIGN: [(&[u8], &str, &str); 10] = [
     (b"\xFD7zXZ\0", "an xz file, which can't be read", COMPRESS),
     (b"\x04\x22\x4D\x18", "an lz4 file, which can't be read", COMPRESS),
     (b"LZIP\x01", "an lzip file, which can't be read", COMPRESS),
@@ -32,6 +32,16 @@ const FOREIGN: [(&[u8], &str, &str); 8] = [
     ),
     (b"7z\xBC\xAF\x27\x1C", "a 7z archive, which can't be read", COMPRESS),
     (b"Rar!\x1A\x07", "a rar archive, which can't be read", COMPRESS),
+    (
+        b"MSCF\0\0\0\0",
+        "a cabinet archive (.cab), which can't be read",
+        COMPRESS,
+    ),
+    (
+        b"!<arch>\n",
+        "an archive of ar or a Debian package, which can't be read",
+        COMPRESS,
+    ),
     (b"%PDF-", "a PDF document", EXPORT),
     (b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1", "an Excel or Word document", EXPORT),
 ];
@@ -175,6 +185,8 @@ mod tests {
             (b"Rar!\x1A\x07\x01\0", "rar"),
             (b"\x04\x22\x4D\x18", "lz4"),
             (b"PAR1\x15\x04", "Parquet"),
+            (b"MSCF\0\0\0\0\x2C", "cabinet"),
+            (b"!<arch>\ndebian", "Debian"),
             (&tar, "tar"),
         ] {
             let found = foreign(head).unwrap();

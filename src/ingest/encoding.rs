@@ -81,6 +81,12 @@ pub(super) fn conversion(head: &[u8], declared: Encoding) -> Result<Conversion, 
     }
 }
 
+/// The encoding of a source whose files start like this, where the bytes tell: UTF-16.
+pub(super) fn told(head: &[u8]) -> Option<Encoding> {
+    let found = marked(head).or_else(|| zero_pattern(head))?;
+    (found != Encoding::Utf8).then_some(Encoding::Utf16)
+}
+
 fn shown(encoding: Encoding) -> &'static str {
     match encoding {
         Encoding::Utf8 => "UTF-8",

@@ -1,17 +1,12 @@
-//! Finds the files that a batch reads: puts the date into the path, and lists what matches it on the disk or in a
-//! store, in a fixed order. It reads no content.
+//! Finds the files of a path: lists what matches it on the disk or in a store. It reads no content.
 
 use std::collections::HashSet;
-use std::fmt;
 use std::fs::Metadata;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::UNIX_EPOCH;
 
 use bytes::Bytes;
-use chrono::NaiveDate;
 use object_store::ObjectMeta;
 use object_store::path::Path as StorePath;
 
@@ -19,10 +14,8 @@ use super::failure::Foreign;
 use super::odd_keys::OddKey;
 use super::pattern::{Pattern, Step, is_glob};
 use super::store::{Remote, scheme};
-use crate::error::{Code, Error, Result};
+use crate::error::{Error, Result};
 use crate::mask::NameHash;
-use crate::model::{OnMissing, RECORD_BITS, RecordRef, Source};
-use crate::project::expand_date;
 
 /// A file of a batch's input, as it was when it was listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +23,7 @@ pub struct InputFile {
     /// How messages and tables call the file. A local path is relative to the project where it lies within, otherwise
     /// absolute; an object has its URL. Where a wildcard matched the file, this is the pattern and the number of the
     /// file in the listing, as in `in/*.json#2`, because senders put names and numbers of people into file names.
-    /// [`Listing::names`] has the name itself.
+    /// [`super::Listing::names`] has the name itself.
     pub path: String,
     /// In bytes, as stored.
     pub size: u64,
@@ -96,119 +89,10 @@ impl FileHandle {
     }
 }
 
-/// The files of one batch, sorted by path. There is at least one.
-#[derive(Clone)]
-pub struct Listing {
-    files: Arc<[InputFile]>,
-    pub(super) handles: Arc<[FileHandle]>,
-    /// Set by the first read that ends. Only that read warns of undeclared fields and of cut times, so that a batch
-    /// that is read several times warns once.
-    pub(super) warned: Arc<AtomicBool>,
-    /// The keyed hash by which undeclared fields are told apart. `None`: they are only counted.
-    pub(super) names: Option<NameHash>,
-}
-
-impl Listing {
-    /// A listing of one file that lies in memory. `path` is how messages call it.
-    pub fn in_memory(path: &str, bytes: Bytes) -> Self {
-        let file = InputFile {
-            path: path.to_owned(),
-            size: bytes.len() as u64,
-            etag: None,
-            changed: None,
-        };
-        Self {
-            files: Arc::new([file]),
-            handles: Arc::new([FileHandle::Memory(bytes)]),
-            warned: Arc::default(),
-            names: None,
-        }
-    }
-
-    pub fn files(&self) -> &[InputFile] {
-        &self.files
-    }
-
-    /// The size of all files together, in bytes, as stored.
-    pub fn bytes(&self) -> u64 {
-        self.files.iter().map(|file| file.size).sum()
-    }
-
-    /// Sets the keyed hash by which warnings and counts tell undeclared fields apart.
-    #[must_use]
-    pub fn hashing_names(self, names: Option<NameHash>) -> Self {
-        Self { names, ..self }
-    }
-
-    /// The files with their own names: an absolute path or a URL. Show them only to a user who asks for them.
-    pub fn names(&self) -> impl Iterator<Item = (&InputFile, String)> {
-        self.files.iter().zip(self.handles.iter().map(FileHandle::name))
-    }
-
-    /// Finds the file and the number of a record, from a value of [`crate::model::RECORD_COLUMN`].
-    pub fn locate(&self, record: u64) -> RecordRef {
-        let file = usize::try_from(record >> RECORD_BITS).ok();
-        let file = file.and_then(|index| self.files.get(index));
-        RecordRef {
-            file: file.map(|file| file.path.clone()),
-            number: record & ((1 << RECORD_BITS) - 1),
-        }
-    }
-}
-
-impl fmt::Debug for Listing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Listing")
-            .field("files", &self.files)
-            .finish_non_exhaustive()
-    }
-}
-
-/// Lists the input of one batch. `None`: it is missing, and the source has `on_missing: skip`.
-///
-/// # Errors
-/// A missing input is an error of [`crate::error::Kind::Batch`]. A store that can't be reached is one of
-/// [`crate::error::Kind::Unreachable`].
-pub async fn list(root: &Path, source: &Source, date: NaiveDate) -> Result<Option<Listing>> {
-    let input = &source.input;
-    let path = expand_date(&input.path, date);
-    let mut found = if scheme(&path).is_some() {
-        list_remote(&path, &input.storage).await?
-    } else {
-        let (root, path) = (root.to_owned(), path.clone());
-        let listing = tokio::task::spawn_blocking(move || list_local(&root, &path)).await;
-        listing.map_err(|error| Error::batch("listing the input stopped").cause(error))??
-    };
-    if found.is_empty() {
-        return match input.on_missing {
-            OnMissing::Skip => Ok(None),
-            OnMissing::Fail => Err(
-                Error::batch(format!("the input of {} {date} is missing: {path}", source.name))
-                    .code(Code::InputMissing)
-                    .hint("deliver it, or set `on_missing: skip` where a day without input is normal"),
-            ),
-        };
-    }
-    found.sort_by(|a, b| a.0.path.cmp(&b.0.path));
-    if is_glob(&path) {
-        let shown = shown(root, &path);
-        for (number, (file, _)) in (1..).zip(&mut found) {
-            file.path = format!("{shown}#{number}");
-        }
-    }
-    let (files, handles): (Vec<_>, Vec<_>) = found.into_iter().unzip();
-    Ok(Some(Listing {
-        files: files.into(),
-        handles: handles.into(),
-        warned: Arc::default(),
-        names: None,
-    }))
-}
-
 pub(super) type Found = Vec<(InputFile, FileHandle)>;
 
 /// A pattern as messages show it: relative to the project where it lies within.
-fn shown(root: &Path, pattern: &str) -> String {
+pub(super) fn shown(root: &Path, pattern: &str) -> String {
     let within = Path::new(pattern).strip_prefix(root);
     within.map_or_else(|_| pattern.to_owned(), |within| within.to_string_lossy().into_owned())
 }
@@ -378,7 +262,7 @@ fn is_absence(error: &io::Error) -> bool {
 
 fn unreadable(path: &str, error: &io::Error) -> Error {
     Error::batch(format!("{path} can't be read"))
-        .cause(error.to_string())
+        .cause(error)
         .hint("check who may read it")
 }
 

@@ -2,7 +2,7 @@
 //! is an error. Compressed streams are checked to their last byte, and the file must still be the one that was listed.
 
 use std::fs::File;
-use std::io::{self, BufRead, Read};
+use std::io::{self, BufRead, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,12 +13,13 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::failure::{Foreign, changed};
-use super::fetch::fetch;
+use super::fetch::{fetch, fetch_range};
 use super::files::{FileHandle, InputFile, local_etag};
 use super::split::{PIECE, Pieces, Stopped};
 use super::stats::ReadStats;
 use super::unpack::unpack;
-use crate::error::{Code, Error, Result};
+use super::zip;
+use crate::error::{Code, Error, Result, Words as _};
 use crate::model::refusal::Reason;
 use crate::model::{Compression, Input};
 
@@ -66,7 +67,8 @@ impl ByteSource {
             None => from.map_err(Stopped::Source)?,
         };
         let taken = Arc::new(AtomicU64::new(0));
-        let raw = Raw {
+        let runtime = from.runtime();
+        let mut raw = Raw {
             from,
             buffer: Bytes::new(),
             size: file.size,
@@ -85,7 +87,9 @@ impl ByteSource {
             empty: file.size == 0,
             damage: None,
         };
-        let unpacked = unpack(raw, &handle.name(), input).map_err(|error| {
+        let unpacked = refuse_several(&mut raw, file, handle, runtime.as_ref());
+        let unpacked = unpacked.and_then(|()| unpack(raw, &handle.name(), input));
+        let unpacked = unpacked.map_err(|error| {
             let error = source.explain(error);
             match source.damage.take() {
                 Some(reason) => Stopped::Foreign(error, Box::new(reason)),
@@ -136,7 +140,7 @@ impl ByteSource {
             "{} is {what}: its {name} data can't be read at byte {taken}",
             self.path
         ))
-        .cause(format!("{error}, after {} decompressed bytes", self.given))
+        .cause(format!("{}, after {} decompressed bytes", error.words(), self.given))
         .hint("deliver the file again, whole")
     }
 }
@@ -170,6 +174,35 @@ impl Pieces for ByteSource {
 
     fn damage(&self) -> Option<Reason> {
         self.damage.clone()
+    }
+}
+
+/// Refuses a zip archive of several files before any of them is read, by the directory at its end.
+fn refuse_several(raw: &mut Raw, file: &InputFile, handle: &FileHandle, runtime: Option<&Handle>) -> io::Result<()> {
+    if !raw.fill_buf()?.starts_with(&zip::LOCAL) {
+        return Ok(());
+    }
+    let start = file.size.saturating_sub(zip::TAIL);
+    let tail: Bytes = match handle {
+        FileHandle::Local(path) => {
+            let mut archive = File::open(path)?;
+            archive.seek(SeekFrom::Start(start))?;
+            let mut tail = Vec::new();
+            archive.take(zip::TAIL).read_to_end(&mut tail)?;
+            tail.into()
+        }
+        FileHandle::Remote(remote, path) => match runtime {
+            Some(runtime) => runtime
+                .block_on(fetch_range(remote, path, file, start..file.size))
+                .map_err(carry)?,
+            None => return Ok(()),
+        },
+        FileHandle::Memory(bytes) => bytes.slice(usize::try_from(start).unwrap_or(usize::MAX).min(bytes.len())..),
+        FileHandle::Unfit(_) => return Ok(()),
+    };
+    match zip::files(&tail, file.size) {
+        Some(files) if files > 1 => Err(zip::several().into()),
+        _ => Ok(()),
     }
 }
 
@@ -211,6 +244,8 @@ pub(super) enum Origin {
     Remote {
         pieces: mpsc::Receiver<Result<Bytes>>,
         name: String,
+        /// Where an object is fetched; `None` of what is in memory.
+        runtime: Option<Handle>,
     },
 }
 
@@ -229,7 +264,8 @@ impl Origin {
             }
             FileHandle::Remote(remote, path) => {
                 let pieces = fetch(remote.clone(), path.clone(), file.clone(), runtime, stop);
-                Ok(Self::Remote { pieces, name })
+                let runtime = Some(runtime.clone());
+                Ok(Self::Remote { pieces, name, runtime })
             }
             FileHandle::Memory(bytes) => {
                 // An empty piece ends the file. Both messages fit into the channel.
@@ -237,7 +273,8 @@ impl Origin {
                 for piece in [bytes.clone(), Bytes::new()] {
                     let _ = sender.try_send(Ok(piece));
                 }
-                Ok(Self::Remote { pieces, name })
+                let runtime = None;
+                Ok(Self::Remote { pieces, name, runtime })
             }
             FileHandle::Unfit(_) => Err(Error::batch(format!("{name} can't be read"))),
         }
@@ -246,6 +283,13 @@ impl Origin {
     fn name(&self) -> &str {
         match self {
             Self::Local { name, .. } | Self::Remote { name, .. } => name,
+        }
+    }
+
+    fn runtime(&self) -> Option<Handle> {
+        match self {
+            Self::Local { .. } => None,
+            Self::Remote { runtime, .. } => runtime.clone(),
         }
     }
 }
@@ -279,7 +323,7 @@ impl Raw {
     }
 
     fn next_remote(&mut self) -> io::Result<Bytes> {
-        let Origin::Remote { pieces, name } = &mut self.from else {
+        let Origin::Remote { pieces, name, .. } = &mut self.from else {
             return Ok(Bytes::new());
         };
         match pieces.blocking_recv() {

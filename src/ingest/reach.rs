@@ -10,13 +10,24 @@ use crate::error::{Error, Result};
 use crate::model::Source;
 use crate::project::expand_date;
 
-/// Looks at the place of a source's input: a store with its credentials, or a folder. Returns the place, without what a
-/// date or a wildcard stands for.
+/// Looks at the places of a source's input: a store with its credentials, or a folder. Returns the places, without what
+/// a date or a wildcard stands for.
 ///
 /// # Errors
 /// A store that can't be reached or refuses access, and a folder that does not exist or may not be read.
 pub async fn reach(root: &Path, source: &Source, date: NaiveDate) -> Result<String> {
-    let path = expand_date(&source.input.path, date);
+    let mut places: Vec<String> = Vec::new();
+    for one in &source.input.paths {
+        let place = reach_path(root, source, &one.path, date).await?;
+        if !places.contains(&place) {
+            places.push(place);
+        }
+    }
+    Ok(places.join(", "))
+}
+
+async fn reach_path(root: &Path, source: &Source, written: &str, date: NaiveDate) -> Result<String> {
+    let path = expand_date(written, date);
     if scheme(&path).is_some() {
         let remote = Remote::open(&path, &source.input.storage)?;
         if is_glob(&remote.key) && remote.lists {
@@ -31,16 +42,14 @@ pub async fn reach(root: &Path, source: &Source, date: NaiveDate) -> Result<Stri
         }
         return Ok(remote.base);
     }
-    let fixed = source
-        .input
-        .path
+    let fixed = written
         .split('/')
         .take_while(|part| !part.contains('{') && !is_glob(part));
     let fixed: Vec<&str> = fixed.collect();
-    let whole = fixed.len() == source.input.path.split('/').count();
+    let whole = fixed.len() == written.split('/').count();
     let folder = fixed[..fixed.len() - usize::from(whole)].join("/");
     let folder = if folder.is_empty() { ".".to_owned() } else { folder };
-    let place = root.join(if source.input.path.starts_with('/') && folder == "." {
+    let place = root.join(if written.starts_with('/') && folder == "." {
         "/"
     } else {
         &folder

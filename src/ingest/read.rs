@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+#[cfg(test)]
 use arrow::array::RecordBatch;
 use futures::StreamExt;
 use futures::future::ready;
@@ -15,10 +16,10 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::ahead::Ahead;
-use super::decode::Decoded;
+use super::decode::Parts;
 use super::failure::{SplitFault, in_encoding};
-use super::files::Listing;
 use super::gather::{Gather, Load};
+use super::listing::Listing;
 use super::open::ByteSource;
 use super::parquet;
 use super::reading::{Reading, received, stopped};
@@ -33,8 +34,8 @@ use crate::timing::Spent;
 const WAITING: usize = 2;
 
 impl Listing {
-    /// Reads the files and yields their records, in order, as batches of [`crate::model::arrow_schema`]. It uses up to
-    /// `parallelism` cores. Each call reads the files again and needs `stats` of its own.
+    /// Reads the files and yields their records, in order, as batches of [`crate::model::arrow_schema`], each of
+    /// records of one kind. It uses up to `parallelism` cores. Each call reads the files again and needs `stats` of its own.
     ///
     /// The stream ends after its first error. Dropping it stops the reading.
     pub fn read(
@@ -44,26 +45,29 @@ impl Listing {
         stats: Arc<ReadStats>,
     ) -> BoxStream<'static, Result<Unmasked>> {
         match Reading::new(self, source, stats) {
-            Ok(reading) => Arc::new(reading)
-                .stream(parallelism.max(1))
-                .map(|batch| batch.map(Unmasked::new))
-                .boxed(),
+            Ok(reading) => Arc::new(reading).stream(parallelism.max(1)),
             Err(error) => stream::once(ready(Err(error))).boxed(),
         }
     }
 }
 
 impl Reading {
-    fn stream(self: Arc<Self>, parallelism: usize) -> BoxStream<'static, Result<RecordBatch>> {
+    fn stream(self: Arc<Self>, parallelism: usize) -> BoxStream<'static, Result<Unmasked>> {
         let decoded = match self.input.format {
             Format::Parquet => parquet::decode(&self, parallelism),
             Format::Json | Format::Ndjson | Format::Csv => decode_text(&self, parallelism),
         };
         let at_end = Arc::clone(&self);
         decoded
-            .map(move |decoded| self.accept(decoded?).map(Some))
-            .chain(stream::once(async move { at_end.finish().map(|()| None) }))
-            .filter_map(|item| ready(item.transpose()))
+            .map(move |parts| self.accept(parts?))
+            .chain(stream::once(async move { at_end.finish().map(|()| Vec::new()) }))
+            .flat_map(|batches| {
+                let items: Vec<Result<Unmasked>> = match batches {
+                    Ok(batches) => batches.into_iter().map(Ok).collect(),
+                    Err(error) => vec![Err(error)],
+                };
+                stream::iter(items)
+            })
             .scan(false, |failed, item| {
                 let over = std::mem::replace(failed, item.is_err());
                 ready((!over).then_some(item))
@@ -71,9 +75,9 @@ impl Reading {
             .boxed()
     }
 
-    fn scanner(&self) -> Box<dyn Scanner> {
+    fn scanner(&self, of_file: Option<usize>) -> Box<dyn Scanner> {
         match self.input.format {
-            Format::Csv => Box::new(CsvScanner::new(&self.input.csv, &self.source.schema)),
+            Format::Csv => Box::new(CsvScanner::new(&self.input.csv, &self.source.kinds, of_file)),
             Format::Ndjson => Box::new(NdjsonScanner::new(&self.input.records, self.input.on_no_records)),
             Format::Json | Format::Parquet => Box::new(JsonScanner::new(&self.input.records, self.input.on_no_records)),
         }
@@ -93,7 +97,7 @@ impl Reading {
         for (index, origin) in Ahead::new(&self.listing, runtime, stop) {
             let (file, handle) = (&self.listing.files()[index], &self.listing.handles[index]);
             let opened = ByteSource::open(file, handle, origin, &self.input, &self.stats);
-            let mut scanner = self.scanner();
+            let mut scanner = self.scanner(self.listing.kinds[index]);
             let split = opened.and_then(|mut source| {
                 split(index, &mut source, scanner.as_mut(), &mut |chunk| {
                     self.stats.read.fetch_add(chunk.records.len() as u64, Ordering::Relaxed);
@@ -105,8 +109,11 @@ impl Reading {
                 })
             });
             if let Some(header) = scanner.header() {
-                let fields = &self.decoding.plan.root.fields;
-                self.lacking(header.lacking.iter().map(|field| Arc::clone(&fields[*field].path)));
+                for (kind, columns) in header.kinds.iter().enumerate() {
+                    let fields = &self.kinds.each[kind].plan.root.fields;
+                    let paths = columns.lacking.iter().map(|field| Arc::clone(&fields[*field].path));
+                    self.lacking(kind, paths);
+                }
             }
             let (error, damaged) = match split {
                 Ok(records) => {
@@ -149,7 +156,7 @@ impl Reading {
     }
 }
 
-fn decode_text(reading: &Arc<Reading>, parallelism: usize) -> BoxStream<'static, Result<Decoded>> {
+fn decode_text(reading: &Arc<Reading>, parallelism: usize) -> BoxStream<'static, Result<Parts>> {
     let reading = Arc::clone(reading);
     stream::once(async move {
         let runtime = Handle::current();
@@ -166,8 +173,9 @@ fn decode_text(reading: &Arc<Reading>, parallelism: usize) -> BoxStream<'static,
                 async move {
                     let load = load?;
                     let decode = move || {
-                        let files = reading.listing.files();
-                        reading.stats.times.decode.on(|| reading.decoding.decode(&load, files))
+                        let (files, kinds) = (reading.listing.files(), &reading.listing.kinds);
+                        let decode = || reading.kinds.decode(&reading.source, &load, files, kinds);
+                        reading.stats.times.decode.on(decode)
                     };
                     tokio::task::spawn_blocking(decode)
                         .await
@@ -180,6 +188,8 @@ fn decode_text(reading: &Arc<Reading>, parallelism: usize) -> BoxStream<'static,
     .boxed()
 }
 
+#[cfg(test)]
+mod kinds_tests;
 #[cfg(test)]
 mod packed_tests;
 #[cfg(test)]

@@ -6,21 +6,21 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow::array::RecordBatch;
 use futures::{Stream, stream};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::decode::{Cuts, Decoded, Decoding, Plan};
+use super::decode::{Cuts, Kinds, Parts, WHOLE};
 use super::failure::in_encoding;
-use super::files::Listing;
+use super::listing::Listing;
 use super::split::Unreadable;
-use super::stats::ReadStats;
+use super::stats::{KindRecords, ReadStats};
 use super::unknown::{Names, Unknown};
 use crate::error::{Code, Error, Result};
-use crate::model::refusal::{Reason, UNKNOWN_FIELD, UNREADABLE};
+use crate::mask::Unmasked;
+use crate::model::refusal::{Reason, UNKNOWN_FIELD, UNKNOWN_KIND, UNREADABLE};
 use crate::model::{
-    Compression, Format, Input, OnEmpty, OnEmptyFile, OnMalformed, OnUnknownField, Refusal, Source, arrow_schema,
+    Compression, Format, Input, OnEmpty, OnEmptyFile, OnMalformed, OnUnknownField, OnUnknownKind, Refusal, Source,
 };
 
 /// The most refusals that one read may hold in memory. With more of them the batch fails, since its schema is probably
@@ -31,16 +31,17 @@ const MOST_REFUSED: usize = 1_000_000;
 pub(super) struct Reading {
     pub listing: Listing,
     pub input: Input,
-    pub decoding: Decoding,
+    pub kinds: Kinds,
     pub stats: Arc<ReadStats>,
     pub source: Source,
     records: AtomicU64,
     refused: AtomicU64,
-    /// The undeclared fields found so far, by [`Plan::objects`].
-    unknown: Mutex<Vec<Unknown>>,
-    cuts: Mutex<Cuts>,
-    /// How many files have no column for a declared field, by the field's path.
-    lacking: Mutex<BTreeMap<Arc<str>, u64>>,
+    /// The undeclared fields found so far, by kind and by [`super::decode::Plan::objects`].
+    unknown: Mutex<Vec<Vec<Unknown>>>,
+    /// By kind.
+    cuts: Mutex<Vec<Cuts>>,
+    /// How many files have no column for a declared field, by the kind and the field's path.
+    lacking: Mutex<BTreeMap<(usize, Arc<str>), u64>>,
 }
 
 impl Reading {
@@ -56,57 +57,72 @@ impl Reading {
                 Error::project("a parquet file is compressed inside, not as a whole").hint("leave `compression` out")
             );
         }
-        let decoding = Decoding {
-            plan: Plan::new(source)?,
-            schema: arrow_schema(source),
-            on_unknown_field: source.on_unknown_field,
-            names: listing.names.clone(),
-            csv: input.csv.clone(),
-        };
-        let unknown = Mutex::new(vec![Unknown::default(); decoding.plan.objects.len()]);
+        let kinds = Kinds::new(source, listing.names.as_ref())?;
+        let objects = kinds.each.iter().map(|kind| kind.plan.objects.len());
+        let unknown = Mutex::new(objects.map(|objects| vec![Unknown::default(); objects]).collect());
+        let cuts = Mutex::new(kinds.each.iter().map(|_| Cuts::default()).collect());
         let (listing, source) = (listing.clone(), source.clone());
         Ok(Self {
             listing,
             input,
-            decoding,
+            kinds,
             stats,
             source,
             records: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             unknown,
-            cuts: Mutex::default(),
+            cuts,
             lacking: Mutex::default(),
         })
     }
 
-    /// Counts decoded records and keeps their refusals. Returns their Arrow batch.
+    /// Counts decoded records and keeps their refusals. Returns their Arrow batches, one for each kind among them.
     ///
     /// # Errors
-    /// A refused record, where the source has `on_malformed: fail` or `on_unknown_field: fail`; and too many refusals.
-    pub fn accept(&self, decoded: Decoded) -> Result<RecordBatch> {
-        if !decoded.refused.is_empty() {
-            self.refuse(decoded.refused)?;
+    /// A refused record, where the source has `on_malformed: fail`, `on_unknown_field: fail` or `on_unknown_kind: fail`;
+    /// and too many refusals.
+    pub fn accept(&self, parts: Parts) -> Result<Vec<Unmasked>> {
+        let Parts {
+            decoded,
+            mut refused,
+            strays,
+        } = parts;
+        let mut batches = Vec::with_capacity(decoded.len());
+        for one in decoded {
+            let records = KindRecords {
+                accepted: one.batch.num_rows() as u64,
+                refused: one.refused.len() as u64,
+                suppressed: 0,
+            };
+            self.stats.add_records(one.kind, records);
+            self.records.fetch_add(records.accepted, Ordering::Relaxed);
+            self.stats.records.fetch_add(records.accepted, Ordering::Relaxed);
+            refused.extend(one.refused);
+            if let Some(salvaged) = one.salvaged {
+                let size = salvaged.get_array_memory_size();
+                self.stats.add_salvaged(Unmasked::new(salvaged, one.kind), size);
+            }
+            let mut unknown = self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
+            for (sum, met) in unknown[one.kind].iter_mut().zip(one.unknown) {
+                sum.add(met);
+            }
+            let mut cuts = self.cuts.lock().unwrap_or_else(PoisonError::into_inner);
+            cuts[one.kind].add(one.cuts);
+            batches.push(Unmasked::new(one.batch, one.kind));
         }
-        if let Some(salvaged) = decoded.salvaged {
-            self.stats.add_salvaged(salvaged);
+        if !refused.is_empty() {
+            self.refuse(refused)?;
         }
-        let records = decoded.batch.num_rows() as u64;
-        self.records.fetch_add(records, Ordering::Relaxed);
-        self.stats.records.fetch_add(records, Ordering::Relaxed);
-        let mut unknown = self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
-        for (sum, met) in unknown.iter_mut().zip(decoded.unknown) {
-            sum.add(met);
-        }
-        let mut cuts = self.cuts.lock().unwrap_or_else(PoisonError::into_inner);
-        cuts.add(decoded.cuts);
-        Ok(decoded.batch)
+        self.stats.add_strays(strays);
+        Ok(batches)
     }
 
     fn refuse(&self, mut refused: Vec<Refusal>) -> Result<()> {
         for one in &mut refused {
             one.reason = in_encoding(std::mem::take(&mut one.reason), &self.input);
         }
-        let fatal = |one: &Refusal| self.input.on_malformed == OnMalformed::Fail || one.check == UNKNOWN_FIELD;
+        let strict = |one: &Refusal| matches!(one.check.as_str(), UNKNOWN_FIELD | UNKNOWN_KIND);
+        let fatal = |one: &Refusal| self.input.on_malformed == OnMalformed::Fail || strict(one);
         if let Some(one) = refused.iter().find(|one| fatal(one)) {
             return Err(one.clone().into());
         }
@@ -121,46 +137,22 @@ impl Reading {
         Ok(())
     }
 
-    /// Ends the read, after all files: warns of undeclared fields and of times that were cut.
+    /// Ends the read, after all files: warns of undeclared kinds and fields, and of times that were cut.
     ///
     /// # Errors
     /// An input without records, or a file without records, where the source does not allow them.
     pub fn finish(&self) -> Result<()> {
-        let unknown = self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
-        let met = self
-            .decoding
-            .plan
-            .objects
-            .iter()
-            .zip(unknown.iter())
-            .filter(|(_, met)| met.count > 0);
         let first = !self.listing.warned.swap(true, Ordering::Relaxed);
-        let warn = first && self.decoding.on_unknown_field == OnUnknownField::Warn;
-        for (path, met) in met {
-            self.stats.add_unknown(path, met);
-            if warn {
-                let (source, count) = (&self.source.name, met.count);
-                if met.names.is_empty() {
-                    tracing::warn!(%source, %path, count, "undeclared fields were left out");
-                } else {
-                    let names = Names(met);
-                    tracing::warn!(%source, %path, count, %names, "undeclared fields were left out");
-                }
-            }
-        }
+        let strays = self.stats.strays();
         if first {
-            let cuts = self.cuts.lock().unwrap_or_else(PoisonError::into_inner);
-            for (path, count) in cuts.iter() {
-                let source = &self.source.name;
-                tracing::warn!(%source, %path, count, "times finer than a microsecond were cut off");
-            }
-            let lacking = self.lacking.lock().unwrap_or_else(PoisonError::into_inner);
-            for (path, files) in lacking.iter() {
-                let source = &self.source.name;
-                tracing::warn!(%source, %path, files, "a declared column is missing, so its field is null");
-            }
+            self.warn_of_strays(&strays);
         }
-        let read = self.records.load(Ordering::Relaxed) + self.refused.load(Ordering::Relaxed);
+        self.add_unknown(first);
+        if first {
+            self.warn_of_values();
+        }
+        let accepted = self.records.load(Ordering::Relaxed);
+        let read = accepted + self.refused.load(Ordering::Relaxed) + strays.count;
         if read > 0 {
             return self.empty_files();
         }
@@ -179,6 +171,52 @@ impl Reading {
         ))
         .code(Code::InputEmpty)
         .hint("if a day without records is normal, set `on_empty: replace`"))
+    }
+
+    fn warn_of_strays(&self, strays: &Unknown) {
+        if strays.count == 0 || self.kinds.on_unknown_kind != OnUnknownKind::Warn {
+            return;
+        }
+        let (source, count, kinds) = (&self.source.name, strays.count, Names(strays));
+        tracing::warn!(%source, count, %kinds, "records of no declared kind were left out");
+    }
+
+    /// Counts the undeclared fields. `first`: of several reads of the input it is the one that warns.
+    fn add_unknown(&self, first: bool) {
+        let unknown = self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
+        for ((kind, decoding), met) in self.source.kinds.iter().zip(&self.kinds.each).zip(unknown.iter()) {
+            let met = decoding.plan.objects.iter().zip(met).filter(|(_, met)| met.count > 0);
+            for (path, met) in met {
+                let separator = if kind.prefix().is_empty() { "" } else { ": " };
+                self.stats
+                    .add_unknown(&format!("{}{separator}{path}", kind.prefix()), met);
+                if !first || kind.on_unknown_field != OnUnknownField::Warn {
+                    continue;
+                }
+                let (source, count) = (&kind.label, met.count);
+                if met.names.is_empty() {
+                    tracing::warn!(%source, %path, count, "undeclared fields were left out");
+                } else {
+                    let names = Names(met);
+                    tracing::warn!(%source, %path, count, %names, "undeclared fields were left out");
+                }
+            }
+        }
+    }
+
+    fn warn_of_values(&self) {
+        let cuts = self.cuts.lock().unwrap_or_else(PoisonError::into_inner);
+        for (kind, cuts) in self.source.kinds.iter().zip(cuts.iter()) {
+            for (path, count) in cuts.iter() {
+                let source = &kind.label;
+                tracing::warn!(%source, %path, count, "times finer than a microsecond were cut off");
+            }
+        }
+        let lacking = self.lacking.lock().unwrap_or_else(PoisonError::into_inner);
+        for ((kind, path), files) in lacking.iter() {
+            let source = &self.source.kinds[*kind].label;
+            tracing::warn!(%source, %path, files, "a declared column is missing, so its field is null");
+        }
     }
 
     /// Fails where some files hold no record, others do, and the source has `on_empty_file: fail`. A source that only
@@ -205,11 +243,11 @@ impl Reading {
         self.input.on_malformed == OnMalformed::Quarantine && self.listing.files().len() > 1
     }
 
-    /// Notes the declared fields, by their paths, that one file has no column for.
-    pub fn lacking(&self, paths: impl IntoIterator<Item = Arc<str>>) {
+    /// Notes the declared fields of a kind, by their paths, that one file has no column for.
+    pub fn lacking(&self, kind: usize, paths: impl IntoIterator<Item = Arc<str>>) {
         let mut lacking = self.lacking.lock().unwrap_or_else(PoisonError::into_inner);
         for path in paths {
-            *lacking.entry(path).or_default() += 1;
+            *lacking.entry((kind, path)).or_default() += 1;
         }
     }
 
@@ -220,7 +258,7 @@ impl Reading {
             check: UNREADABLE.to_owned(),
             file: Some(file.to_owned()),
             record: Some(record),
-            path: Some(self.decoding.plan.root.path.to_string()),
+            path: Some(WHOLE.to_owned()),
             reason: reason.clone(),
             ..Refusal::default()
         });
@@ -245,7 +283,7 @@ impl Reading {
         self.refused.fetch_add(1, Ordering::Relaxed);
         self.stats.refuse(vec![Refusal {
             check: UNREADABLE.to_owned(),
-            path: Some(self.decoding.plan.root.path.to_string()),
+            path: Some(WHOLE.to_owned()),
             reason: in_encoding(entry.reason, &self.input),
             ..entry
         }]);

@@ -1,10 +1,8 @@
 //! Counts what a read finds, for progress bars and for the account of the batch. It decides nothing.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-
-use arrow::array::RecordBatch;
 
 use super::Unknown;
 use crate::error::Result;
@@ -22,16 +20,32 @@ pub struct ReadStats {
     pub read: AtomicU64,
     /// Records decoded and handed on.
     pub records: AtomicU64,
-    /// Of the records handed on, those that are left out because their person is on the suppression list.
-    pub suppressed: AtomicU64,
     /// Bytes of input read, as stored: compressed, where the files are.
     pub bytes: AtomicU64,
     /// The times of all reads of this input together.
     pub times: Arc<ReadTimes>,
     unknown: Mutex<BTreeMap<String, Unknown>>,
+    kinds: Mutex<BTreeMap<usize, KindRecords>>,
+    strays: Mutex<Unknown>,
     refused: Mutex<Vec<Refusal>>,
     empty: Mutex<Vec<String>>,
     salvaged: Mutex<Salvaged>,
+    left_out: AtomicU64,
+}
+
+/// The records of one kind.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct KindRecords {
+    pub accepted: u64,
+    pub refused: u64,
+    /// Records that would be accepted or refused, but are of a person on the suppression list.
+    pub suppressed: u64,
+}
+
+impl KindRecords {
+    pub fn read(self) -> u64 {
+        self.accepted + self.refused + self.suppressed
+    }
 }
 
 /// What could be read of refused records.
@@ -69,6 +83,50 @@ impl ReadStats {
         self.unknown.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// The records of a kind, by its index in the source. Refused records whose kind can't be told are not among them.
+    pub fn records_of(&self, kind: usize) -> KindRecords {
+        let kinds = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
+        kinds.get(&kind).copied().unwrap_or_default()
+    }
+
+    /// Counts records that were handed on and are left out, since their person is on the suppression list.
+    pub fn leave_out(&self, kind: usize, records: u64) {
+        let mut kinds = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
+        let sum = kinds.entry(kind).or_default();
+        sum.accepted = sum.accepted.saturating_sub(records);
+        sum.suppressed += records;
+        self.left_out.fetch_add(records, Ordering::Relaxed);
+    }
+
+    /// Counts a refused record whose person is on the suppression list.
+    pub fn leave_out_refused(&self, kind: usize) {
+        let mut kinds = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
+        let sum = kinds.entry(kind).or_default();
+        sum.refused = sum.refused.saturating_sub(1);
+        sum.suppressed += 1;
+    }
+
+    /// Of the records that were handed on, those that are left out.
+    pub fn left_out(&self) -> u64 {
+        self.left_out.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn add_records(&self, kind: usize, met: KindRecords) {
+        let mut kinds = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
+        let sum = kinds.entry(kind).or_default();
+        sum.accepted += met.accepted;
+        sum.refused += met.refused;
+    }
+
+    /// The records of no declared kind, by the value that would tell their kind or by its keyed hash.
+    pub fn strays(&self) -> Unknown {
+        self.strays.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn add_strays(&self, met: Unknown) {
+        self.strays.lock().unwrap_or_else(PoisonError::into_inner).add(met);
+    }
+
     /// The files that hold no record, as messages name them.
     pub fn empty_files(&self) -> Vec<String> {
         self.empty.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -98,11 +156,11 @@ impl ReadStats {
         salvaged.batches.iter().map(look).collect()
     }
 
-    pub(super) fn add_salvaged(&self, records: RecordBatch) {
+    pub(super) fn add_salvaged(&self, records: Unmasked, size: usize) {
         let mut salvaged = self.salvaged.lock().unwrap_or_else(PoisonError::into_inner);
         if salvaged.bytes < MOST_SALVAGED {
-            salvaged.bytes += records.get_array_memory_size();
-            salvaged.batches.push(Unmasked::new(records));
+            salvaged.bytes += size;
+            salvaged.batches.push(records);
         }
     }
 

@@ -8,7 +8,7 @@ use std::io;
 use object_store::Error as StoreError;
 
 use super::odd_keys::NoListing;
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, Words as _};
 
 /// What a code in the answer of a store means.
 struct Meaning {
@@ -244,7 +244,7 @@ fn cause(error: &StoreError) -> String {
     if let Some(error) = deepest.downcast_ref::<io::Error>()
         && error.raw_os_error().is_some()
     {
-        return error.to_string();
+        return error.words();
     }
     let text = deepest.to_string();
     let known = [

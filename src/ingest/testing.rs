@@ -29,6 +29,7 @@ pub(super) fn field(name: &str, field_type: FieldType) -> Field {
         field_type,
         required: false,
         from: None,
+        description: None,
         one_or_many: false,
         location: location(),
     }
@@ -50,7 +51,7 @@ pub(super) fn list_of(item: Field) -> FieldType {
 
 pub(super) fn source(path: &str, format: Format, schema: Vec<Field>) -> Source {
     let mut source = crate::model::testing::source("test", schema);
-    path.clone_into(&mut source.input.path);
+    path.clone_into(&mut source.input.paths[0].path);
     source.input.format = format;
     source
 }

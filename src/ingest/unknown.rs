@@ -42,7 +42,7 @@ impl Unknown {
 }
 
 /// Shows the names in a message: `1f3a9c0d5e6b7a88: 12, 90ab...: 3, others: 4`.
-pub(super) struct Names<'a>(pub &'a Unknown);
+pub struct Names<'a>(pub &'a Unknown);
 
 impl fmt::Display for Names<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

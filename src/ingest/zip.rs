@@ -8,9 +8,12 @@ use flate2::bufread::DeflateDecoder;
 
 use super::failure::Foreign;
 
-const LOCAL: [u8; 4] = *b"PK\x03\x04";
-const DIRECTORY: [u8; 4] = *b"PK\x01\x02";
-const END: [u8; 4] = *b"PK\x05\x06";
+mod directory;
+
+use directory::{DIRECTORY, END, document, is_passed_over, u16_at, u32_at};
+pub(super) use directory::{TAIL, files};
+
+pub(super) const LOCAL: [u8; 4] = *b"PK\x03\x04";
 const DESCRIPTOR: [u8; 4] = *b"PK\x07\x08";
 
 /// The most bytes that may follow the last file: the directory and its end. An archive of one file has far fewer.
@@ -52,14 +55,6 @@ struct Member {
 
 fn damaged(what: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
-}
-
-fn u16_at(bytes: &[u8], at: usize) -> u16 {
-    u16::from_le_bytes([bytes[at], bytes[at + 1]])
-}
-
-fn u32_at(bytes: &[u8], at: usize) -> u32 {
-    u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }
 
 fn array<const N: usize>(from: &mut impl Read) -> io::Result<[u8; N]> {
@@ -104,7 +99,7 @@ impl<R: BufRead> ZipReader<R> {
         let large = zip64_sizes(&extra);
         let (size, packed) = large.unwrap_or((u32_at(&fixed, 18).into(), packed.into()));
         self.member = Member {
-            passed_over: name.ends_with(b"/") || name.starts_with(b"__MACOSX/"),
+            passed_over: is_passed_over(&name),
             described_after: flags & 8 != 0,
             large: large.is_some(),
             crc: u32_at(&fixed, 10),
@@ -117,7 +112,7 @@ impl<R: BufRead> ZipReader<R> {
                 return Err(Foreign::new(document, "export the data as CSV or JSON").into());
             }
             if std::mem::replace(&mut self.found, true) {
-                return Err(Foreign::new("a zip archive of several files", DELIVER).into());
+                return Err(several().into());
             }
         }
         if flags & 1 != 0 {
@@ -222,6 +217,11 @@ impl<R: BufRead> Read for ZipReader<R> {
     }
 }
 
+/// What an archive is that has more than one file.
+pub(super) fn several() -> Foreign {
+    Foreign::new("a zip archive of several files", DELIVER)
+}
+
 /// The size and the packed size of an entry larger than 4 GiB: 4.5.3. `None`: the sizes have 4 bytes.
 fn zip64_sizes(mut extra: &[u8]) -> Option<(u64, u64)> {
     while extra.len() >= 4 {
@@ -234,15 +234,6 @@ fn zip64_sizes(mut extra: &[u8]) -> Option<(u64, u64)> {
         extra = &extra[4 + length..];
     }
     None
-}
-
-/// What kind of document an archive is whose first file has this name.
-fn document(name: &[u8]) -> Option<&'static str> {
-    let starts = |with: &[&str]| with.iter().any(|with| name.starts_with(with.as_bytes()));
-    if starts(&["[Content_Types].xml", "_rels/", "docProps/", "xl/", "word/"]) {
-        return Some("an Excel or Word document");
-    }
-    starts(&["mimetype"]).then_some("an OpenDocument file")
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
+use crate::project::{YamlKind, schema_text};
 
 /// Where the name of the project stands in a template.
 const NAME: &str = "{project}";
@@ -68,7 +69,9 @@ pub fn init(folder: &Path) -> Result<Vec<PathBuf>> {
     let made = write(&aside, &name).and_then(|()| move_into(&aside, &absolute));
     let _ = fs::remove_dir_all(&aside);
     made.map_err(failed)?;
-    Ok(FILES.iter().map(|(path, _)| PathBuf::from(path)).collect())
+    let schemas = YamlKind::ALL.map(|kind| PathBuf::from(kind.path()));
+    let files = FILES.iter().map(|(path, _)| PathBuf::from(path));
+    Ok(files.chain(schemas).collect())
 }
 
 fn refuse_if_used(folder: &Path, absolute: &Path) -> Result<()> {
@@ -78,9 +81,16 @@ fn refuse_if_used(folder: &Path, absolute: &Path) -> Result<()> {
     let entries = match fs::read_dir(absolute) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => return used("is a file"),
+        Err(error) if error.kind() == std::io::ErrorKind::NotADirectory && absolute.exists() => {
+            return used("is a file");
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => {
+            return used("can't be made: what stands above it is a file");
+        }
         Err(error) => {
-            return Err(Error::project(format!("{} can't be read", folder.display())).cause(error));
+            return Err(Error::project(format!("{} can't be read", folder.display()))
+                .cause(error)
+                .hint("name a folder that you may write to"));
         }
     };
     for entry in entries.flatten() {
@@ -99,12 +109,18 @@ fn write(folder: &Path, name: &str) -> std::io::Result<()> {
         .chars()
         .filter(|c| !c.is_control() && !matches!(c, '"' | '\\'))
         .collect();
-    for (path, text) in FILES {
+    let put = |path: &str, text: String| {
         let path = folder.join(path);
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent)?;
         }
-        fs::write(path, text.replace(NAME, &plain))?;
+        fs::write(path, text)
+    };
+    for (path, text) in FILES {
+        put(path, text.replace(NAME, &plain))?;
+    }
+    for kind in YamlKind::ALL {
+        put(&kind.path(), schema_text(Some(kind)) + "\n")?;
     }
     Ok(())
 }

@@ -7,13 +7,13 @@ use datafusion::error::Result;
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator};
 
 use super::Dependence;
-use super::analysis::{Analysis, Scope, Tables, Use};
+use super::analysis::{Analysis, Scope, Use};
 use super::fields::Fields;
 use super::plan;
 use super::shape::{Atom, Deps, Relation, Shape};
 use crate::error::{Diagnostic, Location};
 use crate::model::{Entity, MaskKind, Project, Rule, Source, Transform};
-use crate::transform::{Outline, SOURCE_TABLE, place};
+use crate::transform::{Outline, place};
 
 impl Analysis<'_> {
     /// Notes expressions by which rows are told apart.
@@ -93,10 +93,9 @@ fn span(expression: &Expr) -> Result<Option<Span>> {
 
 /// What is wrong with the transforms of a source in this; nothing where a plan can't be read.
 pub fn constant_masks(project: &Project, source: &Source, outlines: &[Outline]) -> Vec<Diagnostic> {
-    let (fields, table) = Fields::of(source);
+    let (fields, tables) = Fields::of(source);
     let masks = Masks { source, fields };
     let mut problems = masks.stale();
-    let tables = Tables::from([(SOURCE_TABLE.to_owned(), table)]);
     for outline in outlines {
         let Some(transform) = source.transforms.iter().find(|one| one.path == outline.path) else {
             continue;

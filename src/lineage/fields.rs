@@ -1,12 +1,13 @@
-//! The declared fields of a source by their paths, such as `visits[].diagnoses[].code`.
+//! The declared fields of a source by their paths, such as `visits[].diagnoses[].code`. The paths of a source with
+//! kinds begin with the name of the kind, such as `patient.name[].family`.
 
 use std::collections::BTreeMap;
 
 use super::Dependence;
-use super::analysis::Table;
+use super::analysis::{Table, Tables};
 use super::shape::{Atom, Deps, Shape};
 use crate::model::scalar_field::effective_mask;
-use crate::model::{Field, FieldType, MaskKind, Privacy, Source, subject};
+use crate::model::{Field, FieldType, Kind, MaskKind, Privacy, Source, subject};
 
 /// The fields of a source and how sensitive they are.
 #[derive(Debug, Clone, Default)]
@@ -16,21 +17,28 @@ pub(super) struct Fields {
 }
 
 impl Fields {
-    /// The fields of a source, and the table that its transforms read.
-    pub fn of(source: &Source) -> (Self, Table) {
+    /// The fields of a source, and the tables that its transforms read.
+    pub fn of(source: &Source) -> (Self, Tables) {
         let mut fields = Self::default();
-        let columns = source
-            .schema
-            .iter()
-            .map(|field| (field.name.clone(), fields.shape(field, &step("", &field.name))));
-        let columns = columns.collect();
-        (
-            fields,
-            Table {
-                columns,
-                ..Table::default()
-            },
-        )
+        let tables = source.kinds.iter().map(|kind| (kind.name.clone(), fields.table(kind)));
+        let tables = tables.collect();
+        (fields, tables)
+    }
+
+    /// The fields of one kind.
+    pub fn of_kind(kind: &Kind) -> Self {
+        let mut fields = Self::default();
+        fields.table(kind);
+        fields
+    }
+
+    fn table(&mut self, kind: &Kind) -> Table {
+        let columns = kind.schema.iter();
+        let columns = columns.map(|field| (field.name.clone(), self.shape(field, &step(kind.prefix(), &field.name))));
+        Table {
+            columns: columns.collect(),
+            ..Table::default()
+        }
     }
 
     /// Class, mask and reason of a scalar field. Empty for the path of a list.
@@ -60,7 +68,7 @@ impl Fields {
                     .get_mut(&path)
                     .filter(|privacy| **privacy == Privacy::default())
                 {
-                    *privacy = effective(&field.privacy);
+                    *privacy = effective(&field.privacy, &item.field_type);
                 }
                 Shape::List {
                     item: Box::new(shape),
@@ -68,17 +76,18 @@ impl Fields {
                 }
             }
             _ => {
-                self.scalars.insert(path.to_owned(), effective(&field.privacy));
+                self.scalars
+                    .insert(path.to_owned(), effective(&field.privacy, &field.field_type));
                 Shape::Scalar(itself(path))
             }
         }
     }
 }
 
-/// The path of a source's subject, written as [`super::Origin::path`] is. `None`: it names none.
-pub fn subject_path(source: &Source) -> Option<String> {
-    let found = subject::find(&source.schema, source.subject.as_deref()?).ok()?;
-    let (mut fields, mut path) = (&source.schema, String::new());
+/// The path of a kind's subject, written as [`super::Origin::path`] is. `None`: it names none.
+pub fn subject_path(kind: &Kind) -> Option<String> {
+    let found = subject::find(&kind.schema, kind.subject.as_deref()?).ok()?;
+    let (mut fields, mut path) = (&kind.schema, kind.prefix().to_owned());
     for position in found.positions {
         let field = fields.get(position)?;
         path = step(&path, &field.name);
@@ -93,10 +102,17 @@ fn itself(path: &str) -> Deps {
     Deps::one(Atom::Field(path.to_owned()), Dependence::Direct)
 }
 
-/// The privacy settings in force. Free text without a mask is replaced by null.
-fn effective(privacy: &Privacy) -> Privacy {
+/// The privacy settings in force. Free text without a mask is replaced by null. A reference has a domain for each type.
+fn effective(privacy: &Privacy, field_type: &FieldType) -> Privacy {
     let mask = effective_mask(privacy);
+    let domain = match field_type {
+        FieldType::Reference(references) if mask.has_domain() => {
+            Some(references.shown_domains(privacy.domain.as_deref()))
+        }
+        _ => privacy.domain.clone(),
+    };
     Privacy {
+        domain,
         mask: privacy.mask.or((mask != MaskKind::Keep).then_some(mask)),
         ..privacy.clone()
     }

@@ -33,8 +33,8 @@ use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
 
 use crate::error::{Error, Result};
-use crate::model::{Project, Source};
-use crate::transform::{Engine, Limits, Outline, Prepared, SOURCE_TABLE, words};
+use crate::model::{Kind, Project, Source};
+use crate::transform::{Engine, Limits, Outline, Prepared, words};
 use analysis::Tables;
 use fields::Fields;
 use shape::{Atom, Deps, Relation};
@@ -88,8 +88,7 @@ pub async fn of_project(engine: &Engine, project: &Project, mut outlines: Outlin
 /// The paths of all fields that a transform uses in any way, such as `visits[].date`. `visits[]` means the length of
 /// the list. `None` if the plan can't be read.
 pub fn used(source: &Source, transform: &Outline) -> Option<BTreeSet<String>> {
-    let (_, table) = Fields::of(source);
-    let tables = Tables::from([(SOURCE_TABLE.to_owned(), table)]);
+    let (_, tables) = Fields::of(source);
     let relation = analyzed(transform, &tables).ok()?;
     let deps = relation.all().and(&relation.order);
     let paths = deps.iter().filter_map(|(atom, _)| match atom {
@@ -106,8 +105,7 @@ fn analyzed(transform: &Outline, tables: &Tables) -> Result<Relation> {
 }
 
 fn of_source(project: &Project, source: &Source, transforms: &[Outline], lineage: &mut ProjectLineage) -> Result<()> {
-    let (fields, table) = Fields::of(source);
-    let tables = Tables::from([(SOURCE_TABLE.to_owned(), table)]);
+    let (fields, tables) = Fields::of(source);
     lineage.fields.extend(fields_of(source, &fields));
     for transform in transforms {
         let entity = project.entity(&transform.entity)?;
@@ -132,9 +130,9 @@ fn of_source(project: &Project, source: &Source, transforms: &[Outline], lineage
     Ok(())
 }
 
-/// The scalar fields that a source declares.
-pub fn source_fields(source: &Source) -> Vec<SourceField> {
-    fields_of(source, &Fields::of(source).0).collect()
+/// The scalar fields that a kind of a source declares.
+pub fn kind_fields(source: &Source, kind: &Kind) -> Vec<SourceField> {
+    fields_of(source, &Fields::of_kind(kind)).collect()
 }
 
 fn fields_of(source: &Source, fields: &Fields) -> impl Iterator<Item = SourceField> {

@@ -35,7 +35,8 @@ pub struct ReadTable {
 /// Whether the batch's date must be hidden. It could reveal a shifted date. Under Safe Harbor, every date must be
 /// hidden (45 CFR 164.514(b)(2)(i)(C)).
 pub fn hides_batch_date(project: &Project) -> bool {
-    project.profile == Profile::SafeHarbor || project.sources.iter().any(|source| shifts(&source.schema))
+    let mut kinds = project.sources.iter().flat_map(|source| &source.kinds);
+    project.profile == Profile::SafeHarbor || kinds.any(|kind| shifts(&kind.schema))
 }
 
 fn shifts(fields: &[Field]) -> bool {

@@ -10,9 +10,9 @@ use arrow::error::ArrowError;
 
 use super::key::MaskKey;
 use super::kinds::date_shift::Shift;
-use super::kinds::{age_cap, date_shift, hash, pseudonym, redact, surrogate, year, zip3};
-use super::nested::{at, not_planned, under};
-use super::plan::{Masked, Masks, Node, Unmasked};
+use super::kinds::{age_cap, date_shift, hash, pseudonym, redact, reference, surrogate, under, year, zip3};
+use super::nested::{at, not_planned};
+use super::plan::{KindMasks, Masked, Masks, Node, Subject, Unmasked};
 use super::suppression::SubjectHash;
 use crate::error::{Error, Result};
 
@@ -22,16 +22,21 @@ impl Masks {
     /// Fails if the batch does not have the planned schema, or if one column holds more than 2 GiB of masked text.
     /// Neither error contains a value.
     pub fn apply(&self, batch: Unmasked) -> Result<Masked> {
-        let batch = batch.0;
-        if !Arc::ptr_eq(batch.schema_ref(), &self.input) && batch.schema_ref() != &self.input {
-            return Err(Error::batch(
-                "decoded records have other fields than those that the masks were planned for",
-            ));
-        }
-        let kept = self.suppressed.as_ref().map(|suppressed| suppressed.leave_out(&batch));
+        let Unmasked { batch, kind } = batch;
+        let planned = self
+            .kinds
+            .get(kind)
+            .filter(|planned| Arc::ptr_eq(batch.schema_ref(), &planned.input) || batch.schema_ref() == &planned.input);
+        let planned = planned.ok_or_else(|| {
+            Error::batch("decoded records have other fields than those that the masks were planned for")
+        })?;
+        let kept = self
+            .suppressed
+            .as_ref()
+            .map(|suppressed| suppressed.leave_out(&batch, kind));
         kept.unwrap_or(Ok(batch))
-            .and_then(|batch| self.masked(&batch))
-            .map(Masked)
+            .and_then(|batch| self.masked(&batch, planned))
+            .map(|batch| Masked { batch, kind })
             .map_err(|e| Error::batch("can't mask the decoded records").cause(e))
     }
 
@@ -46,25 +51,43 @@ impl Masks {
         suppressed.subjects.records_of(&suppressed.hashes(), batch)
     }
 
-    fn masked(&self, batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
-        let shifts = match &self.subject {
-            Some(subject) => date_shift::shifts(&subject.keyed, &at(batch, &subject.positions)?, self.shift_by)?,
+    fn masked(&self, batch: &RecordBatch, planned: &KindMasks) -> Result<RecordBatch, ArrowError> {
+        let shifts = match &planned.subject {
+            Some(subject) => self.shifts(subject, &at(batch, &subject.positions)?)?,
             None => vec![],
         };
         let oldest = match self.latest {
-            Some(latest) if self.nodes.iter().any(Node::has_year) => year::oldest(batch, latest),
+            Some(latest) if planned.nodes.iter().any(Node::has_year) => year::oldest(batch, latest),
             _ => vec![],
         };
         let load = &self.load;
         let rows = Rows { shifts, oldest, load };
         let mut columns = batch.columns().to_vec();
-        for (column, node) in columns.iter_mut().zip(&self.nodes) {
+        for (column, node) in columns.iter_mut().zip(&planned.nodes) {
             if !matches!(node, Node::Keep) {
                 *column = masked(node, column, &rows)?;
             }
         }
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-        RecordBatch::try_new_with_options(Arc::clone(&self.output), columns, &options)
+        RecordBatch::try_new_with_options(Arc::clone(&planned.output), columns, &options)
+    }
+}
+
+impl Masks {
+    /// The date shift of each record.
+    fn shifts(&self, subject: &Subject, subjects: &ArrayRef) -> Result<Vec<Shift>, ArrowError> {
+        let Some(domains) = &subject.domains else {
+            return date_shift::shifts(&subject.keyed, subjects, self.shift_by);
+        };
+        // A contained resource is known to its record only, so it is no subject.
+        let mut shifts = vec![0; subjects.len()];
+        for (domain, ids) in reference::ids(subjects, &domains.0)? {
+            let keyed = domains.1.get(&domain).unwrap_or(&subject.keyed);
+            for (shift, own) in shifts.iter_mut().zip(date_shift::shifts(keyed, &ids, self.shift_by)?) {
+                *shift += own;
+            }
+        }
+        Ok(shifts)
     }
 }
 
@@ -77,10 +100,10 @@ impl SubjectHash {
         // The error holds a type and no value.
         let unfit = |error: ArrowError| {
             Error::project("the subject's type can't name a person")
-                .cause(error.to_string())
-                .hint("a subject is a string, a whole number, a decimal or a date")
+                .cause(error)
+                .hint("a subject is a string, a whole number, a decimal, a date or a reference")
         };
-        let hashes = self.tokens(&batch.0).map_err(unfit)?;
+        let hashes = self.tokens(&batch.batch, batch.kind).map_err(unfit)?;
         Ok(hashes.into_iter().map(|token| token.map(hex::encode)).collect())
     }
 
@@ -90,7 +113,7 @@ impl SubjectHash {
     /// As for [`Self::hashes`].
     pub fn records_of(&self, hashes: &[String], batch: &Unmasked) -> Result<Vec<u64>> {
         let subjects = self.hashes(batch)?;
-        let ids = batch.0.columns().last();
+        let ids = batch.batch.columns().last();
         let ids = ids
             .and_then(|ids| ids.as_primitive_opt::<UInt64Type>())
             .ok_or_else(Error::internal)?;
@@ -120,6 +143,17 @@ fn masked(node: &Node, array: &ArrayRef, rows: &Rows<'_>) -> Result<ArrayRef, Ar
         Node::Year => year::apply(array, &rows.oldest),
         Node::Zip3 => zip3::apply(array),
         Node::AgeCap => age_cap::apply(array),
+        Node::Reference { fields, domains, keyed } => {
+            reference::apply(array, fields, domains, |domain, texts| match keyed {
+                Some(keyed) => hash::apply(
+                    keyed
+                        .get(domain)
+                        .ok_or_else(|| not_planned("domain", texts.data_type()))?,
+                    texts,
+                ),
+                None => surrogate::apply(rows.load, domain, texts),
+            })
+        }
         Node::Surrogate(domain) => surrogate::apply(rows.load, domain, array),
         Node::Struct { fields, nodes } => masked_struct(fields, nodes, array, rows),
         Node::List { item, node } => masked_list(item, node, array, rows),

@@ -36,7 +36,7 @@ impl Unmasked {
     /// A batch that was not decoded as the source declares.
     pub fn invent(&self, record: u64, source: &Source, date: NaiveDate) -> Result<Option<Value>> {
         let ids = self
-            .0
+            .batch
             .columns()
             .last()
             .and_then(|ids| ids.as_primitive_opt::<UInt64Type>());
@@ -55,12 +55,29 @@ impl Unmasked {
             known: HashMap::new(),
         };
         let mut object = Map::new();
-        for (field, column) in source.schema.iter().zip(self.0.columns()) {
+        let kind = source.kinds.get(self.kind).ok_or_else(Error::internal)?;
+        for (field, column) in kind.schema.iter().zip(self.batch.columns()) {
             if let Some(value) = invention.field(field, column, row, &NOTHING) {
                 object.insert(field.name.clone(), value);
             }
         }
+        // What makes it a record of its kind stands in the project, so it is no data.
+        for condition in &kind.conditions {
+            if let Some(value) = condition.values.first() {
+                put(&mut object, &condition.path, value);
+            }
+        }
         Ok(Some(Value::Object(object)))
+    }
+}
+
+/// Puts a text at a path, through objects.
+fn put(object: &mut Map<String, Value>, path: &[String], text: &str) {
+    let [name, inside @ ..] = path else { return };
+    if inside.is_empty() {
+        object.insert(name.clone(), Value::from(text));
+    } else if let Value::Object(inner) = object.entry(name.clone()).or_insert_with(|| Value::Object(Map::new())) {
+        put(inner, inside, text);
     }
 }
 
@@ -114,6 +131,7 @@ impl Invention<'_> {
                 let original = arrow::util::display::array_value_to_string(array, row).ok()?;
                 Some(self.once(&original, |this| Value::from(this.partial(whole, precision))))
             }
+            FieldType::Reference(_) => self.reference(array, row).map(Value::from),
             FieldType::String => {
                 let original = array.as_string_opt::<i32>()?.value(row).to_owned();
                 let value = self.once(&original, |this| {
@@ -131,6 +149,43 @@ impl Invention<'_> {
                 Some(as_sent(value.to_string(), value, field.from))
             }
         }
+    }
+
+    /// A reference to a resource of the same type, whose id was invented.
+    fn reference(&mut self, array: &ArrayRef, row: usize) -> Option<String> {
+        let parts = array.as_struct_opt()?.columns();
+        let part = |at: usize| {
+            let texts = parts.get(at)?.as_string_opt::<i32>()?;
+            texts.is_valid(row).then(|| texts.value(row))
+        };
+        let to = part(0);
+        if let Some(contained) = part(2) {
+            return Some(format!("#{}", self.id(contained)));
+        }
+        if let Some(query) = part(3) {
+            return Some(format!("{}?{}", to?, self.id(query)));
+        }
+        let id = part(1)?;
+        // The id of a resource on another server is its URL.
+        let (server, id) = match id.rsplit_once('/') {
+            Some((_, id)) => ("https://server.example/fhir/", id),
+            None => ("", id),
+        };
+        let invented = self.id(id);
+        Some(match to {
+            Some(to) => format!("{server}{to}/{invented}"),
+            None if id.contains('-') => format!("urn:uuid:{invented}"),
+            None => format!("urn:oid:{invented}"),
+        })
+    }
+
+    /// An id of the same shape. It is the one that stands in the record's other fields for the same id.
+    fn id(&mut self, original: &str) -> String {
+        let invented = self.once(original, |_| Value::from(like(original)));
+        let fits = invented
+            .as_str()
+            .filter(|text| text.chars().count() == original.chars().count());
+        fits.map_or_else(|| like(original), str::to_owned)
     }
 
     /// The value that was invented for an original, or a new one.

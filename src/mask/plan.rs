@@ -1,6 +1,7 @@
 //! The plan of a source's masks, made once per source. It is a tree that mirrors the schema. A subtree without any mask
 //! is a single [`Node::Keep`]. The types here make sure that SQL sees a decoded batch only after it was masked.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -9,80 +10,99 @@ use arrow::datatypes::{DataType, Field as ArrowField, Fields, SchemaRef};
 use chrono::NaiveDate;
 
 use super::key::{Keyed, MaskKey, NameHash, Use};
-use super::suppression::{SubjectHash, Suppressed};
+use super::kinds::reference::{self, Domains};
+use super::suppression::Suppressed;
 use crate::error::{Error, Result};
-use crate::model::scalar_field::{NOTHING, default_domain, effective_mask, element_privacy, scalar_fields};
-use crate::model::{Field, FieldType, MaskKind, Privacy, ShiftBy, Source, arrow_schema, subject, visible_schema};
+use crate::model::reference::CONTAINED_DOMAIN;
+use crate::model::scalar_field::{NOTHING, effective_mask, element_privacy, scalar_fields};
+use crate::model::{Field, FieldType, Kind, MaskKind, Privacy, ShiftBy, Source, arrow_schema, subject, visible_schema};
 use crate::project::check_fields;
 
 /// A batch as it was decoded. Only [`Masks::apply`] may read it.
-pub struct Unmasked(pub(super) RecordBatch);
+pub struct Unmasked {
+    pub(super) batch: RecordBatch,
+    pub(super) kind: usize,
+}
 
 impl Unmasked {
-    pub fn new(batch: RecordBatch) -> Self {
-        Self(batch)
+    /// A batch of records that are all of one kind, by the kind's index in its source.
+    pub fn new(batch: RecordBatch, kind: usize) -> Self {
+        Self { batch, kind }
     }
 
     #[cfg(test)]
     pub fn into_inner(self) -> RecordBatch {
-        self.0
+        self.batch
     }
 
     pub fn num_rows(&self) -> usize {
-        self.0.num_rows()
+        self.batch.num_rows()
+    }
+
+    /// The index of the records' kind in their source.
+    pub fn kind(&self) -> usize {
+        self.kind
     }
 }
 
 impl fmt::Debug for Unmasked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Unmasked({} rows)", self.0.num_rows())
+        write!(f, "Unmasked({} rows)", self.num_rows())
     }
 }
 
 /// A batch in which every mask was applied. Only [`Masks::apply`] makes one.
 #[derive(Clone)]
-pub struct Masked(pub(super) RecordBatch);
+pub struct Masked {
+    pub(super) batch: RecordBatch,
+    pub(super) kind: usize,
+}
 
 impl Masked {
-    /// Marks a batch as masked, for tests of later stages.
+    /// Marks a batch of the first kind as masked, for tests of later stages.
     #[cfg(test)]
     pub fn assumed(batch: RecordBatch) -> Self {
-        Self(batch)
+        Self { batch, kind: 0 }
     }
 
     pub fn into_inner(self) -> RecordBatch {
-        self.0
+        self.batch
     }
 
     pub fn batch(&self) -> &RecordBatch {
-        &self.0
+        &self.batch
+    }
+
+    /// The index of the records' kind in their source.
+    pub fn kind(&self) -> usize {
+        self.kind
     }
 
     pub fn num_rows(&self) -> usize {
-        self.0.num_rows()
+        self.batch.num_rows()
     }
 
     /// The first rows, at most so many.
     #[must_use]
     pub fn first(&self, rows: usize) -> Self {
-        Self(self.0.slice(0, rows.min(self.0.num_rows())))
+        Self {
+            batch: self.batch.slice(0, rows.min(self.batch.num_rows())),
+            kind: self.kind,
+        }
     }
 }
 
 impl fmt::Debug for Masked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Masked({} rows)", self.0.num_rows())
+        write!(f, "Masked({} rows)", self.num_rows())
     }
 }
 
 /// The masks of one source.
 #[derive(Debug, Clone)]
 pub struct Masks {
-    pub(super) input: SchemaRef,
-    pub(super) output: SchemaRef,
-    /// One node per declared field, in order. The engine's own columns come after them and pass through unchanged.
-    pub(super) nodes: Vec<Node>,
-    pub(super) subject: Option<Subject>,
+    /// In the order of the source's kinds.
+    pub(super) kinds: Vec<KindMasks>,
     /// The latest date that is known to be past when the rows are read. Where it is given, years that reveal an age over
     /// 89 by then become one.
     pub(super) latest: Option<NaiveDate>,
@@ -94,6 +114,16 @@ pub struct Masks {
     names: Option<NameHash>,
 }
 
+/// The masks of one kind's records.
+#[derive(Debug, Clone)]
+pub(super) struct KindMasks {
+    pub input: SchemaRef,
+    pub output: SchemaRef,
+    /// One node per declared field, in order. The engine's own columns come after them and pass through unchanged.
+    pub nodes: Vec<Node>,
+    pub subject: Option<Subject>,
+}
+
 /// The column that identifies the record's subject, and the key of the subject's shift. Present only if a mask shifts
 /// dates.
 #[derive(Debug, Clone)]
@@ -101,6 +131,8 @@ pub(super) struct Subject {
     /// The positions of the column and of the fields below it, from the outside in.
     pub positions: Vec<usize>,
     pub keyed: Keyed,
+    /// Of a subject that is a reference, the domains of its types, with their keys.
+    pub domains: Option<(Domains, HashMap<String, Keyed>)>,
 }
 
 #[derive(Debug, Clone)]
@@ -117,6 +149,12 @@ pub(super) enum Node {
     AgeCap,
     /// The domain.
     Surrogate(String),
+    Reference {
+        fields: Fields,
+        domains: Domains,
+        /// The keys of the domains. `None` for surrogates, whose key is that of the load.
+        keyed: Option<HashMap<String, Keyed>>,
+    },
     Struct {
         fields: Fields,
         nodes: Vec<Node>,
@@ -159,26 +197,15 @@ impl Masks {
         if !problems.is_empty() {
             return Err(Error::project(format!("the masks of {} can't be applied", source.name)).diagnostics(problems));
         }
-        let (input, output) = (arrow_schema(source), visible_schema(source)?);
-        let planner = Planner {
-            source: &source.name,
-            key: key.into(),
-        };
-        let mut nodes = Vec::with_capacity(source.schema.len());
-        for (i, field) in source.schema.iter().enumerate() {
-            nodes.push(planner.field(field, &field.name, [input.field(i), output.field(i)], &NOTHING)?);
-        }
-        let shifts = nodes.iter().any(Node::shifts);
+        let key = key.into();
+        let kinds = source.kinds.iter().map(|kind| KindMasks::plan(kind, key));
         Ok(Self {
-            subject: if shifts { Some(planner.subject(source)?) } else { None },
-            input,
-            output,
-            nodes,
+            kinds: kinds.collect::<Result<_>>()?,
             latest: None,
             shift_by: source.shift_by,
             load: Arc::new(random_key()?),
             suppressed: None,
-            names: planner.key.map(MaskKey::names),
+            names: key.map(MaskKey::names),
         })
     }
 
@@ -206,13 +233,6 @@ impl Masks {
         self
     }
 
-    /// Leaves out the records of these persons, whom the suppression list names in hex.
-    #[must_use]
-    pub fn suppressing(mut self, subjects: SubjectHash, hashes: impl IntoIterator<Item = String>) -> Self {
-        self.suppressed = Some(Arc::new(Suppressed::new(subjects, hashes)));
-        self
-    }
-
     /// The hash that distinguishes undeclared names in messages. `None` if no mask of the source uses a key.
     pub fn names(&self) -> Option<&NameHash> {
         self.names.as_ref()
@@ -220,12 +240,32 @@ impl Masks {
 
     /// Whether no field has a mask.
     pub fn is_idle(&self) -> bool {
-        self.nodes.iter().all(|node| matches!(node, Node::Keep))
+        let mut nodes = self.kinds.iter().flat_map(|kind| &kind.nodes);
+        nodes.all(|node| matches!(node, Node::Keep))
     }
 
-    /// The schema that SQL sees: the declared fields with their types after masking, then the engine's own columns.
-    pub fn output_schema(&self) -> SchemaRef {
-        Arc::clone(&self.output)
+    /// The schema of each kind that SQL sees: the declared fields with their types after masking, then the engine's own
+    /// columns.
+    pub fn output_schemas(&self) -> Arc<[SchemaRef]> {
+        self.kinds.iter().map(|kind| Arc::clone(&kind.output)).collect()
+    }
+}
+
+impl KindMasks {
+    fn plan(kind: &Kind, key: Option<&MaskKey>) -> Result<Self> {
+        let (input, output) = (arrow_schema(kind), visible_schema(kind)?);
+        let planner = Planner { kind, key };
+        let mut nodes = Vec::with_capacity(kind.schema.len());
+        for (i, field) in kind.schema.iter().enumerate() {
+            nodes.push(planner.field(field, &field.name, [input.field(i), output.field(i)], &NOTHING)?);
+        }
+        let shifts = nodes.iter().any(Node::shifts);
+        Ok(Self {
+            subject: if shifts { Some(planner.subject()?) } else { None },
+            input,
+            output,
+            nodes,
+        })
     }
 }
 
@@ -235,13 +275,12 @@ fn random_key() -> Result<MaskKey> {
 
 /// Whether any mask of the source needs the key.
 pub fn needs_key(source: &Source) -> bool {
-    scalar_fields(source)
-        .iter()
-        .any(|field| effective_mask(field.privacy).is_keyed())
+    let fields = source.kinds.iter().flat_map(scalar_fields);
+    fields.into_iter().any(|field| effective_mask(field.privacy).is_keyed())
 }
 
 struct Planner<'a> {
-    source: &'a str,
+    kind: &'a Kind,
     key: Option<&'a MaskKey>,
 }
 
@@ -277,8 +316,19 @@ impl Planner<'_> {
             }
             (FieldType::Struct(_) | FieldType::List(_), _) => Err(Error::project(format!(
                 "{path} of {} is not decoded as declared",
-                self.source
+                self.kind.label
             ))),
+            (FieldType::Reference(references), [_, output @ DataType::Struct(fields)]) => {
+                let usage = match effective_mask(privacy) {
+                    MaskKind::Hash => Some(Use::Hash),
+                    MaskKind::Surrogate => None,
+                    _ => return self.scalar(path, privacy, output),
+                };
+                let domains = Domains::of_field(self.kind, references, privacy, path);
+                let keyed = usage.map(|usage| self.keyed_domains(usage, &domains)).transpose()?;
+                let fields = fields.clone();
+                Ok(Node::Reference { fields, domains, keyed })
+            }
             (_, [_, output]) => self.scalar(path, privacy, output),
         }
     }
@@ -299,23 +349,43 @@ impl Planner<'_> {
     }
 
     fn keyed(&self, usage: Use, privacy: &Privacy, path: &str) -> Result<Keyed> {
-        let key = self
-            .key
-            .ok_or_else(|| Error::project(format!("no key for the masks of {}", self.source)))?;
-        Ok(key.keyed(usage, &self.domain(privacy, path)))
+        Ok(self.key()?.keyed(usage, &self.domain(privacy, path)))
+    }
+
+    fn key(&self) -> Result<&MaskKey> {
+        self.key
+            .ok_or_else(|| Error::project(format!("no key for the masks of {}", self.kind.label)))
+    }
+
+    fn keyed_domains(&self, usage: Use, domains: &Domains) -> Result<HashMap<String, Keyed>> {
+        let key = self.key()?;
+        let all = domains.of_type.values().map(String::as_str);
+        let all = all.chain([domains.untyped.as_str(), CONTAINED_DOMAIN]);
+        Ok(all
+            .map(|domain| (domain.to_owned(), key.keyed(usage, domain)))
+            .collect())
     }
 
     fn domain(&self, privacy: &Privacy, path: &str) -> String {
-        let domain = privacy.domain.clone();
-        domain.unwrap_or_else(|| default_domain(self.source, path))
+        reference::domain(self.kind, privacy, path)
     }
 
-    fn subject(&self, source: &Source) -> Result<Subject> {
-        let path = source.subject.as_deref().unwrap_or_default();
-        let found = subject::find(&source.schema, path)
-            .map_err(|_| Error::project(format!("{} shifts dates but names no subject", self.source)))?;
+    fn subject(&self) -> Result<Subject> {
+        let path = self.kind.subject.as_deref().unwrap_or_default();
+        let found = subject::find(&self.kind.schema, path)
+            .map_err(|_| Error::project(format!("{} shifts dates but names no subject", self.kind.label)))?;
+        let privacy = &found.field.privacy;
+        let domains = match &found.field.field_type {
+            FieldType::Reference(references) => {
+                let domains = Domains::of_field(self.kind, references, privacy, path);
+                let keyed = self.keyed_domains(Use::DateShift, &domains)?;
+                Some((domains, keyed))
+            }
+            _ => None,
+        };
         Ok(Subject {
-            keyed: self.keyed(Use::DateShift, &found.field.privacy, path)?,
+            domains,
+            keyed: self.keyed(Use::DateShift, privacy, path)?,
             positions: found.positions,
         })
     }

@@ -36,10 +36,11 @@ pub enum Rule {
     },
     /// A condition on the entity's columns, in DataFusion's SQL.
     Expression(String),
-    /// The batch must contain a row of the other entity with the same values in these columns.
+    /// There must be a row of the other entity with the same values in these columns.
     Relationships {
         entity: String,
         columns: Vec<String>,
+        scope: Scope,
     },
     /// Limits the number of rows loaded. `change` limits the difference to the previous batch, in percent of its rows.
     RowCount {
@@ -52,6 +53,16 @@ pub enum Rule {
         column: String,
         days: u64,
     },
+}
+
+/// Where the rows are that others refer to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Scope {
+    /// In the same batch.
+    #[default]
+    Batch,
+    /// In the same batch or in any other batch of the source that is in the tables.
+    Source,
 }
 
 impl Rule {
@@ -83,7 +94,7 @@ impl std::fmt::Display for Rule {
                 "expression({})",
                 sql.split_whitespace().collect::<Vec<_>>().join(" ")
             ),
-            Self::Relationships { entity, columns } => write!(f, "relationships({entity}: {})", columns.join(", ")),
+            Self::Relationships { entity, columns, .. } => write!(f, "relationships({entity}: {})", columns.join(", ")),
             Self::RowCount { .. } => f.write_str("row_count"),
             Self::Freshness { column, .. } => write!(f, "freshness({column})"),
         }

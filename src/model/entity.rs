@@ -1,6 +1,6 @@
 //! The target tables that all sources share, as declared in `pipeline.yaml`.
 
-use super::Check;
+use super::{Check, Scope};
 use crate::error::Location;
 
 /// A target table that all sources share.
@@ -71,6 +71,7 @@ pub struct Parent {
     pub entity: String,
     /// The columns that identify the parent row. They exist in the parent and in the child.
     pub columns: Vec<String>,
+    pub scope: Scope,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! The declared fields of a source's records and their types.
 
-use super::{Privacy, ValueRules};
+use super::{Privacy, References, ValueRules};
 use crate::error::Location;
 
 /// A declared field of a source's record.
@@ -8,6 +8,7 @@ use crate::error::Location;
 pub struct Field {
     pub name: String,
     pub field_type: FieldType,
+    pub description: Option<String>,
     /// The field must be present and not null.
     pub required: bool,
     /// The JSON type that the value arrives in, if it is not the usual one for the field's type.
@@ -51,6 +52,8 @@ pub enum FieldType {
     /// A date, timestamp or timestamptz of which only the year, or year and month, may be known. SQL sees a struct of the
     /// first moment and of the precision.
     Partial(Box<FieldType>),
+    /// A text that names another FHIR resource. SQL sees a struct of the resource's type and its id.
+    Reference(References),
     /// Any JSON value, kept as its text.
     Json,
     Struct(Vec<Field>),
@@ -84,6 +87,7 @@ impl FieldType {
                 Self::Timestamp(_) => "a partial timestamp",
                 _ => "a partial timestamptz",
             },
+            Self::Reference(_) => "a reference",
             Self::Json => "json",
             Self::Struct(_) => "a struct",
             Self::List(_) => "a list",

@@ -1,7 +1,5 @@
 //! How many persons must share each combination of quasi-identifiers before a batch goes live.
 
-use super::Severity;
-
 /// A limit on how alone a person may stand in an entity's rows: k-anonymity over named columns.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Gate {
@@ -11,6 +9,16 @@ pub struct Gate {
     pub quasi: Vec<String>,
     /// The entity. Its key tells persons apart.
     pub over: String,
-    /// `Fail` or `Warn`.
-    pub severity: Severity,
+    pub severity: OnRare,
+}
+
+/// What becomes of a batch with a combination that too few persons share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnRare {
+    /// It is not loaded.
+    Fail,
+    /// It is loaded, with a warning.
+    Warn,
+    /// It is loaded, and the quasi-identifiers of the rows with such a combination are null.
+    Suppress,
 }

@@ -5,10 +5,8 @@ use crate::error::Location;
 
 #[derive(Debug, Clone)]
 pub struct Input {
-    /// The path as written: `{date:...}` and wildcards are not resolved yet, `${env:...}` is. It is relative to the
-    /// project's root, unless it is absolute or a URL.
-    pub path: String,
-    pub location: Location,
+    /// Where the files are. There is at least one.
+    pub paths: Vec<InputPath>,
     pub format: Format,
     /// `None` means that the first bytes of each file decide.
     pub compression: Option<Compression>,
@@ -22,6 +20,17 @@ pub struct Input {
     pub csv: CsvOptions,
     /// Object-store settings that are not secret (`endpoint`, `region`, ...), named as in the crate object_store.
     pub storage: Vec<(String, String)>,
+}
+
+/// A path, or a pattern, of files.
+#[derive(Debug, Clone)]
+pub struct InputPath {
+    /// The path as written: `{date:...}` and wildcards are not resolved yet, `${env:...}` is. It is relative to the
+    /// project's root, unless it is absolute or a URL.
+    pub path: String,
+    /// The kind of all records in these files. `None`: the records tell.
+    pub kind: Option<String>,
+    pub location: Location,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

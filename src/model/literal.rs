@@ -28,6 +28,6 @@ pub fn literal(text: &str, field_type: &FieldType) -> Option<Literal> {
             Literal::number(read(text).or_else(|| read(&(midnight + "Z")))?)
         }
         FieldType::Partial(whole) => return literal(text, whole),
-        FieldType::Json | FieldType::Struct(_) | FieldType::List(_) => return None,
+        FieldType::Reference(_) | FieldType::Json | FieldType::Struct(_) | FieldType::List(_) => return None,
     })
 }

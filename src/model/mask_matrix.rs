@@ -17,12 +17,13 @@ enum Scalar {
     Date,
     Timestamp,
     TimestampTz,
+    Reference,
     Json,
 }
 
-use Scalar::{Bigint, Bool, Date, Decimal, Double, Int, Json, String as Text, Timestamp, TimestampTz};
+use Scalar::{Bigint, Bool, Date, Decimal, Double, Int, Json, Reference, String as Text, Timestamp, TimestampTz};
 
-const SCALARS: [Scalar; 10] = [
+const SCALARS: [Scalar; 11] = [
     Text,
     Bool,
     Int,
@@ -32,6 +33,7 @@ const SCALARS: [Scalar; 10] = [
     Date,
     Timestamp,
     TimestampTz,
+    Reference,
     Json,
 ];
 
@@ -49,7 +51,7 @@ const MATRIX: [(MaskKind, &[Scalar], Output); 10] = [
     (MaskKind::Redact, &[Text, Json], Output::String),
     (
         MaskKind::Hash,
-        &[Text, Int, Bigint, Decimal, Date, Json],
+        &[Text, Int, Bigint, Decimal, Date, Reference, Json],
         Output::String,
     ),
     (MaskKind::Pseudonym, &[Text], Output::Same),
@@ -59,7 +61,7 @@ const MATRIX: [(MaskKind, &[Scalar], Output); 10] = [
     (MaskKind::AgeCap, &[Int, Bigint, Double, Decimal], Output::Same),
     (
         MaskKind::Surrogate,
-        &[Text, Int, Bigint, Decimal, Date, Json],
+        &[Text, Int, Bigint, Decimal, Date, Reference, Json],
         Output::String,
     ),
 ];
@@ -80,6 +82,8 @@ pub fn output_type(field_type: &FieldType, mask: MaskKind) -> Result<DataType, S
         ));
     }
     Ok(match output {
+        // Of a reference, the type stays and the id is masked.
+        _ if scalar == Reference => arrow_type(field_type),
         Output::Same => arrow_type(field_type),
         Output::String => DataType::Utf8,
         Output::Int => DataType::Int32,
@@ -113,6 +117,7 @@ fn scalar(field_type: &FieldType) -> Option<Scalar> {
         FieldType::Date(_) => Date,
         FieldType::Timestamp(_) => Timestamp,
         FieldType::TimestampTz(_) => TimestampTz,
+        FieldType::Reference(_) => Reference,
         FieldType::Json => Json,
         FieldType::Partial(whole) => return scalar(whole),
         FieldType::Struct(_) | FieldType::List(_) => return None,
@@ -131,6 +136,7 @@ fn name(scalar: Scalar) -> &'static str {
         Date => "date",
         Timestamp => "timestamp",
         TimestampTz => "timestamptz",
+        Reference => "reference",
         Json => "json",
     }
 }
@@ -170,6 +176,7 @@ mod tests {
             for (_, inputs, output) in MATRIX {
                 let cell = match output {
                     _ if !inputs.contains(&scalar) => "–",
+                    _ if scalar == Reference => name(scalar),
                     Output::Same => name(scalar),
                     Output::String => name(Text),
                     Output::Int => name(Int),

@@ -9,6 +9,7 @@ mod entity;
 mod field;
 mod gate;
 mod input;
+mod kind;
 mod literal;
 pub(crate) mod mask_matrix;
 mod precision;
@@ -16,6 +17,7 @@ mod privacy;
 mod project;
 mod record_path;
 mod record_schema;
+pub(crate) mod reference;
 pub mod refusal;
 pub(crate) mod scalar;
 pub(crate) mod scalar_field;
@@ -31,30 +33,37 @@ pub(crate) mod uuid_text;
 mod value_rules;
 mod view;
 pub(crate) mod wording;
+mod zone;
 
 pub use arrow_type::arrow_type;
-pub(crate) use arrow_type::is_partial;
+pub(crate) use arrow_type::{is_partial, is_reference};
 pub use batch::Batch;
-pub use check::{Check, RowCheck, Rule, Severity, SqlCheck};
+pub use check::{Check, RowCheck, Rule, Scope, Severity, SqlCheck};
 pub use column_masks::{ColumnMasks, MaskedField};
 pub use entity::{Column, Entity, Index, Parent, PgType};
 pub use field::{Field, FieldType, From};
-pub use gate::Gate;
+pub use gate::{Gate, OnRare};
 pub use input::{
-    Compression, CsvOptions, Encoding, Format, Input, OnEmpty, OnEmptyFile, OnMalformed, OnMissing, OnNoRecords,
-    OnUnknownField,
+    Compression, CsvOptions, Encoding, Format, Input, InputPath, OnEmpty, OnEmptyFile, OnMalformed, OnMissing,
+    OnNoRecords, OnUnknownField,
 };
+pub(crate) use kind::overlap;
+pub use kind::{Condition, Kind, OnUnknownKind, SOURCE_TABLE};
 pub use literal::literal;
 pub(crate) use precision::Precision;
 pub use privacy::{MaskKind, PhiClass, Privacy, Profile, ShiftBy};
 pub use project::{Exposed, Project};
 pub use record_path::{RecordPath, RecordStep};
 pub use record_schema::{RECORD_BITS, RECORD_COLUMN, arrow_schema, visible_schema};
+pub use reference::References;
 pub use refusal::{Misfit, RecordRef, Refusal};
 pub use shown::Shown;
 pub use source::{Conserved, ElementFilter, EntityTolerance, Source, Transform};
-pub use test_case::{CasePlace, ExpectedCell, ExpectedRefusal, ExpectedRow, ExpectedRows, Lines, TestCase};
+pub use test_case::{
+    CasePlace, CaseRecords, ExpectedCell, ExpectedRefusal, ExpectedRow, ExpectedRows, Lines, TestCase,
+};
 pub use tolerance::Tolerance;
 pub use value_rules::{Bounds, Literal, Normalize, Nulls, ValueRules, normalized};
 pub use view::{View, ViewKind};
 pub use wording::did_you_mean;
+pub use zone::Zone;

@@ -1,4 +1,4 @@
-//! The declared schema of a source as an Arrow schema: as records are decoded, and as SQL sees them after the masks.
+//! The declared schema of a kind as an Arrow schema: as records are decoded, and as SQL sees them after the masks.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use arrow::datatypes::{DataType, Field as ArrowField, Schema, SchemaRef};
 
 use super::arrow_type::arrow_field;
 use super::scalar_field::{NOTHING, effective_mask, element_privacy};
-use super::{Field, FieldType, Privacy, Source, mask_matrix};
+use super::{Field, FieldType, Kind, Privacy, mask_matrix};
 use crate::error::{Error, Result};
 
 /// The hidden column that says where a record came from. `UInt64`, not null: file index << 40 | record number (from 1).
@@ -15,9 +15,9 @@ pub const RECORD_COLUMN: &str = "_record";
 /// The number of bits in [`RECORD_COLUMN`] that hold the record's number within its file.
 pub const RECORD_BITS: u32 = 40;
 
-/// The Arrow schema of a source's records: the declared fields in order, all nullable, then [`RECORD_COLUMN`].
-pub fn arrow_schema(source: &Source) -> SchemaRef {
-    let mut fields: Vec<ArrowField> = source.schema.iter().map(arrow_field).collect();
+/// The Arrow schema of a kind's records: the declared fields in order, all nullable, then [`RECORD_COLUMN`].
+pub fn arrow_schema(kind: &Kind) -> SchemaRef {
+    let mut fields: Vec<ArrowField> = kind.schema.iter().map(arrow_field).collect();
     fields.push(ArrowField::new(RECORD_COLUMN, DataType::UInt64, false));
     Arc::new(Schema::new(fields))
 }
@@ -26,12 +26,12 @@ pub fn arrow_schema(source: &Source) -> SchemaRef {
 ///
 /// # Errors
 /// A field has a mask that its type can't have.
-pub fn visible_schema(source: &Source) -> Result<SchemaRef> {
-    let decoded = arrow_schema(source);
+pub fn visible_schema(kind: &Kind) -> Result<SchemaRef> {
+    let decoded = arrow_schema(kind);
     let mut fields = decoded.fields().to_vec();
-    for (field, output) in source.schema.iter().zip(&mut fields) {
+    for (field, output) in kind.schema.iter().zip(&mut fields) {
         let data_type = visible_type(field, &field.name, &NOTHING)
-            .map_err(|why| Error::project(format!("{} of {}: {}", why.path, source.name, why.reason)))?;
+            .map_err(|why| Error::project(format!("{} of {}: {}", why.path, kind.label, why.reason)))?;
         *output = Arc::new(output.as_ref().clone().with_data_type(data_type));
     }
     Ok(Arc::new(Schema::new(fields)))

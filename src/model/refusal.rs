@@ -12,6 +12,8 @@ pub type Reason = Cow<'static, str>;
 pub const MALFORMED: &str = "malformed";
 /// The record has an undeclared field, and its source does not allow undeclared fields.
 pub const UNKNOWN_FIELD: &str = "unknown_field";
+/// The record is of no declared kind, and its source does not allow that.
+pub const UNKNOWN_KIND: &str = "unknown_kind";
 /// The document, line or entry has no records where its source says that they are.
 pub const NO_RECORDS: &str = "no_records";
 /// The rest of a file in which the start of the next record can't be found.
@@ -51,8 +53,8 @@ pub struct Misfit {
 pub struct Refusal {
     /// The entity of a refused row. `None` for a record that was refused before any transform saw it.
     pub entity: Option<String>,
-    /// The check that refused it: [`MALFORMED`], [`UNKNOWN_FIELD`], [`NO_RECORDS`], [`UNREADABLE`], or the name of a
-    /// declared check.
+    /// The check that refused it: [`MALFORMED`], [`UNKNOWN_FIELD`], [`UNKNOWN_KIND`], [`NO_RECORDS`], [`UNREADABLE`],
+    /// or the name of a declared check.
     pub check: String,
     /// The input file, as messages name it.
     pub file: Option<String>,
@@ -76,13 +78,14 @@ impl From<Refusal> for Error {
         let (start, fault) = (at(refusal.byte_offset), at(refusal.fault_offset));
         let what = match refusal.check.as_str() {
             NO_RECORDS => "holds no records".to_owned(),
-            MALFORMED | UNKNOWN_FIELD | UNREADABLE => "can't be decoded".to_owned(),
+            MALFORMED | UNKNOWN_FIELD | UNKNOWN_KIND | UNREADABLE => "can't be decoded".to_owned(),
             check => format!("breaks the check `{check}`"),
         };
         let hint = match refusal.check.as_str() {
             NO_RECORDS => {
                 "mend the file, or `records`; where some have no records by nature, set `on_no_records: skip`"
             }
+            UNKNOWN_KIND => "declare the kind under `kinds`, or set `on_unknown_kind: warn`",
             _ => "mend the file, or the schema of the source if the record is right",
         };
         let record = RecordRef {

@@ -1,8 +1,9 @@
 //! Parses a scalar's text into its exact value. A text that would lose a digit, overflow or need a guess is refused
 //! with a reason.
 
-use chrono::{Datelike, NaiveDate};
+use chrono::{Datelike, NaiveDate, NaiveDateTime};
 
+use super::Zone;
 use super::refusal::Reason;
 use super::time_format::{TimeFormat, nanoseconds};
 
@@ -14,7 +15,11 @@ const EPOCH_DAYS: i32 = 719_163;
 
 /// Declared formats, parsed once; a text is read by the first that fits it.
 #[derive(Debug, Default)]
-pub(crate) struct Formats(Vec<TimeFormat>);
+pub(crate) struct Formats {
+    declared: Vec<TimeFormat>,
+    /// The zone of times without an offset.
+    zone: Option<Zone>,
+}
 
 /// Microseconds since 1970-01-01 00:00.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,11 +33,22 @@ impl Formats {
     /// Parses the formats. The error is the first format that chrono does not know.
     pub fn parse(formats: &[String]) -> Result<Self, String> {
         let parse = |format: &String| TimeFormat::parse(format).ok_or_else(|| format.clone());
-        formats.iter().map(parse).collect::<Result<_, _>>().map(Self)
+        let declared = formats.iter().map(parse).collect::<Result<_, _>>()?;
+        Ok(Self { declared, zone: None })
+    }
+
+    /// The same formats for texts in which a time without an offset is one of this zone.
+    #[must_use]
+    pub fn in_zone(self, zone: Option<Zone>) -> Self {
+        Self { zone, ..self }
+    }
+
+    pub fn zone(&self) -> Option<Zone> {
+        self.zone
     }
 
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.declared.is_empty()
     }
 }
 
@@ -180,7 +196,7 @@ pub(crate) fn date(text: &str, formats: &Formats) -> Result<i32, Reason> {
     let date = if formats.is_empty() {
         iso_date(text.as_bytes()).ok_or("not a date (yyyy-mm-dd)")?
     } else {
-        let read = formats.0.iter().find_map(|format| format.date(text));
+        let read = formats.declared.iter().find_map(|format| format.date(text));
         read.ok_or("not a date in a declared format")?
     };
     Ok(days(date))
@@ -196,7 +212,7 @@ pub(crate) fn timestamp(text: &str, formats: &Formats) -> Result<Micros, Reason>
         }
         return micros(seconds, nanos);
     }
-    let read = formats.0.iter().find_map(|format| format.timestamp(text));
+    let read = formats.declared.iter().find_map(|format| format.timestamp(text));
     let value = read.ok_or("not a timestamp in a declared format")?.and_utc();
     micros(value.timestamp(), value.timestamp_subsec_nanos())
 }
@@ -205,12 +221,27 @@ pub(crate) fn timestamp(text: &str, formats: &Formats) -> Result<Micros, Reason>
 pub(crate) fn timestamptz(text: &str, formats: &Formats) -> Result<Micros, Reason> {
     if formats.is_empty() {
         let (seconds, nanos, rest) = iso_timestamp(text).ok_or("not a timestamp (yyyy-mm-ddThh:mm:ss+hh:mm)")?;
-        let offset = iso_offset(rest).ok_or("a timestamp whose offset (Z or +hh:mm) is missing or wrong")?;
+        let offset = match formats.zone {
+            Some(zone) if rest.is_empty() => zone.offset(seconds)?,
+            _ => iso_offset(rest).ok_or("a timestamp whose offset (Z or +hh:mm) is missing or wrong")?,
+        };
         return micros(seconds - offset, nanos);
     }
-    let read = formats.0.iter().find_map(|format| format.instant(text));
-    let value = read.ok_or("not a timestamp with an offset in a declared format")?;
-    micros(value.timestamp(), value.timestamp_subsec_nanos())
+    let read = |format: &TimeFormat| match format.instant(text) {
+        Some(instant) => Some((instant.naive_utc(), None)),
+        None => Some((format.local(text)?, Some(formats.zone?))),
+    };
+    let (time, zone) = formats.declared.iter().find_map(read).ok_or(NO_INSTANT)?;
+    utc(time, zone)
+}
+
+const NO_INSTANT: &str = "not a timestamp with an offset in a declared format";
+
+/// A time of the zone, or of UTC where there is none.
+fn utc(time: NaiveDateTime, zone: Option<Zone>) -> Result<Micros, Reason> {
+    let time = time.and_utc();
+    let offset = zone.map_or(Ok(0), |zone| zone.offset(time.timestamp()))?;
+    micros(time.timestamp() - offset, time.timestamp_subsec_nanos())
 }
 
 /// Microseconds since 1970-01-01 00:00 of a text for SQL: with an offset in UTC, a date alone at its start.
@@ -226,7 +257,7 @@ pub(crate) fn utc_timestamp(text: &str, formats: &Formats) -> Result<Micros, Rea
             timestamptz(text, formats)
         };
     }
-    let read = formats.0.iter().find_map(|format| format.utc_timestamp(text));
+    let read = formats.declared.iter().find_map(|format| format.utc_timestamp(text));
     let value = read.ok_or("not a timestamp in a given format")?.and_utc();
     micros(value.timestamp(), value.timestamp_subsec_nanos())
 }

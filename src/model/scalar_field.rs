@@ -1,6 +1,6 @@
-//! The scalar fields of a source's schema with their paths. Privacy classes and masks are declared on them.
+//! The scalar fields of a kind's schema with their paths. Privacy classes and masks are declared on them.
 
-use super::{Field, FieldType, MaskKind, PhiClass, Privacy, Source};
+use super::{Field, FieldType, Kind, MaskKind, PhiClass, Privacy};
 use crate::error::Location;
 
 /// A scalar field, or the element of a list of scalars.
@@ -12,10 +12,10 @@ pub(crate) struct ScalarField<'a> {
     pub location: &'a Location,
 }
 
-/// All scalar fields of a source, in the schema's order.
-pub(crate) fn scalar_fields(source: &Source) -> Vec<ScalarField<'_>> {
+/// All scalar fields of a kind, in the schema's order.
+pub(crate) fn scalar_fields(kind: &Kind) -> Vec<ScalarField<'_>> {
     let mut fields = vec![];
-    for field in &source.schema {
+    for field in &kind.schema {
         collect(field, field.name.clone(), &NOTHING, &field.location, &mut fields);
     }
     fields
@@ -27,10 +27,10 @@ pub(crate) fn element_privacy<'a>(field: &'a Field, list: &'a Privacy) -> &'a Pr
     if field.privacy == NOTHING { list } else { &field.privacy }
 }
 
-/// The domain of a field that declares none. No other field shares it. If the field or its source is renamed, its
-/// masked values change.
-pub(crate) fn default_domain(source: &str, path: &str) -> String {
-    format!("{source}.{path}")
+/// The domain of a field that declares none. No other field shares it. If the field, its kind or its source is renamed,
+/// its masked values change. `kind` is the label of the kind.
+pub(crate) fn default_domain(kind: &str, path: &str) -> String {
+    format!("{kind}.{path}")
 }
 
 /// The mask that applies. Free text for which no mask is declared is not read at all.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Check, Field, Input, OnUnknownField, RecordPath, ShiftBy, Tolerance};
+use super::{Check, Input, Kind, OnUnknownKind, RecordPath, ShiftBy, Tolerance};
 use crate::error::Location;
 
 /// One upstream system.
@@ -12,14 +12,11 @@ pub struct Source {
     pub aliases: Vec<String>,
     pub description: Option<String>,
     pub input: Input,
-    /// The declared fields of a record.
-    pub schema: Vec<Field>,
-    /// The path of the scalar field that identifies the person whose record it is, through structs and not through lists.
-    /// Date shifts depend on it.
-    pub subject: Option<String>,
+    /// What kinds of records it holds. There is at least one.
+    pub kinds: Vec<Kind>,
+    pub on_unknown_kind: OnUnknownKind,
     /// How the dates of a subject move.
     pub shift_by: ShiftBy,
-    pub on_unknown_field: OnUnknownField,
     /// At most one per entity, in the order of the entities.
     pub transforms: Vec<Transform>,
     pub max_quarantined: Tolerance,
@@ -29,7 +26,8 @@ pub struct Source {
     pub checks: Vec<(String, Check)>,
     /// At most one per entity. The entity has a transform.
     pub conserves: Vec<Conserved>,
-    /// Paths of fields whose mask gives all of them one value, and that SQL may join or group by nevertheless.
+    /// Paths of fields whose mask gives all of them one value, and that SQL may join or group by nevertheless. They are
+    /// written as in lineage, so they begin with the name of their kind where the source declares kinds.
     pub allow_constant_masks: Vec<String>,
     pub location: Location,
     /// The YAML text. It is part of a run's fingerprint.
@@ -65,6 +63,8 @@ pub struct Transform {
 #[derive(Debug, Clone)]
 pub struct Conserved {
     pub entity: String,
+    /// The index of the kind whose records have the elements.
+    pub kind: usize,
     /// A path in the schema that ends at the elements of a list. An empty path means the records themselves.
     pub path: RecordPath,
     /// `path` in a uniform spelling: `visits[].diagnoses[]`, or `$`.

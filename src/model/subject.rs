@@ -19,7 +19,8 @@ pub(crate) enum Astray {
     InList(String),
 }
 
-/// Finds a field by its path through structs, such as `subject.reference`.
+/// Finds a field by its path through structs, such as `subject.reference`. A reference may be named by its id, as
+/// `subject.reference.id`.
 pub(crate) fn find<'a>(schema: &'a [Field], path: &str) -> Result<Subject<'a>, Astray> {
     let mut found = below(schema, path, "")?;
     found.positions.reverse();
@@ -42,6 +43,13 @@ fn below<'a>(fields: &'a [Field], path: &str, around: &str) -> Result<Subject<'a
         };
         let here = format!("{around}{}", field.name);
         match &field.field_type {
+            // A reference is known by its id.
+            FieldType::Reference(_) if rest == ".id" => {
+                return Ok(Subject {
+                    positions: vec![position],
+                    field,
+                });
+            }
             FieldType::List(_) if rest.starts_with(['.', '[']) => astray = Astray::InList(here),
             FieldType::Struct(children) => {
                 let Some(rest) = rest.strip_prefix('.') else { continue };
@@ -72,7 +80,8 @@ mod tests {
         let text = |name: &str| of(name, FieldType::String);
         let codings = list(FieldType::Struct(vec![text("code")]));
         let inner = FieldType::Struct(vec![of("codings", codings.clone()), text("reference"), text("a.b")]);
-        let outer = FieldType::Struct(vec![text("x"), of("inner", inner)]);
+        let to = FieldType::Reference(crate::model::References::default());
+        let outer = FieldType::Struct(vec![text("x"), of("inner", inner), of("to", to)]);
         let schema = [text("id"), of("names", list(FieldType::String)), of("subject", outer)];
         for (path, positions, name) in [
             ("id", vec![0], "id"),
@@ -81,6 +90,8 @@ mod tests {
             ("subject.x", vec![2, 0], "x"),
             ("subject.inner.reference", vec![2, 1, 1], "reference"),
             ("subject.inner.a.b", vec![2, 1, 2], "a.b"),
+            ("subject.to", vec![2, 2], "to"),
+            ("subject.to.id", vec![2, 2], "to"),
         ] {
             let found = find(&schema, path).unwrap();
             assert_eq!(
@@ -95,6 +106,7 @@ mod tests {
             ("id.x", Astray::Nowhere),
             ("subject.reference", Astray::Nowhere),
             ("subjects.x", Astray::Nowhere),
+            ("subject.to.type", Astray::Nowhere),
             ("names[]", Astray::InList("names".into())),
             (
                 "subject.inner.codings.code",

@@ -13,8 +13,7 @@ pub struct TestCase {
     /// The name of the source.
     pub source: String,
     pub date: NaiveDate,
-    /// The records as JSON, each on one line.
-    pub records: Vec<String>,
+    pub records: Vec<CaseRecords>,
     /// The expected rows. The rows of an entity that is not named are not looked at.
     pub rows: Vec<ExpectedRows>,
     /// The expected refusals. There are no others.
@@ -31,6 +30,15 @@ impl TestCase {
     pub fn file(&self) -> &PathBuf {
         &self.location.file
     }
+}
+
+/// Some records of a test case, as one file holds them.
+#[derive(Debug, Clone)]
+pub struct CaseRecords {
+    /// The kind of all of them, where their file's path tells it.
+    pub kind: Option<String>,
+    /// As JSON, each on one line.
+    pub records: Vec<String>,
 }
 
 /// All expected rows of one entity.

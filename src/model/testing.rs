@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use super::{
-    CsvOptions, Encoding, Field, FieldType, Format, Input, MaskKind, OnEmpty, OnEmptyFile, OnMalformed, OnMissing,
-    OnNoRecords, OnUnknownField, PhiClass, Privacy, RecordPath, ShiftBy, Source, Tolerance, ValueRules,
+    CsvOptions, Encoding, Field, FieldType, Format, Input, InputPath, Kind, MaskKind, OnEmpty, OnEmptyFile,
+    OnMalformed, OnMissing, OnNoRecords, OnUnknownField, OnUnknownKind, PhiClass, Privacy, RecordPath, SOURCE_TABLE,
+    ShiftBy, Source, Tolerance, ValueRules,
 };
 use crate::error::Location;
 
@@ -25,8 +26,11 @@ pub(crate) fn source(name: &str, schema: Vec<Field>) -> Source {
         aliases: Vec::new(),
         description: None,
         input: Input {
-            path: String::new(),
-            location: location(),
+            paths: vec![InputPath {
+                path: String::new(),
+                kind: None,
+                location: location(),
+            }],
             format: Format::Json,
             compression: None,
             encoding: Encoding::Utf8,
@@ -39,10 +43,12 @@ pub(crate) fn source(name: &str, schema: Vec<Field>) -> Source {
             csv: CsvOptions::default(),
             storage: Vec::new(),
         },
-        schema,
-        subject: None,
+        kinds: vec![Kind {
+            label: name.to_owned(),
+            ..kind(SOURCE_TABLE, schema)
+        }],
+        on_unknown_kind: OnUnknownKind::Warn,
         shift_by: ShiftBy::Days,
-        on_unknown_field: OnUnknownField::Warn,
         transforms: Vec::new(),
         max_quarantined: Tolerance::default(),
         max_quarantined_of: Vec::new(),
@@ -54,6 +60,20 @@ pub(crate) fn source(name: &str, schema: Vec<Field>) -> Source {
     }
 }
 
+/// A kind without conditions.
+pub(crate) fn kind(name: &str, schema: Vec<Field>) -> Kind {
+    Kind {
+        name: name.to_owned(),
+        label: format!("a.{name}"),
+        conditions: Vec::new(),
+        schema,
+        subject: None,
+        on_unknown_field: OnUnknownField::Warn,
+        max_quarantined: None,
+        location: location(),
+    }
+}
+
 /// A field without value rules.
 pub(crate) fn field(name: &str, field_type: FieldType, privacy: Privacy) -> Field {
     Field {
@@ -61,6 +81,7 @@ pub(crate) fn field(name: &str, field_type: FieldType, privacy: Privacy) -> Fiel
         field_type,
         required: false,
         from: None,
+        description: None,
         one_or_many: false,
         privacy,
         rules: ValueRules::default(),

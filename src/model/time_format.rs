@@ -111,6 +111,11 @@ impl TimeFormat {
         YEARS.contains(&time.year()).then_some(time)
     }
 
+    /// A local time: the format has no offset.
+    pub fn local(&self, text: &str) -> Option<NaiveDateTime> {
+        if self.has_offset() { None } else { self.timestamp(text) }
+    }
+
     /// In UTC where the format has an offset; the start of the day where it has no time of day.
     pub fn utc_timestamp(&self, text: &str) -> Option<NaiveDateTime> {
         if self.has_offset() {

@@ -6,6 +6,8 @@ use std::borrow::Cow;
 use regex::Regex;
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick, is_nfkc_quick};
 
+use super::Zone;
+
 /// How the values of a scalar field are normalised, and what they must match afterwards. Nulls are not checked.
 #[derive(Debug, Clone, Default)]
 pub struct ValueRules {
@@ -20,6 +22,8 @@ pub struct ValueRules {
     /// Literals of the field's type. Empty means that every value is accepted.
     pub accepted_values: Vec<Literal>,
     pub range: Option<Bounds<Literal>>,
+    /// The zone of times without an offset. Only for a time with a zone.
+    pub zone: Option<Zone>,
 }
 
 /// What stands for null. What comes as text is held against the texts before it is read, and every value against the

@@ -17,8 +17,7 @@ pub(super) fn table(entity: &Entity, batches: &[RecordBatch], more: bool) -> Res
         let columns: Vec<Vec<Option<String>>> = columns
             .map(|(column, array)| {
                 texts(array, column.pg_type).map_err(|error| {
-                    Error::batch(format!("column {} of {} can't be shown", column.name, entity.name))
-                        .cause(error.to_string())
+                    Error::batch(format!("column {} of {} can't be shown", column.name, entity.name)).cause(error)
                 })
             })
             .collect::<Result<_>>()?;

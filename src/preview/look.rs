@@ -14,7 +14,7 @@ use crate::error::{Code, Error, Result};
 use crate::ingest::{self, Listing, ReadStats};
 use crate::mask::{self, MaskKey, Masks};
 use crate::model::wording::{all_of, did_you_mean};
-use crate::model::{Batch, Project, Refusal, Rule, Source, Transform};
+use crate::model::{Batch, ColumnMasks, Project, Refusal, Rule, Shown, Source, Transform};
 use crate::run::{self, BatchInput, Most, Plans};
 use crate::transform::{Engine, Limits, Operator};
 use crate::warehouse::query::QueryResult;
@@ -69,7 +69,7 @@ pub struct Table {
     pub entity: String,
     pub rows: QueryResult,
     /// The number of rows that break a check which only warns, by check.
-    pub warnings: Vec<(String, u64)>,
+    pub warnings: Vec<(String, Shown)>,
     /// The operators of the plan, from the last to the first.
     pub plan: Vec<Operator>,
 }
@@ -96,8 +96,10 @@ pub async fn look(mut project: Project, request: Request) -> Result<Preview> {
     let outlines = run::outlines(&engine, &project, &batches).await?;
     let by_record = outlines.values().flatten().all(crate::transform::Outline::is_by_record);
     let plans = run::plans(engine, &project, &batches, &outlines).await?;
+    let column_masks = run::previewed_masks(&project, &source, outlines).await;
     let (masks, random_key) = masks(&project, &source, &batch)?;
-    let listing = ingest::list(&project.root, &source, batch.date).await?.ok_or_else(|| {
+    let listing = ingest::list(&project.root, &source, batch.date).await;
+    let listing = listing.map_err(|error| of_input(error, &request))?.ok_or_else(|| {
         Error::batch(format!("the input of {batch} is missing, so a run would skip it"))
             .code(Code::InputMissing)
             .hint("name a file to look at: --input FILE")
@@ -111,15 +113,41 @@ pub async fn look(mut project: Project, request: Request) -> Result<Preview> {
         masks: Arc::new(masks),
         request,
         random_key,
+        column_masks,
     };
     looking.look(by_record).await
+}
+
+/// The error of an input that the user has named: it is not a delivery that is late.
+fn of_input(error: Error, request: &Request) -> Error {
+    let Some(path) = request.input.as_ref().filter(|_| error.code == Code::InputMissing) else {
+        return error;
+    };
+    let (what, remedy) = if std::path::Path::new(path).is_dir() {
+        (
+            format!("{path} is a folder"),
+            format!("name a file in it, or a pattern: \"{path}/*\""),
+        )
+    } else {
+        (
+            format!("there is no file at {path}"),
+            "name a file, a pattern in quotes, or a URL".to_owned(),
+        )
+    };
+    Error::batch(what).code(Code::InputMissing).hint(remedy)
 }
 
 /// The source with what the request replaces, and with only those transforms that the request needs.
 fn adjusted(project: &Project, request: &Request) -> Result<Source> {
     let mut source = project.source(&request.source)?.clone();
     if let Some(path) = &request.input {
-        source.input.path.clone_from(path);
+        let [only] = &mut source.input.paths[..] else {
+            return Err(
+                Error::project(format!("the input of {} has several paths", source.name))
+                    .hint("leave --input out, or name a source whose input has one path"),
+            );
+        };
+        only.path.clone_from(path);
         source.input.compression = None;
     }
     let Some(name) = &request.entity else {
@@ -209,6 +237,8 @@ struct Looking {
     masks: Arc<Masks>,
     request: Request,
     random_key: bool,
+    /// What decides which small numbers are shown.
+    column_masks: Vec<ColumnMasks>,
 }
 
 impl Looking {
@@ -283,7 +313,15 @@ impl Looking {
             tables.push(Table {
                 entity: one.entity.clone(),
                 rows: cells::table(entity, &one.rows, more)?,
-                warnings: one.report.warnings.clone().into_iter().collect(),
+                warnings: run::shown(
+                    &self.project,
+                    &self.source,
+                    &self.column_masks,
+                    &one.entity,
+                    &one.report.warnings,
+                )
+                .into_iter()
+                .collect(),
                 plan: one.metrics.operators(),
             });
         }

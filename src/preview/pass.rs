@@ -12,11 +12,11 @@ use arrow::array::RecordBatch;
 use futures::{StreamExt, stream};
 
 use crate::error::{Error, Result};
-use crate::model::check::{LET_IT_REFUSE, failed};
-use crate::model::{Batch, Project, RECORD_BITS, Refusal, Rule, Severity, Source};
+use crate::model::{Batch, Project, RECORD_BITS, Refusal, Rule, Scope, Shown, Source};
 use crate::quality::{Deny, Key, Keys, RowValidator, ValidationReport, row_keys};
 use crate::run::{
-    BatchInput, EntityOutcome, Plans, Records, below, children, conservation, find_misfits, missing, unrelated, verdict,
+    BatchInput, EntityOutcome, KindsOutcome, Plans, Records, below, children, conservation, find_misfits, judged,
+    missing, no_partners, verdict, verdict_of_kinds,
 };
 use crate::transform::{Execution, PlanMetrics, ScanInput, Tally};
 
@@ -85,15 +85,18 @@ impl Pass<'_> {
             times: Vec::new(),
             elements: tally.of(&one.entity),
             missing: missing.get(&one.entity).copied().unwrap_or_default(),
+            suppressed: Shown::Exactly(0),
         });
         let outcomes: Vec<EntityOutcome> = outcomes.collect();
         let accepted = self.input.stats.records.load(Ordering::Relaxed);
         let (mut refusals, ended, accepted) = self.refused_records(accepted);
+        let kinds = KindsOutcome::of(self.source, &self.input.stats);
         let records = Records {
             accepted,
             refused: refusals.len() as u64,
             // Without a database nobody is known to be suppressed.
             suppressed: 0,
+            unknown: kinds.unknown.count,
         };
         refusals.extend(entities.iter().flat_map(|one| one.report.refusals.iter().cloned()));
         let mut problems: Vec<Error> = conservation(self.source, &outcomes).err().into_iter().collect();
@@ -111,6 +114,7 @@ impl Pass<'_> {
                 )
                 .err(),
             );
+            problems.extend(verdict_of_kinds(self.source, self.batch, &kinds).err());
         }
         Ok(Passed {
             entities,
@@ -137,7 +141,7 @@ impl Pass<'_> {
             }
         }
         Ok(match held {
-            Some(held) => ScanInput::own(self.input.schema(), move || {
+            Some(held) => ScanInput::own(self.input.schemas(), move || {
                 stream::iter(held.clone().into_iter().map(Ok)).boxed()
             }),
             None => self.input.scan(),
@@ -234,7 +238,7 @@ impl Pass<'_> {
 
     async fn denied_by_parent(&self, entities: &[EntityRows], at: usize, scan: &Arc<ScanInput>) -> Result<Vec<Deny>> {
         let entity = self.project.entity(&entities[at].entity)?;
-        let Some(parent) = &entity.parent else {
+        let Some(parent) = entity.parent.as_ref().filter(|parent| parent.scope == Scope::Batch) else {
             return Ok(Vec::new());
         };
         let Some(above) = entities.iter().position(|one| one.entity == parent.entity) else {
@@ -250,7 +254,9 @@ impl Pass<'_> {
         }
         if refused.nameless {
             let missing = self.missing(entities, [at, above], &parent.columns, scan).await?;
-            deny.extend(missing.map(|keys| below(parent, keys)));
+            if !missing.is_empty() {
+                deny.push(below(parent, missing));
+            }
         }
         Ok(deny)
     }
@@ -268,35 +274,20 @@ impl Pass<'_> {
             let Rule::Relationships {
                 entity: target,
                 columns,
+                scope,
             } = &check.rule
             else {
                 continue;
             };
-            let Some(other) = entities.iter().position(|one| one.entity == *target) else {
-                return Err(
-                    Error::project(format!("the check {} of {} can't be made", check.name, entity.name))
-                        .cause(format!("{} brings no rows to {target}", self.source.name)),
-                );
-            };
-            let Some(missing) = self.missing(entities, [at, other], columns, scan).await? else {
+            // Without a database, nothing is known of other batches.
+            if *scope == Scope::Source {
                 continue;
-            };
-            let reason = unrelated(target, columns);
-            match check.severity {
-                Severity::Fail => {
-                    return Err(failed(&check.name, &entity.name).cause(reason).hint(LET_IT_REFUSE));
-                }
-                Severity::Warn => {
-                    let warnings = &mut entities[at].report.warnings;
-                    warnings.insert(check.name.clone(), missing.keys.len() as u64);
-                }
-                Severity::Quarantine => deny.push(Deny {
-                    keys: missing,
-                    check: check.name.as_str().into(),
-                    reason: reason.into(),
-                    keep_orphans: check.keep_orphans,
-                }),
             }
+            let Some(other) = entities.iter().position(|one| one.entity == *target) else {
+                return Err(no_partners(check, entity, &self.source.name, target));
+            };
+            let missing = self.missing(entities, [at, other], columns, scan).await?;
+            deny.extend(judged(check, &mut entities[at].report, &entity.name, missing)?);
         }
         Ok(deny)
     }
@@ -308,16 +299,15 @@ impl Pass<'_> {
         [of, target]: [usize; 2],
         columns: &[String],
         scan: &Arc<ScanInput>,
-    ) -> Result<Option<Keys>> {
+    ) -> Result<Keys> {
         let mut found = Vec::new();
         for at in [of, target] {
             let again = self.entity(at, scan, entities[at].deny.clone(), Some(columns));
             found.push(again.await?.keys);
         }
-        let keys: HashSet<Key> = found[0].difference(&found[1]).cloned().collect();
-        Ok((!keys.is_empty()).then(|| Keys {
-            keys,
+        Ok(Keys {
+            keys: found[0].difference(&found[1]).cloned().collect(),
             ..Keys::new(columns.to_vec())
-        }))
+        })
     }
 }

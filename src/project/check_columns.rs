@@ -78,7 +78,7 @@ fn unknown_entity(name: &str, location: Location, entities: &[Entity], problems:
     let known: Vec<&str> = entities.iter().map(|entity| entity.name.as_str()).collect();
     let hint =
         did_you_mean(name, known.iter().copied()).unwrap_or_else(|| format!("the entities are {}", all_of(&known)));
-    problems.add(Some(location), format!("`{name}` is no entity"), Some(hint));
+    problems.add_link(Some(location), format!("`{name}` is no entity"), Some(hint));
 }
 
 fn has_column(entity: &Entity, name: &str, location: Location, problems: &mut Problems) -> bool {
@@ -88,7 +88,7 @@ fn has_column(entity: &Entity, name: &str, location: Location, problems: &mut Pr
         let hint =
             did_you_mean(name, known.iter().copied()).unwrap_or_else(|| format!("its columns are {}", all_of(&known)));
         let message = format!("`{}` has no column `{name}`", entity.name);
-        problems.add(Some(location), message, Some(hint));
+        problems.add_link(Some(location), message, Some(hint));
     }
     found
 }

@@ -1,11 +1,12 @@
 //! Reads `checks:`, the checks on the rows of an entity. Checks in the contract apply to every source; checks in a
 //! source apply to its own rows. The columns are looked up after all files are read.
 
-use super::mapping::{Context, Keys, Mapping, entry_text, entry_texts, node_scalar};
+use super::keys::{Group, Keys, Shape, key, names, required};
+use super::mapping::{Context, Mapping, entry_text, entry_texts, node_scalar};
 use super::yaml::{Entry, Node, Span, Value};
 use crate::error::Location;
 use crate::model::wording::one_of;
-use crate::model::{Check, Rule, Severity, Tolerance};
+use crate::model::{Check, Rule, Scope, Severity, Tolerance};
 
 const RULES: [&str; 8] = [
     "not_null",
@@ -17,24 +18,109 @@ const RULES: [&str; 8] = [
     "row_count",
     "freshness",
 ];
-const CHECK_KEYS: Keys = Keys::of(&[
-    "not_null",
-    "unique",
-    "accepted_values",
-    "range",
-    "relationships",
-    "expression",
-    "row_count",
-    "freshness",
-    "name",
-    "severity",
-    "orphans",
+/// The value of `checks` of an entity.
+pub(super) const SHAPE: Shape = Shape::List(0, &Shape::Options(&CHECK_KEYS));
+
+static CHECK_KEYS: Keys = Keys::of(&[
+    key("not_null", Shape::Text, "The column must not be null."),
+    key(
+        "unique",
+        Shape::Texts(1),
+        "No two rows may have the same values in these columns. A null equals nothing.",
+    ),
+    key(
+        "accepted_values",
+        Shape::Options(&VALUES_KEYS),
+        "The column must have one of these values.",
+    ),
+    key(
+        "range",
+        Shape::Options(&RANGE_KEYS),
+        "The column must lie within the bounds, which belong to the range.",
+    ),
+    key(
+        "relationships",
+        Shape::Options(&RELATIONSHIP_KEYS),
+        "The batch must have a row of another entity with the same values.",
+    ),
+    key(
+        "expression",
+        Shape::Text,
+        "A predicate in DataFusion's SQL over the entity's columns, with `$date` and `$source`.",
+    ),
+    key(
+        "row_count",
+        Shape::Options(&COUNT_KEYS),
+        "The batch must have so many rows.",
+    ),
+    key(
+        "freshness",
+        Shape::Options(&FRESHNESS_KEYS),
+        "The newest date of the batch must not be too old.",
+    ),
+    key("name", Shape::Text, "The check's name, unique within the entity."),
+    key(
+        "severity",
+        Shape::Choice(|| names(&SEVERITIES)),
+        "Whether the row is refused, the batch fails, or a warning is enough. Rules for a whole batch can't \
+         refuse rows.",
+    ),
+    key(
+        "orphans",
+        Shape::Choice(|| names(&ORPHANS)),
+        "Whether the rows below a refused row are refused as well, or kept.",
+    ),
+])
+.group(Group::One(&RULES));
+static VALUES_KEYS: Keys = Keys::of(&[
+    required("column", Shape::Text, "The column."),
+    required("values", Shape::Scalars(1), "The values that are accepted."),
 ]);
-const VALUES_KEYS: Keys = Keys::of(&["column", "values"]);
-const RANGE_KEYS: Keys = Keys::of(&["column", "min", "max"]);
-const RELATIONSHIP_KEYS: Keys = Keys::of(&["entity", "columns"]);
-const COUNT_KEYS: Keys = Keys::of(&["min", "max", "change"]);
-const FRESHNESS_KEYS: Keys = Keys::of(&["column", "days"]);
+static RANGE_KEYS: Keys = Keys::of(&[
+    required("column", Shape::Text, "The column."),
+    key("min", Shape::Scalar, "The least value that is accepted."),
+    key("max", Shape::Scalar, "The greatest value that is accepted."),
+])
+.group(Group::Some(&["min", "max"]));
+static RELATIONSHIP_KEYS: Keys = Keys::of(&[
+    required("entity", Shape::Text, "The other entity."),
+    key(
+        "columns",
+        Shape::Texts(1),
+        "The columns to join by. The other entity's key is the default.",
+    ),
+    key(
+        "scope",
+        Shape::Choice(|| names(&SCOPES)),
+        "Where the other row may be: in this batch, or in any batch of the source.",
+    ),
+]);
+/// The values of `scope`, for `relationships` and `parent`.
+pub(super) const SCOPES: [(&str, Scope); 2] = [("batch", Scope::Batch), ("source", Scope::Source)];
+static COUNT_KEYS: Keys = Keys::of(&[
+    key("min", Shape::Whole(0), "The least number of rows."),
+    key("max", Shape::Whole(0), "The greatest number of rows."),
+    key(
+        "change",
+        Shape::Percent,
+        "By how much the number may differ from that of the source's batch before.",
+    ),
+])
+.group(Group::Some(&["min", "max", "change"]));
+static FRESHNESS_KEYS: Keys = Keys::of(&[
+    required("column", Shape::Text, "The column, a date or time."),
+    required(
+        "days",
+        Shape::Whole(0),
+        "By how many days the newest value may be older than the batch's date.",
+    ),
+]);
+const SEVERITIES: [(&str, Severity); 3] = [
+    ("quarantine", Severity::Quarantine),
+    ("fail", Severity::Fail),
+    ("warn", Severity::Warn),
+];
+const ORPHANS: [(&str, bool); 2] = [("refuse", false), ("keep", true)];
 
 /// A check whose columns have not been looked up yet.
 pub(super) struct CheckDraft {
@@ -108,7 +194,7 @@ fn one(ctx: &mut Context<'_>, entity: &str, list: Span, node: &Node) -> Option<C
         .copied()
         .collect();
     let [entry] = given[..] else {
-        let known = |entry: &&Entry| CHECK_KEYS.known.contains(&entry.key.text.as_str());
+        let known = |entry: &&Entry| CHECK_KEYS.has(&entry.key.text);
         if given.is_empty() && !options.entries().iter().all(known) {
             // The user misspelt the check's rule, and that problem is already reported.
             return None;
@@ -127,15 +213,10 @@ fn one(ctx: &mut Context<'_>, entity: &str, list: Span, node: &Node) -> Option<C
     };
     let rule = read.rule(entry)?;
     let Reader { columns, target, .. } = read;
-    let choices = [
-        ("quarantine", Severity::Quarantine),
-        ("fail", Severity::Fail),
-        ("warn", Severity::Warn),
-    ];
     let whole = matches!(rule, Rule::RowCount { .. } | Rule::Freshness { .. });
-    let choices = if whole { &choices[1..] } else { &choices[..] };
+    let choices = if whole { &SEVERITIES[1..] } else { &SEVERITIES[..] };
     let severity = options.choice(ctx, "severity", choices);
-    let keep_orphans = options.choice(ctx, "orphans", &[("refuse", false), ("keep", true)]);
+    let keep_orphans = options.choice(ctx, "orphans", &ORPHANS);
     let name = options.text(ctx, "name").map(|text| text.value);
     Some(CheckDraft {
         entity: entity.to_owned(),
@@ -198,6 +279,7 @@ impl Reader<'_, '_> {
                 Some(Rule::Relationships {
                     entity: target.value,
                     columns,
+                    scope: options.choice(self.ctx, "scope", &SCOPES),
                 })
             }
             "row_count" => {
@@ -223,7 +305,7 @@ impl Reader<'_, '_> {
         }
     }
 
-    fn options<'n>(&mut self, entry: &'n Entry, keys: &Keys) -> Option<Mapping<'n>> {
+    fn options<'n>(&mut self, entry: &'n Entry, keys: &'static Keys) -> Option<Mapping<'n>> {
         let what = format!("`{}`", entry.key.text);
         Mapping::of_options(self.ctx, &what, entry.key.span, &entry.value, keys)
     }

@@ -4,14 +4,29 @@
 
 use std::fmt::Write as _;
 
-use super::mapping::{Context, Keys, Mapping, Text, entry_text};
+use super::keys::{Keys, NameOf, Shape, key, required};
+use super::mapping::{Context, Mapping, Text, entry_text};
 use super::problems::Problems;
 use super::record_path;
 use super::yaml::{Entry, Value};
 use crate::model::wording::{all_of, did_you_mean};
 use crate::model::{Conserved, ElementFilter, Field, FieldType, RecordPath, RecordStep, Source, Transform};
 
-const KEYS: Keys = Keys::of(&["path", "where"]);
+/// The value of `conserves`.
+pub(super) const SHAPE: Shape = Shape::Named(NameOf::Entity, 0, &Shape::Any(&[Shape::Text, Shape::Options(&KEYS)]));
+
+static KEYS: Keys = Keys::of(&[
+    required(
+        "path",
+        Shape::Text,
+        "The list whose elements are counted, such as visits[].diagnoses[]; `$` stands for the records.",
+    ),
+    key(
+        "where",
+        Shape::Text,
+        "A predicate in DataFusion's SQL over the fields of an element. Only elements for which it is true count.",
+    ),
+]);
 const HINT: &str = "write it like visits[].diagnoses[]; `$` stands for the records themselves";
 
 /// Why a path can't be used, and how to correct it.
@@ -19,15 +34,17 @@ type Bad = (String, String);
 
 /// Reads, for example,
 /// `conserves: {patients: $, visits: "visits[]", diagnoses: {path: "visits[].diagnoses[]", where: code is not null}}`.
-pub(super) fn read(ctx: &mut Context<'_>, entry: &Entry, schema: &[Field]) -> Vec<Conserved> {
+///
+/// `kind` is the index of the kind that has this schema.
+pub(super) fn read(ctx: &mut Context<'_>, entry: &Entry, schema: &[Field], kind: usize) -> Vec<Conserved> {
     let Some(entities) = Mapping::of_names(ctx, "`conserves`", entry.key.span, &entry.value) else {
         return Vec::new();
     };
     let entities = entities.entries().iter();
-    entities.filter_map(|entry| one(ctx, entry, schema)).collect()
+    entities.filter_map(|entry| one(ctx, entry, schema, kind)).collect()
 }
 
-fn one(ctx: &mut Context<'_>, entry: &Entry, schema: &[Field]) -> Option<Conserved> {
+fn one(ctx: &mut Context<'_>, entry: &Entry, schema: &[Field], kind: usize) -> Option<Conserved> {
     let (path, filter) = if let Value::Map(_) = entry.value.value {
         let what = format!("`{}`", entry.key.text);
         let options = Mapping::of_options(ctx, &what, entry.key.span, &entry.value, &KEYS)?;
@@ -40,15 +57,20 @@ fn one(ctx: &mut Context<'_>, entry: &Entry, schema: &[Field]) -> Option<Conserv
     } else {
         (entry_text(ctx, entry)?, None)
     };
-    let steps = match parse(&path).and_then(|steps| look_up(&steps, schema).map(|()| steps)) {
+    let steps = match parse(&path) {
         Ok(steps) => steps,
         Err((message, hint)) => {
             ctx.problem_of(&path, &message, &hint);
             return None;
         }
     };
+    if let Err((message, hint)) = look_up(&steps, schema) {
+        ctx.link_problem(path.span, message, hint);
+        return None;
+    }
     Some(Conserved {
         entity: entry.key.text.clone(),
+        kind,
         shown: shown(&steps),
         path: RecordPath(steps),
         filter,
@@ -157,6 +179,6 @@ pub(super) fn check_entities(source: &Source, transforms: &[Transform], entities
                 .unwrap_or_else(|| format!("the entities are {}", all_of(&known)));
             (format!("`{entity}` is no entity"), hint)
         };
-        problems.add(Some(location.clone()), message, Some(hint));
+        problems.add_link(Some(location.clone()), message, Some(hint));
     }
 }

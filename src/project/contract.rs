@@ -3,24 +3,102 @@
 use super::checks::{self, CheckDraft};
 use super::exposed::{self, ExposedDraft};
 use super::gate;
-use super::mapping::{Context, Keys, Mapping, Text, entry_text, entry_texts, list_texts, node_text};
+use super::keys::{Keys, NameOf, Shape, key, names, required};
+use super::latest::{self, LatestDraft};
+use super::mapping::{Context, Mapping, Text, entry_text, entry_texts, list_texts, node_text};
 use super::names::{self, BadName};
 use super::relations::{self, Draft, Named, ParentDraft};
-use super::types::parse_pg_type;
+use super::types::{PG_TYPE, parse_pg_type};
 use super::yaml::{Entry, Node, Span, Value};
-use crate::model::{Column, Entity, Gate, Index, PgType, Profile};
+use crate::model::{Column, Entity, Gate, Index, PgType, Profile, Scope};
 
-const PROJECT_KEYS: Keys = Keys {
-    known: &["name", "description", "privacy", "expose", "entities"],
-    later: &["defaults"],
-};
-const ENTITY_KEYS: Keys = Keys::of(&["description", "columns", "key", "parent", "indexes", "checks"]);
-const COLUMN_KEYS: Keys = Keys {
-    known: &["type", "nullable", "description"],
-    later: &["checks", "phi", "mask", "domain"],
-};
-const PARENT_KEYS: Keys = Keys::of(&["entity", "columns"]);
-const INDEX_KEYS: Keys = Keys::of(&["columns"]);
+/// What an editor knows of `pipeline.yaml`.
+pub(super) static SHAPE: Shape = Shape::Options(&PROJECT_KEYS);
+
+static PROJECT_KEYS: Keys = Keys::of(&[
+    key("name", Shape::Text, "The project's name, for people."),
+    key("description", Shape::Text, "What the project is for."),
+    key(
+        "privacy",
+        gate::SHAPE,
+        "What the project promises of the data that readers see: a privacy profile, or a mapping that also \
+         limits how alone a person may stand.",
+    ),
+    key(
+        "expose",
+        exposed::SHAPE,
+        "What the reader role may see although it may show the batch's date.",
+    ),
+    required(
+        "entities",
+        Shape::Named(NameOf::Entity, 1, &Shape::Options(&ENTITY_KEYS)),
+        "The tables that all sources share, by name.",
+    ),
+])
+.later(&["defaults"]);
+static ENTITY_KEYS: Keys = Keys::of(&[
+    key(
+        "description",
+        Shape::Text,
+        "What one row stands for. It becomes the table's comment.",
+    ),
+    required(
+        "columns",
+        Shape::Named(NameOf::Column, 1, &COLUMN),
+        "The columns, in the order of the table.",
+    ),
+    key(
+        "key",
+        Shape::Texts(1),
+        "The columns that identify a row within a batch. They must be `nullable: false`.",
+    ),
+    key(
+        "parent",
+        Shape::Any(&[Shape::Text, Shape::Options(&PARENT_KEYS)]),
+        "The entity that a row belongs to, joined by that entity's key or by the columns that are named.",
+    ),
+    key(
+        "indexes",
+        Shape::List(0, &INDEX),
+        "Further indexes, each a list of columns.",
+    ),
+    key(
+        "latest",
+        latest::SHAPE,
+        "A view that shows of each key only the row of the newest batch.",
+    ),
+    key("checks", checks::SHAPE, "Rules for the rows of every source."),
+]);
+static COLUMN: Shape = Shape::Any(&[PG_TYPE, Shape::Options(&COLUMN_KEYS)]);
+static COLUMN_KEYS: Keys = Keys::of(&[
+    required("type", PG_TYPE, "A type of PostgreSQL."),
+    key("nullable", Shape::Flag(true), "Whether the column may be null."),
+    key(
+        "description",
+        Shape::Text,
+        "What the column holds. It becomes the column's comment.",
+    ),
+])
+.later(&["checks", "phi", "mask", "domain"]);
+static PARENT_KEYS: Keys = Keys::of(&[
+    required("entity", Shape::Text, "The parent entity."),
+    key(
+        "columns",
+        Shape::Texts(1),
+        "The columns to join by. They have the same names in both entities.",
+    ),
+    key(
+        "scope",
+        Shape::Choice(|| names(&checks::SCOPES)),
+        "Whether a row in another batch of the source stands in for a refused one.",
+    ),
+]);
+static INDEX: Shape = Shape::Any(&[Shape::Texts(1), Shape::Options(&INDEX_KEYS)]);
+static INDEX_KEYS: Keys = Keys::of(&[required(
+    "columns",
+    Shape::Texts(1),
+    "The columns of the index, in order.",
+)]);
 
 /// What `pipeline.yaml` declares.
 #[derive(Default)]
@@ -34,6 +112,7 @@ pub(super) struct Contract {
     pub exposed: Vec<ExposedDraft>,
     pub gate: Option<Gate>,
     pub checks: Vec<CheckDraft>,
+    pub latest: Vec<LatestDraft>,
     /// The file's text.
     pub text: String,
 }
@@ -64,8 +143,11 @@ pub(super) fn read(ctx: &mut Context<'_>, root: &Node) -> Contract {
     let Some(entities) = Mapping::of_names(ctx, "`entities`", entry.key.span, &entry.value) else {
         return Contract::default();
     };
-    let mut checks = Vec::new();
-    let drafts = entities.entries().iter().map(|entry| entity(ctx, entry, &mut checks));
+    let (mut checks, mut latest) = (Vec::new(), Vec::new());
+    let drafts = entities
+        .entries()
+        .iter()
+        .map(|entry| entity(ctx, entry, &mut checks, &mut latest));
     let drafts: Vec<Draft> = drafts.collect();
     if drafts.is_empty() {
         ctx.problem(
@@ -83,11 +165,12 @@ pub(super) fn read(ctx: &mut Context<'_>, root: &Node) -> Contract {
         profile,
         exposed,
         checks,
+        latest,
         text: ctx.document.text.clone(),
     }
 }
 
-fn entity(ctx: &mut Context<'_>, entry: &Entry, found: &mut Vec<CheckDraft>) -> Draft {
+fn entity(ctx: &mut Context<'_>, entry: &Entry, found: &mut Vec<CheckDraft>, latest: &mut Vec<LatestDraft>) -> Draft {
     let name = entry.key.text.clone();
     bad_name(
         ctx,
@@ -128,6 +211,9 @@ fn entity(ctx: &mut Context<'_>, entry: &Entry, found: &mut Vec<CheckDraft>) -> 
     }
     if let Some(entry) = options.get("checks") {
         found.extend(checks::read(ctx, &name, entry));
+    }
+    if let Some(entry) = options.get("latest") {
+        latest.extend(latest::read(ctx, &name, entry));
     }
     draft
 }
@@ -196,6 +282,7 @@ fn read_parent(ctx: &mut Context<'_>, entry: &Entry) -> Option<ParentDraft> {
         return Some(ParentDraft {
             entity: entity.into(),
             columns: None,
+            scope: Scope::default(),
         });
     }
     let options = Mapping::of_options(ctx, "`parent`", entry.key.span, &entry.value, &PARENT_KEYS)?;
@@ -212,6 +299,7 @@ fn read_parent(ctx: &mut Context<'_>, entry: &Entry) -> Option<ParentDraft> {
     Some(ParentDraft {
         entity: entity.into(),
         columns,
+        scope: options.choice(ctx, "scope", &checks::SCOPES),
     })
 }
 
@@ -227,8 +315,8 @@ fn read_indexes(ctx: &mut Context<'_>, entry: &Entry, draft: &mut Draft) {
         return;
     };
     for node in list {
-        let columns = match &node.value {
-            Value::List(_) => list_texts(ctx, "an index", node.span, node),
+        let (columns, at, given) = match &node.value {
+            Value::List(_) => (list_texts(ctx, "an index", node.span, node), node.span, node),
             Value::Map(_) => {
                 let Some(options) = Mapping::of_options(ctx, "the index", node.span, node, &INDEX_KEYS) else {
                     continue;
@@ -236,7 +324,7 @@ fn read_indexes(ctx: &mut Context<'_>, entry: &Entry, draft: &mut Draft) {
                 let Some(columns) = options.required(ctx, "columns", "columns: [name]") else {
                     continue;
                 };
-                entry_texts(ctx, columns)
+                (entry_texts(ctx, columns), columns.key.span, &columns.value)
             }
             value => {
                 let message = format!("an index must be a list of columns, not {}", value.kind());
@@ -249,9 +337,9 @@ fn read_indexes(ctx: &mut Context<'_>, entry: &Entry, draft: &mut Draft) {
             }
         };
         if columns.is_empty() {
-            if matches!(&node.value, Value::List(list) if list.is_empty()) {
+            if matches!(&given.value, Value::List(list) if list.is_empty()) {
                 ctx.problem(
-                    node.span,
+                    at,
                     "an index names no column",
                     "name its columns, or take it out".to_owned(),
                 );

@@ -2,7 +2,7 @@
 //! content would end in comments, in the quarantine or in messages. The checked types get the variable's content. Messages
 //! show the value as the user wrote it. A variable that holds a secret is refused, by its name or by its content.
 
-use super::secrets::{self, Lookup};
+use super::secrets::{self, Held, Lookup};
 
 /// Why the variables in a value can't be resolved.
 #[derive(Debug, PartialEq, Eq)]
@@ -46,7 +46,7 @@ impl ExpandError {
 
 /// Replaces every `${env:NAME}` in the text, where variables are `allowed`. The content of a variable is not expanded
 /// again. `$${` becomes `${`.
-pub(super) fn expand(text: &str, lookup: Lookup<'_>, allowed: bool) -> Result<String, ExpandError> {
+pub(super) fn expand(text: &str, lookup: Lookup<'_>, held: Held<'_>, allowed: bool) -> Result<String, ExpandError> {
     let mut expanded = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(start) = rest.find("${") {
@@ -61,14 +61,14 @@ pub(super) fn expand(text: &str, lookup: Lookup<'_>, allowed: bool) -> Result<St
         let inner = &rest[start + 2..end];
         let name = inner.strip_prefix("env:").filter(|name| is_variable_name(name));
         let name = name.ok_or_else(|| ExpandError::Unknown(inner.to_owned()))?;
-        expanded.push_str(&content(name, lookup, allowed)?);
+        expanded.push_str(&content(name, lookup, held, allowed)?);
         rest = &rest[end + 1..];
     }
     expanded.push_str(rest);
     Ok(expanded)
 }
 
-fn content(name: &str, lookup: Lookup<'_>, allowed: bool) -> Result<String, ExpandError> {
+fn content(name: &str, lookup: Lookup<'_>, held: Held<'_>, allowed: bool) -> Result<String, ExpandError> {
     if !allowed {
         return Err(ExpandError::NotHere(name.to_owned()));
     }
@@ -76,7 +76,7 @@ fn content(name: &str, lookup: Lookup<'_>, allowed: bool) -> Result<String, Expa
         return Err(ExpandError::Secret(name.to_owned()));
     }
     let content = lookup(name).ok_or_else(|| ExpandError::Missing(name.to_owned()))?;
-    if secrets::holds_secret(&content, lookup) {
+    if secrets::holds_secret(&content, lookup, held) {
         return Err(ExpandError::HoldsSecret(name.to_owned()));
     }
     Ok(content)
@@ -99,9 +99,14 @@ mod tests {
             "PGPASSWORD" | "COPIED" => Some("hunter2!".to_owned()),
             "DATABASE_URL" => Some("postgres://me:p%40ss-word@host/d".to_owned()),
             "PART" => Some("x-p@ss-word".to_owned()),
+            "OF_A_FILE" => Some("key/AAECAwQFBgcICQoLDA0ODxAREhM/x".to_owned()),
             "WHOLE" => Some("postgres://other:pass@host/d".to_owned()),
             _ => None,
         }
+    }
+
+    fn held() -> Vec<String> {
+        vec!["AAECAwQFBgcICQoLDA0ODxAREhM".to_owned()]
     }
 
     #[test]
@@ -113,28 +118,28 @@ mod tests {
             ("${env:NESTED}", "${env:A}"),
         ];
         for (text, expanded) in cases {
-            assert_eq!(expand(text, &lookup, true).as_deref(), Ok(expanded));
+            assert_eq!(expand(text, &lookup, &held, true).as_deref(), Ok(expanded));
         }
     }
 
     #[test]
     fn a_doubled_dollar_is_the_text_itself() {
         assert_eq!(
-            expand("$${env:A} $$ ${env:A}", &lookup, true).as_deref(),
+            expand("$${env:A} $$ ${env:A}", &lookup, &held, true).as_deref(),
             Ok("${env:A} $$ one")
         );
     }
 
     #[test]
     fn what_is_no_variable_is_refused_with_a_remedy() {
-        let missing = expand("${env:B}", &lookup, true).expect_err("missing");
+        let missing = expand("${env:B}", &lookup, &held, true).expect_err("missing");
         assert_eq!(missing.message(), "the environment variable `B` is not set");
-        let bare = expand("${HOME}", &lookup, true).expect_err("unknown");
+        let bare = expand("${HOME}", &lookup, &held, true).expect_err("unknown");
         assert_eq!(bare.message(), "`${HOME}` is no variable");
         assert_eq!(bare.hint(), "write `${env:HOME}`, or `$${HOME}` for the text itself");
-        assert_eq!(expand("${env:A", &lookup, true), Err(ExpandError::Unclosed));
+        assert_eq!(expand("${env:A", &lookup, &held, true), Err(ExpandError::Unclosed));
         assert_eq!(
-            expand("${env:1}", &lookup, true),
+            expand("${env:1}", &lookup, &held, true),
             Err(ExpandError::Unknown("env:1".into()))
         );
     }
@@ -148,19 +153,20 @@ mod tests {
             "AWS_SECRET_ACCESS_KEY",
             "MY_TOKEN",
             "PGPASSFILE",
+            "GOOGLE_APPLICATION_CREDENTIALS",
         ] {
-            let error = expand(&format!("a/${{env:{name}}}"), &lookup, true).expect_err(name);
+            let error = expand(&format!("a/${{env:{name}}}"), &lookup, &held, true).expect_err(name);
             assert_eq!(error, ExpandError::Secret(name.to_owned()));
         }
-        for name in ["COPIED", "PART", "WHOLE"] {
-            let error = expand(&format!("a/${{env:{name}}}"), &lookup, true).expect_err(name);
+        for name in ["COPIED", "PART", "WHOLE", "OF_A_FILE"] {
+            let error = expand(&format!("a/${{env:{name}}}"), &lookup, &held, true).expect_err(name);
             assert_eq!(error, ExpandError::HoldsSecret(name.to_owned()));
             assert!(!error.message().contains("hunter2") && !error.message().contains("ss-word"));
         }
         assert_eq!(
-            expand("${env:A}", &lookup, false),
+            expand("${env:A}", &lookup, &held, false),
             Err(ExpandError::NotHere("A".into()))
         );
-        assert_eq!(expand("$${env:A}", &lookup, false).as_deref(), Ok("${env:A}"));
+        assert_eq!(expand("$${env:A}", &lookup, &held, false).as_deref(), Ok("${env:A}"));
     }
 }

@@ -1,14 +1,29 @@
 //! Reads `expose` of `pipeline.yaml`: what the reader role may see although it may show the batch's date, each with the
 //! reason that a person gives.
 
-use super::mapping::{Context, Keys, Mapping, entry_text};
+use super::keys::{Keys, Shape, required};
+use super::mapping::{Context, Mapping, entry_text};
 use super::problems::Problems;
 use super::yaml::{Entry, Value};
 use crate::error::Location;
 use crate::model::wording::did_you_mean;
 use crate::model::{Exposed, View};
 
-const KEYS: Keys = Keys::of(&["view", "reason"]);
+/// The value of `expose`.
+pub(super) const SHAPE: Shape = Shape::List(0, &Shape::Options(&KEYS));
+
+static KEYS: Keys = Keys::of(&[
+    required(
+        "view",
+        Shape::Text,
+        "A view, a materialized view, a function or an entity; another object as schema.name.",
+    ),
+    required(
+        "reason",
+        Shape::Text,
+        "Why readers may see it. `pipeline roles` and `pipeline privacy report` show it.",
+    ),
+]);
 
 /// One element of the list, whose name has not been looked up yet.
 pub(super) struct ExposedDraft {
@@ -78,7 +93,7 @@ pub(super) fn resolve(
                     .to_owned()
             });
             let message = format!("`expose` names `{}`, and the project has no such view", exposed.name);
-            problems.add(Some(location), message, Some(hint));
+            problems.add_link(Some(location), message, Some(hint));
         } else if found.iter().any(|other| other.name == exposed.name) {
             let message = format!("`expose` names `{}` twice", exposed.name);
             problems.add(Some(location), message, Some("keep one of them".to_owned()));

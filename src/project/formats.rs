@@ -13,8 +13,9 @@ pub(super) struct BadFormat {
     pub hint: &'static str,
 }
 
-/// Checks that a value written with the format can be read back as the type. Other types take no format.
-pub(super) fn check(format: &str, field_type: &FieldType) -> Result<(), BadFormat> {
+/// Checks that a value written with the format can be read back as the type. Other types take no format. A field with a
+/// zone takes times without an offset.
+pub(super) fn check(format: &str, field_type: &FieldType, has_zone: bool) -> Result<(), BadFormat> {
     let (needs, hint) = match field_type {
         FieldType::Partial(_) => (
             "a date",
@@ -27,7 +28,7 @@ pub(super) fn check(format: &str, field_type: &FieldType) -> Result<(), BadForma
         ),
         _ => (
             "a date, a time of day and an offset",
-            "a timestamptz needs date, hour, minute and offset: \"%Y-%m-%dT%H:%M:%S%z\"",
+            "a timestamptz needs date, hour, minute and offset, \"%Y-%m-%dT%H:%M:%S%z\", or the `zone` of local times",
         ),
     };
     let bad = |message: String, hint| Err(BadFormat { message, hint });
@@ -48,7 +49,12 @@ pub(super) fn check(format: &str, field_type: &FieldType) -> Result<(), BadForma
             "names such as EST or CST mean several offsets: a timestamptz needs the offset itself (%z)",
         );
     }
-    if reads_back(format, &parsed, field_type) {
+    let read = |field_type: &FieldType| reads_back(format, &parsed, field_type);
+    let local = match field_type {
+        FieldType::Partial(_) => FieldType::Partial(Box::new(FieldType::Timestamp(Vec::new()))),
+        _ => FieldType::Timestamp(Vec::new()),
+    };
+    if read(field_type) || (has_zone && !parsed.has_offset() && read(&local)) {
         return Ok(());
     }
     bad(format!("the format `{format}` does not give {needs}"), hint)
@@ -99,7 +105,7 @@ mod tests {
             ("%+", &instant),
             ("%Y-%m-%d %H:%M:%S %z", &instant),
         ] {
-            assert_eq!(check(format, field_type), Ok(()), "{format}");
+            assert_eq!(check(format, field_type, false), Ok(()), "{format}");
         }
         for format in [
             "%Y-%m-%d %H:%M:%S %z",
@@ -108,20 +114,29 @@ mod tests {
             "%+",
             "%Y-%m-%dT%H:%M:%S%.f%::z",
         ] {
-            let bad = check(format, &timestamp).unwrap_err();
+            let bad = check(format, &timestamp, false).unwrap_err();
             assert!(bad.message.contains("has an offset"), "{format}: {}", bad.message);
             assert!(bad.hint.contains("timestamptz"), "{format}");
-            assert_eq!(check(format, &date), Ok(()), "{format}");
+            assert_eq!(check(format, &date, false), Ok(()), "{format}");
         }
         for field_type in [&timestamp, &instant] {
-            let bad = check("%Y-%m-%d %H:%M:%S %Z", field_type).unwrap_err();
+            let bad = check("%Y-%m-%d %H:%M:%S %Z", field_type, false).unwrap_err();
             assert!(bad.message.contains("(%Z)"), "{}", bad.message);
         }
         // What the format writes is not what it reads: where the day ends can't be told.
-        assert!(check("%-d%m%Y", &date).is_err());
-        assert_eq!(check("%s", &instant), Ok(()));
-        assert_eq!(check("%Y-%m-%d %H:%M%#z", &instant), Ok(()));
-        let message = |format: &str, field_type: &FieldType| check(format, field_type).map_err(|bad| bad.message);
+        assert!(check("%-d%m%Y", &date, false).is_err());
+        // A field with a zone takes local times.
+        let local = "%d.%m.%Y %H:%M";
+        for field_type in [&instant, &FieldType::Partial(Box::new(instant.clone()))] {
+            assert!(check(local, field_type, false).is_err());
+            assert_eq!(check(local, field_type, true), Ok(()));
+            assert!(check("%H:%M", field_type, true).is_err());
+        }
+        assert!(check("%d.%m.%Y", &instant, true).is_err());
+        assert_eq!(check("%s", &instant, false), Ok(()));
+        assert_eq!(check("%Y-%m-%d %H:%M%#z", &instant, false), Ok(()));
+        let message =
+            |format: &str, field_type: &FieldType| check(format, field_type, false).map_err(|bad| bad.message);
         assert_eq!(message("%Q", &date), Err("`%Q` is no date format".into()));
         assert_eq!(
             message("%d.%m.", &date),

@@ -1,11 +1,48 @@
 //! Reads the mapping form of `privacy` in `pipeline.yaml`: the profile, and how many persons must share each combination
 //! of quasi-identifiers.
 
-use super::mapping::{Context, Keys, Mapping, entry_text, entry_texts, node_scalar};
+use super::keys::{Group, Keys, Shape, key, names};
+use super::mapping::{Context, Mapping, entry_text, entry_texts, node_scalar};
 use super::yaml::{Entry, Value};
-use crate::model::{Entity, Gate, Profile, Severity, did_you_mean};
+use crate::model::{Column, Entity, Gate, OnRare, Profile, Rule, did_you_mean};
 
-const KEYS: Keys = Keys::of(&["profile", "k", "quasi", "over", "severity"]);
+/// The value of `privacy`.
+pub(super) const SHAPE: Shape = Shape::Any(&[Shape::Choice(|| names(&PROFILES)), Shape::Options(&KEYS)]);
+
+static KEYS: Keys = Keys::of(&[
+    key("profile", Shape::Choice(|| names(&PROFILES)), "The privacy profile."),
+    key(
+        "k",
+        Shape::Whole(2),
+        "How many persons must have the same values in the columns of `quasi`, at least.",
+    ),
+    key(
+        "quasi",
+        Shape::Texts(1),
+        "The columns that can single a person out together.",
+    ),
+    key("over", Shape::Text, "The entity that holds persons, with its key."),
+    key(
+        "severity",
+        Shape::Choice(|| names(&SEVERITIES)),
+        "What happens to a batch that falls below `k`: it fails, is loaded with a warning, or is loaded without the \
+         quasi-identifiers of the rare rows.",
+    ),
+])
+.group(Group::Together {
+    all: &["k", "quasi", "over"],
+    with: &["severity"],
+});
+const PROFILES: [(&str, Profile); 3] = [
+    ("custom", Profile::Custom),
+    ("pseudonymised", Profile::Pseudonymised),
+    ("safe_harbor", Profile::SafeHarbor),
+];
+const SEVERITIES: [(&str, OnRare); 3] = [
+    ("fail", OnRare::Fail),
+    ("warn", OnRare::Warn),
+    ("suppress", OnRare::Suppress),
+];
 const EXAMPLE: &str = "privacy: {k: 5, quasi: [zip3, birth_year, sex], over: patients}";
 
 /// The value of `privacy`.
@@ -17,22 +54,17 @@ pub(super) enum Privacy<'n> {
 
 /// Reads the profile, wherever it stands.
 pub(super) fn profile<'n>(ctx: &mut Context<'_>, project: &Mapping<'n>) -> (Privacy<'n>, Profile) {
-    let profiles = [
-        ("custom", Profile::Custom),
-        ("pseudonymised", Profile::Pseudonymised),
-        ("safe_harbor", Profile::SafeHarbor),
-    ];
     let entry = project
         .get("privacy")
         .filter(|entry| matches!(entry.value.value, Value::Map(_)));
     let mapping = entry.and_then(|entry| Mapping::of_options(ctx, "`privacy`", entry.key.span, &entry.value, &KEYS));
     match mapping {
         Some(mapping) => {
-            let profile = mapping.choice(ctx, "profile", &profiles);
+            let profile = mapping.choice(ctx, "profile", &PROFILES);
             (Privacy::Mapping(mapping), profile)
         }
         None if entry.is_some() => (Privacy::Name, Profile::Custom),
-        None => (Privacy::Name, project.choice(ctx, "privacy", &profiles)),
+        None => (Privacy::Name, project.choice(ctx, "privacy", &PROFILES)),
     }
 }
 
@@ -50,10 +82,13 @@ pub(super) fn read(ctx: &mut Context<'_>, privacy: &Privacy<'_>, entities: &[Ent
     let k = options.required(ctx, "k", EXAMPLE).and_then(|entry| read_k(ctx, entry));
     let quasi = options.required(ctx, "quasi", EXAMPLE);
     let over = options.required(ctx, "over", EXAMPLE);
-    let severities = [("fail", Severity::Fail), ("warn", Severity::Warn)];
-    let severity = options.choice(ctx, "severity", &severities);
+    let severity = options.choice(ctx, "severity", &SEVERITIES);
     let entity = over.and_then(|entry| read_entity(ctx, entry, entities))?;
-    let quasi = read_columns(ctx, quasi?, entity)?;
+    let quasi = quasi?;
+    if severity == OnRare::Suppress {
+        refuse_needed(ctx, quasi, entity, entities);
+    }
+    let quasi = read_columns(ctx, quasi, entity)?;
     Some(Gate {
         k: k?,
         quasi,
@@ -111,7 +146,7 @@ fn read_columns(ctx: &mut Context<'_>, entry: &Entry, entity: &Entity) -> Option
         let known = || entity.columns.iter().map(|column| column.name.as_str());
         if !known().any(|name| name == text.value) {
             let hint = did_you_mean(&text.value, known()).unwrap_or_else(|| "name columns of the entity".to_owned());
-            ctx.problem(
+            ctx.link_problem(
                 text.span,
                 format!("`{}` has no column `{}`", entity.name, text.raw),
                 hint,
@@ -121,4 +156,37 @@ fn read_columns(ctx: &mut Context<'_>, entry: &Entry, entity: &Entity) -> Option
         }
     }
     (!columns.is_empty()).then_some(columns)
+}
+
+/// Refuses columns that `suppress` can't make null.
+fn refuse_needed(ctx: &mut Context<'_>, entry: &Entry, entity: &Entity, entities: &[Entity]) {
+    for text in entry_texts(ctx, entry) {
+        let Some(column) = entity.columns.iter().find(|column| column.name == text.value) else {
+            continue;
+        };
+        if let Some(why) = needed(column, entity, entities) {
+            ctx.problem(
+                text.span,
+                format!("`severity: suppress` would make `{}` null, but {why}", column.name),
+                "allow nulls in it, take it out of `quasi`, or use `severity: fail`".to_owned(),
+            );
+        }
+    }
+}
+
+/// Why a column may not be null. `None`: it may.
+fn needed(column: &Column, entity: &Entity, entities: &[Entity]) -> Option<String> {
+    let name = &column.name;
+    if entity.key.contains(name) {
+        return Some(format!("it belongs to the key of `{}`", entity.name));
+    }
+    let not_null = |rule: &Rule| matches!(rule, Rule::NotNull(checked) if checked == name);
+    if !column.nullable || entity.checks.iter().any(|check| not_null(&check.rule)) {
+        return Some("it may hold no null".to_owned());
+    }
+    entities.iter().find_map(|child| {
+        let parent = child.parent.as_ref()?;
+        let ties = (child.name == entity.name || parent.entity == entity.name) && parent.columns.contains(name);
+        ties.then(|| format!("it ties rows of `{}` to `{}`", child.name, parent.entity))
+    })
 }

@@ -1,29 +1,105 @@
 //! Reads the `input` of a source: where its data is and in which format.
 
-use super::mapping::{Context, Keys, Mapping, entry_text, entry_texts};
-use super::yaml::Entry;
+use super::keys::{Keys, Shape, key, names, required};
+use super::mapping::{Context, Mapping, Text, entry_text, entry_texts, node_text};
+use super::yaml::{Entry, Node, Span, Value};
 use super::{path, record_path, secrets, storage};
 use crate::error::Location;
 use crate::model::{
-    Compression, CsvOptions, Encoding, Format, Input, OnEmpty, OnEmptyFile, OnMalformed, OnMissing, OnNoRecords,
-    RecordPath,
+    Compression, CsvOptions, Encoding, Format, Input, InputPath, OnEmpty, OnEmptyFile, OnMalformed, OnMissing,
+    OnNoRecords, RecordPath,
 };
 
-const INPUT_KEYS: Keys = Keys::of(&[
-    "path",
-    "format",
-    "compression",
-    "encoding",
-    "records",
-    "on_missing",
-    "on_empty",
-    "on_empty_file",
-    "on_malformed",
-    "on_no_records",
-    "csv",
-    "storage",
+/// The value of `input`.
+pub(super) const SHAPE: Shape = Shape::Variables(&Shape::Options(&INPUT_KEYS));
+
+static INPUT_KEYS: Keys = Keys::of(&[
+    required(
+        "path",
+        Shape::Any(&[Shape::Text, Shape::List(1, &PATH)]),
+        "A local path, or a URL that starts with s3://, gs://, az:// or https://. It holds the batch's date, \
+         as {date} or {date:%Y%m%d}, and may have wildcards. A list may say of which kind the records of a path \
+         are.",
+    ),
+    key("format", Shape::Choice(|| names(&FORMATS)), "The format of the files."),
+    key(
+        "compression",
+        Shape::Choice(|| names(&COMPRESSIONS)),
+        "How the files are compressed; `auto` tells it by the first bytes of each file.",
+    ),
+    key(
+        "encoding",
+        Shape::AnyCase(|| names(&Encoding::ALL)),
+        "The encoding of the text. Not for parquet.",
+    ),
+    key(
+        "records",
+        Shape::Text,
+        "Where the records are inside a JSON document, such as $.entry[*].resource.",
+    ),
+    key(
+        "on_missing",
+        Shape::Choice(|| names(&MISSING)),
+        "What happens if there is no file.",
+    ),
+    key(
+        "on_empty",
+        Shape::Choice(|| names(&EMPTY)),
+        "What happens if there are files, but no record in any of them.",
+    ),
+    key(
+        "on_empty_file",
+        Shape::Choice(|| names(&EMPTY_FILES)),
+        "What happens if a file holds no record while other files of the batch do.",
+    ),
+    key(
+        "on_malformed",
+        Shape::Choice(|| names(&MALFORMED)),
+        "What happens to a record that can't be read or breaks the schema.",
+    ),
+    key(
+        "on_no_records",
+        Shape::Choice(|| names(&NO_RECORDS)),
+        "What happens to a document, line or entry that has no records where `records` says.",
+    ),
+    key(
+        "csv",
+        Shape::Options(&CSV_KEYS),
+        "How the cells of a CSV file are written.",
+    ),
+    key(
+        "storage",
+        storage::SHAPE,
+        "Settings of the object store, such as `endpoint` or `region`. Secrets come from the environment.",
+    ),
 ]);
-const CSV_KEYS: Keys = Keys::of(&["delimiter", "quote", "header", "nulls"]);
+static PATH: Shape = Shape::Any(&[Shape::Text, Shape::Options(&PATH_KEYS)]);
+static PATH_KEYS: Keys = Keys::of(&[
+    required("path", Shape::Text, "A path or a URL."),
+    key("kind", Shape::Text, "The kind of its records."),
+]);
+static CSV_KEYS: Keys = Keys::of(&[
+    key(
+        "delimiter",
+        Shape::Text,
+        "The sign between two cells, one ASCII character; a comma is the default.",
+    ),
+    key(
+        "quote",
+        Shape::Text,
+        "The sign around a cell, one ASCII character; \" is the default.",
+    ),
+    key(
+        "header",
+        Shape::Flag(true),
+        "Whether the first row holds the names of the fields. Without, the cells follow the order of the schema.",
+    ),
+    key(
+        "nulls",
+        Shape::Texts(0),
+        "The cells that mean null. The empty cell is the default.",
+    ),
+]);
 
 const FORMATS: [(&str, Format); 4] = [
     ("json", Format::Json),
@@ -32,6 +108,8 @@ const FORMATS: [(&str, Format); 4] = [
     ("parquet", Format::Parquet),
 ];
 const MALFORMED: [(&str, OnMalformed); 2] = [("quarantine", OnMalformed::Quarantine), ("fail", OnMalformed::Fail)];
+const MISSING: [(&str, OnMissing); 2] = [("fail", OnMissing::Fail), ("skip", OnMissing::Skip)];
+const EMPTY: [(&str, OnEmpty); 2] = [("fail", OnEmpty::Fail), ("replace", OnEmpty::Replace)];
 const EMPTY_FILES: [(&str, OnEmptyFile); 3] = [
     ("warn", OnEmptyFile::Warn),
     ("fail", OnEmptyFile::Fail),
@@ -61,28 +139,33 @@ pub(super) fn read(ctx: &mut Context<'_>, entry: &Entry) -> Input {
         .unwrap_or_default();
     let path = options.required(ctx, "path", "path: data/{date:%Y%m%d}/visits.json");
     let place = path.map_or(entry.key.span, Entry::place);
-    let path = path.and_then(|entry| read_path(ctx, entry, &storage));
-    if let (Some(path), Some(entry)) = (&path, options.get("storage")) {
-        storage::check(ctx, entry, path::scheme(path).map(|(scheme, _)| scheme));
+    let mut paths = path.map_or_else(Vec::new, |entry| read_paths(ctx, entry, &storage));
+    if let Some(entry) = options.get("storage") {
+        // The settings are for the stores; paths beside them may be local.
+        let schemes = paths
+            .iter()
+            .map(|one| path::scheme(&one.path).map(|(scheme, _)| scheme));
+        let scheme = schemes.max().flatten();
+        if !paths.is_empty() {
+            storage::check(ctx, entry, scheme);
+        }
+    }
+    if paths.is_empty() {
+        paths.push(InputPath {
+            path: String::new(),
+            kind: None,
+            location: ctx.location(place),
+        });
     }
     let on_malformed = options.choice(ctx, "on_malformed", &MALFORMED);
     Input {
-        path: path.unwrap_or_default(),
-        location: ctx.location(place),
+        paths,
         format,
         compression,
         encoding: read_encoding(ctx, &options, format),
         records: read_records(ctx, &options, format),
-        on_missing: options.choice(
-            ctx,
-            "on_missing",
-            &[("fail", OnMissing::Fail), ("skip", OnMissing::Skip)],
-        ),
-        on_empty: options.choice(
-            ctx,
-            "on_empty",
-            &[("fail", OnEmpty::Fail), ("replace", OnEmpty::Replace)],
-        ),
+        on_missing: options.choice(ctx, "on_missing", &MISSING),
+        on_empty: options.choice(ctx, "on_empty", &EMPTY),
         on_empty_file: options.choice(ctx, "on_empty_file", &EMPTY_FILES),
         on_malformed,
         on_no_records: options.choice(ctx, "on_no_records", &NO_RECORDS),
@@ -94,8 +177,11 @@ pub(super) fn read(ctx: &mut Context<'_>, entry: &Entry) -> Input {
 /// A placeholder for an input with problems, so that the rest of the source can still be checked.
 pub(super) fn stand_in(location: Location) -> Input {
     Input {
-        path: String::new(),
-        location,
+        paths: vec![InputPath {
+            path: String::new(),
+            kind: None,
+            location,
+        }],
         format: Format::Json,
         compression: None,
         encoding: Encoding::Utf8,
@@ -110,8 +196,51 @@ pub(super) fn stand_in(location: Location) -> Input {
     }
 }
 
-fn read_path(ctx: &mut Context<'_>, entry: &Entry, storage: &[(String, String)]) -> Option<String> {
-    let text = entry_text(ctx, entry)?;
+/// Reads `path: in/a.json`, or `path: [in/a.json, {path: in/b.json, kind: b}]`.
+fn read_paths(ctx: &mut Context<'_>, entry: &Entry, storage: &[(String, String)]) -> Vec<InputPath> {
+    let Value::List(nodes) = &entry.value.value else {
+        let text = entry_text(ctx, entry);
+        return text
+            .map(|text| read_path(ctx, text, None, storage))
+            .into_iter()
+            .collect();
+    };
+    if nodes.is_empty() {
+        ctx.problem(
+            entry.key.span,
+            "`path` names no path",
+            "name one: [in/a.json]".to_owned(),
+        );
+    }
+    let read = nodes
+        .iter()
+        .filter_map(|node| read_element(ctx, node, entry.key.span, storage));
+    read.collect()
+}
+
+fn read_element(ctx: &mut Context<'_>, node: &Node, list: Span, storage: &[(String, String)]) -> Option<InputPath> {
+    let Value::Map(entries) = &node.value else {
+        let text = node_text(ctx, "each element of `path`", list, node)?;
+        return Some(read_path(ctx, text, None, storage));
+    };
+    let at = entries.first().map_or(list, |entry| entry.key.span);
+    let options = Mapping::of_options(ctx, "an element of `path`", at, node, &PATH_KEYS)?;
+    let path = options.required(ctx, "path", "path: in/Patient.ndjson")?;
+    let path = entry_text(ctx, path)?;
+    let kind = options.text(ctx, "kind").map(|text| text.value);
+    Some(read_path(ctx, path, kind, storage))
+}
+
+fn read_path(ctx: &mut Context<'_>, text: Text<'_>, kind: Option<String>, storage: &[(String, String)]) -> InputPath {
+    check_path(ctx, &text, storage);
+    InputPath {
+        location: ctx.location(text.span),
+        path: text.value,
+        kind,
+    }
+}
+
+fn check_path(ctx: &mut Context<'_>, text: &Text<'_>, storage: &[(String, String)]) {
     // A secret in the file's own text is already reported for the whole file. Here, report only a secret that comes out
     // of a variable.
     if secrets::url_holds_secret(&text.value) {
@@ -122,15 +251,14 @@ fn read_path(ctx: &mut Context<'_>, entry: &Entry, storage: &[(String, String)])
                 secrets::HINT.to_owned(),
             );
         }
-        return Some(text.value);
+        return;
     }
     let plain_http = storage
         .iter()
         .any(|(name, value)| name == "allow_http" && value == "true");
     if let Err(bad) = path::check(&text.value, plain_http) {
-        ctx.problem_of(&text, &bad.message, &bad.hint);
+        ctx.problem_of(text, &bad.message, &bad.hint);
     }
-    Some(text.value)
 }
 
 fn check_compression(ctx: &mut Context<'_>, options: &Mapping<'_>, format: Format, given: Option<Compression>) {

@@ -1,7 +1,6 @@
 //! Finds a project and reads all its files. It continues after a problem where possible, so that one run reports the
 //! problems of all files.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::check_columns;
@@ -9,17 +8,21 @@ use super::conserve;
 use super::contract::{self, Contract};
 use super::document::Document;
 use super::exposed;
+use super::held;
+use super::latest;
 use super::mapping::{Context, check_urls, mend_cut_types};
 use super::privacy;
 use super::problems::Problems;
 use super::secrets::Lookup;
+use super::shared;
 use super::source::{self, SourceDraft};
 use super::sql;
 use super::yaml::Node;
 use super::yaml_files::yaml_files;
-use crate::error::{Error, Result};
+use crate::error::{Diagnostic, Error, Result, Words as _};
 use crate::model::wording::{all_of, did_you_mean};
-use crate::model::{Check, Entity, Profile, Project, Source};
+use crate::model::{Check, Entity, Profile, Project, Rule, Scope, Source};
+use crate::workspace::Files;
 
 const PROJECT_FILE: &str = "pipeline.yaml";
 const SOURCES_FOLDER: &str = "pipelines";
@@ -43,52 +46,88 @@ pub fn find_root(start: &Path) -> Result<PathBuf> {
 
 /// Reads and checks the project in `root`. The error lists every problem in all files.
 pub fn load(root: &Path) -> Result<Project> {
-    load_with(root, &|name| std::env::var(name).ok())
+    load_files(&Files::saved(root))
 }
 
-/// Like [`load`], but with the given environment variables.
-pub(super) fn load_with(root: &Path, lookup: Lookup<'_>) -> Result<Project> {
-    if !root.join(PROJECT_FILE).is_file() {
+/// Like [`load`], over files of which some may not be saved.
+pub fn load_files(files: &Files) -> Result<Project> {
+    load_with(files, &|name| std::env::var(name).ok())
+}
+
+/// Like [`load_files`], but with the given environment variables.
+pub(super) fn load_with(files: &Files, lookup: Lookup<'_>) -> Result<Project> {
+    let read = read(files, lookup)?;
+    joined(read.diagnostics).map_or(Ok(read.project), Err)
+}
+
+/// Like [`load_files`], but a project whose only problems are names that lead nowhere comes with them, so that they can be
+/// reported together with what else is wrong. Such a project can be checked, not run.
+///
+/// # Errors
+/// All problems, where something could not be read.
+pub fn load_to_check(files: &Files) -> Result<(Project, Option<Error>)> {
+    let read = read(files, &|name| std::env::var(name).ok())?;
+    match joined(read.diagnostics) {
+        Some(error) if read.is_incomplete => Err(error),
+        found => Ok((read.project, found)),
+    }
+}
+
+/// Reads what can be read of a project. It leaves out what has problems, so it is for looking things up, not for running.
+///
+/// # Errors
+/// There is no `pipeline.yaml`.
+pub fn read_partly(files: &Files) -> Result<Project> {
+    read(files, &|name| std::env::var(name).ok()).map(|read| read.project)
+}
+
+/// What can be read of a project, and all problems.
+struct Read {
+    project: Project,
+    diagnostics: Vec<Diagnostic>,
+    /// Whether something could not be read.
+    is_incomplete: bool,
+}
+
+fn read(files: &Files, lookup: Lookup<'_>) -> Result<Read> {
+    if !files.holds(Path::new(PROJECT_FILE)) {
         return Err(
-            Error::project(format!("{} is no project: it holds no pipeline.yaml", root.display()))
+            Error::project(format!("{} is no project: it holds no pipeline.yaml", files.display()))
                 .hint("name a project's folder: --project DIR, or declare the entities in a pipeline.yaml there"),
         );
     }
     let mut problems = Problems::default();
-    let mut contract = read_contract(root, lookup, &mut problems);
-    let mut drafts = read_sources(root, lookup, &mut problems);
+    let mut contract = read_contract(files, lookup, &mut problems);
+    let mut drafts = read_sources(files, lookup, &mut problems);
     source::check_names(&drafts, &mut problems);
     resolve_checks(contract.as_mut(), &mut drafts, &mut problems);
     let exposed = contract
         .as_mut()
         .map_or_else(Vec::new, |contract| std::mem::take(&mut contract.exposed));
     let known = contract.as_ref().map(|contract| contract.names.as_slice());
-    let views = sql::read_views(root, known.unwrap_or_default(), &mut problems);
-    let checks = sql::read_checks(root, &mut problems);
+    let mut views = sql::read_views(files, known.unwrap_or_default(), &mut problems);
+    if let Some(contract) = &mut contract {
+        let drafts = std::mem::take(&mut contract.latest);
+        latest::add(drafts, &contract.entities, &mut views, &mut problems);
+    }
+    let known = contract.as_ref().map(|contract| contract.names.as_slice());
+    let checks = sql::read_checks(files, &mut problems);
     let exposed = exposed::resolve(exposed, known.unwrap_or_default(), &views, &mut problems);
     let mut sources: Vec<Source> = drafts
         .into_iter()
-        .map(|draft| with_transforms(root, draft, contract.as_ref(), &mut problems))
+        .map(|draft| with_transforms(files, draft, contract.as_ref(), &mut problems))
         .collect();
     sources.sort_by(|a, b| a.name.cmp(&b.name));
     let profile = contract
         .as_ref()
         .map_or_else(Profile::default, |contract| contract.profile);
     check_privacy(profile, &sources, &mut problems);
-
-    let diagnostics = problems.into_diagnostics();
-    if !diagnostics.is_empty() {
-        let count = match diagnostics.len() {
-            1 => "a problem".to_owned(),
-            count => format!("{count} problems"),
-        };
-        return Err(Error::project(format!("the project has {count}")).diagnostics(diagnostics));
-    }
+    let is_incomplete = problems.incomplete();
     let Contract {
         entities, text, gate, ..
     } = contract.unwrap_or_default();
-    Ok(Project {
-        root: root.to_owned(),
+    let project = Project {
+        root: files.to_path_buf(),
         entities,
         sources,
         views,
@@ -97,7 +136,32 @@ pub(super) fn load_with(root: &Path, lookup: Lookup<'_>) -> Result<Project> {
         gate,
         checks,
         text,
+    };
+    Ok(Read {
+        project,
+        diagnostics: problems.into_diagnostics(),
+        is_incomplete,
     })
+}
+
+/// The error with these problems, if there are any.
+fn joined(diagnostics: Vec<Diagnostic>) -> Option<Error> {
+    let count = match diagnostics.len() {
+        0 => return None,
+        1 => "a problem".to_owned(),
+        count => format!("{count} problems"),
+    };
+    Some(Error::project(format!("the project has {count}")).diagnostics(diagnostics))
+}
+
+/// Reads the entities alone, of a project that may have no source yet. The error lists every problem of pipeline.yaml.
+pub fn load_entities(root: &Path) -> Result<Vec<Entity>> {
+    let mut problems = Problems::default();
+    let contract = read_contract(&Files::saved(root), &|name| std::env::var(name).ok(), &mut problems);
+    match joined(problems.into_diagnostics()) {
+        Some(error) => Err(error),
+        None => Ok(contract.unwrap_or_default().entities),
+    }
 }
 
 /// Reports classes and masks that are wrong, and those that the profile does not allow. A source without fields is
@@ -105,11 +169,11 @@ pub(super) fn load_with(root: &Path, lookup: Lookup<'_>) -> Result<Project> {
 fn check_privacy(profile: Profile, sources: &[Source], problems: &mut Problems) {
     let found = sources
         .iter()
-        .filter(|source| !source.schema.is_empty())
+        .filter(|source| source.kinds.iter().all(|kind| !kind.schema.is_empty()))
         .flat_map(privacy::check_fields)
         .chain(privacy::check_profile(profile, sources));
     for problem in found {
-        problems.add(problem.location, problem.message, problem.hint);
+        problems.add_link(problem.location, problem.message, problem.hint);
     }
 }
 
@@ -147,11 +211,12 @@ fn resolve_checks(contract: Option<&mut Contract>, drafts: &mut [SourceDraft], p
     }
 }
 
-fn read_contract(root: &Path, lookup: Lookup<'_>, problems: &mut Problems) -> Option<Contract> {
-    let (document, mut tree) = read_tree(root, PathBuf::from(PROJECT_FILE), problems)?;
+fn read_contract(files: &Files, lookup: Lookup<'_>, problems: &mut Problems) -> Option<Contract> {
+    let (document, mut tree) = read_tree(files, PathBuf::from(PROJECT_FILE), problems)?;
     let mut ctx = Context {
         document: &document,
         lookup,
+        held: &|| held::in_files(files, lookup),
         variables: false,
         problems,
     };
@@ -160,15 +225,17 @@ fn read_contract(root: &Path, lookup: Lookup<'_>, problems: &mut Problems) -> Op
     Some(contract::read(&mut ctx, &tree))
 }
 
-fn read_sources(root: &Path, lookup: Lookup<'_>, problems: &mut Problems) -> Vec<SourceDraft> {
+fn read_sources(files: &Files, lookup: Lookup<'_>, problems: &mut Problems) -> Vec<SourceDraft> {
     let mut drafts = Vec::new();
-    for path in source_files(root, problems) {
-        let Some((document, mut tree)) = read_tree(root, path, problems) else {
+    for path in source_files(files, problems) {
+        let Some((mut document, mut tree)) = read_tree(files, path, problems) else {
             continue;
         };
+        shared::resolve(files, &mut document, &mut tree, problems);
         let mut ctx = Context {
             document: &document,
             lookup,
+            held: &|| held::in_files(files, lookup),
             variables: false,
             problems,
         };
@@ -179,40 +246,40 @@ fn read_sources(root: &Path, lookup: Lookup<'_>, problems: &mut Problems) -> Vec
     drafts
 }
 
-fn read_tree(root: &Path, path: PathBuf, problems: &mut Problems) -> Option<(Document, Node)> {
-    let document = Document::read(root, path, problems)?;
+fn read_tree(files: &Files, path: PathBuf, problems: &mut Problems) -> Option<(Document, Node)> {
+    let document = Document::read(files, path, problems)?;
     let tree = document.parse(problems)?;
     Some((document, tree))
 }
 
 /// The files directly in `pipelines/`, sorted, with paths relative to the root.
-fn source_files(root: &Path, problems: &mut Problems) -> Vec<PathBuf> {
+fn source_files(files: &Files, problems: &mut Problems) -> Vec<PathBuf> {
     let folder = Path::new(SOURCES_FOLDER);
     let remedy = "a file pipelines/<name>.yaml makes a source: name, input, schema";
-    let entries = match fs::read_dir(root.join(folder)) {
-        Ok(entries) => entries,
+    let names = match files.names(folder) {
+        Ok(names) => names,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             problems.of_file(folder, "the project has no folder `pipelines`, so no source", remedy);
             return Vec::new();
         }
         Err(error) => {
-            problems.of_file(folder, format!("the folder can't be read: {error}"), remedy);
+            problems.of_file(folder, format!("the folder can't be read: {}", error.words()), remedy);
             return Vec::new();
         }
     };
-    let files = yaml_files(folder, entries, "a source's file", problems);
-    if files.is_empty() {
+    let found = yaml_files(folder, &names, "a source's file", problems);
+    if found.is_empty() {
         problems.of_file(folder, "the project has no source", remedy);
     }
-    files
+    found
 }
 
-fn with_transforms(root: &Path, draft: SourceDraft, contract: Option<&Contract>, problems: &mut Problems) -> Source {
+fn with_transforms(files: &Files, draft: SourceDraft, contract: Option<&Contract>, problems: &mut Problems) -> Source {
     // If no entity is known, that problem is already reported, and the names of the SQL files can't be checked.
     let known = contract
         .map(|contract| contract.names.as_slice())
         .filter(|names| !names.is_empty());
-    let mut transforms = sql::read_transforms(root, &draft, known, problems);
+    let mut transforms = sql::read_transforms(files, &draft, known, problems);
     if let Some(contract) = contract {
         let position = |name: &str| contract.entities.iter().position(|entity| entity.name == name);
         transforms.sort_by_key(|transform| position(&transform.entity));
@@ -237,6 +304,21 @@ impl Project {
             let hint = did_you_mean(name, known.clone().chain(aliases))
                 .unwrap_or_else(|| format!("the project has {}", all_of(&known.collect::<Vec<_>>())));
             Error::project(format!("no source has the name or alias `{name}`")).hint(hint)
+        })
+    }
+
+    /// Whether rows of the source may refer to rows of its other batches.
+    pub fn looks_beyond(&self, source: &Source) -> bool {
+        let served = source.transforms.iter().filter_map(|one| self.entity(&one.entity).ok());
+        served.into_iter().any(|entity| {
+            entity
+                .parent
+                .as_ref()
+                .is_some_and(|parent| parent.scope == Scope::Source)
+                || source.checks_of(entity).any(|check| match check.rule {
+                    Rule::Relationships { scope, .. } => scope == Scope::Source,
+                    _ => false,
+                })
         })
     }
 

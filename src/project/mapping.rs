@@ -5,8 +5,9 @@ use std::collections::HashMap;
 
 use super::document::Document;
 use super::environment;
+use super::keys::Keys;
 use super::problems::Problems;
-use super::secrets::{self, Lookup};
+use super::secrets::{self, Held, Lookup};
 use super::yaml::{Entry, Key, Node, Span, Value};
 use crate::error::Location;
 use crate::model::wording::{did_you_mean, one_of};
@@ -15,6 +16,7 @@ use crate::model::wording::{did_you_mean, one_of};
 pub(super) struct Context<'a> {
     pub document: &'a Document,
     pub lookup: Lookup<'a>,
+    pub held: Held<'a>,
     /// Whether the value that is being read may hold `${env:NAME}`.
     pub variables: bool,
     pub problems: &'a mut Problems,
@@ -38,6 +40,21 @@ impl Context<'_> {
         let hint = hint.into().map(|hint| secrets::mask_urls(&hint));
         self.problems
             .add(Some(location), secrets::mask_urls(message.as_ref()), hint);
+    }
+
+    /// Reports a name that leads nowhere. Everything else is read all the same.
+    pub fn link_problem(&mut self, span: Span, message: impl AsRef<str>, hint: impl Into<Option<String>>) {
+        let location = self.document.location(span);
+        let hint = hint.into().map(|hint| secrets::mask_urls(&hint));
+        self.problems
+            .add_link(Some(location), secrets::mask_urls(message.as_ref()), hint);
+    }
+
+    /// Reports a problem at a place that is known already.
+    pub fn problem_at(&mut self, location: &Location, message: impl AsRef<str>, hint: &str) {
+        let hint = Some(secrets::mask_urls(hint));
+        self.problems
+            .add(Some(location.clone()), secrets::mask_urls(message.as_ref()), hint);
     }
 
     /// Reports a problem that was found after variables were resolved. If the message quotes something that came out of
@@ -125,36 +142,34 @@ pub(super) fn check_urls(ctx: &mut Context<'_>, node: &Node) {
     }
 }
 
-/// The keys that a mapping may have.
-pub(super) struct Keys {
-    pub known: &'static [&'static str],
-    /// Keys that a later version will support. They are refused by name, because ignoring them would mislead the user.
-    pub later: &'static [&'static str],
-}
-
-impl Keys {
-    pub const fn of(known: &'static [&'static str]) -> Self {
-        Self { known, later: &[] }
-    }
-}
-
 /// A mapping whose keys have been checked.
 pub(super) struct Mapping<'n> {
     /// What the mapping describes, for messages such as "... has no `path`".
     what: String,
     at: Span,
+    /// `None`: the keys are names that the user chose.
+    keys: Option<&'static Keys>,
     /// Without duplicate keys, in the file's order.
     entries: Vec<&'n Entry>,
 }
 
 impl<'n> Mapping<'n> {
     /// Checks the keys of a mapping of options. A missing key is reported at `at`.
-    pub fn of_options(ctx: &mut Context<'_>, what: &str, at: Span, node: &'n Node, keys: &Keys) -> Option<Self> {
+    pub fn of_options(
+        ctx: &mut Context<'_>,
+        what: &str,
+        at: Span,
+        node: &'n Node,
+        keys: &'static Keys,
+    ) -> Option<Self> {
         let mapping = Self::of_names(ctx, what, at, node)?;
         for entry in &mapping.entries {
             check_option(ctx, &entry.key, keys);
         }
-        Some(mapping)
+        Some(Self {
+            keys: Some(keys),
+            ..mapping
+        })
     }
 
     /// Checks a mapping whose keys are names that the user chose. Only a duplicate key is a problem here.
@@ -182,6 +197,7 @@ impl<'n> Mapping<'n> {
         Some(Self {
             what: what.to_owned(),
             at,
+            keys: None,
             entries: unique,
         })
     }
@@ -192,12 +208,17 @@ impl<'n> Mapping<'n> {
     }
 
     pub fn get(&self, key: &str) -> Option<&'n Entry> {
+        debug_assert!(self.declares(|keys| keys.has(key)), "`{key}` is read but not declared");
         self.entries.iter().find(|entry| entry.key.text == key).copied()
     }
 
     /// The entry of a key. Reports a problem if it is missing.
     pub fn required(&self, ctx: &mut Context<'_>, key: &str, example: &str) -> Option<&'n Entry> {
         let entry = self.get(key);
+        debug_assert!(
+            self.declares(|keys| keys.demands(key)),
+            "`{key}` is not declared as required"
+        );
         if entry.is_none() {
             ctx.problem(
                 self.at,
@@ -208,11 +229,21 @@ impl<'n> Mapping<'n> {
         entry
     }
 
+    /// Whether the declaration of the keys agrees with what a reader does. What it does not declare, an editor would
+    /// not know.
+    fn declares(&self, agrees: impl Fn(&Keys) -> bool) -> bool {
+        self.keys.is_none_or(agrees)
+    }
+
     pub fn text(&self, ctx: &mut Context<'_>, key: &str) -> Option<Text<'n>> {
         entry_text(ctx, self.get(key)?)
     }
 
     pub fn flag(&self, ctx: &mut Context<'_>, key: &str, default: bool) -> bool {
+        debug_assert!(
+            self.declares(|keys| keys.flag(key) == Some(default)),
+            "`{key}` is declared otherwise"
+        );
         let Some(entry) = self.get(key) else { return default };
         match &entry.value.value {
             Value::Bool(value) => return *value,
@@ -236,6 +267,10 @@ impl<'n> Mapping<'n> {
 
     /// The choice that the text names. The first choice if the key is missing or its text is wrong.
     pub fn choice<T: Copy>(&self, ctx: &mut Context<'_>, key: &str, choices: &[(&'static str, T)]) -> T {
+        debug_assert!(
+            self.declares(|keys| keys.offers(key, choices)),
+            "`{key}` is declared otherwise"
+        );
         let default = choices[0].1;
         let Some(text) = self.text(ctx, key) else {
             return default;
@@ -252,7 +287,7 @@ impl<'n> Mapping<'n> {
 
 fn check_option(ctx: &mut Context<'_>, key: &Key, keys: &Keys) {
     let name = key.text.as_str();
-    if keys.known.contains(&name) {
+    if keys.has(name) {
         return;
     }
     if keys.later.contains(&name) {
@@ -265,8 +300,8 @@ fn check_option(ctx: &mut Context<'_>, key: &Key, keys: &Keys) {
             secrets::HINT.to_owned(),
         );
     } else {
-        let hint = did_you_mean(name, keys.known.iter().copied())
-            .unwrap_or_else(|| format!("it may be {}", one_of(keys.known)));
+        let known = keys.names();
+        let hint = did_you_mean(name, known.iter().copied()).unwrap_or_else(|| format!("it may be {}", one_of(&known)));
         ctx.problem(key.span, format!("unknown key `{name}`"), hint);
     }
 }
@@ -287,7 +322,7 @@ pub(super) fn node_text<'n>(ctx: &mut Context<'_>, what: &str, span: Span, node:
         ctx.problem(span, format!("{what} must be text, not {}", node.value.kind()), hint);
         return None;
     };
-    match environment::expand(raw, ctx.lookup, ctx.variables) {
+    match environment::expand(raw, ctx.lookup, ctx.held, ctx.variables) {
         Ok(value) => Some(Text { raw, value, span }),
         Err(error) => {
             ctx.problem(span, error.message(), error.hint());
@@ -299,7 +334,7 @@ pub(super) fn node_text<'n>(ctx: &mut Context<'_>, what: &str, span: Span, node:
 /// A text with its variables resolved, or a number or boolean as written. For keys whose values are data.
 pub(super) fn node_scalar(ctx: &mut Context<'_>, at: Span, node: &Node) -> Option<String> {
     match &node.value {
-        Value::Text(raw) => match environment::expand(raw, ctx.lookup, ctx.variables) {
+        Value::Text(raw) => match environment::expand(raw, ctx.lookup, ctx.held, ctx.variables) {
             Ok(value) => Some(value),
             Err(error) => {
                 ctx.problem(node.span, error.message(), error.hint());

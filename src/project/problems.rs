@@ -8,13 +8,23 @@ use crate::error::{Diagnostic, Location};
 #[derive(Debug, Default)]
 pub(super) struct Problems {
     diagnostics: Vec<Diagnostic>,
+    /// Whether something could not be read. The project then holds placeholders.
+    incomplete: bool,
 }
 
 /// More problems than anyone reads. Without a limit, a hostile file could create any number of them.
 const MAX_PROBLEMS: usize = 1_000;
 
 impl Problems {
+    /// Adds a problem of something that could not be read.
     pub fn add(&mut self, location: Option<Location>, message: impl Into<String>, hint: Option<String>) {
+        self.incomplete = true;
+        self.add_link(location, message, hint);
+    }
+
+    /// Adds a problem of what was read whole all the same, such as a name that leads nowhere. Further checks make sense
+    /// then.
+    pub fn add_link(&mut self, location: Option<Location>, message: impl Into<String>, hint: Option<String>) {
         if self.diagnostics.len() < MAX_PROBLEMS {
             self.diagnostics.push(Diagnostic {
                 message: message.into(),
@@ -26,14 +36,12 @@ impl Problems {
 
     /// Adds a problem of a file or folder as a whole.
     pub fn of_file(&mut self, file: &Path, message: impl Into<String>, hint: impl Into<String>) {
-        let location = Location {
-            file: file.to_owned(),
-            line: 1,
-            column: 1,
-            length: 1,
-            text: String::new(),
-        };
-        self.add(Some(location), message, Some(hint.into()));
+        self.add(Some(Location::of_file(file)), message, Some(hint.into()));
+    }
+
+    /// Whether something could not be read.
+    pub fn incomplete(&self) -> bool {
+        self.incomplete
     }
 
     /// Sorts the problems by file, line and column. A problem that a YAML alias repeats is listed once.

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use super::mapping::{Context, Text};
 use super::yaml::Span;
 use crate::model::wording::{all_of, did_you_mean};
-use crate::model::{Entity, Index, Parent, PgType};
+use crate::model::{Entity, Index, Parent, PgType, Scope};
 
 /// A name in the file that has to be looked up.
 pub(super) struct Named {
@@ -30,6 +30,7 @@ pub(super) struct ParentDraft {
     pub entity: Named,
     /// `None` means the columns of the parent's key.
     pub columns: Option<Vec<Named>>,
+    pub scope: Scope,
 }
 
 /// An entity whose references have not been looked up yet.
@@ -124,7 +125,7 @@ fn missing_column(ctx: &mut Context<'_>, entity: &Entity, named: &Named, owner: 
     let known: Vec<&str> = entity.columns.iter().map(|column| column.name.as_str()).collect();
     let hint = did_you_mean(&named.raw, known.iter().copied())
         .unwrap_or_else(|| format!("its columns are {}", all_of(&known)));
-    ctx.problem(named.span, format!("`{owner}` has no column `{}`", named.raw), hint);
+    ctx.link_problem(named.span, format!("`{owner}` has no column `{}`", named.raw), hint);
 }
 
 fn parent(ctx: &mut Context<'_>, draft: &Draft, drafts: &[Draft]) -> Option<Parent> {
@@ -133,7 +134,7 @@ fn parent(ctx: &mut Context<'_>, draft: &Draft, drafts: &[Draft]) -> Option<Pare
         let known: Vec<&str> = drafts.iter().map(|draft| draft.entity.name.as_str()).collect();
         let hint = did_you_mean(&parent.entity.raw, known.iter().copied())
             .unwrap_or_else(|| format!("the entities are {}", all_of(&known)));
-        ctx.problem(
+        ctx.link_problem(
             parent.entity.span,
             format!("the parent `{}` is no entity", parent.entity.raw),
             hint,
@@ -147,6 +148,7 @@ fn parent(ctx: &mut Context<'_>, draft: &Draft, drafts: &[Draft]) -> Option<Pare
     Some(Parent {
         entity: target.entity.name.clone(),
         columns,
+        scope: parent.scope,
     })
 }
 
@@ -186,7 +188,7 @@ fn key_columns(ctx: &mut Context<'_>, draft: &Draft, target: &Draft, at: &Named)
             );
             let hint =
                 format!("add the column, or name those to join by: parent: {{entity: {parent}, columns: [...]}}");
-            ctx.problem(at.span, message, hint);
+            ctx.link_problem(at.span, message, hint);
         }
         check_types(ctx, draft, target, &named.name, at.span);
     }

@@ -1,56 +1,31 @@
 //! Reads the `schema` of a source: the declared fields of its records.
 
+use super::field_keys::{FIELD_KEYS, FROMS};
 use super::formats;
-use super::mapping::{Context, Keys, Mapping, Text, entry_text, list_texts, node_text};
+use super::mapping::{Context, Mapping, Text, entry_text, list_texts, node_text};
+use super::reference;
 use super::types::parse_field_type;
 use super::value_rules;
 use super::yaml::{Entry, Node, Span, Value};
 use crate::model::wording::{did_you_mean, one_of};
-use crate::model::{Field, FieldType, From, MaskKind, PhiClass, Privacy, RECORD_COLUMN, ValueRules};
-
-const FIELD_KEYS: Keys = Keys::of(&[
-    "type",
-    "list",
-    "one_or_many",
-    "struct",
-    "required",
-    "from",
-    "format",
-    "precision",
-    "description",
-    "phi",
-    "mask",
-    "domain",
-    "reason",
-    "normalize",
-    "nulls",
-    "matches",
-    "length",
-    "accepted_values",
-    "range",
-]);
+use crate::model::{Field, FieldType, From, MaskKind, PhiClass, Privacy, RECORD_COLUMN, ValueRules, Zone};
 
 /// Reads the fields of a record. `flat` is set if the format has no lists and structs; it says why.
 pub(super) fn read(ctx: &mut Context<'_>, entry: &Entry, flat: Option<&str>) -> Vec<Field> {
     let fields = read_fields(ctx, "`schema`", entry.key.span, &entry.value);
     for field in &fields {
-        let span = Span {
-            line: field.location.line,
-            column: field.location.column,
-            length: field.location.length,
-        };
         if field.name == RECORD_COLUMN {
             let message = format!("`{RECORD_COLUMN}` can't be a field: the engine adds a column of that name");
-            ctx.problem(span, message, "leave it out, it can't be loaded".to_owned());
+            ctx.problem_at(&field.location, message, "leave it out, it can't be loaded");
         }
         if let Some(format) = flat
             && matches!(field.field_type, FieldType::List(_) | FieldType::Struct(_))
         {
             let message = format!("`{}` can't be a list or struct: {format} has flat records", field.name);
-            ctx.problem(
-                span,
+            ctx.problem_at(
+                &field.location,
                 message,
-                "declare it as `json` where the cell holds JSON, else as `string`".to_owned(),
+                "declare it as `json` where the cell holds JSON, else as `string`",
             );
         }
     }
@@ -76,6 +51,7 @@ fn read_field(ctx: &mut Context<'_>, entry: &Entry) -> Field {
     let mut field = Field {
         name: entry.key.text.clone(),
         field_type: FieldType::Json,
+        description: None,
         required: false,
         from: None,
         one_or_many: false,
@@ -101,7 +77,7 @@ fn read_field(ctx: &mut Context<'_>, entry: &Entry) -> Field {
 
 fn read_attributes(ctx: &mut Context<'_>, options: &Mapping<'_>, what: &str, entry: &Entry, field: &mut Field) {
     field.required = options.flag(ctx, "required", false);
-    options.text(ctx, "description");
+    field.description = options.text(ctx, "description").map(|text| text.value);
     let kinds: Vec<&Entry> = ["type", "list", "one_or_many", "struct"]
         .iter()
         .filter_map(|kind| options.get(kind))
@@ -147,6 +123,8 @@ fn read_attributes(ctx: &mut Context<'_>, options: &Mapping<'_>, what: &str, ent
     };
     read_precision(ctx, options, scalar);
     read_from(ctx, options, scalar);
+    reference::read(ctx, options, scalar);
+    read_zone(ctx, options, scalar);
     read_format(ctx, options, scalar);
     value_rules::read(ctx, options, scalar);
 }
@@ -204,6 +182,7 @@ fn read_list(ctx: &mut Context<'_>, entry: &Entry) -> Field {
     Field {
         name: "item".to_owned(),
         field_type,
+        description: None,
         required: false,
         from: None,
         one_or_many: false,
@@ -255,7 +234,7 @@ fn read_from(ctx: &mut Context<'_>, options: &Mapping<'_>, field: &mut Field) {
     };
     let written = "write `from: string`, `from: number` or `from: [string, number]`";
     for text in &texts {
-        if !matches!(text.value.as_str(), "string" | "number") {
+        if !FROMS.contains(&text.value.as_str()) {
             ctx.problem(text.span, format!("`from` can't be `{}`", text.raw), written.to_owned());
             return;
         }
@@ -302,6 +281,23 @@ fn read_from(ctx: &mut Context<'_>, options: &Mapping<'_>, field: &mut Field) {
     ctx.problem(span, format!("`from: {shown}` is nothing for {kind}"), hint.to_owned());
 }
 
+/// Reads `zone: Europe/Berlin`, the zone of times that are written without an offset.
+fn read_zone(ctx: &mut Context<'_>, options: &Mapping<'_>, field: &mut Field) {
+    let Some(entry) = options.get("zone") else { return };
+    let FieldType::TimestampTz(_) = field.field_type.whole() else {
+        let message = format!("`zone` is nothing for {}", field.field_type.kind());
+        let hint = "it is for timestamptz: SQL gets the times in UTC".to_owned();
+        ctx.problem(entry.key.span, message, hint);
+        return;
+    };
+    let Some(text) = entry_text(ctx, entry) else { return };
+    field.rules.zone = Zone::parse(&text.value);
+    if field.rules.zone.is_none() {
+        let hint = "write UTC, an offset such as +01:00, or a name of the IANA database such as Europe/Berlin";
+        ctx.problem_of(&text, &format!("`{}` is no time zone", text.value), hint);
+    }
+}
+
 fn read_format(ctx: &mut Context<'_>, options: &Mapping<'_>, field: &mut Field) {
     let Some(entry) = options.get("format") else { return };
     let texts = match &entry.value.value {
@@ -325,7 +321,7 @@ fn read_format(ctx: &mut Context<'_>, options: &Mapping<'_>, field: &mut Field) 
         return;
     }
     for text in &texts {
-        if let Err(bad) = formats::check(&text.value, &field.field_type) {
+        if let Err(bad) = formats::check(&text.value, &field.field_type, field.rules.zone.is_some()) {
             ctx.problem_of(text, &bad.message, bad.hint);
         }
     }

@@ -1,7 +1,13 @@
 //! Keeps secrets out of project files and out of messages. No function here ever returns a secret.
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD_NO_PAD;
+
 /// Looks up an environment variable. It is a function so that tests need not change the environment of the process.
 pub(super) type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// Reads the secrets that lie in files (`held.rs`).
+pub(super) type Held<'a> = &'a dyn Fn() -> Vec<String>;
 
 /// The remedy for a secret in a file.
 pub(super) const HINT: &str = "take it out: secrets come from the environment alone \
@@ -57,23 +63,58 @@ const HELD: [&str; 14] = [
     "AZURE_STORAGE_CLIENT_SECRET",
     "AZURE_CLIENT_SECRET",
 ];
+/// Variables that may name a file with secrets (libpq's, those of object_store, and this program's own), each with the
+/// file's usual place below the home folder.
+pub(super) const FILES: [(&str, &str); 10] = [
+    ("PIPELINE_MASK_KEY", ""),
+    ("PGPASSFILE", ".pgpass"),
+    ("PGSERVICEFILE", ".pg_service.conf"),
+    ("GOOGLE_SERVICE_ACCOUNT", ""),
+    ("GOOGLE_SERVICE_ACCOUNT_PATH", ""),
+    (
+        "GOOGLE_APPLICATION_CREDENTIALS",
+        ".config/gcloud/application_default_credentials.json",
+    ),
+    ("AWS_WEB_IDENTITY_TOKEN_FILE", ""),
+    ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", ""),
+    ("AWS_SHARED_CREDENTIALS_FILE", ".aws/credentials"),
+    ("AZURE_FEDERATED_TOKEN_FILE", ""),
+];
+/// A shorter text may be base64 by chance.
+const LONG: usize = 32;
 /// A shorter text is found in too many values by chance.
 const SHORTEST: usize = 4;
 
 /// Whether an environment variable of this name holds a secret.
 pub(super) fn is_secret_variable(name: &str) -> bool {
     let name = name.to_uppercase();
-    is_secret_setting(&name) || SECRET_VARIABLES.contains(&name.as_str())
+    is_secret_setting(&name) || SECRET_VARIABLES.contains(&name.as_str()) || FILES.iter().any(|(file, _)| *file == name)
 }
 
-/// Whether a text holds a secret that the environment has under a name of its own, or a URL with a secret.
-pub(super) fn holds_secret(text: &str, lookup: Lookup<'_>) -> bool {
+/// Whether a text holds a secret that the environment has under a name of its own, one of `in_files`, or a URL with a
+/// secret.
+pub(super) fn holds_secret(text: &str, lookup: Lookup<'_>, in_files: Held<'_>) -> bool {
     let held = HELD.iter().filter_map(|name| lookup(name));
     let mut secrets: Vec<String> = held
         .chain(lookup("DATABASE_URL").iter().flat_map(|url| passwords(url)))
+        .chain(in_files())
         .collect();
     secrets.retain(|secret| secret.len() >= SHORTEST);
-    url_holds_secret(text) || secrets.iter().any(|secret| text.contains(secret.as_str()))
+    let spelt = secrets.iter().flat_map(|secret| spellings(secret));
+    url_holds_secret(text) || spelt.into_iter().any(|secret| text.contains(&secret))
+}
+
+/// A secret, and what it is in other spellings if it is base64, as the mask key is.
+fn spellings(secret: &str) -> Vec<String> {
+    let mut found = vec![secret.to_owned()];
+    let bare = secret.trim().trim_end_matches('=').replace('-', "+").replace('_', "/");
+    if bare.len() >= LONG
+        && let Ok(bytes) = BASE64_STANDARD_NO_PAD.decode(&bare)
+    {
+        let hex = hex::encode(bytes);
+        found.extend([bare.replace('+', "-").replace('/', "_"), bare, hex.to_uppercase(), hex]);
+    }
+    found
 }
 
 /// The password in a connection string, as it stands there and decoded.
@@ -267,6 +308,26 @@ mod tests {
         }
         assert!(is_secret_setting("account_key"));
         assert!(!is_secret_setting("region"));
+    }
+
+    #[test]
+    fn a_key_is_known_in_other_spellings() {
+        let key = "++8CAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+        let lookup = |name: &str| (name == "PIPELINE_MASK_KEY").then(|| key.to_owned());
+        for copy in [
+            key,
+            "--8CAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8",
+            "fbef0203040506070809",
+            "FBEF02030405060708090A0B0C0D0E0F101112131415161718191A1B1C1D1E1F",
+            "fbef02030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f",
+        ] {
+            let is_whole = copy.len() > 40;
+            assert_eq!(
+                holds_secret(&format!("a/{copy}/b"), &lookup, &Vec::new),
+                is_whole,
+                "{copy}"
+            );
+        }
     }
 
     #[test]

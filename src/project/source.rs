@@ -3,30 +3,89 @@
 use std::path::{Path, PathBuf};
 
 use super::checks::{self, CheckDraft};
-use super::mapping::{Context, Keys, Mapping, Text, entry_text, entry_texts};
+use super::keys::{Group, Keys, NameOf, Shape, key, names as names_of, required};
+use super::mapping::{Context, Mapping, Text, entry_text, entry_texts};
 use super::names::{self, MAX_IDENTIFIER};
 use super::problems::Problems;
 use super::tolerance::Limits;
 use super::yaml::{Entry, Node, Span, Value};
-use super::{conserve, input, schema, tolerance};
+use super::{conserve, field_keys, input, kinds, tolerance};
 use crate::error::Location;
-use crate::model::{Format, OnUnknownField, ShiftBy, Source};
+use crate::model::{ShiftBy, Source};
 
-const SOURCE_KEYS: Keys = Keys::of(&[
-    "name",
-    "aliases",
-    "description",
-    "input",
-    "schema",
-    "subject",
-    "shift_by",
-    "on_unknown_field",
-    "transforms",
-    "checks",
-    "conserves",
-    "allow_constant_masks",
-    "max_quarantined",
-]);
+/// What an editor knows of `pipelines/<name>.yaml`.
+pub(super) static SHAPE: Shape = Shape::Options(&SOURCE_KEYS);
+
+static SOURCE_KEYS: Keys = Keys::of(&[
+    required(
+        "name",
+        Shape::Text,
+        "The source's name: that of the file, and the value of the column `source`.",
+    ),
+    key("aliases", Shape::Texts(0), "Other names for --source."),
+    key("description", Shape::Text, "What the source is, for people."),
+    required("input", input::SHAPE, "Where the records come from."),
+    key(
+        "schema",
+        field_keys::SHAPE,
+        "The fields of a record, by name. Each is a type, or a mapping with one of type, list, one_or_many \
+         and struct.",
+    ),
+    key(
+        "subject",
+        Shape::Text,
+        "The field that says which person a record is about. The mask `date_shift` needs it.",
+    ),
+    key(
+        "kinds",
+        kinds::SHAPE,
+        "The kinds of records, by name, in place of `schema`. The SQL reads each as a table of that name.",
+    ),
+    key(
+        "on_unknown_kind",
+        kinds::ON_UNKNOWN,
+        "What happens when a record is of no declared kind.",
+    ),
+    key(
+        "shift_by",
+        Shape::Choice(|| names_of(&SHIFTS)),
+        "Whether `date_shift` moves the dates of a subject by days or by whole weeks.",
+    ),
+    key(
+        "on_unknown_field",
+        kinds::ON_UNKNOWN_FIELD,
+        "What happens when a record has a field that the schema does not declare. The field is never stored.",
+    ),
+    key(
+        "transforms",
+        Shape::Text,
+        "The folder of the source's SQL, with one file per entity. sql/<name> is the default.",
+    ),
+    key(
+        "checks",
+        Shape::Named(NameOf::Entity, 0, &checks::SHAPE),
+        "Rules for the rows of this source, by entity.",
+    ),
+    key(
+        "conserves",
+        conserve::SHAPE,
+        "The list elements for which an entity must have exactly one row each.",
+    ),
+    key(
+        "allow_constant_masks",
+        Shape::Texts(0),
+        "Paths of fields whose mask gives every record the same value, and that the SQL may join or group by \
+         nevertheless.",
+    ),
+    key(
+        "max_quarantined",
+        tolerance::SHAPE,
+        "How much may be refused before the batch fails: a share, a number, or limits for single entities. 1% \
+         is the default.",
+    ),
+])
+.group(Group::One(&["schema", "kinds"]));
+const SHIFTS: [(&str, ShiftBy); 2] = [("days", ShiftBy::Days), ("weeks", ShiftBy::Weeks)];
 /// Folders below `sql/` that can't be the folder of a source.
 const TAKEN: [&str; 4] = ["views", "materialized", "functions", "checks"];
 
@@ -62,31 +121,15 @@ pub(super) fn read(ctx: &mut Context<'_>, root: &Node) -> Option<SourceDraft> {
         Some(entry) => ctx.with_variables(|ctx| input::read(ctx, entry)),
         None => input::stand_in(ctx.location(place)),
     };
-    let flat = (input.format == Format::Csv).then_some("csv");
-    let schema = options.required(ctx, "schema", "schema: {patient_id: string}");
-    let schema = schema.map(|entry| schema::read(ctx, entry, flat)).unwrap_or_default();
-    let subject = options.text(ctx, "subject").map(|text| text.value);
-    let steps = [("days", ShiftBy::Days), ("weeks", ShiftBy::Weeks)];
-    let shift_by = options.choice(ctx, "shift_by", &steps);
-    let unknown_fields = [
-        ("warn", OnUnknownField::Warn),
-        ("ignore", OnUnknownField::Ignore),
-        ("fail", OnUnknownField::Fail),
-    ];
-    let on_unknown_field = options.choice(ctx, "on_unknown_field", &unknown_fields);
-
+    let shift_by = options.choice(ctx, "shift_by", &SHIFTS);
     let limits = options.get("max_quarantined");
     let limits = limits.map_or_else(Limits::default, |entry| tolerance::read(ctx, entry));
     let checks = options.get("checks");
-    let checks = checks.map_or_else(Vec::new, |entry| checks::read_of_source(ctx, entry));
-
-    let conserves = options.get("conserves");
-    let conserves = conserves.map_or_else(Vec::new, |entry| conserve::read(ctx, entry, &schema));
-
-    let allowed = options.get("allow_constant_masks");
-    let allowed = allowed.map_or_else(Vec::new, |entry| entry_texts(ctx, entry));
+    let mut checks = checks.map_or_else(Vec::new, |entry| checks::read_of_source(ctx, entry));
 
     let name = name.map_or(stem, |text| text.value);
+    let kinds = kinds::read(ctx, &options, &name, place, &input);
+    checks.extend(kinds.checks);
     let transforms = match options.get("transforms") {
         Some(entry) => ctx
             .with_variables(|ctx| entry_text(ctx, entry))
@@ -105,18 +148,17 @@ pub(super) fn read(ctx: &mut Context<'_>, root: &Node) -> Option<SourceDraft> {
         aliases: aliases.into_iter().map(|alias| alias.value).collect(),
         description,
         input,
-        schema,
-        subject,
+        kinds: kinds.kinds,
+        on_unknown_kind: kinds.on_unknown_kind,
         shift_by,
-        on_unknown_field,
         transforms: Vec::new(),
         max_quarantined: limits.records,
         max_quarantined_of: limits.entities,
         checks: Vec::new(),
-        conserves,
-        allow_constant_masks: allowed.into_iter().map(|path| path.value).collect(),
+        conserves: kinds.conserves,
+        allow_constant_masks: kinds.allow_constant_masks,
         location,
-        text: ctx.document.text.clone(),
+        text: ctx.document.whole_text(),
     };
     Some(SourceDraft {
         source,

@@ -1,7 +1,6 @@
 //! Finds the SQL files of a project: the transforms of each source, the views and the checks. It reads them as text.
 //! The stages that run the SQL check its meaning.
 
-use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -9,8 +8,10 @@ use super::document::read_text;
 use super::names::{self, MAX_IDENTIFIER};
 use super::problems::Problems;
 use super::source::SourceDraft;
+use crate::error::{Location, Words as _};
 use crate::model::wording::{nearest, one_of};
 use crate::model::{Severity, SqlCheck, Transform, View, ViewKind};
+use crate::workspace::Files;
 
 const VIEW_FOLDERS: [(&str, ViewKind); 3] = [
     ("sql/functions", ViewKind::Function),
@@ -21,7 +22,7 @@ const VIEW_FOLDERS: [(&str, ViewKind); 3] = [
 /// The transforms of a source, in the order of the entities. `entities` is `None` if pipeline.yaml can't be read; the
 /// files' names are then not checked.
 pub(super) fn read_transforms(
-    root: &Path,
+    files: &Files,
     draft: &SourceDraft,
     entities: Option<&[String]>,
     problems: &mut Problems,
@@ -33,8 +34,8 @@ pub(super) fn read_transforms(
     let example = entities
         .and_then(|names| names.first())
         .map_or("<entity>", String::as_str);
-    let files = match sql_files(root, folder) {
-        Ok(files) if !files.is_empty() => files,
+    let found = match sql_files(files, folder) {
+        Ok(found) if !found.is_empty() => found,
         Ok(_) => {
             let hint = format!("write one file per entity that the source serves: {shown}/{example}.sql");
             let message = format!(
@@ -48,7 +49,7 @@ pub(super) fn read_transforms(
             let message = match error.kind() {
                 ErrorKind::NotFound => format!("the folder {shown} does not exist"),
                 ErrorKind::NotADirectory => format!("{shown} is no folder"),
-                _ => format!("the folder {shown} can't be read: {error}"),
+                _ => format!("the folder {shown} can't be read: {}", error.words()),
             };
             let hint = format!("it holds the source's transforms, one file per entity: {shown}/{example}.sql");
             problems.add(Some(location.clone()), message, Some(hint));
@@ -56,12 +57,12 @@ pub(super) fn read_transforms(
         }
     };
     let mut transforms = Vec::new();
-    for (stem, path) in files {
+    for (stem, path) in found {
         if let Some(entities) = entities
             && !entities.contains(&stem)
         {
             no_entity(&stem, &path, entities, problems);
-        } else if let Some(sql) = read_sql(root, &path, problems) {
+        } else if let Some(sql) = read_sql(files, &path, problems) {
             transforms.push(Transform {
                 entity: stem,
                 path,
@@ -78,14 +79,19 @@ fn no_entity(stem: &str, path: &Path, entities: &[String], problems: &mut Proble
         Some(near) => format!("did you mean `{near}.sql`?"),
         None => format!("name it after an entity: {}", one_of(&known)),
     };
-    problems.of_file(path, format!("pipeline.yaml declares no entity `{stem}`"), hint);
+    let location = Location::of_file(path);
+    problems.add_link(
+        Some(location),
+        format!("pipeline.yaml declares no entity `{stem}`"),
+        Some(hint),
+    );
 }
 
 /// All files of `sql/functions`, `sql/views` and `sql/materialized`. The folders are optional.
-pub(super) fn read_views(root: &Path, entities: &[String], problems: &mut Problems) -> Vec<View> {
+pub(super) fn read_views(files: &Files, entities: &[String], problems: &mut Problems) -> Vec<View> {
     let mut views: Vec<View> = Vec::new();
     for (folder, kind) in VIEW_FOLDERS {
-        for (name, path) in files_if_any(root, Path::new(folder), problems) {
+        for (name, path) in files_if_any(files, Path::new(folder), problems) {
             if let Err(bad) = names::check_identifier("the name of a view or function", &name, MAX_IDENTIFIER) {
                 problems.of_file(&path, bad.message, format!("rename the file: {}", bad.hint));
                 continue;
@@ -97,7 +103,7 @@ pub(super) fn read_views(root: &Path, entities: &[String], problems: &mut Proble
                 let message = format!("`{name}` is made by {} already", other.path.display());
                 problems.of_file(&path, message, "rename one of the two files");
             }
-            if let Some(sql) = read_sql(root, &path, problems) {
+            if let Some(sql) = read_sql(files, &path, problems) {
                 views.push(View { name, kind, path, sql });
             }
         }
@@ -106,10 +112,10 @@ pub(super) fn read_views(root: &Path, entities: &[String], problems: &mut Proble
 }
 
 /// All files of `sql/checks`. The folder is optional. A comment line `-- severity: warn` makes a check only warn.
-pub(super) fn read_checks(root: &Path, problems: &mut Problems) -> Vec<SqlCheck> {
+pub(super) fn read_checks(files: &Files, problems: &mut Problems) -> Vec<SqlCheck> {
     let mut checks = Vec::new();
-    for (name, path) in files_if_any(root, Path::new("sql/checks"), problems) {
-        let Some(sql) = read_sql(root, &path, problems) else {
+    for (name, path) in files_if_any(files, Path::new("sql/checks"), problems) {
+        let Some(sql) = read_sql(files, &path, problems) else {
             continue;
         };
         let said = sql.lines().find_map(|line| {
@@ -136,12 +142,12 @@ pub(super) fn read_checks(root: &Path, problems: &mut Problems) -> Vec<SqlCheck>
 }
 
 /// Like [`sql_files`], for an optional folder. Reports a problem if the folder exists but can't be read.
-fn files_if_any(root: &Path, folder: &Path, problems: &mut Problems) -> Vec<(String, PathBuf)> {
-    match sql_files(root, folder) {
-        Ok(files) => files,
+fn files_if_any(files: &Files, folder: &Path, problems: &mut Problems) -> Vec<(String, PathBuf)> {
+    match sql_files(files, folder) {
+        Ok(found) => found,
         Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
         Err(error) => {
-            let message = format!("the folder can't be read: {error}");
+            let message = format!("the folder can't be read: {}", error.words());
             problems.of_file(folder, message, "check the path and its permissions");
             Vec::new()
         }
@@ -150,23 +156,18 @@ fn files_if_any(root: &Path, folder: &Path, problems: &mut Problems) -> Vec<(Str
 
 /// The names without ending, and the relative paths, of the .sql files directly in the folder. Sorted by name. Hidden
 /// files are skipped.
-fn sql_files(root: &Path, folder: &Path) -> std::io::Result<Vec<(String, PathBuf)>> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(root.join(folder))? {
-        let name = entry?.file_name().to_string_lossy().into_owned();
-        if let Some(stem) = name.strip_suffix(".sql")
-            && !stem.is_empty()
-            && !stem.starts_with('.')
-        {
-            files.push((stem.to_owned(), folder.join(&name)));
-        }
-    }
-    files.sort();
-    Ok(files)
+fn sql_files(files: &Files, folder: &Path) -> std::io::Result<Vec<(String, PathBuf)>> {
+    let stem = |name: &String| {
+        let stem = name.strip_suffix(".sql")?;
+        (!stem.is_empty() && !stem.starts_with('.')).then(|| (stem.to_owned(), folder.join(name)))
+    };
+    let mut found: Vec<(String, PathBuf)> = files.names(folder)?.iter().filter_map(stem).collect();
+    found.sort();
+    Ok(found)
 }
 
-fn read_sql(root: &Path, path: &Path, problems: &mut Problems) -> Option<String> {
-    let sql = read_text(root, path, problems)?;
+fn read_sql(files: &Files, path: &Path, problems: &mut Problems) -> Option<String> {
+    let sql = read_text(files, path, problems)?;
     if holds_no_sql(&sql) {
         problems.of_file(path, "the file holds no SQL", "write a SELECT into it, or remove it");
         return None;

@@ -8,10 +8,14 @@ use object_store::aws::AmazonS3ConfigKey;
 use object_store::azure::AzureConfigKey;
 use object_store::gcp::GoogleConfigKey;
 
+use super::keys::{NameOf, Shape};
 use super::mapping::{Context, Mapping, entry_text};
 use super::secrets;
 use super::yaml::{Entry, Value};
 use crate::model::wording::did_you_mean;
+
+/// The value of `storage`.
+pub(super) const SHAPE: Shape = Shape::Named(NameOf::Other, 0, &Shape::Setting);
 
 /// Common settings, for "did you mean" suggestions. object_store knows more.
 const COMMON: [&str; 12] = [

@@ -1,27 +1,25 @@
 //! Reads test cases: the YAML files in the folder `tests` beside the SQL of a source. The project must have been read
 //! before.
 
-use std::fs;
 use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use chrono::NaiveDate;
 
 use super::document::Document;
-use super::mapping::{Context, Keys, Mapping, entry_text, node_scalar, node_text};
+use super::mapping::{Context, Mapping, entry_text, node_scalar, node_text};
 use super::problems::Problems;
+use super::test_keys::{CASE, FILE, REFUSAL};
 use super::test_values::{cell, record};
 use super::yaml::{Entry, Node, Span, Value};
 use super::yaml_files::yaml_files;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Words as _};
 use crate::model::wording::{all_of, did_you_mean};
 use crate::model::{
-    CasePlace, Entity, ExpectedCell, ExpectedRefusal, ExpectedRow, ExpectedRows, Lines, Project, Source, TestCase,
+    CasePlace, CaseRecords, Entity, ExpectedCell, ExpectedRefusal, ExpectedRow, ExpectedRows, Kind, Lines, Project,
+    Source, TestCase,
 };
-
-const FILE: Keys = Keys::of(&["tests"]);
-const CASE: Keys = Keys::of(&["name", "description", "date", "records", "rows", "refused", "fails"]);
-const REFUSAL: Keys = Keys::of(&["entity", "check", "record", "path", "reason"]);
+use crate::workspace::Files;
 
 /// The folder of a source's test cases, relative to the project. `None`: the source has no SQL.
 pub fn tests_folder(source: &Source) -> Option<PathBuf> {
@@ -34,10 +32,18 @@ pub fn tests_folder(source: &Source) -> Option<PathBuf> {
 /// # Errors
 /// The problems of all files at once.
 pub fn read_tests(project: &Project) -> Result<Vec<TestCase>> {
+    read_tests_in(&Files::saved(&project.root), project)
+}
+
+/// Like [`read_tests`], over files of which some may not be saved.
+///
+/// # Errors
+/// The problems of all files at once.
+pub fn read_tests_in(tree: &Files, project: &Project) -> Result<Vec<TestCase>> {
     let (mut problems, mut cases) = (Problems::default(), Vec::new());
     for source in &project.sources {
-        for path in files(project, source, &mut problems) {
-            if let Some(document) = Document::read(&project.root, path, &mut problems) {
+        for path in files(tree, source, &mut problems) {
+            if let Some(document) = Document::read(tree, path, &mut problems) {
                 cases.extend(parse(project, source, &document, &mut problems));
             }
         }
@@ -64,20 +70,20 @@ fn ended(problems: Problems, cases: Vec<TestCase>) -> Result<Vec<TestCase>> {
     }
 }
 
-fn files(project: &Project, source: &Source, problems: &mut Problems) -> Vec<PathBuf> {
+fn files(tree: &Files, source: &Source, problems: &mut Problems) -> Vec<PathBuf> {
     let Some(folder) = tests_folder(source) else {
         return Vec::new();
     };
-    let entries = match fs::read_dir(project.root.join(&folder)) {
-        Ok(entries) => entries,
+    let names = match tree.names(&folder) {
+        Ok(names) => names,
         Err(error) if error.kind() == ErrorKind::NotFound => return Vec::new(),
         Err(error) => {
-            let message = format!("the folder can't be read: {error}");
+            let message = format!("the folder can't be read: {}", error.words());
             problems.of_file(&folder, message, "check the path and its permissions");
             return Vec::new();
         }
     };
-    yaml_files(&folder, entries, "a file of test cases", problems)
+    yaml_files(&folder, &names, "a file of test cases", problems)
 }
 
 /// What the parts of one file need to know.
@@ -94,6 +100,7 @@ fn parse(project: &Project, source: &Source, document: &Document, problems: &mut
     let ctx = Context {
         document,
         lookup: &|_| None,
+        held: &Vec::new,
         problems,
         variables: false,
     };
@@ -151,11 +158,7 @@ impl<'p> Reader<'_, 'p> {
         let date = options.required(&mut self.ctx, "date", "date: 2023-05-02");
         let date = date.and_then(|entry| self.date(entry));
         let records = options.required(&mut self.ctx, "records", "records: [{...}]")?;
-        let nodes = self.list(records, "one record each").unwrap_or_default();
-        let texts = nodes
-            .iter()
-            .filter_map(|node| record(&mut self.ctx, &self.source.schema, node, records.key.span));
-        let texts: Vec<String> = texts.collect();
+        let texts = self.records(records);
         let rows = options.get("rows").map_or_else(Vec::new, |entry| self.rows(entry));
         let refused = options
             .get("refused")
@@ -177,6 +180,45 @@ impl<'p> Reader<'_, 'p> {
             location: self.ctx.location(at),
             place: self.place(&options, at, end),
         })
+    }
+
+    /// The records of a case: a list, or a list for each kind that a path of the input tells.
+    fn records(&mut self, entry: &Entry) -> Vec<CaseRecords> {
+        let Value::Map(_) = entry.value.value else {
+            return vec![CaseRecords {
+                kind: None,
+                records: self.records_of(entry, None),
+            }];
+        };
+        let Some(kinds) = Mapping::of_names(&mut self.ctx, "`records`", entry.key.span, &entry.value) else {
+            return Vec::new();
+        };
+        let mut files = Vec::new();
+        for entry in kinds.entries() {
+            let name = &entry.key.text;
+            let source = self.source;
+            let Some(kind) = source.kinds.iter().find(|kind| kind.name == *name) else {
+                let known: Vec<&str> = source.kinds.iter().map(|kind| kind.name.as_str()).collect();
+                let hint = did_you_mean(name, known.iter().copied())
+                    .unwrap_or_else(|| format!("records are a list, or a list for each of {}", all_of(&known)));
+                let message = format!("{} has no kind `{name}`", source.name);
+                self.ctx.problem(entry.key.span, message, hint);
+                continue;
+            };
+            files.push(CaseRecords {
+                kind: Some(name.clone()),
+                records: self.records_of(entry, Some(kind)),
+            });
+        }
+        files
+    }
+
+    fn records_of(&mut self, entry: &Entry, kind: Option<&Kind>) -> Vec<String> {
+        let nodes = self.list(entry, "one record each").unwrap_or_default();
+        let texts = nodes
+            .iter()
+            .filter_map(|node| record(&mut self.ctx, self.source, kind, node, entry.key.span));
+        texts.collect()
     }
 
     fn date(&mut self, entry: &Entry) -> Option<NaiveDate> {

@@ -6,15 +6,27 @@
 use super::mapping::{Context, Mapping};
 use super::yaml::{Entry, Node, Span, Value};
 use crate::model::wording::{all_of, did_you_mean};
-use crate::model::{ExpectedCell, Field, FieldType, PgType};
+use crate::model::{Condition, ExpectedCell, Field, FieldType, Kind, PgType, Source};
 
 /// A record as JSON on one line. A text stands for the bytes of a record, for one that is no valid JSON. Reports
 /// fields that the source does not declare.
-pub(super) fn record(ctx: &mut Context<'_>, fields: &[Field], node: &Node, list: Span) -> Option<String> {
+///
+/// `kind` is the kind of the record where that is known.
+pub(super) fn record(
+    ctx: &mut Context<'_>,
+    source: &Source,
+    kind: Option<&Kind>,
+    node: &Node,
+    list: Span,
+) -> Option<String> {
     let mut json = String::new();
     match &node.value {
         Value::Text(text) => json = text.replace(['\n', '\r'], " "),
-        Value::Map(_) => object(ctx, node, list, Some(fields), &mut json)?,
+        Value::Map(_) => {
+            let kind = kind.or_else(|| kind_of(ctx, source, node));
+            // What becomes of a record of no kind is seen when the case runs.
+            object(ctx, node, list, kind.map(|kind| &kind.schema[..]), kind, &mut json)?;
+        }
         other => {
             let message = format!("a record must be a mapping, not {}", other.kind());
             let hint = "write its fields, or its bytes as a text".to_owned();
@@ -25,14 +37,48 @@ pub(super) fn record(ctx: &mut Context<'_>, fields: &[Field], node: &Node, list:
     Some(json)
 }
 
-/// A mapping as a JSON object. `fields` are the fields that it may have; `None` is any.
-fn object(ctx: &mut Context<'_>, node: &Node, at: Span, fields: Option<&[Field]>, json: &mut String) -> Option<()> {
+/// The kind of a record, by the values that its conditions name.
+fn kind_of<'s>(ctx: &mut Context<'_>, source: &'s Source, node: &Node) -> Option<&'s Kind> {
+    let mut holds = |condition: &Condition| {
+        let found = condition.path.iter().try_fold(node, |node, name| match &node.value {
+            Value::Map(entries) => entries
+                .iter()
+                .find(|entry| entry.key.text == *name)
+                .map(|entry| &entry.value),
+            _ => None,
+        });
+        let text = match found.map(|node| (&node.value, node.span)) {
+            Some((Value::Text(text), _)) => Some(text.clone()),
+            Some((Value::Bool(value), _)) => Some(value.to_string()),
+            Some((Value::Number, span)) => Some(ctx.document.written(span)),
+            _ => None,
+        };
+        text.is_some_and(|text| condition.values.contains(&text))
+    };
+    source.kinds.iter().find(|kind| kind.conditions.iter().all(&mut holds))
+}
+
+/// A mapping as a JSON object. `fields` are the fields that it may have; `None` is any. `kind` is that of a record,
+/// whose conditions may name fields that it does not declare.
+fn object(
+    ctx: &mut Context<'_>,
+    node: &Node,
+    at: Span,
+    fields: Option<&[Field]>,
+    kind: Option<&Kind>,
+    json: &mut String,
+) -> Option<()> {
     let mapping = Mapping::of_names(ctx, "an object", at, node)?;
     json.push('{');
     for (nth, entry) in mapping.entries().iter().enumerate() {
         let name = &entry.key.text;
         let field = fields.map(|fields| fields.iter().find(|field| field.name == *name));
-        if matches!(field, Some(None)) {
+        let tells = |kind: &Kind| {
+            kind.conditions
+                .iter()
+                .any(|condition| condition.path[..1] == [name.clone()])
+        };
+        if matches!(field, Some(None)) && !kind.is_some_and(tells) {
             let known: Vec<&str> = fields
                 .unwrap_or_default()
                 .iter()
@@ -84,8 +130,8 @@ fn value(ctx: &mut Context<'_>, node: &Node, at: Span, kind: Option<&FieldType>,
             }
             json.push(']');
         }
-        (Value::Map(_), Some(FieldType::Struct(fields))) => drop(object(ctx, node, at, Some(fields), json)),
-        (Value::Map(_), _) => drop(object(ctx, node, at, None, json)),
+        (Value::Map(_), Some(FieldType::Struct(fields))) => drop(object(ctx, node, at, Some(fields), None, json)),
+        (Value::Map(_), _) => drop(object(ctx, node, at, None, None, json)),
     }
 }
 

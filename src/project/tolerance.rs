@@ -1,11 +1,26 @@
 //! Reads `max_quarantined:` of a source: one limit for everything, or limits for single entities beside it.
 
 use super::checks;
-use super::mapping::{Context, Keys, Mapping};
+use super::keys::{Keys, NameOf, Shape, key};
+use super::mapping::{Context, Mapping};
 use super::yaml::{Entry, Value};
 use crate::model::{EntityTolerance, Tolerance};
 
-const KEYS: Keys = Keys::of(&["records", "entities"]);
+/// The value of `max_quarantined`.
+pub(super) const SHAPE: Shape = Shape::Any(&[Shape::Share, Shape::Options(&KEYS)]);
+
+static KEYS: Keys = Keys::of(&[
+    key(
+        "records",
+        Shape::Share,
+        "The limit of the records, of the files, and of each entity that is not named.",
+    ),
+    key(
+        "entities",
+        Shape::Named(NameOf::Entity, 0, &Shape::Share),
+        "The limits of single entities.",
+    ),
+]);
 
 /// The limits of a source. That of the records holds for each entity without one of its own.
 #[derive(Default)]

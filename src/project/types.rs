@@ -3,8 +3,9 @@
 
 use std::fmt;
 
+use super::keys::Shape;
 use crate::model::wording::{did_you_mean, one_of};
-use crate::model::{FieldType, PgType};
+use crate::model::{FieldType, PgType, References};
 
 /// Why a type's name is refused, and how to correct it.
 #[derive(Debug, PartialEq, Eq)]
@@ -21,6 +22,11 @@ impl BadType {
         }
     }
 }
+
+/// The type of a column in the contract.
+pub(super) const PG_TYPE: Shape = Shape::Type(&PG_NAMES, &["varchar", "numeric", "decimal"]);
+/// The type of a scalar field in a source's schema.
+pub(super) const FIELD_TYPE: Shape = Shape::Type(&FIELD_NAMES, &["decimal"]);
 
 const PG_NAMES: [&str; 25] = [
     "text",
@@ -157,7 +163,7 @@ fn numeric(text: &str, arguments: &[i64]) -> Result<PgType, BadType> {
     }
 }
 
-const FIELD_NAMES: [&str; 10] = [
+const FIELD_NAMES: [&str; 11] = [
     "string",
     "bool",
     "int",
@@ -167,6 +173,7 @@ const FIELD_NAMES: [&str; 10] = [
     "date",
     "timestamp",
     "timestamptz",
+    "reference",
     "json",
 ];
 const FIELD_SYNONYMS: [(&str, &str); 20] = [
@@ -205,6 +212,7 @@ pub(super) fn parse_field_type(text: &str) -> Result<FieldType, BadType> {
         "date" => FieldType::Date(Vec::new()),
         "timestamp" => FieldType::Timestamp(Vec::new()),
         "timestamptz" => FieldType::TimestampTz(Vec::new()),
+        "reference" => FieldType::Reference(References::default()),
         "json" => FieldType::Json,
         _ => return Err(unknown(text, name, &FIELD_SYNONYMS, &FIELD_NAMES, "type of a field")),
     };

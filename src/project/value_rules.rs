@@ -3,16 +3,46 @@
 
 use regex::Regex;
 
-use super::mapping::{Context, Keys, Mapping, Text, entry_text, node_scalar, node_text};
+use super::keys::{Group, Keys, Shape, key, names};
+use super::mapping::{Context, Mapping, Text, entry_text, node_scalar, node_text};
 use super::yaml::{Entry, Node, Span, Value};
 use crate::model::wording::{did_you_mean, one_of};
-use crate::model::{Bounds, Field, FieldType, From, Literal, Normalize, Nulls, ValueRules, normalized};
+use crate::model::{Bounds, Field, FieldType, From, Literal, Normalize, Nulls, normalized};
 
 /// The keys of a field that are read here.
 pub(super) const KEYS: [&str; 6] = ["normalize", "nulls", "matches", "length", "accepted_values", "range"];
 
-const STRIP_KEYS: Keys = Keys::of(&["strip_prefix", "strip_suffix"]);
-const BOUNDS_KEYS: Keys = Keys::of(&["min", "max"]);
+/// The value of `normalize`.
+pub(super) const NORMALIZE: Shape = Shape::Any(&[STEP, Shape::List(1, &STEP)]);
+/// The value of `length`.
+pub(super) const LENGTH: Shape = Shape::Any(&[Shape::Whole(0), Shape::Options(&LENGTH_KEYS)]);
+/// The value of `range`.
+pub(super) const RANGE: Shape = Shape::Options(&RANGE_KEYS);
+
+const STEP: Shape = Shape::Any(&[Shape::OneOf(|| names(&STEPS)), Shape::Options(&STRIP_KEYS)]);
+static STRIP_KEYS: Keys = Keys::of(&[
+    key(
+        "strip_prefix",
+        Shape::Text,
+        "Removes this text at the start once, if it is there.",
+    ),
+    key(
+        "strip_suffix",
+        Shape::Text,
+        "Removes this text at the end once, if it is there.",
+    ),
+])
+.group(Group::One(&["strip_prefix", "strip_suffix"]));
+static LENGTH_KEYS: Keys = Keys::of(&[
+    key("min", Shape::Whole(0), "The least number of characters."),
+    key("max", Shape::Whole(0), "The greatest number of characters."),
+])
+.group(Group::Some(&["min", "max"]));
+static RANGE_KEYS: Keys = Keys::of(&[
+    key("min", Shape::Scalar, "The least value that is accepted."),
+    key("max", Shape::Scalar, "The greatest value that is accepted."),
+])
+.group(Group::Some(&["min", "max"]));
 /// Steps that are written as a single word.
 const STEPS: [(&str, Normalize); 7] = [
     ("trim", Normalize::Trim),
@@ -26,7 +56,7 @@ const STEPS: [(&str, Normalize); 7] = [
 
 /// Reads the rules of a scalar field. Its type and `from` must be known already.
 pub(super) fn read(ctx: &mut Context<'_>, options: &Mapping<'_>, field: &mut Field) {
-    let mut rules = ValueRules::default();
+    let mut rules = std::mem::take(&mut field.rules);
     for entry in KEYS.iter().filter_map(|key| options.get(key)) {
         if !may_have(ctx, entry, field) {
             continue;
@@ -58,10 +88,10 @@ fn may_have(ctx: &mut Context<'_>, entry: &Entry, field: &Field) -> bool {
         }
         "normalize" => (
             match field.field_type.whole() {
-                F::String | F::Date(_) | F::Timestamp(_) | F::TimestampTz(_) => true,
+                F::String | F::Date(_) | F::Timestamp(_) | F::TimestampTz(_) | F::Reference(_) => true,
                 _ => matches!(field.from, Some(From::String | From::Either)),
             },
-            "it is for what comes as text: strings, dates, times, and numbers with `from: string`",
+            "it is for what comes as text: strings, dates, times, references, and numbers with `from: string`",
         ),
         "range" => {
             let hint = match field.field_type {
@@ -73,6 +103,9 @@ fn may_have(ctx: &mut Context<'_>, entry: &Entry, field: &Field) -> bool {
                 F::Int | F::Bigint | F::Double | F::Decimal(..) | F::Date(_) | F::Timestamp(_) | F::TimestampTz(_)
             );
             (ordered, hint)
+        }
+        "accepted_values" if matches!(field.field_type, F::Reference(_)) => {
+            (false, "name the types that it may refer to: `to: [Patient, Group]`")
         }
         _ => (
             !matches!(field.field_type, F::Json | F::Struct(_) | F::List(_)),
@@ -126,13 +159,12 @@ fn read_step(ctx: &mut Context<'_>, at: Span, node: &Node) -> Option<Normalize> 
     let text = node_text(ctx, "a step of `normalize`", at, node)?;
     let step = STEPS.iter().find(|(name, _)| *name == text.value);
     if step.is_none() {
-        let names = STEPS.map(|(name, _)| name);
-        let hint = if STRIP_KEYS.known.contains(&text.value.as_str()) {
+        let steps = names(&STEPS);
+        let hint = if STRIP_KEYS.has(&text.value) {
             format!("say what to strip: {{{}: \"Patient/\"}}", text.raw)
         } else {
-            let known = || names.iter().chain(STRIP_KEYS.known).copied();
-            did_you_mean(text.raw, known())
-                .unwrap_or_else(|| format!("it may be {}", one_of(&known().collect::<Vec<_>>())))
+            let known = [steps, STRIP_KEYS.names()].concat();
+            did_you_mean(text.raw, known.iter().copied()).unwrap_or_else(|| format!("it may be {}", one_of(&known)))
         };
         ctx.problem(text.span, format!("`normalize` has no step `{}`", text.raw), hint);
     }
@@ -184,7 +216,7 @@ fn read_length(ctx: &mut Context<'_>, entry: &Entry) -> Option<Bounds<u64>> {
         number
     };
     if let Value::Map(_) = entry.value.value {
-        return bounds(ctx, entry, number);
+        return bounds(ctx, entry, &LENGTH_KEYS, number);
     }
     let exactly = number(ctx, entry);
     exactly.map(|length| Bounds {
@@ -194,7 +226,7 @@ fn read_length(ctx: &mut Context<'_>, entry: &Entry) -> Option<Bounds<u64>> {
 }
 
 fn read_range(ctx: &mut Context<'_>, entry: &Entry, field_type: &FieldType) -> Option<Bounds<Literal>> {
-    bounds(ctx, entry, |ctx, entry| {
+    bounds(ctx, entry, &RANGE_KEYS, |ctx, entry| {
         literal(ctx, entry.key.span, &entry.value, field_type)
     })
 }
@@ -202,10 +234,11 @@ fn read_range(ctx: &mut Context<'_>, entry: &Entry, field_type: &FieldType) -> O
 fn bounds<T: PartialOrd>(
     ctx: &mut Context<'_>,
     entry: &Entry,
+    keys: &'static Keys,
     mut read: impl FnMut(&mut Context<'_>, &Entry) -> Option<T>,
 ) -> Option<Bounds<T>> {
     let what = format!("`{}`", entry.key.text);
-    let options = Mapping::of_options(ctx, &what, entry.key.span, &entry.value, &BOUNDS_KEYS)?;
+    let options = Mapping::of_options(ctx, &what, entry.key.span, &entry.value, keys)?;
     let (min, max) = (options.get("min"), options.get("max"));
     if min.is_none() && max.is_none() {
         let hint = "give `min`, `max` or both; both belong to it".to_owned();
@@ -241,7 +274,11 @@ fn read_nulls(ctx: &mut Context<'_>, entry: &Entry, field: &Field, normalize: &[
         ctx.problem(entry.key.span, "`nulls` names no value", "leave it out".to_owned());
     }
     let is_text = match field.field_type.whole() {
-        FieldType::String | FieldType::Date(_) | FieldType::Timestamp(_) | FieldType::TimestampTz(_) => true,
+        FieldType::String
+        | FieldType::Date(_)
+        | FieldType::Timestamp(_)
+        | FieldType::TimestampTz(_)
+        | FieldType::Reference(_) => true,
         _ => matches!(field.from, Some(From::String | From::Either)),
     };
     for node in nodes {

@@ -17,6 +17,8 @@ pub(super) struct Span {
     /// Length in characters, including line breaks if the value has several lines. 0 for a value that is not written
     /// out.
     pub length: usize,
+    /// 0 is the document itself, 1 the first file that it uses, and so on.
+    pub file: usize,
 }
 
 impl Span {
@@ -24,6 +26,7 @@ impl Span {
         line: 1,
         column: 1,
         length: 1,
+        file: 0,
     };
 }
 
@@ -34,6 +37,7 @@ impl std::convert::From<serde_saphyr::Location> for Span {
             line: number(location.line()).max(1),
             column: number(location.column()).max(1),
             length: number(location.span().len()),
+            file: 0,
         }
     }
 }
@@ -42,6 +46,23 @@ impl std::convert::From<serde_saphyr::Location> for Span {
 pub(super) struct Node {
     pub value: Value,
     pub span: Span,
+}
+
+impl Node {
+    /// Notes from which file the tree comes.
+    pub fn set_file(&mut self, file: usize) {
+        self.span.file = file;
+        match &mut self.value {
+            Value::List(nodes) => nodes.iter_mut().for_each(|node| node.set_file(file)),
+            Value::Map(entries) => {
+                for entry in entries {
+                    entry.key.span.file = file;
+                    entry.value.set_file(file);
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Number | Value::Text(_) => {}
+        }
+    }
 }
 
 #[derive(Debug)]

@@ -1,20 +1,15 @@
 //! The YAML files of a folder.
 
-use std::fs::ReadDir;
 use std::path::{Path, PathBuf};
 
 use super::problems::Problems;
 
-/// The YAML files directly in `folder`, sorted, hidden ones left out. A file that ends in `.yml` is a problem; `what` says
+/// The YAML files among the `names` in `folder`, in their order, hidden ones left out. A file that ends in `.yml` is a problem; `what` says
 /// what such a file would be, such as "a source's file".
-pub(super) fn yaml_files(folder: &Path, entries: ReadDir, what: &str, problems: &mut Problems) -> Vec<PathBuf> {
-    let mut names: Vec<String> = entries
-        .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
-        .filter(|name| !name.starts_with('.'))
-        .collect();
-    names.sort();
+pub(super) fn yaml_files(folder: &Path, names: &[String], what: &str, problems: &mut Problems) -> Vec<PathBuf> {
     let mut files = Vec::new();
-    for path in names.iter().map(|name| folder.join(name)) {
+    let shown = names.iter().filter(|name| !name.starts_with('.'));
+    for path in shown.map(|name| folder.join(name)) {
         match path.extension().and_then(|extension| extension.to_str()) {
             Some("yaml") => files.push(path),
             Some("yml") => {

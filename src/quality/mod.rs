@@ -3,10 +3,14 @@
 //! refused rows and says why, never with a value. It knows neither SQL nor PostgreSQL.
 
 mod keys;
+mod pass;
+mod suppress;
 mod validator;
 
 pub use keys::{Key, Keys, row_keys};
-pub use validator::{Deny, FindMisfits, Locate, RowValidator, ValidationReport};
+pub use pass::Locate;
+pub use suppress::Suppress;
+pub use validator::{Deny, FindMisfits, RowValidator, ValidationReport};
 
 #[cfg(test)]
 mod tests;

@@ -3,14 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, BooleanArray, RecordBatch, UInt64Array};
+use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::UInt64Type;
 
 use super::keys::{Key, Keys, Texts, same};
+use super::pass::{Grounds, Locate, Pass};
+use super::suppress::{Emptied, Suppress};
 use crate::error::{Error, Result};
 use crate::model::check;
-use crate::model::{Entity, Misfit, RecordRef, Refusal, RowCheck, Severity};
+use crate::model::{Entity, Misfit, Refusal, RowCheck, Severity};
 
 /// The most refused rows that a batch may hold in memory. With more of them the batch fails, since something is wrong
 /// with all of it.
@@ -38,6 +40,7 @@ pub struct RowValidator {
     width: usize,
     key: Vec<usize>,
     deny: Vec<(Vec<usize>, Deny)>,
+    suppress: Option<Emptied>,
     /// For each set of columns by which a child entity refers to this one, the keys of refused rows.
     children: Vec<(Vec<usize>, Keys)>,
     find_misfits: Option<FindMisfits>,
@@ -70,6 +73,10 @@ pub struct ValidationReport {
     pub warnings: BTreeMap<String, u64>,
     /// The keys of refused rows whose dependants may not be loaded, per set of columns in a child's `parent`.
     pub refused: Vec<Keys>,
+    /// Rows that lost the values of some columns.
+    pub suppressed: u64,
+    /// The rows that were denied from the start.
+    pub denied: Vec<Deny>,
 }
 
 impl ValidationReport {
@@ -94,6 +101,7 @@ impl RowValidator {
             width: entity.columns.len(),
             key: positions(&entity.key),
             deny: deny.collect(),
+            suppress: None,
             children: children.collect(),
             find_misfits: None,
             group: None,
@@ -105,6 +113,13 @@ impl RowValidator {
     #[must_use]
     pub fn refusing_misfits(mut self, find: FindMisfits) -> Self {
         self.find_misfits = Some(find);
+        self
+    }
+
+    /// Empties some columns of some rows, after all checks.
+    #[must_use]
+    pub fn suppressing(mut self, entity: &Entity, suppress: Suppress) -> Self {
+        self.suppress = Some(Emptied::new(entity, suppress));
         self
     }
 
@@ -135,10 +150,17 @@ impl RowValidator {
         }
         let columns: Vec<usize> = (0..=self.width).collect();
         let batch = batch.project(&columns).map_err(|_| self.broken())?;
-        if pass.kept.iter().all(|kept| *kept) {
+        let batch = if pass.kept.iter().all(|kept| *kept) {
+            batch
+        } else {
+            filter_record_batch(&batch, &BooleanArray::from(pass.kept)).map_err(|_| self.broken())?
+        };
+        let Some(suppress) = &self.suppress else {
             return Ok(batch);
-        }
-        filter_record_batch(&batch, &BooleanArray::from(pass.kept)).map_err(|_| self.broken())
+        };
+        let (batch, rows) = suppress.apply(batch)?;
+        self.report.suppressed += rows;
+        Ok(batch)
     }
 
     /// The report on all rows.
@@ -147,7 +169,12 @@ impl RowValidator {
             self.close(&group)?;
         }
         let refused = self.children.into_iter().map(|(_, keys)| keys).collect();
-        Ok(ValidationReport { refused, ..self.report })
+        let denied = self.deny.into_iter().map(|(_, deny)| deny).collect();
+        Ok(ValidationReport {
+            refused,
+            denied,
+            ..self.report
+        })
     }
 
     fn row_checks(&mut self, batch: &RecordBatch, pass: &mut Pass) -> Result<()> {
@@ -359,37 +386,5 @@ impl RowValidator {
 
     fn broken(&self) -> Error {
         Error::batch(format!("the rows of {} can't be checked", self.entity))
-    }
-}
-
-/// The reason for refusing a row.
-#[derive(Clone, Copy)]
-struct Grounds<'a> {
-    check: &'a str,
-    /// The column, where the check is about one column.
-    path: Option<&'a str>,
-    reason: &'a str,
-    /// Whether its dependants are refused, too.
-    cascades: bool,
-}
-
-/// Tells where a record is, given its value of [`crate::model::RECORD_COLUMN`].
-pub type Locate<'a> = &'a (dyn Fn(u64) -> RecordRef + Sync);
-
-/// The batch that is being validated.
-struct Pass<'a> {
-    locate: Locate<'a>,
-    kept: Vec<bool>,
-    record: Option<UInt64Array>,
-    /// Refused rows whose dependants are refused, too.
-    cascading: BTreeSet<usize>,
-    /// Rows that the transform could not make. Some of their values are missing.
-    unmade: BTreeSet<usize>,
-}
-
-impl Pass<'_> {
-    fn record(&self, row: usize) -> Option<u64> {
-        let record = self.record.as_ref()?;
-        record.is_valid(row).then(|| record.value(row))
     }
 }

@@ -19,12 +19,18 @@ pub fn initialised(folder: &Path, files: &[PathBuf], as_json: bool) {
     } else {
         format!("'{}'", shown.replace('\'', "'\\''"))
     };
+    let enter = if shown == "." {
+        String::new()
+    } else {
+        format!("  cd {quoted}\n")
+    };
     data(&format!(
         "made a project in {shown}, with a small sample\n\n\
-         next:\n  \
-         cd {quoted}\n  \
+         next:\n{enter}  \
          pipeline run --source clinic --start 2023-05-01 --end 2023-05-02\n  \
          pipeline query \"select * from visits limit 5\"\n\n\
+         to load files of your own:\n  \
+         pipeline source add NAME --from FILES\n\n\
          README.md tells what comes after that"
     ));
 }

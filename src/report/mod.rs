@@ -17,6 +17,7 @@ mod risk;
 mod roles;
 mod rows;
 mod stale_masks;
+mod updated;
 
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
@@ -38,10 +39,11 @@ pub use risk::risk;
 pub use roles::roles;
 pub use rows::{Rows, query, status};
 pub use stale_masks::{privacy, sourceless, unknown_masks};
+pub use updated::source_updated;
 
 use crate::error::Error;
 use crate::model::wording::counted;
-use crate::model::{Batch, ViewKind};
+use crate::model::{Batch, Shown, ViewKind};
 use crate::run::{Checked, StaleBatch, Suppressed};
 use crate::warehouse::views::{Action, Applied, Refresh};
 
@@ -170,6 +172,19 @@ pub fn checked(checked: &Checked, stale: Option<&[StaleBatch]>, useless: &[Suppr
     }
 }
 
+/// Clears the screen, where there is one.
+pub fn clear() {
+    if io::stdout().is_terminal() {
+        let _ = write!(io::stdout(), "\x1b[2J\x1b[3J\x1b[H");
+        let _ = io::stdout().flush();
+    }
+}
+
+/// Says that `check --watch` waits.
+pub fn waiting() {
+    message("waiting until a file is saved; Ctrl-C ends it");
+}
+
 /// Prints how many rows of each entity were removed with a batch.
 pub fn dropped(batch: &Batch, rows: &BTreeMap<String, u64>, as_json: bool) {
     if as_json {
@@ -221,6 +236,14 @@ fn lines(table: &Table) -> String {
         .map(|l| l.strip_prefix(' ').unwrap_or(l).trim_end())
         .collect();
     lines.join("\n")
+}
+
+/// Writes a number of rows with commas, or `<10`.
+fn shown(rows: Shown) -> String {
+    match rows {
+        Shown::Exactly(rows) => thousands(rows),
+        few @ Shown::Few => few.to_string(),
+    }
 }
 
 /// Writes a number with commas: `1234567` as `1,234,567`.

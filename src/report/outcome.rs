@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{colored, data, diagnostics, lines, message, table, thousands};
 use crate::error::Error;
-use crate::model::{Batch, Shown};
+use crate::model::Batch;
 use crate::run::{BatchOutcome, EntityOutcome, Outcome, Status};
 
 /// The most batches that are listed one by one before a run.
@@ -85,10 +85,7 @@ fn warnings(batch: &BatchOutcome) {
     }
     for entity in &batch.entities {
         for (check, rows) in &entity.warnings {
-            let rows = match rows {
-                Shown::Exactly(rows) => thousands(*rows),
-                few @ Shown::Few => few.to_string(),
-            };
+            let rows = super::shown(*rows);
             message(&format!(
                 "warning: {}: {rows} rows of {} break {check}",
                 batch.batch, entity.entity
@@ -125,7 +122,10 @@ pub(super) fn summary_line(outcome: &BatchOutcome) -> String {
             let _ = write!(line, ", {} quarantined", thousands(outcome.quarantined()));
         }
         if outcome.records.suppressed > 0 {
-            let _ = write!(line, ", {} suppressed", thousands(outcome.records.suppressed));
+            let _ = write!(line, ", {} left out", thousands(outcome.records.suppressed));
+        }
+        if outcome.records.unknown > 0 {
+            let _ = write!(line, ", {} of no declared kind", thousands(outcome.records.unknown));
         }
     }
     let _ = write!(line, " in {seconds:.2} s");
@@ -217,7 +217,7 @@ fn as_value(outcome: &Outcome) -> Value {
 
 fn batch_value(batch: &BatchOutcome) -> Value {
     let entities = batch.entities.iter().map(|e| (e.entity.clone(), entity_value(e)));
-    json!({
+    let mut value = json!({
         "source": batch.batch.source,
         "date": batch.batch.date.to_string(),
         "run_id": batch.run_id,
@@ -231,7 +231,12 @@ fn batch_value(batch: &BatchOutcome) -> Value {
         "timings_ms": millis(&batch.times),
         "seconds": batch.elapsed.as_secs_f64(),
         "error": batch.error.as_ref().map(error_value),
-    })
+    });
+    if !batch.kinds.kinds.is_empty() {
+        value["kinds"] = batch.kinds.value();
+        value["unknown_kinds"] = json!(batch.kinds.unknown_value());
+    }
+    value
 }
 
 fn entity_value(entity: &EntityOutcome) -> Value {
@@ -241,6 +246,7 @@ fn entity_value(entity: &EntityOutcome) -> Value {
         "produced": entity.produced,
         "quarantined": entity.refused(),
         "missing": entity.missing,
+        "suppressed": entity.suppressed,
         "warnings": entity.warnings,
         "timings_ms": millis(&entity.times),
         "elements": entity.elements,

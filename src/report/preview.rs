@@ -72,7 +72,7 @@ fn tell(preview: &Preview, show: Show) {
             message(&format!(
                 "warning: {check} of {}: {} rows",
                 one.entity,
-                thousands(*rows)
+                super::shown(*rows)
             ));
         }
     }

@@ -1,19 +1,20 @@
-//! Keeps the account of a batch: every record read is accepted, refused or suppressed, and every row produced is loaded or refused.
-//! It also decides whether more is refused than the source allows.
+//! Keeps the account of a batch: every record read is accepted, refused, suppressed or of no declared kind, and every row
+//! produced is loaded or refused. It also decides whether more is refused than the source allows.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 
+use super::kinds::KindsOutcome;
 use super::outcome::{EntityOutcome, Records};
 use crate::error::{Code, Error, Result};
 use crate::model::refusal::{MALFORMED, NO_RECORDS, UNREADABLE};
-use crate::model::{Batch, Check, Format, Project, RecordRef, Refusal, Rule, Source};
+use crate::model::{Batch, Check, Format, Project, RecordRef, Refusal, Rule, Shown, Source};
 use crate::transform::Counted;
 
-/// Checks that the records found in the files are as many as those accepted, refused and suppressed. The numbers come
-/// from different places: the splitter, the decoder, the list of refusals, and the masks.
+/// Checks that the records found in the files are as many as those accepted, refused, suppressed and of no declared kind.
+/// The numbers come from different places: the splitter, the decoders, the list of refusals, the masks, and the router.
 pub(super) fn balance(found: u64, records: Records) -> Result<()> {
     if found == records.read() {
         return Ok(());
@@ -22,11 +23,13 @@ pub(super) fn balance(found: u64, records: Records) -> Result<()> {
         accepted,
         refused,
         suppressed,
+        unknown,
     } = records;
     Err(
         Error::batch("the account of the batch does not add up; the old content stands")
             .cause(format!(
-                "{found} records read, {accepted} accepted, {refused} refused and {suppressed} suppressed"
+                "{found} records read, {accepted} accepted, {refused} refused, {suppressed} suppressed and {unknown} of no \
+                 declared kind"
             ))
             .hint("this is a defect of the program; run again with RUST_LOG=debug and report what it says"),
     )
@@ -49,7 +52,7 @@ pub(super) fn empty_files(files: &[String]) -> String {
 }
 
 /// The JSON for `pipeline.runs.account`.
-pub(super) fn value(records: Records, entities: &[EntityOutcome], empty: &[String]) -> Value {
+pub(super) fn value(records: Records, kinds: &KindsOutcome, entities: &[EntityOutcome], empty: &[String]) -> Value {
     let entities = entities.iter().map(|entity| {
         let mut account = json!({
             "produced": entity.produced,
@@ -59,6 +62,9 @@ pub(super) fn value(records: Records, entities: &[EntityOutcome], empty: &[Strin
         });
         if entity.missing > 0 {
             account["missing"] = json!(entity.missing);
+        }
+        if entity.suppressed != Shown::Exactly(0) {
+            account["suppressed"] = json!(entity.suppressed);
         }
         if let Some(elements) = &entity.elements {
             account["elements"] = json!(elements);
@@ -71,6 +77,12 @@ pub(super) fn value(records: Records, entities: &[EntityOutcome], empty: &[Strin
     });
     if records.suppressed > 0 {
         account["records"]["suppressed"] = json!(records.suppressed);
+    }
+    if !kinds.kinds.is_empty() {
+        account["kinds"] = kinds.value();
+    }
+    if let Some(unknown) = kinds.unknown_value() {
+        account["unknown_kinds"] = unknown;
     }
     if !empty.is_empty() {
         account["empty_files"] = json!({"count": empty.len(), "names": &empty[..empty.len().min(NAMED)]});

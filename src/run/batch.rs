@@ -1,7 +1,7 @@
 //! Runs one batch, from its files to its swap. Each step consumes the one before. Dropping a step leaves the live
 //! tables as they were.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -10,8 +10,10 @@ use super::clock::Clock;
 use super::context::Context;
 use super::fingerprint::fingerprint;
 use super::input::BatchInput;
+use super::kinds::{self, KindsOutcome};
 use super::observer::Activity;
 use super::outcome::{BatchOutcome, EntityOutcome, Records, Status};
+use super::shown::shown;
 use super::staging::{StagedEntity, Staging};
 use super::{account, checks, missing, suppression};
 use crate::cores::cores;
@@ -117,6 +119,7 @@ struct Refused {
 struct Loaded {
     tables: Vec<Staged>,
     records: Records,
+    kinds: KindsOutcome,
     entities: Vec<EntityOutcome>,
     refusals: Vec<Refusal>,
 }
@@ -143,9 +146,9 @@ impl Loading<'_> {
     async fn suppress(&mut self) -> Result<()> {
         let connection = self.context.warehouse.acquire().await?;
         let list = suppression::of_source(&connection, self.source, self.context.masks.key()).await?;
-        if let Some((subjects, tokens)) = list {
+        if let Some((subjects, hashes)) = list {
             let masks = Masks::clone(&self.input.masks);
-            self.input.masks = Arc::new(masks.suppressing(subjects, tokens));
+            self.input.masks = Arc::new(masks.suppressing(subjects, hashes));
         }
         Ok(())
     }
@@ -183,20 +186,26 @@ impl Loading<'_> {
         let Self { input, .. } = self;
         let theirs = input
             .stats
-            .look_at_salvaged(|batch| input.masks.suppressed_among(batch))?;
-        let theirs: HashSet<RecordRef> = theirs.into_iter().flatten().map(|id| input.locate(id)).collect();
+            .look_at_salvaged(|batch| Ok((batch.kind(), input.masks.suppressed_among(batch)?)))?;
+        let mut kind_of: HashMap<RecordRef, usize> = HashMap::new();
+        for (kind, ids) in theirs {
+            kind_of.extend(ids.into_iter().map(|id| (input.locate(id), kind)));
+        }
         let mut refused = Refused {
             refusals: input.stats.take_refused(),
             suppressed: 0,
         };
-        if !theirs.is_empty() {
+        if !kind_of.is_empty() {
             refused.refusals.retain(|one| {
                 let file = one.file.clone();
-                let is_theirs = one
+                let kind = one
                     .record
-                    .is_some_and(|number| theirs.contains(&RecordRef { file, number }));
-                refused.suppressed += u64::from(is_theirs);
-                !is_theirs
+                    .and_then(|number| kind_of.get(&RecordRef { file, number }).copied());
+                if let Some(kind) = kind {
+                    refused.suppressed += 1;
+                    input.stats.leave_out_refused(kind);
+                }
+                kind.is_none()
             });
         }
         Ok(refused)
@@ -210,12 +219,15 @@ impl Loading<'_> {
         refused: Refused,
     ) -> Loaded {
         let mut refusals = refused.refusals;
-        let left_out = self.input.stats.suppressed.load(Ordering::Relaxed);
+        let kinds = KindsOutcome::of(self.source, &self.input.stats);
+        let left_out = self.input.stats.left_out();
         let records = Records {
             accepted: self.input.stats.records.load(Ordering::Relaxed) - left_out,
             refused: refusals.len() as u64,
             suppressed: left_out + refused.suppressed,
+            unknown: kinds.unknown.count,
         };
+        let masks = self.context.column_masks(self.source);
         let (mut tables, mut entities) = (Vec::new(), Vec::new());
         for one in staged {
             entities.push(EntityOutcome {
@@ -223,10 +235,17 @@ impl Loading<'_> {
                 rows: one.staged.rows(),
                 bytes: one.staged.bytes(),
                 produced: one.report.produced,
-                warnings: self.shown(one.staged.entity(), one.report.warnings),
+                warnings: shown(
+                    &self.context.project,
+                    self.source,
+                    &masks,
+                    one.staged.entity(),
+                    &one.report.warnings,
+                ),
                 times: one.times,
                 elements: tally.of(one.staged.entity()),
                 missing: missing.get(one.staged.entity()).copied().unwrap_or_default(),
+                suppressed: Shown::new(one.report.suppressed, true),
             });
             refusals.extend(one.report.refusals);
             tables.push(one.staged);
@@ -234,31 +253,10 @@ impl Loading<'_> {
         Loaded {
             tables,
             records,
+            kinds,
             entities,
             refusals,
         }
-    }
-
-    /// The numbers of rows that break checks, as far as they may be shown.
-    fn shown(&self, entity: &str, warnings: BTreeMap<String, u64>) -> BTreeMap<String, Shown> {
-        let masks = self.context.column_masks(self.source);
-        let entity = self.context.project.entity(entity).ok();
-        let is_masked = |name: &str| {
-            let Some(entity) = entity else { return true };
-            let check = self.source.checks_of(entity).find(|check| check.name == name);
-            let columns = check.and_then(|check| check.rule.columns());
-            let mut of_entity = masks.iter().filter(|one| one.entity == entity.name && one.is_masked());
-            of_entity.any(|one| {
-                columns
-                    .as_ref()
-                    .is_none_or(|columns| columns.contains(&one.column.as_str()))
-            })
-        };
-        let shown = |(name, rows): (String, u64)| {
-            let shown = Shown::new(rows, is_masked(&name));
-            (name, shown)
-        };
-        warnings.into_iter().map(shown).collect()
     }
 
     /// Notes what was refused and decides whether the batch may be loaded.
@@ -289,12 +287,14 @@ impl Loading<'_> {
             &loaded.entities,
             &loaded.refusals,
         )?;
+        kinds::verdict(self.source, self.batch, &loaded.kinds)?;
         account::conservation(self.source, &loaded.entities)?;
         let batch = checks::WholeBatch {
             project: &self.context.project,
             source: self.source,
             batch: self.batch,
             tables: &loaded.tables,
+            entities: &loaded.entities,
             masked: self
                 .context
                 .column_masks(self.source)
@@ -328,7 +328,7 @@ impl Loading<'_> {
         }
         let mut summary = Summary {
             records: loaded.records.read(),
-            account: account::value(loaded.records, &loaded.entities, &empty),
+            account: account::value(loaded.records, &loaded.kinds, &loaded.entities, &empty),
             masks: self.context.column_masks(self.source),
             ..Summary::default()
         };
@@ -345,6 +345,7 @@ impl Loading<'_> {
             status: Status::Committed,
             run_id: Some(run_id),
             records: loaded.records,
+            kinds: loaded.kinds,
             files: self.input.listing.files().to_vec(),
             entities: loaded.entities,
             warnings,

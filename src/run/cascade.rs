@@ -12,9 +12,10 @@ use std::collections::HashSet;
 use super::staging::{StagedEntity, Staging};
 use crate::error::{Error, Result};
 use crate::model::check::{LET_IT_REFUSE, failed};
-use crate::model::{Parent, Rule, Severity};
-use crate::quality::{Deny, Key, Keys};
-use crate::warehouse::relations;
+use crate::model::{Check, Entity, Parent, Rule, Scope, Severity};
+use crate::quality::{Deny, Key, Keys, Suppress, ValidationReport};
+use crate::warehouse::Staged;
+use crate::warehouse::relations::{self, Partners};
 
 impl Staging<'_> {
     /// Refuses the rows that belong to refused rows, parents first. Where nothing was refused, this costs one query for
@@ -25,7 +26,7 @@ impl Staging<'_> {
             if deny.is_empty() {
                 continue;
             }
-            let again = self.stage_again(staged.remove(at), deny).await?;
+            let again = self.stage_again(staged.remove(at), deny, None).await?;
             staged.insert(at, again);
             if !self.denied_by_checks(&mut staged, at).await?.is_empty() {
                 let name = staged[at].staged.entity();
@@ -37,12 +38,19 @@ impl Staging<'_> {
         Ok(staged)
     }
 
-    async fn stage_again(&self, first: StagedEntity, deny: Vec<Deny>) -> Result<StagedEntity> {
+    /// Fills a staging table again, from another parse of the input.
+    pub(super) async fn stage_again(
+        &self,
+        first: StagedEntity,
+        deny: Vec<Deny>,
+        suppress: Option<Suppress>,
+    ) -> Result<StagedEntity> {
         let StagedEntity { index, staged, .. } = first;
         let mut connection = self.connection().await?;
         relations::unstage(&mut connection, staged).await?;
         self.counters[index].restart();
-        self.entity(index, connection, self.input.scan(), deny).await
+        let input = self.input.scan();
+        self.entity(index, connection, input, deny, suppress).await
     }
 
     /// The rows that may not be loaded into the entity at this position.
@@ -51,15 +59,22 @@ impl Staging<'_> {
         let mut deny = Vec::new();
         if let Some(parent) = &entity.parent
             && let Some(above) = staged.iter().find(|one| one.staged.entity() == parent.entity)
+            && let Some(refused) = above.report.refused.iter().find(|keys| keys.columns == parent.columns)
         {
-            let refused = above.report.refused.iter().find(|keys| keys.columns == parent.columns);
-            let of_parent = |keys| below(parent, keys);
-            deny.extend(refused.filter(|keys| !keys.is_empty()).cloned().map(of_parent));
-            if refused.is_some_and(|keys| keys.nameless) {
-                let connection = self.connection().await?;
-                let (child, columns) = (&staged[at].staged, &parent.columns);
-                let missing = relations::missing(&connection, entity, child, &above.staged, columns).await?;
-                deny.extend(keys_of(columns, &missing).map(of_parent));
+            let (mut of_refused, looks_beyond) = (refused.clone(), parent.scope == Scope::Source);
+            if refused.nameless || (looks_beyond && !refused.keys.is_empty()) {
+                let partners = self.partners(&parent.entity, Some(&above.staged), parent.scope);
+                let missing = self.missing(entity, &staged[at], &partners, &parent.columns).await?;
+                if looks_beyond {
+                    // The row of another batch stands in for the refused one.
+                    of_refused.keys.retain(|key| missing.keys.contains(key));
+                }
+                if refused.nameless && !missing.is_empty() {
+                    deny.push(below(parent, missing));
+                }
+            }
+            if !of_refused.is_empty() {
+                deny.push(below(parent, of_refused));
             }
         }
         deny.extend(self.denied_by_checks(staged, at).await?);
@@ -74,40 +89,88 @@ impl Staging<'_> {
             let Rule::Relationships {
                 entity: target,
                 columns,
+                scope,
             } = &check.rule
             else {
                 continue;
             };
-            let Some(other) = staged.iter().find(|one| one.staged.entity() == target) else {
-                return Err(
-                    Error::project(format!("the check {} of {} can't be made", check.name, entity.name))
-                        .cause(format!("{} brings no rows to {target}", self.input.source.name)),
-                );
-            };
-            let connection = self.connection().await?;
-            let missing = relations::missing(&connection, entity, &staged[at].staged, &other.staged, columns).await?;
-            if missing.is_empty() {
-                continue;
+            let other = staged.iter().find(|one| one.staged.entity() == target);
+            if other.is_none() && *scope == Scope::Batch {
+                return Err(no_partners(check, entity, self.input.source.name.as_str(), target));
             }
-            let reason = unrelated(target, columns);
-            match check.severity {
-                Severity::Fail => {
-                    return Err(failed(&check.name, &entity.name).cause(reason).hint(LET_IT_REFUSE));
-                }
-                Severity::Warn => {
-                    let warned = staged[at].report.warnings.entry(check.name.clone()).or_default();
-                    *warned = missing.len() as u64;
-                }
-                Severity::Quarantine => deny.extend(keys_of(columns, &missing).map(|keys| Deny {
-                    keys,
-                    check: check.name.as_str().into(),
-                    reason: reason.into(),
-                    keep_orphans: check.keep_orphans,
-                })),
-            }
+            let partners = self.partners(target, other.map(|one| &one.staged), *scope);
+            let missing = self.missing(entity, &staged[at], &partners, columns).await?;
+            deny.extend(judged(check, &mut staged[at].report, &entity.name, missing)?);
         }
         Ok(deny)
     }
+
+    fn partners<'s>(&'s self, entity: &'s str, staged: Option<&'s Staged>, scope: Scope) -> Partners<'s> {
+        let beside = (scope == Scope::Source).then_some(self.batch);
+        Partners { entity, staged, beside }
+    }
+
+    /// The keys of a staged entity's rows that have no partner.
+    async fn missing(
+        &self,
+        entity: &Entity,
+        of: &StagedEntity,
+        partners: &Partners<'_>,
+        columns: &[String],
+    ) -> Result<Keys> {
+        let connection = self.connection().await?;
+        let missing = relations::missing(&connection, entity, &of.staged, partners, columns).await?;
+        Ok(keys_of(columns, &missing).unwrap_or_else(|| Keys::new(columns.to_vec())))
+    }
+}
+
+/// What a `relationships` check says of rows without a partner: the rows to refuse, or a count in the report.
+///
+/// # Errors
+/// There are such rows, and the check's severity is `fail`.
+pub(crate) fn judged(
+    check: &Check,
+    report: &mut ValidationReport,
+    entity: &str,
+    missing: Keys,
+) -> Result<Option<Deny>> {
+    let Rule::Relationships {
+        entity: target,
+        columns,
+        scope,
+    } = &check.rule
+    else {
+        return Ok(None);
+    };
+    if missing.is_empty() {
+        return Ok(None);
+    }
+    let whose = match scope {
+        Scope::Batch => "",
+        Scope::Source => ", in no batch of the source",
+    };
+    let reason = format!("{target} has no row with the same {}{whose}", columns.join(", "));
+    match check.severity {
+        Severity::Fail => Err(failed(&check.name, entity).cause(reason).hint(LET_IT_REFUSE)),
+        Severity::Warn => {
+            let warned = report.warnings.entry(check.name.clone()).or_default();
+            *warned = missing.keys.len() as u64;
+            Ok(None)
+        }
+        Severity::Quarantine => Ok(Some(Deny {
+            keys: missing,
+            check: check.name.as_str().into(),
+            reason: reason.into(),
+            keep_orphans: check.keep_orphans,
+        })),
+    }
+}
+
+/// The error of a check between entities of which the source serves only one.
+pub(crate) fn no_partners(check: &Check, entity: &Entity, source: &str, target: &str) -> Error {
+    Error::project(format!("the check {} of {} can't be made", check.name, entity.name))
+        .cause(format!("{source} brings no rows to {target}"))
+        .hint("leave it out for this source, or look at all its batches: `scope: source`")
 }
 
 /// The rows below refused rows of the parent.
@@ -120,13 +183,8 @@ pub(crate) fn below(parent: &Parent, keys: Keys) -> Deny {
     }
 }
 
-/// Why a `relationships` check refuses a row.
-pub(crate) fn unrelated(target: &str, columns: &[String]) -> String {
-    format!("{target} has no row with the same {}", columns.join(", "))
-}
-
 /// Makes a set of keys from the texts that PostgreSQL returned. `None`: there are none.
-fn keys_of(columns: &[String], texts: &[Vec<String>]) -> Option<Keys> {
+pub(super) fn keys_of(columns: &[String], texts: &[Vec<String>]) -> Option<Keys> {
     let keys = texts
         .iter()
         .map(|key| Key::new(key.iter().map(|part| Some(part.as_str()))));

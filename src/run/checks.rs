@@ -1,9 +1,9 @@
 //! Checks a staged batch as a whole: the SELECTs of `sql/checks`, `row_count` and `freshness`.
 
-use super::outcome::Records;
+use super::outcome::{EntityOutcome, Records};
 use crate::error::{Code, Error, Result};
 use crate::model::check::failed;
-use crate::model::{Batch, Check, Project, Rule, Severity, Shown, Source};
+use crate::model::{Batch, Check, Gate, OnRare, Project, Rule, Severity, Shown, Source};
 use crate::warehouse::{Connection, Staged, checks, combinations, relations, runs};
 
 /// A staged batch.
@@ -12,6 +12,7 @@ pub(super) struct WholeBatch<'a> {
     pub source: &'a Source,
     pub batch: &'a Batch,
     pub tables: &'a [Staged],
+    pub entities: &'a [EntityOutcome],
     /// Whether any column is masked, so that no small number of rows is shown.
     pub masked: bool,
 }
@@ -101,16 +102,30 @@ impl WholeBatch<'_> {
         Ok(warnings)
     }
 
-    /// Counts the persons who would stand too alone once the batch is live. Returns the warning.
-    pub async fn gate(&self, connection: &Connection) -> Result<Option<String>> {
+    /// Counts the persons who would stand too alone once the batch is live. Returns the warnings.
+    pub async fn gate(&self, connection: &Connection) -> Result<Vec<String>> {
         let Some(gate) = &self.project.gate else {
-            return Ok(None);
+            return Ok(Vec::new());
         };
         let entity = self.project.entity(&gate.over)?;
         let staged = self.tables.iter().find(|table| table.entity() == gate.over);
+        let mut warnings = Vec::new();
+        if gate.severity == OnRare::Suppress {
+            warnings.extend(self.suppressed(gate));
+            if let Some(staged) = staged
+                && !combinations::rare_rows(connection, entity, gate, staged, self.batch)
+                    .await?
+                    .is_empty()
+            {
+                return Err(Error::batch(format!("persons of {} would stand too alone", gate.over))
+                    .code(Code::TooFewPersons)
+                    .cause("the rows of other batches have changed since those of this one were staged")
+                    .hint("run it again"));
+            }
+        }
         let rare = combinations::rare(connection, entity, gate, staged, self.batch).await?;
         if rare.combinations == 0 {
-            return Ok(None);
+            return Ok(warnings);
         }
         let [found, persons] = [rare.combinations, rare.persons].map(|number| Shown::new(number, true));
         let error = Error::batch(format!(
@@ -119,13 +134,40 @@ impl WholeBatch<'_> {
             gate.over,
             gate.k
         ))
-        .code(Code::CheckFailed)
-        .cause(format!("{persons} persons stand in them once the batch is live"))
-        .hint(
-            "make these columns coarser in the SQL or by their masks, or leave one out of the tables; `severity: warn` in \
-             `privacy` of pipeline.yaml loads the batch nevertheless",
-        );
-        warning(gate.severity, error).map(Some)
+        .code(Code::TooFewPersons)
+        .cause(format!("{persons} persons stand in them once the batch is live"));
+        let error = match gate.severity {
+            OnRare::Fail => {
+                return Err(error.hint(
+                    "make these columns coarser in the SQL or by their masks, or leave one out of the tables; `severity: \
+                     suppress` in `privacy` of pipeline.yaml makes them null in such rows, and `severity: warn` loads the \
+                     batch nevertheless",
+                ));
+            }
+            OnRare::Warn => error,
+            // Other batches are never rewritten.
+            OnRare::Suppress => Error {
+                message: format!("{}, all in rows of other batches", error.message),
+                ..error
+            }
+            .hint("run those batches again: that makes the columns null in their rows"),
+        };
+        warnings.push(error.to_string());
+        Ok(warnings)
+    }
+
+    /// Says how many rows lost their quasi-identifiers.
+    fn suppressed(&self, gate: &Gate) -> Option<String> {
+        let outcome = self.entities.iter().find(|outcome| outcome.entity == gate.over)?;
+        let rows = outcome.suppressed;
+        (rows != Shown::Exactly(0)).then(|| {
+            format!(
+                "{} are null in {rows} rows of {}: fewer than {} persons share their values",
+                gate.quasi.join(", "),
+                gate.over,
+                gate.k
+            )
+        })
     }
 
     /// Says what is wrong with a table's rows as a whole. `None`: nothing.

@@ -3,7 +3,9 @@
 use crate::lineage::{self, Dependence, ProjectLineage, SourceField};
 use crate::mask::ZIP3_LISTS;
 use crate::model::scalar_field::default_domain;
-use crate::model::{ColumnMasks, MaskKind, MaskedField, PhiClass, Profile, Project, ShiftBy, Source};
+use crate::model::{
+    ColumnMasks, FieldType, Kind, MaskKind, MaskedField, PhiClass, Profile, Project, ShiftBy, Source, subject,
+};
 
 /// The masks of every column that a source fills, by entity and column. Where the lineage of a column is not known, all
 /// fields of the source count.
@@ -45,21 +47,28 @@ pub(super) fn column_masks(
 
 /// All scalar fields of a source, as they are masked.
 pub(super) fn masked_fields(project: &Project, source: &Source, key_id: Option<&str>) -> Vec<MaskedField> {
-    let fields = lineage::source_fields(source);
-    fields
-        .iter()
-        .map(|field| masked_field(project, source, field, key_id))
-        .collect()
+    let of_kind = |kind| {
+        let fields = lineage::kind_fields(source, kind);
+        let masked = move |field: &SourceField| masked_field(project, source, kind, field, key_id);
+        fields.iter().map(masked).collect::<Vec<_>>()
+    };
+    source.kinds.iter().flat_map(of_kind).collect()
 }
 
-fn masked_field(project: &Project, source: &Source, field: &SourceField, key_id: Option<&str>) -> MaskedField {
+fn masked_field(
+    project: &Project,
+    source: &Source,
+    kind: &Kind,
+    field: &SourceField,
+    key_id: Option<&str>,
+) -> MaskedField {
     let mask = field.mask.unwrap_or(MaskKind::Keep);
     let (options, domain) = match mask {
         mask if mask.has_domain() => (None, field.domain.clone()),
         // All dates of a subject move alike, so the subject's domain decides.
         MaskKind::DateShift => {
             let weeks = (source.shift_by == ShiftBy::Weeks).then(|| "by weeks".to_owned());
-            (weeks, subject_domain(source))
+            (weeks, subject_domain(kind))
         }
         MaskKind::Zip3 => (Some(format!("lists {ZIP3_LISTS}")), None),
         MaskKind::Year | MaskKind::AgeCap if project.profile == Profile::SafeHarbor => {
@@ -78,9 +87,12 @@ fn masked_field(project: &Project, source: &Source, field: &SourceField, key_id:
     }
 }
 
-fn subject_domain(source: &Source) -> Option<String> {
-    let name = source.subject.as_deref()?;
-    let field = source.schema.iter().find(|field| field.name == name)?;
-    let domain = field.privacy.domain.clone();
-    Some(domain.unwrap_or_else(|| default_domain(&source.name, name)))
+fn subject_domain(kind: &Kind) -> Option<String> {
+    let path = kind.subject.as_deref()?;
+    let field = subject::find(&kind.schema, path).ok()?.field;
+    let domain = field.privacy.domain.as_deref();
+    Some(match &field.field_type {
+        FieldType::Reference(references) => references.shown_domains(domain),
+        _ => domain.map_or_else(|| default_domain(&kind.label, path), str::to_owned),
+    })
 }

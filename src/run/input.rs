@@ -61,7 +61,8 @@ impl Most {
                 let ids = batch.batch().columns().last();
                 let ids = ids.and_then(|ids| ids.as_primitive_opt::<UInt64Type>());
                 if let Some(id) = ids.and_then(|ids| ids.values().last()) {
-                    last.store(*id, Ordering::Relaxed);
+                    // Batches of several kinds do not come in the order of their records.
+                    last.fetch_max(*id, Ordering::Relaxed);
                 }
                 let left = left - batch.num_rows();
                 Ok(Some((batch, (records, left))))
@@ -72,9 +73,9 @@ impl Most {
 }
 
 impl BatchInput {
-    /// The schema that the transforms see.
-    pub fn schema(&self) -> SchemaRef {
-        self.masks.output_schema()
+    /// The schemas of the kinds, as the transforms see them.
+    pub fn schemas(&self) -> Arc<[SchemaRef]> {
+        self.masks.output_schemas()
     }
 
     pub fn locate(&self, record: u64) -> RecordRef {
@@ -91,10 +92,10 @@ impl BatchInput {
         self.records(Arc::new(self.stats.again()))
     }
 
-    /// An input for a transform that reads `source` more than once: each scan reads the files again.
+    /// An input for a transform that reads the records more than once: each scan reads the files again.
     pub fn scan(&self) -> Arc<ScanInput> {
         let input = self.clone();
-        ScanInput::own(self.schema(), move || input.read_again())
+        ScanInput::own(self.schemas(), move || input.read_again())
     }
 
     fn records(&self, stats: Arc<ReadStats>) -> BoxStream<'static, Result<Masked>> {

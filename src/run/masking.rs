@@ -4,7 +4,6 @@
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use chrono::{NaiveDate, Utc};
 use futures::StreamExt;
@@ -144,9 +143,11 @@ pub(super) fn masked(
 
 /// Masks a batch, and counts the records that are left out because their person is on the suppression list.
 fn counted(masks: &Masks, batch: Unmasked, stats: &ReadStats) -> Result<Masked> {
-    let read = batch.num_rows();
+    let (read, kind) = (batch.num_rows(), batch.kind());
     let masked = masks.apply(batch)?;
     let left_out = read - masked.num_rows();
-    stats.suppressed.fetch_add(left_out as u64, Ordering::Relaxed);
+    if left_out > 0 {
+        stats.leave_out(kind, left_out as u64);
+    }
     Ok(masked)
 }

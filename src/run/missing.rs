@@ -52,7 +52,7 @@ pub(crate) async fn missing(
 /// that says nothing about the batch.
 async fn rows(engine: &Engine, plan: &Prepared, input: &BatchInput, batch: &Batch, records: &[Masked]) -> Option<u64> {
     let held = records.to_vec();
-    let scan = ScanInput::own(input.schema(), move || again(&held));
+    let scan = ScanInput::own(input.schemas(), move || again(&held));
     let mut made = engine.execute(plan, batch, scan).await.ok()?.rows;
     let mut count = 0;
     while let Some(rows) = made.next().await {

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::error::Result;
 use crate::ingest::{self, InputFile, Listing};
 use crate::mask::{MaskKey, NameHash};
-use crate::model::{OnMissing, Project};
+use crate::model::{OnMissing, Project, Source};
 use crate::warehouse::quarantine::Found;
 use crate::warehouse::{Connection, runs};
 
@@ -21,7 +21,8 @@ pub async fn name_files(project: &Project, connection: &Connection, entries: &mu
     let mut nameless = 0;
     for found in entries {
         let source = project.source(&found.source);
-        if source.is_ok_and(|source| !ingest::is_glob(&source.input.path)) {
+        let literal = |source: &Source| !source.input.paths.iter().any(|one| ingest::is_glob(&one.path));
+        if source.is_ok_and(literal) {
             continue;
         }
         let names = match known.entry(found.run_id) {

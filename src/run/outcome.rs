@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
+use super::kinds::KindsOutcome;
 use crate::error::{Error, Kind};
 use crate::ingest::InputFile;
 use crate::model::{Batch, Shown};
@@ -90,6 +91,8 @@ pub struct EntityOutcome {
     pub elements: Option<Counted>,
     /// Rows that the refused records would have given, as far as those can be read.
     pub missing: u64,
+    /// Rows that were loaded without their quasi-identifiers.
+    pub suppressed: Shown,
 }
 
 impl EntityOutcome {
@@ -116,6 +119,7 @@ pub struct BatchOutcome {
     pub status: Status,
     pub run_id: Option<i64>,
     pub records: Records,
+    pub kinds: KindsOutcome,
     pub files: Vec<InputFile>,
     pub entities: Vec<EntityOutcome>,
     /// Warnings of checks over the whole batch.
@@ -134,6 +138,7 @@ impl BatchOutcome {
             status: Status::NotStarted,
             run_id: None,
             records: Records::default(),
+            kinds: KindsOutcome::default(),
             files: Vec::new(),
             entities: Vec::new(),
             warnings: Vec::new(),
@@ -187,10 +192,12 @@ pub struct Records {
     pub refused: u64,
     /// Records of persons on the suppression list.
     pub suppressed: u64,
+    /// Records of no declared kind, which are left out.
+    pub unknown: u64,
 }
 
 impl Records {
     pub fn read(self) -> u64 {
-        self.accepted + self.refused + self.suppressed
+        self.accepted + self.refused + self.suppressed + self.unknown
     }
 }

@@ -8,8 +8,8 @@ use crate::error::{Code, Error, Result};
 use crate::lineage::{self, Outlines};
 use crate::model::wording::counted;
 use crate::model::{Batch, Project, Source};
-use crate::transform::{Engine, Prepared, sample};
-use crate::warehouse::{self, BatchLocks, Database, Warehouse, checks, drift, migrate, views};
+use crate::transform::{Engine, Prepared};
+use crate::warehouse::{self, BatchLocks, Warehouse, checks, drift, migrate, views};
 
 /// The engine and each source's planned transforms.
 pub(crate) struct Plans {
@@ -125,36 +125,4 @@ async fn recover(locks: &BatchLocks) -> Result<()> {
         tracing::info!(runs = ?recovered, "removed what dead runs had left");
     }
     Ok(())
-}
-
-/// How much `check` has looked at.
-#[derive(Debug)]
-pub struct Checked {
-    pub sources: usize,
-    pub entities: usize,
-    pub transforms: usize,
-    /// The project's migrations, which were applied to an empty database in memory.
-    pub migrations: usize,
-    pub views: usize,
-}
-
-/// Checks the whole project: plans every transform, then applies migrations and views to an
-/// embedded database in memory and compares the contracts with it.
-pub async fn check(project: &Project) -> Result<Checked> {
-    let samples: Vec<Batch> = project.sources.iter().map(sample).collect();
-    let engine = lineage::engine()?;
-    let outlines = outlines(&engine, project, &samples).await?;
-    let plans = plans(engine, project, &samples, &outlines).await?;
-    let warehouse = Warehouse::open(Database::Memory, 1).await?;
-    migrate::apply(&warehouse, &project.root).await?;
-    drift::check(&warehouse, project).await?;
-    views::apply(&warehouse, project).await?;
-    checks::plan(&mut *warehouse.acquire().await?, &project.entities, &project.checks).await?;
-    Ok(Checked {
-        sources: project.sources.len(),
-        entities: project.entities.len(),
-        transforms: plans.by_source.values().map(Vec::len).sum(),
-        migrations: migrate::files(&project.root)?.len(),
-        views: project.views.len(),
-    })
 }

@@ -170,13 +170,42 @@ async fn context(
 async fn all(context: &Arc<Context>, batches: Vec<Batch>, options: &Options) -> Vec<BatchOutcome> {
     let failed = CancellationToken::new();
     // They end in any order, so that a long batch does not keep others from starting.
-    let mut outcomes: Vec<(usize, BatchOutcome)> = stream::iter(batches.into_iter().enumerate())
-        .map(|(i, batch)| one(Arc::clone(context), batch, failed.clone(), options.fail_fast).map(move |o| (i, o)))
+    let mut outcomes: Vec<(usize, BatchOutcome)> = stream::iter(in_turn(&context.project, batches))
+        .map(|batches| {
+            let each = stream::iter(batches).then(|(i, batch)| {
+                one(Arc::clone(context), batch, failed.clone(), options.fail_fast).map(move |o| (i, o))
+            });
+            each.collect::<Vec<_>>()
+        })
         .buffer_unordered(options.threads)
+        .flat_map(stream::iter)
         .collect()
         .await;
     outcomes.sort_by_key(|(i, _)| *i);
     outcomes.into_iter().map(|(_, outcome)| outcome).collect()
+}
+
+/// Groups batches, each with its position. Those of a group run one after the other, by date. A group holds one batch,
+/// or all batches of a source whose rows may refer to rows of its other batches: an earlier day may bring a later day's
+/// parents.
+fn in_turn(project: &Project, batches: Vec<Batch>) -> Vec<Vec<(usize, Batch)>> {
+    let mut groups: Vec<Vec<(usize, Batch)>> = Vec::new();
+    for (i, batch) in batches.into_iter().enumerate() {
+        let looks_beyond = project
+            .source(&batch.source)
+            .is_ok_and(|source| project.looks_beyond(source));
+        let group = groups
+            .iter_mut()
+            .find(|group| looks_beyond && group[0].1.source == batch.source);
+        match group {
+            Some(group) => group.push((i, batch)),
+            None => groups.push(vec![(i, batch)]),
+        }
+    }
+    for group in &mut groups {
+        group.sort_by_key(|(_, batch)| batch.date);
+    }
+    groups
 }
 
 /// Refreshes the stale materialized views: those of these batches, and those of earlier runs that could not.

@@ -12,7 +12,7 @@ use super::context::Context;
 use super::input::BatchInput;
 use crate::error::{Error, Result};
 use crate::model::{Batch, Entity, Project};
-use crate::quality::{Deny, FindMisfits, RowValidator, ValidationReport};
+use crate::quality::{Deny, FindMisfits, RowValidator, Suppress, ValidationReport};
 use crate::timing::Spent;
 use crate::transform::{Execution, Prepared, ScanInput, Tally, broadcast};
 use crate::warehouse::{Connection, Fit, StageCounter, Staged, StagingRun};
@@ -46,7 +46,8 @@ impl Staging<'_> {
         } else {
             self.unless_stopped(self.one_by_one()).await
         };
-        self.unless_stopped(self.cascade_refusals(staged?)).await
+        let staged = self.unless_stopped(self.cascade_refusals(staged?)).await?;
+        self.unless_stopped(self.suppress_rare(staged)).await
     }
 
     /// Turns a panic into an error, as for a task, so that the history shows the run as ended.
@@ -57,17 +58,17 @@ impl Staging<'_> {
         }
     }
 
-    /// Stages all entities at once from one parse. A transform that scans `source` more than once reads by itself.
+    /// Stages all entities at once from one parse. A transform that scans the records more than once reads by itself.
     async fn side_by_side(&self) -> Result<Vec<StagedEntity>> {
         let connections = self.context.warehouse.reserve(self.plans.len()).await?;
-        let shared = self.plans.iter().filter(|plan| plan.scans == 1).count();
-        let (inputs, reading) = broadcast(&self.input.schema(), self.input.read(&self.tally), shared);
+        let shared: Vec<usize> = self.plans.iter().filter_map(Prepared::shares).collect();
+        let (inputs, reading) = broadcast(&self.input.schemas(), self.input.read(&self.tally), &shared);
         let mut inputs = inputs.into_iter();
         let mut tasks = JoinSet::new();
         for (index, (plan, connection)) in self.plans.iter().zip(connections).enumerate() {
-            let shared = if plan.scans == 1 { inputs.next() } else { None };
+            let shared = plan.shares().and_then(|_| inputs.next());
             let input = shared.unwrap_or_else(|| self.input.scan());
-            let entity = self.entity(index, connection, input, Vec::new());
+            let entity = self.entity(index, connection, input, Vec::new(), None);
             tasks.spawn(async move { entity.await.map(Some) });
         }
         // It runs even if no transform shares it, because every record counts for the account of the batch.
@@ -102,17 +103,18 @@ impl Staging<'_> {
             } else {
                 self.input.read_again()
             };
-            let shared = plan.scans == 1;
-            let (mut inputs, reading) = broadcast(&self.input.schema(), records, usize::from(shared));
+            let shared = plan.shares();
+            let (mut inputs, reading) = broadcast(&self.input.schemas(), records, shared.as_slice());
             let input = inputs.pop().unwrap_or_else(|| self.input.scan());
             let counted = async {
-                if shared || index == 0 {
+                if shared.is_some() || index == 0 {
                     reading.run().await
                 } else {
                     Ok(())
                 }
             };
-            let (one, ()) = futures::try_join!(self.entity(index, connection, input, Vec::new()), counted)?;
+            let entity = self.entity(index, connection, input, Vec::new(), None);
+            let (one, ()) = futures::try_join!(entity, counted)?;
             staged.push(one);
         }
         Ok(staged)
@@ -125,6 +127,7 @@ impl Staging<'_> {
         mut connection: Connection,
         input: Arc<ScanInput>,
         deny: Vec<Deny>,
+        suppress: Option<Suppress>,
     ) -> impl Future<Output = Result<StagedEntity>> + Send + use<> {
         let (context, run) = (Arc::clone(self.context), self.run.clone());
         let (plan, batch, batch_input) = (self.plans[index].clone(), self.batch.clone(), self.input.clone());
@@ -134,8 +137,12 @@ impl Staging<'_> {
             let Execution { rows, metrics, failed } = context.plans.engine.execute(&plan, &batch, input).await?;
             let entity = context.project.entity(&plan.outline.entity)?;
             let locate = |record: u64| batch_input.locate(record);
-            let validator = RowValidator::new(entity, &plan.row_checks, children, deny);
-            let validator = Mutex::new(validator.refusing_misfits(find_misfits(entity.clone(), batch.source.clone())));
+            let misfits = find_misfits(entity.clone(), batch.source.clone());
+            let mut validator = RowValidator::new(entity, &plan.row_checks, children, deny).refusing_misfits(misfits);
+            if let Some(suppress) = suppress {
+                validator = validator.suppressing(entity, suppress);
+            }
+            let validator = Mutex::new(validator);
             let checking = Spent::default();
             let accepted = rows.map(|rows| {
                 let mut validator = validator.lock().unwrap_or_else(PoisonError::into_inner);

@@ -46,6 +46,12 @@ pub struct StaleColumn {
 /// # Errors
 /// Transforms that can't be planned, or a database that can't be read.
 pub async fn stale_masks(warehouse: &Warehouse, project: &Project) -> Result<Vec<StaleBatch>> {
+    let connection = warehouse.acquire().await?;
+    // Without batches nothing is stale, and nothing is to be planned.
+    if masks::live(&connection).await?.batches.is_empty() {
+        return Ok(Vec::new());
+    }
+    drop(connection);
     let lineage = lineage::of_project(&lineage::engine()?, project, Outlines::new()).await?;
     find(&*warehouse.acquire().await?, warehouse.is_embedded(), project, &lineage).await
 }

@@ -1,9 +1,11 @@
 //! The suppression list: which persons a run leaves out, and whether the list still works.
 
+use std::collections::BTreeSet;
+
 use tokio_postgres::Client;
 
 use crate::error::{Code, Error, Result};
-use crate::mask::{MaskKey, SubjectHash, subject_domain};
+use crate::mask::{MaskKey, SubjectHash, subject_domains};
 use crate::model::{Project, Source};
 use crate::warehouse::Warehouse;
 use crate::warehouse::suppression::{self, Count, Entry, OTHER_KEY};
@@ -17,16 +19,17 @@ pub(super) async fn of_source(
     source: &Source,
     key: Option<&MaskKey>,
 ) -> Result<Option<(SubjectHash, Vec<String>)>> {
-    let Some(domain) = subject_domain(source) else {
+    let domains: BTreeSet<String> = source.kinds.iter().flat_map(subject_domains).collect();
+    if domains.is_empty() {
         return Ok(None);
-    };
-    let entries = suppression::of_domain(client, &domain).await?;
+    }
+    let entries = suppression::of_domains(client, &Vec::from_iter(domains)).await?;
     if entries.is_empty() {
         return Ok(None);
     }
     let present = key.map(MaskKey::key_id);
     let foreign = entries.iter().find(|entry| Some(&entry.key_id) != present.as_ref());
-    if let Some(Entry { key_id, .. }) = foreign {
+    if let Some(Entry { domain, key_id, .. }) = foreign {
         let now = present.map_or_else(
             || "no key is at hand".to_owned(),
             |id| format!("the present one is {id}"),
@@ -60,7 +63,8 @@ pub async fn suppressed(warehouse: &Warehouse, project: &Project) -> Result<Vec<
         return Ok(Vec::new());
     }
     let present = MaskKey::at_hand(warehouse.is_embedded(), &project.root).map(|key| key.key_id());
-    let domains: Vec<String> = project.sources.iter().filter_map(subject_domain).collect();
+    let kinds = project.sources.iter().flat_map(|source| &source.kinds);
+    let domains: BTreeSet<String> = kinds.flat_map(subject_domains).collect();
     let judged = counts.into_iter().map(|count| {
         let useless = if !domains.contains(&count.domain) {
             Some("no source has a subject of this domain any more".to_owned())

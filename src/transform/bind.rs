@@ -1,8 +1,9 @@
-//! Binds a batch to a plan: its date and source replace `$date` and `$source`, its input replaces the table `source`.
+//! Binds a batch to a plan: its date and source replace `$date` and `$source`, its input replaces the tables of the
+//! source's kinds.
 
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::{Schema, SchemaRef};
+use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::streaming::StreamingTable;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, ParamValues, ScalarValue, internal_err};
@@ -17,8 +18,9 @@ use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use datafusion::physical_plan::{ExecutionPlan, SendableRecordBatchStream};
 use futures::stream;
 
+use super::inputs::Inputs;
+use super::narrow;
 use super::scan_input::ScanInput;
-use super::{narrow, record};
 use crate::model::Batch;
 use crate::model::RECORD_COLUMN;
 
@@ -51,27 +53,34 @@ pub(super) fn bind_expression(expression: Expr, columns: &DFSchema, batch: &Batc
     Ok(bound.data)
 }
 
-/// The physical plan of a transform for one batch. `input` is the schema of the part of the input that it reads.
+/// The physical plan of a transform for one batch. `inputs` are the parts of the tables that it reads.
 pub(super) async fn physical(
     session: &SessionState,
     plan: &LogicalPlan,
     batch: &Batch,
-    input: &SchemaRef,
+    inputs: &Inputs,
 ) -> Result<Arc<dyn ExecutionPlan>> {
-    let plan = bind_input(bind_parameters(plan.clone(), batch)?, input)?;
+    let plan = bind_inputs(bind_parameters(plan.clone(), batch)?, inputs)?;
     session.create_physical_plan(&plan).await
 }
 
-/// Replaces the empty table with which the plan was made by the input.
-fn bind_input(plan: LogicalPlan, input: &SchemaRef) -> Result<LogicalPlan> {
-    let declared: Vec<usize> = (0..input.fields().len() - 1).collect();
-    let slot = Arc::new(Slot(Arc::clone(input)));
-    let table = provider_as_source(Arc::new(StreamingTable::try_new(Arc::clone(input), vec![slot])?));
+/// Replaces the empty tables with which the plan was made by the input.
+fn bind_inputs(plan: LogicalPlan, inputs: &Inputs) -> Result<LogicalPlan> {
     let bound = plan.transform_up_with_subqueries(|node| match node {
-        LogicalPlan::TableScan(scan) if record::is_source(&scan) => {
+        LogicalPlan::TableScan(scan) => {
+            let Some((kind, input)) = inputs.of_scan(&scan) else {
+                return Ok(Transformed::no(LogicalPlan::TableScan(scan)));
+            };
+            let schema = Arc::clone(&input.schema);
+            let declared: Vec<usize> = (0..schema.fields().len() - 1).collect();
+            let slot = Arc::new(Slot {
+                kind,
+                schema: Arc::clone(&schema),
+            });
+            let table = provider_as_source(Arc::new(StreamingTable::try_new(schema, vec![slot])?));
             let threaded = scan.projected_schema.fields().iter().any(|f| f.name() == RECORD_COLUMN);
             let projection = (!threaded).then(|| declared.clone());
-            let scan = TableScanBuilder::new(scan.table_name, Arc::clone(&table))
+            let scan = TableScanBuilder::new(scan.table_name, table)
                 .with_projection(projection)
                 .build()?;
             Ok(Transformed::yes(LogicalPlan::TableScan(scan)))
@@ -101,47 +110,42 @@ pub(super) fn with_input(
 
 /// The place of the input in a plan. The schema says which part of the input the plan reads.
 #[derive(Debug)]
-struct Slot(SchemaRef);
+struct Slot {
+    /// The index of the kind whose records it reads.
+    kind: usize,
+    schema: SchemaRef,
+}
 
 impl PartitionStream for Slot {
     fn schema(&self) -> &SchemaRef {
-        &self.0
+        &self.schema
     }
 
     fn execute(&self, context: Arc<TaskContext>) -> SendableRecordBatchStream {
         let Some(input) = context.session_config().get_extension::<Input>() else {
             let missing = async { internal_err!("a plan ran without its input") };
             return Box::pin(RecordBatchStreamAdapter::new(
-                Arc::clone(&self.0),
+                Arc::clone(&self.schema),
                 stream::once(missing),
             ));
         };
-        let records = input.0.records();
-        if self.0 == *input.0.schema() {
+        let records = input.0.records(self.kind);
+        if self.schema == records.schema() {
             records
         } else {
-            narrow::stream(records, &self.0)
+            narrow::stream(records, &self.schema)
         }
     }
 }
 
-pub(super) fn count_scans(plan: &LogicalPlan) -> Result<usize> {
-    let mut scans = 0;
+/// The kinds that a plan reads, by their indexes, once for each scan.
+pub(super) fn scans(plan: &LogicalPlan, inputs: &Inputs) -> Result<Vec<usize>> {
+    let mut scans = Vec::new();
     plan.apply_with_subqueries(|node| {
-        if matches!(node, LogicalPlan::TableScan(scan) if record::is_source(scan)) {
-            scans += 1;
+        if let LogicalPlan::TableScan(scan) = node {
+            scans.extend(inputs.of_scan(scan).map(|(kind, _)| kind));
         }
         Ok(TreeNodeRecursion::Continue)
     })?;
     Ok(scans)
-}
-
-pub(super) fn without_record(full: &SchemaRef) -> SchemaRef {
-    let fields: Vec<_> = full
-        .fields()
-        .iter()
-        .filter(|f| f.name() != RECORD_COLUMN)
-        .cloned()
-        .collect();
-    Arc::new(Schema::new(fields))
 }

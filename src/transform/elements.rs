@@ -21,7 +21,8 @@ use futures::StreamExt;
 use futures::stream::BoxStream;
 
 use self::level::{Level, Step, columns, not_planned};
-use super::bind::{self, bind_expression};
+use super::bind::bind_expression;
+use super::inputs::{Inputs, without_record};
 use super::places::Places;
 use super::session::Engine;
 use super::{failure, parse};
@@ -37,6 +38,8 @@ const ELEMENT_COLUMN: &str = "item";
 #[derive(Debug, Clone)]
 pub struct Elements {
     entity: String,
+    /// The index of the kind whose records have the elements.
+    kind: usize,
     /// The path as it is written in the project.
     path: String,
     steps: Vec<Step>,
@@ -53,14 +56,16 @@ struct Filter {
 }
 
 impl Elements {
-    /// Finds the path in the records' schema, `_record` included, and plans the predicate.
+    /// Finds the path in the schema of its kind, and plans the predicate.
     pub(super) fn plan(
         session: &SessionState,
-        full: &SchemaRef,
+        inputs: &Inputs,
         conserved: &Conserved,
         sample: &Batch,
     ) -> Result<Self, Diagnostic> {
-        let (steps, element) = walk(full, &conserved.path.0).ok_or_else(|| Diagnostic {
+        let full = inputs.get(conserved.kind).map(|input| &input.schema);
+        let found = full.and_then(|full| Some((full, walk(full, &conserved.path.0)?)));
+        let (full, (steps, element)) = found.ok_or_else(|| Diagnostic {
             message: format!("`{}` is not decoded as declared", conserved.shown),
             location: Some(conserved.location.clone()),
             hint: None,
@@ -80,6 +85,7 @@ impl Elements {
         let filter = filter.transpose()?;
         Ok(Self {
             entity: conserved.entity.clone(),
+            kind: conserved.kind,
             path: conserved.shown.clone(),
             steps,
             filter,
@@ -122,7 +128,7 @@ fn what_it_may_name(conserved: &Conserved, fields: &SchemaRef) -> String {
 /// The fields of an element that SQL can name.
 fn fields_of(full: &SchemaRef, element: Option<&DataType>) -> SchemaRef {
     let fields: Vec<FieldRef> = match element {
-        None => bind::without_record(full).fields().to_vec(),
+        None => without_record(full).fields().to_vec(),
         Some(DataType::Struct(fields)) => fields.to_vec(),
         Some(other) => vec![Arc::new(Field::new(ELEMENT_COLUMN, other.clone(), true))],
     };
@@ -219,7 +225,7 @@ impl Tally {
         let tally = Arc::clone(self);
         let counted = move |batch: Result<Masked>| {
             let batch = batch?;
-            for counter in &tally.counters {
+            for counter in tally.counters.iter().filter(|one| one.elements.kind == batch.kind()) {
                 counter.add(batch.batch())?;
             }
             Ok(batch)

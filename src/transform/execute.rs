@@ -29,7 +29,7 @@ impl Engine {
     /// is among them, where the plan keeps rows apart.
     pub async fn execute(&self, prepared: &Prepared, batch: &Batch, input: Arc<ScanInput>) -> Result<Execution> {
         let outline = prepared.outline.clone();
-        let physical = bind::physical(self.state(), &prepared.plan, batch, &prepared.input).await;
+        let physical = bind::physical(self.state(), &prepared.plan, batch, &prepared.inputs).await;
         let failed = Failed::new(&outline, prepared.row_checks.clone());
         let physical = physical.and_then(|plan| refuse::refusing(plan, &failed));
         let physical = physical.map_err(|e| running(&outline.path, &outline.places, e))?;

@@ -1,8 +1,10 @@
 //! Converts DataFusion's errors. A planning error gets its place in the SQL file. An error at run time loses its
 //! text, because that may quote a value of the data.
 
+use std::fmt;
 use std::path::Path;
 
+use datafusion::arrow::datatypes::DataType;
 use datafusion::arrow::error::ArrowError;
 use datafusion::common::Span as DfSpan;
 use datafusion::error::DataFusionError;
@@ -192,6 +194,10 @@ pub(super) fn running(path: &Path, places: &Places, error: DataFusionError) -> E
     };
     let file = path.display();
     match error.find_root() {
+        DataFusionError::External(inner) if inner.is::<Beyond>() => {
+            let beyond = inner.downcast_ref();
+            beyond.map_or_else(Error::internal, |beyond: &Beyond| beyond.error(path, places))
+        }
         DataFusionError::ResourcesExhausted(_) => Error::batch(format!("{file} needs more memory than it may use"))
             .code(Code::OutOfMemory)
             .cause("a sort, join or aggregate could not be spilled further")
@@ -218,6 +224,46 @@ fn data_error(path: &Path, places: &str, reason: &str) -> Error {
         .cause(format!("{reason}{places} (the value is not shown: it is data)"))
         .hint(MERGED)
 }
+
+/// An aggregate whose result is beyond the range of its type.
+#[derive(Debug)]
+pub(super) struct Beyond {
+    pub function: String,
+    pub to: DataType,
+}
+
+impl Beyond {
+    fn error(&self, path: &Path, places: &Places) -> Error {
+        let function = &self.function;
+        let places = places.say(path, |part| matches!(part, Part::Function(name) if name == function));
+        Error::batch(format!("{} failed while it ran", path.display()))
+            .code(Code::TransformFailed)
+            .cause(format!("{self}{places}"))
+            .hint(match self.to {
+                DataType::Int64 | DataType::UInt64 => {
+                    format!("compute in a type with more digits, such as {function}(cast(x as decimal(38, 0)))")
+                }
+                _ => "choose the rows with WHERE, or compute in another type".to_owned(),
+            })
+    }
+}
+
+impl fmt::Display for Beyond {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let function = &self.function;
+        match &self.to {
+            DataType::Int64 => write!(f, "`{function}` leaves the range of BIGINT"),
+            DataType::UInt64 => write!(f, "`{function}` leaves the range of BIGINT UNSIGNED"),
+            DataType::Decimal128(digits, scale) | DataType::Decimal256(digits, scale) => {
+                write!(f, "`{function}` leaves the range of DECIMAL({digits},{scale})")
+            }
+            DataType::Float32 | DataType::Float64 => write!(f, "`{function}` gives Infinity or NaN"),
+            _ => write!(f, "`{function}` leaves the range of its type"),
+        }
+    }
+}
+
+impl std::error::Error for Beyond {}
 
 /// The hint where a value fails in a part of the plan in which no row can be refused by itself.
 pub(super) const MERGED: &str = "a row that is joined, aggregated, sorted or cut off with others can't be refused by itself: use \

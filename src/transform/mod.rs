@@ -5,13 +5,18 @@
 mod ast;
 mod bind;
 mod canonical;
+mod catalog;
 mod dialect;
 mod elements;
 mod exact;
 mod execute;
 mod failure;
 mod functions;
+mod ignored;
+mod inputs;
 mod list_fields;
+mod marks;
+mod merged;
 mod narrow;
 mod not_in;
 mod ordinal;
@@ -31,6 +36,7 @@ mod tokens;
 mod volatility;
 mod wording;
 
+pub use catalog::SqlFunction;
 pub use elements::{Counted, Tally};
 pub use execute::{Execution, Operator, PlanMetrics};
 pub(crate) use failure::place;
@@ -39,7 +45,6 @@ pub use planner::sample;
 pub use prepared::{Accepts, Outline, Prepared};
 pub use refuse::Failed;
 pub use scan_input::{Broadcast, ScanInput, broadcast};
-pub(crate) use session::SOURCE_TABLE;
 pub use session::{Engine, Limits};
 pub(crate) use wording::words;
 

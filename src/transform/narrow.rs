@@ -15,18 +15,21 @@ use datafusion::physical_plan::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::StreamExt;
 
-use crate::model::{RECORD_COLUMN, is_partial};
+use crate::model::{RECORD_COLUMN, is_partial, is_reference};
 
 /// The part of a schema that is on the used paths, such as `visits[].date`. The record number always stays. A list or
 /// struct for which only its presence matters keeps its first field.
-pub(super) fn schema(full: &Schema, used: &BTreeSet<String>) -> SchemaRef {
+///
+/// `prefix` is what the paths of these fields begin with, where that is more than their names.
+pub(super) fn schema(full: &Schema, prefix: &str, used: &BTreeSet<String>) -> SchemaRef {
     let columns = full.fields().iter();
     let mut kept: Vec<FieldRef> = columns
         .filter_map(|column| {
             if column.name() == RECORD_COLUMN {
                 return Some(Arc::clone(column));
             }
-            field(column, column.name(), used)
+            let dot = if prefix.is_empty() { "" } else { "." };
+            field(column, &format!("{prefix}{dot}{}", column.name()), used)
         })
         .collect();
     // A table without columns is a special case in many places, so one column is kept.
@@ -50,7 +53,7 @@ fn field(full: &FieldRef, path: &str, used: &BTreeSet<String>) -> Option<FieldRe
 fn narrowed(full: &FieldRef, path: &str, used: &BTreeSet<String>) -> FieldRef {
     let data_type = match full.data_type() {
         // Its fields are one value, and have one path.
-        partial if is_partial(partial) => return Arc::clone(full),
+        one if is_partial(one) || is_reference(one) => return Arc::clone(full),
         DataType::Struct(fields) => {
             let children = fields.iter();
             let kept = children.filter_map(|child| field(child, &format!("{path}.{}", child.name()), used));
@@ -155,7 +158,7 @@ mod tests {
     fn cut(paths: &[&str]) -> RecordBatch {
         let full = full();
         let used = paths.iter().map(|path| (*path).to_owned()).collect();
-        batch(&full, &schema(full.schema_ref(), &used)).unwrap()
+        batch(&full, &schema(full.schema_ref(), "", &used)).unwrap()
     }
 
     fn shown(batch: &RecordBatch) -> String {
@@ -200,9 +203,25 @@ mod tests {
     }
 
     #[test]
+    fn fields_of_another_kind_are_not_used_here() {
+        let used = BTreeSet::from(["a.visits[].date".to_owned(), "b.id".to_owned(), "ab.id".to_owned()]);
+        let named = |prefix: &str| {
+            let schema = schema(full().schema_ref(), prefix, &used);
+            schema
+                .fields()
+                .iter()
+                .map(|field| field.name().clone())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(named("a"), ["visits", RECORD_COLUMN]);
+        assert_eq!(named("b"), ["id", RECORD_COLUMN]);
+    }
+
+    #[test]
     fn a_path_is_no_prefix_of_a_longer_name() {
         let schema = schema(
             full().schema_ref(),
+            "",
             &BTreeSet::from(["identity".to_owned(), "visits2[]".to_owned()]),
         );
         assert_eq!(

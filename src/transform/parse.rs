@@ -1,4 +1,5 @@
-//! Parses the SQL of transforms and of predicates, in one dialect, and refuses what the engine is known to answer wrong.
+//! Parses the SQL of transforms and of predicates, in one dialect, and refuses what the engine is known to answer wrong or to
+//! ignore.
 
 use datafusion::common::DFSchema;
 use datafusion::error::{DataFusionError, Result};
@@ -10,7 +11,7 @@ use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::tokenizer::{TokenWithSpan, Tokenizer};
 
 use super::dialect::WithLambdas;
-use super::not_in;
+use super::{ignored, not_in};
 
 /// The one statement of a text.
 pub(super) fn statement(session: &SessionState, sql: &str) -> Result<Statement> {
@@ -27,10 +28,11 @@ pub(super) fn statement(session: &SessionState, sql: &str) -> Result<Statement> 
     }
 }
 
-/// An expression over the columns of a schema, without what the engine answers wrong.
+/// An expression over the columns of a schema, without what the engine answers wrong or ignores.
 pub(super) fn checked(session: &SessionState, sql: &str, columns: &DFSchema) -> Result<Expr> {
     let parsed = parsed(session, sql)?;
-    if let Some(found) = not_in::in_expression(&parsed.expr) {
+    let wrong = not_in::in_expression(&parsed.expr);
+    if let Some(found) = wrong.or_else(|| ignored::in_expression(session, sql, &parsed.expr)) {
         return Err(found.planning());
     }
     session.create_logical_expr_from_sql_expr(parsed, columns)

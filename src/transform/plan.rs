@@ -4,19 +4,18 @@
 
 use std::collections::BTreeSet;
 
-use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::execution::session_state::SessionState;
 
-use super::bind::without_record;
 use super::elements::Elements;
+use super::inputs::Inputs;
 use super::narrow;
 use super::planner::{Planner, planners, sample};
 use super::prepared::{Accepts, Outline, Prepared};
 use super::session::Engine;
 use crate::error::{Diagnostic, Error, Result};
-use crate::model::{Batch, Project, Source, visible_schema};
+use crate::model::{Batch, Project, Source};
 
-/// Returns the paths of the fields of `source` that a transform uses, such as `visits[].date`; `None` where that is
+/// Returns the paths of the fields that a transform uses, as lineage writes them, such as `visits[].date`; `None` where that is
 /// unknown.
 pub type Used<'a> = &'a (dyn Fn(&Source, &Outline) -> Option<BTreeSet<String>> + Sync);
 
@@ -104,14 +103,16 @@ impl Engine {
         batch: &Batch,
         used: &BTreeSet<String>,
     ) -> Option<Prepared> {
-        let input = narrow::schema(planner.full, used);
-        if input == *planner.full {
+        let inputs = planner
+            .full
+            .with_schemas(|input| narrow::schema(&input.schema, &input.prefix, used));
+        if inputs == *planner.full {
             return None;
         }
-        let session = self.session(without_record(&input)).ok()?;
+        let session = self.session_over(inputs.tables()).ok()?;
         let planner = Planner {
             session: &session,
-            full: &input,
+            full: &inputs,
             ..*planner
         };
         let again = planner.outline().await.ok()?;
@@ -126,14 +127,13 @@ impl Engine {
         })
     }
 
-    /// The schema that a transform of the source sees, `_record` included, and a session that contains only that
-    /// table.
-    fn visible(&self, source: &Source) -> Result<(SchemaRef, SessionState), Vec<Diagnostic>> {
-        let full = visible_schema(source).map_err(|error| match error.diagnostics {
+    /// The tables that a transform of the source sees, `_record` included, and a session that contains only those.
+    fn visible(&self, source: &Source) -> Result<(Inputs, SessionState), Vec<Diagnostic>> {
+        let full = Inputs::of(source).map_err(|error| match error.diagnostics {
             found if found.is_empty() => vec![plain(error.message)],
             found => found,
         })?;
-        let session = self.session(without_record(&full));
+        let session = self.session_over(full.tables());
         session
             .map(|session| (full, session))
             .map_err(|e| vec![plain(e.to_string())])

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::{DataType, Schema, SchemaRef};
+use datafusion::arrow::datatypes::{DataType, Schema};
 use datafusion::common::{Column as DfColumn, ScalarValue};
 use datafusion::error::DataFusionError;
 use datafusion::execution::session_state::SessionState;
@@ -11,20 +11,21 @@ use datafusion::logical_expr::logical_plan::Projection;
 use datafusion::logical_expr::{Expr, LogicalPlan, lit};
 use datafusion::sql::sqlparser::ast::Query;
 
-use super::bind::{self, bind_parameters, count_scans};
+use super::bind::{self, bind_parameters};
 use super::failure::{self, Span, locate, planning};
+use super::inputs::Inputs;
 use super::places::Places;
 use super::prepared::{Accepts, Outline, Prepared};
-use super::{ast, not_in, parse, record, row_checks, volatility};
+use super::{ast, ignored, not_in, parse, record, row_checks, volatility, wording};
 use crate::error::Diagnostic;
 use crate::model::{Batch, Column, Entity, Project, Source, Transform, did_you_mean};
-use crate::model::{RECORD_COLUMN, is_partial};
+use crate::model::{RECORD_COLUMN, is_partial, is_reference};
 
 /// What planning one transform needs.
 pub(super) struct Planner<'a> {
     pub session: &'a SessionState,
-    /// The schema of `source`, `_record` included.
-    pub full: &'a SchemaRef,
+    /// The tables of the source, `_record` included.
+    pub full: &'a Inputs,
     pub source: &'a Source,
     pub transform: &'a Transform,
     pub entity: &'a Entity,
@@ -34,7 +35,7 @@ pub(super) struct Planner<'a> {
 /// A planner for each transform of the source whose entity is declared.
 pub(super) fn planners<'a>(
     session: &'a SessionState,
-    full: &'a SchemaRef,
+    full: &'a Inputs,
     project: &'a Project,
     source: &'a Source,
     accepts: Accepts,
@@ -73,12 +74,12 @@ impl Planner<'_> {
             }
         };
         Ok(Prepared {
-            scans: count_scans(&outline.plan).map_err(fail)?,
+            scans: bind::scans(&outline.plan, self.full).map_err(fail)?,
             outline: outline.clone(),
             row_checks,
             conserves: None,
             plan,
-            input: Arc::clone(self.full),
+            inputs: self.full.clone(),
         })
     }
 
@@ -97,8 +98,8 @@ impl Planner<'_> {
 
     /// Plans the transform and checks its output against the contract.
     pub(super) async fn outline(&self) -> Result<Outline, Vec<Diagnostic>> {
-        let statement = parse::statement(self.session, &self.transform.sql)
-            .map_err(|e| vec![planning(self.transform, &e, false)])?;
+        let statement =
+            parse::statement(self.session, &self.transform.sql).map_err(|e| vec![self.planning(&e, false)])?;
         let Some(query) = ast::query(&statement).cloned() else {
             return Err(vec![self.problem(
                 "a transform is one SELECT",
@@ -106,11 +107,12 @@ impl Planner<'_> {
                 "return the entity's rows with a SELECT",
             )]);
         };
-        if let Some(found) = not_in::in_query(&query) {
+        let wrong = not_in::in_query(&query);
+        if let Some(found) = wrong.or_else(|| ignored::in_query(self.session, &self.transform.sql, &query)) {
             return Err(vec![self.problem(&found.message, Some(found.span), found.hint)]);
         }
         let sideways = ast::unnests_sideways(&query);
-        let fail = |e: DataFusionError| vec![planning(self.transform, &e, sideways)];
+        let fail = |e: DataFusionError| vec![self.planning(&e, sideways)];
         let plan = self.session.statement_to_plan(statement).await.map_err(fail)?;
         if let Some(function) = volatility::volatile_function(&plan).map_err(fail)? {
             let message =
@@ -132,6 +134,16 @@ impl Planner<'_> {
             places: Places::of(&query),
             unnests_sideways: sideways,
         })
+    }
+
+    /// What is wrong, with the names of the tables that there are where the SQL reads one that there is not.
+    fn planning(&self, error: &DataFusionError, sideways: bool) -> Diagnostic {
+        let found = planning(self.transform, error, sideways);
+        let tables: Vec<&str> = self.full.names().collect();
+        Diagnostic {
+            hint: wording::hint_for_table(error, &tables).or(found.hint),
+            ..found
+        }
     }
 
     /// Makes the physical plan for a batch, to see that it can be made.
@@ -173,6 +185,11 @@ impl Planner<'_> {
         let reason = if is_partial(arrow) {
             format!(
                 "a partial date or time is a struct: take {0}['value'], and {0}['precision'] in another column",
+                column.name
+            )
+        } else if is_reference(arrow) {
+            format!(
+                "a reference is a struct: take {0}['id'], and {0}['type'] in another column",
                 column.name
             )
         } else {

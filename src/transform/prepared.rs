@@ -3,11 +3,12 @@
 
 use std::path::PathBuf;
 
-use datafusion::arrow::datatypes::{DataType, SchemaRef};
+use datafusion::arrow::datatypes::DataType;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::LogicalPlan;
 
 use super::elements::Elements;
+use super::inputs::Inputs;
 use super::places::Places;
 use crate::model::{PgType, RowCheck};
 
@@ -61,10 +62,9 @@ impl Outline {
 #[derive(Debug, Clone)]
 pub struct Prepared {
     pub outline: Outline,
-    /// How often the SQL scans `source`, before optimization. The optimizer may drop a scan whose predicate is false
-    /// on a batch's date. A transform with more than one scan does not share the parse: it reads the input
-    /// separately.
-    pub scans: usize,
+    /// The kinds that the SQL scans, by their indexes, once for each scan, before optimization. The optimizer may drop a
+    /// scan whose predicate is false on a batch's date.
+    pub scans: Vec<usize>,
     /// The row checks whose results are in the rows, in the order of their columns.
     pub row_checks: Vec<RowCheck>,
     /// The elements of the records whose number must equal the number of rows.
@@ -72,18 +72,29 @@ pub struct Prepared {
     /// The plan. Its output is the entity's columns in the contract's order, then `_record`, then a Boolean per row
     /// check, sorted by the key. `$date` and `$source` are not bound yet.
     pub(super) plan: LogicalPlan,
-    /// The part of `source` that the plan reads, `_record` included.
-    pub(super) input: SchemaRef,
+    /// The parts of the source's tables that the plan reads, `_record` included.
+    pub(super) inputs: Inputs,
 }
 
 impl Prepared {
+    /// The kind whose records it can take from a parse that others share. `None`: it scans more than one table, or one
+    /// more than once, so it reads the input by itself. If one scan waited for the other, as in a join, neither could
+    /// take its records from one stream.
+    pub fn shares(&self) -> Option<usize> {
+        match self.scans[..] {
+            [kind] => Some(kind),
+            _ => None,
+        }
+    }
+
     /// How many scalar fields of the records it reads.
     #[cfg(test)]
     pub(crate) fn reads(&self) -> usize {
-        self.input
-            .flattened_fields()
-            .iter()
-            .filter(|field| !field.data_type().is_nested())
-            .count()
+        let read = self.scans.iter().filter_map(|kind| self.inputs.get(*kind));
+        let scalars = |input: &super::inputs::Input| {
+            let fields = input.schema.flattened_fields();
+            fields.iter().filter(|field| !field.data_type().is_nested()).count()
+        };
+        read.map(scalars).sum()
     }
 }

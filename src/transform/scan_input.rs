@@ -1,15 +1,17 @@
 //! Brings decoded records to the transforms. Several transforms share one parse of a batch's input through bounded
-//! channels. A transform that scans its input more than once has its own parse.
+//! channels, each the records of the kind that it reads. A transform that scans more than one table, or one more than
+//! once, has its own parse.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::common::internal_err;
 use datafusion::error::DataFusionError;
 use datafusion::physical_plan::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::StreamExt;
+use futures::future::ready;
 use futures::stream::{self, BoxStream};
 use tokio::sync::mpsc;
 
@@ -22,9 +24,10 @@ const WAITING: usize = 8;
 
 type Records = BoxStream<'static, Result<Masked>>;
 
-/// The source of the records for a transform's scan of `source`.
+/// The source of the records for a transform's scans.
 pub struct ScanInput {
-    schema: SchemaRef,
+    /// By kind.
+    schemas: Arc<[SchemaRef]>,
     supply: Supply,
 }
 
@@ -32,7 +35,7 @@ enum Supply {
     /// One scan takes the receiver. It is dropped together with the input, so a plan that scans nothing, for example
     /// because its predicate is false on this date, does not block the others.
     Shared(Mutex<Option<mpsc::Receiver<Shared>>>),
-    /// Each scan reads the input again.
+    /// Each scan reads the input again, and leaves out what is of other kinds.
     Own(Box<dyn Fn() -> Records + Send + Sync>),
 }
 
@@ -47,33 +50,35 @@ enum Shared {
 }
 
 impl ScanInput {
-    /// An input that is read again through `open` for every scan.
-    pub fn own(schema: SchemaRef, open: impl Fn() -> Records + Send + Sync + 'static) -> Arc<Self> {
+    /// An input that is read again through `open` for every scan. `schemas` are those of the source's kinds.
+    pub fn own(schemas: Arc<[SchemaRef]>, open: impl Fn() -> Records + Send + Sync + 'static) -> Arc<Self> {
         Arc::new(Self {
-            schema,
+            schemas,
             supply: Supply::Own(Box::new(open)),
         })
     }
 
-    pub(super) fn schema(&self) -> &SchemaRef {
-        &self.schema
-    }
-
-    /// The records for one scan.
-    pub(super) fn records(&self) -> SendableRecordBatchStream {
+    /// The records of a kind for one scan.
+    pub(super) fn records(&self, kind: usize) -> SendableRecordBatchStream {
         let records = match &self.supply {
             Supply::Own(open) => open()
-                .map(|r| match r {
-                    Ok(batch) => Ok(batch.into_inner()),
-                    Err(e) => Err(DataFusionError::External(Box::new(e))),
+                .filter_map(move |r| {
+                    ready(match r {
+                        Ok(batch) => (batch.kind() == kind).then(|| Ok(batch.into_inner())),
+                        Err(e) => Some(Err(DataFusionError::External(Box::new(e)))),
+                    })
                 })
                 .boxed(),
             Supply::Shared(receiver) => match receiver.lock().unwrap_or_else(PoisonError::into_inner).take() {
                 Some(receiver) => received(receiver).boxed(),
-                None => stream::once(async { internal_err!("more scans of source than were planned") }).boxed(),
+                None => stream::once(async { internal_err!("more scans than were planned") }).boxed(),
             },
         };
-        Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), records))
+        let schema = self
+            .schemas
+            .get(kind)
+            .map_or_else(|| Arc::new(Schema::empty()), Arc::clone);
+        Box::pin(RecordBatchStreamAdapter::new(schema, records))
     }
 }
 
@@ -96,15 +101,21 @@ fn received(
 /// One parse of the input that is sent to several transforms.
 pub struct Broadcast {
     input: Records,
-    senders: Vec<mpsc::Sender<Shared>>,
+    /// Each with the kind whose records it wants.
+    senders: Vec<(usize, mpsc::Sender<Shared>)>,
 }
 
-/// Makes one input per transform, for one scan each, and the broadcast that reads the records and sends them.
-pub fn broadcast(schema: &SchemaRef, input: Records, transforms: usize) -> (Vec<Arc<ScanInput>>, Broadcast) {
-    let (senders, receivers): (Vec<_>, Vec<_>) = (0..transforms).map(|_| mpsc::channel(WAITING)).unzip();
+/// Makes one input for each transform, for one scan of the kind that is given, and the broadcast that reads the records
+/// and sends them. `schemas` are those of the source's kinds.
+pub fn broadcast(schemas: &Arc<[SchemaRef]>, input: Records, transforms: &[usize]) -> (Vec<Arc<ScanInput>>, Broadcast) {
+    let channel = |kind: &usize| {
+        let (sender, receiver) = mpsc::channel(WAITING);
+        ((*kind, sender), receiver)
+    };
+    let (senders, receivers): (Vec<_>, Vec<_>) = transforms.iter().map(channel).unzip();
     let scan = |receiver| {
         Arc::new(ScanInput {
-            schema: Arc::clone(schema),
+            schemas: Arc::clone(schemas),
             supply: Supply::Shared(Mutex::new(Some(receiver))),
         })
     };
@@ -133,8 +144,15 @@ impl Broadcast {
     }
 }
 
-async fn send(senders: &[mpsc::Sender<Shared>], item: Shared) {
-    for sender in senders {
+async fn send(senders: &[(usize, mpsc::Sender<Shared>)], item: Shared) {
+    let kind = match &item {
+        Shared::Records(batch) => Some(batch.kind()),
+        Shared::Failed(_) | Shared::End => None,
+    };
+    let wanting = senders
+        .iter()
+        .filter(|(wanted, _)| kind.is_none_or(|kind| kind == *wanted));
+    for (_, sender) in wanting {
         // A closed channel belongs to a transform that needs no more rows (LIMIT) or that has failed and reported it.
         let _ = sender.send(item.clone()).await;
     }

@@ -26,9 +26,6 @@ use super::struct_fields::LookUp;
 use super::wording::words;
 use crate::error::{Error, Result};
 
-/// The table that a transform reads.
-pub(crate) const SOURCE_TABLE: &str = "source";
-
 /// The resources that all transforms of a process share.
 #[derive(Debug, Clone)]
 pub struct Limits {
@@ -98,11 +95,6 @@ impl Engine {
             .with_memory_pool(Arc::new(FairSpillPool::new(self.share)))
             .build_arc()?;
         Ok(TaskContext::from(&self.state).with_runtime(runtime))
-    }
-
-    /// A session that contains only the table `source`, with the given columns.
-    pub(super) fn session(&self, source: SchemaRef) -> Result<SessionState> {
-        self.session_over([(SOURCE_TABLE.to_owned(), source)])
     }
 
     /// A session that contains exactly these tables, all empty. It is for planning only.

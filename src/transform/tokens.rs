@@ -58,6 +58,16 @@ impl Tokens {
         words.map(|words| words[length - 1].span)
     }
 
+    /// The place of these words in a row, the first at a place or behind it. Their case does not matter.
+    pub fn phrase(&self, words: &str, begin: (u64, u64)) -> Option<Span> {
+        let wanted: Vec<&str> = words.split(' ').collect();
+        let found = self.0.windows(wanted.len()).find(|tokens| {
+            let all = tokens.iter().zip(&wanted).all(|(token, word)| is(&token.token, word));
+            all && (tokens[0].span.start.line, tokens[0].span.start.column) >= begin
+        })?;
+        Some(found[0].span.union(&found[wanted.len() - 1].span))
+    }
+
     /// The place of a name, of a parameter or of a quoted text.
     pub fn named(&self, name: &str) -> Option<Span> {
         let named = |token: &&TokenWithSpan| match &token.token {

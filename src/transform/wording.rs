@@ -8,9 +8,6 @@ use super::struct_fields::{NoField, Value};
 use crate::model::did_you_mean;
 use crate::model::wording::all_of;
 
-/// The table that a transform reads.
-const SOURCE: &str = "source";
-
 const OF_A_LIST: &str = "take one element, list[1]['field'], or all of them with unnest(list)";
 
 /// The most names that a message lists.
@@ -91,6 +88,9 @@ pub(super) fn hint(error: &DataFusionError) -> Option<String> {
         return Some(help.message.clone());
     }
     let root = error.find_root();
+    if root.strip_backtrace().contains("No SQL statements were provided") {
+        return Some("write one SELECT that returns the entity's columns".to_owned());
+    }
     if let DataFusionError::SchemaError(schema, _) = root
         && let SchemaError::FieldNotFound { field, valid_fields } = schema.as_ref()
     {
@@ -136,10 +136,6 @@ fn by_text(root: &DataFusionError, text: &str) -> Option<String> {
         let listed = "docs/reference/sql-functions.md names the program's own functions; the others are DataFusion's";
         return Some(did_you_mean(name, [near]).unwrap_or_else(|| listed.to_owned()));
     }
-    if let Some(name) = missing_table(text) {
-        let tables = format!("a transform reads the table `{SOURCE}`, and what it names itself with WITH");
-        return Some(did_you_mean(name, [SOURCE]).unwrap_or(tables));
-    }
     if text.contains("type List(") && text.contains("Cannot access field") {
         return Some(OF_A_LIST.to_owned());
     }
@@ -148,6 +144,9 @@ fn by_text(root: &DataFusionError, text: &str) -> Option<String> {
     }
     if text.contains("only supports a single SQL statement") {
         return Some("a transform is one SELECT: take out the others".to_owned());
+    }
+    if text.contains("FETCH clause") {
+        return Some("use LIMIT; to keep ties, number the rows with rank() in a CTE, and choose with WHERE".to_owned());
     }
     if text.contains("ScalarSubquery(") || text.contains("OuterReferenceColumn") {
         return Some("use a join, or a CTE: WITH ... AS (SELECT ...)".to_owned());
@@ -159,6 +158,17 @@ fn by_text(root: &DataFusionError, text: &str) -> Option<String> {
     }
     matches!(root, DataFusionError::Internal(_))
         .then(|| "write this part of the SQL another way; please report it, with the SQL, as a defect".to_owned())
+}
+
+/// The remedy where a transform reads a table that is none of these.
+pub(super) fn hint_for_table(error: &DataFusionError, tables: &[&str]) -> Option<String> {
+    let text = error.find_root().strip_backtrace();
+    let name = missing_table(&text)?;
+    let noun = if tables.len() == 1 { "table" } else { "tables" };
+    let quoted: Vec<String> = tables.iter().map(|table| format!("`{table}`")).collect();
+    let known = all_of(&quoted.iter().map(String::as_str).collect::<Vec<_>>());
+    let known = format!("a transform reads the {noun} {known}, and what it names itself with WITH");
+    Some(did_you_mean(name, tables.iter().copied()).unwrap_or(known))
 }
 
 /// The table of `table 'x' not found` and the like, without its catalog and schema.

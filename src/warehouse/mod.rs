@@ -24,7 +24,7 @@ pub mod views;
 pub use access::{comments, roles};
 pub use connect::{Connection, Database, Warehouse};
 pub use copy::{Encoder, Fit, accepts};
-pub use embedded::{Served, serve_db};
+pub use embedded::{Listen, Served, serve_db};
 pub use load::column_masks as masks;
 pub use load::{ActiveRun, BatchLocks, Committed, Phase, StageCounter, Staged, StagingRun, recover};
 pub use load::{

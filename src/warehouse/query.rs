@@ -8,14 +8,13 @@ use tokio_postgres::{Client, SimpleQueryMessage};
 
 use crate::error::{Error, Result};
 use crate::warehouse::connect::Warehouse;
-use crate::warehouse::sql::{Over, db_error, describe_over, position, rows_error, sqlstate};
+use crate::warehouse::sql::{Over, PATH, PROJECT_PATH, db_error, describe_over, position, rows_error, sqlstate};
 
 /// The rows of the last statement that gave any.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct QueryResult {
     pub columns: Vec<String>,
-    /// PostgreSQL's names, one per column (`int4`, `_text`); empty for several statements in one, whose types
-    /// PostgreSQL does not tell.
+    /// PostgreSQL's names, one per column (`int4`, `_text`).
     pub types: Vec<String>,
     pub rows: Vec<Vec<Option<String>>>,
     /// Whether there were more rows than were asked for.
@@ -23,11 +22,11 @@ pub struct QueryResult {
 }
 
 /// Runs SQL that only reads, and keeps at most `limit` rows. Several statements may stand in one text; like psql's
-/// `-c` of old, the last one's rows are given. A statement that writes is refused by the server (25006).
+/// `-c` of old, the last one's rows are given. A statement that writes is refused by the server (25006): each has a
+/// transaction of its own that only reads, whatever the ones before it have set.
 pub async fn query(warehouse: &Warehouse, sql: &str, limit: Option<usize>) -> Result<QueryResult> {
     let connection = warehouse.acquire().await?;
     let refused = |error: tokio_postgres::Error| explain(sql, &error);
-    // For the session, so that a COMMIT in the text does not end it.
     read_only(&connection, true).await?;
     let result = run(&connection, sql, limit).await.map_err(refused);
     // A BEGIN in the text may have been left open; without one, this is a warning nobody sees.
@@ -40,25 +39,40 @@ pub async fn query(warehouse: &Warehouse, sql: &str, limit: Option<usize>) -> Re
 }
 
 async fn read_only(client: &Client, on: bool) -> Result<()> {
-    let value = if on { "on" } else { "off" };
+    let (value, path) = if on { ("on", PROJECT_PATH) } else { ("off", PATH) };
     let done = client
-        .batch_execute(&format!("SET default_transaction_read_only = {value}"))
+        .batch_execute(&format!("SET default_transaction_read_only = {value}; SET {path}"))
         .await;
     done.map_err(|error| db_error("the query can't be made read-only", &error))
 }
 
 async fn run(client: &Client, sql: &str, limit: Option<usize>) -> Result<QueryResult, tokio_postgres::Error> {
-    let types = types(client, sql).await;
-    let mut messages = std::pin::pin!(client.simple_query_raw(sql).await?);
+    let mut result = QueryResult::default();
+    for statement in statements(sql) {
+        // After its first snapshot, a transaction that only reads stays one.
+        client.batch_execute("COMMIT; BEGIN READ ONLY; SELECT").await?;
+        // The simple protocol gives no types. To prepare also refuses two statements that were taken for one.
+        let prepared = client.prepare_typed(&statement, &[] as &[Type]).await?;
+        let types = prepared.columns().iter().map(|column| column.type_().name().to_owned());
+        let rows = read(client, &statement, limit).await?;
+        if !rows.columns.is_empty() || !rows.rows.is_empty() {
+            result = QueryResult {
+                types: types.collect(),
+                ..rows
+            };
+        }
+    }
+    Ok(result)
+}
+
+/// Runs one statement.
+async fn read(client: &Client, statement: &str, limit: Option<usize>) -> Result<QueryResult, tokio_postgres::Error> {
+    let mut messages = std::pin::pin!(client.simple_query_raw(statement).await?);
     let mut result = QueryResult::default();
     while let Some(message) = messages.try_next().await? {
         match message {
             SimpleQueryMessage::RowDescription(columns) => {
-                let columns = columns.iter().map(|column| column.name().to_owned()).collect();
-                result = QueryResult {
-                    columns,
-                    ..QueryResult::default()
-                };
+                result.columns = columns.iter().map(|column| column.name().to_owned()).collect();
             }
             SimpleQueryMessage::Row(_) if limit.is_some_and(|limit| result.rows.len() >= limit) => {
                 result.truncated = true;
@@ -73,22 +87,98 @@ async fn run(client: &Client, sql: &str, limit: Option<usize>) -> Result<QueryRe
             _ => {}
         }
     }
-    if let Some(types) = types.filter(|types| types.len() == result.columns.len()) {
-        result.types = types;
-    }
     Ok(result)
 }
 
-/// The simple protocol gives no types, so one statement is prepared for them; an error shows when it is run.
-async fn types(client: &Client, sql: &str) -> Option<Vec<String>> {
-    let statement = client.prepare_typed(sql, &[] as &[Type]).await.ok()?;
-    Some(
-        statement
-            .columns()
-            .iter()
-            .map(|column| column.type_().name().to_owned())
-            .collect(),
-    )
+/// The statements of a text. Each keeps its place: what stands before it is blank, so that positions are those in the text.
+fn statements(sql: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut start = 0;
+    for end in ends(sql).into_iter().chain([sql.len()]) {
+        let statement = &sql[start..end];
+        if !statement.trim().is_empty() {
+            let before = sql[..start].chars().map(|c| if c == '\n' { c } else { ' ' });
+            found.push(before.chain(statement.chars()).collect());
+        }
+        start = (end + 1).min(sql.len());
+    }
+    found
+}
+
+/// Where the semicolons are that end statements. Those in texts, names and comments do not count.
+fn ends(sql: &str) -> Vec<usize> {
+    let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || !byte.is_ascii();
+    let bytes = sql.as_bytes();
+    let word_before = |at: usize| at > 0 && is_word(bytes[at - 1]);
+    let (mut found, mut at) = (Vec::new(), 0);
+    while let Some(byte) = bytes.get(at) {
+        let rest = &sql[at..];
+        at = match byte {
+            b';' => {
+                found.push(at);
+                at + 1
+            }
+            b'\'' => {
+                let escapes =
+                    word_before(at) && bytes[at - 1].eq_ignore_ascii_case(&b'e') && !(at > 1 && word_before(at - 1));
+                after_quote(bytes, at, escapes)
+            }
+            b'"' => after_quote(bytes, at, false),
+            b'-' if rest.starts_with("--") => at + rest.find('\n').unwrap_or(rest.len()),
+            b'/' if rest.starts_with("/*") => after_comment(bytes, at),
+            b'$' if !word_before(at) => after_dollars(sql, at),
+            _ => at + 1,
+        };
+        while at < sql.len() && !sql.is_char_boundary(at) {
+            at += 1;
+        }
+    }
+    found
+}
+
+/// The end of a text or a name that begins at `at`. A doubled quote ends one part and begins the next.
+fn after_quote(bytes: &[u8], at: usize, escapes: bool) -> usize {
+    let mut end = at + 1;
+    while let Some(byte) = bytes.get(end) {
+        match byte {
+            b'\\' if escapes => end += 2,
+            byte if *byte == bytes[at] => return end + 1,
+            _ => end += 1,
+        }
+    }
+    bytes.len()
+}
+
+/// The end of a comment, which may hold others.
+fn after_comment(bytes: &[u8], at: usize) -> usize {
+    let (mut end, mut depth) = (at, 0);
+    while end < bytes.len() {
+        match &bytes[end..] {
+            [b'/', b'*', ..] => (end, depth) = (end + 2, depth + 1),
+            [b'*', b'/', ..] => (end, depth) = (end + 2, depth - 1),
+            _ => end += 1,
+        }
+        if depth == 0 {
+            return end;
+        }
+    }
+    bytes.len()
+}
+
+/// The end of a text between `$tag$` and `$tag$`; the next character where there is none.
+fn after_dollars(sql: &str, at: usize) -> usize {
+    let Some(length) = sql[at + 1..].find('$') else {
+        return at + 1;
+    };
+    let quote = &sql[at..=at + 1 + length];
+    let tag = &quote[1..=length];
+    if tag.starts_with(|c: char| c.is_ascii_digit()) || !tag.chars().all(|c| c.is_alphanumeric() || c == '_') {
+        return at + 1;
+    }
+    let start = at + quote.len();
+    sql[start..]
+        .find(quote)
+        .map_or(sql.len(), |end| start + end + quote.len())
 }
 
 fn explain(sql: &str, error: &tokio_postgres::Error) -> Error {
@@ -142,7 +232,7 @@ mod tests {
             let result = query(&warehouse, "SELECT 1; SELECT generate_series(1, 10) AS x", Some(3))
                 .await
                 .unwrap();
-            assert_eq!((result.rows.len(), result.truncated, result.types.len()), (3, true, 0));
+            assert_eq!((result.rows.len(), result.truncated, result.types.len()), (3, true, 1));
             let result = query(&warehouse, "SELECT 1 WHERE false", Some(3)).await.unwrap();
             assert_eq!(
                 (result.rows.len(), result.truncated, result.columns.len()),
@@ -163,18 +253,66 @@ mod tests {
                 let error = query(&warehouse, sql, None).await.unwrap_err();
                 assert_eq!(error.message, "`pipeline query` only reads", "{sql}");
             }
+            for sql in [
+                "BEGIN READ WRITE; CREATE TABLE t (a int); COMMIT",
+                "COMMIT; BEGIN READ WRITE; CREATE TABLE t (a int); COMMIT",
+                "SET TRANSACTION READ WRITE; CREATE TABLE t (a int)",
+                "SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE; COMMIT; CREATE TABLE t (a int)",
+                "SET default_transaction_read_only = off; COMMIT; CREATE TABLE t (a int)",
+                "SELECT set_config('default_transaction_read_only', 'off', false); ROLLBACK; CREATE TABLE t (a int)",
+                "SELECT set_config('transaction_read_only', 'off', true); CREATE TABLE t (a int)",
+                "SET standard_conforming_strings = off; SELECT '\\'; COMMIT; CREATE TABLE t (a int); --'",
+                "DO $$ BEGIN COMMIT; CREATE TABLE t (a int); END $$",
+            ] {
+                assert!(query(&warehouse, sql, None).await.is_err(), "{sql}");
+                let found = query(&warehouse, "SELECT to_regclass('public.t')::text", None)
+                    .await
+                    .unwrap();
+                assert_eq!(found.rows, [[None]], "{sql}");
+            }
             assert_eq!(
                 query(&warehouse, "BEGIN; SELECT 1 AS a", None).await.unwrap().columns,
                 ["a"]
             );
             warehouse
-                .acquire()
+                .acquire_as_user()
                 .await
                 .unwrap()
                 .batch_execute("CREATE TABLE t (a int)")
                 .await
                 .unwrap();
         }
+    }
+
+    #[test]
+    fn semicolons_in_texts_names_and_comments_end_nothing() {
+        let count = |sql: &str| statements(sql).len();
+        for one in [
+            "SELECT ';'",
+            "SELECT 'it''s;'",
+            "SELECT E'\\';'",
+            "SELECT \"a;b\"",
+            "SELECT $$;$$",
+            "SELECT $é1$;$$;$é1$",
+            "SELECT 1 -- ;",
+            "SELECT /* ; /* ; */ ; */ 1;",
+            ";;SELECT 1; ;",
+            "SELECT 'é;' || a$b;",
+        ] {
+            assert_eq!(count(one), 1, "{one}");
+        }
+        for two in [
+            "SELECT '\\'; SELECT 1",
+            "SELECT re'\\'; SELECT 1",
+            "SELECT $1$;SELECT 2",
+            "SELECT 'a;",
+        ] {
+            assert_eq!(count(two), if two.ends_with("a;") { 1 } else { 2 }, "{two}");
+        }
+        assert_eq!(
+            statements("SELECT 1;\nSELECT 'é'"),
+            ["SELECT 1", "         \nSELECT 'é'"]
+        );
     }
 
     #[tokio::test]

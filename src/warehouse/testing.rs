@@ -11,7 +11,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::error::Location;
 use crate::model::{Column, Entity, PgType, Project};
-use crate::warehouse::connect::{Database, Warehouse};
+use crate::warehouse::connect::{Connection, Database, Warehouse};
+use crate::warehouse::sql::PROJECT_PATH;
 
 /// The one that the tests through the binary use, too.
 #[path = "../../tests/it/harness/server.rs"]
@@ -101,6 +102,15 @@ impl TestServer {
         let (folder, port) = (self.folder.display(), self.port);
         let conninfo = format!("host={folder} port={port} user=postgres dbname={name}");
         Warehouse::open(database(&conninfo), connections).await.unwrap()
+    }
+}
+
+impl Warehouse {
+    /// A session that finds the tables of `public` by their names alone, as a project's SQL does.
+    pub async fn acquire_as_user(&self) -> crate::error::Result<Connection> {
+        let connection = self.acquire().await?;
+        connection.batch_execute(&format!("SET {PROJECT_PATH}")).await.unwrap();
+        Ok(connection)
     }
 }
 

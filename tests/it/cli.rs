@@ -392,6 +392,38 @@ fn serve_db_holds_the_embedded_database_open() {
     project.run_clinic().code(0);
 }
 
+/// No port is open, and only this user may enter the socket's folder.
+#[test]
+fn serve_db_opens_a_socket_instead_of_a_port() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let project = Small::new().project().json(r#"[{"id": "a", "n": 1}]"#);
+    project.run_clinic().code(0);
+    project.run(&["serve-db", "--socket", "--port", "5433"]).code(2);
+    for _ in 0..2 {
+        let mut serving = project.spawn(&["serve-db", "--socket"]);
+        until("the address is printed", || {
+            serving.is_over() || serving.stdout_so_far().contains("postgres")
+        });
+        let url = serving.stdout_so_far().trim().to_owned();
+        assert!(!url.contains("127.0.0.1") && url.contains(".pipeline/socket"), "{url}");
+        let folder = std::fs::metadata(project.path(".pipeline/socket")).unwrap();
+        assert_eq!(folder.permissions().mode() & 0o777, 0o700);
+        let mut client = postgres::Client::connect(&url, postgres::NoTls).unwrap();
+        assert_eq!(
+            crate::harness::rows(&mut client, "select item_id, n from items"),
+            ["a|1"]
+        );
+        drop(client);
+        // As after a crash: the socket stays, and does not keep the next one out.
+        serving.kill();
+        until("the lock is free", || {
+            !project.run(&["status"]).stderr.contains("serve-db")
+        });
+    }
+    project.run_clinic().code(0);
+}
+
 #[test]
 fn a_password_among_the_arguments_is_warned_of() {
     let project = Small::new().project();

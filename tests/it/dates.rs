@@ -138,3 +138,77 @@ fn what_stands_for_null_is_null_before_any_mask() {
         ["|||t", "|2023|-998|f"]
     );
 }
+
+/// One field takes FHIR's `date`, `dateTime` and `instant`, and local times where a zone is declared.
+#[test]
+fn a_local_time_is_one_of_the_declared_zone() {
+    let (database, project) = Small::new()
+        .quarantine()
+        .columns(&[
+            ("id", "text"),
+            ("seen", "timestamptz"),
+            ("precision", "text"),
+            ("sent", "timestamptz"),
+        ])
+        .schema(
+            "id: {type: string, required: true}\n\
+             seen: {type: timestamptz, precision: partial, zone: Europe/Berlin}\n\
+             sent: {type: timestamptz, format: [\"%d.%m.%Y %H:%M%:z\", \"%d.%m.%Y %H:%M\"], zone: \"+05:30\"}",
+        )
+        .sql("select id, seen['value'] as seen, seen['precision'] as precision, sent from source")
+        .rest("max_quarantined: 100%")
+        .on_server();
+    let project = project.json(
+        r#"[{"id": "1", "seen": "2023", "sent": "01.05.2023 10:00"},
+            {"id": "2", "seen": "2023-05", "sent": "01.05.2023 10:00+02:00"},
+            {"id": "3", "seen": "2023-05-01"},
+            {"id": "4", "seen": "2023-05-01T00:30:00.5"},
+            {"id": "5", "seen": "2023-05-01T00:30:00-05:00"},
+            {"id": "6", "seen": "2023-01-01T00:30Z"},
+            {"id": "7", "seen": "2023-01-01T00:30"},
+            {"id": "8", "seen": "2023-10-29T02:30:00"}, {"id": "9", "seen": "2023-03-26T02:30:00"},
+            {"id": "10", "seen": "2023-10-29T02:30:00+01:00"},
+            {"id": "11", "seen": "2023-05-01T00:30:00 Europe/Berlin"}]"#,
+    );
+    project.run_clinic().code(0);
+    assert_eq!(
+        database
+            .rows("select id, seen at time zone 'UTC', precision, sent at time zone 'UTC' from items order by id::int"),
+        [
+            "1|2023-01-01 00:00:00|year|2023-05-01 04:30:00",
+            "2|2023-05-01 00:00:00|month|2023-05-01 08:00:00",
+            "3|2023-05-01 00:00:00|day|",
+            "4|2023-04-30 22:30:00.5|second|",
+            "5|2023-05-01 05:30:00|second|",
+            "6|2023-01-01 00:30:00|minute|",
+            "7|2022-12-31 23:30:00|minute|",
+            "10|2023-10-29 01:30:00|second|",
+        ]
+    );
+    assert_eq!(
+        database.rows("select record, path, check_name, reason from pipeline.quarantine order by record"),
+        [
+            "8|$.seen|malformed|a local time that the clock of its zone shows twice, without its offset",
+            "9|$.seen|malformed|a local time that the clock of its zone skips",
+            "11|$.seen|malformed|a timestamp whose offset (Z or +hh:mm) is missing or wrong",
+        ]
+    );
+}
+
+#[test]
+fn a_zone_is_one_and_belongs_to_a_time_with_a_zone() {
+    for (field, message) in [
+        ("{type: timestamptz, zone: Berlin}", "`Berlin` is no time zone"),
+        ("{type: timestamp, zone: UTC}", "`zone` is nothing for a timestamp"),
+        ("{type: string, zone: UTC}", "`zone` is nothing for a string"),
+        (
+            "{type: timestamptz, format: \"%d.%m.%Y %H:%M\"}",
+            "does not give a date, a time of day and an offset",
+        ),
+    ] {
+        let project = Small::new()
+            .schema(&format!("id: string\nn: bigint\nt: {field}"))
+            .project();
+        project.run(&["check"]).code(2).stderr_contains(message);
+    }
+}

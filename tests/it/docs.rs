@@ -8,7 +8,7 @@ use clap::Parser;
 use healthcare_insights::cli::Cli;
 use regex::Regex;
 
-use self::page::{Page, Step};
+pub use self::page::{Page, Step, shell_words};
 use crate::harness::{Project, repository};
 
 mod page;
@@ -152,6 +152,7 @@ fn every_command_of_the_program_is_in_the_readme_and_the_reference() {
             "migration" => &["new"],
             "privacy" => &["report", "risk", "trace", "erase", "suppression"],
             "test" => &["create"],
+            "source" => &["add"],
             _ => &[],
         };
         let mut paths = vec![vec![name.as_str()]];
@@ -168,20 +169,11 @@ fn every_command_of_the_program_is_in_the_readme_and_the_reference() {
     }
 }
 
-/// The lists of keys are in the code that reads YAML: `Keys::of(&["name", ...])`.
+/// The schemas and the readers have their keys from the same lists.
 #[test]
 fn every_key_of_the_yaml_files_is_in_the_reference() {
-    let mut sources = Vec::new();
-    rust_files(&repository().join("src"), &mut sources);
-    let list = Regex::new(r"(?:Keys::of\(&|known: &)\[([^\]]*)\]").unwrap();
-    let word = Regex::new(r#""([a-z_]+)""#).unwrap();
     let mut keys = BTreeSet::new();
-    for path in sources {
-        let text = fs::read_to_string(path).unwrap();
-        for captures in list.captures_iter(&text) {
-            keys.extend(word.captures_iter(&captures[1]).map(|key| key[1].to_owned()));
-        }
-    }
+    properties(&Project::new().run(&["schema"]).code(0).json(), &mut keys);
     assert!(keys.contains("conserves") && keys.contains("entities"), "{keys:?}");
     let reference: String = pages()
         .iter()
@@ -194,14 +186,14 @@ fn every_key_of_the_yaml_files_is_in_the_reference() {
     }
 }
 
-fn rust_files(folder: &Path, paths: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            rust_files(&path, paths);
-        } else if path.extension().is_some_and(|ending| ending == "rs") {
-            paths.push(path);
-        }
+fn properties(schema: &serde_json::Value, keys: &mut BTreeSet<String>) {
+    if let Some(properties) = schema["properties"].as_object() {
+        keys.extend(properties.keys().cloned());
+    }
+    match schema {
+        serde_json::Value::Object(map) => map.values().for_each(|inner| properties(inner, keys)),
+        serde_json::Value::Array(list) => list.iter().for_each(|inner| properties(inner, keys)),
+        _ => {}
     }
 }
 
@@ -383,7 +375,7 @@ fn the_guides_to_sources_views_and_checks_work() {
 #[test]
 fn the_guide_to_proposing_a_source_works() {
     let project = Project::with_examples();
-    assert_eq!(follow(&project, &["docs/how-to/propose-a-source.md"]), 2);
+    assert_eq!(follow(&project, &["docs/how-to/propose-a-source.md"]), 3);
     let sql = "select count(*), count(distinct v.provider_notes_author) from visits v join patients p \
                using (patient_id, source, batch_date) where source = 'clinic_g' and p.name is not null";
     assert_eq!(project.query(sql), ["2,1"]);

@@ -327,8 +327,10 @@ fn the_page_of_idioms_shows_what_works() {
     let (rest, schema) = whole.split_once("schema:\n").unwrap();
     let own = schema[2..].replace("\n  ", "\n");
     let schema = format!("id: string\n{own}{}", yaml.concat());
-    let columns: [&[(&str, &str)]; 5] = [
+    let columns: [&[(&str, &str)]; 7] = [
         &[("onset", "timestamptz"), ("onset_precision", "text")],
+        &[("id", "text"), ("practitioner_id", "text"), ("organization_id", "text")],
+        &[("id", "text"), ("performer_name", "text")],
         &[
             ("mrn", "text"),
             ("snomed", "text"),

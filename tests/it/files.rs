@@ -87,6 +87,67 @@ fn one_truncated_file_among_many_is_a_refusal() {
     }
 }
 
+/// Nothing of an archive of several files is loaded: which of them is meant is unknown.
+#[test]
+fn an_archive_of_several_files_is_refused_before_any_is_read() {
+    let (database, project) = small("ndjson", "ndjson*", "", "max_quarantined: 50%");
+    project.write("in/2023-05-01/1.ndjson", "{\"id\": \"P-1\"}\n");
+    let first = "{\"id\": \"Z-1\"}\n{\"id\": \"Z-3\"}\n";
+    let archive = zip(&[("a.ndjson", first), ("b.ndjson", "{\"id\": \"Z-2\"}\n")]);
+    project.write("in/2023-05-01/2.ndjson.zip", archive);
+    project.run_clinic().code(0);
+    assert_eq!(database.rows("select item_id from items"), ["P-1"]);
+    assert_eq!(
+        database.rows("select check_name, file, reason from pipeline.quarantine"),
+        [
+            "unreadable|in/2023-05-01/*.ndjson*#2|the file is a zip archive of several files: deliver one file per archive, \
+          or files that are not in an archive"
+        ]
+    );
+    let archive = zip(&[("a.ndjson", first)]);
+    project.write("in/2023-05-01/2.ndjson.zip", archive);
+    project.run_clinic().code(0);
+    assert_eq!(
+        database.rows("select item_id from items order by 1"),
+        ["P-1", "Z-1", "Z-3"]
+    );
+}
+
+/// A zip archive of these files, which are stored as they are.
+fn zip(files: &[(&str, &str)]) -> Vec<u8> {
+    let (mut archive, mut directory) = (Vec::new(), Vec::new());
+    for (name, text) in files {
+        let mut crc = flate2::Crc::new();
+        crc.update(text.as_bytes());
+        let size = u32::try_from(text.len()).unwrap().to_le_bytes();
+        let mut header = vec![20, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        header.extend(crc.sum().to_le_bytes());
+        header.extend(size);
+        header.extend(size);
+        header.extend(u16::try_from(name.len()).unwrap().to_le_bytes());
+        header.extend([0, 0]);
+        let at = u32::try_from(archive.len()).unwrap().to_le_bytes();
+        directory.extend(b"PK\x01\x02\x14\0");
+        directory.extend(&header);
+        directory.extend([0; 10]);
+        directory.extend(at);
+        directory.extend(name.as_bytes());
+        archive.extend(b"PK\x03\x04");
+        archive.extend(header);
+        archive.extend(name.as_bytes());
+        archive.extend(text.as_bytes());
+    }
+    let (start, count) = (archive.len(), u16::try_from(files.len()).unwrap().to_le_bytes());
+    archive.extend(&directory);
+    archive.extend(b"PK\x05\x06\0\0\0\0");
+    archive.extend(count);
+    archive.extend(count);
+    archive.extend(u32::try_from(directory.len()).unwrap().to_le_bytes());
+    archive.extend(u32::try_from(start).unwrap().to_le_bytes());
+    archive.extend([0, 0]);
+    archive
+}
+
 #[test]
 fn one_file_that_can_not_be_split_among_many_is_a_refusal() {
     let (database, project) = small("json", "json", "", "max_quarantined: 10%");

@@ -382,6 +382,31 @@ fn environment_variables_work_in_paths() {
     assert_eq!(items(&database), ["a|1", "b|-2"]);
 }
 
+/// Secrets may lie in files: the mask key of the embedded database, passwords, credentials of stores.
+#[test]
+fn the_secrets_of_files_do_not_get_into_paths() {
+    let key = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+    let small = Small::new().input("path: in/${env:COPIED}/{date:%Y-%m-%d}.json");
+    let project = small
+        .project()
+        .file(".pipeline/mask.key", key)
+        .file("elsewhere/pgpass", "db.example.org:5432:*:me:hunter2secret\n")
+        .env("COPIED", key);
+    let refused = "the content of the environment variable `COPIED` is a secret";
+    project.run_clinic().code(2).stderr_contains(refused).output_lacks(key);
+    let file = project.path("elsewhere/pgpass");
+    let project = project
+        .env("COPIED", "x-hunter2secret")
+        .env("PGPASSFILE", file.to_str().unwrap());
+    project
+        .run_clinic()
+        .code(2)
+        .stderr_contains(refused)
+        .output_lacks("hunter2secret");
+    let project = project.env("COPIED", "db.example.org");
+    project.run_clinic().code(1).output_lacks("is a secret");
+}
+
 /// The input is larger than the queue in front of a transform. On one day the SQL reads all of it. On the other day,
 /// the optimizer finds that nothing has to be scanned.
 #[test]

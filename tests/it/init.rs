@@ -17,6 +17,9 @@ fn the_whole_output_and_a_project_that_runs_at_once() {
       pipeline run --source clinic --start 2023-05-01 --end 2023-05-02
       pipeline query "select * from visits limit 5"
 
+    to load files of your own:
+      pipeline source add NAME --from FILES
+
     README.md tells what comes after that
     "#);
     assert_eq!(outcome.stderr, "");
@@ -88,7 +91,7 @@ fn nothing_of_it_speaks_of_this_repository() {
             files += 1;
         }
     }
-    assert_eq!(files, 12);
+    assert_eq!(files, 15);
 }
 
 #[test]
@@ -110,5 +113,5 @@ fn nothing_is_overwritten() {
     outside.run(&["init", "clone"]).code(0);
     assert!(outside.path("clone/.git/HEAD").exists() && outside.path("clone/pipeline.yaml").exists());
     let files = outside.run(&["init", "deep/er", "--output", "json"]).code(0).json();
-    assert_eq!(files["files"].as_array().unwrap().len(), 12);
+    assert_eq!(files["files"].as_array().unwrap().len(), 15);
 }

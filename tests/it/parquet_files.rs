@@ -202,6 +202,12 @@ fn dates_of_other_types_are_taken_where_nothing_is_lost() {
             texts(&["2023-05-01T01:02:03", "2023-05-01 00:00"]),
             ["2023-05-01 01:02:03", "2023-05-01 00:00:00"],
         ),
+        (
+            "timestamptz",
+            "{type: timestamptz, zone: Europe/Berlin}",
+            Arc::new(TimestampMillisecondArray::from(vec![19_478 * day + 36_000_000, -day])),
+            ["2023-05-01 08:00:00+00", "1969-12-30 23:00:00+00"],
+        ),
     ]);
 }
 
@@ -425,6 +431,13 @@ fn a_text_or_time_that_is_none_refuses_its_row() {
             "timestamp",
             Arc::new(TimestampSecondArray::from(vec![0, i64::MAX / 1000, 1])),
             "a timestamp out of range".to_owned(),
+        ),
+        (
+            "timestamptz",
+            "{type: timestamptz, zone: Europe/Berlin}",
+            // 2023-10-29 02:30 on the clock.
+            Arc::new(TimestampSecondArray::from(vec![0, 1_698_546_600, 1])),
+            "a local time that the clock of its zone shows twice, without its offset".to_owned(),
         ),
         (
             "text",

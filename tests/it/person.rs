@@ -10,7 +10,7 @@ use crate::harness::{
 };
 
 /// Runs a command that reads an id from standard input.
-fn with_id(project: &Project, args: &[&str], id: &str) -> Outcome {
+pub(crate) fn with_id(project: &Project, args: &[&str], id: &str) -> Outcome {
     start(project, args, id).wait()
 }
 
@@ -24,13 +24,13 @@ fn start(project: &Project, args: &[&str], id: &str) -> Running {
     running
 }
 
-fn traced(project: &Project, id: &str) -> Value {
+pub(crate) fn traced(project: &Project, id: &str) -> Value {
     with_id(project, &["privacy", "trace", "--output", "json"], id)
         .code(0)
         .json()
 }
 
-const ERASE: [&str; 3] = ["privacy", "erase", "--yes"];
+pub(crate) const ERASE: [&str; 3] = ["privacy", "erase", "--yes"];
 
 /// The repository's project with its four sample batches, in which the two sources say whose records they hold.
 fn loaded() -> (Database, Project) {
@@ -47,7 +47,7 @@ fn loaded() -> (Database, Project) {
 }
 
 /// The rows of a trace, as `source date table rows`.
-fn rows(trace: &Value) -> Vec<String> {
+pub(crate) fn rows(trace: &Value) -> Vec<String> {
     let batches = trace["batches"].as_array().unwrap();
     let rows = batches.iter().flat_map(|batch| {
         let tables = batch["tables"].as_object().unwrap();

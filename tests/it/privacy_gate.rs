@@ -55,6 +55,131 @@ fn a_warning_loads_the_batch() {
 }
 
 #[test]
+fn who_stands_alone_is_loaded_without_the_quasi_identifiers() {
+    let (database, project) = gated("suppress");
+    let alone = [("a", "1"), ("b", "1"), ("c", "1"), ("d", "7777"), ("e", "null")];
+    project.write(&format!("in/{DATE}.json"), records(&alone));
+    project
+        .run_clinic()
+        .code(0)
+        .output_lacks("7777")
+        .stderr_contains("n are null in <10 rows of items: fewer than 3 persons share their values");
+    let rows = "select concat(item_id, ' ', n) from items order by batch_date, item_id";
+    assert_eq!(database.rows(rows), ["a 1", "b 1", "c 1", "d ", "e "]);
+    let account = "select account -> 'entities' -> 'items' ->> 'suppressed' from pipeline.runs order by run_id";
+    assert_eq!(database.rows(account), ["<10"]);
+    // Others of another day count.
+    let next = ["run", "--source", "clinic", "--date", "2023-05-02", "--output", "json"];
+    project.write("in/2023-05-02.json", records(&[("f", "1"), ("g", "2"), ("a", "1")]));
+    let said = project.run(&next).code(0).json();
+    assert_eq!(said["batches"][0]["entities"]["items"]["suppressed"], "<10");
+    assert_eq!(database.rows(rows)[5..], ["a 1", "f 1", "g "]);
+    // A batch that takes persons away leaves the rows of others as they are, and says so.
+    project.write(&format!("in/{DATE}.json"), records(&[("z", "null")]));
+    project
+        .run_clinic()
+        .code(0)
+        .stderr_contains(
+            "<10 combinations of n in items are shared by fewer than 3 persons, all in rows of other batches",
+        )
+        .stderr_contains("<10 persons stand in them");
+    assert_eq!(database.rows(rows), ["z ", "a 1", "f 1", "g "]);
+}
+
+#[test]
+fn what_is_alone_with_the_batch_becomes_null_when_it_is_loaded_again() {
+    let (database, project) = gated("suppress");
+    let project = project.json(records(&[("a", "1"), ("b", "1"), ("c", "1")]));
+    project.run_clinic().code(0).output_lacks("null");
+    project.write(&format!("in/{DATE}.json"), records(&[("a", "1"), ("b", "1")]));
+    project.run_clinic().code(0).output_lacks("other batches");
+    assert_eq!(database.rows("select count(n) from items"), ["0"]);
+}
+
+/// The staging table is filled a second time: nothing else may change by that.
+#[test]
+fn refused_rows_and_warnings_stay_as_they_are() {
+    let sql = "select id as item_id, place, born, n from source";
+    let small = Small::new()
+        .schema("id: {type: string, required: true}\nplace: string\nborn: date\nn: bigint")
+        .columns(&[("item_id", "text"), ("place", "text"), ("born", "date"), ("n", "int8")])
+        .sql(sql)
+        .rest("max_quarantined: 50%\nchecks:\n  items:\n    - {range: {column: n, max: 9}}\n    - {range: {column: n, max: 5}, severity: warn, name: high}");
+    for embedded in [false, true] {
+        let (database, project) = if embedded {
+            (None, small.project())
+        } else {
+            let (database, project) = small.on_server();
+            (Some(database), project)
+        };
+        let yaml = project
+            .read("pipeline.yaml")
+            .replace("    columns:", "    key: [item_id]\n    columns:");
+        let yaml = yaml.replace(
+            "item_id: {type: \"text\"}",
+            "item_id: {type: \"text\", nullable: false}",
+        );
+        let gate = "privacy: {k: 2, quasi: [place, born], over: items, severity: suppress}\n";
+        project.write("pipeline.yaml", format!("{yaml}{gate}"));
+        let migration = project
+            .read("migrations/V1__items.sql")
+            .replace("item_id text", "item_id text not null");
+        let migration = migration.replace(
+            "batch_date date not null",
+            "batch_date date not null, primary key (item_id, source, batch_date)",
+        );
+        if let Some(database) = &database {
+            database.execute("alter table items alter item_id set not null; alter table items add primary key (item_id, source, batch_date)");
+        } else {
+            project.write("migrations/V1__items.sql", migration);
+        }
+        let record = |id: &str, place: &str, born: &str, n: u32| {
+            format!(r#"{{"id": "{id}", "place": {place}, "born": {born}, "n": {n}}}"#)
+        };
+        let same = [("a", 1), ("b", 6)].map(|(id, n)| record(id, "\"x\"", "\"1970-01-01\"", n));
+        let others = [
+            record("a", "\"x\"", "\"1970-01-01\"", 2),
+            record("c", "\"x\"", "null", 7),
+            record("d", "null", "\"1970-01-01\"", 10),
+            record("e", "null", "null", 3),
+            // A quarantined row shares no combination: it is not there.
+            record("f", "\"y\"", "\"1971-01-01\"", 1),
+            record("g", "\"y\"", "\"1971-01-01\"", 10),
+        ];
+        let all = [&same[..], &others[..]].concat();
+        project.write(&format!("in/{DATE}.json"), format!("[{}]", all.join(",")));
+        let run = ["run", "--source", "clinic", "--date", DATE, "--output", "json"];
+        let said = project.run(&run).code(0).json();
+        let items = &said["batches"][0]["entities"]["items"];
+        assert_eq!(items["quarantined"], 3, "{said}");
+        assert_eq!((&items["rows"], &items["produced"]), (&5.into(), &8.into()));
+        assert_eq!(
+            (&items["warnings"]["high"], &items["suppressed"]),
+            (&4.into(), &"<10".into())
+        );
+        let rows = project.run(&[
+            "query",
+            "select concat_ws(' ', item_id, place, born, n) as row from items order by 1",
+            "--output",
+            "csv",
+        ]);
+        let rows = rows.code(0).stdout;
+        assert_eq!(rows.trim(), "row\na x 1970-01-01 1\nb x 1970-01-01 6\nc 7\ne 3\nf 1");
+        let refused = project.run(&[
+            "quarantine",
+            "show",
+            "--source",
+            "clinic",
+            "--date",
+            DATE,
+            "--output",
+            "json",
+        ]);
+        assert_eq!(refused.code(0).json().as_array().map(Vec::len), Some(3));
+    }
+}
+
+#[test]
 fn views_are_measured() {
     let (_database, project) = gated("warn");
     let project = project
@@ -109,8 +234,12 @@ fn what_can_not_be_counted_is_said_with_the_project() {
         ("{k: 5, quasi: [n], over: item}", "there is no entity `item`"),
         ("{k: 5, over: items}", "`privacy` has no `quasi`"),
         (
-            "{k: 5, quasi: [n], over: items, severity: suppress}",
-            "`severity` can't be `suppress`",
+            "{k: 5, quasi: [n], over: items, severity: hide}",
+            "`severity` can't be `hide`",
+        ),
+        (
+            "{k: 5, quasi: [n, item_id], over: items, severity: suppress}",
+            "`severity: suppress` would make `item_id` null, but it belongs to the key of `items`",
         ),
         ("{profile: safe_harbour}", "`profile` can't be `safe_harbour`"),
         ("{kk: 5}", "unknown key `kk`"),

@@ -612,6 +612,12 @@ fn a_check_in_sql_sees_the_batch_alone() {
             .stderr_contains("  nme from patients\n  |   ^^^")
             .stderr_contains("Perhaps you meant to reference the column");
     }
+    project.write("sql/checks/few.sql", "select 1\nfrom public.visit");
+    project
+        .run(&["check"])
+        .code(2)
+        .stderr_contains("sql/checks/few.sql:2:6\n")
+        .stderr_contains("did you mean `visits`?");
     project.write("sql/checks/few.sql", "-- severity: hide\nselect 1");
     project
         .run(&["check"])

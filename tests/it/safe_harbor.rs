@@ -140,5 +140,17 @@ fn few_rows_of_a_masked_column_are_not_counted() {
         );
         let account = database.value("select account #>> '{entities,items,warnings}' from pipeline.runs");
         assert!(account.contains(&count), "{account}");
+        let preview = ["preview", "--source", "clinic", "--date", DATE];
+        let check = "accepted_values(item_id) of items";
+        project
+            .run(&preview)
+            .code(0)
+            .stderr_contains(&format!("warning: {check}: {count} rows"));
+        let json = project
+            .run(&[&preview[..], &["--output", "json"]].concat())
+            .code(0)
+            .json();
+        let told = &json["entities"][0]["warnings"][0]["rows"];
+        assert_eq!(told.to_string().trim_matches('"'), count, "{json}");
     }
 }

@@ -296,7 +296,7 @@ fn a_batch_that_must_fail() {
 ";
     let project = Small::new()
         .quarantine()
-        .sql("select id as item_id, sum(1 / n) as n from source group by id")
+        .sql("select id as item_id, sum(1 / n) over () as n from source")
         .project();
     let outcome = test(&with_cases(project, cases)).code(0);
     assert_eq!(outcome.stdout, "2 cases: 2 passed, 0 failed\n");
@@ -442,6 +442,7 @@ fn a_case_is_made_from_a_record_without_its_values() {
     insta::assert_snapshot!(project.run(&none).code(1).message(), @r"
     error: examples/data/source_b/20230501/visit_events.json has no record 99999
     caused by: the batch has 238 records
+    hint: give another number, counted from 1 in each file: --record N
     ");
     assert!(!project.path("sql/source_b/tests/record_99999.yaml").exists());
 }

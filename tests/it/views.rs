@@ -281,6 +281,33 @@ fn a_wrong_view_changes_nothing() {
 }
 
 #[test]
+fn a_view_over_an_unknown_table_or_column_says_what_may_be_meant() {
+    let (_database, project) = small();
+    let project = project
+        .file("sql/views/a_good.sql", "select item_id from items\n")
+        .file("sql/views/b_table.sql", "select item_id from itms\n")
+        .file("sql/views/c_view.sql", "select item_id from public.a_god\n")
+        .file("sql/views/d_far.sql", "select 1 as one from elsewhere\n")
+        .file("sql/views/e_column.sql", "select itm_id from items\n");
+    let message = project.run(&["views"]).code(2).message();
+    for (place, hint) in [
+        ("sql/views/b_table.sql:1:21", "did you mean `items`?"),
+        ("sql/views/c_view.sql:1:21", "did you mean `a_good`?"),
+        (
+            "sql/views/d_far.sql:1:22",
+            "check the name; entity tables are made by `pipeline migrate`",
+        ),
+        ("sql/views/e_column.sql:1:8", "items.item_id"),
+    ] {
+        let (_, rest) = message
+            .split_once(place)
+            .unwrap_or_else(|| panic!("{place}: {message}"));
+        let own = rest.split("error: ").next().unwrap();
+        assert!(own.contains(hint), "{place}: {own}");
+    }
+}
+
+#[test]
 fn views_that_read_each_other_are_refused() {
     let (_database, project) = small();
     let project = project

@@ -72,13 +72,16 @@ impl Walk<'_, '_, '_> {
         while let Some(key) = self.cursor.next_key(first).map_err(in_(path))? {
             first = false;
             let Some(index) = group.find(&key, expected) else {
-                if self.strict {
+                let aside = group.is_aside(&key);
+                if self.strict && !aside {
                     return Err(Fault {
                         check: UNKNOWN_FIELD,
                         ..self.fault(path, "a field that is not declared")
                     });
                 }
-                self.unknown.meet(group.id, &key);
+                if !aside {
+                    self.unknown.meet(group.id, &key);
+                }
                 self.cursor.remember(key);
                 self.cursor.skip_value().map_err(in_(path))?;
                 continue;
@@ -163,7 +166,7 @@ impl Walk<'_, '_, '_> {
         let start = self.cursor.at();
         let is_text = matches!(
             scalar.kind,
-            S::String | S::Date(_) | S::Timestamp(_) | S::TimestampTz(_) | S::Partial(_)
+            S::String | S::Date(_) | S::Timestamp(_) | S::TimestampTz(_) | S::Partial(_) | S::Reference(_)
         );
         let (from_text, from_number) = match scalar.from {
             Some(From::Either) => (true, true),

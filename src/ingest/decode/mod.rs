@@ -6,10 +6,13 @@ mod column;
 mod cursor;
 mod cuts;
 mod json;
+mod kinds;
+mod look;
 mod plan;
 mod row;
 mod rules;
 mod salvage;
+mod strays;
 mod text;
 
 use std::sync::Arc;
@@ -19,19 +22,20 @@ use arrow::datatypes::SchemaRef;
 
 pub(super) use column::Column;
 pub(super) use cuts::Cuts;
+pub(super) use kinds::{Found, Kinds, Parts, WHOLE};
 pub(super) use plan::{Group, Node, Plan, Scalar, ScalarKind, Shape};
 pub(super) use rules::Breach;
+pub(super) use strays::Strays;
 pub(super) use text::push_text;
 
 use self::cursor::Cursor;
-use super::failure::{Fault, Flaw, NOT_UTF8};
-use super::files::InputFile;
-use super::split::{Chunk, CsvHeader};
+use super::failure::{Fault, NOT_UTF8};
+use super::split::CsvHeader;
 use super::unknown::{Sightings, Unknown};
 use crate::error::{Error, Result};
 use crate::mask::NameHash;
 use crate::model::refusal::{MALFORMED, Reason};
-use crate::model::{CsvOptions, OnUnknownField, RECORD_BITS, Refusal};
+use crate::model::{CsvOptions, OnUnknownField, Refusal};
 
 /// Checks a JSON text as strictly as a record. The error is the reason why it is not valid.
 pub(super) fn check_json(text: &str) -> Result<(), Reason> {
@@ -42,8 +46,10 @@ pub(super) fn check_json(text: &str) -> Result<(), Reason> {
         .map_err(|bad| bad.reason)
 }
 
-/// The result of decoding some records.
+/// The result of decoding some records of one kind.
 pub(super) struct Decoded {
+    /// The index of the kind.
+    pub kind: usize,
     pub batch: RecordBatch,
     /// The records that are refused, and so not in the batch.
     pub refused: Vec<Refusal>,
@@ -55,71 +61,16 @@ pub(super) struct Decoded {
     pub cuts: Cuts,
 }
 
-/// What the decoding of a source's records needs. Parquet uses it as well, without `csv`.
+/// What decoding of a kind's records needs. Parquet uses it as well, without `csv`.
 pub(super) struct Decoding {
+    /// The index of the kind.
+    pub kind: usize,
     pub plan: Plan,
     pub schema: SchemaRef,
     pub on_unknown_field: OnUnknownField,
     /// The keyed hash by which undeclared fields are told apart. `None`: they are only counted.
     pub names: Option<NameHash>,
     pub csv: CsvOptions,
-}
-
-impl Decoding {
-    /// Decodes the records of the chunks, in order. Those that can't be decoded are refused. `files` are the files of
-    /// the listing.
-    pub fn decode(&self, chunks: &[Chunk], files: &[InputFile]) -> Result<Decoded> {
-        let mut decoder = Decoder::new(self);
-        let mut refused = Refused::default();
-        for chunk in chunks {
-            self.decode_chunk(chunk, &files[chunk.file], &mut decoder, &mut refused);
-        }
-        let cuts = decoder.cuts();
-        let (batch, unknown) = decoder.finish()?;
-        Ok(Decoded {
-            batch,
-            refused: refused.refusals,
-            salvaged: refused.salvage.map(salvage::Salvage::finish).transpose()?,
-            unknown,
-            cuts,
-        })
-    }
-
-    fn decode_chunk<'a>(
-        &'a self,
-        chunk: &Chunk,
-        file: &InputFile,
-        decoder: &mut Decoder<'_>,
-        refused: &mut Refused<'a>,
-    ) {
-        for (index, span) in chunk.records.iter().enumerate() {
-            let record = chunk.first + index as u64;
-            let text = &chunk.bytes[span.range.clone()];
-            let id = (chunk.file as u64) << RECORD_BITS | record;
-            let pushed = match &span.fault {
-                Some(flaw) => Err(decoder.around(flaw)),
-                None => decoder.push(text, chunk.header.as_deref(), id),
-            };
-            if let Err(fault) = pushed {
-                let salvage = refused.salvage.get_or_insert_with(|| salvage::Salvage::new(self));
-                salvage.add(text, chunk.header.as_deref(), id);
-                refused.refusals.push(Refusal {
-                    file: Some(file.path.clone()),
-                    record: Some(record),
-                    byte_offset: Some(span.offset),
-                    fault_offset: Some(span.offset + fault.at as u64),
-                    ..fault.refusal()
-                });
-            }
-        }
-    }
-}
-
-/// The refused records of some chunks.
-#[derive(Default)]
-struct Refused<'a> {
-    refusals: Vec<Refusal>,
-    salvage: Option<salvage::Salvage<'a>>,
 }
 
 /// The columns of a batch while its records are decoded.
@@ -176,16 +127,6 @@ impl<'a> Decoder<'a> {
 
     fn row(&mut self, text: &str, header: &CsvHeader) -> Result<(), Fault> {
         row::record(text, header, self.decoding, &mut self.columns, &mut self.unknown)
-    }
-
-    /// The fault of a record that the scanner has found bad.
-    fn around(&self, flaw: &Flaw) -> Fault {
-        let root = &self.decoding.plan.root.path;
-        Fault {
-            path: flaw.path.as_deref().map_or_else(|| Arc::clone(root), Arc::from),
-            check: flaw.check,
-            ..self.fault(0, flaw.reason.clone())
-        }
     }
 
     fn fault(&self, at: usize, reason: impl Into<Reason>) -> Fault {

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use super::rules::Rules;
 use crate::error::{Error, Result};
 use crate::model::scalar::Formats;
-use crate::model::{Field, FieldType, From, Source};
+use crate::model::{Field, FieldType, From, Kind, References};
 
 /// An object with more fields than this gets a hash map of their names. For fewer fields, comparing one by one is
 /// faster.
 const FEW_FIELDS: usize = 8;
 
-/// The declared schema of a source, prepared for decoding.
+/// The declared schema of a kind, prepared for decoding.
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub root: Group,
@@ -28,6 +28,8 @@ pub(crate) struct Group {
     pub path: Arc<str>,
     pub fields: Vec<Node>,
     by_name: Option<HashMap<String, usize>>,
+    /// Names that are known and not stored: what tells the kind of a record need not be declared.
+    aside: Vec<String>,
 }
 
 /// A declared field.
@@ -69,13 +71,28 @@ pub(crate) enum ScalarKind {
     TimestampTz(Formats),
     /// A date or time of which only a part may be known.
     Partial(Box<ScalarKind>),
+    Reference(References),
+}
+
+impl ScalarKind {
+    /// The same kind of date or time, read as ISO 8601 writes it. Others are partial dates.
+    pub fn in_iso(&self) -> Self {
+        match self {
+            Self::Timestamp(_) => Self::Timestamp(Formats::default()),
+            Self::TimestampTz(_) => Self::TimestampTz(Formats::default()),
+            _ => Self::Date(Formats::default()),
+        }
+    }
 }
 
 impl Plan {
-    /// Prepares a source's schema. A date format that is not valid is an error of the project.
-    pub fn new(source: &Source) -> Result<Self> {
+    /// Prepares a kind's schema. A date format that is not valid is an error of the project.
+    pub fn new(kind: &Kind) -> Result<Self> {
         let mut objects = Vec::new();
-        let root = Group::new(&source.schema, "$".into(), &mut objects)?;
+        let mut root = Group::new(&kind.schema, "$".into(), &mut objects)?;
+        for condition in &kind.conditions {
+            root.lay_aside(&condition.path);
+        }
         Ok(Self { root, objects })
     }
 }
@@ -98,7 +115,27 @@ impl Group {
             path,
             fields,
             by_name,
+            aside: Vec::new(),
         })
+    }
+
+    /// Notes a path that is known although it need not be declared.
+    fn lay_aside(&mut self, path: &[String]) {
+        let [name, inside @ ..] = path else { return };
+        match self.find(name, 0) {
+            None if inside.is_empty() => self.aside.push(name.clone()),
+            None => {}
+            Some(index) => {
+                if let Shape::Struct(group) = &mut self.fields[index].shape {
+                    group.lay_aside(inside);
+                }
+            }
+        }
+    }
+
+    /// Whether a field that is not declared is known nevertheless.
+    pub fn is_aside(&self, name: &str) -> bool {
+        self.aside.iter().any(|aside| aside == name)
     }
 
     /// The index of the field with this name. `expected` is tried first, since most records have their fields in the
@@ -131,7 +168,8 @@ impl Node {
             FieldType::Decimal(precision, scale) => ScalarKind::Decimal(*precision, *scale),
             FieldType::Date(list) => ScalarKind::Date(formats(list)?),
             FieldType::Timestamp(list) => ScalarKind::Timestamp(formats(list)?),
-            FieldType::TimestampTz(list) => ScalarKind::TimestampTz(formats(list)?),
+            FieldType::TimestampTz(list) => ScalarKind::TimestampTz(formats(list)?.in_zone(field.rules.zone)),
+            FieldType::Reference(references) => ScalarKind::Reference(references.clone()),
             FieldType::Partial(_) | FieldType::Json => return Ok(Self::of(field, path, Shape::Json)),
             FieldType::Struct(fields) => {
                 let group = Group::new(fields, Arc::clone(&path), objects)?;
@@ -180,6 +218,7 @@ impl Node {
                 ScalarKind::Date(_) => "date",
                 ScalarKind::Timestamp(_) => "timestamp",
                 ScalarKind::TimestampTz(_) => "timestamptz",
+                ScalarKind::Reference(_) => "reference",
                 ScalarKind::Partial(whole) => match **whole {
                     ScalarKind::Date(_) => "partial date",
                     ScalarKind::Timestamp(_) => "partial timestamp",

@@ -23,11 +23,18 @@ pub(super) fn record(
         check: MALFORMED,
         reason,
     };
+    let Some(own) = header.kinds.get(decoding.kind) else {
+        return Err(whole("the header does not fit the kind".into()));
+    };
+    if let Some(reason) = &own.unfit {
+        return Err(whole(reason.clone()));
+    }
     let mut count = 0;
     for cell in Cells::new(text, &decoding.csv) {
         let cell = cell.map_err(whole)?;
-        match header.columns.get(count) {
+        match own.fields.get(count) {
             None => {}
+            Some(None) if own.is_aside(count, is_null(&cell, &decoding.csv.nulls)) => {}
             Some(None) if decoding.on_unknown_field == OnUnknownField::Fail => {
                 return Err(Fault {
                     check: UNKNOWN_FIELD,
@@ -48,15 +55,16 @@ pub(super) fn record(
         }
         count += 1;
     }
-    if count != header.columns.len() {
-        let reason = format!(
-            "a row of {count} cells where there are {} columns",
-            header.columns.len()
-        );
+    if count != own.fields.len() {
+        let reason = format!("a row of {count} cells where there are {} columns", own.fields.len());
         return Err(whole(reason.into()));
     }
-    header.lacking.iter().for_each(|index| columns[*index].push_null());
+    own.lacking.iter().for_each(|index| columns[*index].push_null());
     Ok(())
+}
+
+fn is_null(cell: &str, nulls: &[String]) -> bool {
+    cell.is_empty() || nulls.iter().any(|null| null == cell)
 }
 
 pub(super) fn push_cell(cell: &str, node: &Node, nulls: &[String], column: &mut Column) -> Result<(), Breach> {

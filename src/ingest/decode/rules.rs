@@ -169,7 +169,7 @@ fn last(column: &Column, text: &str) -> Option<Literal> {
         Values::Int64(values) | Values::Micros(values) => Literal::number(*values.last()?),
         Values::Decimal(values) => Literal::number(*values.last()?),
         Values::Float64(values) => Literal::Double(*values.last()?),
-        // A partial date or time, whose first child is its first moment.
+        // A partial date or time, whose first child is its first moment; or a reference, whose first is a text.
         Values::Struct(children) => return last(children.first()?, text),
         Values::Utf8 { .. } | Values::List { .. } => return None,
     })

@@ -44,7 +44,10 @@ impl<'a> Salvage<'a> {
 
     fn cells(&mut self, text: &str, header: &CsvHeader) {
         let (decoding, row) = (self.decoding, self.ids.len());
-        for (cell, position) in Cells::new(text, &decoding.csv).zip(&header.columns) {
+        let Some(own) = header.kinds.get(decoding.kind) else {
+            return;
+        };
+        for (cell, position) in Cells::new(text, &decoding.csv).zip(&own.fields) {
             let (Ok(cell), Some(index)) = (&cell, position) else {
                 continue;
             };
@@ -181,10 +184,11 @@ mod tests {
                 plain("visits", list(visit)),
             ],
         );
-        source.schema[1].required = true;
+        source.kinds[0].schema[1].required = true;
         let decoding = Decoding {
-            plan: Plan::new(&source).unwrap(),
-            schema: arrow_schema(&source),
+            kind: 0,
+            plan: Plan::new(&source.kinds[0]).unwrap(),
+            schema: arrow_schema(&source.kinds[0]),
             on_unknown_field: OnUnknownField::Warn,
             names: None,
             csv: CsvOptions::default(),

@@ -9,8 +9,9 @@ use crate::model::{Field, FieldType, Format, From};
 fn decoding(schema: Vec<Field>) -> Decoding {
     let source = source("x.json", Format::Json, schema);
     Decoding {
-        plan: Plan::new(&source).unwrap(),
-        schema: arrow_schema(&source),
+        kind: 0,
+        plan: Plan::new(&source.kinds[0]).unwrap(),
+        schema: arrow_schema(&source.kinds[0]),
         on_unknown_field: OnUnknownField::Warn,
         names: None,
         csv: CsvOptions::default(),

@@ -50,6 +50,16 @@ fn read_text(text: &str, scalar: &Scalar, column: &mut Column) -> Result<(), Rea
             };
             precision.push_str(read_partial(text, whole, value)?.name());
         }
+        (ScalarKind::Reference(references), Values::Struct(children)) => {
+            let read = references.read(text)?;
+            let parts = [read.to, read.id, read.contained, read.query];
+            for (part, column) in parts.into_iter().zip(children) {
+                match part {
+                    Some(part) => column.push_str(part),
+                    None => column.push_null(),
+                }
+            }
+        }
         (ScalarKind::Timestamp(formats), Values::Micros(_)) => {
             column.push_micros(scalar::timestamp(text, formats)?);
             return Ok(());

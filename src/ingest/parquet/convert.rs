@@ -5,24 +5,29 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BinaryArray, ListArray, StringArray, StructArray, TimestampMicrosecondArray,
-    new_null_array,
+    Array, ArrayRef, AsArray, BinaryArray, BooleanArray, ListArray, StringArray, StructArray,
+    TimestampMicrosecondArray, new_null_array,
 };
-use arrow::compute::cast;
+use arrow::buffer::OffsetBuffer;
+use arrow::compute::{cast, filter};
 use arrow::datatypes::{
-    DataType, Field, Fields, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
-    TimestampSecondType,
+    DataType, Date32Type, Field, Fields, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType,
+    TimestampNanosecondType, TimestampSecondType,
 };
 use arrow::error::ArrowError;
+use chrono::NaiveDate;
 
 use super::super::decode::{Breach, Column, Cuts, Group, Node, Scalar, ScalarKind, Shape, check_json, push_text};
 use super::exact;
 use super::types::{is_number, item_of, named, per_second, reads_as_text};
 use super::wide::WRAPPED;
-use crate::model::From;
 use crate::model::refusal::Reason;
+use crate::model::{From, Zone};
 
 const MICROS: i64 = 1_000_000;
+
+/// The days of the calendar to 1970-01-01, of which 0001-01-01 is the first.
+const EPOCH: i32 = 719_163;
 
 type Converted = Result<ArrayRef, ArrowError>;
 
@@ -89,8 +94,20 @@ impl Conversion {
             (Shape::List(item), DataType::List(field)) if item_of(array.data_type()).is_some() => {
                 self.list(array, item, field)
             }
+            (Shape::List(item), DataType::List(field)) if node.one_or_many => self.only(array, item, field),
             _ => Ok(self.unfit(array, node, target)),
         }
+    }
+
+    /// Lists of one element each, of a column that is no list.
+    fn only(&mut self, array: &ArrayRef, item: &Node, field: &Arc<Field>) -> Converted {
+        let items = self.convert(array, item, field.data_type())?;
+        let nulls = array.logical_nulls().filter(|nulls| nulls.null_count() > 0);
+        let is_there = |row: usize| nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row));
+        let kept: BooleanArray = (0..array.len()).map(|row| Some(is_there(row))).collect();
+        let offsets = OffsetBuffer::from_lengths((0..array.len()).map(|row| usize::from(is_there(row))));
+        let items = filter(&items, &kept)?;
+        Ok(Arc::new(ListArray::try_new(Arc::clone(field), offsets, items, nulls)?))
     }
 
     fn list(&mut self, array: &ArrayRef, item: &Node, field: &Arc<Field>) -> Converted {
@@ -152,8 +169,29 @@ impl Conversion {
             ScalarKind::TimestampTz(_) if matches!(found, DataType::Timestamp(_, Some(_))) => {
                 self.micros(array, node, target)
             }
-            // A partial date is in a text, which may say less than a day.
-            ScalarKind::String | ScalarKind::Timestamp(_) | ScalarKind::TimestampTz(_) | ScalarKind::Partial(_) => {
+            ScalarKind::TimestampTz(formats)
+                if matches!(found, DataType::Timestamp(_, None)) && formats.zone().is_some() =>
+            {
+                let local = self.micros(array, node, target);
+                self.in_zone(&local, node, formats.zone())
+            }
+            // Of these, each is known to the day.
+            ScalarKind::Partial(whole) if *found == DataType::Date32 => {
+                let days = array.as_primitive::<Date32Type>().iter();
+                let texts: StringArray = days.map(|day| day.map(iso_text)).collect();
+                let iso = Scalar {
+                    kind: ScalarKind::Partial(Box::new(whole.in_iso())),
+                    from: None,
+                    rules: None,
+                };
+                self.read_texts(&texts, node, &iso, target)?
+            }
+            // Another partial date is in a text, which may say less than a day, and a reference is a text.
+            ScalarKind::String
+            | ScalarKind::Timestamp(_)
+            | ScalarKind::TimestampTz(_)
+            | ScalarKind::Partial(_)
+            | ScalarKind::Reference(_) => {
                 return Ok(self.unfit(array, node, target));
             }
             _ if scalar.from == Some(From::String) || !exact::may_hold(found, target) => {
@@ -261,6 +299,27 @@ impl Conversion {
         Arc::new(array.with_data_type(target.clone()))
     }
 
+    /// Local times in UTC. One that is not one instant is a fault.
+    fn in_zone(&mut self, local: &ArrayRef, node: &Node, zone: Option<Zone>) -> ArrayRef {
+        let Some(zone) = zone else { return Arc::clone(local) };
+        let mut column = Vec::with_capacity(local.len());
+        for (row, value) in local.as_primitive::<TimestampMicrosecondType>().iter().enumerate() {
+            let utc = value.map(|value| {
+                let offset = zone.offset(value.div_euclid(MICROS))?;
+                value.checked_sub(offset * MICROS).ok_or("a timestamp out of range")
+            });
+            column.push(match utc {
+                Some(Err(reason)) => {
+                    self.faults.push(fault(node, row, reason));
+                    None
+                }
+                other => other.and_then(Result::ok),
+            });
+        }
+        let utc: TimestampMicrosecondArray = column.into_iter().collect();
+        Arc::new(utc.with_data_type(local.data_type().clone()))
+    }
+
     /// Every value of a column whose type holds none that is declared is a fault. The column has nulls instead.
     fn unfit(&mut self, array: &ArrayRef, node: &Node, target: &DataType) -> ArrayRef {
         let reason = format!("{} where {} is declared", named(array.data_type()), node.declared());
@@ -283,9 +342,16 @@ fn takes_text(scalar: &Scalar) -> bool {
         | ScalarKind::Date(_)
         | ScalarKind::Timestamp(_)
         | ScalarKind::TimestampTz(_)
-        | ScalarKind::Partial(_) => true,
+        | ScalarKind::Partial(_)
+        | ScalarKind::Reference(_) => true,
         _ => matches!(scalar.from, Some(From::String | From::Either)),
     }
+}
+
+/// A day as ISO 8601 writes it; what is no such text where the year has more than four digits.
+fn iso_text(day: i32) -> String {
+    let date = day.checked_add(EPOCH).and_then(NaiveDate::from_num_days_from_ce_opt);
+    date.map_or_else(String::new, |date| date.to_string())
 }
 
 fn fault(node: &Node, row: usize, breach: impl Into<Breach>) -> RowFault {

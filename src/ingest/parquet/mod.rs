@@ -4,6 +4,7 @@
 mod convert;
 mod damage;
 mod exact;
+mod kinds;
 mod reader;
 mod schema;
 mod size;
@@ -26,29 +27,25 @@ use tokio::sync::mpsc;
 
 use self::convert::{Conversion, RowFault};
 use self::damage::{damaged, why};
-use self::reader::RangeReader;
+use self::reader::{RangeReader, ahead};
 use self::schema::{Millis, readable};
 use self::size::{filled, rows_of};
-use self::types::{Found, check_group};
 use self::wide::marked;
 use super::content::{foreign, signature};
-use super::decode::{Decoded, Group};
+use super::decode::{Decoded, Decoding, Parts};
 use super::failure::Foreign;
 use super::reading::{Reading, received, stopped};
-use super::unknown::{Sightings, Unknown};
 use crate::error::{Error, Result};
-use crate::model::{OnUnknownField, RECORD_BITS, Refusal};
-
-/// How many files have their metadata read ahead.
-const AHEAD: usize = 8;
+use crate::model::{RECORD_BITS, Refusal};
 
 /// Decodes all files. Returns their batches in the order of the input.
-pub(super) fn decode(reading: &Arc<Reading>, parallelism: usize) -> BoxStream<'static, Result<Decoded>> {
+pub(super) fn decode(reading: &Arc<Reading>, parallelism: usize) -> BoxStream<'static, Result<Parts>> {
     let files = 0..reading.listing.files().len();
+    let ahead = ahead(reading.listing.files());
     let reading = Arc::clone(reading);
     let groups = stream::iter(files)
         .map(move |index| open(Arc::clone(&reading), index))
-        .buffered(AHEAD)
+        .buffered(ahead)
         .try_filter_map(|file| async move { Ok(file) })
         .map_ok(|file| stream::iter(file.row_groups()).map(Ok::<_, Error>))
         .try_flatten()
@@ -74,8 +71,8 @@ struct File {
     reader: RangeReader,
     metadata: ArrowReaderMetadata,
     millis: Option<Millis>,
-    /// The undeclared columns, by [`super::decode::Plan::objects`]. Each counts once.
-    undeclared: Vec<Unknown>,
+    /// What its columns are to each kind.
+    kinds: Vec<kinds::Seen>,
 }
 
 impl File {
@@ -85,6 +82,7 @@ impl File {
             file: file.clone(),
             handle: reading.listing.handles[index].clone(),
             stats: Arc::clone(&reading.stats),
+            end: Arc::default(),
         };
         let refused = |foreign: Foreign| {
             if reading.goes_on_after_damage() {
@@ -123,19 +121,7 @@ impl File {
         if found.metadata().file_metadata().num_rows() == 0 {
             reading.stats.add_empty(&file.path);
         }
-        let decoding = &reading.decoding;
-        let mut undeclared = Sightings::new(decoding.plan.objects.len(), decoding.names.as_ref());
-        reading.lacking(check_columns(&file.path, &decoding.plan.root, &found, &mut undeclared)?);
-        undeclared.keep();
-        let undeclared = undeclared.finish();
-        if reading.decoding.on_unknown_field == OnUnknownField::Fail {
-            let objects = reading.decoding.plan.objects.iter();
-            if let Some((path, _)) = objects.zip(&undeclared).find(|(_, met)| met.count > 0) {
-                return Err(Error::batch(format!("{} has a column that is not declared", file.path))
-                    .cause(format!("in {path}"))
-                    .hint("declare it, or set `on_unknown_field: warn`"));
-            }
-        }
+        let kinds = kinds::check(&reading, index, &found)?;
         // Without its own choice of types the reader still reads the file, but refuses more at once.
         let (metadata, millis) = readable(&found).unwrap_or((found, None));
         Ok(Some(Self {
@@ -144,7 +130,7 @@ impl File {
             reader,
             metadata,
             millis,
-            undeclared,
+            kinds,
         }))
     }
 
@@ -181,14 +167,14 @@ struct RowGroup {
 
 impl RowGroup {
     /// Starts to decode on a thread of its own. The thread waits while the channel is full.
-    fn start(self) -> BoxStream<'static, Result<Decoded>> {
+    fn start(self) -> BoxStream<'static, Result<Parts>> {
         let (sender, batches) = mpsc::channel(1);
         let runtime = Handle::current();
         let task = tokio::task::spawn_blocking(move || runtime.block_on(self.run(&sender)));
         received(batches, task).boxed()
     }
 
-    async fn run(self, sender: &mpsc::Sender<Result<Decoded>>) {
+    async fn run(self, sender: &mpsc::Sender<Result<Parts>>) {
         let end = tokio::select! {
             () = sender.closed() => return,
             end = self.decode(sender) => end,
@@ -199,12 +185,11 @@ impl RowGroup {
         }
     }
 
-    async fn decode(&self, sender: &mpsc::Sender<Result<Decoded>>) -> Result<()> {
+    async fn decode(&self, sender: &mpsc::Sender<Result<Parts>>) -> Result<()> {
         let file = &self.file;
-        let plan = &file.reading.decoding.plan;
         let columns = file.metadata.schema().fields().iter().enumerate();
         let declared = columns
-            .filter(|(_, field)| plan.root.find(field.name(), 0).is_some())
+            .filter(|(_, field)| kinds::is_read(&file.reading, field.name()))
             .map(|(index, _)| index);
         let roots: Vec<usize> = declared.collect();
         let descriptor = file.metadata.metadata().file_metadata().schema_descr_ptr();
@@ -231,7 +216,7 @@ impl RowGroup {
                 Some(Ok(batch)) => {
                     let rows = batch.num_rows() as u64;
                     file.reading.stats.read.fetch_add(rows, Ordering::Relaxed);
-                    let decoded = file.reading.stats.times.decode.on(|| self.decoded(&batch, first));
+                    let decoded = file.reading.stats.times.decode.on(|| self.parts(&batch, first));
                     if sender.send(decoded).await.is_err() {
                         return Ok(());
                     }
@@ -261,8 +246,8 @@ impl RowGroup {
         stream.map_err(|error| damaged(self.file.path(), error))
     }
 
-    fn decoded(&self, batch: &RecordBatch, first: u64) -> Result<Decoded> {
-        let decoding = &self.file.reading.decoding;
+    /// Decodes rows of one kind. `numbers` are those of their records.
+    fn decoded(&self, decoding: &Decoding, batch: &RecordBatch, numbers: &[u64]) -> Result<Decoded> {
         let rows = batch.num_rows();
         let convert = |batch: &RecordBatch| {
             let mut conversion = Conversion::default();
@@ -280,14 +265,13 @@ impl RowGroup {
         }
         let file = (self.file.index as u64) << RECORD_BITS;
         let mut salvaged = None;
-        let accepted = (first..).zip(&good).filter(|(_, good)| **good);
+        let accepted = numbers.iter().zip(&good).filter(|(_, good)| **good);
         let accepted = UInt64Array::from_iter_values(accepted.map(|(number, _)| file | number));
         if !faults.is_empty() {
             // What could be read of the refused rows.
             let bad = BooleanArray::from(good.iter().map(|good| !good).collect::<Vec<_>>());
-            arrays.push(Arc::new(UInt64Array::from_iter_values(
-                (first..).take(rows).map(|number| file | number),
-            )));
+            let ids = numbers.iter().map(|number| file | number);
+            arrays.push(Arc::new(UInt64Array::from_iter_values(ids)));
             let all = RecordBatch::try_new(Arc::clone(&decoding.schema), arrays).map_err(|_| self.internal())?;
             salvaged = Some(filter_record_batch(&all, &bad).map_err(|_| self.internal())?);
             // The others are converted once more, so that nothing of the refused rows is counted.
@@ -296,9 +280,11 @@ impl RowGroup {
         }
         arrays.push(Arc::new(accepted));
         let batch = RecordBatch::try_new(Arc::clone(&decoding.schema), arrays).map_err(|_| self.internal())?;
-        let refused = faults.into_iter().map(|fault| self.refusal(fault, first)).collect();
-        let unknown = self.file.undeclared.iter().map(|met| met.times(rows as u64)).collect();
+        let refused = faults.into_iter().map(|fault| self.refusal(fault, numbers)).collect();
+        let undeclared = self.file.kinds[decoding.kind].undeclared.iter();
+        let unknown = undeclared.map(|met| met.times(rows as u64)).collect();
         Ok(Decoded {
+            kind: decoding.kind,
             batch,
             refused,
             salvaged,
@@ -313,11 +299,11 @@ impl RowGroup {
             .hint("this is a defect of the program; report the types of the file's columns")
     }
 
-    fn refusal(&self, fault: RowFault, first: u64) -> Refusal {
+    fn refusal(&self, fault: RowFault, numbers: &[u64]) -> Refusal {
         Refusal {
             check: fault.check.to_owned(),
             file: Some(self.file.path().to_owned()),
-            record: Some(first + fault.row as u64),
+            record: numbers.get(fault.row).copied(),
             path: Some(fault.path.to_string()),
             reason: fault.reason,
             ..Refusal::default()
@@ -348,32 +334,6 @@ async fn next(batches: &mut Rows, millis: Option<&mut Rows>) -> Option<Result<Re
     };
     let millis = millis.next().await?;
     Some(millis.and_then(|millis| Ok(marked(batch, &millis)?)))
-}
-
-/// Checks the columns of a file. Returns the paths of the declared fields that it has no column for.
-fn check_columns(
-    path: &str,
-    root: &Group,
-    found: &ArrowReaderMetadata,
-    undeclared: &mut Sightings<'_>,
-) -> Result<Vec<Arc<str>>> {
-    let columns = found.schema().fields();
-    let misfit = |cause: String| {
-        Error::batch(format!("{path} does not fit the schema of the source"))
-            .cause(cause)
-            .hint("mend the file, or the source's schema")
-    };
-    if !root.fields.iter().any(|node| columns.find(&node.name).is_some()) {
-        return Err(misfit("it has none of the declared columns".to_owned()));
-    }
-    let mut found = Found {
-        undeclared,
-        lacking: Vec::new(),
-    };
-    match check_group(root, columns, &mut found) {
-        Ok(()) => Ok(found.lacking),
-        Err(unfit) => Err(misfit(format!("{}: {}", unfit.path, unfit.reason))),
-    }
 }
 
 const FEWER_ROWS: &str = "it holds fewer rows than it says";

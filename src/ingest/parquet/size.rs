@@ -1,5 +1,7 @@
 //! Decides how many rows of a row group are decoded at a time, and joins the batches of small files and row groups.
 
+use std::collections::BTreeMap;
+
 use ::parquet::basic::Type;
 use ::parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 use arrow::array::RecordBatch;
@@ -8,7 +10,7 @@ use arrow::datatypes::SchemaRef;
 use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt};
 
-use super::super::decode::{Cuts, Decoded};
+use super::super::decode::{Cuts, Decoded, Parts};
 use super::super::unknown::Unknown;
 use crate::error::{Error, Result};
 
@@ -51,12 +53,10 @@ fn hides_size(column: &ColumnChunkMetaData) -> bool {
 
 /// Joins batches as long as they have at most [`ROWS`] rows and [`BYTES`] together. Batches that were read before an
 /// error are returned before it.
-pub(super) fn filled(
-    batches: impl Stream<Item = Result<Decoded>> + Send + 'static,
-) -> BoxStream<'static, Result<Decoded>> {
+pub(super) fn filled(batches: impl Stream<Item = Result<Parts>> + Send + 'static) -> BoxStream<'static, Result<Parts>> {
     let state = (batches.boxed(), None, None);
     stream::unfold(state, |(mut batches, held, mut after)| async move {
-        let mut gathered: Vec<Decoded> = held.into_iter().collect();
+        let mut gathered: Vec<Parts> = held.into_iter().collect();
         let mut held = None;
         while after.is_none() {
             match batches.next().await {
@@ -73,13 +73,16 @@ pub(super) fn filled(
             let end = after.take().flatten()?;
             return Some((end, (batches, None, Some(None))));
         }
-        Some((joined(gathered), (batches, held, after)))
+        Some((together_by_kind(gathered), (batches, held, after)))
     })
     .boxed()
 }
 
-fn fits(gathered: &[Decoded], next: &Decoded) -> bool {
-    let all = || gathered.iter().chain([next]).map(|decoded| &decoded.batch);
+fn fits(gathered: &[Parts], next: &Parts) -> bool {
+    let all = || {
+        let parts = gathered.iter().chain([next]);
+        parts.flat_map(|parts| &parts.decoded).map(|decoded| &decoded.batch)
+    };
     let bytes = |batch: &RecordBatch| batch.get_array_memory_size() as u64;
     gathered.is_empty()
         || (all().map(RecordBatch::num_rows).sum::<usize>() <= ROWS && all().map(bytes).sum::<u64>() <= BYTES)
@@ -98,10 +101,28 @@ fn concat<'a>(schema: &SchemaRef, batches: impl IntoIterator<Item = &'a RecordBa
     made.map_err(|error| Error::batch("the decoded records do not make an Arrow batch").cause(error))
 }
 
+fn together_by_kind(gathered: Vec<Parts>) -> Result<Parts> {
+    let mut of_kind: BTreeMap<usize, Vec<Decoded>> = BTreeMap::new();
+    let (mut refused, mut strays) = (Vec::new(), Unknown::default());
+    for parts in gathered {
+        refused.extend(parts.refused);
+        strays.add(parts.strays);
+        for decoded in parts.decoded {
+            of_kind.entry(decoded.kind).or_default().push(decoded);
+        }
+    }
+    Ok(Parts {
+        decoded: of_kind.into_values().map(joined).collect::<Result<_>>()?,
+        refused,
+        strays,
+    })
+}
+
 fn joined(mut parts: Vec<Decoded>) -> Result<Decoded> {
     if parts.len() == 1 {
         return Ok(parts.remove(0));
     }
+    let kind = parts[0].kind;
     let batch = concat(parts[0].batch.schema_ref(), parts.iter().map(|part| &part.batch))?;
     let mut unknown = vec![Unknown::default(); parts[0].unknown.len()];
     let (mut refused, mut salvaged, mut cuts) = (Vec::new(), Vec::new(), Cuts::default());
@@ -114,6 +135,7 @@ fn joined(mut parts: Vec<Decoded>) -> Result<Decoded> {
         salvaged.extend(part.salvaged);
     }
     Ok(Decoded {
+        kind,
         salvaged: together(&batch.schema(), &salvaged)?,
         batch,
         refused,

@@ -46,7 +46,11 @@ pub(super) fn check_group(group: &Group, fields: &Fields, found: &mut Found<'_, 
 fn check(node: &Node, data_type: &DataType, found: &mut Found<'_, '_>) -> Result<(), Misfit> {
     match (&node.shape, data_type) {
         (Shape::Struct(group), DataType::Struct(fields)) => check_group(group, fields, found),
-        (Shape::List(item), list) => item_of(list).map_or(Ok(()), |inner| check(item, inner, found)),
+        (Shape::List(item), list) => match item_of(list) {
+            Some(inner) => check(item, inner, found),
+            None if node.one_or_many => check(item, list, found),
+            None => Ok(()),
+        },
         _ => Ok(()),
     }
 }

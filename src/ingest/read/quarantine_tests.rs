@@ -179,7 +179,7 @@ async fn undeclared_fields_fail_the_batch_where_the_source_says_so() {
     write(folder.path(), "a.json", r#"[{"id":"1"},{"id":"2","CANARY":1}]"#);
     let mut source = source("a.json", Format::Json, patients());
     source.input.on_malformed = OnMalformed::Quarantine;
-    source.on_unknown_field = OnUnknownField::Fail;
+    source.kinds[0].on_unknown_field = OnUnknownField::Fail;
     let error = super::tests::error(folder.path(), &source).await;
     assert!(error.message.contains("record 2"), "{error}");
     assert!(!format!("{error:?}").contains("CANARY"));
@@ -191,7 +191,7 @@ async fn an_undeclared_column_fails_the_batch_where_the_source_says_so() {
     write(folder.path(), "a.csv", "id,more\n1,CANARY\n2,CANARY\n");
     let mut source = source("a.csv", Format::Csv, vec![field("id", FieldType::String)]);
     source.input.on_malformed = OnMalformed::Quarantine;
-    source.on_unknown_field = OnUnknownField::Fail;
+    source.kinds[0].on_unknown_field = OnUnknownField::Fail;
     let error = super::tests::error(folder.path(), &source).await;
     assert!(error.message.contains("record 1"), "{error}");
     assert!(!format!("{error:?}").contains("CANARY"));

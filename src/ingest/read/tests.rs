@@ -145,7 +145,7 @@ async fn files_come_in_order_and_number_their_own_records() {
     assert_eq!(places[0], "in/20230502/**/*.json#1, record 1");
     assert_eq!(places[5], "in/20230502/**/*.json#3, record 2");
     assert_eq!(listing.locate(9 << 40 | 3).to_string(), "record 3");
-    assert_eq!(batches[0].schema(), arrow_schema(&source));
+    assert_eq!(batches[0].schema(), arrow_schema(&source.kinds[0]));
 }
 
 #[tokio::test]

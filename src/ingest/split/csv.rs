@@ -10,25 +10,50 @@ use memchr::{memchr, memchr3};
 use super::super::failure::SplitFault;
 use super::{Found, Scanner};
 use crate::model::refusal::Reason;
-use crate::model::{CsvOptions, Field};
+use crate::model::{CsvOptions, Kind};
 
-/// The declared field that each column of a file holds.
+/// The columns of a file, as the kinds of its records see them.
 #[derive(PartialEq, Eq)]
 pub(crate) struct CsvHeader {
-    /// For each column of the file, the index of its field. `None`: the column is not declared.
-    pub columns: Vec<Option<usize>>,
-    /// The fields that no column holds. They are null.
-    pub lacking: Vec<usize>,
-    /// The names of the columns that are not declared, and empty texts for the others. The names may be data.
+    /// By kind.
+    pub kinds: Vec<Columns>,
+    /// The names of the columns, which may be data. Empty if the file has no header.
     names: Vec<Box<str>>,
 }
 
+/// The declared field of a kind that each column of a file holds.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Columns {
+    /// For each column of the file, the index of its field. `None`: the kind does not declare the column.
+    pub fields: Vec<Option<usize>>,
+    /// The fields that no column holds. They are null.
+    pub lacking: Vec<usize>,
+    /// Why no record of the kind can be read from these columns.
+    pub unfit: Option<Reason>,
+    /// For each condition of the kind, the column that it looks at.
+    pub conditions: Vec<Option<usize>>,
+    /// Whether another kind has something to do with a column.
+    of_others: Vec<bool>,
+}
+
+impl Columns {
+    /// Whether a column that is not declared is known nevertheless: it tells the kind of the record, or it belongs to
+    /// another kind and is empty here.
+    pub fn is_aside(&self, column: usize, is_null: bool) -> bool {
+        self.conditions.contains(&Some(column)) || (is_null && self.of_others.get(column).copied().unwrap_or_default())
+    }
+}
+
 impl CsvHeader {
-    /// The header of a file whose columns have no names.
+    /// The header of a file whose columns have no names, and that holds records of one kind.
+    #[cfg(test)]
     pub fn unnamed(columns: Vec<Option<usize>>) -> Self {
+        let columns = Columns {
+            fields: columns,
+            ..Columns::default()
+        };
         Self {
-            columns,
-            lacking: Vec::new(),
+            kinds: vec![columns],
             names: Vec::new(),
         }
     }
@@ -40,7 +65,7 @@ impl CsvHeader {
 
 impl fmt::Debug for CsvHeader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "CsvHeader({:?})", self.columns)
+        write!(f, "CsvHeader({:?})", self.kinds)
     }
 }
 
@@ -53,15 +78,24 @@ enum State {
     Quote,
 }
 
-/// A declared field.
+/// A kind of records.
 struct Declared {
+    fields: Vec<DeclaredField>,
+    /// The columns that its conditions look at. A column has no parts, so a longer path leads nowhere.
+    conditions: Vec<Option<String>>,
+    /// Whether the file can hold records of this kind.
+    is_possible: bool,
+}
+
+/// A declared field.
+struct DeclaredField {
     name: String,
     required: bool,
 }
 
 pub(crate) struct CsvScanner {
     options: CsvOptions,
-    fields: Vec<Declared>,
+    kinds: Vec<Declared>,
     header: Option<Arc<CsvHeader>>,
     state: State,
     /// The start of the row that has not ended yet.
@@ -69,13 +103,22 @@ pub(crate) struct CsvScanner {
 }
 
 impl CsvScanner {
-    pub fn new(options: &CsvOptions, schema: &[Field]) -> Self {
-        let header = CsvHeader::unnamed((0..schema.len()).map(Some).collect());
+    /// `of_file`: the only kind of which the file can hold records.
+    pub fn new(options: &CsvOptions, kinds: &[Kind], of_file: Option<usize>) -> Self {
+        let possible = |index| of_file.is_none_or(|of_file| of_file == index);
+        let declared = kinds.iter().enumerate();
+        let kinds: Vec<Declared> = declared
+            .map(|(index, kind)| Declared::new(kind, possible(index)))
+            .collect();
+        // Without a header line, the columns are the declared fields in their order.
+        let header = || CsvHeader {
+            kinds: kinds.iter().map(Declared::in_order).collect(),
+            names: Vec::new(),
+        };
         Self {
+            header: (!options.header).then(|| Arc::new(header())),
             options: options.clone(),
-            fields: schema.iter().map(Declared::new).collect(),
-            // Without a header line, the columns are the declared fields in their order.
-            header: (!options.header).then(|| Arc::new(header)),
+            kinds,
             state: State::CellStart,
             row: 0,
         }
@@ -92,7 +135,7 @@ impl CsvScanner {
             rows.push(row.into());
             return Ok(());
         }
-        let header = read_header(&buffer[row.clone()], &self.options, &self.fields);
+        let header = read_header(&buffer[row.clone()], &self.options, &self.kinds);
         self.header = Some(Arc::new(header.map_err(|reason| SplitFault::new(row.start, reason))?));
         Ok(())
     }
@@ -164,45 +207,96 @@ impl Scanner for CsvScanner {
 }
 
 impl Declared {
-    fn new(field: &Field) -> Self {
-        Self {
+    fn new(kind: &Kind, is_possible: bool) -> Self {
+        let field = |field: &crate::model::Field| DeclaredField {
             name: field.name.clone(),
             required: field.required,
+        };
+        let column = |condition: &crate::model::Condition| match &condition.path[..] {
+            [name] => Some(name.clone()),
+            _ => None,
+        };
+        Self {
+            fields: kind.schema.iter().map(field).collect(),
+            conditions: kind.conditions.iter().map(column).collect(),
+            is_possible,
         }
+    }
+
+    fn in_order(&self) -> Columns {
+        let position = |name: &String| self.fields.iter().position(|field| field.name == *name);
+        let conditions = self.conditions.iter();
+        Columns {
+            fields: (0..self.fields.len()).map(Some).collect(),
+            conditions: conditions.map(|name| name.as_ref().and_then(position)).collect(),
+            ..Columns::default()
+        }
+    }
+
+    fn knows(&self, name: &str) -> bool {
+        let mut conditions = self.conditions.iter().flatten();
+        self.fields.iter().any(|field| field.name == name) || conditions.any(|condition| condition == name)
+    }
+
+    /// The columns with these names, as this kind sees them.
+    fn columns(&self, names: &[Box<str>], kinds: &[Self]) -> Result<Columns, Reason> {
+        let mut columns: Vec<Option<usize>> = Vec::new();
+        for name in names {
+            let field = self.fields.iter().position(|field| *field.name == **name);
+            if let Some(index) = field.filter(|index| columns.contains(&Some(*index))) {
+                return Err(format!("the header names the column `{}` twice", self.fields[index].name).into());
+            }
+            columns.push(field);
+        }
+        let lacking = (0..self.fields.len()).filter(|index| !columns.contains(&Some(*index)));
+        let lacking: Vec<usize> = lacking.collect();
+        let required = lacking
+            .iter()
+            .map(|index| &self.fields[*index])
+            .filter(|field| field.required);
+        let required: Vec<String> = required.map(|field| format!("`{}`", field.name)).collect();
+        let unfit: Option<Reason> = if lacking.len() == self.fields.len() {
+            Some("the header names none of the declared columns".into())
+        } else if required.is_empty() {
+            None
+        } else {
+            Some(format!("the header lacks the required column(s) {}", required.join(", ")).into())
+        };
+        let column = |name: &Option<String>| names.iter().position(|known| Some(&**known) == name.as_deref());
+        let of_others = |name: &str| kinds.iter().any(|kind| kind.knows(name));
+        Ok(Columns {
+            fields: columns,
+            lacking,
+            unfit,
+            conditions: self.conditions.iter().map(column).collect(),
+            of_others: names.iter().map(|name| of_others(name)).collect(),
+        })
     }
 }
 
-fn read_header(row: &[u8], options: &CsvOptions, fields: &[Declared]) -> Result<CsvHeader, Reason> {
+/// Reads the names of the columns.
+///
+/// # Errors
+/// A header from which no record of any kind can be read.
+fn read_header(row: &[u8], options: &CsvOptions, kinds: &[Declared]) -> Result<CsvHeader, Reason> {
     let row = std::str::from_utf8(row).map_err(|_| "the header is not valid UTF-8")?;
-    let mut columns: Vec<Option<usize>> = Vec::new();
-    let mut names: Vec<Box<str>> = Vec::new();
-    for cell in Cells::new(row, options) {
-        let cell = cell?;
-        let field = fields.iter().position(|field| *field.name == *cell);
-        if let Some(index) = field.filter(|index| columns.contains(&Some(*index))) {
-            return Err(format!("the header names the column `{}` twice", fields[index].name).into());
+    let names = Cells::new(row, options).map(|cell| cell.map(Box::from));
+    let names: Vec<Box<str>> = names.collect::<Result<_, Reason>>()?;
+    let columns = |kind: &Declared| {
+        if kind.is_possible {
+            kind.columns(&names, kinds)
+        } else {
+            Ok(Columns::default())
         }
-        names.push(if field.is_none() { cell.into() } else { Box::default() });
-        columns.push(field);
+    };
+    let found: Vec<Columns> = kinds.iter().map(columns).collect::<Result<_, Reason>>()?;
+    let mut possible = found.iter().zip(kinds).filter(|(_, kind)| kind.is_possible).peekable();
+    if let Some(reason) = possible.peek().and_then(|(first, _)| first.unfit.clone())
+        && possible.all(|(columns, _)| columns.unfit.is_some())
+    {
+        return Err(reason);
     }
-    let lacking = (0..fields.len()).filter(|index| !columns.contains(&Some(*index)));
-    let lacking: Vec<usize> = lacking.collect();
-    if lacking.len() == fields.len() {
-        return Err("the header names none of the declared columns".into());
-    }
-    let required = lacking
-        .iter()
-        .map(|index| &fields[*index])
-        .filter(|field| field.required);
-    let required: Vec<String> = required.map(|field| format!("`{}`", field.name)).collect();
-    if required.is_empty() {
-        return Ok(CsvHeader {
-            columns,
-            lacking,
-            names,
-        });
-    }
-    Err(format!("the header lacks the required column(s) {}", required.join(", ")).into())
+    Ok(CsvHeader { kinds: found, names })
 }
 
 /// The cells of one row.

@@ -427,7 +427,8 @@ fn lines() {
 
 fn csv(text: &str) -> Result<Records, SplitFault> {
     let schema = ["id", "note"].map(|name| super::super::testing::field(name, FieldType::String));
-    let scanner = || Box::new(CsvScanner::new(&CsvOptions::default(), &schema));
+    let kinds = [crate::model::testing::kind("source", schema.to_vec())];
+    let scanner = || Box::new(CsvScanner::new(&CsvOptions::default(), &kinds, None));
     let whole = split_pieces(scanner(), text.as_bytes(), Vec::new());
     assert_eq!(split_pieces(scanner(), text.as_bytes(), vec![1; text.len()]), whole);
     whole
@@ -542,9 +543,10 @@ proptest! {
     #[test]
     fn pieces_do_not_matter(text in "[\\[\\]{}:,\"\\\\a1n \r\n]{0,40}", sizes in prop::collection::vec(0..5_usize, 0..40)) {
         let schema = ["a"].map(|name| super::super::testing::field(name, FieldType::String));
+    let kinds = [crate::model::testing::kind("source", schema.to_vec())];
         let scanners = || -> Vec<Box<dyn Scanner>> { vec![
             json(&[]), json(&["*", "a"]), json(&["a"]), Box::new(NdjsonScanner::new(&path(&[]), OnNoRecords::Refuse)),
-            Box::new(NdjsonScanner::new(&path(&["a"]), OnNoRecords::Refuse)), Box::new(CsvScanner::new(&CsvOptions::default(), &schema)),
+            Box::new(NdjsonScanner::new(&path(&["a"]), OnNoRecords::Refuse)), Box::new(CsvScanner::new(&CsvOptions::default(), &kinds, None)),
         ] };
         for (one, other) in scanners().into_iter().zip(scanners()) {
             prop_assert_eq!(split_pieces(one, text.as_bytes(), Vec::new()), split_pieces(other, text.as_bytes(), sizes.clone()));
@@ -556,7 +558,8 @@ proptest! {
 #[test]
 fn a_record_that_is_too_large_is_one_bad_record_with_its_size() {
     let schema = ["a"].map(|name| super::super::testing::field(name, FieldType::String));
-    let csv = || Box::new(CsvScanner::new(&CsvOptions::default(), &schema));
+    let kinds = [crate::model::testing::kind("source", schema.to_vec())];
+    let csv = || Box::new(CsvScanner::new(&CsvOptions::default(), &kinds, None));
     let large = "x".repeat(3 * MAX_RECORD / 2);
     let cases: Vec<(Box<dyn Scanner>, String, String, String)> = vec![
         (

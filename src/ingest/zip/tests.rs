@@ -124,6 +124,61 @@ fn what_can_t_be_read_is_named() {
     assert_eq!(foreign(&other), "a zip archive packed by a method that can't be read");
 }
 
+/// An archive with a true directory.
+fn with_directory(names: &[&str], comment: &[u8]) -> Vec<u8> {
+    let (mut archive, mut directory) = (Vec::new(), Vec::new());
+    for name in names {
+        let at = u32::try_from(archive.len()).unwrap();
+        let one = zip(&[(name, b"[]")], Packed::Stored);
+        // Its own directory has 46 bytes, and its end 22.
+        archive.extend(&one[..one.len() - 68]);
+        directory.extend(DIRECTORY);
+        directory.extend([20, 0, 20, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        directory.extend([0; 12]);
+        directory.extend(u16::try_from(name.len()).unwrap().to_le_bytes());
+        directory.extend([0; 12]);
+        directory.extend(at.to_le_bytes());
+        directory.extend(name.as_bytes());
+    }
+    let start = u32::try_from(archive.len()).unwrap();
+    archive.extend(&directory);
+    archive.extend(END);
+    archive.extend([0; 4]);
+    let count = u16::try_from(names.len()).unwrap().to_le_bytes();
+    archive.extend(count);
+    archive.extend(count);
+    archive.extend(u32::try_from(directory.len()).unwrap().to_le_bytes());
+    archive.extend(start.to_le_bytes());
+    archive.extend(u16::try_from(comment.len()).unwrap().to_le_bytes());
+    archive.extend(comment);
+    archive
+}
+
+#[test]
+fn the_directory_tells_how_many_files_there_are() {
+    for (names, comment, found) in [
+        (&["a.json"][..], &b""[..], Some(1)),
+        (&["in/", "in/a.json", "__MACOSX/in/._a.json"], b"", Some(1)),
+        (&["a.json", "b.json"], b"", Some(2)),
+        (&["a.json", "b.json"], b"with a comment PK\x05\x06", Some(2)),
+        (&["[Content_Types].xml", "xl/a"], b"", None),
+        (&[], b"", Some(0)),
+    ] {
+        let archive = with_directory(names, comment);
+        let size = archive.len() as u64;
+        assert_eq!(files(&archive, size), found, "{names:?}");
+        // The directory starts before what is seen of it.
+        let end = 22 + comment.len();
+        let several = (names.len() != 1).then_some(names.len());
+        assert_eq!(files(&archive[archive.len() - end..], size), several, "{names:?}");
+        assert_eq!(files(&archive[..archive.len() - 1], size - 1), None, "{names:?}");
+    }
+    for archive in OF_OTHERS {
+        let archive = STANDARD.decode(archive).unwrap();
+        assert_eq!(files(&archive, archive.len() as u64), Some(1));
+    }
+}
+
 #[test]
 fn no_cut_and_no_damage_passes_for_a_shorter_file() {
     for packed in [Packed::Stored, Packed::Deflated, Packed::Streamed] {

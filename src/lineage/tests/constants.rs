@@ -6,8 +6,8 @@ use crate::model::MaskKind;
 /// A source of `id`, `name`, `notes[text]` and `code`, of which name and the texts are masked so.
 fn masked(sql: &str, mask: MaskKind) -> Project {
     let mut source = source("a", "id, name, code, notes[text, kind]", &[("t", sql)]);
-    source.schema[1].privacy.mask = Some(mask);
-    if let FieldType::List(item) = &mut source.schema[3].field_type
+    source.kinds[0].schema[1].privacy.mask = Some(mask);
+    if let FieldType::List(item) = &mut source.kinds[0].schema[3].field_type
         && let FieldType::Struct(fields) = &mut item.field_type
     {
         // Without a mask, free text is nulled.

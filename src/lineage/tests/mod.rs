@@ -89,6 +89,7 @@ fn field(name: &str, field_type: FieldType) -> Field {
         field_type,
         required: false,
         from: None,
+        description: None,
         one_or_many: false,
         privacy: Privacy::default(),
         rules: crate::model::ValueRules::default(),

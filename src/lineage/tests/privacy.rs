@@ -25,8 +25,8 @@ fn class(fields: &mut [Field], path: &[&str], phi: PhiClass, mask: Option<MaskKi
 fn masked() -> Project {
     let mut project = super::shipped::shipped();
     for source in &mut project.sources {
-        source.subject = Some("patient_id".into());
-        let fields = &mut source.schema;
+        source.kinds[0].subject = Some("patient_id".into());
+        let fields = &mut source.kinds[0].schema;
         class(
             fields,
             &["patient_id"],
@@ -51,7 +51,7 @@ fn masked() -> Project {
         class(fields, &["visits", "diagnoses", "code"], PhiClass::None, None, None);
     }
     class(
-        &mut project.sources[0].schema,
+        &mut project.sources[0].kinds[0].schema,
         &["name"],
         PhiClass::Name,
         Some(MaskKind::Keep),
@@ -159,7 +159,7 @@ async fn the_batch_date_counts_as_a_date_where_dates_are_shifted() {
 
     for source in &mut project.sources {
         class(
-            &mut source.schema,
+            &mut source.kinds[0].schema,
             &["visits", "date"],
             PhiClass::Date,
             Some(MaskKind::Year),
@@ -186,7 +186,7 @@ async fn a_reader_gets_what_does_not_show_the_batch_date() {
         "id, day:date, other",
         &[("t", "SELECT id, day, coalesce(day, $date) AS filled, other FROM source")],
     );
-    source.subject = Some("id".to_owned());
+    source.kinds[0].subject = Some("id".to_owned());
     let views = vec![
         view(ViewKind::View, "own", "SELECT id, day FROM t"),
         view(
@@ -221,7 +221,7 @@ async fn a_reader_gets_what_does_not_show_the_batch_date() {
     );
 
     class(
-        &mut project.sources[0].schema,
+        &mut project.sources[0].kinds[0].schema,
         &["day"],
         PhiClass::Date,
         Some(MaskKind::DateShift),
@@ -269,21 +269,21 @@ async fn a_filter_on_a_sensitive_field_shows_and_an_unused_field_too() {
         &[("t", "SELECT id AS out FROM source WHERE hiv = 'pos'")],
     );
     class(
-        &mut source.schema,
+        &mut source.kinds[0].schema,
         &["hiv"],
         PhiClass::Quasi,
         Some(MaskKind::Redact),
         None,
     );
     class(
-        &mut source.schema,
+        &mut source.kinds[0].schema,
         &["ssn"],
         PhiClass::Identifier,
         Some(MaskKind::Hash),
         None,
     );
     class(
-        &mut source.schema,
+        &mut source.kinds[0].schema,
         &["tags"],
         PhiClass::Quasi,
         Some(MaskKind::Redact),

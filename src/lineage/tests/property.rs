@@ -65,7 +65,7 @@ async fn a_field_outside_the_lineage_changes_nothing() {
             let lineage = lineage.of("t", column).next().unwrap();
             let inside = |path: &str| lineage.origins.iter().any(|origin| origin.path == path);
             let outside = |path: &str| !inside(path);
-            let changed = changed(&records, &source.schema, &outside, seed);
+            let changed = changed(&records, &source.kinds[0].schema, &outside, seed);
             fixed += u64::from(changed != records);
             let Some(after) = run(&engine, source, &prepared, &changed).await else {
                 panic!("seed {seed}: the same query fails on other records\n{sql}")
@@ -76,7 +76,7 @@ async fn a_field_outside_the_lineage_changes_nothing() {
                 "seed {seed}: {column} derives from more than {}\n{sql}",
                 shown(lineage)
             );
-            let changed = self::changed(&records, &source.schema, &inside, seed);
+            let changed = self::changed(&records, &source.kinds[0].schema, &inside, seed);
             moved += u64::from(
                 run(&engine, source, &prepared, &changed)
                     .await
@@ -102,9 +102,9 @@ async fn run(
     prepared: &Prepared,
     records: &[Value],
 ) -> Option<[Vec<Option<String>>; 2]> {
-    let schema = crate::model::arrow_schema(source);
+    let schema = crate::model::arrow_schema(&source.kinds[0]);
     let input = batch(&schema, source, records);
-    let input = ScanInput::own(schema, move || {
+    let input = ScanInput::own([schema].into(), move || {
         stream::iter([input.slice(0, 2), input.slice(2, 4)].map(|batch| Ok(Masked::assumed(batch)))).boxed()
     });
     let day = Batch {

@@ -20,7 +20,7 @@ pub(super) fn batch(schema: &SchemaRef, source: &Source, records: &[Value]) -> R
         let values: Vec<&Value> = records.iter().map(|record| &record[&field.name]).collect();
         array(&field.field_type, &values)
     };
-    let mut columns: Vec<ArrayRef> = source.schema.iter().map(column).collect();
+    let mut columns: Vec<ArrayRef> = source.kinds[0].schema.iter().map(column).collect();
     columns.push(Arc::new(UInt64Array::from_iter_values(1..=records.len() as u64)));
     RecordBatch::try_new(Arc::clone(schema), columns).unwrap()
 }

@@ -10,7 +10,7 @@ use crate::project;
 pub(super) fn shipped() -> Project {
     let mut project = project::load(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
     for source in &mut project.sources {
-        strip(&mut source.schema);
+        strip(&mut source.kinds[0].schema);
     }
     project
 }
@@ -253,7 +253,7 @@ async fn views() {
 #[tokio::test]
 async fn as_text() {
     let mut project = shipped();
-    let name = &mut project.sources[0].schema[1];
+    let name = &mut project.sources[0].kinds[0].schema[1];
     name.privacy = Privacy {
         phi: Some(PhiClass::Name),
         mask: Some(MaskKind::Pseudonym),

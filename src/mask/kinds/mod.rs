@@ -7,11 +7,17 @@ pub(super) mod hash;
 pub(super) mod partial;
 pub(super) mod pseudonym;
 pub(super) mod redact;
+pub(super) mod reference;
 pub(super) mod spelling;
 pub(super) mod surrogate;
 pub(super) mod year;
 pub(super) mod zip3;
 
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BooleanArray};
+use arrow::buffer::NullBuffer;
+use arrow::compute::nullif;
 use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
 use chrono::{Days, NaiveDate};
@@ -29,6 +35,14 @@ fn fits(mask: &str, values: usize, width: usize) -> Result<(), ArrowError> {
         _ => Err(ArrowError::ComputeError(format!(
             "`{mask}` of {values} values at once is more than a string column holds"
         ))),
+    }
+}
+
+/// `child`, set to null wherever `parent` is null. What a child array holds under a null parent is not a value.
+pub(super) fn under(child: &ArrayRef, parent: Option<&NullBuffer>) -> Result<ArrayRef, ArrowError> {
+    match parent {
+        Some(parent) if parent.null_count() > 0 => nullif(child, &BooleanArray::new(!parent.inner(), None)),
+        _ => Ok(Arc::clone(child)),
     }
 }
 

@@ -36,10 +36,10 @@ fn batch(schema: &SchemaRef, mut columns: Vec<ArrayRef>) -> RecordBatch {
 fn run(source: &Source, key: &MaskKey, columns: Vec<ArrayRef>) -> RecordBatch {
     let masks = Masks::plan(source, key).unwrap();
     let masked = masks
-        .apply(Unmasked::new(batch(&arrow_schema(source), columns)))
+        .apply(Unmasked::new(batch(&arrow_schema(&source.kinds[0]), columns), 0))
         .unwrap()
         .into_inner();
-    assert_eq!(masked.schema(), masks.output_schema());
+    assert_eq!(masked.schema(), masks.output_schemas()[0]);
     masked
 }
 
@@ -52,7 +52,7 @@ fn mask_one(field_type: &FieldType, mask: MaskKind, array: ArrayRef) -> ArrayRef
             field("x", field_type.clone(), masked_as(mask)),
         ],
     );
-    source.subject = Some("id".into());
+    source.kinds[0].subject = Some("id".into());
     let ids: ArrayRef = Arc::new(StringArray::from_iter_values(
         (0..array.len()).map(|i| format!("P{}", i % 2)),
     ));

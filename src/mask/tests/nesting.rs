@@ -173,7 +173,7 @@ fn every_pair_masks_in_structs_in_lists_in_structs_in_lists() {
                 field("n", field_type, Privacy::default()),
             ];
             let mut source = source("a", fields);
-            source.subject = Some("id".into());
+            source.kinds[0].subject = Some("id".into());
             let ids: ArrayRef = Arc::new(StringArray::from(vec!["P0", "P1", "P0", "P1", "P1"]));
             let masked = run(&source, &key(), vec![ids, Arc::clone(&nested)]);
             if mask == MaskKind::Keep {
@@ -185,7 +185,7 @@ fn every_pair_masks_in_structs_in_lists_in_structs_in_lists() {
             let flat = match mask {
                 MaskKind::DateShift => {
                     let mut source = source_of_one(&inner, mask);
-                    source.subject = Some("id".into());
+                    source.kinds[0].subject = Some("id".into());
                     let ids: ArrayRef = Arc::new(StringArray::from(vec!["P0"; 6]));
                     Arc::clone(run(&source, &key(), vec![ids, Arc::clone(&array)]).column(1))
                 }
@@ -241,6 +241,6 @@ fn an_unmasked_source_costs_nothing() {
     let source = source("a", vec![field("n", field_type, Privacy::default())]);
     let masked = run(&source, &key(), vec![Arc::clone(&array)]);
     assert!(Arc::ptr_eq(masked.column(0), &array));
-    assert_eq!(masked.schema(), arrow_schema(&source));
+    assert_eq!(masked.schema(), arrow_schema(&source.kinds[0]));
     assert_eq!(masked.schema().field(1).name(), RECORD_COLUMN);
 }

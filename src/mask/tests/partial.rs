@@ -132,7 +132,7 @@ fn the_subject_may_be_deep_in_the_record() {
             field("day", FieldType::Date(vec![]), masked_as(MaskKind::DateShift)),
         ],
     );
-    source.subject = Some("subject.reference".into());
+    source.kinds[0].subject = Some("subject.reference".into());
     let DataType::Struct(fields) = arrow_type(&inner) else {
         unreachable!()
     };

@@ -139,7 +139,7 @@ fn dates_of_a_subject_move_together_in_all_its_sources() {
                 field("id", FieldType::String, id),
             ],
         );
-        source.subject = Some("id".into());
+        source.kinds[0].subject = Some("id".into());
         let ids: ArrayRef = Arc::new(StringArray::from(ids.to_vec()));
         let masked = run(&source, &key(), vec![array, ids]);
         let dates = Arc::clone(masked.column(0).as_list::<i32>().values().as_struct().column(0));
@@ -172,7 +172,7 @@ fn years_of_the_oldest_become_one_if_asked() {
         .aggregate_ages(chrono::NaiveDate::from_ymd_opt(2023, 5, 1).unwrap());
     let born: ArrayRef = Arc::new(Date32Array::from(vec![-14_000, 0]));
     let masked = masks
-        .apply(Unmasked::new(batch(&arrow_schema(&source), vec![born])))
+        .apply(Unmasked::new(batch(&arrow_schema(&source.kinds[0]), vec![born]), 0))
         .unwrap()
         .into_inner();
     assert_eq!(masked.column(0).as_primitive::<Int32Type>().values(), &[1933, 1970]);
@@ -194,7 +194,7 @@ fn an_age_counts_on_the_latest_date_of_the_record() {
     let masks = Masks::plan(&source, &key())
         .unwrap()
         .aggregate_ages(chrono::NaiveDate::from_ymd_opt(2001, 5, 1).unwrap());
-    let schema = arrow_schema(&source);
+    let schema = arrow_schema(&source.kinds[0]);
     let born: ArrayRef = Arc::new(Date32Array::from(vec![-20_000; 4]));
     // In 2011, in 1990, on 9999-12-31, and none.
     let days: ArrayRef = Arc::new(Date32Array::from(vec![15_000, 7_400, 2_932_896]));
@@ -212,7 +212,7 @@ fn an_age_counts_on_the_latest_date_of_the_record() {
         None,
     ));
     let masked = masks
-        .apply(Unmasked::new(batch(&schema, vec![born, visits])))
+        .apply(Unmasked::new(batch(&schema, vec![born, visits]), 0))
         .unwrap()
         .into_inner();
     let years = masked.column(0).as_primitive::<Int32Type>().values();
@@ -247,10 +247,10 @@ fn what_was_not_planned_is_refused() {
         ],
     );
     let text: ArrayRef = Arc::new(StringArray::from(vec!["canary"]));
-    let batch = batch(&arrow_schema(&other), vec![Arc::clone(&text), text]);
+    let batch = batch(&arrow_schema(&other.kinds[0]), vec![Arc::clone(&text), text]);
     let error = Masks::plan(&planned, &key())
         .unwrap()
-        .apply(Unmasked::new(batch))
+        .apply(Unmasked::new(batch, 0))
         .unwrap_err();
     assert!(!format!("{error:?}").contains("canary"));
 }
@@ -266,7 +266,7 @@ fn debug_shows_no_value_and_no_key() {
     );
     let masks = Masks::plan(&source, &key()).unwrap();
     let text: ArrayRef = Arc::new(StringArray::from(vec!["canary"]));
-    let batch = Unmasked::new(batch(&arrow_schema(&source), vec![Arc::clone(&text), text]));
+    let batch = Unmasked::new(batch(&arrow_schema(&source.kinds[0]), vec![Arc::clone(&text), text]), 0);
     let before = format!("{batch:?}");
     let masked: Masked = masks.apply(batch).unwrap();
     let shown = format!("{before} {masked:?} {masks:?} {:?}", key());

@@ -1,18 +1,19 @@
 //! Dates and times of which only a part is known, such as `1970` or `1970-03`: their first moment, and how precise they
 //! are. FHIR R4 writes its types `date` and `dateTime` so.
 
-use chrono::{NaiveDate, NaiveDateTime};
+use chrono::NaiveDate;
 
 use super::super::precision::Precision;
 use super::super::refusal::Reason;
-use super::{Formats, Micros, SECONDS_PER_DAY, days, iso_date, micros, timestamp, timestamptz};
+use super::super::time_format::TimeFormat;
+use super::{Formats, Micros, NO_INSTANT, SECONDS_PER_DAY, days, iso_date, micros, timestamp, timestamptz, utc};
 
 /// The first day of the year, month or day, in days since 1970-01-01.
 pub(crate) fn partial_date(text: &str, formats: &Formats) -> Result<(i32, Precision), Reason> {
     let read = if formats.is_empty() {
         Ok(iso(text).ok_or("not a date (yyyy, yyyy-mm or yyyy-mm-dd)")?)
     } else {
-        let read = formats.0.iter().find_map(|format| format.partial_date(text));
+        let read = formats.declared.iter().find_map(|format| format.partial_date(text));
         read.ok_or("not a date in a declared format")
     };
     let (date, precision) = read?;
@@ -28,9 +29,12 @@ pub(crate) fn partial_timestamp(text: &str, formats: &Formats) -> Result<(Micros
             None => Ok((timestamp(text, formats)?, iso_precision(text))),
         };
     }
-    let read = formats.0.iter().find_map(|format| format.partial_timestamp(text));
+    let read = formats
+        .declared
+        .iter()
+        .find_map(|format| format.partial_timestamp(text));
     let (time, precision) = read.ok_or("not a timestamp in a declared format")?;
-    of(time, precision)
+    Ok((utc(time, None)?, precision))
 }
 
 /// The same in UTC: where no time of day is written, the first moment in UTC.
@@ -41,14 +45,15 @@ pub(crate) fn partial_timestamptz(text: &str, formats: &Formats) -> Result<(Micr
             None => Ok((timestamptz(text, formats)?, iso_precision(text))),
         };
     }
-    let read = formats.0.iter().find_map(|format| format.partial_instant(text));
-    let (time, precision) = read.ok_or("not a timestamp with an offset in a declared format")?;
-    of(time, precision)
-}
-
-fn of(time: NaiveDateTime, precision: Precision) -> Result<(Micros, Precision), Reason> {
-    let time = time.and_utc();
-    Ok((micros(time.timestamp(), time.timestamp_subsec_nanos())?, precision))
+    let read = |format: &TimeFormat| {
+        if let Some((instant, precision)) = format.partial_instant(text) {
+            return Some((instant, precision, None));
+        }
+        let (local, precision) = format.partial_timestamp(text).filter(|_| !format.has_offset())?;
+        Some((local, precision, Some(formats.zone?)))
+    };
+    let (time, precision, zone) = formats.declared.iter().find_map(read).ok_or(NO_INSTANT)?;
+    Ok((utc(time, zone)?, precision))
 }
 
 fn midnight((date, precision): (NaiveDate, Precision)) -> Result<(Micros, Precision), Reason> {

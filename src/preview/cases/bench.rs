@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use futures::{StreamExt, stream};
 
 use super::actual::Actual;
@@ -16,7 +17,8 @@ use crate::error::{Error, Result};
 use crate::ingest::{Listing, ReadStats};
 use crate::mask::{MaskKey, Masks};
 use crate::model::{
-    Batch, Compression, Encoding, Format, OnEmpty, OnNoRecords, Project, RecordPath, Source, TestCase, Tolerance,
+    Batch, CaseRecords, Compression, Encoding, Format, OnEmpty, OnNoRecords, Project, RecordPath, Source, TestCase,
+    Tolerance,
 };
 use crate::preview::cells;
 use crate::preview::pass::Pass;
@@ -112,7 +114,7 @@ impl Bench {
         let (source, batch) = (self.project.source(&case.source)?, batch(case));
         let masks = self.masks.get(&case.source).ok_or_else(Error::internal)?.clone();
         let input = BatchInput {
-            listing: Listing::in_memory("records", case.records.join("\n").into()),
+            listing: Listing::in_memory("records", files(case, source)),
             source: Arc::new(source.clone()),
             // The date of the case, and not today: the case must give the same rows next year.
             masks: Arc::new(run::of_batch(masks, self.project.profile, case.date)?.of_test_cases()),
@@ -145,6 +147,16 @@ impl Bench {
     }
 }
 
+/// The records of a case as files, each with the kind of its records.
+fn files(case: &TestCase, source: &Source) -> Vec<(Option<usize>, Bytes)> {
+    let file = |file: &CaseRecords| {
+        let kind = file.kind.as_ref();
+        let kind = kind.and_then(|name| source.kinds.iter().position(|kind| kind.name == *name));
+        (kind, file.records.join("\n").into())
+    };
+    case.records.iter().map(file).collect()
+}
+
 fn batch(case: &TestCase) -> Batch {
     Batch {
         source: case.source.clone(),
@@ -162,5 +174,6 @@ fn read_from_memory(source: &mut Source) {
     input.on_no_records = OnNoRecords::Refuse;
     input.on_empty = OnEmpty::Replace;
     source.max_quarantined = Tolerance::Percent(100.0);
+    source.kinds.iter_mut().for_each(|kind| kind.max_quarantined = None);
     source.max_quarantined_of.clear();
 }

@@ -1,5 +1,6 @@
 //! `pipeline test create`: makes a test case from a record of real data, with its shape and none of its values.
 
+use std::fmt::Write as _;
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write as _};
 use std::path::PathBuf;
@@ -14,8 +15,8 @@ use super::update::rewritten;
 use super::yaml;
 use crate::error::{Code, Error, Result};
 use crate::ingest::{self, ReadStats};
-use crate::model::{Project, RECORD_BITS, Source};
-use crate::project::{parse_tests, tests_folder};
+use crate::model::{Kind, Project, RECORD_BITS, Source};
+use crate::project::{YamlKind, parse_tests, schema_comment, tests_folder};
 
 /// The case to make.
 #[derive(Debug)]
@@ -38,18 +39,26 @@ pub struct NewCase {
 /// A record that does not exist or is refused, and a file that exists already.
 pub async fn create(project: Project, new: NewCase) -> Result<PathBuf> {
     let source = project.source(&new.source)?.clone();
-    let folder = tests_folder(&source).ok_or_else(|| Error::project(format!("{} has no SQL to test", source.name)))?;
+    let folder = tests_folder(&source).ok_or_else(|| {
+        Error::project(format!("{} has no SQL to test", source.name)).hint("write a SELECT for an entity first")
+    })?;
     let path = folder.join(format!("{}.yaml", new.name));
     if project.root.join(&path).exists() {
         return Err(exists(&path));
     }
-    let record = invented(&project, &source, &new).await?;
+    let (record, kind) = invented(&project, &source, &new).await?;
+    let schema = schema_comment(&project.root, &path, YamlKind::Tests);
     let mut text = format!(
-        "tests:\n  - name: {}\n    date: {}\n    records:\n",
+        "{schema}tests:\n  - name: {}\n    date: {}\n    records:\n",
         yaml::scalar(&format!("like record {}", new.record)),
         invented_date(new.date)
     );
-    yaml::element(&record, 6, &mut text);
+    // What only the path of a file tells, the case says.
+    let told = !kind.conditions.is_empty() || kind.prefix().is_empty();
+    if !told {
+        let _ = writeln!(text, "      {}:", kind.name);
+    }
+    yaml::element(&record, if told { 6 } else { 8 }, &mut text);
     let cases = parse_tests(&project, &source, path.clone(), text.clone())?;
     let root = project.root.clone();
     let results = test(project, cases).await?;
@@ -61,7 +70,9 @@ pub async fn create(project: Project, new: NewCase) -> Result<PathBuf> {
     }
     write(&root.join(&path), &text).map_err(|error| match error.kind() {
         ErrorKind::AlreadyExists => exists(&path),
-        _ => Error::project(format!("{} can't be written", path.display())).cause(error),
+        _ => Error::project(format!("{} can't be written", path.display()))
+            .cause(error)
+            .hint("the folder of the source's SQL must be one that you may write to"),
     })?;
     Ok(path)
 }
@@ -88,14 +99,19 @@ fn write(path: &std::path::Path, text: &str) -> std::io::Result<()> {
     written.inspect_err(|_| drop(std::fs::remove_file(path)))
 }
 
-/// A record like the one that is asked for.
-async fn invented(project: &Project, source: &Source, new: &NewCase) -> Result<Value> {
+/// A record like the one that is asked for, and its kind.
+async fn invented<'s>(project: &Project, source: &'s Source, new: &NewCase) -> Result<(Value, &'s Kind)> {
     let listing = ingest::list(&project.root, source, new.date).await?;
     let missing = |what: String| Error::batch(what).code(Code::InputMissing);
     let listing = listing.ok_or_else(|| missing(format!("the input of {} {} is missing", source.name, new.date)))?;
     let files = listing.files().len();
     if new.file == 0 || new.file > files {
-        return Err(missing(format!("the batch has {files} files, and no file {}", new.file)).hint("add --file N"));
+        let holds = if files == 1 {
+            "1 file".to_owned()
+        } else {
+            format!("{files} files")
+        };
+        return Err(missing(format!("the batch has {holds}, and no file {}", new.file)).hint("add --file N"));
     }
     let wanted = ((new.file as u64) - 1) << RECORD_BITS | new.record;
     let stats = Arc::new(ReadStats::default());
@@ -104,7 +120,8 @@ async fn invented(project: &Project, source: &Source, new: &NewCase) -> Result<V
     while let Some(batch) = records.next().await {
         let batch = batch?;
         if let Some(record) = batch.invent(wanted, source, invented_date(new.date))? {
-            return Ok(record);
+            let kind = source.kinds.get(batch.kind()).ok_or_else(Error::internal)?;
+            return Ok((record, kind));
         }
         read += batch.num_rows();
     }
@@ -116,5 +133,12 @@ async fn invented(project: &Project, source: &Source, new: &NewCase) -> Result<V
         return Err(refusal.clone().into());
     }
     let count = read + refused.len();
-    Err(missing(format!("{file} has no record {}", new.record)).cause(format!("the batch has {count} records")))
+    let records = if count == 1 {
+        "1 record".to_owned()
+    } else {
+        format!("{count} records")
+    };
+    Err(missing(format!("{file} has no record {}", new.record))
+        .cause(format!("the batch has {records}"))
+        .hint("give another number, counted from 1 in each file: --record N"))
 }

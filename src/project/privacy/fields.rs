@@ -5,24 +5,30 @@ use crate::model::mask_matrix;
 use crate::model::scalar_field::{ScalarField, effective_mask, is_sensitive, scalar_fields};
 use crate::model::subject::{self, Astray};
 use crate::model::wording::one_of;
-use crate::model::{Field, FieldType, MaskKind, Source, did_you_mean};
+use crate::model::{Field, FieldType, Kind, MaskKind, Source, did_you_mean};
 
 /// How many fields a hint names.
 const MOST_NAMED: usize = 8;
 
-/// The problems of a source's classes, masks and subject. Empty if the source can be masked as declared.
+/// The problems of a source's classes, masks and subjects. Empty if the source can be masked as declared.
 pub fn check_fields(source: &Source) -> Vec<Diagnostic> {
     let mut problems = Problems::default();
-    for field in &source.schema {
-        check_place(field, &field.name, &field.location, &mut problems);
+    for kind in &source.kinds {
+        check_kind(kind, &mut problems);
     }
-    let fields = scalar_fields(source);
-    for field in &fields {
-        check_mask(field, &mut problems);
-        check_domain(field, &mut problems);
-    }
-    check_subject(source, &fields, &mut problems);
     problems.0
+}
+
+fn check_kind(kind: &Kind, problems: &mut Problems) {
+    for field in &kind.schema {
+        check_place(field, &field.name, &field.location, problems);
+    }
+    let fields = scalar_fields(kind);
+    for field in &fields {
+        check_mask(field, problems);
+        check_domain(field, problems);
+    }
+    check_subject(kind, &fields, problems);
 }
 
 #[derive(Default)]
@@ -110,6 +116,14 @@ fn is_blank(text: Option<&str>) -> bool {
 
 fn check_domain(field: &ScalarField, problems: &mut Problems) {
     let ScalarField { path, privacy, .. } = field;
+    if let FieldType::Reference(references) = field.field_type
+        && !references.domains.is_empty()
+        && !privacy.mask.is_some_and(MaskKind::has_domain)
+    {
+        let message = format!("`{path}` has domains, but its mask uses none");
+        let hint = "`domains` goes with `mask: hash` and `mask: surrogate`".to_owned();
+        problems.add(field.location, message, hint);
+    }
     let Some(domain) = &privacy.domain else { return };
     if !privacy.mask.is_some_and(MaskKind::has_domain) {
         let message = format!("`{path}` has a domain, but its mask uses none");
@@ -128,8 +142,8 @@ fn check_domain(field: &ScalarField, problems: &mut Problems) {
     }
 }
 
-fn check_subject(source: &Source, fields: &[ScalarField], problems: &mut Problems) {
-    let Some(name) = &source.subject else {
+fn check_subject(kind: &Kind, fields: &[ScalarField], problems: &mut Problems) {
+    let Some(name) = &kind.subject else {
         for field in fields
             .iter()
             .filter(|field| field.privacy.mask == Some(MaskKind::DateShift))
@@ -140,16 +154,16 @@ fn check_subject(source: &Source, fields: &[ScalarField], problems: &mut Problem
         }
         return;
     };
-    let field = match subject::find(&source.schema, name) {
+    let field = match subject::find(&kind.schema, name) {
         Ok(found) => found.field,
         Err(astray) => {
             let message = match &astray {
-                Astray::Nowhere => format!("the subject `{name}` is no field of {}", source.name),
+                Astray::Nowhere => format!("the subject `{name}` is no field of {}", kind.label),
                 Astray::InList(list) => format!(
                     "the subject `{name}` is inside of the list `{list}`, of which a record may have several elements"
                 ),
             };
-            problems.add(&source.location, message, other_subjects(name, fields));
+            problems.add(&kind.location, message, other_subjects(name, fields));
             return;
         }
     };
@@ -157,7 +171,7 @@ fn check_subject(source: &Source, fields: &[ScalarField], problems: &mut Problem
     if mask_matrix::output_type(&field.field_type, MaskKind::Hash).is_err() {
         let message = format!(
             "`{name}` can't be the subject of {}: its type does not identify anyone",
-            source.name
+            kind.label
         );
         problems.add(&field.location, message, other_subjects(name, fields));
     }
@@ -182,7 +196,7 @@ fn other_subjects(name: &str, fields: &[ScalarField]) -> String {
     }
     match if inside.is_empty() { &paths[..] } else { &inside[..] } {
         [] => {
-            "declare a field outside of lists that identifies the person: a string, int, bigint, decimal, date or json"
+            "declare a field outside of lists that identifies the person: a string, reference, int, bigint, decimal, date or json"
                 .to_owned()
         }
         some => format!("it may be {}", one_of(&some[..some.len().min(MOST_NAMED)])),
@@ -331,7 +345,7 @@ mod tests {
         let id = field("patient_id", FieldType::Bigint, Privacy::default());
         let check = |subject: Option<&str>, id: &Field| {
             let mut source = source("a", vec![id.clone(), shifted.clone()]);
-            source.subject = subject.map(str::to_owned);
+            source.kinds[0].subject = subject.map(str::to_owned);
             check_fields(&source)
                 .into_iter()
                 .map(|d| (d.message, d.hint))

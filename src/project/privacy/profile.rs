@@ -17,7 +17,7 @@ pub fn check_profile(profile: Profile, sources: &[Source]) -> Vec<Diagnostic> {
         Profile::Pseudonymised => pseudonymised,
         Profile::Custom => return vec![],
     };
-    let fields = sources.iter().flat_map(scalar_fields);
+    let fields = sources.iter().flat_map(|source| &source.kinds).flat_map(scalar_fields);
     fields
         .filter_map(|field| refuses(&field).map(|refusal| refusal.at(&field)))
         .collect()
@@ -76,6 +76,11 @@ const IDENTIFIERS: Rule = Rule {
     removes: "identifying numbers, characteristics and codes of every kind",
     hint: "`mask: null` or `mask: redact`; `mask: surrogate` where tables are joined on it",
 };
+const REFERENCES: Rule = Rule {
+    letters: "(G)-(R)",
+    removes: "identifying numbers, characteristics and codes of every kind",
+    hint: "`mask: surrogate` or `mask: null`; a reference to what tells of no person may say `phi: none`",
+};
 const ANYTHING: Rule = Rule {
     letters: "(A)-(R)",
     removes: "all eighteen kinds of identifiers, any of which may stand in it",
@@ -116,6 +121,7 @@ fn broken_rule(field: &ScalarField, mask: MaskKind) -> Option<&'static Rule> {
         Some(PhiClass::Date) if mask != MaskKind::Year => &DATES,
         // The type shows that it is a date, unless the class says explicitly that the field is not sensitive.
         Some(PhiClass::Quasi) | None if kept && is_date(field.field_type) => &DATES,
+        Some(PhiClass::Quasi) | None if kept && matches!(field.field_type, FieldType::Reference(_)) => &REFERENCES,
         Some(PhiClass::Quasi) | None if kept && matches!(field.field_type, FieldType::Json) => &ANYTHING,
         Some(PhiClass::Quasi) if kept && is_number(field.field_type) => &AGES,
         _ => return None,

@@ -1,5 +1,9 @@
 //! Tests of problems with a project's folders and files, and of reporting them all at once.
 
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+
 use insta::assert_snapshot;
 
 use super::Files;
@@ -7,6 +11,7 @@ use crate::error::Kind;
 use crate::model::ViewKind;
 use crate::project::{find_root, load};
 use crate::report::diagnostics::render;
+use crate::workspace;
 
 #[test]
 fn views_are_found() {
@@ -316,4 +321,53 @@ fn a_hostile_number_of_problems_is_cut() {
     let error = files.error();
     assert_eq!(error.diagnostics.len(), 1_000);
     assert!(render(&error, false).len() < 1_000_000);
+}
+
+/// An editor's texts stand in place of the files, and among them where there is no file yet.
+#[test]
+fn unsaved_texts_come_before_the_files() {
+    let root = tempfile::tempdir().unwrap();
+    let saved = [
+        ("pipeline.yaml", "name: a\nentities: {items: {columns: {id: text}}}\n"),
+        (
+            "pipelines/old.yaml",
+            "name: old\ninput: {path: \"a-{date}.json\"}\nschema: {id: string}\n",
+        ),
+        ("sql/old/items.sql", "select id from source\n"),
+    ];
+    for (path, text) in saved {
+        fs::create_dir_all(root.path().join(path).parent().unwrap()).unwrap();
+        fs::write(root.path().join(path), text).unwrap();
+    }
+    let load = |unsaved: &[(&str, &str)]| {
+        let unsaved: BTreeMap<PathBuf, String> = unsaved
+            .iter()
+            .map(|(path, text)| ((*path).into(), (*text).to_owned()))
+            .collect();
+        let files = workspace::Files::with_unsaved(root.path(), unsaved);
+        crate::project::load_files(&files)
+    };
+    let project = load(&[
+        ("sql/old/items.sql", "\u{feff}select 1 as id\n"),
+        (
+            "pipelines/new.yaml",
+            "name: new\ninput: {path: \"b-{date}.json\"}\nschema: {no: string}\n",
+        ),
+        ("sql/new/items.sql", "select no as id from source\n"),
+        ("sql/views/all_items.sql", "select id from items\n"),
+    ])
+    .unwrap();
+    let sql: Vec<&str> = project
+        .sources
+        .iter()
+        .map(|source| source.transforms[0].sql.as_str())
+        .collect();
+    assert_eq!(sql, ["select no as id from source\n", "select 1 as id\n"]);
+    assert_eq!(project.views[0].name, "all_items");
+    let error = load(&[("pipelines/old.yaml", "name: old\nnam")]).unwrap_err();
+    assert_eq!(
+        error.diagnostics[0].location.as_ref().unwrap().file,
+        PathBuf::from("pipelines/old.yaml")
+    );
+    assert!(load(&[]).unwrap().views.is_empty());
 }

@@ -6,8 +6,11 @@ mod conserve;
 mod contract;
 mod files;
 mod input;
+mod json_schema;
+mod kinds;
 mod privacy;
 mod schema;
+mod shared;
 mod source;
 mod value_rules;
 
@@ -17,6 +20,7 @@ use std::fs;
 use super::load::load_with;
 use crate::error::{Error, Result};
 use crate::model::Project;
+use crate::workspace;
 
 pub(super) const CONTRACT: &str = "\
 name: test
@@ -110,14 +114,16 @@ impl Files {
 
     pub fn load(&self) -> Result<Project> {
         let root = self.write();
-        load_with(root.path(), &|name| match name {
+        let read = load_with(&workspace::Files::saved(root.path()), &|name| match name {
             "DATA" => Some("data".to_owned()),
             "FORMAT" => Some("ndjson".to_owned()),
             "TRUE" => Some("true".to_owned()),
             "BAD" => Some("hunter2 value".to_owned()),
             "URL" => Some("https://me:hunter2@host".to_owned()),
             _ => None,
-        })
+        });
+        assert_eq!(json_schema::differences(self, &read), Vec::<String>::new());
+        read
     }
 
     pub fn error(&self) -> Error {

@@ -29,9 +29,9 @@ fn every_key_is_read() {
         .expect("a good project");
     assert_eq!(project.profile, Profile::Custom);
     let source = &project.sources[0];
-    assert_eq!(source.subject.as_deref(), Some("id"));
+    assert_eq!(source.kinds[0].subject.as_deref(), Some("id"));
     let privacy = |name: &str| {
-        source
+        source.kinds[0]
             .schema
             .iter()
             .find(|f| f.name == name)
@@ -49,7 +49,7 @@ fn every_key_is_read() {
     assert_eq!(privacy("sex").reason.as_deref(), Some("counted by sex"));
     assert_eq!(privacy("note").mask, Some(MaskKind::Null), "a bare null");
     assert_eq!(privacy("codes").mask, Some(MaskKind::Redact));
-    let FieldType::List(visits) = &source.schema[4].field_type else {
+    let FieldType::List(visits) = &source.kinds[0].schema[4].field_type else {
         panic!("a list")
     };
     let FieldType::Struct(fields) = &visits.field_type else {
@@ -115,7 +115,7 @@ fn a_subject_may_be_inside_of_structs_and_not_of_lists() {
     };
     for subject in ["id", "subject.reference"] {
         let project = problems(subject).load().expect(subject);
-        assert_eq!(project.sources[0].subject.as_deref(), Some(subject));
+        assert_eq!(project.sources[0].kinds[0].subject.as_deref(), Some(subject));
     }
     assert_snapshot!(problems("subject").problems(), @"
     pipelines/clinic.yaml:8:3+7: `subject` can't be the subject of clinic: its type does not identify anyone

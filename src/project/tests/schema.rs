@@ -19,6 +19,8 @@ fn read(fields: &str) -> Vec<Field> {
         .expect("a good project")
         .sources
         .remove(0)
+        .kinds
+        .remove(0)
         .schema
 }
 

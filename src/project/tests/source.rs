@@ -16,7 +16,7 @@ fn defaults() {
         (source.input.on_missing, source.input.on_empty),
         (OnMissing::Fail, OnEmpty::Fail)
     );
-    assert_eq!(source.on_unknown_field, OnUnknownField::Warn);
+    assert_eq!(source.kinds[0].on_unknown_field, OnUnknownField::Warn);
     assert_eq!(source.input.records.0, []);
     assert_eq!(source.text, super::SOURCE);
     let served: Vec<_> = source
@@ -57,7 +57,7 @@ transforms: sql/shared
     let project = files.load().expect("a good project");
     let source = project.source("clinic").expect("its name");
     assert_eq!(source.description.as_deref(), Some("Visits"));
-    assert_eq!(source.input.path, "data/{date}/**/*.csv");
+    assert_eq!(source.input.paths[0].path, "data/{date}/**/*.csv");
     assert_eq!(
         (source.input.format, source.input.compression),
         (Format::Csv, Some(Compression::Gzip))
@@ -72,7 +72,7 @@ transforms: sql/shared
         (csv.delimiter, csv.quote, csv.header, csv.nulls.len()),
         (b';', b'\'', false, 2)
     );
-    assert_eq!(source.on_unknown_field, OnUnknownField::Fail);
+    assert_eq!(source.kinds[0].on_unknown_field, OnUnknownField::Fail);
     assert_eq!(source.transforms[0].sql, "SELECT 1");
 }
 
@@ -121,7 +121,7 @@ fn keys() {
     pipelines/clinic.yaml:5:1+4: the key `name` is given twice
         it stands in line 1 already: keep one of them
     pipelines/clinic.yaml:6:1+3: unknown key `zzz`
-        it may be name, aliases, description, input, schema, subject, shift_by, on_unknown_field, transforms, checks, conserves, allow_constant_masks or max_quarantined
+        it may be name, aliases, description, input, schema, subject, kinds, on_unknown_kind, shift_by, on_unknown_field, transforms, checks, conserves, allow_constant_masks or max_quarantined
     "#);
     let files = Files::good().source("input:\n", "input:\n  formt: json\n  token: hunter2\n");
     assert_snapshot!(files.problems(), @r#"

@@ -19,6 +19,8 @@ fn read(fields: &str) -> Vec<Field> {
         .expect("a good project")
         .sources
         .remove(0)
+        .kinds
+        .remove(0)
         .schema
 }
 
@@ -87,7 +89,7 @@ fn rules_that_are_nothing_for_the_type() {
     pipelines/clinic.yaml:6:30+6: `length` is nothing for an int
         it is for strings; numbers, dates and times have `range` and `accepted_values`
     pipelines/clinic.yaml:6:41+9: `normalize` is nothing for an int
-        it is for what comes as text: strings, dates, times, and numbers with `from: string`
+        it is for what comes as text: strings, dates, times, references, and numbers with `from: string`
     pipelines/clinic.yaml:7:21+5: `range` is nothing for a string
         it is for numbers, dates and times; strings have `matches`, `length`, `accepted_values`
     pipelines/clinic.yaml:8:25+15: `accepted_values` is nothing for a struct

@@ -33,7 +33,8 @@ fn keys_keep_order_place_and_repetitions() {
         Span {
             line: 2,
             column: 4,
-            length: 3
+            length: 3,
+            file: 0
         }
     );
 }

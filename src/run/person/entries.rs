@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::probe::{Lone, hashes};
-use super::subject::Person;
+use super::probe::{Lone, hash};
+use super::subject::{Person, Subject};
 use crate::error::{Error, Result};
-use crate::mask::subject_domain;
+use crate::mask::subject_domains;
 use crate::model::wording::all_of;
-use crate::model::{Project, Source, did_you_mean};
+use crate::model::{FieldType, Kind, Project, References, Source, did_you_mean, subject};
 use crate::warehouse::suppression::{self, Entry};
 
 /// The domains of the project's subjects, or the one that was asked for.
@@ -16,7 +16,8 @@ use crate::warehouse::suppression::{self, Entry};
 /// No source names a subject, or none has this domain.
 pub(super) fn domains(person: &Person<'_>) -> Result<Vec<String>> {
     let Person { project, asked, .. } = person;
-    let known: BTreeSet<String> = project.sources.iter().filter_map(subject_domain).collect();
+    let kinds = project.sources.iter().flat_map(|source| &source.kinds);
+    let known: BTreeSet<String> = kinds.flat_map(subject_domains).collect();
     if known.is_empty() {
         return Err(Error::project("no source says whose records it holds")
             .hint("name the field that identifies the person: `subject: patient_id`, beside `schema`"));
@@ -50,10 +51,56 @@ pub(super) fn one_domain(person: &Person<'_>) -> Result<String> {
     known.pop().ok_or_else(Error::internal)
 }
 
+/// A source that may hold records of the person.
+pub(super) struct Sought<'a> {
+    pub source: &'a Source,
+    /// The kinds whose subjects are of the domains that are searched, by their index, and these domains.
+    pub kinds: Vec<(usize, Vec<String>)>,
+}
+
 /// The sources whose subjects are of one of these domains.
-pub(super) fn sources<'a>(project: &'a Project, domains: &[String]) -> Vec<&'a Source> {
-    let of = |source: &&Source| subject_domain(source).is_some_and(|domain| domains.contains(&domain));
-    project.sources.iter().filter(of).collect()
+pub(super) fn sources<'a>(project: &'a Project, domains: &[String]) -> Vec<Sought<'a>> {
+    let of_kind = |(index, kind): (usize, &Kind)| {
+        let own: Vec<String> = subject_domains(kind)
+            .into_iter()
+            .filter(|domain| domains.contains(domain))
+            .collect();
+        (!own.is_empty()).then_some((index, own))
+    };
+    let of_source = |source: &'a Source| {
+        let kinds: Vec<_> = source.kinds.iter().enumerate().filter_map(of_kind).collect();
+        (!kinds.is_empty()).then_some(Sought { source, kinds })
+    };
+    project.sources.iter().filter_map(of_source).collect()
+}
+
+/// How records of a kind may write the person's id. A reference names the type as well; where the id was given as
+/// `Patient/12`, the kinds that have the id alone are searched for `12`, too.
+pub(super) fn spellings(person: &Person<'_>, kind: &Kind, domain: &str) -> Vec<Subject> {
+    let text = person.id.text();
+    if let Some(references) = references(kind) {
+        let own = Subject::of_reference(references, kind, domain, text);
+        return own.into_iter().collect();
+    }
+    let mut spellings = BTreeSet::from([text.to_owned()]);
+    for kind in person.project.sources.iter().flat_map(|source| &source.kinds) {
+        if let Some(references) = references(kind).filter(|_| subject_domains(kind).contains(domain)) {
+            let id = references.read(text).ok().and_then(|reference| reference.id);
+            spellings.extend(id.map(str::to_owned));
+        }
+    }
+    spellings.into_iter().map(Subject::new).collect()
+}
+
+fn references(kind: &Kind) -> Option<&References> {
+    match &subject::find(&kind.schema, kind.subject.as_deref()?)
+        .ok()?
+        .field
+        .field_type
+    {
+        FieldType::Reference(references) => Some(references),
+        _ => None,
+    }
 }
 
 /// How the suppression list names the person in one domain. Sources that normalise ids differently may give an entry
@@ -63,17 +110,28 @@ pub(super) fn sources<'a>(project: &'a Project, domains: &[String]) -> Vec<&'a S
 /// The subject's type can't name a person.
 pub(super) async fn entries(person: &Person<'_>, domain: &str) -> Result<Vec<Entry>> {
     let mut entries = BTreeSet::new();
-    for source in sources(person.project, &[domain.to_owned()]) {
-        let lone = Lone::of(source, &person.id, false)?;
-        if let Some(hash) = hashes(&lone, &person.key).await? {
-            entries.insert(Entry {
-                domain: domain.to_owned(),
-                key_id: person.key.key_id(),
-                hash,
-            });
+    for Sought { source, kinds } in sources(person.project, &[domain.to_owned()]) {
+        for (kind, _) in kinds {
+            for hash in hashes(person, source, kind, domain).await? {
+                entries.insert(Entry {
+                    domain: domain.to_owned(),
+                    key_id: person.key.key_id(),
+                    hash,
+                });
+            }
         }
     }
     Ok(entries.into_iter().collect())
+}
+
+/// The hashes by which the person's records of a kind are told. None, if the id does not fit it.
+pub(super) async fn hashes(person: &Person<'_>, source: &Source, kind: usize, domain: &str) -> Result<Vec<String>> {
+    let declared = source.kinds.get(kind).ok_or_else(Error::internal)?;
+    let mut hashes = Vec::new();
+    for id in spellings(person, declared, domain) {
+        hashes.extend(hash(&Lone::of(source, kind, &id, false)?, &person.key).await?);
+    }
+    Ok(hashes)
 }
 
 /// Takes the person off the suppression list. Returns whether they were on it.

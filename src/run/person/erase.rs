@@ -68,7 +68,7 @@ pub async fn erase(person: &Person<'_>, wait: bool) -> Result<Erased> {
     let before = trace(person, true).await?;
     let entries = entries(person, &domain).await?;
     let names = sources(project, std::slice::from_ref(&domain));
-    let names: Vec<String> = names.iter().map(|source| source.name.clone()).collect();
+    let names: Vec<String> = names.iter().map(|sought| sought.source.name.clone()).collect();
     let mut held = HeldBatches::new(locks);
     let mut wanted = held.running(&names).await?;
     wanted.extend(before.batches.iter().map(|one| one.batch.clone()));
@@ -156,10 +156,11 @@ async fn delete(
 /// The statements, rows below before those above, so that these still tell whose those are.
 fn deletes(project: &Project, trace: &Trace) -> Vec<Delete> {
     let mut deletes = Vec::new();
-    for BatchTrace { batch, .. } in &trace.batches {
-        let of_batch = |search: &&Search| search.source == batch.source && search.dates.contains(&batch.date);
-        for search in trace.searches.iter().filter(of_batch) {
-            for entity in order(project, search) {
+    for search in &trace.searches {
+        let of_search = |one: &&BatchTrace| one.batch.source == search.source && search.dates.contains(&one.batch.date);
+        // A row may be below one of another batch, so all batches give up theirs before any gives up those above.
+        for entity in order(project, search) {
+            for BatchTrace { batch, .. } in trace.batches.iter().filter(of_search) {
                 let sql = search.delete(&project.entities, entity, batch.date);
                 deletes.extend(sql.map(|sql| Delete {
                     batch: batch.clone(),

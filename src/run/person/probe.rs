@@ -19,38 +19,52 @@ use crate::lineage::{self, Dependence, ProjectLineage};
 use crate::mask::{MaskKey, Masked, Masks, SubjectHash, Unmasked};
 use crate::model::scalar_field::effective_mask;
 use crate::model::{
-    Batch, Column, Compression, Encoding, Entity, Field, FieldType, Format, From, MaskKind, OnEmpty, OnMalformed,
-    OnNoRecords, OnUnknownField, Project, RecordPath, Source, ValueRules, subject,
+    Batch, Column, Compression, Encoding, Entity, Field, FieldType, Format, From, Kind, MaskKind, OnEmpty, OnMalformed,
+    OnNoRecords, OnUnknownField, Project, RecordPath, Source, ValueRules, is_reference, subject,
 };
 use crate::run::masking::of_batch;
 use crate::transform::{Engine, Execution, Prepared, ScanInput};
 use crate::warehouse::person::Mark;
 
-/// A source that reads one record from memory, which holds an id.
+/// A source that reads one record of one kind from memory, which holds an id.
 pub(super) struct Lone {
     pub source: Source,
+    kind: usize,
     listing: Listing,
 }
 
 impl Lone {
-    /// With `filled`, fields beside the id have values where their types allow any; else they are null.
+    /// With `filled`, fields beside the id have values where their types allow any; else they are null. Fields that tell
+    /// the kind have the values that they have in records of it.
     ///
     /// # Errors
-    /// The source has no subject.
-    pub fn of(source: &Source, id: &Subject, filled: bool) -> Result<Self> {
-        let path = source.subject.as_deref().unwrap_or_default();
-        let positions = subject::find(&source.schema, path)
+    /// The kind has no subject.
+    pub fn of(source: &Source, kind: usize, id: &Subject, filled: bool) -> Result<Self> {
+        let mut lone = source.clone();
+        let own = lone.kinds.get_mut(kind).ok_or_else(Error::internal)?;
+        let positions = subject::find(&own.schema, own.subject.as_deref().unwrap_or_default())
             .map_err(|_| Error::internal())?
             .positions;
-        let mut lone = source.clone();
-        let record = record(&mut lone.schema, Some(&positions), id, filled);
+        let mut record = record(&mut own.schema, Some(&positions), id, filled);
+        for condition in std::mem::take(&mut own.conditions) {
+            if let Some(value) = condition.values.first() {
+                fulfil(&own.schema, &mut record, &condition.path, value);
+            }
+        }
         let input = &mut lone.input;
         (input.format, input.compression, input.encoding) = (Format::Json, Some(Compression::None), Encoding::Utf8);
         (input.records, input.on_no_records) = (RecordPath::default(), OnNoRecords::Refuse);
         (input.on_malformed, input.on_empty) = (OnMalformed::Quarantine, OnEmpty::Replace);
-        lone.on_unknown_field = OnUnknownField::Ignore;
-        let listing = Listing::in_memory("the id", Bytes::from(Value::Object(record).to_string()));
-        Ok(Self { source: lone, listing })
+        for kind in &mut lone.kinds {
+            kind.on_unknown_field = OnUnknownField::Ignore;
+        }
+        let text = Bytes::from(Value::Object(record).to_string());
+        let listing = Listing::in_memory("the id", vec![(Some(kind), text)]);
+        Ok(Self {
+            source: lone,
+            kind,
+            listing,
+        })
     }
 
     async fn read(&self) -> Result<Vec<Unmasked>> {
@@ -58,6 +72,28 @@ impl Lone {
             .read(&self.source, 1, Arc::new(ReadStats::default()))
             .try_collect()
             .await
+    }
+
+    fn declared(&self) -> Result<&Kind> {
+        self.source.kinds.get(self.kind).ok_or_else(Error::internal)
+    }
+}
+
+/// Sets a declared field to a value that a condition of the kind names.
+fn fulfil(fields: &[Field], record: &mut Map<String, Value>, path: &[String], text: &str) {
+    let Some((first, inside)) = path.split_first() else {
+        return;
+    };
+    let Some(field) = fields.iter().find(|field| field.name == *first) else {
+        return;
+    };
+    match (&field.field_type, record.get_mut(first)) {
+        (FieldType::Struct(children), Some(Value::Object(object))) => fulfil(children, object, inside, text),
+        (FieldType::Int | FieldType::Bigint | FieldType::Bool, Some(value)) => {
+            *value = serde_json::from_str(text).unwrap_or(Value::Null);
+        }
+        (FieldType::String, Some(value)) => *value = json!(text),
+        _ => {}
     }
 }
 
@@ -101,7 +137,7 @@ fn value(field: &mut Field, positions: Option<&[usize]>, id: &Subject, filled: b
 }
 
 /// How the suppression list names the id; `None` where the source can't hold it, or takes it for null.
-pub(super) async fn hashes(lone: &Lone, key: &MaskKey) -> Result<Option<String>> {
+pub(super) async fn hash(lone: &Lone, key: &MaskKey) -> Result<Option<String>> {
     let subjects = SubjectHash::of(&lone.source, key).ok_or_else(Error::internal)?;
     match lone.read().await?.first() {
         Some(batch) => Ok(subjects.hashes(batch)?.into_iter().next().flatten()),
@@ -120,27 +156,55 @@ pub(super) struct Probed {
     pub assumed: BTreeSet<String>,
 }
 
-/// Probes a source. `None`: it can't hold the id.
+impl Probed {
+    /// Adds what else is known of the same source.
+    pub fn add(&mut self, other: Self) {
+        for (entity, marks) in other.marks {
+            let known = self.marks.entry(entity).or_default();
+            for mark in marks {
+                if !known.contains(&mark) {
+                    known.push(mark);
+                }
+            }
+        }
+        self.unsearched.extend(other.unsearched);
+        self.assumed.extend(other.assumed);
+    }
+}
+
+/// Probes a kind of a source. `None`: it can't hold the id.
 ///
 /// # Errors
 /// Transforms that can't be planned, or masks that can't be applied.
-pub(super) async fn probe(person: &Person<'_>, lineage: &ProjectLineage, source: &Source) -> Result<Option<Probed>> {
-    let Person { project, key, id, .. } = person;
+pub(super) async fn probe(
+    person: &Person<'_>,
+    lineage: &ProjectLineage,
+    source: &Source,
+    kind: usize,
+    id: &Subject,
+) -> Result<Option<Probed>> {
+    let Person { project, key, .. } = person;
     let mut probed = Probed::default();
     let mut seen: Vec<Seen> = Vec::new();
     for filled in [false, true] {
-        let lone = Lone::of(source, id, filled)?;
-        if hashes(&lone, key).await?.is_none() {
+        let lone = Lone::of(source, kind, id, filled)?;
+        if hash(&lone, key).await?.is_none() {
             return Ok(None);
         }
         seen.push(run(project, &lone, key).await?);
     }
-    let path = lineage::subject_path(source).ok_or_else(Error::internal)?;
-    let masked = subject_mask(source) != MaskKind::Keep;
+    let others = others(person, source, kind, id).await?;
+    let declared = source.kinds.get(kind).ok_or_else(Error::internal)?;
+    let path = lineage::subject_path(declared).ok_or_else(Error::internal)?;
+    let masked = subject_mask(declared) != MaskKind::Keep;
     for transform in &source.transforms {
         let entity = project.entity(&transform.entity)?;
         for column in columns(lineage, source, entity, &path) {
             let why = match held(&seen, entity, &column) {
+                // Such as the type of a reference, by which everybody would be found.
+                Ok(Held { text, .. }) if others.holds(entity, &column, &text) => {
+                    "it holds the same for other ids".to_owned()
+                }
                 Ok(Held { text, assumed }) => {
                     if assumed {
                         probed.assumed.insert(entity.name.clone());
@@ -165,12 +229,28 @@ pub(super) async fn probe(person: &Person<'_>, lineage: &ProjectLineage, source:
     Ok(Some(probed))
 }
 
-/// The mask of a source's subject.
-pub(super) fn subject_mask(source: &Source) -> MaskKind {
-    let found = source
-        .subject
-        .as_deref()
-        .map(|path| subject::find(&source.schema, path));
+/// What the columns hold of another person, for whom the kind can't tell two ids apart it is empty.
+async fn others(person: &Person<'_>, source: &Source, kind: usize, id: &Subject) -> Result<Seen> {
+    let mut none = Seen {
+        id: None,
+        texts: BTreeMap::new(),
+    };
+    let other = id.of_another();
+    if other.text() == id.text() {
+        return Ok(none);
+    }
+    for filled in [false, true] {
+        let lone = Lone::of(source, kind, &other, filled)?;
+        if hash(&lone, &person.key).await?.is_some() {
+            none.texts.extend(run(person.project, &lone, &person.key).await?.texts);
+        }
+    }
+    Ok(none)
+}
+
+/// The mask of a kind's subject.
+pub(super) fn subject_mask(kind: &Kind) -> MaskKind {
+    let found = kind.subject.as_deref().map(|path| subject::find(&kind.schema, path));
     found
         .and_then(Result::ok)
         .map_or(MaskKind::Keep, |found| effective_mask(&found.field.privacy))
@@ -201,6 +281,13 @@ struct Seen {
     id: Option<String>,
     /// The texts of each column, by entity and column. An entity without rows is left out.
     texts: BTreeMap<(String, String), BTreeSet<String>>,
+}
+
+impl Seen {
+    fn holds(&self, entity: &Entity, column: &str, text: &str) -> bool {
+        let place = (entity.name.clone(), column.to_owned());
+        self.texts.get(&place).is_some_and(|texts| texts.contains(text))
+    }
 }
 
 /// What a column holds of the person.
@@ -243,7 +330,7 @@ async fn run(project: &Project, lone: &Lone, key: &MaskKey) -> Result<Seen> {
         .map(|batch| masks.apply(batch))
         .collect::<Result<_>>()?;
     let mut seen = Seen {
-        id: masked.first().and_then(|batch| masked_id(&lone.source, batch.batch())),
+        id: masked_id(lone.declared()?, &masked),
         texts: BTreeMap::new(),
     };
     let engine = lineage::engine()?;
@@ -275,7 +362,7 @@ async fn run(project: &Project, lone: &Lone, key: &MaskKey) -> Result<Seen> {
 async fn rows(engine: &Engine, plan: &Prepared, batch: &Batch, masks: &Masks, masked: &[Masked]) -> Vec<RecordBatch> {
     let held = masked.to_vec();
     let again = move || stream::iter(held.clone()).map(Ok).boxed();
-    let scan = ScanInput::own(masks.output_schema(), again);
+    let scan = ScanInput::own(masks.output_schemas(), again);
     let Ok(Execution { rows, failed, .. }) = engine.execute(plan, batch, scan).await else {
         return Vec::new();
     };
@@ -287,12 +374,15 @@ async fn rows(engine: &Engine, plan: &Prepared, batch: &Batch, masks: &Masks, ma
         .collect()
 }
 
-fn masked_id(source: &Source, batch: &RecordBatch) -> Option<String> {
-    let found = subject::find(&source.schema, source.subject.as_deref()?).ok()?;
+fn masked_id(kind: &Kind, masked: &[Masked]) -> Option<String> {
+    let found = subject::find(&kind.schema, kind.subject.as_deref()?).ok()?;
     let (first, inside) = found.positions.split_first()?;
-    let mut array = Arc::clone(batch.column(*first));
+    let mut array = Arc::clone(masked.first()?.batch().column(*first));
     for position in inside {
         array = Arc::clone(array.as_struct_opt()?.column(*position));
+    }
+    if is_reference(array.data_type()) {
+        array = Arc::clone(array.as_struct_opt()?.column_by_name("id")?);
     }
     texts(&array)?.pop()
 }

@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use futures::TryStreamExt;
 
-use super::probe::{Lone, hashes};
+use super::entries::{Sought, hashes};
 use super::subject::Person;
 use crate::error::{Error, Result};
 use crate::ingest::{self, Listing, ReadStats};
 use crate::mask::{MaskKey, SubjectHash};
-use crate::model::{Batch, OnEmpty, OnEmptyFile, OnMalformed, OnMissing, OnUnknownField, Source};
+use crate::model::{Batch, OnEmpty, OnEmptyFile, OnMalformed, OnMissing, OnUnknownField, OnUnknownKind, Source};
 use crate::warehouse::{Connection, runs};
 
 /// The person's records in one input file.
@@ -43,21 +43,31 @@ pub(super) struct Read {
 ///
 /// # Errors
 /// A file that can't be read.
-pub(super) async fn read(person: &Person<'_>, source: &Source, batch: &Batch) -> Result<Option<Read>> {
-    let Person { project, key, id, .. } = person;
-    let Some(hash) = hashes(&Lone::of(source, id, false)?, key).await? else {
+pub(super) async fn read(person: &Person<'_>, sought: &Sought<'_>, batch: &Batch) -> Result<Option<Read>> {
+    let Person { project, key, .. } = person;
+    let Sought { source, kinds } = sought;
+    let mut theirs = Vec::new();
+    for (kind, domains) in kinds {
+        for domain in domains {
+            theirs.extend(hashes(person, source, *kind, domain).await?);
+        }
+    }
+    if theirs.is_empty() {
         return Ok(None);
-    };
-    let mut lenient = source.clone();
+    }
+    let mut lenient = Source::clone(source);
     let input = &mut lenient.input;
     (input.on_missing, input.on_malformed) = (OnMissing::Skip, OnMalformed::Quarantine);
     (input.on_empty, input.on_empty_file) = (OnEmpty::Replace, OnEmptyFile::Ignore);
-    lenient.on_unknown_field = OnUnknownField::Ignore;
+    lenient.on_unknown_kind = OnUnknownKind::Ignore;
+    for kind in &mut lenient.kinds {
+        kind.on_unknown_field = OnUnknownField::Ignore;
+    }
     let Some(listing) = ingest::list(&project.root, &lenient, batch.date).await? else {
         return Ok(None);
     };
     let subjects = SubjectHash::of(source, key).ok_or_else(Error::internal)?;
-    let (stats, theirs) = (Arc::new(ReadStats::default()), [hash]);
+    let stats = Arc::new(ReadStats::default());
     let mut ids = Vec::new();
     let mut batches = listing.read(&lenient, crate::cores::cores(), Arc::clone(&stats));
     while let Some(records) = batches.try_next().await? {

@@ -6,7 +6,7 @@ use super::entries::{domains, entries, sources, unfit};
 use super::groups::{self, Unsearched};
 use super::records::{self, Entry, FileTrace};
 use super::subject::Person;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::lineage::{self, Outlines, ProjectLineage};
 use crate::model::{Batch, Project, ViewKind};
 use crate::warehouse::masks;
@@ -68,8 +68,8 @@ pub async fn trace(person: &Person<'_>, files: bool) -> Result<Trace> {
         unsearched: groups::foreign(project, &live),
         ..Trace::default()
     };
-    for source in &sources {
-        let (searches, unsearched) = groups::of_source(person, &lineage, &live, source).await?;
+    for sought in &sources {
+        let (searches, unsearched) = groups::of_source(person, &lineage, &live, sought).await?;
         trace.searches.extend(searches);
         trace.unsearched.extend(unsearched);
     }
@@ -111,19 +111,16 @@ fn views(lineage: &ProjectLineage, batches: &[BatchTrace]) -> Vec<ViewTrace> {
 }
 
 async fn is_suppressed(connection: &Connection, named: &[suppression::Entry]) -> Result<bool> {
-    for entry in named {
-        if suppression::of_domain(connection, &entry.domain).await?.contains(entry) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+    let domains: Vec<String> = named.iter().map(|entry| entry.domain.clone()).collect();
+    let listed = suppression::of_domains(connection, &domains).await?;
+    Ok(named.iter().any(|entry| listed.contains(entry)))
 }
 
 impl Trace {
     /// Reads the input of the batches that hold rows of the person or have entries in the quarantine.
     async fn read_files(&mut self, person: &Person<'_>, connection: &Connection, domains: &[String]) -> Result<()> {
         let sources = sources(person.project, domains);
-        let names: Vec<String> = sources.iter().map(|source| source.name.clone()).collect();
+        let names: Vec<String> = sources.iter().map(|sought| sought.source.name.clone()).collect();
         let mut noted: BTreeMap<Batch, Vec<(i64, String, u64)>> = BTreeMap::new();
         for (run_id, batch, file, record) in erase::entries(connection, &names).await? {
             noted.entry(batch).or_default().push((run_id, file, record));
@@ -132,9 +129,10 @@ impl Trace {
             noted.entry(batch.batch.clone()).or_default();
         }
         for (batch, entries) in noted {
-            let source = person.project.source(&batch.source)?;
+            let sought = sources.iter().find(|sought| sought.source.name == batch.source);
+            let sought = sought.ok_or_else(Error::internal)?;
             // A file that can't be read keeps nobody from finding what is in the tables.
-            let Ok(Some(read)) = records::read(person, source, &batch).await else {
+            let Ok(Some(read)) = records::read(person, sought, &batch).await else {
                 self.unread.push(batch);
                 continue;
             };

@@ -134,6 +134,7 @@ fn conserved(path: &str, filter: Option<&str>) -> Conserved {
     }
     Conserved {
         entity: "x".into(),
+        kind: 0,
         path: RecordPath(steps),
         shown: path.into(),
         filter: filter.map(|sql| ElementFilter {
@@ -153,8 +154,10 @@ fn full(columns: &[(&str, DataType)]) -> SchemaRef {
 
 fn plan(path: &str, filter: Option<&str>) -> Result<Elements, Diagnostic> {
     let full = full(&columns());
-    let session = engine().session(bind::without_record(&full)).unwrap();
-    Elements::plan(&session, &full, &conserved(path, filter), &batch())
+    let session = engine()
+        .session_over(Inputs::of_one(Arc::clone(&full)).tables())
+        .unwrap();
+    Elements::plan(&session, &Inputs::of_one(full), &conserved(path, filter), &batch())
 }
 
 fn tally(path: &str, filter: Option<&str>) -> Arc<Tally> {

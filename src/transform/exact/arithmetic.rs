@@ -135,7 +135,7 @@ impl ScalarUDFImpl for Finite {
 }
 
 /// The rows that hold Infinity or NaN.
-fn not_finite(values: &ArrayRef) -> Result<Vec<usize>> {
+pub(super) fn not_finite(values: &ArrayRef) -> Result<Vec<usize>> {
     let values = floats(values)?;
     let values = values.as_primitive::<Float64Type>();
     if values.values().iter().all(|value| value.is_finite()) {

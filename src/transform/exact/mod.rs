@@ -1,9 +1,10 @@
 //! Replaces what DataFusion computes wrong without an error by what computes it right or fails: integers that wrap, floats
-//! that become Infinity or NaN, numbers in JSON that become null, and timestamps in nanoseconds, which end at 1677 and
+//! that become Infinity or NaN, aggregates that do either, numbers in JSON that become null, and timestamps in nanoseconds, which end at 1677 and
 //! 2262 (PostgreSQL's are in microseconds). A row that fails is refused (see `refuse`).
 //!
 //! It rewrites the plan after its types are known, so neither the user's SQL nor lineage knows of it.
 
+mod aggregates;
 mod arithmetic;
 mod instants;
 mod json;
@@ -15,11 +16,11 @@ use datafusion::arrow::datatypes::{DataType, Field, FieldRef, TimeUnit};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{DFSchema, Result, ScalarValue};
-use datafusion::logical_expr::expr::{Cast, ScalarFunction, TryCast};
+use datafusion::logical_expr::expr::{Cast, ScalarFunction, TryCast, WindowFunction};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::planner::TypePlanner;
 use datafusion::logical_expr::utils::merge_schema;
-use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator};
+use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator, WindowFunctionDefinition};
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::sql::sqlparser::ast::{DataType as SqlType, TimezoneInfo};
 
@@ -74,8 +75,31 @@ fn exact(part: Expr, columns: &DFSchema) -> Result<Transformed<Expr>> {
             _ => Transformed::no(Expr::Negative(inner)),
         },
         Expr::ScalarFunction(call) => function(call, columns),
+        Expr::AggregateFunction(mut call) => match aggregates::checked(&call.func, &types(&call.params.args, columns))?
+        {
+            Some(checked) => {
+                call.func = checked;
+                Transformed::yes(Expr::AggregateFunction(call))
+            }
+            None => Transformed::no(Expr::AggregateFunction(call)),
+        },
+        Expr::WindowFunction(call) => window(call, columns)?,
         other => Transformed::no(other),
     })
+}
+
+fn window(mut call: Box<WindowFunction>, columns: &DFSchema) -> Result<Transformed<Expr>> {
+    if let WindowFunctionDefinition::AggregateUDF(function) = &call.fun
+        && let Some(checked) = aggregates::checked(function, &types(&call.params.args, columns))?
+    {
+        call.fun = WindowFunctionDefinition::AggregateUDF(checked);
+        return Ok(Transformed::yes(Expr::WindowFunction(call)));
+    }
+    Ok(Transformed::no(Expr::WindowFunction(call)))
+}
+
+fn types(arguments: &[Expr], columns: &DFSchema) -> Vec<DataType> {
+    arguments.iter().filter_map(|one| one.get_type(columns).ok()).collect()
 }
 
 fn binary_exact(binary: BinaryExpr, columns: &DFSchema) -> Transformed<Expr> {

@@ -7,7 +7,9 @@ use datafusion::arrow::array::{ArrayRef, AsArray, StringArray};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::Result;
-use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
+use datafusion::logical_expr::{
+    ColumnarValue, Documentation, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+};
 
 /// `code_system(text)`: the part before the separator; null where there is no separator.
 pub(super) fn code_system() -> ScalarUDF {
@@ -15,6 +17,10 @@ pub(super) fn code_system() -> ScalarUDF {
         name: "code_system",
         part: Part::System,
         signature: signature(),
+        documentation: super::documented(
+            "code_system(text)",
+            "The coding system of a code: `ICD-10` for `'ICD-10:E11.9'`. Null if the text names no system.",
+        ),
     })
 }
 
@@ -24,6 +30,10 @@ pub(super) fn code_value() -> ScalarUDF {
         name: "code_value",
         part: Part::Value,
         signature: signature(),
+        documentation: super::documented(
+            "code_value(text)",
+            "The code without its system: `E11.9` for `'ICD-10:E11.9'`. The whole text if it names no system.",
+        ),
     })
 }
 
@@ -42,6 +52,7 @@ struct CodePart {
     name: &'static str,
     part: Part,
     signature: Signature,
+    documentation: Documentation,
 }
 
 impl ScalarUDFImpl for CodePart {
@@ -51,6 +62,10 @@ impl ScalarUDFImpl for CodePart {
 
     fn signature(&self) -> &Signature {
         &self.signature
+    }
+
+    fn documentation(&self) -> Option<&Documentation> {
+        Some(&self.documentation)
     }
 
     fn return_type(&self, _arguments: &[DataType]) -> Result<DataType> {

@@ -9,7 +9,7 @@ use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, TimeUnit};
 use datafusion::common::{Result, exec_err, plan_err};
 use datafusion::logical_expr::{
-    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+    ColumnarValue, Documentation, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
 use crate::model::refusal::Reason;
@@ -48,16 +48,26 @@ struct ParseTime {
     target: Target,
     strict: bool,
     signature: Signature,
+    documentation: Documentation,
 }
 
 impl ParseTime {
     fn udf(name: &'static str, target: Target, strict: bool) -> ScalarUDF {
         let signature = Signature::variadic(vec![DataType::Utf8], Volatility::Immutable);
+        let gives = match target {
+            Target::Date => "A date",
+            Target::Timestamp => "A timestamp, in UTC if the text has an offset",
+        };
+        let otherwise = if strict { "An error" } else { "Null" };
+        let about = format!(
+            "{gives}, by the first format that fits; ISO 8601 if no format is given. {otherwise} if none fits."
+        );
         ScalarUDF::from(Self {
             name,
             target,
             strict,
             signature,
+            documentation: super::documented(format!("{name}(text, format, ...)"), about),
         })
     }
 
@@ -116,6 +126,10 @@ impl ScalarUDFImpl for ParseTime {
 
     fn signature(&self) -> &Signature {
         &self.signature
+    }
+
+    fn documentation(&self) -> Option<&Documentation> {
+        Some(&self.documentation)
     }
 
     fn return_type(&self, _arguments: &[DataType]) -> Result<DataType> {

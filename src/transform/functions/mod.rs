@@ -8,7 +8,7 @@ mod ordinality;
 use std::sync::Arc;
 
 use datafusion::execution::FunctionRegistry;
-use datafusion::logical_expr::ScalarUDF;
+use datafusion::logical_expr::{DocSection, Documentation, ScalarUDF};
 use datafusion::prelude::SessionContext;
 
 use super::wording::words;
@@ -25,6 +25,11 @@ fn all() -> Vec<ScalarUDF> {
         codes::code_value(),
         ordinality::with_ordinality(),
     ]
+}
+
+/// What the language server shows of a function: how it is called, and a sentence or two.
+fn documented(call: impl Into<String>, about: impl Into<String>) -> Documentation {
+    Documentation::builder(DocSection::default(), about, call).build()
 }
 
 /// Registers these functions and the JSON functions in a session.

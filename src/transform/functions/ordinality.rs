@@ -8,18 +8,25 @@ use datafusion::arrow::buffer::OffsetBuffer;
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{ArrowNativeType, DataType, Field, Fields};
 use datafusion::common::{Result, exec_err, plan_err};
-use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
+use datafusion::logical_expr::{
+    ColumnarValue, Documentation, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+};
 
 /// `with_ordinality(list)`: a list of structs `item` and `ordinality`. The first element has the number 1.
 pub(super) fn with_ordinality() -> ScalarUDF {
     ScalarUDF::from(WithOrdinality {
         signature: Signature::any(1, Volatility::Immutable),
+        documentation: super::documented(
+            "with_ordinality(list)",
+            "The elements of a list with their numbers, counted from 1: a list of structs `item` and `ordinality`.",
+        ),
     })
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct WithOrdinality {
     signature: Signature,
+    documentation: Documentation,
 }
 
 impl ScalarUDFImpl for WithOrdinality {
@@ -29,6 +36,10 @@ impl ScalarUDFImpl for WithOrdinality {
 
     fn signature(&self) -> &Signature {
         &self.signature
+    }
+
+    fn documentation(&self) -> Option<&Documentation> {
+        Some(&self.documentation)
     }
 
     fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {

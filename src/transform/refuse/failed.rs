@@ -13,13 +13,10 @@ use super::fault::Fault;
 use crate::error::{Code, Error};
 use crate::model::{Misfit, RECORD_COLUMN, RecordRef, RowCheck};
 use crate::transform::failure::MERGED;
+use crate::transform::marks::MARK;
 use crate::transform::places::Places;
 use crate::transform::prepared::Outline;
 use crate::transform::row_checks;
-
-/// The bit of `_record` that marks a row that failed. The other bits are its position in [`Rows::failed`]. Record numbers
-/// never have it: they are a file's index and 40 bits.
-const MARK: u64 = 1 << 63;
 
 /// The most rows that may fail. With more of them the batch fails, since something is wrong with all of it.
 const MOST: usize = 1_000_000;

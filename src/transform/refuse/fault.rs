@@ -16,6 +16,7 @@ use datafusion::physical_expr::expressions::{
 };
 use datafusion::physical_expr::{HigherOrderFunctionExpr, PhysicalExpr, ScalarFunctionExpr};
 
+use crate::transform::marks;
 use crate::transform::places::Part;
 
 /// What kind of expression failed. Its name starts the name of the check in the quarantine.
@@ -128,7 +129,7 @@ pub(super) fn may_fail(expression: &Arc<dyn PhysicalExpr>) -> bool {
             );
         }
         if let Some(function) = part.downcast_ref::<ScalarFunctionExpr>() {
-            return function.name() == "get_field";
+            return matches!(function.name(), "get_field" | marks::FUNCTION);
         }
         part.is::<Column>()
             || part.is::<Literal>()

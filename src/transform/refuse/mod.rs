@@ -4,22 +4,22 @@
 //! Projections and filters that keep rows apart are replaced by [`Refusing`]. A row that fails goes on with nulls in
 //! place of what failed, and with a mark in place of its record's number. So each row that the transform would have
 //! produced is counted, also where a list is unnested later, and its keys are known. Marked rows pass all filters.
-//! [`Failed::restore`] turns the marks into misfits. Where rows are joined, aggregated or cut by a LIMIT, a row can't
-//! be taken out without a trace in others. There the batch fails, with the record where it is known.
+//! [`Failed::restore`] turns the marks into misfits. Where rows are joined, numbered or cut by a LIMIT, a row can't be taken
+//! out without a trace in others. There the batch fails, with the record where it is known. DISTINCT and GROUP BY carry marks
+//! on (see `merged`); but where what failed is a key by which rows are aggregated, its group is unknown, and the batch fails.
 
 mod evaluate;
 mod failed;
 mod fault;
 mod operator;
+mod outputs;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::Schema;
-use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::error::Result;
-use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::filter::FilterExec;
@@ -35,7 +35,8 @@ use super::sort::KeySort;
 use crate::model::RECORD_COLUMN;
 pub use failed::Failed;
 use failed::record_column;
-use operator::{Labels, Policy, RECOMPUTED, Refusing};
+use operator::{Policy, RECOMPUTED, Refusing};
+use outputs::{Keys, Labels};
 
 /// Replaces the projections and filters of a plan in which an expression may fail.
 pub(super) fn refusing(plan: Arc<dyn ExecutionPlan>, failed: &Failed) -> Result<Arc<dyn ExecutionPlan>> {
@@ -43,7 +44,7 @@ pub(super) fn refusing(plan: Arc<dyn ExecutionPlan>, failed: &Failed) -> Result<
     let schema = plan.schema();
     let names = schema.fields().iter().map(|field| field.name().clone());
     let labels = names.map(|name| (name.clone(), name)).collect();
-    Ok(walk.down(plan, record_column, &labels)?.plan)
+    Ok(walk.down(plan, record_column, &labels, &Keys::new())?.plan)
 }
 
 struct Walk<'a> {
@@ -60,7 +61,7 @@ struct Walked {
 type Reaches = fn(&Schema) -> Option<usize>;
 
 impl Walk<'_> {
-    fn down(&self, plan: Arc<dyn ExecutionPlan>, reaches: Reaches, labels: &Labels) -> Result<Walked> {
+    fn down(&self, plan: Arc<dyn ExecutionPlan>, reaches: Reaches, labels: &Labels, keys: &Keys) -> Result<Walked> {
         let marking = reaches(&plan.schema()).is_some();
         let below: Reaches = if marking && keeps_rows_apart(&plan) {
             record_column
@@ -69,12 +70,14 @@ impl Walk<'_> {
         };
         let before: Vec<Arc<dyn ExecutionPlan>> = plan.children().into_iter().cloned().collect();
         let (mut children, mut marks, mut changed) = (Vec::with_capacity(before.len()), false, false);
-        let labels_below = match plan.downcast_ref::<ProjectionExec>() {
-            Some(projection) => labels_below(projection, labels)?,
+        let outputs = outputs::of(&plan);
+        let labels_below = match &outputs {
+            Some(outputs) => outputs::labels_below(outputs, labels)?,
             None => labels.clone(),
         };
         for child in before {
-            let walked = self.down(Arc::clone(&child), below, &labels_below)?;
+            let keys_below = outputs::keys_below(&plan, outputs.as_deref(), keys, &child.schema())?;
+            let walked = self.down(Arc::clone(&child), below, &labels_below, &keys_below)?;
             changed |= !Arc::ptr_eq(&child, &walked.plan);
             marks |= walked.marks;
             children.push(walked.plan);
@@ -85,7 +88,7 @@ impl Walk<'_> {
             plan
         };
         let policy = if marking { Policy::Refuse } else { Policy::Fail };
-        match Refusing::instead_of(&plan, policy, marks, labels, self.failed) {
+        match Refusing::instead_of(&plan, policy, marks, labels, keys, self.failed) {
             Some(refusing) => Ok(Walked {
                 plan: Arc::new(refusing),
                 marks: marks || marking,
@@ -95,41 +98,16 @@ impl Walk<'_> {
     }
 }
 
-/// The labels of a projection's input: a column that only one of its outputs needs is made for that one. Outputs that are
-/// no columns of the entity, such as those of checks, count only where no other needs it.
-fn labels_below(projection: &ProjectionExec, labels: &Labels) -> Result<Labels> {
-    let mut needed: HashMap<String, Option<String>> = HashMap::new();
-    for output in projection.expr() {
-        let label = labels.get(&output.alias);
-        output.expr.apply(|part| {
-            if let Some(column) = part.downcast_ref::<Column>() {
-                let known = needed.entry(column.name().to_owned()).or_insert_with(|| label.cloned());
-                let own = |label: &str| label.starts_with('_');
-                match (known.as_deref(), label) {
-                    (Some(known), Some(label)) if known == label || own(label) => {}
-                    (Some(this), Some(label)) if own(this) => *known = Some(label.clone()),
-                    // An expression that several outputs share: the first stands for all.
-                    _ if column.name().starts_with("__") => {}
-                    _ => *known = None,
-                }
-            }
-            Ok(TreeNodeRecursion::Continue)
-        })?;
-    }
-    let known = |(name, label): (String, Option<String>)| Some((name, label?));
-    Ok(needed.into_iter().filter_map(known).collect())
-}
-
 /// Whether each row of the operator's output comes from one row of its input, with that row's record, and no row
-/// decides what comes of another.
+/// decides what comes of another; or whether it carries on the marks of the rows that it merges.
 fn keeps_rows_apart(node: &Arc<dyn ExecutionPlan>) -> bool {
     if let Some(projection) = node.downcast_ref::<ProjectionExec>() {
         let mut columns = projection.expr().iter().filter(|one| one.alias == RECORD_COLUMN);
-        return columns.any(|one| {
-            one.expr
-                .downcast_ref::<Column>()
-                .is_some_and(|column| column.name() == RECORD_COLUMN)
-        });
+        return columns.any(|one| outputs::is_record(&one.expr));
+    }
+    if let Some(aggregate) = node.downcast_ref::<AggregateExec>() {
+        // The column is there only where `merged` has put it.
+        return aggregate.limit_options().is_none() && record_column(&node.schema()).is_some();
     }
     let windows = match (
         node.downcast_ref::<BoundedWindowAggExec>(),

@@ -1,6 +1,5 @@
 //! A projection or a filter that finds the rows for which its expressions fail.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -26,9 +25,7 @@ use futures::stream::{self, Fuse};
 use super::evaluate::{Evaluated, evaluate};
 use super::failed::{Failed, is_marked, record_column};
 use super::fault::{Fault, may_fail};
-
-/// The column of the entity for which a column of a plan is made, by the latter's name.
-pub(super) type Labels = HashMap<String, String>;
+use super::outputs::{Keys, Labels};
 
 /// The properties of an operator follow from those of its new children.
 pub(super) const RECOMPUTED: ReplaceChildrenOptions = ReplaceChildrenOptions {
@@ -59,6 +56,8 @@ struct Worker {
     policy: Policy,
     /// For which column of the entity each column of the output is made, where that is one.
     columns: Arc<[Option<String>]>,
+    /// Whether each column of the output is a key of an aggregate. A row that fails there has no group.
+    keys: Arc<[bool]>,
     failed: Failed,
 }
 
@@ -80,6 +79,7 @@ impl Refusing {
         policy: Policy,
         gets_marks: bool,
         labels: &Labels,
+        keys: &Keys,
         failed: &Failed,
     ) -> Option<Self> {
         let work = if let Some(projection) = node.downcast_ref::<ProjectionExec>() {
@@ -107,6 +107,11 @@ impl Refusing {
                 output: node.schema(),
                 policy,
                 columns: labelled.collect(),
+                keys: schema
+                    .fields()
+                    .iter()
+                    .map(|field| keys.contains(field.name()))
+                    .collect(),
                 failed: failed.clone(),
             },
             node: Arc::clone(node),
@@ -122,19 +127,23 @@ impl Worker {
         for (at, expression) in expressions.iter().enumerate() {
             let Evaluated { values, failed: rows } = evaluate(expression, batch, self.output.field(at))?;
             columns.push(values);
-            failed.extend(
-                rows.into_iter()
-                    .map(|(row, fault)| (row, self.columns[at].as_deref(), fault)),
-            );
+            let label = self.columns[at].as_deref();
+            failed.extend(rows.into_iter().map(|(row, fault)| (row, label, fault, self.keys[at])));
         }
         if !failed.is_empty() {
             let at = record_column(&self.output);
-            let known = at.or_else(|| record_column(batch.schema_ref()));
-            let records = match at {
-                Some(at) => Some(Arc::clone(&columns[at])),
-                None => known.map(|at| Arc::clone(batch.column(at))),
-            };
-            let marked = self.mark(records.as_ref(), failed)?;
+            // The output may have only marks.
+            let known = record_column(batch.schema_ref()).map(|at| batch.column(at));
+            let records = known.or_else(|| at.map(|at| &columns[at])).cloned();
+            if let Some((row, label, fault, _)) = failed.iter().find(|(.., is_key)| *is_key) {
+                let record = records.as_ref().and_then(|records| number(records, *row));
+                return Err(self.failed.fatal(*label, record, fault));
+            }
+            let failed = failed
+                .into_iter()
+                .map(|(row, label, fault, _)| (row, label, fault))
+                .collect();
+            let marked = self.mark(records.as_ref(), at.map(|at| &columns[at]), failed)?;
             if let (Some(at), Some(marked)) = (at, marked) {
                 columns[at] = marked;
             }
@@ -163,7 +172,7 @@ impl Worker {
         if !failed.is_empty() {
             let records = at.map(|at| Arc::clone(batch.column(at)));
             let failed = failed.into_iter().map(|(row, fault)| (row, None, fault)).collect();
-            if let (Some(at), Some(marked)) = (at, self.mark(records.as_ref(), failed)?) {
+            if let (Some(at), Some(marked)) = (at, self.mark(records.as_ref(), records.as_ref(), failed)?) {
                 let mut columns = batch.columns().to_vec();
                 columns[at] = marked;
                 batch = RecordBatch::try_new(batch.schema(), columns)?;
@@ -185,32 +194,40 @@ impl Worker {
         Ok(filter_record_batch(&batch, &keep)?)
     }
 
-    /// The records, with marks for the rows that failed. A row has one mark, of what failed first. `None` where there
-    /// are no records to mark.
-    fn mark(&self, records: Option<&ArrayRef>, failed: Vec<(usize, Option<&str>, Fault)>) -> Result<Option<ArrayRef>> {
-        let records = records.and_then(|records| records.as_primitive_opt::<UInt64Type>());
-        let record = |row: usize| {
-            records
-                .filter(|records| records.is_valid(row))
-                .map(|all| all.value(row))
-        };
+    /// The column `before` with marks for the rows that failed, which have these records. A row has one mark, of what failed
+    /// first. `None` where there is no column to mark.
+    fn mark(
+        &self,
+        records: Option<&ArrayRef>,
+        before: Option<&ArrayRef>,
+        failed: Vec<(usize, Option<&str>, Fault)>,
+    ) -> Result<Option<ArrayRef>> {
+        let record = |row: usize| records.and_then(|records| number(records, row));
         if self.policy == Policy::Fail {
             return match failed.into_iter().next() {
                 Some((row, column, fault)) => Err(self.failed.fatal(column, record(row), &fault)),
                 None => Ok(None),
             };
         }
-        let Some(records) = records else { return Ok(None) };
-        let mut marked: Vec<Option<u64>> = records.iter().collect();
+        let Some(before) = before.and_then(|before| before.as_primitive_opt::<UInt64Type>()) else {
+            return Ok(None);
+        };
+        let mut marked: Vec<Option<u64>> = before.iter().collect();
         let mut done = vec![false; marked.len()];
         for (row, column, fault) in failed {
-            if !done[row] && !is_marked(records, row) {
+            if !done[row] && !is_marked(before, row) {
                 done[row] = true;
                 marked[row] = Some(self.failed.note(column, record(row), &fault)?);
             }
         }
         Ok(Some(Arc::new(UInt64Array::from(marked))))
     }
+}
+
+/// The number of a row's record, where it is known.
+fn number(records: &ArrayRef, row: usize) -> Option<u64> {
+    let records = records.as_primitive_opt::<UInt64Type>()?;
+    records.is_valid(row).then(|| records.value(row))
 }
 
 /// The failed rows of a predicate without those that another of its conditions excludes: in `a AND b`, where b fails and

@@ -5,7 +5,7 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row};
 
 use super::rights::Access;
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::warehouse::sql::db_error;
 
 /// Objects with the remedy's kind: `grant`, or `code` for what reads with its owner's rights. Partitions need no check,
@@ -82,6 +82,7 @@ pub(super) async fn check(client: &Client, access: &Access) -> Result<()> {
             "{reader} can read {}, which is not for readers",
             seen.join(", ")
         ))
+        .code(Code::ReadersSeeTooMuch)
         .hint("a grant to PUBLIC, or to a role that it is a member of, gives it that: take it back with REVOKE")
     } else {
         Error::batch(format!(
@@ -93,7 +94,7 @@ pub(super) async fn check(client: &Client, access: &Access) -> Result<()> {
                 "batches that were loaded under other masks"
             }
         ))
-        .cause("it reads with the rights of its owner, and no plan tells what it shows")
+        .code(Code::ReadersSeeTooMuch).cause("it reads with the rights of its owner, and no plan tells what it shows")
         .hint("take the right back with REVOKE, or name it in pipeline.yaml: `expose: [{view: schema.name, reason: ...}]`")
     })
 }

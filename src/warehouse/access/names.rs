@@ -1,6 +1,6 @@
 //! The names of the roles.
 
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 
 /// The names of the roles.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,11 +21,13 @@ impl Names {
             let taken = name.starts_with("pg_") || name == "public" || name == "none";
             if name.is_empty() || name.len() > 63 || taken || !name.chars().all(plain) {
                 return Err(Error::project("a role can't have this name")
+                    .code(Code::RolesInvalid)
                     .hint("use up to 63 letters, digits and _ - . @; not public, none, nor what begins with pg_"));
             }
         }
         if (1..names.len()).any(|nth| names[..nth].contains(&names[nth])) {
             return Err(Error::project("owner, loader, reader and checker must be four roles")
+                .code(Code::RolesInvalid)
                 .hint("give each a name of its own"));
         }
         Ok(())

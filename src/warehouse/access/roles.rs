@@ -6,7 +6,7 @@ use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
 use super::{detours, script, strangers};
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::warehouse::connect::Warehouse;
 use crate::warehouse::sql::{PATH, db_error, sqlstate};
 
@@ -41,6 +41,7 @@ pub async fn make(warehouse: &Warehouse, names: &Names, access: &Access) -> Resu
         return Err(Error::project(
             "the embedded database has no use for roles: whoever may open its folder may do all",
         )
+        .code(Code::RolesInvalid)
         .hint("name a server with --database-url or DATABASE_URL; --print shows the SQL without one"));
     }
     let connection = warehouse.acquire().await?;
@@ -88,17 +89,19 @@ async fn refuse_unfit(client: &Client, names: &Names) -> Result<()> {
             "the user {} may not make the roles: it takes a superuser, or CREATEROLE and the ownership of the database",
             row.get::<_, String>(0)
         ))
+        .code(Code::RolesInvalid)
         .hint(REMEDY));
     }
     if row.get(2) {
         return Err(Error::project(format!("the role {} is there and can log in", names.owner))
-            .hint("the owner never logs in, its members assume it: choose another with --owner, or ALTER ROLE ... NOLOGIN"));
+            .code(Code::RolesInvalid).hint("the owner never logs in, its members assume it: choose another with --owner, or ALTER ROLE ... NOLOGIN"));
     }
     if row.get(3) {
         return Err(Error::project(format!(
             "the role {} is a superuser, who reads everything",
             names.reader
         ))
+        .code(Code::RolesInvalid)
         .hint("choose another with --reader"));
     }
     if row.get(4) {
@@ -106,6 +109,7 @@ async fn refuse_unfit(client: &Client, names: &Names) -> Result<()> {
             "the schema pipeline_check belongs to another role than {}",
             names.checker
         ))
+        .code(Code::RolesInvalid)
         .hint("name the role that owns it with --checker; if the schema is not of this program, drop it"));
     }
     if row.get(5) {
@@ -113,6 +117,7 @@ async fn refuse_unfit(client: &Client, names: &Names) -> Result<()> {
             "the role {} is there and can log in, or is a superuser",
             names.checker
         ))
+        .code(Code::RolesInvalid)
         .hint("the checks of sql/checks run with its rights alone: choose another with --checker"));
     }
     Ok(())
@@ -131,6 +136,7 @@ async fn check_owner(client: &Client, names: &Names) -> Result<()> {
         "{} may not make tables in the schema public, and this user may not let it",
         names.owner
     ))
+    .code(Code::RolesInvalid)
     .hint(REMEDY))
 }
 

@@ -8,6 +8,7 @@ use crate::warehouse::sql::{PATH, ident, literal};
 
 /// Settings that keep rows out of the server's log (docs, "SECURITY"). Only a superuser may set them.
 const QUIET: &[(&str, &str)] = &[
+    ("log_min_messages", "fatal"),
     ("log_error_verbosity", "terse"),
     ("log_parameter_max_length", "0"),
     ("log_parameter_max_length_on_error", "0"),

@@ -6,7 +6,7 @@
 use tokio_postgres::Client;
 
 use super::rights::{Access, text_array};
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::warehouse::sql::{PATH, db_error};
 
 /// A SELECT of what was found, in words. It reads the catalog alone. Code of the owner's on an entity table is the
@@ -73,6 +73,7 @@ pub(super) async fn check(client: &Client, access: &Access) -> Result<()> {
     }
     Err(
         Error::batch(format!("code of others would run here: {}", found.join(", ")))
+            .code(Code::CodeOfOthers)
             .cause("it would have the rights of the role that loads, or of the superuser who runs `pipeline roles`")
             .hint("drop it; what belongs to the project is handed over by ALTER FUNCTION ... OWNER TO the owner role"),
     )

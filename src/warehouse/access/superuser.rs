@@ -1,7 +1,7 @@
 //! Refuses to work as a superuser once roles exist. The SQL of a project runs in the session of whoever loads. A session
 //! that has assumed the owner role can leave it: SET ROLE is no boundary.
 
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::warehouse::connect::Warehouse;
 use crate::warehouse::sql::db_error;
 
@@ -31,6 +31,7 @@ pub async fn refuse_superuser(warehouse: &Warehouse) -> Result<()> {
         "{} has the rights of a superuser, and `pipeline roles` has made roles in this database",
         row.get::<_, &str>(0)
     ))
+    .code(Code::SuperuserRefused)
     .cause("the project's SQL would run in its session, and could use its rights")
     .hint("connect as the loader role; --as-superuser does it all the same"))
 }

@@ -343,12 +343,16 @@ mod tests {
     #[tokio::test]
     async fn a_dropped_transaction_leaves_nothing_behind() {
         for warehouse in both().await {
-            let mut connection = warehouse.acquire().await.unwrap();
+            let mut connection = warehouse.acquire_as_user().await.unwrap();
             let transaction = connection.transaction().await.unwrap();
             transaction.batch_execute("CREATE TABLE gone (a int)").await.unwrap();
             drop(transaction);
             drop(connection);
-            let found = one(&warehouse, "SELECT coalesce(to_regclass('gone')::text, 'nothing')").await;
+            let found = one(
+                &warehouse,
+                "SELECT coalesce(to_regclass('public.gone')::text, 'nothing')",
+            )
+            .await;
             assert_eq!(found, "nothing");
         }
     }

@@ -7,13 +7,11 @@ use std::fmt::Write as _;
 
 use tokio_postgres::SimpleQueryMessage;
 
-use crate::warehouse::sql::ident;
+use crate::warehouse::sql::{PATH, ident};
 
-/// Settings of every session, so that results and locks do not depend on how a role or a server is configured.
+/// Settings of every session beside the names that it resolves, so that results and locks do not depend on how a role or a server is configured.
 const SETTINGS: &[(&str, &str)] = &[
     ("client_min_messages", "warning"),
-    // Without a word, the session's temporary tables would come first, before those of PostgreSQL.
-    ("search_path", "public, pg_temp"),
     ("timezone", "UTC"),
     ("datestyle", "ISO, YMD"),
     ("intervalstyle", "postgres"),
@@ -32,6 +30,8 @@ const SETTINGS: &[(&str, &str)] = &[
 /// Settings that are made where the role may make them. They keep row values out of the server's log, and they free
 /// the locks of a killed process before its statement ends.
 const WISHES: &[(&str, &str)] = &[
+    // Errors of the SQL of views and checks quote rows. The session's own messages say what the error was.
+    ("log_min_messages", "fatal"),
     ("log_error_verbosity", "terse"),
     ("log_parameter_max_length", "0"),
     ("log_parameter_max_length_on_error", "0"),
@@ -47,11 +47,12 @@ const ASSUME_OWNER: &str = "PERFORM pg_catalog.set_config('role', r.rolname, fal
     FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_roles r ON r.oid = n.nspowner \
     WHERE n.nspname = 'pipeline' AND NOT r.rolcanlogin AND pg_catalog.pg_has_role(r.oid, 'MEMBER')";
 
-/// The statements for all settings, except those that the user's PGOPTIONS name. With `wishes`, the last statement
+/// The statements for all settings, except those that the user's PGOPTIONS name. The names that statements of this
+/// program resolve are not theirs to choose. With `wishes`, the last statement
 /// reports which wishes were allowed.
 pub(super) fn setup(options: Option<&str>, wishes: bool) -> String {
     let ours = |name: &str| !options.is_some_and(|options| options.to_ascii_lowercase().contains(name));
-    let mut sql = String::new();
+    let mut sql = format!("SET {PATH}; ");
     for (name, value) in SETTINGS.iter().filter(|(name, _)| ours(name)) {
         let _ = write!(sql, "{}; ", set(name, value));
     }
@@ -105,9 +106,5 @@ pub(super) fn granted(said: &[SimpleQueryMessage]) -> String {
 }
 
 fn set(name: &str, value: &str) -> String {
-    match name {
-        // A list of names, and not one name with a comma.
-        "search_path" => format!("SET {name} = {value}"),
-        _ => format!("SET {name} = '{value}'"),
-    }
+    format!("SET {name} = '{value}'")
 }

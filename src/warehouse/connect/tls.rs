@@ -16,7 +16,7 @@ use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStor
 
 use super::passfile::is_private;
 use super::protection::{SslMode, TlsSettings};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Words as _};
 
 /// The client's TLS configuration for `mode`, which is not [`SslMode::Disable`].
 pub(super) fn client_config(mode: SslMode, settings: &TlsSettings) -> Result<ClientConfig> {
@@ -181,10 +181,10 @@ impl ServerCertVerifier for Verifier {
 
 fn certificates(path: &Path, keyword: &str) -> Result<Vec<CertificateDer<'static>>> {
     let problem = |cause: String| Error::project(format!("{keyword} {} can't be read", path.display())).cause(cause);
-    let read = CertificateDer::pem_file_iter(path).map_err(|error| problem(error.to_string()))?;
+    let read = CertificateDer::pem_file_iter(path).map_err(|error| problem(error.words()))?;
     let found = read
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| problem(error.to_string()))?;
+        .map_err(|error| problem(error.words()))?;
     if found.is_empty() {
         return Err(problem("it holds no PEM certificate".to_owned()));
     }

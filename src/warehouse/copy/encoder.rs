@@ -9,6 +9,7 @@ use bytes::{BufMut, BytesMut};
 
 use super::cells::Cells;
 use super::codec::Codec;
+use crate::error::Words as _;
 use crate::model::Entity;
 use crate::warehouse::schema::type_name;
 
@@ -107,7 +108,8 @@ impl Encoder {
                     array.data_type()
                 ));
             }
-            let bound = Cells::bind(column.codec, array).map_err(|error| format!("column {}: {error}", column.name))?;
+            let bound = Cells::bind(column.codec, array)
+                .map_err(|error| format!("column {}: {}", column.name, error.words()))?;
             Ok((column.name.as_str(), bound))
         });
         columns.collect()

@@ -1,7 +1,8 @@
 //! The embedded database, for a project that names none: PostgreSQL compiled to WebAssembly, run inside this process.
-//! This module also has the lock of its folder and the port that `serve-db` opens. It knows nothing of sessions,
+//! This module also has the lock of its folder and the port or socket that `serve-db` opens. It knows nothing of sessions,
 //! tables or SQL.
 
+mod door;
 #[cfg(feature = "embedded")]
 mod engine;
 #[cfg(not(feature = "embedded"))]
@@ -14,5 +15,6 @@ mod socket;
 #[cfg(all(test, feature = "embedded"))]
 mod tests;
 
+pub use door::Listen;
 pub use serve::{Served, serve_db};
 pub use server::Embedded;

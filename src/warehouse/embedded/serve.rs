@@ -1,8 +1,9 @@
-//! Serves the embedded database on a port, for psql or a BI tool. It forwards bytes and parses only the start of a
-//! connection.
+//! Serves the embedded database on a port or a socket, for psql or a BI tool. It forwards bytes and parses only the start
+//! of a connection.
 //!
 //! The port is on the loopback address, which every user of this machine can reach. So it asks for a password, which is
-//! made anew at each start and printed once, in the URL. The database itself knows no password. It serves one client at a time. A second one is let in if the first leaves within two seconds, else it is
+//! made anew at each start and printed once, in the URL. The database itself knows no password. The socket lies in a folder
+//! that only this user may enter, and asks for none. It serves one client at a time. A second one is let in if the first leaves within two seconds, else it is
 //! refused with SQLSTATE 53300. The embedded database alone would let it wait without an answer.
 
 use std::path::Path;
@@ -10,12 +11,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use super::door::{Door, Listen};
 use super::server::{Embedded, Stream};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// How long a second client waits for the first to leave.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -30,30 +31,36 @@ const CANCEL_REQUEST: u32 = 80_877_102;
 /// The server's own limit for a startup packet.
 const LONGEST_STARTUP: usize = 10_000;
 
-/// An embedded database on a port, until it is stopped or dropped.
+/// An embedded database on a port or socket, until it is stopped or dropped.
 pub struct Served {
     embedded: Arc<Embedded>,
-    password: Arc<str>,
-    listener: TcpListener,
+    /// `None`: nobody else can come in.
+    password: Option<Arc<str>>,
+    door: Door,
     url: String,
 }
 
-/// Opens the embedded database of the project at `root` on a port of the loopback address; 0 is any free one.
-pub async fn serve_db(root: &Path, port: u16) -> Result<Served> {
-    let failed = |error: std::io::Error| {
-        Error::unreachable(format!("port {port} of this machine can't be opened"))
-            .cause(error)
-            .hint("name another by --port; 0 takes any that is free")
+/// Opens the embedded database of the project at `root`.
+pub async fn serve_db(root: &Path, listen: Listen) -> Result<Served> {
+    let start = || Embedded::start(Some(root.join(".pipeline").join("warehouse")));
+    let (door, embedded) = match listen {
+        Listen::Port(port) => {
+            let door = Door::port(port).await?;
+            (door, start().await?)
+        }
+        Listen::Socket => {
+            let embedded = start().await?;
+            (Door::socket(root)?, embedded)
+        }
     };
-    let listener = TcpListener::bind(("127.0.0.1", port)).await.map_err(failed)?;
-    let port = listener.local_addr().map_err(failed)?.port();
-    let embedded = Embedded::start(Some(root.join(".pipeline").join("warehouse"))).await?;
-    let password = format!("{:032x}", rand::random::<u128>());
-    let url = embedded.url(port, &password);
+    let password = door
+        .is_open_to_others()
+        .then(|| Arc::from(format!("{:032x}", rand::random::<u128>())));
+    let url = door.url(embedded.user_and_database(), password.as_deref());
     Ok(Served {
-        password: password.into(),
+        password,
         embedded: Arc::new(embedded),
-        listener,
+        door,
         url,
     })
 }
@@ -72,8 +79,8 @@ impl Served {
         loop {
             tokio::select! {
                 () = &mut stop => break,
-                accepted = self.listener.accept() => match accepted {
-                    Ok((client, _)) => {
+                accepted = self.door.accept() => match accepted {
+                    Ok(client) => {
                         clients.spawn(serve(client, self.embedded.clone(), self.password.clone(), free.clone()));
                     }
                     // Too many open files, or the client has left already. Neither ends the service.
@@ -90,29 +97,36 @@ impl Served {
     }
 }
 
-async fn serve(mut client: TcpStream, embedded: Arc<Embedded>, password: Arc<str>, free: Arc<Semaphore>) {
-    if let Err(error) = serve_one(&mut client, &embedded, &password, &free).await {
+async fn serve(
+    mut client: Box<dyn Stream + Send>,
+    embedded: Arc<Embedded>,
+    password: Option<Arc<str>>,
+    free: Arc<Semaphore>,
+) {
+    if let Err(error) = serve_one(&mut *client, &embedded, password.as_deref(), &free).await {
         tracing::debug!(%error, "a client's connection ended");
     }
 }
 
 async fn serve_one(
-    client: &mut TcpStream,
+    client: &mut (dyn Stream + Send),
     embedded: &Embedded,
-    password: &str,
+    password: Option<&str>,
     free: &Semaphore,
 ) -> std::io::Result<()> {
     let Some(startup) = startup(client).await? else {
         return Ok(());
     };
-    match tokio::time::timeout(LOGIN, is_let_in(client, password)).await {
-        Ok(Ok(true)) => {}
-        Ok(Ok(false)) => {
-            let refusal = "the password is wrong; `pipeline serve-db` has printed it in the URL";
-            return client.write_all(&error_response("28P01", refusal)).await;
+    if let Some(password) = password {
+        match tokio::time::timeout(LOGIN, is_let_in(client, password)).await {
+            Ok(Ok(true)) => {}
+            Ok(Ok(false)) => {
+                let refusal = "the password is wrong; `pipeline serve-db` has printed it in the URL";
+                return client.write_all(&error_response("28P01", refusal)).await;
+            }
+            // The client has left, perhaps to ask its user for the password.
+            Ok(Err(_)) | Err(_) => return Ok(()),
         }
-        // The client has left, perhaps to ask its user for the password.
-        Ok(Err(_)) | Err(_) => return Ok(()),
     }
     let Ok(Ok(_permit)) = tokio::time::timeout(PATIENCE, free.acquire()).await else {
         let refusal = "the embedded database serves one client at a time, and another is connected";
@@ -124,7 +138,7 @@ async fn serve_one(
 }
 
 /// Asks for the password and compares it, in a time that does not tell how much of it is right.
-async fn is_let_in(client: &mut TcpStream, password: &str) -> std::io::Result<bool> {
+async fn is_let_in(client: &mut (dyn Stream + Send), password: &str) -> std::io::Result<bool> {
     client.write_all(&PASSWORD_REQUEST).await?;
     let (tag, length) = (client.read_u8().await?, client.read_u32().await?);
     let length = usize::try_from(length).unwrap_or(usize::MAX);
@@ -139,7 +153,7 @@ async fn is_let_in(client: &mut TcpStream, password: &str) -> std::io::Result<bo
 }
 
 /// Reads the packet that opens a session. `None` where the client wanted something else, or left.
-async fn startup(client: &mut TcpStream) -> std::io::Result<Option<Vec<u8>>> {
+async fn startup(client: &mut (dyn Stream + Send)) -> std::io::Result<Option<Vec<u8>>> {
     loop {
         let (Ok(length), Ok(code)) = (client.read_u32().await, client.read_u32().await) else {
             return Ok(None);
@@ -163,8 +177,8 @@ async fn startup(client: &mut TcpStream) -> std::io::Result<Option<Vec<u8>>> {
 
 /// Forwards bytes both ways until the client has left. Then it reads the rest of what the database sends: closing a
 /// connection with unread answers would end the embedded database's thread.
-async fn forward(client: &mut TcpStream, database: &mut (dyn Stream + Send)) -> std::io::Result<()> {
-    let (mut from_client, mut to_client) = client.split();
+async fn forward(client: &mut (dyn Stream + Send), database: &mut (dyn Stream + Send)) -> std::io::Result<()> {
+    let (mut from_client, mut to_client) = tokio::io::split(client);
     let (mut from_database, mut to_database) = tokio::io::split(database);
     let requests = async {
         let copied = tokio::io::copy(&mut from_client, &mut to_database).await;

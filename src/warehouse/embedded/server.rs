@@ -69,14 +69,10 @@ impl Embedded {
         &self.name
     }
 
-    /// The URL for a client that connects through `port` with this password.
-    pub(super) fn url(&self, port: u16, password: &str) -> String {
+    /// The user and the database that a client names.
+    pub(super) fn user_and_database(&self) -> (&str, &str) {
         let (user, database) = (self.config.get_user(), self.config.get_dbname());
-        format!(
-            "postgresql://{}:{password}@127.0.0.1:{port}/{}?sslmode=disable",
-            user.unwrap_or_default(),
-            database.unwrap_or_default()
-        )
+        (user.unwrap_or_default(), database.unwrap_or_default())
     }
 
     /// A raw connection, for a client that speaks the protocol itself.

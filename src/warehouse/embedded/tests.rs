@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio_postgres::NoTls;
 
-use super::serve_db;
+use super::{Listen, serve_db};
 use crate::warehouse::{Database, Warehouse};
 
 /// Not a test by itself: the next test runs it as a child process and kills it.
@@ -16,7 +16,7 @@ async fn held_by_a_child() {
     let warehouse = Warehouse::open(Database::Embedded { dir: dir.into() }, 1)
         .await
         .unwrap();
-    let mut connection = warehouse.acquire().await.unwrap();
+    let mut connection = warehouse.acquire_as_user().await.unwrap();
     connection
         .batch_execute("CREATE TABLE t (a int); INSERT INTO t VALUES (1)")
         .await
@@ -52,7 +52,7 @@ async fn what_was_committed_survives_a_kill() {
     let warehouse = open().await.unwrap();
     child.wait().unwrap();
     let row = warehouse
-        .acquire()
+        .acquire_as_user()
         .await
         .unwrap()
         .query_one("SELECT count(*) FROM t", &[])
@@ -69,7 +69,7 @@ async fn rows_outlive_the_process_that_wrote_them() {
     let first = open().await.unwrap();
     assert_eq!(first.connections(), 1);
     first
-        .acquire()
+        .acquire_as_user()
         .await
         .unwrap()
         .batch_execute("CREATE TABLE t (a int); INSERT INTO t VALUES (7)")
@@ -85,7 +85,7 @@ async fn rows_outlive_the_process_that_wrote_them() {
     first.close().await;
     let second = open().await.unwrap();
     let row = second
-        .acquire()
+        .acquire_as_user()
         .await
         .unwrap()
         .query_one("SELECT a FROM t", &[])
@@ -116,7 +116,7 @@ async fn connect(url: &str) -> Result<tokio_postgres::Client, tokio_postgres::Er
 #[tokio::test(flavor = "multi_thread")]
 async fn who_has_no_password_is_not_let_in() {
     let root = tempfile::tempdir().unwrap();
-    let served = serve_db(root.path(), 0).await.unwrap();
+    let served = serve_db(root.path(), Listen::Port(0)).await.unwrap();
     let url = served.url().to_owned();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let serving = tokio::spawn(served.run(async {
@@ -138,14 +138,14 @@ async fn who_has_no_password_is_not_let_in() {
     connect(&url).await.unwrap().batch_execute("SELECT 1").await.unwrap();
     drop(stop);
     serving.await.unwrap();
-    let again = serve_db(root.path(), 0).await.unwrap();
+    let again = serve_db(root.path(), Listen::Port(0)).await.unwrap();
     assert!(!again.url().contains(password), "each start has a password of its own");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_client_at_a_time_is_served_and_the_next_is_told() {
     let root = tempfile::tempdir().unwrap();
-    let served = serve_db(root.path(), 0).await.unwrap();
+    let served = serve_db(root.path(), Listen::Port(0)).await.unwrap();
     let url = served.url().to_owned();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let serving = tokio::spawn(served.run(async {

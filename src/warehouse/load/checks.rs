@@ -9,32 +9,52 @@ use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
 use super::staging::Staged;
-use crate::error::{Diagnostic, Error, Result};
-use crate::model::{Entity, SqlCheck};
-use crate::warehouse::sql::{CHECKER, ENTITIES, Over, PARTITIONS, db_error, ident, position, qualified, rows_error};
+use crate::error::{Code, Diagnostic, Error, Result};
+use crate::model::{Entity, SqlCheck, did_you_mean};
+use crate::warehouse::sql::{
+    CHECKER, ENTITIES, Over, PARTITIONS, PROJECT_PATH, db_error, ident, position, qualified, rows_error, sqlstate,
+};
 
 /// Plans every check over empty tables.
 ///
 /// # Errors
-/// The first check that PostgreSQL does not plan, with its file.
+/// All checks that PostgreSQL does not plan, with their places.
 pub async fn plan(client: &mut Client, entities: &[Entity], checks: &[SqlCheck]) -> Result<()> {
-    let checker = checker(client).await?;
+    let mut problems = Vec::new();
+    let mut failed = None;
     for check in checks {
-        let start = start(entities, &[]);
-        let sql = counting(check, &start);
-        let failed = |error| {
-            let built = Error::project(cannot(check));
-            built.diagnostics(vec![place(check, &start, &error)]).hint(HINT)
-        };
-        // The extended protocol takes one statement only, so a file can't contain a second one. To prepare runs nothing:
-        // it tells what is wrong with the text, and where.
-        client.prepare_typed(&sql, &[]).await.map_err(failed)?;
-        let sql = format!("EXPLAIN {sql}");
-        let transaction = begin(client).await.map_err(failed)?;
-        answers(&transaction, &sql, checker.as_deref()).await.map_err(failed)?;
-        transaction.rollback().await.map_err(failed)?;
+        if let Err(error) = plan_one(client, entities, check).await {
+            problems.extend(error.diagnostics.iter().cloned());
+            failed.get_or_insert(error);
+        }
     }
-    Ok(())
+    match failed {
+        None => Ok(()),
+        Some(first) if problems.len() > 1 => {
+            let what = format!("{} checks of sql/checks can't be made", problems.len());
+            Err(Error { message: what, ..first }.diagnostics(problems))
+        }
+        Some(first) => Err(first),
+    }
+}
+
+async fn plan_one(client: &mut Client, entities: &[Entity], check: &SqlCheck) -> Result<()> {
+    let checker = checker(client).await?;
+    let start = start(entities, &[]);
+    let sql = counting(check, &start);
+    let failed = |error| {
+        let built = Error::project(cannot(check));
+        built
+            .diagnostics(vec![place(check, entities, &start, &error)])
+            .hint(HINT)
+    };
+    // The extended protocol takes one statement only, so a file can't contain a second one. To prepare runs nothing:
+    // it tells what is wrong with the text, and where.
+    let transaction = begin(client).await.map_err(failed)?;
+    transaction.prepare_typed(&sql, &[]).await.map_err(failed)?;
+    let sql = format!("EXPLAIN {sql}");
+    answers(&transaction, &sql, checker.as_deref()).await.map_err(failed)?;
+    transaction.rollback().await.map_err(failed)
 }
 
 /// How many rows a check selects from a batch.
@@ -43,7 +63,7 @@ pub async fn violations(client: &mut Client, entities: &[Entity], staged: &[&Sta
     let failed = |error| {
         let built = rows_error(cannot(check), &error);
         match position::of(&error) {
-            Some(_) => Error { cause: None, ..built }.diagnostics(vec![place(check, &start, &error)]),
+            Some(_) => Error { cause: None, ..built }.diagnostics(vec![place(check, entities, &start, &error)]),
             None => built,
         }
     };
@@ -60,7 +80,7 @@ pub async fn violations(client: &mut Client, entities: &[Entity], staged: &[&Sta
         transaction.batch_execute(&grants).await.map_err(failed)?;
     }
     transaction
-        .batch_execute("SET TRANSACTION READ ONLY")
+        .batch_execute(&format!("SET TRANSACTION READ ONLY; SET LOCAL {PROJECT_PATH}"))
         .await
         .map_err(failed)?;
     let count = answers(&transaction, &sql, checker.as_deref()).await.map_err(failed)?;
@@ -70,7 +90,9 @@ pub async fn violations(client: &mut Client, entities: &[Entity], staged: &[&Sta
 }
 
 async fn begin(client: &mut Client) -> Result<tokio_postgres::Transaction<'_>, tokio_postgres::Error> {
-    client.build_transaction().read_only(true).start().await
+    let transaction = client.build_transaction().read_only(true).start().await?;
+    transaction.batch_execute(&format!("SET LOCAL {PROJECT_PATH}")).await?;
+    Ok(transaction)
 }
 
 /// The role with whose rights checks run; `None` where there are no roles.
@@ -90,6 +112,7 @@ async fn checker(client: &Client) -> Result<Option<String>> {
         (true, None) => Err(Error::project(
             "the checks of sql/checks need a role of their own, which this database lacks",
         )
+        .code(Code::RolesMissing)
         .hint("let a superuser repeat `pipeline roles`: it makes the role")),
     }
 }
@@ -119,9 +142,16 @@ fn cannot(check: &SqlCheck) -> String {
     format!("the check {} can't be made", check.path.display())
 }
 
-/// The place in the check's file, where the server names one.
-fn place(check: &SqlCheck, start: &str, error: &tokio_postgres::Error) -> Diagnostic {
-    position::diagnostic(&check.path, &check.sql, start.chars().count(), error, Over::Rows)
+/// The place in the check's file, where the server names one, and for an unknown table the entity that may be meant.
+fn place(check: &SqlCheck, entities: &[Entity], start: &str, error: &tokio_postgres::Error) -> Diagnostic {
+    let added = start.chars().count();
+    let mut problem = position::diagnostic(&check.path, &check.sql, added, error, Over::Rows);
+    if sqlstate(error) == Some("42P01") {
+        let name = position::name(&check.sql, added, error);
+        let names = entities.iter().map(|entity| entity.name.as_str());
+        problem.hint = name.last().and_then(|name| did_you_mean(name, names));
+    }
+    problem
 }
 
 /// What is sent before the check's own text. Each entity's name stands for the batch's rows of that entity, or for no
@@ -138,7 +168,7 @@ fn start(entities: &[Entity], staged: &[&Staged]) -> String {
         }
     });
     let tables = tables.collect::<Vec<_>>().join(", ");
-    format!("WITH {tables} SELECT count(*) FROM (")
+    format!("WITH {tables} SELECT pg_catalog.count(*) FROM (")
 }
 
 /// The check as a count.

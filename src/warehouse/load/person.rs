@@ -74,6 +74,8 @@ pub struct Link {
     pub entity: String,
     pub above: String,
     pub columns: Vec<String>,
+    /// The row above may be in another batch of the source.
+    pub across: bool,
 }
 
 /// How to find a person's rows in some batches of a source that were loaded alike.
@@ -138,8 +140,7 @@ impl Search {
 
     /// `table t0 WHERE ...`
     fn rows(&self, entities: &[Entity], entity: &str, dates: &[NaiveDate]) -> Option<String> {
-        let dates: Vec<String> = dates.iter().map(ToString::to_string).collect();
-        let dates = format!("'{{{}}}'::date[]", dates.join(","));
+        let dates = array(dates);
         let condition = self.condition(entities, entity, &dates, &mut Vec::new())?;
         Some(format!(
             "{} t0 WHERE t0.source = {} AND t0.batch_date = ANY ({dates}) AND {condition}",
@@ -185,11 +186,14 @@ impl Search {
         below: &mut Vec<&'a str>,
     ) -> Option<String> {
         let entity = entities.iter().find(|entity| entity.name == link.above)?;
+        let all = array(&self.dates);
+        let dates = if link.across { all.as_str() } else { dates };
         let condition = self.condition(entities, &link.above, dates, below)?;
         let above = format!("t{}", below.len());
         let columns = |table: &str| {
-            let columns = link.columns.iter().map(|column| format!(", {table}.{}", ident(column)));
-            format!("{table}.batch_date{}", columns.collect::<String>())
+            let date = (!link.across).then(|| format!("{table}.batch_date"));
+            let columns = link.columns.iter().map(|column| format!("{table}.{}", ident(column)));
+            date.into_iter().chain(columns).collect::<Vec<_>>().join(", ")
         };
         let from = format!(
             "{} {above} WHERE {above}.source = {}",
@@ -202,7 +206,7 @@ impl Search {
             columns(&above)
         );
         let is_key = !entity.key.is_empty() && entity.key.iter().all(|column| link.columns.contains(column));
-        if is_key {
+        if is_key && !link.across {
             return Some(theirs);
         }
         // Somebody else's row has the same values, so the row below is not this person's alone.
@@ -210,12 +214,21 @@ impl Search {
             let column = ident(column);
             format!(" AND {above}.{column} = {table}.{column}")
         });
+        let beside = if link.across {
+            format!("{above}.batch_date = ANY ({dates})")
+        } else {
+            format!("{above}.batch_date = {table}.batch_date")
+        };
         Some(format!(
-            "({theirs} AND NOT EXISTS (SELECT FROM {from} AND {above}.batch_date = {table}.batch_date{} \
-             AND {condition} IS NOT TRUE))",
+            "({theirs} AND NOT EXISTS (SELECT FROM {from} AND {beside}{} AND {condition} IS NOT TRUE))",
             same.collect::<String>()
         ))
     }
+}
+
+fn array(dates: &[NaiveDate]) -> String {
+    let dates: Vec<String> = dates.iter().map(ToString::to_string).collect();
+    format!("'{{{}}}'::date[]", dates.join(","))
 }
 
 #[cfg(test)]

@@ -1,50 +1,94 @@
-//! Compares staging tables before readers see them: which rows of one table have no parent row in another. It reads
-//! keys, which are values of the data, and returns them only to its caller.
+//! Compares tables before readers see them: which rows of a staging table have no partner in another. It reads keys,
+//! which are values of the data, and returns them only to its caller.
 
 use chrono::NaiveDate;
-use tokio_postgres::Client;
+use tokio_postgres::types::Type;
+use tokio_postgres::{Client, Row};
 
 use super::staging::Staged;
 use crate::error::{Error, Result};
-use crate::model::{Entity, PgType};
-use crate::warehouse::sql::{PARTITIONS, db_error, ident, qualified, rows_error};
+use crate::model::{Batch, Entity, PgType};
+use crate::warehouse::sql::{ENTITIES, PARTITIONS, db_error, ident, qualified, rows_error};
 
 /// The most keys that one check may hold in memory.
-const MOST: usize = 1_000_000;
+pub(super) const MOST: usize = 1_000_000;
 
-/// The distinct keys, as text, of the rows in `child` that have no row in `parent`. A row with a null among these
-/// columns needs no parent. `entity` is the child's.
+/// Where the partners of a batch's rows may be.
+pub struct Partners<'a> {
+    pub entity: &'a str,
+    /// The batch's own rows. `None` where the source brings none to this entity.
+    pub staged: Option<&'a Staged>,
+    /// The batch whose source's other batches count, too, as they are in the tables now.
+    pub beside: Option<&'a Batch>,
+}
+
+impl Partners<'_> {
+    /// The tables, and what their rows `p` must fulfil.
+    fn tables(&self) -> Vec<String> {
+        let staged = self
+            .staged
+            .map(|staged| format!("{} p WHERE", qualified(PARTITIONS, &staged.name)));
+        let live = self.beside.map(|_| {
+            let table = qualified(ENTITIES, self.entity);
+            format!("{table} p WHERE p.source = $1 AND p.batch_date <> $2 AND")
+        });
+        staged.into_iter().chain(live).collect()
+    }
+}
+
+/// The distinct keys, as text, of the rows in `child` that have no partner. A row with a null among these columns needs
+/// none. `entity` is the child's.
 ///
 /// The texts are those that `quality::Key` is made of, so that the rows are found again before they are copied.
 pub async fn missing(
     client: &Client,
     entity: &Entity,
     child: &Staged,
-    parent: &Staged,
+    partners: &Partners<'_>,
     columns: &[String],
 ) -> Result<Vec<Vec<String>>> {
     let failed = |error| rows_error(format!("the rows of {} can't be checked", child.entity), &error);
     let names: Vec<String> = columns.iter().map(|name| ident(name)).collect();
     let each = |form: &dyn Fn(&String) -> String, by: &str| names.iter().map(form).collect::<Vec<_>>().join(by);
-    let texts: Vec<String> = columns.iter().map(|name| key_text(entity, name)).collect();
+    let texts = key_texts(entity, columns);
+    let same = each(&|name| format!("p.{name} = c.{name}"), " AND ");
+    let lacks = partners.tables().into_iter();
+    let lacks = lacks.map(|table| format!(" AND NOT EXISTS (SELECT 1 FROM {table} {same})"));
     let sql = format!(
-        "SELECT DISTINCT {} FROM {} c WHERE {} AND NOT EXISTS (SELECT 1 FROM {} p WHERE {}) LIMIT {}",
+        "SELECT DISTINCT {} FROM {} c WHERE {}{} LIMIT {}",
         texts.join(", "),
         qualified(PARTITIONS, &child.name),
         each(&|name| format!("c.{name} IS NOT NULL"), " AND "),
-        qualified(PARTITIONS, &parent.name),
-        each(&|name| format!("p.{name} = c.{name}"), " AND "),
+        lacks.collect::<String>(),
         MOST + 1,
     );
-    let rows = client.query_typed(&sql, &[]).await.map_err(failed)?;
+    let rows = match partners.beside {
+        Some(Batch { source, date }) => {
+            client
+                .query_typed(&sql, &[(source, Type::TEXT), (date, Type::DATE)])
+                .await
+        }
+        None => client.query_typed(&sql, &[]).await,
+    };
+    let rows = rows.map_err(failed)?;
     if rows.len() > MOST {
         return Err(Error::batch(format!(
             "more than {MOST} rows of {} belong to no row of {}",
-            child.entity, parent.entity
+            child.entity, partners.entity
         )));
     }
-    let key = |row: &tokio_postgres::Row| (0..columns.len()).map(|at| row.try_get(at)).collect();
-    rows.iter().map(key).collect::<Result<_, _>>().map_err(failed)
+    texts_of(&rows).map_err(failed)
+}
+
+/// The texts of each row.
+pub(super) fn texts_of(rows: &[Row]) -> Result<Vec<Vec<String>>, tokio_postgres::Error> {
+    let texts = |row: &Row| (0..row.len()).map(|at| row.try_get(at)).collect();
+    rows.iter().map(texts).collect()
+}
+
+/// Expressions for the texts of columns of `c`.
+pub(super) fn key_texts(entity: &Entity, columns: &[String]) -> Vec<String> {
+    columns.iter().map(|name| key_text(entity, name)).collect()
 }
 
 /// An expression that gives equal values of a column of `c` the same text: for numbers with a point without trailing

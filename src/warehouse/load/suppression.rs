@@ -35,10 +35,10 @@ fn failed(error: &tokio_postgres::Error) -> Error {
     db_error("the suppression list can't be read or written", error)
 }
 
-/// The entries of one domain.
-pub async fn of_domain(client: &Client, domain: &str) -> Result<Vec<Entry>> {
-    let sql = "SELECT domain, key_id, hash FROM pipeline.suppression_list WHERE domain = $1";
-    let rows = client.query_typed(sql, &[(&domain, Type::TEXT)]).await;
+/// The entries of these domains.
+pub async fn of_domains(client: &Client, domains: &[String]) -> Result<Vec<Entry>> {
+    let sql = "SELECT domain, key_id, hash FROM pipeline.suppression_list WHERE domain = ANY ($1)";
+    let rows = client.query_typed(sql, &[(&domains, Type::TEXT_ARRAY)]).await;
     let rows = rows.map_err(|error| failed(&error))?;
     let entry = |row: &tokio_postgres::Row| {
         Ok(Entry {

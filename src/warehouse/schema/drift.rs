@@ -1,11 +1,14 @@
 //! Compares the contract with the catalog. A run starts with this check. It reports all differences at once, each
 //! with its table, its column and its place in `pipeline.yaml`, and changes nothing.
 
+use std::fmt::Write as _;
+
 use super::catalog::{self, PrimaryKey, Table};
 use super::ddl;
 use crate::error::{Code, Diagnostic, Error, Location, Result};
 use crate::model::{Column, Entity, Index, Project};
 use crate::warehouse::connect::Warehouse;
+use crate::warehouse::sql::{db_error, ident};
 
 /// Fails with all differences between the entities' contracts and the tables in `public`. Sends one query.
 pub async fn check(warehouse: &Warehouse, project: &Project) -> Result<()> {
@@ -34,6 +37,37 @@ pub async fn check(warehouse: &Warehouse, project: &Project) -> Result<()> {
     .code(Code::TablesDiffer)
     .diagnostics(diagnostics)
     .hint("run `pipeline migrate`; where no migration makes the change yet, `pipeline migration new` writes one"))
+}
+
+/// Gives tables the columns of the contract where one seems to be renamed: a column is lacking and another is too many.
+/// For an empty database, in which all that reads the old name then fails.
+pub async fn follow_renames(warehouse: &Warehouse, project: &Project) -> Result<()> {
+    let connection = warehouse.acquire().await?;
+    let names: Vec<&str> = project.entities.iter().map(|entity| entity.name.as_str()).collect();
+    let tables = catalog::tables(&connection, Some(&names)).await?;
+    let mut sql = String::new();
+    for entity in &project.entities {
+        let table = tables.iter().find(|table| table.name == entity.name);
+        let found = differences(entity, table);
+        let mut lacking = found.iter().filter_map(|one| match one {
+            Difference::MissingColumn(column) => Some(format!(
+                "ADD COLUMN {} {}",
+                ident(&column.name),
+                ddl::type_name(column.pg_type)
+            )),
+            _ => None,
+        });
+        let mut extra = found.iter().filter_map(|one| match one {
+            Difference::ExtraColumn(name) => Some(format!("DROP COLUMN {}", ident(name))),
+            _ => None,
+        });
+        if let (Some(first), Some(other)) = (lacking.next(), extra.next()) {
+            let changes: Vec<String> = [first, other].into_iter().chain(lacking).chain(extra).collect();
+            let _ = writeln!(sql, "ALTER TABLE {} {};", ddl::public(&entity.name), changes.join(", "));
+        }
+    }
+    let made = connection.batch_execute(&sql).await;
+    made.map_err(|error| db_error("the tables can't be given the columns of pipeline.yaml", &error))
 }
 
 /// One difference between an entity's contract and its table.
@@ -257,7 +291,13 @@ mod tests {
                 CREATE INDEX ON visits (lower(note));
                 ALTER TABLE visits ADD CONSTRAINT long CHECK (length(note) > 1);
             ";
-            warehouse.acquire().await.unwrap().batch_execute(sql).await.unwrap();
+            warehouse
+                .acquire_as_user()
+                .await
+                .unwrap()
+                .batch_execute(sql)
+                .await
+                .unwrap();
             let error = check(&warehouse, &project).await.unwrap_err();
             let messages: Vec<&str> = error.diagnostics.iter().map(|d| d.message.as_str()).collect();
             assert_eq!(

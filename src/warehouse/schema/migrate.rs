@@ -11,14 +11,15 @@ use super::migration_files::{self, File};
 use super::state;
 use crate::error::{Error, Result};
 use crate::warehouse::connect::Warehouse;
-use crate::warehouse::sql::{Over, db_error, position};
+use crate::warehouse::sql::{Over, PATH, PROJECT_PATH, db_error, position};
+use crate::workspace::Files;
 
 const STATE_HISTORY: &str = "pipeline.migrations";
 const USER_HISTORY: &str = "pipeline.user_migrations";
 /// The key of the advisory lock that a migrating process holds. The number is arbitrary ("pipeline" in ASCII).
 const LOCK: i64 = 0x7069_7065_6c69_6e65;
 
-pub use super::migration_files::read as files;
+pub use super::migration_files::{read as files, read_in as files_in};
 
 /// Migrations that were applied or are pending, in order: the program's own by name, the user's by path.
 pub type Names = Vec<String>;
@@ -33,7 +34,12 @@ pub async fn pending(warehouse: &Warehouse, root: &Path) -> Result<Names> {
 
 /// Applies the pending migrations and returns them. Only one process does so at a time.
 pub async fn apply(warehouse: &Warehouse, root: &Path) -> Result<Names> {
-    let files = migration_files::read(root)?;
+    apply_in(warehouse, &Files::saved(root)).await
+}
+
+/// Like [`apply`], over files of which some may not be saved.
+pub async fn apply_in(warehouse: &Warehouse, tree: &Files) -> Result<Names> {
+    let files = migration_files::read_in(tree)?;
     if warehouse.is_embedded() {
         let mut connection = warehouse.acquire().await?;
         return apply_on(&mut connection, &files).await;
@@ -68,9 +74,10 @@ async fn apply_on<C: DerefMut<Target = Client>>(session: &mut C, files: &[File])
     }
     let all: Vec<Migration> = files.iter().map(|file| file.migration.clone()).collect();
     for file in &plan.user {
-        run(session, &all, file.version, USER_HISTORY)
-            .await
-            .map_err(|error| file.failed(&error))?;
+        resolve(session, PROJECT_PATH).await?;
+        let done = run(session, &all, file.version, USER_HISTORY).await;
+        resolve(session, PATH).await?;
+        done.map_err(|error| file.failed(&error))?;
     }
     Ok(plan.names())
 }
@@ -121,6 +128,12 @@ async fn run(client: &mut Client, all: &[Migration], version: i32, history: &str
         .set_abort_divergent(false);
     runner.set_migration_table_name(history);
     runner.run_async(client).await.map(drop)
+}
+
+/// Sets which names the session resolves. A migration may have changed that, too.
+async fn resolve(client: &Client, path: &str) -> Result<()> {
+    let done = client.batch_execute(&format!("SET {path}")).await;
+    done.map_err(|error| db_error("the session broke", &error))
 }
 
 fn postgres(error: &refinery_core::Error) -> Option<&tokio_postgres::Error> {
@@ -313,7 +326,13 @@ mod tests {
             // What an older version has noted of a file with CRLF.
             let older = Migration::unapplied("V1__one", &text.replace('\n', "\r\n")).unwrap();
             let sql = format!("UPDATE {USER_HISTORY} SET checksum = '{}'", older.checksum());
-            warehouse.acquire().await.unwrap().batch_execute(&sql).await.unwrap();
+            warehouse
+                .acquire_as_user()
+                .await
+                .unwrap()
+                .batch_execute(&sql)
+                .await
+                .unwrap();
             for root in [&lf, &crlf] {
                 assert!(pending(&warehouse, root.path()).await.unwrap().is_empty());
                 std::fs::write(root.path().join("migrations/V2__two.sql"), "SELECT 1;\r\n").unwrap();
@@ -340,7 +359,7 @@ mod tests {
                 ["migrations/V2__two.sql"]
             );
             let row = warehouse
-                .acquire()
+                .acquire_as_user()
                 .await
                 .unwrap()
                 .query_one("SELECT to_regclass('u') IS NULL", &[])

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use refinery_core::Migration;
 
 use crate::error::{Error, Result};
-use crate::workspace;
+use crate::workspace::{self, Files};
 
 /// A user's migration file.
 #[derive(Debug, Clone)]
@@ -19,21 +19,25 @@ pub struct File {
 
 /// The user's migration files in the order of their numbers. A missing folder counts as empty.
 pub fn read(root: &Path) -> Result<Vec<File>> {
+    read_in(&Files::saved(root))
+}
+
+/// Like [`read`], over files of which some may not be saved.
+pub fn read_in(tree: &Files) -> Result<Vec<File>> {
     let folder = Path::new("migrations");
-    let Ok(entries) = std::fs::read_dir(root.join(folder)) else {
+    let Ok(names) = tree.names(folder) else {
         return Ok(Vec::new());
     };
     let mut files = Vec::new();
     let mut problems = Vec::new();
-    for entry in entries.flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
+    for name in names {
         if !Path::new(&name)
             .extension()
             .is_some_and(|ending| ending.eq_ignore_ascii_case("sql"))
         {
             continue;
         }
-        match File::open(root, &folder.join(&name), &name) {
+        match File::open(tree, &folder.join(&name), &name) {
             Ok(file) => files.push(file),
             Err(error) => problems.push(error),
         }
@@ -54,17 +58,20 @@ pub fn read(root: &Path) -> Result<Vec<File>> {
 }
 
 impl File {
-    fn open(root: &Path, path: &Path, name: &str) -> Result<Self> {
+    fn open(tree: &Files, path: &Path, name: &str) -> Result<Self> {
         let folder = path.parent().unwrap_or(Path::new(""));
-        if matches!(workspace::is_in(root, folder, path), Ok(false)) {
+        if matches!(workspace::is_in(tree, folder, path), Ok(false)) {
             return Err(Error::project(format!(
                 "{} is a symbolic link that leaves its folder, so it is not read",
                 path.display()
             ))
             .hint("put the file itself there: messages show the text of a project's files"));
         }
-        let text = std::fs::read_to_string(root.join(path))
-            .map_err(|error| Error::project(format!("{} can't be read", path.display())).cause(error))?;
+        let text = match tree.unsaved(path) {
+            Some(text) => text.to_owned(),
+            None => std::fs::read_to_string(tree.join(path))
+                .map_err(|error| Error::project(format!("{} can't be read", path.display())).cause(error))?,
+        };
         // A checkout may write CRLF; the migration is the same.
         let text = text.replace("\r\n", "\n");
         let misnamed = || {

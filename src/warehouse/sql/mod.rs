@@ -10,4 +10,4 @@ pub use error::{
     ClientFailure, Over, client_failure, db_error, describe, describe_over, is_unreachable, rows_error, sqlstate,
 };
 pub use quote::{at_most, ident, idents, literal, qualified};
-pub use schemas::{CHECKER, ENTITIES, PARTITIONS, PATH, READING};
+pub use schemas::{CHECKER, ENTITIES, PARTITIONS, PATH, PROJECT_PATH, READING};

@@ -80,21 +80,44 @@ fn parts(text: &str, offset: usize) -> Vec<String> {
 pub fn diagnostic(file: &Path, text: &str, added: usize, error: &tokio_postgres::Error, over: Over) -> Diagnostic {
     let place = of(error)
         .and_then(|position| position.checked_sub(added))
-        .filter(|position| *position > 0);
+        .filter(|position| *position > 0)
+        // While rows are read, what an error quotes may be a value.
+        .or_else(|| named(error, text).filter(|_| over != Over::Rows));
     Diagnostic {
         message: describe_over(error, over),
         location: Some(match place {
             Some(offset) => location(file, text, offset),
-            None => Location {
-                file: file.to_owned(),
-                line: 1,
-                column: 1,
-                length: 1,
-                text: String::new(),
-            },
+            None => Location::of_file(file),
         }),
         hint: place.and_then(|_| suggestion(error)),
     }
+}
+
+/// Where the name stands that an error is about, for errors that do not say it: those of DDL. The name itself is not
+/// repeated.
+fn named(error: &tokio_postgres::Error, text: &str) -> Option<usize> {
+    let db = error.as_db_error()?;
+    let unknown = matches!(db.code().code(), "42703" | "42704" | "42P01");
+    first_use(text, db.message().split('"').nth(1).filter(|_| unknown)?)
+}
+
+/// The first place of a name in SQL, comments to the end of a line aside. It counts from 1, in characters.
+fn first_use(text: &str, name: &str) -> Option<usize> {
+    let part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '$');
+    let mut before = 0;
+    for line in text.split_inclusive('\n') {
+        let sql = line.split("--").next().unwrap_or_default();
+        // PostgreSQL lowers names without quotes. Bytes keep their places.
+        let lowered = sql.to_ascii_lowercase();
+        for (at, found) in lowered.match_indices(&name.to_ascii_lowercase()) {
+            let whole = !lowered[..at].ends_with(part) && !lowered[at + found.len()..].starts_with(part);
+            if whole {
+                return Some(before + sql[..at].chars().count() + 1);
+            }
+        }
+        before += line.chars().count();
+    }
+    None
 }
 
 /// The server's suggestion for an unknown column or function. It names columns only, and never holds a value: the server
@@ -116,6 +139,18 @@ mod tests {
         assert_eq!(found.text, "  nope FROM t");
         assert_eq!(location(Path::new("v.sql"), text, 9).length, 1);
         assert_eq!(location(Path::new("v.sql"), text, 500).line, 2);
+    }
+
+    #[test]
+    fn the_first_use_of_a_name_is_a_whole_word_and_in_no_comment() {
+        let text = "-- day\ncreate é (visit_day date); -- day\ncreate index on é (Day);";
+        let place = first_use(text, "day").map(|at| location(Path::new("m.sql"), text, at));
+        assert_eq!(
+            place.map(|found| (found.line, found.column, found.length)),
+            Some((3, 20, 3))
+        );
+        assert_eq!(first_use(text, "visit"), None);
+        assert_eq!(first_use("", "visit"), None);
     }
 
     #[test]

@@ -12,6 +12,9 @@ pub const READING: &str = "pipeline_reading";
 /// function that somebody made could stand in for one of PostgreSQL.
 pub const PATH: &str = "search_path = pg_catalog, pg_temp";
 
+/// The names that the SQL of a project resolves, while it runs: migrations, views, functions, checks and queries.
+pub const PROJECT_PATH: &str = "search_path = public, pg_temp";
+
 /// The role with whose rights checks run, as a subquery: its oid and name, or no row where `pipeline roles` has not made it.
 /// It must not be the owner of the tables, nor a superuser, nor a member of either.
 pub const CHECKER: &str = "(SELECT k.oid, k.rolname FROM pg_catalog.pg_proc p

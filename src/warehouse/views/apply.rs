@@ -13,9 +13,9 @@ use super::registry::{self, Entry};
 use super::work::Work;
 use super::{hidden, refresh, stale};
 use crate::error::{Diagnostic, Result};
-use crate::model::ViewKind;
+use crate::model::{ViewKind, did_you_mean};
 use crate::warehouse::connect::Connection;
-use crate::warehouse::sql::{db_error, position, sqlstate};
+use crate::warehouse::sql::{PATH, PROJECT_PATH, db_error, position, sqlstate};
 
 /// The key of the advisory lock under which views are applied, one process at a time ("views" in ASCII).
 const LOCK: i64 = 0x0076_6965_7773;
@@ -101,7 +101,8 @@ impl Work<'_> {
                     failures.insert(index, *failure);
                     self.pending.push_back(index);
                     if failures.len() == self.pending.len() {
-                        return Err(refused(self.told(failures)));
+                        let known = registry::relations(self.client).await?;
+                        return Err(refused(self.told(failures, &known)));
                     }
                 }
             }
@@ -110,8 +111,8 @@ impl Work<'_> {
     }
 
     /// The failures to report: those that are not merely caused by another failure. Where all of them wait for each
-    /// other in a circle, all are reported.
-    fn told(&self, failures: BTreeMap<usize, Failure>) -> Vec<Diagnostic> {
+    /// other in a circle, all are reported. `known` are the tables and views of the database, one of which may be meant.
+    fn told(&self, failures: BTreeMap<usize, Failure>, known: &[String]) -> Vec<Diagnostic> {
         let follows = |own: usize, failure: &Failure| {
             let others = failures.keys().filter(|other| **other != own);
             let lacks = failure.lacks.as_deref().unwrap_or_default();
@@ -130,8 +131,13 @@ impl Work<'_> {
             let mut problem = failure.problem;
             if circle {
                 problem.hint = Some("these views need each other; one of them must do without".to_owned());
-            } else if failure.lacks.is_some() {
-                problem.hint = Some("check the name; entity tables are made by `pipeline migrate`".to_owned());
+            } else if let Some(lacks) = failure.lacks {
+                let files = self.definitions.iter().map(|definition| definition.view.name.as_str());
+                let known = known.iter().map(String::as_str).chain(files);
+                let near = lacks.last().and_then(|name| did_you_mean(name, known));
+                let check = "check the name; entity tables are made by `pipeline migrate`";
+                // The server names a column or a function that may be meant.
+                problem.hint = problem.hint.or(near).or_else(|| Some(check.to_owned()));
             }
             problem
         })
@@ -197,7 +203,11 @@ impl Work<'_> {
             _ => None,
         };
         let runs = stale::runs_of(self.client, &definition.view.name).await?;
-        self.client.batch_execute("SAVEPOINT try").await.map_err(failed)?;
+        // A rollback to the savepoint takes the path back, too.
+        self.client
+            .batch_execute(&format!("SAVEPOINT try; SET LOCAL {PROJECT_PATH}"))
+            .await
+            .map_err(failed)?;
         if let Err(error) = self.define(definition).await {
             self.client
                 .batch_execute("ROLLBACK TO SAVEPOINT try; RELEASE SAVEPOINT try")
@@ -215,7 +225,7 @@ impl Work<'_> {
             };
         }
         self.client
-            .batch_execute("RELEASE SAVEPOINT try")
+            .batch_execute(&format!("SET LOCAL {PATH}; RELEASE SAVEPOINT try"))
             .await
             .map_err(failed)?;
         stale::forget(self.client, &definition.view.name, &runs).await?;
@@ -278,7 +288,7 @@ impl Work<'_> {
         if !row.map_err(failed)?.get::<_, bool>(0) {
             return Ok(());
         }
-        let sql = format!("ALTER FUNCTION {object} SET search_path = public, pg_temp");
+        let sql = format!("ALTER FUNCTION {object} SET {PROJECT_PATH}");
         self.client.batch_execute(&sql).await.map_err(failed)
     }
 
@@ -337,7 +347,7 @@ impl Work<'_> {
                 continue;
             };
             let runs = stale::runs_of(self.client, &name).await?;
-            let sql = format!("REFRESH MATERIALIZED VIEW {}", qualified(&name));
+            let sql = refresh::statement(&name, false);
             if let Err(error) = self.client.batch_execute(&sql).await {
                 return Err(refused(vec![self.definitions[index].diagnostic(&error)]));
             }

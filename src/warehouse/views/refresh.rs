@@ -14,7 +14,7 @@ use super::stale::{self, Mark, Stale};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Project, ViewKind};
 use crate::warehouse::connect::{Connection, Warehouse};
-use crate::warehouse::sql::{db_error, rows_error, sqlstate};
+use crate::warehouse::sql::{PATH, PROJECT_PATH, db_error, rows_error, sqlstate};
 
 /// A materialized view that was refreshed.
 #[derive(Debug, Clone)]
@@ -202,11 +202,19 @@ async fn refresh_one(
             .await
             .map_err(failed)?;
     }
-    let word = if concurrently { "CONCURRENTLY " } else { "" };
-    let sql = format!("REFRESH MATERIALIZED VIEW {word}{}", qualified(&reader.name));
+    let sql = statement(&reader.name, concurrently);
     transaction.batch_execute(&sql).await.map_err(failed)?;
     stale::forget(transaction.client(), &reader.name, &runs).await?;
     transaction.commit().await.map_err(failed)
+}
+
+/// The statements that refresh a view in a transaction. What it calls may have no path of its own.
+pub(super) fn statement(name: &str, concurrently: bool) -> String {
+    let word = if concurrently { "CONCURRENTLY " } else { "" };
+    format!(
+        "SET LOCAL {PROJECT_PATH}; REFRESH MATERIALIZED VIEW {word}{}; SET LOCAL {PATH}",
+        qualified(name)
+    )
 }
 
 fn explain(name: &str, project: &Project, error: &tokio_postgres::Error) -> Error {

@@ -86,6 +86,15 @@ pub(super) async fn taken(client: &Client, names: &[&str]) -> Result<Vec<(bool, 
     Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
 }
 
+/// The tables and views of `public`, without partitions.
+pub(super) async fn relations(client: &Client) -> Result<Vec<String>> {
+    let sql = "SELECT relname::text FROM pg_catalog.pg_class WHERE relnamespace = 'public'::regnamespace
+               AND relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT relispartition ORDER BY relname";
+    let rows = client.query_typed(sql, &[]).await;
+    let rows = rows.map_err(|error| db_error("the tables can't be listed", &error))?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
 pub(super) async fn put(client: &Client, definition: &Definition<'_>, object: &str) -> Result<()> {
     let sql = "INSERT INTO pipeline.views (kind, name, object, fingerprint) VALUES ($1, $2, $3, $4)
                ON CONFLICT (kind, name) DO UPDATE

@@ -39,11 +39,23 @@ async fn prepared(warehouse: &Warehouse) {
 }
 
 async fn run(warehouse: &Warehouse, sql: &str) {
-    warehouse.acquire().await.unwrap().batch_execute(sql).await.unwrap();
+    warehouse
+        .acquire_as_user()
+        .await
+        .unwrap()
+        .batch_execute(sql)
+        .await
+        .unwrap();
 }
 
 async fn text(warehouse: &Warehouse, sql: &str) -> String {
-    let row = warehouse.acquire().await.unwrap().query_one(sql, &[]).await.unwrap();
+    let row = warehouse
+        .acquire_as_user()
+        .await
+        .unwrap()
+        .query_one(sql, &[])
+        .await
+        .unwrap();
     row.get::<_, Option<String>>(0).unwrap_or_default()
 }
 

@@ -4,6 +4,7 @@
 use healthcare_insights::{project, report, run};
 
 use crate::harness::{Project, Small};
+use crate::schemas;
 
 mod contract;
 mod end_to_end;
@@ -22,6 +23,7 @@ fn problems(wrong: &Project) -> String {
     let checked = runtime.block_on(async { run::check(&project::load(&wrong.path(""))?).await });
     let error = checked.expect_err("the project has a problem");
     assert_eq!(error.kind.exit_code(), 2);
+    schemas::agree(wrong, &error);
     report::diagnostics::render(&error, false)
 }
 

@@ -310,6 +310,7 @@ proptest! {
             length: length.map(|(min, max)| between(min, max)),
             accepted_values: accepted.iter().map(|text| Literal::Text(text.clone())).collect(),
             range: None,
+            zone: None,
         };
         let mut leaf = ruled("v", FieldType::String, rules);
         leaf.required = must;

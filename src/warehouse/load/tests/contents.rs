@@ -89,7 +89,7 @@ async fn the_history_tells_what_ran() {
             .await
             .unwrap();
         locks.skip(&day(3), &record()).await.unwrap();
-        let client = world.warehouse.acquire().await.unwrap();
+        let client = world.warehouse.acquire_as_user().await.unwrap();
         let all = runs::list(&client, &Filter::default()).await.unwrap();
         assert_eq!(
             all.iter().map(|run| run.status.as_str()).collect::<Vec<_>>(),
@@ -128,9 +128,13 @@ async fn a_dropped_batch_is_gone_and_said() {
             )
             .await
             .unwrap();
-        let counts = count_batch(&world.warehouse.acquire().await.unwrap(), &world.entities, &day(2))
-            .await
-            .unwrap();
+        let counts = count_batch(
+            &world.warehouse.acquire_as_user().await.unwrap(),
+            &world.entities,
+            &day(2),
+        )
+        .await
+        .unwrap();
         let dropped = drop_batch(&locks, &world.entities, &day(2), &record(), false)
             .await
             .unwrap();
@@ -175,7 +179,7 @@ async fn a_datestyle_of_the_server_does_not_hide_a_leaf() {
     let style = format!("ALTER DATABASE {database} SET datestyle = 'German'");
     world
         .warehouse
-        .acquire()
+        .acquire_as_user()
         .await
         .unwrap()
         .batch_execute(&style)
@@ -216,7 +220,7 @@ async fn attach_neither_scans_nor_builds() {
     let indexes = "SELECT string_agg(indexrelid::text, ',' ORDER BY indexrelid) FROM pg_index JOIN pg_class c ON c.oid = indrelid \
                    WHERE relname LIKE 'patients_r%'";
     let before = (read().await, world.texts(indexes).await);
-    let client = world.warehouse.acquire().await.unwrap();
+    let client = world.warehouse.acquire_as_user().await.unwrap();
     run.swap(
         client,
         &world.entities,
@@ -281,7 +285,7 @@ async fn a_large_table_is_indexed_in_its_turn() {
     let _others: Vec<_> = (0..crate::cores::cores())
         .map(|_| locks.index_turns().begin())
         .collect();
-    let mut client = world.warehouse.acquire().await.unwrap();
+    let mut client = world.warehouse.acquire_as_user().await.unwrap();
     let transaction = client.transaction().await.unwrap();
     transaction.batch_execute(&turn.set_helpers()).await.unwrap();
     let helpers = "SELECT current_setting('max_parallel_maintenance_workers')";

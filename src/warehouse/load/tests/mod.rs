@@ -65,7 +65,7 @@ impl World {
     }
 
     async fn prepare(warehouse: Warehouse, database: Option<String>, entities: Vec<Entity>) -> Self {
-        let client = warehouse.acquire().await.unwrap();
+        let client = warehouse.acquire_as_user().await.unwrap();
         for (_, state) in state::MIGRATIONS {
             client.batch_execute(state).await.unwrap();
         }
@@ -95,7 +95,7 @@ impl World {
     async fn load(&self, locks: &BatchLocks, batch: &Batch, contents: &[(&str, Rows<'_>)]) -> Result<Committed> {
         let run = locks.start_run(batch, &record(), false).await?;
         let staged = self.stage(&run, contents).await?;
-        let client = locks.warehouse().acquire().await?;
+        let client = locks.warehouse().acquire_as_user().await?;
         run.swap(
             client,
             &self.entities,
@@ -112,7 +112,7 @@ impl World {
     async fn stage(&self, run: &ActiveRun, contents: &[(&str, Rows<'_>)]) -> Result<Vec<Staged>> {
         let mut staged = Vec::new();
         for (name, rows) in contents {
-            let mut client = run.locks.warehouse().acquire().await?;
+            let mut client = run.locks.warehouse().acquire_as_user().await?;
             staged.push(self.stage_one(run, &mut client, name, rows).await?);
         }
         Ok(staged)
@@ -129,12 +129,12 @@ impl World {
 
     /// Every row that a reader sees of an entity, as text.
     async fn rows(&self, entity: &str) -> Vec<String> {
-        let client = self.warehouse.acquire().await.unwrap();
+        let client = self.warehouse.acquire_as_user().await.unwrap();
         texts(&client, &format!("SELECT t::text FROM {} t ORDER BY 1", ident(entity))).await
     }
 
     async fn texts(&self, sql: &str) -> Vec<String> {
-        texts(&self.warehouse.acquire().await.unwrap(), sql).await
+        texts(&self.warehouse.acquire_as_user().await.unwrap(), sql).await
     }
 
     /// The status of all runs, and the names of the hidden tables.

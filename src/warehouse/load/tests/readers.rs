@@ -28,7 +28,7 @@ async fn load(world: &World, locks: &BatchLocks, value: &str) -> Committed {
 async fn a_snapshot_older_than_the_load_sees_old_or_new_never_nothing() {
     let Some(world) = World::server().await else { return };
     load(&world, &world.locks(), "old").await;
-    let reader = world.other_process().await.acquire().await.unwrap();
+    let reader = world.other_process().await.acquire_as_user().await.unwrap();
     reader
         .batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1 FROM pg_class LIMIT 1")
         .await
@@ -52,7 +52,7 @@ async fn readers_see_one_state_while_a_batch_is_rerun() {
     for kind in 0..3 {
         let (done, warehouse) = (done.clone(), world.other_process().await);
         readers.push(tokio::spawn(async move {
-            let client = warehouse.acquire().await.unwrap();
+            let client = warehouse.acquire_as_user().await.unwrap();
             let mut seen = 0;
             while !done.load(Ordering::Relaxed) {
                 let states = if kind == 0 {
@@ -88,7 +88,7 @@ async fn readers_see_one_state_while_a_batch_is_rerun() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_first_load_is_seen_whole_or_not_at_all() {
     let Some(world) = World::server().await else { return };
-    let reader = world.other_process().await.acquire().await.unwrap();
+    let reader = world.other_process().await.acquire_as_user().await.unwrap();
     reader.batch_execute("BEGIN").await.unwrap();
     assert!(texts(&reader, "SELECT value FROM patients").await.is_empty());
     let locks = world.locks();
@@ -110,12 +110,12 @@ async fn a_first_load_is_seen_whole_or_not_at_all() {
 async fn the_swap_gives_way_and_never_the_reader() {
     let Some(world) = World::server().await else { return };
     load(&world, &world.locks(), "old").await;
-    let holder = world.other_process().await.acquire().await.unwrap();
+    let holder = world.other_process().await.acquire_as_user().await.unwrap();
     holder
         .batch_execute("BEGIN; SELECT count(*) FROM patients")
         .await
         .unwrap();
-    let other = world.other_process().await.acquire().await.unwrap();
+    let other = world.other_process().await.acquire_as_user().await.unwrap();
     let over = Arc::new(AtomicBool::new(false));
     let read = async {
         let mut longest = Duration::ZERO;
@@ -146,7 +146,7 @@ async fn the_swap_gives_way_and_never_the_reader() {
 async fn patience_ends_with_the_names_of_the_holders() {
     let Some(world) = World::server().await else { return };
     load(&world, &world.locks(), "old").await;
-    let holder = world.other_process().await.acquire().await.unwrap();
+    let holder = world.other_process().await.acquire_as_user().await.unwrap();
     let pid: i32 = holder.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get(0);
     holder
         .batch_execute("BEGIN; SELECT count(*) FROM patients")
@@ -154,7 +154,7 @@ async fn patience_ends_with_the_names_of_the_holders() {
         .unwrap();
     let run = world.locks().start_run(&day(2), &record(), false).await.unwrap();
     let staged = world.stage(&run, &[("patients", &[("a", "new")])]).await.unwrap();
-    let client = world.warehouse.acquire().await.unwrap();
+    let client = world.warehouse.acquire_as_user().await.unwrap();
     let patience = Duration::from_millis(300);
     let error = run
         .swap_within(

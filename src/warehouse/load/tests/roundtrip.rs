@@ -75,7 +75,7 @@ fn texts_of<T: ToString>(values: &[Option<T>]) -> Vec<Option<String>> {
 async fn connections() -> Vec<crate::warehouse::connect::Connection> {
     let mut all = Vec::new();
     for warehouse in testing::both().await {
-        all.push(warehouse.acquire().await.unwrap());
+        all.push(warehouse.acquire_as_user().await.unwrap());
     }
     all
 }

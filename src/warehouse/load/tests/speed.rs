@@ -109,7 +109,7 @@ async fn beside_readers(world: &World, name: &str, order: [&'static str; 4], rea
     for _ in 0..readers {
         let (over, warehouse) = (over.clone(), world.other_process().await);
         tasks.push(tokio::spawn(async move {
-            let client = warehouse.acquire().await.unwrap();
+            let client = warehouse.acquire_as_user().await.unwrap();
             let mut took = Vec::new();
             while !over.is_cancelled() {
                 let started = Instant::now();

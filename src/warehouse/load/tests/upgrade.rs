@@ -23,7 +23,7 @@ const TABLES: &str = "SELECT n.nspname || '.' || c.relname FROM pg_class c JOIN 
 
 async fn of_older_version(warehouse: Warehouse) -> World {
     let entities = contract();
-    let mut client = warehouse.acquire().await.unwrap();
+    let mut client = warehouse.acquire_as_user().await.unwrap();
     migrate::apply_state_up_to(&mut client, 3).await.unwrap();
     for entity in &entities {
         client.batch_execute(&ddl::create_table(entity)).await.unwrap();
@@ -89,12 +89,12 @@ async fn its_rows_runs_and_partitions_go_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_schema_that_is_there_already_is_taken() {
     for warehouse in testing::both().await {
-        let client = warehouse.acquire().await.unwrap();
+        let client = warehouse.acquire_as_user().await.unwrap();
         client.batch_execute("CREATE SCHEMA pipeline_partitions").await.unwrap();
         drop(client);
         let root = tempfile::tempdir().unwrap();
         migrate::apply(&warehouse, root.path()).await.unwrap();
-        let client = warehouse.acquire().await.unwrap();
+        let client = warehouse.acquire_as_user().await.unwrap();
         let schemas = "SELECT nspname::text FROM pg_namespace WHERE nspname LIKE 'pipeline%' ORDER BY 1";
         assert_eq!(texts(&client, schemas).await, ["pipeline", "pipeline_partitions"]);
     }

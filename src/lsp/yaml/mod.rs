@@ -1,0 +1,9 @@
+//! What the server knows of a YAML file: which field or column is declared at a place, and what could be written there.
+
+mod complete;
+mod names;
+mod place;
+mod schema;
+
+pub(super) use complete::{completions, kind_of};
+pub(super) use names::{Declared, declared_at, described};

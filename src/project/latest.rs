@@ -1,0 +1,156 @@
+//! Reads `latest` of an entity, and makes the view of it: of each key only the row of the newest batch.
+
+use super::keys::{Keys, Shape, key, required};
+use super::mapping::{Context, Mapping, entry_text};
+use super::names::{self, MAX_IDENTIFIER};
+use super::problems::Problems;
+use super::yaml::{Entry, Span, Value};
+use crate::error::Location;
+use crate::model::wording::{all_of, did_you_mean};
+use crate::model::{Entity, PgType, View, ViewKind};
+
+/// The value of `latest`.
+pub(super) const SHAPE: Shape = Shape::Any(&[Shape::Text, Shape::Options(&KEYS)]);
+
+static KEYS: Keys = Keys::of(&[
+    required("view", Shape::Text, "The view's name."),
+    key(
+        "deleted",
+        Shape::Text,
+        "A column of type boolean that is true where the key is deleted.",
+    ),
+    key(
+        "materialized",
+        Shape::Flag(false),
+        "Whether the view's rows are stored, and refreshed after each run.",
+    ),
+]);
+
+/// A `latest` whose columns have not been looked up yet.
+pub(super) struct LatestDraft {
+    entity: String,
+    view: String,
+    location: Location,
+    deleted: Option<(String, Location)>,
+    kind: ViewKind,
+}
+
+/// Reads `latest: visits_latest` or `latest: {view: visits_latest, deleted: is_deleted, materialized: true}`.
+pub(super) fn read(ctx: &mut Context<'_>, entity: &str, entry: &Entry) -> Option<LatestDraft> {
+    let (view, deleted, materialized) = if matches!(entry.value.value, Value::Map(_)) {
+        let options = Mapping::of_options(ctx, "`latest`", entry.key.span, &entry.value, &KEYS)?;
+        let view = options.required(ctx, "view", &format!("view: {entity}_latest"))?;
+        let deleted = options.text(ctx, "deleted");
+        let deleted = deleted.map(|text| (text.value, ctx.location(text.span)));
+        (
+            entry_text(ctx, view)?,
+            deleted,
+            options.flag(ctx, "materialized", false),
+        )
+    } else {
+        (entry_text(ctx, entry)?, None, false)
+    };
+    let span: Span = view.span;
+    if let Err(bad) = names::check_identifier("the name of a view", &view.value, MAX_IDENTIFIER) {
+        ctx.problem(span, bad.message, bad.hint);
+    }
+    Some(LatestDraft {
+        entity: entity.to_owned(),
+        view: view.value,
+        location: ctx.location(span),
+        deleted,
+        kind: if materialized {
+            ViewKind::Materialized
+        } else {
+            ViewKind::View
+        },
+    })
+}
+
+/// Looks up the columns and adds the views to those of the project's files.
+pub(super) fn add(drafts: Vec<LatestDraft>, entities: &[Entity], views: &mut Vec<View>, problems: &mut Problems) {
+    for draft in drafts {
+        // An entity that is not there has problems of its own.
+        let Some(entity) = entities.iter().find(|entity| entity.name == draft.entity) else {
+            continue;
+        };
+        let mut good = true;
+        let mut problem = |location: &Location, message: String, hint: String| {
+            problems.add(Some(location.clone()), message, Some(hint));
+            good = false;
+        };
+        if entity.key.is_empty() {
+            let message = format!("`{}` has no key, so no row of it is the latest of its key", entity.name);
+            problem(
+                &draft.location,
+                message,
+                "give it a `key`, or leave `latest` out".into(),
+            );
+        }
+        if entities.iter().any(|other| other.name == draft.view) {
+            let message = format!("`{}` is an entity, so no view can have that name", draft.view);
+            problem(&draft.location, message, format!("name it `{}_latest`", entity.name));
+        } else if let Some(other) = views.iter().find(|view| view.name == draft.view) {
+            let message = format!("`{}` is made by {} already", draft.view, other.path.display());
+            problem(&draft.location, message, "give one of the two another name".into());
+        }
+        if let Some((name, location)) = &draft.deleted {
+            match entity.columns.iter().find(|column| column.name == *name) {
+                Some(column) if column.pg_type == PgType::Bool => {}
+                Some(column) => {
+                    let message = format!(
+                        "`deleted` names a column that is true or false; `{name}` is {}",
+                        column.pg_type
+                    );
+                    problem(location, message, "name a column of type boolean".into());
+                }
+                None => {
+                    let known: Vec<&str> = entity.columns.iter().map(|column| column.name.as_str()).collect();
+                    let hint = did_you_mean(name, known.iter().copied())
+                        .unwrap_or_else(|| format!("its columns are {}", all_of(&known)));
+                    problem(location, format!("`{}` has no column `{name}`", entity.name), hint);
+                }
+            }
+        }
+        if good {
+            views.push(view(&draft, entity));
+        }
+    }
+    // As files are: functions first, then views, then materialized views. A file may read a view of `latest`.
+    views.sort_by_key(|view| view.kind);
+}
+
+fn view(draft: &LatestDraft, entity: &Entity) -> View {
+    let deleted = draft.deleted.as_ref().map(|(name, _)| name.as_str());
+    let quoted = |name: &str| format!("\"{name}\"");
+    let key: Vec<&str> = std::iter::once("source")
+        .chain(entity.key.iter().map(String::as_str))
+        .collect();
+    let list = |names: &mut dyn Iterator<Item = &str>| names.map(quoted).collect::<Vec<_>>().join(", ");
+    let by = list(&mut key.iter().copied());
+    let columns = entity.columns.iter().map(|column| column.name.as_str());
+    let shown = list(&mut std::iter::once("source").chain(columns.clone().filter(|name| Some(*name) != deleted)));
+    let all = list(&mut std::iter::once("source").chain(columns));
+    let newest = format!(
+        "select distinct on ({by}) {all}\nfrom {}\norder by {by}, batch_date desc",
+        quoted(&entity.name)
+    );
+    let select = match deleted {
+        None => newest,
+        Some(name) => format!(
+            "select {shown}\nfrom (\n{newest}\n) latest\nwhere {} is not true",
+            quoted(name)
+        ),
+    };
+    // Readers can use a materialized view while it is refreshed if it has a unique index.
+    let sql = match draft.kind {
+        ViewKind::Materialized => format!("-- unique: {}\n{select}\n", key.join(", ")),
+        ViewKind::View | ViewKind::Function => format!("{select}\n"),
+    };
+    View {
+        name: draft.view.clone(),
+        kind: draft.kind,
+        path: draft.location.file.clone(),
+        sql,
+    }
+}

@@ -1,0 +1,127 @@
+//! Tests of `use`, which puts shared fields into a schema.
+
+use super::{Files, SOURCE};
+use crate::model::{Field, FieldType, MaskKind, PhiClass, Source};
+
+const PATIENT: &str = "\
+patient_id: {type: string, required: true, phi: identifier, mask: hash, domain: patient}
+name: {type: string, phi: name, mask: pseudonym}
+born: date
+visits:
+  list:
+    use: schemas/visit.yaml
+    more: string
+";
+const VISIT: &str = "\
+visit_id: string
+date: {type: date, format: \"%d.%m.%Y\"}
+note: {type: string, phi: free_text}
+";
+
+fn with(schema: &str) -> Files {
+    let (head, _) = SOURCE.split_once("schema:").unwrap();
+    Files::good()
+        .with("schemas/patient.yaml", PATIENT)
+        .with("schemas/visit.yaml", VISIT)
+        .with("pipelines/clinic.yaml", format!("{head}schema:\n{schema}"))
+}
+
+fn source(files: &Files) -> Source {
+    files.load().expect("a good project").sources.remove(0)
+}
+
+fn names(fields: &[Field]) -> Vec<&str> {
+    fields.iter().map(|field| field.name.as_str()).collect()
+}
+
+fn inside(field: &Field) -> &[Field] {
+    match &field.field_type {
+        FieldType::List(item) => inside(item),
+        FieldType::Struct(fields) => fields,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn own_keys_lie_over_shared_ones() {
+    let files = with(
+        "  use: schemas/patient.yaml\n  name: {mask: redact}\n  born: null\n  ward: string\n  visits:\n    list:\n      note: null\n      \
+         date: {format: \"%Y%m%d\"}\n",
+    );
+    let source = source(&files);
+    let schema = &source.kinds[0].schema;
+    assert_eq!(names(schema), ["patient_id", "name", "visits", "ward"]);
+    assert_eq!(schema[1].privacy.mask, Some(MaskKind::Redact));
+    assert_eq!(schema[1].privacy.phi, Some(PhiClass::Name));
+    let visits = inside(&schema[2]);
+    assert_eq!(names(visits), ["visit_id", "date", "more"]);
+    assert!(matches!(&visits[1].field_type, FieldType::Date(formats) if formats == &["%Y%m%d"]));
+    // The shared files are part of the fingerprint.
+    assert!(source.text.contains("schemas/patient.yaml") && source.text.contains("free_text"));
+    assert_eq!(schema[0].location.file.to_str(), Some("schemas/patient.yaml"));
+    assert_eq!(schema[3].location.file.to_str(), Some("pipelines/clinic.yaml"));
+}
+
+#[test]
+fn a_field_may_be_called_use_and_change_its_shape() {
+    let files = with("  use: string\n  visits: string\n");
+    assert_eq!(names(&source(&files).kinds[0].schema), ["use", "visits"]);
+    let files = with("  use: schemas/patient.yaml\n  visits: {type: json}\n  born: {list: date}\n");
+    let source = source(&files);
+    assert!(matches!(source.kinds[0].schema[3].field_type, FieldType::Json));
+    assert!(matches!(source.kinds[0].schema[2].field_type, FieldType::List(_)));
+}
+
+#[test]
+fn problems_are_told_where_the_key_stands() {
+    let files = with("  use: schemas/patient.yaml\n  name: {mask: redcat}\n").with(
+        "schemas/visit.yaml",
+        "visit_id: strin\ndate: {type: date, format: \"%d.%m.%Y\", phi: date}\n",
+    );
+    insta::assert_snapshot!(files.problems(), @"
+    pipelines/clinic.yaml:7:16+6: `mask` can't be `redcat`
+        did you mean `redact`?
+    schemas/visit.yaml:1:11+5: `strin` is no type of a field
+        did you mean `string`?
+    schemas/visit.yaml:2:1+4: `visits[].date` is classed as date and has no mask
+        masks for this type: `keep`, `null`, `hash`, `date_shift`, `year`, `surrogate`; `keep` needs a `reason`
+    ");
+}
+
+#[test]
+fn only_files_of_the_project_are_used() {
+    for (used, said) in [
+        ("../other.yaml", "`../other.yaml` is no path inside of the project"),
+        ("/etc/other.yaml", "`/etc/other.yaml` is no path inside of the project"),
+        ("schemas/none.yaml", "there is no file schemas/none.yaml"),
+        ("schemas/circle.yaml", "`schemas/circle.yaml` uses itself"),
+        ("schemas/list.yaml", "schemas/list.yaml is no mapping of fields"),
+        ("schemas/broken.yaml", "schemas/broken.yaml:1"),
+    ] {
+        let files = with(&format!("  use: {used}\n  more: string\n"))
+            .with("schemas/circle.yaml", "a: {struct: {use: schemas/circle.yaml}}\n")
+            .with("schemas/list.yaml", "- a\n")
+            .with("schemas/broken.yaml", "a: [\n");
+        let problems = files.problems();
+        assert!(problems.contains(said), "{used}: {problems}");
+    }
+    let files = with("  use: schemas/twice.yaml\n").with("schemas/twice.yaml", "a: string\na: date\n");
+    assert!(
+        files.problems().contains("the key `a` is given twice"),
+        "{}",
+        files.problems()
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_out_of_the_project_is_not_read() {
+    let files = with("  use: schemas/link.yaml\n");
+    let (root, outside) = (files.write(), tempfile::tempdir().unwrap());
+    let secret = outside.path().join("secret.yaml");
+    std::fs::write(&secret, "hunter2: [\n").unwrap();
+    std::os::unix::fs::symlink(&secret, root.path().join("schemas/link.yaml")).unwrap();
+    let error = super::load_with(&crate::workspace::Files::saved(root.path()), &|_| None).unwrap_err();
+    assert!(!format!("{error:?}").contains("hunter2"));
+    assert!(format!("{error:?}").contains("symbolic link"), "{error:?}");
+}

@@ -1,0 +1,397 @@
+//! Sources that hold several kinds of records: each kind has its own schema, masks and account, and is a table to SQL.
+use serde_json::{Value, json};
+
+use crate::harness::{Database, Outcome, Project, everything, hashed, padded, server, talkative};
+
+const DATE: &str = "2023-05-01";
+
+/// `code` is a text in one kind and a number in the other; `name` is masked in one of them.
+const KINDS: &str = "\
+kinds:
+  patient:
+    where: {type: [Patient, Person]}
+    subject: id
+    schema:
+      id: {type: string, required: true, phi: identifier, mask: hash, domain: patient}
+      name: {type: string, phi: name, mask: redact}
+      code: string
+      born: {type: date, phi: date, mask: date_shift}
+    conserves: {patients: $}
+  lab:
+    where: {type: Lab}
+    subject: patient.reference
+    schema:
+      patient: {struct: {reference: {type: string, phi: identifier, mask: hash, domain: patient}}}
+      name: string
+      code: bigint
+      taken: {type: date, phi: date, mask: date_shift}
+      parts: {list: {n: int}}
+    conserves: {parts: \"parts[]\"}
+";
+
+fn project(database: &Database, input: &str, rest: &str) -> Project {
+    let table = |name: &str, columns: &str| {
+        format!(
+            "create table {name} ({columns}, source text not null, batch_date date not null) partition by list (source);\n"
+        )
+    };
+    let project = Project::new()
+        .file(
+            "pipeline.yaml",
+            "name: kinds\nentities:\n  patients:\n    columns: {id: text, name: text, code: text, born: date}\n  labs:\n    \
+             columns: {id: text, name: text, code: int8, taken: date, owner: text}\n  parts:\n    columns: {id: text, n: int4}\n",
+        )
+        .file(
+            "pipelines/clinic.yaml",
+            format!("name: clinic\ninput:\n  path: in/{{date:%Y-%m-%d}}.txt\n{input}{KINDS}{rest}"),
+        )
+        .file("sql/clinic/patients.sql", "select id, name, code, born from patient\n")
+        .file(
+            "sql/clinic/labs.sql",
+            "select l.patient['reference'] as id, l.name, l.code, l.taken, p.code as owner\nfrom lab l left join patient p on \
+             p.id = l.patient['reference']\n",
+        )
+        .file(
+            "sql/clinic/parts.sql",
+            "with p as (select patient['reference'] as id, unnest(parts) as item from lab) select id, item['n'] as n from p\n",
+        )
+        .file(
+            "migrations/V1__tables.sql",
+            [
+                table("patients", "id text, name text, code text, born date"),
+                table("labs", "id text, name text, code int8, taken date, owner text"),
+                table("parts", "id text, n int4"),
+            ]
+            .concat(),
+        )
+        .on(database);
+    project.run(&["migrate"]).code(0);
+    project
+}
+
+fn load(project: &Project, text: impl AsRef<[u8]>) -> Outcome {
+    project.write(&format!("in/{DATE}.txt"), text);
+    project.run(&["run", "--source", "clinic", "--date", DATE])
+}
+
+fn records() -> Vec<Value> {
+    vec![
+        json!({"type": "Patient", "id": "p1", "name": "Anna", "code": "x", "born": "1970-01-10"}),
+        json!({"code": 7, "patient": {"reference": "p1"}, "name": "Sodium", "type": "Lab", "taken": "1970-01-31",
+            "parts": [{"n": 1}, {"n": 2}]}),
+        json!({"type": "Person", "id": "p2", "name": "Bert", "code": "y"}),
+        json!({"type": "Lab", "patient": {"reference": "p2"}, "code": 8}),
+    ]
+}
+
+#[test]
+fn each_kind_is_a_table_with_its_own_types_and_masks() {
+    // With large input, and with input that is kept in memory.
+    for text in [json!(records()).to_string(), padded(json!(records()).to_string())] {
+        let database = Database::fresh();
+        let project = project(&database, "", "");
+        let run = load(&project, text).code(0);
+        let (one, two) = (hashed("p1"), hashed("p2"));
+        assert_eq!(
+            database.rows("select id || '|' || (name <> 'Anna') || '|' || code from patients order by code"),
+            [format!("{one}|true|x"), format!("{two}|true|y")]
+        );
+        // The join reads both kinds.
+        assert_eq!(
+            database
+                .rows("select id || '|' || coalesce(name, '-') || '|' || code || '|' || owner from labs order by code"),
+            [format!("{one}|Sodium|7|x"), format!("{two}|-|8|y")]
+        );
+        assert_eq!(database.rows("select n::text from parts order by n"), ["1", "2"]);
+        // The dates of one person move alike in both kinds.
+        assert_eq!(
+            database
+                .rows("select (l.taken - p.born)::text from labs l join patients p on p.id = l.id where l.code = 7"),
+            ["21"]
+        );
+        assert_eq!(
+            database.value("select account -> 'kinds' from pipeline.runs"),
+            r#"{"lab": {"read": 2, "accepted": 2, "quarantined": 0}, "patient": {"read": 2, "accepted": 2, "quarantined": 0}}"#
+        );
+        assert!(!run.stderr.contains("undeclared"), "{}", run.stderr);
+    }
+}
+
+#[test]
+fn the_embedded_database_loads_kinds_one_after_the_other() {
+    let database = Database::fresh();
+    let project = project(&database, "", "").env("DATABASE_URL", "");
+    let run = load(&project, json!(records()).to_string()).code(0);
+    assert!(run.stdout.contains("loaded"), "{}", run.stdout);
+    assert_eq!(project.query("select count(*) from labs"), ["2"]);
+}
+
+#[test]
+fn csv_and_a_header_serve_two_kinds() {
+    let database = Database::fresh();
+    let project = project(&database, "  format: csv\n", "");
+    project.edit("pipelines/clinic.yaml", KINDS, CSV_KINDS);
+    project.write("sql/clinic/parts.sql", "select id, cast(1 as int) as n from lab\n");
+    project.write(
+        "sql/clinic/labs.sql",
+        "select id, name, code, cast(null as date) as taken, cast(null as varchar) as owner from lab\n",
+    );
+    load(
+        &project,
+        "type,id,name,code,born\nPatient,p1,Anna,x,1970-01-10\nLab,p1,Sodium,7,\n",
+    )
+    .code(0);
+    assert_eq!(database.rows("select code from patients"), ["x"]);
+    assert_eq!(database.rows("select code::text from labs"), ["7"]);
+}
+
+const CSV_KINDS: &str = "\
+kinds:
+  patient: {where: {type: Patient}, schema: {id: string, name: string, code: string, born: date}}
+  lab: {where: {type: Lab}, schema: {id: string, name: string, code: bigint}}
+";
+
+/// Values that stand under a masked field of one kind: in a record of no kind, of another kind, and in damaged ones.
+fn hostile() -> String {
+    let records = [
+        json!({"type": "Patient", "id": "p1", "name": "QKINDQ-1"}).to_string(),
+        json!({"type": "QKINDQ-2", "id": "QKINDQ-3", "name": "QKINDQ-4"}).to_string(),
+        json!({"type": "Lab", "id": "QKINDQ-5", "born": "QKINDQ-6", "code": 1}).to_string(),
+        json!({"type": "Lab", "code": "QKINDQ-7"}).to_string(),
+        r#"{"type": "Patient", "id": "QKINDQ-8", "name": QKINDQ-9}"#.to_owned(),
+        r#"{"ty": "QKINDQ-10", "name": QKINDQ-11}"#.to_owned(),
+        json!({"id": "QKINDQ-12", "name": "QKINDQ-13"}).to_string(),
+        json!(["QKINDQ-14"]).to_string(),
+    ];
+    records.join("\n")
+}
+
+#[test]
+fn no_value_leaves_through_another_kind_or_damage() {
+    for rest in ["", "on_unknown_kind: ignore\n", "on_unknown_kind: fail\n"] {
+        let database = Database::fresh();
+        talkative(&database);
+        let limit = "max_quarantined: 100%\n";
+        let project = project(&database, "  format: ndjson\n", &format!("{limit}{rest}"));
+        let run = load(&project, hostile()).code(i32::from(rest.contains("fail")));
+        assert!(!everything(&database).contains("QKINDQ"));
+        assert!(!server().log().contains("QKINDQ"));
+        assert!(!format!("{}{}", run.stdout, run.stderr).contains("QKINDQ"));
+        for args in [
+            &["quarantine", "list", "--output", "json"][..],
+            &["preview", "--source", "clinic", "--date", DATE, "--refused"],
+            &["status", "--output", "json"],
+        ] {
+            project.run(args).output_lacks("QKINDQ");
+        }
+        if rest.is_empty() {
+            assert_eq!(
+                database.value("select account -> 'records' from pipeline.runs"),
+                r#"{"read": 8, "accepted": 2, "quarantined": 4}"#
+            );
+            assert_eq!(
+                database.value("select account -> 'unknown_kinds' -> 'count' from pipeline.runs"),
+                "2"
+            );
+            assert!(run.stderr.contains("of no declared kind"), "{}", run.stderr);
+            assert!(run.stderr.contains("(none): 1"), "{}", run.stderr);
+        }
+    }
+}
+
+#[test]
+fn a_kind_that_is_lost_fails_the_batch_although_the_whole_is_within_its_limit() {
+    let database = Database::fresh();
+    let project = project(&database, "", "max_quarantined: 5%\n");
+    let many = (0..200).map(|n| json!({"type": "Lab", "code": n}));
+    let broken = json!({"type": "Patient", "id": "p1", "born": "no date"});
+    let run = load(&project, json!(many.chain([broken]).collect::<Vec<_>>()).to_string()).code(1);
+    assert!(run.stderr.contains("too much is refused: 1 of 1 "), "{}", run.stderr);
+    assert_eq!(database.count("labs"), 0);
+    // An entity that nothing is counted for is no excuse.
+    project.write(
+        "sql/clinic/patients.sql",
+        "select id, name, code, born from patient where false\n",
+    );
+    project.edit("pipelines/clinic.yaml", "    conserves: {patients: $}\n", "");
+    let run = project.run(&["run", "--source", "clinic", "--date", DATE]).code(1);
+    run.stderr_contains("1 of 1 records of the kind patient, where 5% are allowed");
+}
+
+fn check(from: &str, to: &str) -> String {
+    let database = Database::fresh();
+    let project = project(&database, "", "");
+    project.edit("pipelines/clinic.yaml", from, to);
+    project.run(&["check"]).code(2).stderr
+}
+
+#[test]
+fn check_finds_kinds_that_can_not_be_meant() {
+    for (from, to, said) in [
+        (
+            "where: {type: Lab}",
+            "where: {type: [Lab, Person]}",
+            "a record can be of both kinds, `patient` and `lab`",
+        ),
+        (
+            "where: {type: Lab}",
+            "where: {type: Person, sub: x}",
+            "a record can be of both kinds, `patient` and `lab`",
+        ),
+        ("  lab:\n", "  source:\n", "a kind can't be called `source`"),
+        ("  lab:\n", "  patient:\n", "the key `patient` is given twice"),
+        (
+            "    where: {type: Lab}\n",
+            "",
+            "nothing says which records are of the kind `lab`",
+        ),
+        ("where: {type: Lab}", "where: {}", "`where` holds no condition"),
+        (
+            "where: {type: Lab}",
+            "where: {\"type[]\": Lab}",
+            "`type[]` is no path to one value",
+        ),
+        (
+            "    subject: patient.reference\n",
+            "",
+            "`taken` is shifted, but nothing says whose date it is",
+        ),
+        (
+            "subject: patient.reference",
+            "subject: patient.ref",
+            "the subject `patient.ref` is no field of clinic.lab",
+        ),
+        ("kinds:\n", "subject: id\nkinds:\n", "`subject` stands beside `kinds`"),
+        ("  lab:\n", "  labs:\n", "did you mean `labs`?"),
+        (
+            "kinds:\n",
+            "kinds:\n  other: {where: {type: Other}, schema: {id: string}}\n",
+            "no transform of clinic reads the kind `other`",
+        ),
+    ] {
+        let stderr = check(from, to);
+        assert!(stderr.contains(said), "{to}: {stderr}");
+    }
+    let database = Database::fresh();
+    let project = project(&database, "", "");
+    project.run(&["check"]).code(0);
+    project.write("sql/clinic/patients.sql", "select id, name, code, born from source\n");
+    project
+        .run(&["check"])
+        .code(2)
+        .stderr_contains("a transform reads the tables `patient` and `lab`");
+}
+
+#[test]
+fn a_record_of_two_kinds_by_different_fields_is_refused() {
+    let database = Database::fresh();
+    let project = project(&database, "", "max_quarantined: 100%\n");
+    project.edit("pipelines/clinic.yaml", "where: {type: Lab}", "where: {event: lab}");
+    let records = json!([{"type": "Patient", "id": "p1", "event": "lab"}, {"event": "lab", "code": 1}]);
+    load(&project, records.to_string()).code(0);
+    assert_eq!(
+        database.rows("select reason from pipeline.quarantine"),
+        ["the record is of two kinds, patient and lab"]
+    );
+    assert_eq!((database.count("patients"), database.count("labs")), (0, 1));
+}
+
+#[test]
+fn lineage_and_the_privacy_report_tell_kinds_apart() {
+    let database = Database::fresh();
+    let project = project(&database, "", "");
+    let lineage = project.run(&["lineage", "labs.owner"]).code(0);
+    assert!(lineage.stdout.contains("patient.code"), "{}", lineage.stdout);
+    assert!(!lineage.stdout.contains("lab.code"), "{}", lineage.stdout);
+    let report = project.run(&["privacy", "report"]).code(0);
+    assert!(report.stdout.contains("patient.name"), "{}", report.stdout);
+    assert!(report.stdout.contains("lab.patient.reference"), "{}", report.stdout);
+    // Masks are remembered by kind: another mask of one kind makes its batch stale.
+    load(&project, json!(records()).to_string()).code(0);
+    project.edit(
+        "pipelines/clinic.yaml",
+        "name: {type: string, phi: name, mask: redact}",
+        "name: {type: string, phi: name, mask: hash}",
+    );
+    project
+        .run(&["run", "--stale-masks"])
+        .code(0)
+        .stdout_contains("2023-05-01");
+    assert_eq!(database.rows("select length(name)::text from patients"), ["32", "32"]);
+}
+
+#[test]
+fn previews_and_test_cases_route_records_as_a_run_does() {
+    let database = Database::fresh();
+    let project = project(&database, "", "");
+    project.write(&format!("in/{DATE}.txt"), json!(records()).to_string());
+    let preview = project
+        .run(&[
+            "preview", "--source", "clinic", "--date", DATE, "--entity", "labs", "--output", "json",
+        ])
+        .code(0);
+    assert!(preview.stdout.contains("Sodium"), "{}", preview.stdout);
+    project.write(
+        "sql/clinic/tests/kinds.yaml",
+        "tests:\n  - name: two kinds\n    date: 2023-05-01\n    records:\n      - {type: Patient, id: p1, code: x}\n      \
+         - {type: Lab, code: 7, patient: {reference: p1}}\n      - {type: Other, what: 1}\n    rows:\n      labs: [{code: 7, owner: x}]\n",
+    );
+    project.run(&["test"]).code(0);
+    project.edit(
+        "sql/clinic/tests/kinds.yaml",
+        "{type: Lab, code: 7,",
+        "{type: Lab, code: 7, id: 1,",
+    );
+    project
+        .run(&["test"])
+        .code(2)
+        .stderr_contains("the source declares no field `id` here");
+}
+
+#[test]
+fn a_path_can_tell_the_kind_of_its_records() {
+    let database = Database::fresh();
+    let project = project(&database, "", "");
+    project.edit(
+        "pipelines/clinic.yaml",
+        "  path: in/{date:%Y-%m-%d}.txt\n",
+        "  format: ndjson\n  on_missing: skip\n  path:\n    - {path: \"in/{date:%Y-%m-%d}/Patient*.ndjson\", kind: patient}\n    - {path: \
+         \"in/{date:%Y-%m-%d}/Lab.ndjson\", kind: lab}\n",
+    );
+    project.edit("pipelines/clinic.yaml", "    where: {type: [Patient, Person]}\n", "");
+    let run = || project.run(&["run", "--source", "clinic", "--date", DATE]);
+    project.write(&format!("in/{DATE}/Patient.1.ndjson"), r#"{"id": "p1", "code": "x"}"#);
+    project.write(&format!("in/{DATE}/Patient.2.ndjson"), r#"{"id": "p2", "code": "y"}"#);
+    // A kind that has conditions as well must fulfil them.
+    project.write(
+        &format!("in/{DATE}/Lab.ndjson"),
+        "{\"type\": \"Lab\", \"code\": 7, \"patient\": {\"reference\": \"p1\"}}\n{\"type\": \"Patient\", \"code\": 8}\n",
+    );
+    run().code(0).stderr_contains("of no declared kind");
+    assert_eq!(database.rows("select code from patients order by 1"), ["x", "y"]);
+    assert_eq!(database.rows("select code || owner from labs"), ["7x"]);
+    // A file that is not there is told; `fail` is the default.
+    project.remove(&format!("in/{DATE}/Lab.ndjson"));
+    run().code(0).stderr_contains("the input has no file here");
+    assert_eq!(database.count("labs"), 0);
+    project.write(
+        "sql/clinic/tests/paths.yaml",
+        "tests:\n  - name: by path\n    date: 2023-05-01\n    records:\n      patient: [{id: p1, code: x}]\n      lab: [{type: Lab, code: \
+         7, patient: {reference: p1}}]\n    rows:\n      labs: [{code: 7, owner: x}]\n",
+    );
+    project.run(&["test"]).code(0);
+    let create = [
+        "test", "create", "--source", "clinic", "--date", DATE, "--record", "1", "--name", "made",
+    ];
+    project.run(&create).code(0);
+    assert!(
+        project
+            .read("sql/clinic/tests/made.yaml")
+            .contains("      patient:\n        - ")
+    );
+    project.run(&["test"]).code(0);
+    project.edit("pipelines/clinic.yaml", "  on_missing: skip\n", "");
+    run().code(1).stderr_contains("is missing: in/2023-05-01/Lab.ndjson");
+    project.edit("pipelines/clinic.yaml", "/Lab.ndjson", "/Patient.2.ndjson");
+    run().code(1).stderr_contains("two paths of clinic match one file");
+}
