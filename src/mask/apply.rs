@@ -13,10 +13,17 @@ use super::kinds::date_shift::Shift;
 use super::kinds::{age_cap, date_shift, hash, pseudonym, redact, reference, surrogate, under, year, zip3};
 use super::nested::{at, not_planned};
 use super::plan::{KindMasks, Masked, Masks, Node, Subject, Unmasked};
-use super::suppression::SubjectHash;
+use super::suppression::{SubjectHash, Suppressed};
 use crate::error::{Error, Result};
 
 impl Masks {
+    /// Leaves out the records of these persons, whom the suppression list names in hex.
+    #[must_use]
+    pub fn suppressing(mut self, subjects: SubjectHash, hashes: impl IntoIterator<Item = String>) -> Self {
+        self.suppressed = Some(Arc::new(Suppressed::new(subjects, hashes)));
+        self
+    }
+
     /// Masks a batch, without the records of persons on the suppression list.
     ///
     /// Fails if the batch does not have the planned schema, or if one column holds more than 2 GiB of masked text.

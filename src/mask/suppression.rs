@@ -2,7 +2,6 @@
 //! person by a keyed hash of the record's subject.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
@@ -12,7 +11,6 @@ use super::key::{Keyed, MaskKey, Token, Use};
 use super::kinds::reference::{self, Domains};
 use super::kinds::spelling::{self, Spelled};
 use super::nested::at;
-use super::plan::Masks;
 use crate::model::{FieldType, Kind, Source, subject};
 
 /// The types of resources that are persons. A reference that may be to any type is searched for these.
@@ -134,15 +132,6 @@ fn add_tokens(keyed: &Keyed, ids: &ArrayRef, tokens: &mut [Option<Token>]) -> Re
     })
 }
 
-impl Masks {
-    /// Leaves out the records of these persons, whom the suppression list names in hex.
-    #[must_use]
-    pub fn suppressing(mut self, subjects: SubjectHash, hashes: impl IntoIterator<Item = String>) -> Self {
-        self.suppressed = Some(Arc::new(Suppressed::new(subjects, hashes)));
-        self
-    }
-}
-
 impl Suppressed {
     /// The persons whom the list names by these hashes, in hex.
     pub(super) fn new(subjects: SubjectHash, hashes: impl IntoIterator<Item = String>) -> Self {
@@ -174,10 +163,12 @@ impl Suppressed {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use arrow::array::{AsArray, Int64Array, RecordBatch, StringArray, StructArray, UInt64Array};
 
     use super::*;
-    use crate::mask::Unmasked;
+    use crate::mask::{Masks, Unmasked};
     use crate::model::testing::{field, kind, phi, source};
     use crate::model::{MaskKind, PhiClass, Privacy, References, arrow_schema};
 
@@ -262,7 +253,10 @@ mod tests {
         };
         let domains = |to, domain| Vec::from_iter(subject_domains(&kind(to, domain)));
         assert_eq!(domains(&["Patient"], None), ["patient"]);
-        assert_eq!(domains(&["Patient", "Group"], None), ["group", "lab.who.id", "patient"]);
+        assert_eq!(
+            domains(&["Patient", "Group"], None),
+            ["a.lab.who.id", "group", "patient"]
+        );
         assert_eq!(domains(&["Patient", "Group"], Some("person")), ["person"]);
         assert_eq!(domains(&[], None).len(), 5);
 
