@@ -229,23 +229,22 @@ pub(super) async fn probe(
     Ok(Some(probed))
 }
 
-/// What the columns hold of another person, for whom the kind can't tell two ids apart it is empty.
+/// What the columns hold of another person. Empty where the checks of the kind refuse the id that is tried.
 async fn others(person: &Person<'_>, source: &Source, kind: usize, id: &Subject) -> Result<Seen> {
-    let mut none = Seen {
+    let mut seen = Seen {
         id: None,
         texts: BTreeMap::new(),
     };
     let other = id.of_another();
-    if other.text() == id.text() {
-        return Ok(none);
-    }
     for filled in [false, true] {
         let lone = Lone::of(source, kind, &other, filled)?;
         if hash(&lone, &person.key).await?.is_some() {
-            none.texts.extend(run(person.project, &lone, &person.key).await?.texts);
+            for (place, texts) in run(person.project, &lone, &person.key).await?.texts {
+                seen.texts.entry(place).or_default().extend(texts);
+            }
         }
     }
-    Ok(none)
+    Ok(seen)
 }
 
 /// The mask of a kind's subject.

@@ -60,14 +60,14 @@ impl Subject {
             '0'..='8' | 'a'..='y' | 'A'..='Y' => char::from_u32(u32::from(c) + 1).unwrap_or(c),
             other => other,
         };
-        match id.strip_prefix("urn:uuid:").or_else(|| id.strip_prefix("urn:oid:")) {
-            Some(rest) => Self(format!(
-                "{}{}",
-                &id[..id.len() - rest.len()],
-                rest.chars().map(other).collect::<String>()
-            )),
-            None => Self(format!("{before}{}", id.chars().map(other).collect::<String>())),
-        }
+        let scheme = ["urn:uuid:", "urn:oid:"]
+            .into_iter()
+            .find(|scheme| id.starts_with(scheme));
+        let (scheme, rest) = id.split_at(scheme.map_or(0, str::len));
+        let changed: String = rest.chars().map(other).collect();
+        // An id of signs alone.
+        let more = if changed == rest { "0" } else { "" };
+        Self(format!("{before}{scheme}{changed}{more}"))
     }
 
     pub(super) fn text(&self) -> &str {
