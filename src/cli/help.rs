@@ -159,6 +159,25 @@ pub(super) const PRIVACY_RISK: &str = "\
 Example:
   pipeline privacy risk --output json";
 
+pub(super) const PRIVACY_TRACE: &str = "\
+Examples:
+  pipeline privacy trace
+  pipeline privacy trace --no-input --output json
+
+The id is read from standard input: printf %s \"$id\" | pipeline privacy trace. It is kept nowhere.";
+
+pub(super) const PRIVACY_ERASE: &str = "\
+Examples:
+  pipeline privacy erase > erase.sql
+  pipeline privacy erase --yes --wait --receipt receipt.json
+
+The id is read from standard input. Without --yes, the SQL is printed and nothing is changed.";
+
+pub(super) const PRIVACY_SUPPRESSION: &str = "\
+Examples:
+  pipeline privacy suppression
+  pipeline privacy suppression --remove";
+
 pub(super) const LSP: &str = "\
 Example:
   pipeline lsp

@@ -11,6 +11,7 @@ mod init;
 mod lineage;
 mod lsp;
 mod migrate;
+mod person;
 mod preview;
 mod privacy;
 mod quarantine;

@@ -1,8 +1,8 @@
-//! `pipeline privacy report` and `pipeline privacy risk`.
+//! `pipeline privacy` and its commands.
 
 use clap::Subcommand;
 
-use super::Global;
+use super::{Global, person};
 use crate::error::Result;
 use crate::{lineage, report, run};
 
@@ -14,16 +14,36 @@ pub(super) enum Privacy {
     /// Measure how few persons share the quasi-identifiers in each view
     #[command(after_help = super::help::PRIVACY_RISK)]
     Risk,
+    /// List everything that holds rows of one person
+    #[command(after_help = super::help::PRIVACY_TRACE)]
+    Trace(person::Trace),
+    /// Erase one person, and keep later loads from bringing them back
+    #[command(after_help = super::help::PRIVACY_ERASE)]
+    Erase(person::Erase),
+    /// Count the persons whom loads leave out, or take one off the list
+    #[command(after_help = super::help::PRIVACY_SUPPRESSION)]
+    Suppression(person::Suppression),
 }
 
 pub(super) async fn execute(global: &Global, privacy: Privacy) -> Result<u8> {
+    match privacy {
+        Privacy::Report => show(global).await,
+        Privacy::Risk => {
+            let json = global.json()?;
+            let project = global.project()?;
+            let warehouse = global.warehouse(&project.root).await?;
+            report::risk(&run::risk(&warehouse, &project).await?, json);
+            Ok(0)
+        }
+        Privacy::Trace(arguments) => person::trace(global, arguments).await,
+        Privacy::Erase(arguments) => person::erase(global, arguments).await,
+        Privacy::Suppression(arguments) => person::list(global, arguments).await,
+    }
+}
+
+async fn show(global: &Global) -> Result<u8> {
     let json = global.json()?;
     let project = global.project()?;
-    if matches!(privacy, Privacy::Risk) {
-        let warehouse = global.warehouse(&project.root).await?;
-        report::risk(&run::risk(&warehouse, &project).await?, json);
-        return Ok(0);
-    }
     let lineage = lineage::of_project(&lineage::engine()?, &project, lineage::Outlines::new()).await?;
     let found = lineage::privacy_report(&lineage, &project);
     let stale = global.stale_masks(&project).await?;

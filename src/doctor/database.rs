@@ -8,9 +8,11 @@ use chrono::Utc;
 use super::disk::size;
 use super::finding::Finding;
 use crate::error::Error;
+use crate::mask::MaskKey;
 use crate::model::Project;
 use crate::model::wording::counted;
 use crate::warehouse::health::{Health, health};
+use crate::warehouse::suppression::{self, OTHER_KEY};
 use crate::warehouse::{Database, Warehouse, drift, migrate};
 
 /// A clock that differs by more than this, in seconds, confuses whoever reads the history.
@@ -229,10 +231,40 @@ async fn contents(warehouse: &Warehouse, root: &Path, project: Option<&Project>)
     }
     let mut findings = vec![Finding::ok("migrations", "none is pending".to_owned())];
     if let Some(project) = project {
+        findings.extend(suppression(warehouse, project).await);
         findings.push(match drift::check(warehouse, project).await {
             Ok(()) => Finding::ok("tables", "they are as pipeline.yaml declares them".to_owned()),
             Err(error) => Finding::error("tables", &error),
         });
     }
     findings
+}
+
+/// Whether the suppression list still keeps everybody out. Nothing where it is empty.
+async fn suppression(warehouse: &Warehouse, project: &Project) -> Option<Finding> {
+    let name = "suppression list";
+    let counts = async { suppression::counts(&*warehouse.acquire().await?).await };
+    let counts = match counts.await {
+        Ok(counts) => counts,
+        Err(error) => return Some(Finding::error(name, &error)),
+    };
+    let entries: i64 = counts.iter().map(|count| count.entries).sum();
+    let detail = counted(usize::try_from(entries).unwrap_or(0), "entry", "entries");
+    let present = MaskKey::at_hand(warehouse.is_embedded(), &project.root).map(|key| key.key_id());
+    let foreign = counts.iter().find(|count| Some(&count.key_id) != present.as_ref());
+    match foreign {
+        _ if counts.is_empty() => None,
+        None => Some(Finding::ok(name, format!("{detail} under the present key"))),
+        Some(count) => {
+            let now = present.map_or_else(
+                || "no key is at hand".to_owned(),
+                |id| format!("the present one is {id}"),
+            );
+            let detail = format!(
+                "{detail}, of which {} under the key {}, and {now}",
+                count.entries, count.key_id
+            );
+            Some(Finding::fail(name, detail).remedy(OTHER_KEY))
+        }
+    }
 }

@@ -28,6 +28,7 @@ pub enum Code {
     MigrationsPending,
     TablesDiffer,
     DatabaseRefused,
+    SuppressionKey,
     RolesInvalid,
     RolesMissing,
     SuperuserRefused,
@@ -36,7 +37,7 @@ pub enum Code {
 }
 
 impl Code {
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::BatchFailed,
         Self::ProjectInvalid,
         Self::Unreachable,
@@ -60,6 +61,7 @@ impl Code {
         Self::MigrationsPending,
         Self::TablesDiffer,
         Self::DatabaseRefused,
+        Self::SuppressionKey,
         Self::RolesInvalid,
         Self::RolesMissing,
         Self::SuperuserRefused,
@@ -93,6 +95,7 @@ impl Code {
             Self::MigrationsPending => "migrations_pending",
             Self::TablesDiffer => "tables_differ",
             Self::DatabaseRefused => "database_refused",
+            Self::SuppressionKey => "suppression_key",
             Self::RolesInvalid => "roles_invalid",
             Self::RolesMissing => "roles_missing",
             Self::SuperuserRefused => "superuser_refused",

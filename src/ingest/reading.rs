@@ -91,6 +91,7 @@ impl Reading {
             let records = KindRecords {
                 accepted: one.batch.num_rows() as u64,
                 refused: one.refused.len() as u64,
+                suppressed: 0,
             };
             self.stats.add_records(one.kind, records);
             self.records.fetch_add(records.accepted, Ordering::Relaxed);

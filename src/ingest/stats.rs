@@ -1,10 +1,11 @@
 //! Counts what a read finds, for progress bars and for the account of the batch. It decides nothing.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Unknown;
+use crate::error::Result;
 use crate::mask::Unmasked;
 use crate::model::Refusal;
 use crate::timing::Spent;
@@ -29,6 +30,7 @@ pub struct ReadStats {
     refused: Mutex<Vec<Refusal>>,
     empty: Mutex<Vec<String>>,
     salvaged: Mutex<Salvaged>,
+    left_out: AtomicU64,
 }
 
 /// The records of one kind.
@@ -36,6 +38,14 @@ pub struct ReadStats {
 pub struct KindRecords {
     pub accepted: u64,
     pub refused: u64,
+    /// Records that would be accepted or refused, but are of a person on the suppression list.
+    pub suppressed: u64,
+}
+
+impl KindRecords {
+    pub fn read(self) -> u64 {
+        self.accepted + self.refused + self.suppressed
+    }
 }
 
 /// What could be read of refused records.
@@ -79,6 +89,28 @@ impl ReadStats {
         kinds.get(&kind).copied().unwrap_or_default()
     }
 
+    /// Counts records that were handed on and are left out, since their person is on the suppression list.
+    pub fn leave_out(&self, kind: usize, records: u64) {
+        let mut kinds = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
+        let sum = kinds.entry(kind).or_default();
+        sum.accepted = sum.accepted.saturating_sub(records);
+        sum.suppressed += records;
+        self.left_out.fetch_add(records, Ordering::Relaxed);
+    }
+
+    /// Counts a refused record whose person is on the suppression list.
+    pub fn leave_out_refused(&self, kind: usize) {
+        let mut kinds = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
+        let sum = kinds.entry(kind).or_default();
+        sum.refused = sum.refused.saturating_sub(1);
+        sum.suppressed += 1;
+    }
+
+    /// Of the records that were handed on, those that are left out.
+    pub fn left_out(&self) -> u64 {
+        self.left_out.load(Ordering::Relaxed)
+    }
+
     pub(super) fn add_records(&self, kind: usize, met: KindRecords) {
         let mut kinds = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
         let sum = kinds.entry(kind).or_default();
@@ -113,6 +145,15 @@ impl ReadStats {
     /// Takes out what could be read of the refused records, up to a number of bytes. It is there to be counted.
     pub fn take_salvaged(&self) -> Vec<Unmasked> {
         std::mem::take(&mut self.salvaged.lock().unwrap_or_else(PoisonError::into_inner).batches)
+    }
+
+    /// Looks at what could be read of the refused records, which stays.
+    ///
+    /// # Errors
+    /// Those of `look`.
+    pub fn look_at_salvaged<T>(&self, look: impl FnMut(&Unmasked) -> Result<T>) -> Result<Vec<T>> {
+        let salvaged = self.salvaged.lock().unwrap_or_else(PoisonError::into_inner);
+        salvaged.batches.iter().map(look).collect()
     }
 
     pub(super) fn add_salvaged(&self, records: Unmasked, size: usize) {

@@ -7,7 +7,7 @@ use super::Dependence;
 use super::analysis::{Table, Tables};
 use super::shape::{Atom, Deps, Shape};
 use crate::model::scalar_field::effective_mask;
-use crate::model::{Field, FieldType, Kind, MaskKind, Privacy, Source};
+use crate::model::{Field, FieldType, Kind, MaskKind, Privacy, Source, subject};
 
 /// The fields of a source and how sensitive they are.
 #[derive(Debug, Clone, Default)]
@@ -82,6 +82,20 @@ impl Fields {
             }
         }
     }
+}
+
+/// The path of a kind's subject, written as [`super::Origin::path`] is. `None`: it names none.
+pub fn subject_path(kind: &Kind) -> Option<String> {
+    let found = subject::find(&kind.schema, kind.subject.as_deref()?).ok()?;
+    let (mut fields, mut path) = (&kind.schema, kind.prefix().to_owned());
+    for position in found.positions {
+        let field = fields.get(position)?;
+        path = step(&path, &field.name);
+        if let FieldType::Struct(children) = &field.field_type {
+            fields = children;
+        }
+    }
+    Some(path)
 }
 
 fn itself(path: &str) -> Deps {

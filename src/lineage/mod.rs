@@ -24,6 +24,7 @@ mod tests;
 
 pub use comments::{ColumnComment, comments};
 pub use constants::constant_masks;
+pub use fields::subject_path;
 pub use model::{Dependence, Lineage, Origin, ProjectLineage, SourceField, TableOrigin, ViewLineage};
 pub use privacy::{BatchDate, Exposure, PrivacyReport, Reach, privacy_report};
 pub use reading::{ReadTable, Reading, hides_batch_date, reading, stands_on};

@@ -5,17 +5,26 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, ListArray, RecordBatch, RecordBatchOptions, StructArray, new_null_array};
 use arrow::buffer::{NullBuffer, OffsetBuffer};
-use arrow::datatypes::{DataType, Field, Fields};
+use arrow::datatypes::{Field, Fields, UInt64Type};
 use arrow::error::ArrowError;
 
 use super::key::MaskKey;
 use super::kinds::date_shift::Shift;
 use super::kinds::{age_cap, date_shift, hash, pseudonym, redact, reference, surrogate, under, year, zip3};
+use super::nested::{at, not_planned};
 use super::plan::{KindMasks, Masked, Masks, Node, Subject, Unmasked};
+use super::suppression::{SubjectHash, Suppressed};
 use crate::error::{Error, Result};
 
 impl Masks {
-    /// Masks a batch.
+    /// Leaves out the records of these persons, whom the suppression list names in hex.
+    #[must_use]
+    pub fn suppressing(mut self, subjects: SubjectHash, hashes: impl IntoIterator<Item = String>) -> Self {
+        self.suppressed = Some(Arc::new(Suppressed::new(subjects, hashes)));
+        self
+    }
+
+    /// Masks a batch, without the records of persons on the suppression list.
     ///
     /// Fails if the batch does not have the planned schema, or if one column holds more than 2 GiB of masked text.
     /// Neither error contains a value.
@@ -28,9 +37,25 @@ impl Masks {
         let planned = planned.ok_or_else(|| {
             Error::batch("decoded records have other fields than those that the masks were planned for")
         })?;
-        self.masked(&batch, planned)
+        let kept = self
+            .suppressed
+            .as_ref()
+            .map(|suppressed| suppressed.leave_out(&batch, kind));
+        kept.unwrap_or(Ok(batch))
+            .and_then(|batch| self.masked(&batch, planned))
             .map(|batch| Masked { batch, kind })
             .map_err(|e| Error::batch("can't mask the decoded records").cause(e))
+    }
+
+    /// The records among decoded ones that are left out, by [`crate::model::RECORD_COLUMN`].
+    ///
+    /// # Errors
+    /// The subject has a type that can't name a person.
+    pub fn suppressed_among(&self, batch: &Unmasked) -> Result<Vec<u64>> {
+        let Some(suppressed) = &self.suppressed else {
+            return Ok(Vec::new());
+        };
+        suppressed.subjects.records_of(&suppressed.hashes(), batch)
     }
 
     fn masked(&self, batch: &RecordBatch, planned: &KindMasks) -> Result<RecordBatch, ArrowError> {
@@ -73,19 +98,35 @@ impl Masks {
     }
 }
 
-/// The field at these positions, null wherever a struct around it is null.
-fn at(batch: &RecordBatch, positions: &[usize]) -> Result<ArrayRef, ArrowError> {
-    let [column, inside @ ..] = positions else {
-        return Err(not_planned("field", &DataType::Null));
-    };
-    inside
-        .iter()
-        .try_fold(Arc::clone(batch.column(*column)), |array, position| {
-            let structs = array
-                .as_struct_opt()
-                .ok_or_else(|| not_planned("struct", array.data_type()))?;
-            under(structs.column(*position), structs.nulls())
-        })
+impl SubjectHash {
+    /// The hashes of the subjects of decoded records, in hex; `None` for a record without a subject.
+    ///
+    /// # Errors
+    /// The subject has a type that has no text of its own, such as a double.
+    pub fn hashes(&self, batch: &Unmasked) -> Result<Vec<Option<String>>> {
+        // The error holds a type and no value.
+        let unfit = |error: ArrowError| {
+            Error::project("the subject's type can't name a person")
+                .cause(error)
+                .hint("a subject is a string, a whole number, a decimal, a date or a reference")
+        };
+        let hashes = self.tokens(&batch.batch, batch.kind).map_err(unfit)?;
+        Ok(hashes.into_iter().map(|token| token.map(hex::encode)).collect())
+    }
+
+    /// The records of these persons among decoded ones, by [`crate::model::RECORD_COLUMN`].
+    ///
+    /// # Errors
+    /// As for [`Self::hashes`].
+    pub fn records_of(&self, hashes: &[String], batch: &Unmasked) -> Result<Vec<u64>> {
+        let subjects = self.hashes(batch)?;
+        let ids = batch.batch.columns().last();
+        let ids = ids
+            .and_then(|ids| ids.as_primitive_opt::<UInt64Type>())
+            .ok_or_else(Error::internal)?;
+        let theirs = |(hash, id): (&Option<String>, &u64)| hashes.contains(hash.as_ref()?).then_some(*id);
+        Ok(subjects.iter().zip(ids.values()).filter_map(theirs).collect())
+    }
 }
 
 /// What the masks need to know about the rows of the arrays at one depth.
@@ -184,8 +225,4 @@ fn masked_list(item: &Arc<Field>, node: &Node, array: &ArrayRef, rows: &Rows<'_>
 
 fn index(offset: Option<&i32>) -> Result<usize, ArrowError> {
     usize::try_from(offset.copied().unwrap_or(0)).map_err(|e| ArrowError::InvalidArgumentError(e.to_string()))
-}
-
-fn not_planned(expected: &str, found: &DataType) -> ArrowError {
-    ArrowError::SchemaError(format!("expected a {expected}, found {found}"))
 }

@@ -131,6 +131,7 @@ pub(super) enum Use {
     Name,
     Surrogate,
     Etag,
+    Suppression,
 }
 
 impl Use {
@@ -143,6 +144,7 @@ impl Use {
             Self::Name => b"name\0",
             Self::Surrogate => b"surrogate\0",
             Self::Etag => b"etag\0",
+            Self::Suppression => b"suppression\0",
         }
     }
 }
@@ -237,6 +239,7 @@ mod tests {
             key.keyed(Use::Name, "ab").token(b"c"),
             key.keyed(Use::Surrogate, "ab").token(b"c"),
             key.keyed(Use::Etag, "ab").token(b"c"),
+            key.keyed(Use::Suppression, "ab").token(b"c"),
         ];
         for (i, one) in tokens.iter().enumerate() {
             assert!(tokens[i + 1..].iter().all(|other| one != other));

@@ -10,12 +10,15 @@ mod invent;
 mod key;
 mod key_file;
 mod kinds;
+mod nested;
 mod plan;
+mod suppression;
 
 pub use key::{MaskKey, NameHash};
 pub use key_file::{KEY_FILE, KEY_VARIABLE, LoadedKey};
 pub use kinds::zip3::ZIP3_LISTS;
 pub use plan::{Masked, Masks, Unmasked, needs_key};
+pub use suppression::{SubjectHash, subject_domains};
 
 #[cfg(test)]
 mod tests;

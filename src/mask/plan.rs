@@ -10,13 +10,12 @@ use arrow::datatypes::{DataType, Field as ArrowField, Fields, SchemaRef};
 use chrono::NaiveDate;
 
 use super::key::{Keyed, MaskKey, NameHash, Use};
-use super::kinds::reference::Domains;
+use super::kinds::reference::{self, Domains};
+use super::suppression::Suppressed;
 use crate::error::{Error, Result};
 use crate::model::reference::CONTAINED_DOMAIN;
-use crate::model::scalar_field::{NOTHING, default_domain, effective_mask, element_privacy, scalar_fields};
-use crate::model::{
-    Field, FieldType, Kind, MaskKind, Privacy, References, ShiftBy, Source, arrow_schema, subject, visible_schema,
-};
+use crate::model::scalar_field::{NOTHING, effective_mask, element_privacy, scalar_fields};
+use crate::model::{Field, FieldType, Kind, MaskKind, Privacy, ShiftBy, Source, arrow_schema, subject, visible_schema};
 use crate::project::check_fields;
 
 /// A batch as it was decoded. Only [`Masks::apply`] may read it.
@@ -110,6 +109,8 @@ pub struct Masks {
     pub(super) shift_by: ShiftBy,
     /// Makes the surrogates of one load, and is kept nowhere.
     pub(super) load: Arc<MaskKey>,
+    /// Whose records are left out. `None`: nobody's.
+    pub(super) suppressed: Option<Arc<Suppressed>>,
     names: Option<NameHash>,
 }
 
@@ -202,6 +203,7 @@ impl Masks {
             latest: None,
             shift_by: source.shift_by,
             load: Arc::new(random_key()?),
+            suppressed: None,
             names: key.map(MaskKey::names),
         })
     }
@@ -321,7 +323,7 @@ impl Planner<'_> {
                     MaskKind::Surrogate => None,
                     _ => return self.scalar(path, privacy, output),
                 };
-                let domains = self.domains(references, privacy, path);
+                let domains = Domains::of_field(self.kind, references, privacy, path);
                 let keyed = usage.map(|usage| self.keyed_domains(usage, &domains)).transpose()?;
                 let fields = fields.clone();
                 Ok(Node::Reference { fields, domains, keyed })
@@ -354,16 +356,6 @@ impl Planner<'_> {
             .ok_or_else(|| Error::project(format!("no key for the masks of {}", self.kind.label)))
     }
 
-    fn domains(&self, references: &References, privacy: &Privacy, path: &str) -> Domains {
-        let of_field = privacy.domain.as_deref();
-        let types = references.types().into_iter();
-        let of_type = types.map(|to| (to.to_owned(), references.domain(of_field, to)));
-        Domains {
-            of_type: of_type.collect(),
-            untyped: self.domain(privacy, path),
-        }
-    }
-
     fn keyed_domains(&self, usage: Use, domains: &Domains) -> Result<HashMap<String, Keyed>> {
         let key = self.key()?;
         let all = domains.of_type.values().map(String::as_str);
@@ -374,8 +366,7 @@ impl Planner<'_> {
     }
 
     fn domain(&self, privacy: &Privacy, path: &str) -> String {
-        let domain = privacy.domain.clone();
-        domain.unwrap_or_else(|| default_domain(&self.kind.label, path))
+        reference::domain(self.kind, privacy, path)
     }
 
     fn subject(&self) -> Result<Subject> {
@@ -385,7 +376,7 @@ impl Planner<'_> {
         let privacy = &found.field.privacy;
         let domains = match &found.field.field_type {
             FieldType::Reference(references) => {
-                let domains = self.domains(references, privacy, path);
+                let domains = Domains::of_field(self.kind, references, privacy, path);
                 let keyed = self.keyed_domains(Use::DateShift, &domains)?;
                 Some((domains, keyed))
             }

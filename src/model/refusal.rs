@@ -20,7 +20,7 @@ pub const NO_RECORDS: &str = "no_records";
 pub const UNREADABLE: &str = "unreadable";
 
 /// The place of a record: its file, as messages name it, and its number in the file, from 1.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct RecordRef {
     /// `None` if the file is not known.
     pub file: Option<String>,

@@ -94,6 +94,8 @@ impl Pass<'_> {
         let records = Records {
             accepted,
             refused: refusals.len() as u64,
+            // Without a database nobody is known to be suppressed.
+            suppressed: 0,
             unknown: kinds.unknown.count,
         };
         refusals.extend(entities.iter().flat_map(|one| one.report.refusals.iter().cloned()));

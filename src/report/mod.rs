@@ -8,6 +8,7 @@ mod doctor;
 mod init;
 mod logs;
 mod outcome;
+mod person;
 mod preview;
 mod progress;
 mod progress_lines;
@@ -30,6 +31,7 @@ pub use doctor::doctor;
 pub use init::initialised;
 pub use logs::{LogFormat, quiet_panics, start_logs};
 pub use outcome::{outcome, resolved};
+pub use person::{erased, key_removed, receipt, suppressed, to_erase, traced, unsuppressed};
 pub use preview::{Show, preview};
 pub use progress::progress;
 pub use quarantine::{quarantine_list, quarantine_nameless, quarantine_show};
@@ -42,7 +44,7 @@ pub use updated::source_updated;
 use crate::error::Error;
 use crate::model::wording::counted;
 use crate::model::{Batch, Shown, ViewKind};
-use crate::run::{Checked, StaleBatch};
+use crate::run::{Checked, StaleBatch, Suppressed};
 use crate::warehouse::views::{Action, Applied, Refresh};
 
 /// Prints an error to stderr and returns its exit code.
@@ -146,8 +148,9 @@ fn action(action: Action) -> &'static str {
     }
 }
 
-/// Prints what `check` has read, and which batches were loaded under other masks; `None` where no database was asked.
-pub fn checked(checked: &Checked, stale: Option<&[StaleBatch]>, as_json: bool) {
+/// Prints what `check` has read, which batches were loaded under other masks (`None` where no database was asked), and
+/// which entries of the suppression list keep nobody out.
+pub fn checked(checked: &Checked, stale: Option<&[StaleBatch]>, useless: &[Suppressed], as_json: bool) {
     let counts = [
         ("entity", "entities", checked.entities),
         ("source", "sources", checked.sources),
@@ -159,11 +162,13 @@ pub fn checked(checked: &Checked, stale: Option<&[StaleBatch]>, as_json: bool) {
         let counts: BTreeMap<_, _> = counts.into_iter().map(|(_, nouns, count)| (nouns, count)).collect();
         let mut value = json!(counts);
         value["stale_masks"] = stale_masks::as_value(stale);
+        value["useless_suppression"] = person::suppression_value(useless);
         data(&value.to_string());
     } else {
         let counts = counts.map(|(noun, nouns, count)| counted(count, noun, nouns));
         data(&format!("no problem found: {}", counts.join(", ")));
         stale_masks::batches(stale.unwrap_or_default());
+        person::useless(useless);
     }
 }
 

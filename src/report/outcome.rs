@@ -121,6 +121,9 @@ pub(super) fn summary_line(outcome: &BatchOutcome) -> String {
         if outcome.quarantined() > 0 {
             let _ = write!(line, ", {} quarantined", thousands(outcome.quarantined()));
         }
+        if outcome.records.suppressed > 0 {
+            let _ = write!(line, ", {} left out", thousands(outcome.records.suppressed));
+        }
         if outcome.records.unknown > 0 {
             let _ = write!(line, ", {} of no declared kind", thousands(outcome.records.unknown));
         }
@@ -186,6 +189,14 @@ fn as_table(outcome: &Outcome) -> String {
     if !outcome.refreshed.is_empty() {
         let _ = write!(text, "\nrefreshed {}", outcome.refreshed.join(", "));
     }
+    for batch in outcome.batches.iter().filter(|batch| batch.records.suppressed > 0) {
+        let suppressed = thousands(batch.records.suppressed);
+        let _ = write!(
+            text,
+            "\n{}: {suppressed} records of persons on the suppression list were left out",
+            batch.batch
+        );
+    }
     if quarantined > 0 {
         text.push_str("\nwhat was quarantined, and why: pipeline quarantine list");
     }
@@ -213,6 +224,7 @@ fn batch_value(batch: &BatchOutcome) -> Value {
         "status": batch.status.to_string(),
         "records": batch.records.read(),
         "records_quarantined": batch.records.refused,
+        "records_suppressed": batch.records.suppressed,
         "warnings": batch.warnings,
         "entities": entities.collect::<serde_json::Map<_, _>>(),
         "files": batch.files.iter().map(|f| json!({"path": f.path, "size": f.size})).collect::<Vec<_>>(),

@@ -1,5 +1,5 @@
-//! Keeps the account of a batch: every record read is accepted or refused, and every row produced is loaded or refused.
-//! It also decides whether more is refused than the source allows.
+//! Keeps the account of a batch: every record read is accepted, refused, suppressed or of no declared kind, and every row
+//! produced is loaded or refused. It also decides whether more is refused than the source allows.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -13,8 +13,8 @@ use crate::model::refusal::{MALFORMED, NO_RECORDS, UNREADABLE};
 use crate::model::{Batch, Check, Format, Project, RecordRef, Refusal, Rule, Shown, Source};
 use crate::transform::Counted;
 
-/// Checks that the records found in the files are as many as those accepted, refused and of no declared kind. The
-/// numbers come from different places: the splitter, the decoders, the list of refusals, and the router.
+/// Checks that the records found in the files are as many as those accepted, refused, suppressed and of no declared kind.
+/// The numbers come from different places: the splitter, the decoders, the list of refusals, the masks, and the router.
 pub(super) fn balance(found: u64, records: Records) -> Result<()> {
     if found == records.read() {
         return Ok(());
@@ -22,12 +22,14 @@ pub(super) fn balance(found: u64, records: Records) -> Result<()> {
     let Records {
         accepted,
         refused,
+        suppressed,
         unknown,
     } = records;
     Err(
         Error::batch("the account of the batch does not add up; the old content stands")
             .cause(format!(
-                "{found} records read, {accepted} accepted, {refused} refused and {unknown} of no declared kind"
+                "{found} records read, {accepted} accepted, {refused} refused, {suppressed} suppressed and {unknown} of no \
+                 declared kind"
             ))
             .hint("this is a defect of the program; run again with RUST_LOG=debug and report what it says"),
     )
@@ -73,6 +75,9 @@ pub(super) fn value(records: Records, kinds: &KindsOutcome, entities: &[EntityOu
         "records": {"read": records.read(), "accepted": records.accepted, "quarantined": records.refused},
         "entities": entities.collect::<Map<_, _>>(),
     });
+    if records.suppressed > 0 {
+        account["records"]["suppressed"] = json!(records.suppressed);
+    }
     if !kinds.kinds.is_empty() {
         account["kinds"] = kinds.value();
     }

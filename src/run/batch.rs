@@ -1,7 +1,7 @@
 //! Runs one batch, from its files to its swap. Each step consumes the one before. Dropping a step leaves the live
 //! tables as they were.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -15,11 +15,12 @@ use super::observer::Activity;
 use super::outcome::{BatchOutcome, EntityOutcome, Records, Status};
 use super::shown::shown;
 use super::staging::{StagedEntity, Staging};
-use super::{account, checks, missing};
+use super::{account, checks, missing, suppression};
 use crate::cores::cores;
 use crate::error::{Error, Result};
 use crate::ingest::{self, InputFile, Listing, ReadStats};
-use crate::model::{Batch, ColumnMasks, OnEmptyFile, Refusal, Shown, Source};
+use crate::mask::Masks;
+use crate::model::{Batch, ColumnMasks, OnEmptyFile, RecordRef, Refusal, Shown, Source};
 use crate::transform::Tally;
 use crate::warehouse::runs::{Action, Failure, RunRecord, Summary};
 use crate::warehouse::{ActiveRun, Connection, StageCounter, Staged, StagingRun};
@@ -107,6 +108,13 @@ struct Loading<'a> {
     clock: Clock,
 }
 
+/// Refused records, and how many more are left out because their person is on the suppression list.
+#[derive(Default)]
+struct Refused {
+    refusals: Vec<Refusal>,
+    suppressed: u64,
+}
+
 /// A batch whose staging tables are filled.
 struct Loaded {
     tables: Vec<Staged>,
@@ -118,15 +126,31 @@ struct Loaded {
 
 impl Loading<'_> {
     async fn stage(mut self, run: ActiveRun) -> Result<BatchOutcome> {
-        let loaded = self.fill(&run.staging()).await;
+        let loaded = match self.suppress().await {
+            Ok(()) => self.fill(&run.staging()).await,
+            Err(error) => Err(error),
+        };
         self.clock.lap("stage");
         match loaded {
             Ok(loaded) => self.verify(run, loaded).await,
             Err(error) => {
-                self.note(&run, &self.input.stats.take_refused()).await;
+                let refused = self.refused().unwrap_or_default();
+                self.note(&run, &refused.refusals).await;
                 Ok(self.failed(run, error).await)
             }
         }
+    }
+
+    /// Leaves out the records of persons on the suppression list. It is read after the run has begun: who adds to it
+    /// waits for runs that have begun before.
+    async fn suppress(&mut self) -> Result<()> {
+        let connection = self.context.warehouse.acquire().await?;
+        let list = suppression::of_source(&connection, self.source, self.context.masks.key()).await?;
+        if let Some((subjects, hashes)) = list {
+            let masks = Masks::clone(&self.input.masks);
+            self.input.masks = Arc::new(masks.suppressing(subjects, hashes));
+        }
+        Ok(())
     }
 
     /// Fills the staging tables of all entities.
@@ -152,16 +176,55 @@ impl Loading<'_> {
             tally: Arc::clone(&tally),
         };
         let staged = staging.run().await?;
+        let refused = self.refused()?;
         let missing = missing::missing(&self.context.plans.engine, plans, &self.input, self.batch).await?;
-        Ok(self.loaded(staged, &tally, &missing))
+        Ok(self.loaded(staged, &tally, &missing, refused))
     }
 
-    fn loaded(&self, staged: Vec<StagedEntity>, tally: &Tally, missing: &BTreeMap<String, u64>) -> Loaded {
-        let mut refusals = self.input.stats.take_refused();
+    /// Takes out the refused records, without those of persons on the suppression list, as far as these can be read.
+    fn refused(&self) -> Result<Refused> {
+        let Self { input, .. } = self;
+        let theirs = input
+            .stats
+            .look_at_salvaged(|batch| Ok((batch.kind(), input.masks.suppressed_among(batch)?)))?;
+        let mut kind_of: HashMap<RecordRef, usize> = HashMap::new();
+        for (kind, ids) in theirs {
+            kind_of.extend(ids.into_iter().map(|id| (input.locate(id), kind)));
+        }
+        let mut refused = Refused {
+            refusals: input.stats.take_refused(),
+            suppressed: 0,
+        };
+        if !kind_of.is_empty() {
+            refused.refusals.retain(|one| {
+                let file = one.file.clone();
+                let kind = one
+                    .record
+                    .and_then(|number| kind_of.get(&RecordRef { file, number }).copied());
+                if let Some(kind) = kind {
+                    refused.suppressed += 1;
+                    input.stats.leave_out_refused(kind);
+                }
+                kind.is_none()
+            });
+        }
+        Ok(refused)
+    }
+
+    fn loaded(
+        &self,
+        staged: Vec<StagedEntity>,
+        tally: &Tally,
+        missing: &BTreeMap<String, u64>,
+        refused: Refused,
+    ) -> Loaded {
+        let mut refusals = refused.refusals;
         let kinds = KindsOutcome::of(self.source, &self.input.stats);
+        let left_out = self.input.stats.left_out();
         let records = Records {
-            accepted: self.input.stats.records.load(Ordering::Relaxed),
+            accepted: self.input.stats.records.load(Ordering::Relaxed) - left_out,
             refused: refusals.len() as u64,
+            suppressed: left_out + refused.suppressed,
             unknown: kinds.unknown.count,
         };
         let masks = self.context.column_masks(self.source);

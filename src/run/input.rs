@@ -99,9 +99,8 @@ impl BatchInput {
     }
 
     fn records(&self, stats: Arc<ReadStats>) -> BoxStream<'static, Result<Masked>> {
-        let times = Arc::clone(&stats.times);
-        let records = self.listing.read(&self.source, self.parallelism, stats);
-        let records = masked(records, Arc::clone(&self.masks), self.parallelism, times);
+        let records = self.listing.read(&self.source, self.parallelism, Arc::clone(&stats));
+        let records = masked(records, Arc::clone(&self.masks), self.parallelism, stats);
         match &self.most {
             None => records,
             Some(most) => most.clone().end(records),

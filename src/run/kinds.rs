@@ -34,8 +34,11 @@ impl KindsOutcome {
     /// The records of each kind as JSON.
     pub fn value(&self) -> Value {
         let kinds = self.kinds.iter().map(|(name, records)| {
-            let KindRecords { accepted, refused } = records;
-            let value = json!({"read": accepted + refused, "accepted": accepted, "quarantined": refused});
+            let mut value =
+                json!({"read": records.read(), "accepted": records.accepted, "quarantined": records.refused});
+            if records.suppressed > 0 {
+                value["suppressed"] = json!(records.suppressed);
+            }
             (name.clone(), value)
         });
         Value::Object(kinds.collect::<Map<_, _>>())
@@ -70,7 +73,7 @@ pub(crate) fn verdict(source: &Source, batch: &Batch, outcome: &KindsOutcome) ->
 }
 
 fn over_limit(source: &Source, kind: &Kind, records: KindRecords) -> Option<String> {
-    let KindRecords { accepted, refused } = records;
+    let KindRecords { accepted, refused, .. } = records;
     let read = accepted + refused;
     let most = kind.max_quarantined.unwrap_or(source.max_quarantined);
     // A number that the source allows of all its records says nothing of a kind that has fewer.
@@ -98,7 +101,15 @@ mod tests {
         source.max_quarantined = of_source;
         let mut kind = testing::kind("patient", Vec::new());
         kind.max_quarantined = of_kind;
-        over_limit(&source, &kind, KindRecords { accepted, refused })
+        over_limit(
+            &source,
+            &kind,
+            KindRecords {
+                accepted,
+                refused,
+                suppressed: 0,
+            },
+        )
     }
 
     #[test]

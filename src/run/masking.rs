@@ -12,7 +12,7 @@ use futures::stream::BoxStream;
 
 use super::observer::Observer;
 use crate::error::{Error, Result};
-use crate::ingest::ReadTimes;
+use crate::ingest::ReadStats;
 use crate::mask::{self, KEY_FILE, MaskKey, Masked, Masks, NameHash, Unmasked};
 use crate::model::{Batch, Profile, Project, Source};
 
@@ -20,6 +20,8 @@ use crate::model::{Batch, Profile, Project, Source};
 pub(super) struct AllMasks {
     profile: Profile,
     by_source: HashMap<String, SourceMasks>,
+    /// The project's key. `None`: no mask needs one, and none is at hand.
+    key: Option<MaskKey>,
     /// The hash for the etags of objects. `None`: no key is at hand.
     etags: Option<NameHash>,
 }
@@ -46,11 +48,7 @@ impl AllMasks {
         let key = if sources.iter().any(|source| mask::needs_key(source)) {
             Some(load_key(embedded, &project.root, observer)?)
         } else {
-            None
-        };
-        let etags = match &key {
-            Some(key) => Some(key.etags()),
-            None => MaskKey::at_hand(embedded, &project.root).map(|key| key.etags()),
+            MaskKey::at_hand(embedded, &project.root)
         };
         let mut by_source = HashMap::new();
         for source in sources {
@@ -64,8 +62,14 @@ impl AllMasks {
         Ok(Self {
             profile: project.profile,
             by_source,
-            etags,
+            etags: key.as_ref().map(MaskKey::etags),
+            key,
         })
+    }
+
+    /// The project's key, where one is at hand.
+    pub(super) fn key(&self) -> Option<&MaskKey> {
+        self.key.as_ref()
     }
 
     pub(super) fn etags(&self) -> Option<&NameHash> {
@@ -113,18 +117,18 @@ pub(super) fn masked(
     records: BoxStream<'static, Result<Unmasked>>,
     masks: Arc<Masks>,
     parallelism: usize,
-    times: Arc<ReadTimes>,
+    stats: Arc<ReadStats>,
 ) -> BoxStream<'static, Result<Masked>> {
     if masks.is_idle() {
-        return records.map(move |batch| masks.apply(batch?)).boxed();
+        return records.map(move |batch| counted(&masks, batch?, &stats)).boxed();
     }
     records
         .map(move |batch| {
-            let (masks, times) = (Arc::clone(&masks), Arc::clone(&times));
+            let (masks, stats) = (Arc::clone(&masks), Arc::clone(&stats));
             async move {
                 let batch = batch?;
                 // A panic's message may hold a value, so it is not repeated.
-                tokio::task::spawn_blocking(move || times.mask.on(|| masks.apply(batch)))
+                tokio::task::spawn_blocking(move || stats.times.mask.on(|| counted(&masks, batch, &stats)))
                     .await
                     .unwrap_or_else(|_| Err(Error::internal()))
             }
@@ -135,4 +139,15 @@ pub(super) fn masked(
             ready((!over).then_some(item))
         })
         .boxed()
+}
+
+/// Masks a batch, and counts the records that are left out because their person is on the suppression list.
+fn counted(masks: &Masks, batch: Unmasked, stats: &ReadStats) -> Result<Masked> {
+    let (read, kind) = (batch.num_rows(), batch.kind());
+    let masked = masks.apply(batch)?;
+    let left_out = read - masked.num_rows();
+    if left_out > 0 {
+        stats.leave_out(kind, left_out as u64);
+    }
+    Ok(masked)
 }

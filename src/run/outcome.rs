@@ -190,12 +190,14 @@ impl BatchOutcome {
 pub struct Records {
     pub accepted: u64,
     pub refused: u64,
+    /// Records of persons on the suppression list.
+    pub suppressed: u64,
     /// Records of no declared kind, which are left out.
     pub unknown: u64,
 }
 
 impl Records {
     pub fn read(self) -> u64 {
-        self.accepted + self.refused + self.unknown
+        self.accepted + self.refused + self.suppressed + self.unknown
     }
 }

@@ -27,5 +27,7 @@ pub use copy::{Encoder, Fit, accepts};
 pub use embedded::{Listen, Served, serve_db};
 pub use load::column_masks as masks;
 pub use load::{ActiveRun, BatchLocks, Committed, Phase, StageCounter, Staged, StagingRun, recover};
-pub use load::{checks, combinations, diversity, drop, failpoint, quarantine, relations, runs};
+pub use load::{
+    checks, combinations, diversity, drop, erase, failpoint, person, quarantine, relations, runs, suppression,
+};
 pub use schema::{drift, migrate, migration_new, type_name};

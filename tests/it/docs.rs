@@ -150,7 +150,7 @@ fn every_command_of_the_program_is_in_the_readme_and_the_reference() {
         let subs: &[&str] = match name.as_str() {
             "quarantine" => &["list", "show"],
             "migration" => &["new"],
-            "privacy" => &["report"],
+            "privacy" => &["report", "risk", "trace", "erase", "suppression"],
             "test" => &["create"],
             "source" => &["add"],
             _ => &[],

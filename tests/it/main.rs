@@ -42,6 +42,8 @@ mod names;
 mod no_records;
 mod original_data;
 mod parquet_files;
+mod person;
+mod person_kinds;
 mod preview;
 mod privacy_gate;
 mod privacy_of_errors;

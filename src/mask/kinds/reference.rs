@@ -9,8 +9,9 @@ use arrow::compute::nullif;
 use arrow::datatypes::Fields;
 use arrow::error::ArrowError;
 
-use crate::model::is_reference;
 use crate::model::reference::CONTAINED_DOMAIN;
+use crate::model::scalar_field::default_domain;
+use crate::model::{Kind, Privacy, References, is_reference};
 
 /// The domains of a field's references.
 #[derive(Debug, Clone)]
@@ -20,7 +21,24 @@ pub(in crate::mask) struct Domains {
     pub untyped: String,
 }
 
+/// The domain of a field, or of its references whose type is not known.
+pub(in crate::mask) fn domain(kind: &Kind, privacy: &Privacy, path: &str) -> String {
+    let own = privacy.domain.clone();
+    own.unwrap_or_else(|| default_domain(&kind.label, path))
+}
+
 impl Domains {
+    /// Those of a field, by its path.
+    pub fn of_field(kind: &Kind, references: &References, privacy: &Privacy, path: &str) -> Self {
+        let own = privacy.domain.as_deref();
+        let types = references.types().into_iter();
+        let of_type = types.map(|to| (to.to_owned(), references.domain(own, to)));
+        Self {
+            of_type: of_type.collect(),
+            untyped: domain(kind, privacy, path),
+        }
+    }
+
     fn of(&self, to: Option<&str>) -> &str {
         let own = to.and_then(|to| self.of_type.get(to));
         own.unwrap_or(&self.untyped)

@@ -217,7 +217,7 @@ fn jittered(pause: Duration) -> Duration {
 }
 
 /// The key of a batch's advisory lock: the same in every process and version.
-fn lock_key(batch: &Batch) -> i64 {
+pub(super) fn lock_key(batch: &Batch) -> i64 {
     let digest = Sha256::digest(format!("pipeline batch\0{}\0{}", batch.source, batch.date));
     let mut key = [0; 8];
     key.copy_from_slice(&digest[..8]);

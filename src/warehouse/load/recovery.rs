@@ -31,6 +31,17 @@ pub async fn recover(locks: &BatchLocks) -> Result<Vec<i64>> {
     Ok(dead)
 }
 
+/// Ends the runs of a batch that the caller has locked: their processes are gone, or have lost the lock, and their swaps
+/// then change nothing.
+pub(super) async fn end_dead(locks: &BatchLocks, batch: &Batch) -> Result<()> {
+    let running = find(locks).await?.into_iter();
+    for (_, run_id, _) in running.filter(|(of, _, running)| of == batch && *running) {
+        mark_lost(&*locks.session().await?, run_id).await?;
+        staging_tables::remove(&*locks.session().await?, &[run_id]).await?;
+    }
+    Ok(())
+}
+
 /// Runs with status `running`, and runs that ended without a swap and still have a table. Tables of runs that are not
 /// in the history are left alone.
 async fn find(locks: &BatchLocks) -> Result<Vec<(Batch, i64, bool)>> {

@@ -279,6 +279,7 @@ mod tests {
                 "pipeline V4__names",
                 "pipeline V5__stale_views",
                 "pipeline V6__column_masks",
+                "pipeline V7__suppression",
                 "migrations/V1__one.sql",
                 "migrations/V2__two.sql",
             ];

@@ -13,6 +13,7 @@ pub const MIGRATIONS: &[(&str, &str)] = &[
     ("V4__names", include_str!("V4__names.sql")),
     ("V5__stale_views", include_str!("V5__stale_views.sql")),
     ("V6__column_masks", include_str!("V6__column_masks.sql")),
+    ("V7__suppression", include_str!("V7__suppression.sql")),
 ];
 
 pub(super) fn migrations() -> Result<Vec<Migration>> {

@@ -1,0 +1,113 @@
+//! `pipeline.suppression_list`: the persons whose records later loads leave out. It holds keyed hashes, and no value.
+
+use chrono::{DateTime, Utc};
+use tokio_postgres::Client;
+use tokio_postgres::types::Type;
+
+use crate::error::{Error, Result};
+use crate::warehouse::sql::{db_error, sqlstate};
+
+/// What to do about entries that were made under another key.
+pub const OTHER_KEY: &str = "run with that key; or erase these persons again under the present one, and take the \
+     old entries off with `pipeline privacy suppression --remove-key ID`";
+
+/// A person on the list.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Entry {
+    pub domain: String,
+    /// The key under which the hash was made.
+    pub key_id: String,
+    /// 32 hex digits.
+    pub hash: String,
+}
+
+/// How many entries there are of one domain and key.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Count {
+    pub domain: String,
+    pub key_id: String,
+    pub entries: i64,
+    /// When the newest was added.
+    pub newest: DateTime<Utc>,
+}
+
+fn failed(error: &tokio_postgres::Error) -> Error {
+    db_error("the suppression list can't be read or written", error)
+}
+
+/// The entries of these domains.
+pub async fn of_domains(client: &Client, domains: &[String]) -> Result<Vec<Entry>> {
+    let sql = "SELECT domain, key_id, hash FROM pipeline.suppression_list WHERE domain = ANY ($1)";
+    let rows = client.query_typed(sql, &[(&domains, Type::TEXT_ARRAY)]).await;
+    let rows = rows.map_err(|error| failed(&error))?;
+    let entry = |row: &tokio_postgres::Row| {
+        Ok(Entry {
+            domain: row.try_get(0)?,
+            key_id: row.try_get(1)?,
+            hash: row.try_get(2)?,
+        })
+    };
+    rows.iter()
+        .map(entry)
+        .collect::<Result<_, _>>()
+        .map_err(|error| failed(&error))
+}
+
+/// The entries by domain and key. None where the database has no list yet.
+pub async fn counts(client: &Client) -> Result<Vec<Count>> {
+    let sql = "SELECT domain, key_id, pg_catalog.count(*), pg_catalog.max(added_at) FROM pipeline.suppression_list \
+               GROUP BY 1, 2 ORDER BY 1, 2";
+    let rows = match client.query_typed(sql, &[]).await {
+        Err(error) if matches!(sqlstate(&error), Some("42P01" | "3F000")) => return Ok(Vec::new()),
+        rows => rows.map_err(|error| failed(&error))?,
+    };
+    let count = |row: &tokio_postgres::Row| {
+        Ok(Count {
+            domain: row.try_get(0)?,
+            key_id: row.try_get(1)?,
+            entries: row.try_get(2)?,
+            newest: row.try_get(3)?,
+        })
+    };
+    rows.iter()
+        .map(count)
+        .collect::<Result<_, _>>()
+        .map_err(|error| failed(&error))
+}
+
+/// Adds entries; returns how many were not there yet. Runs that begin afterwards see them.
+pub async fn add(client: &Client, entries: &[Entry]) -> Result<u64> {
+    let sql = "INSERT INTO pipeline.suppression_list (domain, key_id, hash) SELECT * FROM unnest($1, $2, $3) \
+               ON CONFLICT DO NOTHING";
+    change(client, sql, entries).await
+}
+
+/// Takes entries off the list; returns how many were there.
+pub async fn remove(client: &Client, entries: &[Entry]) -> Result<u64> {
+    let sql = "DELETE FROM pipeline.suppression_list l USING unnest($1, $2, $3) e (domain, key_id, hash) \
+               WHERE l.domain = e.domain AND l.key_id = e.key_id AND l.hash = e.hash";
+    change(client, sql, entries).await
+}
+
+/// Takes all entries of a key off the list; returns how many there were.
+pub async fn remove_key(client: &Client, key_id: &str) -> Result<u64> {
+    let sql = "DELETE FROM pipeline.suppression_list WHERE key_id = $1";
+    let done = client.execute_typed(sql, &[(&key_id, Type::TEXT)]).await;
+    done.map_err(|error| failed(&error))
+}
+
+async fn change(client: &Client, sql: &str, entries: &[Entry]) -> Result<u64> {
+    let column = |of: fn(&Entry) -> &str| entries.iter().map(of).collect::<Vec<&str>>();
+    let (domains, keys, hashes) = (
+        column(|entry| &entry.domain),
+        column(|entry| &entry.key_id),
+        column(|entry| &entry.hash),
+    );
+    let parameters: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 3] = [
+        (&domains, Type::TEXT_ARRAY),
+        (&keys, Type::TEXT_ARRAY),
+        (&hashes, Type::TEXT_ARRAY),
+    ];
+    let done = client.execute_typed(sql, &parameters).await;
+    done.map_err(|error| failed(&error))
+}
