@@ -548,9 +548,9 @@ fn a_check_that_can_not_be_planned_is_shown_in_its_file() {
     error: the transforms do not fit the project
 
     error: the check `expression(nam = 'x')` of patients can't be planned: column 'nam' not found
-     --> pipeline.yaml:8:9
+     --> pipeline.yaml:9:9
       |
-    8 |       - expression: nam = 'x'
+    9 |       - expression: nam = 'x'
       |         ^^^^^^^^^^
       |
       = hint: did you mean `name`?
@@ -566,15 +566,15 @@ fn a_check_that_can_not_be_planned_is_shown_in_its_file() {
     error: the transforms do not fit the project
 
     error: the check `range(visit_date)` of visits can't be planned: `soon` is no value of the column's type Date32
-      --> pipeline.yaml:15:9
+      --> pipeline.yaml:16:9
        |
-    15 |       - range: {column: visit_date, min: soon}
+    16 |       - range: {column: visit_date, min: soon}
        |         ^^^^^
 
     error: the check `expression(length(visit_id))` of visits can't be planned: an expression must be true or false, this one is Int32
-      --> pipeline.yaml:16:9
+      --> pipeline.yaml:17:9
        |
-    16 |       - expression: length(visit_id)
+    17 |       - expression: length(visit_id)
        |         ^^^^^^^^^^
     ");
 }
@@ -654,7 +654,7 @@ fn a_check_that_only_the_physical_planner_refuses_is_shown_in_its_file() {
     let shown = shown
         .stderr_contains("of patients can't be planned")
         .output_lacks("sql/source_a/patients.sql");
-    assert!(shown.stderr.contains("--> pipeline.yaml:9:9\n"), "{}", shown.stderr);
+    assert!(shown.stderr.contains("--> pipeline.yaml:10:9\n"), "{}", shown.stderr);
     // Of a source's own check, the source's file is shown.
     let project = Project::of_repository().in_clear().on(&database);
     project.edit(
