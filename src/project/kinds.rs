@@ -2,7 +2,7 @@
 //! once for each kind.
 
 use super::checks::{self, CheckDraft};
-use super::keys::{Keys, NameOf, Shape, key, names as names_of, required};
+use super::keys::{KeySpec, Keys, NameOf, Shape, key, names as names_of, required};
 use super::mapping::{Context, Mapping, entry_texts, node_scalar};
 use super::names::{self, MAX_IDENTIFIER};
 use super::yaml::{Entry, Node, Span, Value};
@@ -19,6 +19,19 @@ pub(super) const SHAPE: Shape = Shape::Named(NameOf::Other, 1, &Shape::Options(&
 pub(super) const ON_UNKNOWN: Shape = Shape::Choice(|| names_of(&UNKNOWN_KINDS));
 /// The value of `on_unknown_field`.
 pub(super) const ON_UNKNOWN_FIELD: Shape = Shape::Choice(|| names_of(&UNKNOWN_FIELDS));
+
+/// `checks` of a source, and of a kind.
+pub(super) const CHECKS: KeySpec = key(
+    "checks",
+    Shape::Named(NameOf::Entity, 0, &checks::SHAPE),
+    "Rules for the rows of this source, by entity.",
+);
+/// `conserves` of a source, and of a kind.
+pub(super) const CONSERVES: KeySpec = key(
+    "conserves",
+    conserve::SHAPE,
+    "The list elements for which an entity must have exactly one row each.",
+);
 
 static KIND_KEYS: Keys = Keys::of(&[
     key(
@@ -37,16 +50,8 @@ static KIND_KEYS: Keys = Keys::of(&[
         ON_UNKNOWN_FIELD,
         "What happens when a record has a field that the schema does not declare.",
     ),
-    key(
-        "checks",
-        Shape::Named(NameOf::Entity, 0, &checks::SHAPE),
-        "Rules for the rows of this source, by entity.",
-    ),
-    key(
-        "conserves",
-        conserve::SHAPE,
-        "The list elements for which an entity must have exactly one row each.",
-    ),
+    CHECKS,
+    CONSERVES,
     key(
         "allow_constant_masks",
         Shape::Texts(0),

@@ -4,7 +4,7 @@ use super::keys::{Keys, Shape, key, required};
 use super::mapping::{Context, Mapping, entry_text};
 use super::names::{self, MAX_IDENTIFIER};
 use super::problems::Problems;
-use super::yaml::{Entry, Span, Value};
+use super::yaml::{Entry, Value};
 use crate::error::Location;
 use crate::model::wording::{all_of, did_you_mean};
 use crate::model::{Entity, PgType, View, ViewKind};
@@ -50,7 +50,7 @@ pub(super) fn read(ctx: &mut Context<'_>, entity: &str, entry: &Entry) -> Option
     } else {
         (entry_text(ctx, entry)?, None, false)
     };
-    let span: Span = view.span;
+    let span = view.span;
     if let Err(bad) = names::check_identifier("the name of a view", &view.value, MAX_IDENTIFIER) {
         ctx.problem(span, bad.message, bad.hint);
     }

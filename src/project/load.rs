@@ -309,8 +309,8 @@ impl Project {
 
     /// Whether rows of the source may refer to rows of its other batches.
     pub fn looks_beyond(&self, source: &Source) -> bool {
-        let served = source.transforms.iter().filter_map(|one| self.entity(&one.entity).ok());
-        served.into_iter().any(|entity| {
+        let mut served = source.transforms.iter().filter_map(|one| self.entity(&one.entity).ok());
+        served.any(|entity| {
             entity
                 .parent
                 .as_ref()

@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use super::checks::{self, CheckDraft};
-use super::keys::{Group, Keys, NameOf, Shape, key, names as names_of, required};
+use super::keys::{Group, Keys, Shape, key, names as names_of, required};
 use super::mapping::{Context, Mapping, Text, entry_text, entry_texts};
 use super::names::{self, MAX_IDENTIFIER};
 use super::problems::Problems;
 use super::tolerance::Limits;
 use super::yaml::{Entry, Node, Span, Value};
-use super::{conserve, field_keys, input, kinds, tolerance};
+use super::{field_keys, input, kinds, tolerance};
 use crate::error::Location;
 use crate::model::{ShiftBy, Source};
 
@@ -61,16 +61,8 @@ static SOURCE_KEYS: Keys = Keys::of(&[
         Shape::Text,
         "The folder of the source's SQL, with one file per entity. sql/<name> is the default.",
     ),
-    key(
-        "checks",
-        Shape::Named(NameOf::Entity, 0, &checks::SHAPE),
-        "Rules for the rows of this source, by entity.",
-    ),
-    key(
-        "conserves",
-        conserve::SHAPE,
-        "The list elements for which an entity must have exactly one row each.",
-    ),
+    kinds::CHECKS,
+    kinds::CONSERVES,
     key(
         "allow_constant_masks",
         Shape::Texts(0),
