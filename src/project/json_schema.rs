@@ -142,6 +142,13 @@ impl Renderer {
                 json!({"anyOf": [{"enum": plain}, {"type": "string", "pattern": numbers}]})
             }
             Shape::Options(keys) => self.options(keys, variables),
+            Shape::Partial(keys) => {
+                let mut schema = self.options(keys, variables);
+                if let Some(schema) = schema.as_object_mut() {
+                    schema.remove("required");
+                }
+                schema
+            }
             Shape::Named(names, least, value) => {
                 let mut schema = json!({"type": "object", "additionalProperties": self.shape(value, variables), "minProperties": least});
                 if let Some(names) = name_rule(*names) {
@@ -158,17 +165,17 @@ impl Renderer {
             }
             Shape::Mapping => json!({"type": "object"}),
             Shape::Free => json!({}),
-            Shape::Fields { field, over } => {
-                let (field, over) = (self.shape(field, variables), self.shape(over, variables));
+            Shape::Sharing { each, over } => {
+                let (each, over) = (self.shape(each, variables), self.shape(over, variables));
                 let over = json!({"anyOf": [over, {"type": "null"}]});
+                let file = json!({"type": "string", "pattern": r"\.ya?ml$"});
                 json!({"anyOf": [
-                    {"type": "object", "additionalProperties": field, "minProperties": 1},
+                    {"type": "object", "additionalProperties": each, "minProperties": 1},
                     {
                         "type": "object",
                         "properties": {"use": {
-                            "type": "string",
-                            "pattern": r"\.ya?ml$",
-                            "description": "A YAML file of shared fields, from the project's folder.",
+                            "anyOf": [file, {"type": "array", "items": file, "minItems": 1}],
+                            "description": "A YAML file that holds what is shared, from the project's folder, or several.",
                         }},
                         "required": ["use"],
                         "additionalProperties": over,

@@ -14,7 +14,10 @@ use crate::model::{
 };
 
 /// The value of `kinds`.
-pub(super) const SHAPE: Shape = Shape::Named(NameOf::Other, 1, &Shape::Options(&KIND_KEYS));
+pub(super) const SHAPE: Shape = Shape::Sharing {
+    each: &Shape::Options(&KIND_KEYS),
+    over: &Shape::Partial(&KIND_KEYS),
+};
 /// The value of `on_unknown_kind`.
 pub(super) const ON_UNKNOWN: Shape = Shape::Choice(|| names_of(&UNKNOWN_KINDS));
 /// The value of `on_unknown_field`.

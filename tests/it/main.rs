@@ -19,6 +19,7 @@ mod docs;
 mod doctor;
 mod encodings;
 mod examples;
+mod fhir_feeds;
 mod fhir_idioms;
 mod field_checks;
 mod fifth_entity;
