@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use chrono::{DateTime, Datelike, Days, NaiveDate, NaiveDateTime, TimeDelta};
+use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, TimeDelta};
 use serde_json::Value;
 
 use self::expected::{Cell, Row};
-use crate::harness::{Database, Outcome, Project, everything, repository, server, talkative};
+use crate::harness::{Database, Outcome, Project, everything, repository, rows, server, talkative};
+use crate::roles::{Roles, client, refusal};
 
 mod expected;
 
@@ -280,7 +281,8 @@ fn newest() -> BTreeMap<(String, String), Value> {
 #[test]
 fn the_views_show_what_is_newest() {
     let database = Database::fresh();
-    load(&project(&database)).code(0);
+    let project = project(&database);
+    load(&project).code(0);
     let newest = newest();
     let of = |kind: &str| {
         newest
@@ -338,6 +340,17 @@ fn the_views_show_what_is_newest() {
         ),
         "0"
     );
+
+    // Readers get these views, and of the others only what shows no batch's date.
+    let roles = Roles::of(&database);
+    project.run(&roles.args()).code(0);
+    let mut reader = client(&database, &roles.reader);
+    for view in ["current_problems", "encounter_diagnoses", "latest_values"] {
+        let count = format!("select count(*) from {view}");
+        assert_eq!(rows(&mut reader, &count), [database.value(&count)]);
+    }
+    let batch_date = "select batch_date from conditions";
+    assert!(refusal(&mut reader, batch_date).contains("does not exist"));
 }
 
 /// Calls `change` for each text of a resource that says who somebody is, or that somebody wrote.
@@ -420,7 +433,7 @@ fn no_kind_lets_a_value_out_by_way_of_another_kind_or_damage() {
         let kind = match number % 4 {
             // Of the wrong kind, in turn with each.
             0 | 1 => kinds[(number / 4) % kinds.len()].clone(),
-            2 => "QKINDQ".to_owned(),
+            2 => "Unheard".to_owned(),
             _ => resource["resourceType"].as_str().unwrap().to_owned(),
         };
         resource["resourceType"] = kind.into();

@@ -7,8 +7,8 @@ with measured as (
     where status not in ('entered-in-error', 'cancelled') and components = 0 and absent_reason is null
     union all
     select
-        o.source, o.patient_id, o.observation_id, o.effective, o.issued, c.loinc, c.display, c.value, c.value_high, c.unit,
-        c.value_code, c.value_bool, c.value_text, c.value_time
+        o.source, o.patient_id, o.observation_id, o.effective, o.issued, c.loinc, c.display, c.value, c.value_high,
+        c.unit, c.value_code, c.value_bool, c.value_text, c.value_time
     from observations_latest o
     -- A corrected observation may have fewer components than before.
     join observation_components_latest c
