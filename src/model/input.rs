@@ -135,6 +135,8 @@ pub enum OnNoRecords {
     /// It is a refused record.
     Refuse,
     Skip,
+    /// An object that lacks the last key of the path is itself a record. All else is refused.
+    Whole,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -115,7 +115,11 @@ const EMPTY_FILES: [(&str, OnEmptyFile); 3] = [
     ("fail", OnEmptyFile::Fail),
     ("ignore", OnEmptyFile::Ignore),
 ];
-const NO_RECORDS: [(&str, OnNoRecords); 2] = [("refuse", OnNoRecords::Refuse), ("skip", OnNoRecords::Skip)];
+const NO_RECORDS: [(&str, OnNoRecords); 3] = [
+    ("refuse", OnNoRecords::Refuse),
+    ("skip", OnNoRecords::Skip),
+    ("whole", OnNoRecords::Whole),
+];
 const COMPRESSIONS: [(&str, Option<Compression>); 6] = [
     ("auto", None),
     ("none", Some(Compression::None)),

@@ -147,6 +147,14 @@ impl Renderer {
                 if let Some(schema) = schema.as_object_mut() {
                     schema.remove("required");
                 }
+                // Of what is shared, it names what differs.
+                for key in keys
+                    .known
+                    .iter()
+                    .filter(|key| matches!(key.shape, Shape::Sharing { .. }))
+                {
+                    schema["properties"][key.name] = json!({"type": "object", "description": key.meaning});
+                }
                 schema
             }
             Shape::Named(names, least, value) => {

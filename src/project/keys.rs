@@ -66,7 +66,7 @@ pub(super) enum Shape {
     Type(&'static [&'static str], &'static [&'static str]),
     /// A mapping with declared keys.
     Options(&'static Keys),
-    /// The same, where none of the keys is required.
+    /// The same of what is laid over a shared one: no key is required.
     Partial(&'static Keys),
     /// A mapping whose keys are names that the user chose, with the least number of them.
     Named(NameOf, usize, &'static Shape),

@@ -17,8 +17,7 @@ select
     coalesce("medicationCodeableConcept"['coding'], inner_codes)[1]['display'] as display,
     "dosageInstruction"[1]['doseAndRate'][1]['doseQuantity']['value'] as dose,
     "dosageInstruction"[1]['doseAndRate'][1]['doseQuantity']['unit'] as dose_unit,
-    "authoredOn"['value'] as authored,
-    "authoredOn"['precision'] as authored_precision,
+    "authoredOn"['value'] as authored, "authoredOn"['precision'] as authored_precision,
     "reasonReference"[1]['reference']['id'] as reason_id,
     coalesce("reasonReference"[1]['reference']['type'], "reasonReference"[1]['type']) as reason_type
 from request

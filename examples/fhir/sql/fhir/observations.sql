@@ -1,8 +1,7 @@
 -- value[x] by whichever of its types came.
 select
     id as observation_id, subject['reference']['id'] as patient_id, encounter['reference']['id'] as encounter_id,
-    status,
-    category[1]['coding'][1]['code'] as category,
+    status, category[1]['coding'][1]['code'] as category,
     array_filter(code['coding'], c -> c['system'] = 'http://loinc.org')[1]['code'] as loinc,
     array_filter(code['coding'], c -> c['system'] = 'http://loinc.org')[1]['display'] as display,
     coalesce("effectiveDateTime"['value'], "effectivePeriod"['start']['value'], "effectiveInstant") as effective,
@@ -11,8 +10,7 @@ select
     coalesce("valueQuantity"['value'], "valueInteger", "valueRange"['low']['value']) as value,
     "valueRange"['high']['value'] as value_high,
     coalesce("valueQuantity"['unit'], "valueRange"['low']['unit']) as unit,
-    "valueCodeableConcept"['coding'][1]['code'] as value_code,
-    "valueBoolean" as value_bool,
+    "valueCodeableConcept"['coding'][1]['code'] as value_code, "valueBoolean" as value_bool,
     coalesce("valueString", "valueTime") as value_text,
     coalesce("valueDateTime"['value'], "valuePeriod"['start']['value']) as value_time,
     "dataAbsentReason"['coding'][1]['code'] as absent_reason,

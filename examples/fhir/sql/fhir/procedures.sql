@@ -6,7 +6,6 @@ select
     code['coding'][1]['display'] as display,
     coalesce("performedDateTime"['value'], "performedPeriod"['start']['value']) as started,
     coalesce("performedDateTime"['precision'], "performedPeriod"['start']['precision']) as started_precision,
-    "performedPeriod"['end']['value'] as ended,
-    "reasonReference"[1]['reference']['id'] as reason_id,
+    "performedPeriod"['end']['value'] as ended, "reasonReference"[1]['reference']['id'] as reason_id,
     coalesce("reasonReference"[1]['reference']['type'], "reasonReference"[1]['type']) as reason_type
 from procedure

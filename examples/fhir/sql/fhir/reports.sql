@@ -1,7 +1,6 @@
 select
     id as report_id, subject['reference']['id'] as patient_id, encounter['reference']['id'] as encounter_id,
-    status,
-    category[1]['coding'][1]['code'] as category,
+    status, category[1]['coding'][1]['code'] as category,
     array_filter(code['coding'], c -> c['system'] = 'http://loinc.org')[1]['code'] as loinc,
     code['coding'][1]['display'] as display,
     coalesce("effectiveDateTime"['value'], "effectivePeriod"['start']['value']) as effective,
