@@ -145,7 +145,7 @@ pub async fn list(root: &Path, source: &Source, date: NaiveDate) -> Result<Optio
     let (mut expected, mut export) = (Vec::new(), None);
     if source.input.format == Format::FhirBulk {
         let found = export::files(root, source, all).await?;
-        (all, kinds, expected) = (found.files, found.kinds, found.expected);
+        (all, kinds, expected) = (found.found, found.kinds, found.expected);
         export = Some(Arc::new(found.export));
     }
     let (files, handles): (Vec<_>, Vec<_>) = all.into_iter().unzip();

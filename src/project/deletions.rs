@@ -2,6 +2,7 @@
 //! kind, whose SQL fills that table. The table is an entity like others, so that the deletions of a batch are loaded,
 //! masked, swapped and dropped with it.
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use super::keys::{NameOf, Shape};
@@ -129,7 +130,7 @@ pub(super) fn transforms(
     }
     of_tables
         .into_iter()
-        .map(|(table, drafts)| transform(table, drafts))
+        .map(|(table, drafts)| transform(table, &drafts))
         .collect()
 }
 
@@ -152,7 +153,7 @@ fn no_table(draft: &SelectDraft, entities: &[Entity], problems: &mut Problems) {
 }
 
 /// The SELECTs as one, each in the line of the text in which the YAML has it, so that the places of errors are right.
-fn transform(table: &Entity, drafts: Vec<SelectDraft>) -> Transform {
+fn transform(table: &Entity, drafts: &[SelectDraft]) -> Transform {
     let columns: Vec<String> = table.key.iter().map(|name| format!("\"{name}\"")).collect();
     let columns = columns.join(", ");
     let given = drafts.first().map(|draft| draft.location.clone());
@@ -161,7 +162,7 @@ fn transform(table: &Entity, drafts: Vec<SelectDraft>) -> Transform {
         if index > 0 {
             sql.push_str(" union ");
         }
-        sql.push_str(&format!("select distinct {columns} from ("));
+        let _ = write!(sql, "select distinct {columns} from (");
         let (line, column) = begin(&draft.location);
         let lines = sql.matches('\n').count() + 1;
         sql.push_str(&"\n".repeat(line.saturating_sub(lines)));

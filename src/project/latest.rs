@@ -144,9 +144,9 @@ fn view(draft: &LatestDraft, entity: &Entity, gone: Option<&Entity>) -> View {
         None => (quoted(&entity.name), None),
     };
     // Where one batch brings a row and deletes its key, the key is deleted.
-    let last = marked.map_or_else(String::new, |mark| format!(", {mark} desc"));
+    let then_by = marked.map_or_else(String::new, |mark| format!(", {mark} desc"));
     let more = marked.map_or_else(String::new, |mark| format!(", {mark}"));
-    let newest = format!("select distinct on ({by}) {all}{more}\nfrom {rows}\norder by {by}, batch_date desc{last}");
+    let newest = format!("select distinct on ({by}) {all}{more}\nfrom {rows}\norder by {by}, batch_date desc{then_by}");
     let hidden: Vec<String> = deleted.map(quoted).into_iter().chain(marked.cloned()).collect();
     let select = if hidden.is_empty() {
         newest

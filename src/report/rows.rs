@@ -199,14 +199,14 @@ fn deleted(run: &RunRow) -> u64 {
 }
 
 /// The rows of the tables of deleted keys, or of the others.
-fn counted(run: &RunRow, deleted: bool) -> u64 {
-    let deletes = |entity: &str| {
+fn counted(run: &RunRow, of_keys: bool) -> u64 {
+    let from = |entity: &str| {
         let account = run.account.as_ref()?.get("entities")?.get(entity)?;
         account.get("deletes_from")
     };
     let counts = run.counts.as_ref().and_then(Value::as_object).into_iter().flatten();
     counts
-        .filter(|(entity, _)| deletes(entity).is_some() == deleted)
+        .filter(|(entity, _)| from(entity).is_some() == of_keys)
         .filter_map(|(_, count)| count.get("rows")?.as_u64())
         .sum()
 }

@@ -64,12 +64,12 @@ fn is_new(unknown: &Unknown, before: &[Value]) -> bool {
         let unknown = account.get("unknown_kinds");
         let count = unknown.and_then(|one| one.get("count")?.as_u64()).unwrap_or(0);
         let names = unknown.and_then(|one| one.get("kinds")?.as_object());
-        let named: u64 = names
+        let known: u64 = names
             .into_iter()
             .flatten()
             .filter_map(|(_, count)| count.as_u64())
             .sum();
-        count.saturating_sub(named)
+        count.saturating_sub(known)
     });
     !unknown.names.keys().all(is_known) || others > others_before.max().unwrap_or(0)
 }

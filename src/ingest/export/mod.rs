@@ -46,7 +46,7 @@ pub struct Export {
 
 /// The files of an export.
 pub(super) struct Files {
-    pub files: Found,
+    pub found: Found,
     /// The kind of each file's records. `None`: the records tell.
     pub kinds: Vec<Option<usize>>,
     /// What each file must be.
@@ -99,7 +99,7 @@ pub(super) async fn files(root: &Path, source: &Source, manifests: Found) -> Res
         used: HashSet::new(),
         beside: BTreeMap::new(),
         files: Files {
-            files: Vec::new(),
+            found: Vec::new(),
             kinds: Vec::new(),
             expected: Vec::new(),
             export: Export::default(),
@@ -230,7 +230,7 @@ impl Finding<'_> {
             ));
         }
         let path = shown.to_owned();
-        self.files.files.push((InputFile { path, ..file }, handle));
+        self.files.found.push((InputFile { path, ..file }, handle));
         self.files.kinds.push(kind);
         self.files.expected.push(expected);
         Ok(())

@@ -267,10 +267,13 @@ async fn a_read_of_one_kind_decodes_no_other() {
     let mut source = mixed("in/a.ndjson", Format::Ndjson);
     source.input.on_malformed = OnMalformed::Fail;
     let listing = list(folder.path(), &source, day()).await.unwrap().expect("an input");
-    let read = |listing: Listing| async {
-        let batches: Vec<Unmasked> = listing.read(&source, 2, Arc::default()).try_collect().await?;
-        let rows = batches.iter().map(|batch| (batch.kind(), batch.num_rows()));
-        Ok::<_, crate::error::Error>(rows.collect::<Vec<_>>())
+    let read = |listing: Listing| {
+        let batches = listing.read(&source, 2, Arc::default());
+        async move {
+            let batches: Vec<Unmasked> = batches.try_collect().await?;
+            let rows = batches.iter().map(|batch| (batch.kind(), batch.num_rows()));
+            Ok::<_, crate::error::Error>(rows.collect::<Vec<_>>())
+        }
     };
     assert_eq!(read(listing.clone().of_kind(0)).await.unwrap(), [(0, 2)]);
     assert!(read(listing.clone()).await.is_err());
