@@ -40,6 +40,8 @@ pub enum Format {
     Ndjson,
     Csv,
     Parquet,
+    /// The manifest of a bulk export (HL7 FHIR Bulk Data Access), which names files of newline-delimited JSON.
+    FhirBulk,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 //! once for each kind.
 
 use super::checks::{self, CheckDraft};
+use super::deletions::{self, SelectDraft};
 use super::keys::{KeySpec, Keys, NameOf, Shape, key, names as names_of, required};
 use super::mapping::{Context, Mapping, entry_texts, node_scalar};
 use super::names::{self, MAX_IDENTIFIER};
@@ -35,6 +36,12 @@ pub(super) const CONSERVES: KeySpec = key(
     conserve::SHAPE,
     "The list elements for which an entity must have exactly one row each.",
 );
+/// `deletes` of a source, and of a kind.
+pub(super) const DELETES: KeySpec = key(
+    "deletes",
+    deletions::SHAPE,
+    "Which rows of older batches the records say are gone: for each entity a SELECT of its key.",
+);
 
 static KIND_KEYS: Keys = Keys::of(&[
     key(
@@ -55,6 +62,7 @@ static KIND_KEYS: Keys = Keys::of(&[
     ),
     CHECKS,
     CONSERVES,
+    DELETES,
     key(
         "allow_constant_masks",
         Shape::Texts(0),
@@ -74,7 +82,7 @@ const NOT_A_KIND: [(&str, &str); 2] = [
 ];
 
 /// Keys of a source without kinds that belong to each kind where there are some.
-const OF_EACH: [&str; 4] = ["schema", "subject", "conserves", "allow_constant_masks"];
+const OF_EACH: [&str; 5] = ["schema", "subject", "conserves", "deletes", "allow_constant_masks"];
 
 const UNKNOWN_FIELDS: [(&str, OnUnknownField); 3] = [
     ("warn", OnUnknownField::Warn),
@@ -93,6 +101,7 @@ pub(super) struct Draft {
     pub on_unknown_kind: OnUnknownKind,
     pub checks: Vec<CheckDraft>,
     pub conserves: Vec<Conserved>,
+    pub deletes: Vec<SelectDraft>,
     pub allow_constant_masks: Vec<String>,
 }
 
@@ -107,6 +116,7 @@ pub(super) fn read(ctx: &mut Context<'_>, options: &Mapping<'_>, source: &str, a
             on_unknown_kind: options.choice(ctx, "on_unknown_kind", &UNKNOWN_KINDS),
             checks: Vec::new(),
             conserves: Vec::new(),
+            deletes: Vec::new(),
             allow_constant_masks: Vec::new(),
         },
     };
@@ -204,6 +214,9 @@ impl Reader<'_> {
                 }
             }
             self.draft.conserves.extend(conserves);
+        }
+        if let Some(entry) = options.get("deletes") {
+            self.draft.deletes.extend(deletions::read_selects(ctx, entry));
         }
         if let Some(entry) = options.get("allow_constant_masks") {
             let dot = if is_only { "" } else { "." };

@@ -7,12 +7,14 @@ mod harness;
 
 mod architecture;
 mod bad_input;
+mod bulk_exports;
 mod canary;
 mod check;
 mod cli;
 mod concurrency;
 mod conserves;
 mod dates;
+mod deletions;
 mod deltas;
 mod dependencies;
 mod docs;
