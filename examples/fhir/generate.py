@@ -362,16 +362,17 @@ def written(value, form, dice):
     return value
 
 
-def entry(resource):
-    return {"fullUrl": f"urn:uuid:{resource['id']}", "resource": resource}
+def request(deleted):
+    return {"request": {"method": "DELETE", "url": f"{deleted['resourceType']}/{deleted['id']}"}}
 
 
-def bundle(resources, dice):
-    """A bundle, with a resource that no kind declares."""
+def bundle(resources, dice, deleted=()):
+    """A bundle, with a resource that no kind declares, and what was deleted."""
     other = {"resourceType": "Organization", "id": str(uuid.UUID(int=dice.getrandbits(128), version=4))}
-    entries = [entry(written(r, "bundles", dice)) for r in [*resources, other]]
+    entries = [{"fullUrl": f"urn:uuid:{r['id']}", "resource": written(r, "bundles", dice)} for r in [*resources, other]]
+    entries += [{"fullUrl": f"urn:uuid:{r['id']}", **request(r)} for r in deleted]
     dice.shuffle(entries)
-    return {"resourceType": "Bundle", "type": "collection", "entry": entries}
+    return {"resourceType": "Bundle", "type": "history" if deleted else "collection", "entry": entries}
 
 
 def packed(text):
@@ -381,20 +382,33 @@ def packed(text):
     return buffer.getvalue()
 
 
-def day_files(day, groups):
-    """The files of both sources of a day, from the resources of each patient: (path, text)."""
+def day_files(day, groups, deleted):
+    """The files of both sources of a day, from the resources of each patient and what was deleted: (path, text)."""
     dice = random.Random(f"{day}")
     for number, resources in enumerate(groups, 1):
-        yield f"data/bundles/{day:%Y%m%d}/bundle-{number:03}.json.gz", json.dumps(bundle(resources, dice)) + "\n"
-    for type in TABLES:
-        lines = [json.dumps(written(r, "bulk", dice)) + "\n" for rs in groups for r in rs if r["resourceType"] == type]
-        yield f"data/bulk/{day:%Y%m%d}/{type}.ndjson.gz", "".join(lines)
+        gone = deleted if number == len(groups) else ()
+        yield f"data/bundles/{day:%Y%m%d}/bundle-{number:03}.json.gz", json.dumps(bundle(resources, dice, gone)) + "\n"
+    files = {"output": [], "deleted": []}
+
+    def export(kind, name, lines):
+        files[kind].append({"type": name, "url": f"{SERVER}/jobs/1/{name}.ndjson", "count": len(lines)})
+        return f"data/bulk/{day:%Y%m%d}/{name}.ndjson.gz", "".join(json.dumps(line) + "\n" for line in lines)
+
+    for name in TABLES:
+        if lines := [written(r, "bulk", dice) for rs in groups for r in rs if r["resourceType"] == name]:
+            yield export("output", name, lines)
+    if deleted:
+        yield export("deleted", "Bundle", [{"resourceType": "Bundle", "type": "transaction", "entry": [request(r)]} for r in deleted])
+    manifest = {"transactionTime": f"{day}T04:00:00Z", "request": f"{SERVER}/$export", "requiresAccessToken": True}
+    yield f"data/bulk/{day:%Y%m%d}/manifest.json", json.dumps({**manifest, **files, "error": []}, indent=1) + "\n"
 
 
-def counts(groups):
+def counts(groups, deleted):
     every = [resource for resources in groups for resource in resources]
-    rows = {table: sum(r["resourceType"] == type for r in every) for type, table in TABLES.items()}
-    return rows | {"observation_components": sum(len(r.get("component", [])) for r in every)}
+    count = lambda resources, name: sum(r["resourceType"] == name for r in resources)  # noqa: E731
+    rows = {table: count(every, name) for name, table in TABLES.items()}
+    rows["observation_components"] = sum(len(r.get("component", [])) for r in every)
+    return rows | {f"{table}_deleted": count(deleted, name) for name, table in TABLES.items()}
 
 
 def sample(patients):
@@ -403,11 +417,15 @@ def sample(patients):
     first = [list(hospital.person()) for _ in range(patients)]
     second = [list(hospital.later(known)) for known in first[::2]]
     second += [list(hospital.person()) for _ in range(max(1, patients // 3))]
+    # The last resource of each kind that a patient has, and one that was never sent.
+    gone = [{r["resourceType"]: r for r in known} for known in first[1::2]]
+    deleted = [r for known in gone for r in known.values() if r["resourceType"] not in ("Patient", "Encounter")]
+    deleted.append(hospital.condition(first[0][0], first[0][1]))
     batches = []
-    for day, groups in zip(DAYS, [first, second]):
-        yield from day_files(day, groups)
+    for day, groups, deleted in zip(DAYS, [first, second], [[], deleted]):
+        yield from day_files(day, groups, deleted)
         for source in ("bulk", "bundles"):
-            batches.append({"source": source, "date": f"{day}", "rows": counts(groups)})
+            batches.append({"source": source, "date": f"{day}", "rows": counts(groups, deleted)})
     yield "expected.json", json.dumps({"batches": batches, "views": {}}, indent=2) + "\n"
 
 

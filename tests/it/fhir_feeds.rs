@@ -7,7 +7,7 @@ use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, TimeDelta};
 use serde_json::Value;
 
 use self::expected::{Cell, Row};
-use crate::harness::{Database, Outcome, Project, everything, repository, rows, server, talkative};
+use crate::harness::{Database, Outcome, Project, everything, hashed_in, repository, rows, server, talkative};
 use crate::roles::{Roles, client, refusal};
 
 mod expected;
@@ -44,9 +44,13 @@ fn load(project: &Project) -> Outcome {
     project.run(&["run", "--all-sources", "--start", DAYS[0], "--end", DAYS[1]])
 }
 
+fn folder(source: &str, day: &str) -> PathBuf {
+    example().join(format!("data/{source}/{}", day.replace('-', "")))
+}
+
 /// The resources that a source brings on a day.
 fn sent(source: &str, day: &str) -> Vec<Value> {
-    expected::resources(&example().join(format!("data/{source}/{}", day.replace('-', ""))))
+    expected::resources(&folder(source, day))
 }
 
 /// A FHIR date or time, or one of PostgreSQL's JSON: its first moment in UTC.
@@ -268,14 +272,19 @@ fn no_reference_is_an_orphan() {
     }
 }
 
-/// The newest version of each resource, by type and id.
+/// The newest version of each resource that is not deleted, by type and id.
 fn newest() -> BTreeMap<(String, String), Value> {
-    let all = DAYS.iter().flat_map(|day| sent("bundles", day));
-    all.map(|one| {
-        let name = |key: &str| one[key].as_str().unwrap().to_owned();
-        ((name("resourceType"), name("id")), one.clone())
-    })
-    .collect()
+    let mut newest = BTreeMap::new();
+    for day in DAYS {
+        for one in sent("bundles", day) {
+            let name = |key: &str| one[key].as_str().unwrap().to_owned();
+            newest.insert((name("resourceType"), name("id")), one);
+        }
+        for gone in expected::deleted(&folder("bundles", day)) {
+            newest.remove(&gone);
+        }
+    }
+    newest
 }
 
 #[test]
@@ -351,6 +360,66 @@ fn the_views_show_what_is_newest() {
     }
     let batch_date = "select batch_date from conditions";
     assert!(refusal(&mut reader, batch_date).contains("does not exist"));
+}
+
+#[test]
+fn what_is_deleted_is_not_shown_and_comes_back_with_its_batch() {
+    let database = Database::fresh();
+    let project = project(&database);
+    let run = load(&project).code(0);
+    let kinds = [
+        ("Condition", "conditions"),
+        ("Procedure", "procedures"),
+        ("MedicationRequest", "medication_requests"),
+        ("Observation", "observations"),
+        ("Immunization", "immunizations"),
+        ("AllergyIntolerance", "allergies"),
+        ("DiagnosticReport", "reports"),
+        ("DocumentReference", "documents"),
+    ];
+    let mut all = 0;
+    for source in SOURCES {
+        let mut gone = expected::deleted(&folder(source, DAYS[1]));
+        gone.sort();
+        assert!(expected::deleted(&folder(source, DAYS[0])).is_empty());
+        for (kind, table) in kinds {
+            let of_kind = gone.iter().filter(|(of, _)| of == kind);
+            let mut ids: Vec<String> = of_kind.map(|(_, id)| hashed_in("resource", id)).collect();
+            ids.sort();
+            let key = TABLES.iter().find(|(name, _)| *name == table).unwrap().1[0];
+            let rows = |from: &str| {
+                database.rows(&format!(
+                    "select {key} from {from} where source = '{source}' order by 1"
+                ))
+            };
+            assert_eq!(rows(&format!("{table}_deleted")), ids);
+            let shown = rows(&format!("{table}_latest"));
+            assert!(ids.iter().all(|id| !shown.contains(id)), "{table}");
+            assert_eq!(
+                shown.len(),
+                newest().keys().filter(|(of, _)| of == kind).count(),
+                "{table}"
+            );
+            all += ids.len();
+        }
+        // One of them was never loaded, which is said and no error.
+        assert!(
+            run.stdout
+                .contains("keys of conditions are deleted, of which 1 were never loaded"),
+            "{}",
+            run.stdout
+        );
+    }
+    assert!(all > 20, "{all}");
+    // Without the day that brought the deletions, nothing is deleted.
+    let of_first_day = "select count(*) from observations where batch_date = '2023-05-01' and source = 'bulk'";
+    project
+        .run(&["drop", "--source", "bulk", "--date", DAYS[1], "--yes"])
+        .code(0);
+    assert_eq!(
+        database.value("select count(*) from observations_latest where source = 'bulk'"),
+        database.value(of_first_day)
+    );
 }
 
 /// Calls `change` for each text of a resource that says who somebody is, or that somebody wrote.
@@ -442,6 +511,7 @@ fn no_kind_lets_a_value_out_by_way_of_another_kind_or_damage() {
         let end = if number % 3 == 0 { "broken" } else { "" };
         entries.push(format!("{{\"resource\": {}{end}}}}}", &text[..text.len() - 1]));
     }
+    entries.push(r#"{"request": {"method": "DELETE", "url": "QKINDQ/QKINDQ"}, "fullUrl": "QKINDQ"}"#.to_owned());
     project.remove("data/bundles/20230501");
     let files = entries.iter().enumerate();
     for (number, entry) in files {

@@ -32,14 +32,15 @@ pub struct Row {
     pub cells: BTreeMap<&'static str, Cell>,
 }
 
-/// The resources of all files of a folder: NDJSON, or bundles.
-pub fn resources(folder: &Path) -> Vec<Value> {
+/// The entries of all files of a folder: of bundles, and one for each resource of NDJSON.
+fn entries(folder: &Path) -> Vec<Value> {
     let mut files: Vec<_> = std::fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|ending| ending == "gz"))
         .collect();
     files.sort();
-    let mut resources = Vec::new();
+    let mut entries = Vec::new();
     for path in files {
         let mut text = String::new();
         let file = std::fs::File::open(&path).unwrap();
@@ -47,12 +48,29 @@ pub fn resources(folder: &Path) -> Vec<Value> {
         for line in text.lines() {
             let document: Value = serde_json::from_str(line).unwrap();
             match document["entry"].as_array() {
-                Some(entries) => resources.extend(entries.iter().map(|entry| entry["resource"].clone())),
-                None => resources.push(document),
+                Some(of_bundle) => entries.extend(of_bundle.iter().cloned()),
+                None => entries.push(json!({"resource": document})),
             }
         }
     }
-    resources
+    entries
+}
+
+/// The resources of all files of a folder.
+pub fn resources(folder: &Path) -> Vec<Value> {
+    let resources = entries(folder).into_iter().map(|mut entry| entry["resource"].take());
+    resources.filter(Value::is_object).collect()
+}
+
+/// The types and ids of what the files of a folder delete.
+pub fn deleted(folder: &Path) -> Vec<(String, String)> {
+    let entries = entries(folder).into_iter();
+    let deletions = entries.filter(|entry| entry["request"]["method"] == "DELETE");
+    let named = deletions.map(|entry| {
+        let (kind, id) = entry["request"]["url"].as_str().unwrap().split_once('/').unwrap();
+        (kind.to_owned(), id.to_owned())
+    });
+    named.collect()
 }
 
 /// The id that a reference names, in any of its forms.

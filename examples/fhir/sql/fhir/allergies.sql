@@ -1,5 +1,5 @@
 select
-    id as allergy_id, patient['reference']['id'] as patient_id, encounter['reference']['id'] as encounter_id,
+    id as allergy_id, patient['id'] as patient_id, encounter['id'] as encounter_id,
     "clinicalStatus"['coding'][1]['code'] as clinical_status,
     "verificationStatus"['coding'][1]['code'] as verification_status, type, category as categories, criticality,
     array_filter(code['coding'], c -> c['system'] = 'http://snomed.info/sct')[1]['code'] as snomed,

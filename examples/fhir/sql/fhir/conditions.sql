@@ -1,6 +1,6 @@
 -- One column a code system; onset[x] by whichever of its types came.
 select
-    id as condition_id, subject['reference']['id'] as patient_id, encounter['reference']['id'] as encounter_id,
+    id as condition_id, subject['id'] as patient_id, encounter['id'] as encounter_id,
     "clinicalStatus"['coding'][1]['code'] as clinical_status,
     "verificationStatus"['coding'][1]['code'] as verification_status, category[1]['coding'][1]['code'] as category,
     array_filter(code['coding'], c -> c['system'] = 'http://snomed.info/sct')[1]['code'] as snomed,

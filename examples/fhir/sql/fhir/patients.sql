@@ -1,9 +1,7 @@
 -- Extensions by their url, two levels deep; the identifier by its system.
 select
-    id as patient_id,
-    array_filter(identifier, i -> i['system'] = 'urn:example:mrn')[1]['value'] as mrn,
+    id as patient_id, gender, array_filter(identifier, i -> i['system'] = 'urn:example:mrn')[1]['value'] as mrn,
     name[1]['family'] as name, "birthDate"['value'] as birth_date, "birthDate"['precision'] as birth_precision,
-    gender,
     array_filter(extension, e -> e['url'] like '%/us-core-birthsex')[1]['valueCode'] as birth_sex,
     array_filter(
         array_filter(extension, e -> e['url'] like '%/us-core-race')[1]['extension'], e -> e['url'] = 'ombCategory'
