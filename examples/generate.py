@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the sample data under examples/ and what must come of it (expected.json).
+"""Writes the sample data under examples/ and what must come of it (expected.json). examples/fhir has a script of its own.
 
 Everything here is synthetic: names are made of random syllables, ids are counters, and who has which diagnosis is a
 throw of seeded dice. The same Python gives the same files on every run.
