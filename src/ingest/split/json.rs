@@ -256,15 +256,14 @@ impl JsonScanner {
             && !frame.met
             && self.on_no_records != OnNoRecords::Skip
         {
-            records.push(match self.whole(&frame) {
-                Some(start) => Found::from(start..at + 1),
-                None => {
-                    let reason = "missing, where the records should be";
-                    Found {
-                        from: Some(frame.start),
-                        fault: Some(Flaw::no_records(shown(&self.steps[..next]), reason)),
-                        ..Found::from(at + 1..at + 1)
-                    }
+            records.push(if let Some(start) = self.whole(&frame) {
+                Found::from(start..at + 1)
+            } else {
+                let reason = "missing, where the records should be";
+                Found {
+                    from: Some(frame.start),
+                    fault: Some(Flaw::no_records(shown(&self.steps[..next]), reason)),
+                    ..Found::from(at + 1..at + 1)
                 }
             });
         }
