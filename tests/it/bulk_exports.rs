@@ -76,7 +76,8 @@ fn project(database: &Database) -> Project {
 }
 
 fn lines(resources: &[Value]) -> String {
-    resources.iter().map(|one| format!("{one}\n")).collect()
+    let lines: Vec<String> = resources.iter().map(Value::to_string).collect();
+    lines.join("\n") + "\n"
 }
 
 fn patients() -> String {
@@ -231,36 +232,9 @@ fn deletions_of_an_export_hide_what_older_exports_brought() {
     assert_eq!(json["batches"][0]["export"]["errors"]["files"], 2);
 }
 
-/// Each change to the export makes a refusal of the batch, and what is loaded stays.
-#[test]
-fn what_does_not_fit_the_manifest_is_refused() {
-    let database = Database::fresh();
-    let project = project(&database);
-    delivered(&project);
-    run(&project, DATE).code(0);
-    let with = |change: &dyn Fn(&mut Value)| {
-        let mut changed = manifest();
-        change(&mut changed);
-        changed.to_string()
-    };
-    let refused = |code: &str, said: &str| {
-        let outcome = project
-            .run(&["run", "--source", "hospital", "--date", DATE, "--output", "json"])
-            .code(1);
-        let error = &outcome.json()["batches"][0]["error"];
-        assert_eq!(error["code"], code, "{error}");
-        assert!(error["message"].as_str().unwrap().contains(said), "{said}: {error}");
-        assert!(error["hint"].is_string(), "{error}");
-        assert_eq!(
-            (database.count("patients"), database.count("conditions")),
-            (2, 3),
-            "{said}"
-        );
-        outcome.output_lacks("export.example").output_lacks("token");
-    };
-    let manifest_is = |text: String| deliver(&project, DATE, "manifest.json", text);
-
-    for (pointer, value, said) in [
+/// Changes of the manifest that its files do not fit, by the place of the value, and what is said of each.
+fn changes() -> [(&'static str, Value, &'static str); 7] {
+    [
         (
             "/output/1/count",
             json!(4),
@@ -292,9 +266,41 @@ fn what_does_not_fit_the_manifest_is_refused() {
             json!("a name of somebody"),
             "files that no manifest names",
         ),
-    ] {
+    ]
+}
+
+/// Each change to the export makes a refusal of the batch, and what is loaded stays.
+#[test]
+fn what_does_not_fit_the_manifest_is_refused() {
+    let database = Database::fresh();
+    let project = project(&database);
+    delivered(&project);
+    run(&project, DATE).code(0);
+    let with = |change: &dyn Fn(&mut Value)| {
+        let mut changed = manifest();
+        change(&mut changed);
+        changed.to_string()
+    };
+    let refused = |code: &str, said: &str| {
+        let outcome = project
+            .run(&["run", "--source", "hospital", "--date", DATE, "--output", "json"])
+            .code(1);
+        let error = &outcome.json()["batches"][0]["error"];
+        assert_eq!(error["code"], code, "{error}");
+        assert!(error["message"].as_str().unwrap().contains(said), "{said}: {error}");
+        assert!(error["hint"].is_string(), "{error}");
+        assert_eq!(
+            (database.count("patients"), database.count("conditions")),
+            (2, 3),
+            "{said}"
+        );
+        outcome.output_lacks("export.example").output_lacks("token");
+    };
+    let manifest_is = |text: String| deliver(&project, DATE, "manifest.json", text);
+
+    for (pointer, value, said) in changes() {
         manifest_is(with(&|manifest| {
-            *manifest.pointer_mut(pointer).unwrap() = value.clone()
+            *manifest.pointer_mut(pointer).unwrap() = value.clone();
         }));
         if pointer.ends_with("type") {
             deliver(&project, DATE, "Condition.2.ndjson", "{}");
@@ -304,7 +310,7 @@ fn what_does_not_fit_the_manifest_is_refused() {
     }
     project.remove(&format!("in/{DATE}/Condition.2.ndjson"));
     manifest_is(with(&|manifest| {
-        manifest["link"] = json!([{"relation": "next", "url": "https://export.example/2"}])
+        manifest["link"] = json!([{"relation": "next", "url": "https://export.example/2"}]);
     }));
     refused("input_incomplete", "is not the whole manifest");
     manifest_is("{\"resourceType\": \"Bundle\"}".to_owned());

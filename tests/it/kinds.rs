@@ -632,43 +632,44 @@ fn parquet_serves_two_kinds() {
     assert!(!all.contains("QKINDQ"), "{all}");
 }
 
+/// Records of each kind and of none, with references in this field that can be loaded and that can't.
+fn hostile_references(field: &str) -> String {
+    let of = |kind: &str, value: Value| {
+        let mut record = json!({"type": kind, "id": "p", "code": if kind == "Lab" { json!(1) } else { json!("c") }});
+        record[field] = value;
+        record.to_string()
+    };
+    let doctor = |number: usize| format!("Practitioner/QKINDQ-{number}");
+    let mut records = Vec::new();
+    for kind in ["Patient", "Lab", "Visit", "QKINDQ"] {
+        records.extend([
+            of(kind, json!(doctor(1))),
+            of(
+                kind,
+                json!({"reference": doctor(2), "display": "QKINDQ-3", "identifier": {"value": "QKINDQ-4"}}),
+            ),
+            of(kind, json!({"reference": "QKINDQ-5", "type": "QKINDQ-6"})),
+            of(kind, json!({"reference": {"QKINDQ-7": "QKINDQ-8"}})),
+            of(kind, json!("#QKINDQ-9")),
+            of(kind, json!("Practitioner?identifier=QKINDQ-10")),
+            of(kind, json!("QKINDQ-11/1")),
+            of(
+                kind,
+                json!("https://QKINDQ-12.example/Practitioner/QKINDQ-13/_history/QKINDQ-14"),
+            ),
+            of(kind, json!(["Practitioner/QKINDQ-15"])),
+            of(kind, json!({"QKINDQ-16": "QKINDQ-17"})),
+            of(kind, json!(doctor(18))).replace("\"id\":\"p\"", "\"id\":QKINDQ"),
+            of(kind, json!({"reference": doctor(19)})).replace("}}", "}, \"x\": QKINDQ}"),
+            of(kind, json!({"reference": doctor(20)})).replace('}', ""),
+        ]);
+    }
+    records.join("\n")
+}
+
 /// A reference that one kind masks, in every place in which it could be taken for something else.
 #[test]
 fn no_reference_leaves_unmasked_through_any_kind() {
-    let records = |field: &str| {
-        let of = |kind: &str, value: Value| {
-            let mut record =
-                json!({"type": kind, "id": "p", "code": if kind == "Lab" { json!(1) } else { json!("c") }});
-            record[field] = value;
-            record.to_string()
-        };
-        let doctor = |number: usize| format!("Practitioner/QKINDQ-{number}");
-        let mut records = Vec::new();
-        for kind in ["Patient", "Lab", "Visit", "QKINDQ"] {
-            records.extend([
-                of(kind, json!(doctor(1))),
-                of(
-                    kind,
-                    json!({"reference": doctor(2), "display": "QKINDQ-3", "identifier": {"value": "QKINDQ-4"}}),
-                ),
-                of(kind, json!({"reference": "QKINDQ-5", "type": "QKINDQ-6"})),
-                of(kind, json!({"reference": {"QKINDQ-7": "QKINDQ-8"}})),
-                of(kind, json!("#QKINDQ-9")),
-                of(kind, json!("Practitioner?identifier=QKINDQ-10")),
-                of(kind, json!("QKINDQ-11/1")),
-                of(
-                    kind,
-                    json!("https://QKINDQ-12.example/Practitioner/QKINDQ-13/_history/QKINDQ-14"),
-                ),
-                of(kind, json!(["Practitioner/QKINDQ-15"])),
-                of(kind, json!({"QKINDQ-16": "QKINDQ-17"})),
-                of(kind, json!(doctor(18))).replace("\"id\":\"p\"", "\"id\":QKINDQ"),
-                of(kind, json!({"reference": doctor(19)})).replace("}}", "}, \"x\": QKINDQ}"),
-                of(kind, json!({"reference": doctor(20)})).replace('}', ""),
-            ]);
-        }
-        records.join("\n")
-    };
     // The field of the patient, of both kinds, and of none.
     for field in ["doctor", "by", "other"] {
         let database = Database::fresh();
@@ -697,7 +698,7 @@ fn no_reference_leaves_unmasked_through_any_kind() {
             "sql/clinic/labs.sql",
             "select by['id'] as id, by['contained'] as name, code, taken, by['query'] as owner from lab\n",
         );
-        let run = load(&project, records(field)).code(0);
+        let run = load(&project, hostile_references(field)).code(0);
         assert!(database.count("patients") > 0 && database.count("labs") > 0);
         for (place, text) in [
             ("the database", everything(&database)),

@@ -108,14 +108,11 @@ fn an_object_is_taken_whole() {
         r#"{"reference": "Patient/12", "display": Zqxwsmith}"#.to_owned(),
         r#"{"reference": "Patient/12", "type": 7}"#.to_owned(),
     ];
-    project.write(
-        &format!("in/{DATE}.json"),
-        objects
-            .iter()
-            .enumerate()
-            .map(|(nth, text)| format!("{{\"id\": \"{:02}\", \"r\": {text}}}\n", nth + 1))
-            .collect::<String>(),
-    );
+    let lines = objects.iter().zip(1..);
+    let lines: Vec<String> = lines
+        .map(|(text, nth)| format!("{{\"id\": \"{nth:02}\", \"r\": {text}}}"))
+        .collect();
+    project.write(&format!("in/{DATE}.json"), lines.join("\n"));
     project.run_clinic().code(0).output_lacks("Zqxwsmith");
     assert_eq!(
         database.rows("select id, type, ref, contained from items order by id"),
