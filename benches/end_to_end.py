@@ -9,6 +9,7 @@ import importlib.util
 import itertools
 import json
 import os
+import random
 import re
 import resource
 import shutil
@@ -294,6 +295,79 @@ class Bench:
                                    for name, runs in measured.items()}  # fmt: skip
         self.check("wall of many objects / of one", paired(measured["many_objects"], measured["one_object"]), 1.3)
 
+    def fhir(self, name, keep=None):
+        """A copy of the FHIR example that reads plain bundles, with these of its kinds alone."""
+        folder = self.work / name
+        shutil.copytree(ROOT / "examples/fhir", folder, ignore=shutil.ignore_patterns("data", ".pipeline"))
+        source, kinds = folder / "pipelines/bundles.yaml", folder / "schemas/kinds.yaml"
+        source.write_text(source.read_text().replace(".json.gz", ".json"))
+        if keep:
+            (folder / "pipelines/bulk.yaml").unlink()
+            blocks = re.split(r"^(?=\w+: )", kinds.read_text(), flags=re.MULTILINE)
+            kept = [block for block in blocks if block.split(":")[0] in keep]
+            assert len(kept) == len(keep), keep
+            kinds.write_text("".join(kept))
+            for sql in (folder / "sql/fhir").glob("*.sql"):
+                if not re.search(rf"\bfrom ({'|'.join(keep)})\b", sql.read_text()):
+                    sql.unlink()
+        self.server.create(name)
+        self.pipeline(folder, "migrate")
+        return folder
+
+    def kinds(self, resources):
+        """FHIR resources of ten kinds against as many bytes of observations alone."""
+        print(f"{resources:,} FHIR resources of ten kinds, and as many bytes of one kind", flush=True)
+        spec = importlib.util.spec_from_file_location("fhir", ROOT / "examples/fhir/generate.py")
+        fhir = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(fhir)
+        # The observations belong to patients of the day before.
+        ten, one = self.fhir("ten_kinds"), self.fhir("one_kind", ["patient", "encounter", "observation"])
+        dice = random.Random(self.options.seed)
+
+        def bundles(folder, day, groups):
+            path = folder / f"data/bundles/{day:%Y%m%d}/bundle-1.json"
+            path.parent.mkdir(parents=True)
+            with path.open("w") as file:
+                file.writelines(json.dumps(fhir.bundle(group, dice)) + "\n" for group in groups)
+            return path.stat().st_size
+
+        visits = []
+
+        def people(resources):
+            for group in fhir.people(resources, self.options.seed):
+                if len(visits) < 1000:
+                    visits.append(group[:2])
+                yield group
+                resources -= len(group)
+                if resources <= 0:
+                    return
+
+        size = bundles(ten, DAY, people(resources))
+        bundles(one, DAY - timedelta(days=1), visits)
+        hospital = fhir.Hospital(self.options.seed)
+
+        def observations(size):
+            for visit in itertools.cycle(visits):
+                group = [hospital.observation(*visit) for _ in range(20)]
+                size -= len(json.dumps(fhir.bundle(group, random.Random(1)))) + 1
+                yield group
+                if size <= 0:
+                    return
+
+        same = bundles(one, DAY, observations(size)) / size
+        assert 0.98 < same < 1.02, same
+        self.run(one, "--source", "bundles", "--date", f"{DAY - timedelta(days=1)}")
+        select = ("--source", "bundles", "--date", f"{DAY}")
+        steps = {folder.name: lambda folder=folder: self.run(folder, *select) for folder in (ten, one)}
+        measured = in_turn(self.options.rounds, steps)
+        for name, runs in measured.items():
+            walls = ", ".join(f"{run['wall']:.2f}" for run in runs)
+            print(f"  {name}: {walls} s, {runs[0]['rows']:,} rows of {size / 1e6:.0f} MB, peak {runs[0]['peak'] / 1e6:.0f} MB")
+        self.figures["kinds"] = {name: statistics.median(run["wall"] for run in runs) for name, runs in measured.items()}
+        self.check("wall of ten kinds / of one", paired(measured["ten_kinds"], measured["one_kind"]), 1.3)
+        if reads := [run["read"] / size for run in measured["ten_kinds"] if run["read"]]:
+            self.check("bytes read / bytes of the input", max(reads), 1.5)
+
     def tiny(self):
         """A batch of two patients, from the start of the process to its end."""
         print("a batch of two patients", flush=True)
@@ -311,11 +385,12 @@ def main():
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--patients", type=int, default=300_000, help="of the large batch")
     options.add_argument("--grown", type=int, default=0, metavar="N", help="a second, larger batch, such as 1500000")
+    options.add_argument("--resources", type=int, default=100_000, help="of FHIR, of ten kinds")
     options.add_argument("--source", default="source_b", choices=sorted(generate.SUFFIX))
     options.add_argument("--rounds", type=int, default=3)
     options.add_argument("--seed", default="1")
     options.add_argument("--binary", type=Path, default=ROOT / "target/release/pipeline")
-    parts = ["batch", "cost", "files", "many", "objects", "small", "tiny"]
+    parts = ["batch", "cost", "files", "kinds", "many", "objects", "small", "tiny"]
     options.add_argument("--only", choices=parts, help="one part alone")
     options.add_argument("--s3-server", type=Path, metavar="PROGRAM", help="of tests/s3: measure objects, too")
     options.add_argument("--check", action="store_true", help="exit 1 where a ratio misses its limit")
@@ -337,6 +412,8 @@ def main():
             bench.files(10_000, 6, options.source)
         if options.s3_server and wants("objects"):
             bench.objects(10_000, 6, options.source)
+        if wants("kinds"):
+            bench.kinds(options.resources)
         if wants("cost"):
             bench.cost(options.patients, options.source)
         if wants("batch"):

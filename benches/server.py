@@ -29,6 +29,14 @@ def programs():
     return Path(initdb).parent
 
 
+def bytes_read(pid):
+    """The bytes that a process which has ended read from files, or None where the system does not tell."""
+    try:
+        return int(Path(f"/proc/{pid}/io").read_text().split()[1])
+    except OSError:
+        return None
+
+
 class Server:
     """Ends with the `with` block; its folder goes with it."""
 
@@ -95,7 +103,7 @@ class Server:
         return (int(fields[13]) + int(fields[14])) / TICKS
 
     def measure(self, command, **env):
-        """Runs a program over an idle server: wall seconds, own and the server's CPU seconds, peak bytes, stdout."""
+        """Runs a program over an idle server: wall seconds, own and the server's CPU seconds, bytes read, peak bytes, stdout."""
         self.sql("postgres", "checkpoint")
         time.sleep(0.3)
         server = self.cpu()
@@ -103,6 +111,8 @@ class Server:
         with open(output, "w") as out, open(self.folder / "err", "w") as err:
             begun = time.monotonic()
             process = subprocess.Popen(command, stdout=out, stderr=err, env={**self.env, **env})
+            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+            read = bytes_read(process.pid)
             _, status, usage = os.wait4(process.pid, 0)
             wall = time.monotonic() - begun
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -113,6 +123,7 @@ class Server:
             "wall": wall,
             "cpu": usage.ru_utime + usage.ru_stime,
             "server_cpu": self.cpu() - server,
+            "read": read,
             "peak": usage.ru_maxrss * 1024,
             "stdout": output.read_text(),
         }

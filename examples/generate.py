@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the sample data under examples/ and what must come of it (expected.json).
+"""Writes the sample data under examples/ and what must come of it (expected.json). examples/fhir has a script of its own.
 
 Everything here is synthetic: names are made of random syllables, ids are counters, and who has which diagnosis is a
 throw of seeded dice. The same Python gives the same files on every run.
@@ -21,7 +21,7 @@ from datetime import date
 from pathlib import Path
 
 sys.dont_write_bytecode = True
-from clinics import ABSENT, DAYS, Clinic, batch, counts, some, views_of  # noqa: E402
+from clinics import ABSENT, DAYS, Clinic, batch, counts, views_of  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
 
@@ -196,62 +196,6 @@ def lab_row(dice, visit, test):
     return [visit["visit_id"], code, value, unit, measured, remark]
 
 
-CODE_SYSTEMS = {"ICD-10": "http://hl7.org/fhir/sid/icd-10", "ICD-11": "http://id.who.int/icd/release/11/mms"}
-
-
-def resources(p):
-    """A patient as FHIR R4 resources that refer to one another by id."""
-    subject = {"reference": f"Patient/{p['patient_id']}"}
-    patient = {"resourceType": "Patient", "id": p["patient_id"], "active": True}
-    if p["name"] is not ABSENT and p["name"]:
-        *given, family = p["name"].split(" ")
-        patient["name"] = [{"use": "official", "family": family, "given": given}]
-    out = [patient]
-    for v in some(p["visits"]):
-        encounter = {"reference": f"Encounter/{v['visit_id']}"}
-        visit = {"resourceType": "Encounter", "id": v["visit_id"], "status": "finished", "subject": subject}
-        visit["period"] = {"start": v["date"], "end": v["date"]}
-        notes = some(v["notes"]) or {}
-        if some(notes.get("text", ABSENT)):
-            visit["reasonCode"] = [{"text": notes["text"]}]
-        if some(notes.get("author", ABSENT)):
-            visit["participant"] = [{"individual": {"display": notes["author"]}}]
-        out.append(visit)
-        for n, d in enumerate(some(v["diagnoses"]), 1):
-            system, code = d["code"].split(":")
-            coding = {"system": CODE_SYSTEMS[system], "code": code, "display": d["description"] or code}
-            condition = {"resourceType": "Condition", "id": f"{v['visit_id']}-{n}", "subject": subject}
-            out.append({**condition, "encounter": encounter, "code": {"coding": [coding]}})
-            for m, t in enumerate(some(d["treatments"]), 1):
-                request = {"resourceType": "MedicationRequest", "id": f"{v['visit_id']}-{n}-{m}", "intent": "order"}
-                request |= {"subject": subject, "encounter": encounter}
-                request |= {"reasonReference": [{"reference": f"Condition/{condition['id']}"}]}
-                request |= {"medicationCodeableConcept": {"text": t["drug"]}}
-                if some(t["dose"]):
-                    request["dosageInstruction"] = [{"text": t["dose"]}]
-                out.append(request)
-        # A resource that no table wants.
-        observation = {"resourceType": "Observation", "id": f"{v['visit_id']}-o", "status": "final"}
-        out.append({**observation, "encounter": encounter})
-    return out
-
-
-def fhir(files):
-    """A hospital that sends FHIR bundles, several files a day."""
-    clinic, batches, dice = Clinic(7, 90001), [], random.Random(77)
-    one = clinic.first_day(DAYS[0], 10)
-    for day, patients in zip(DAYS, [one, clinic.second_day(DAYS[1], 10, one)]):
-        for n in range(3):
-            all_of_file = [r for p in patients[n::3] for r in resources(p)]
-            entries = [{"fullUrl": f"urn:example:{r['id']}", "resource": r} for r in all_of_file]
-            dice.shuffle(entries)
-            bundle = {"resourceType": "Bundle", "type": "collection", "entry": entries}
-            text = json.dumps(bundle, ensure_ascii=False) + "\n"
-            files.add(f"fhir/data/hospital/{day:%Y%m%d}/bundle-{n + 1}.json.gz", gzipped(text))
-        batches.append(batch("hospital", day, counts(patients)))
-    files.expected("fhir/", batches, {})
-
-
 def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--check", action="store_true", help="write nothing; exit 1 if a committed file differs")
@@ -260,7 +204,6 @@ def main():
     main_project(files)
     third_source(files)
     fifth_entity(files)
-    fhir(files)
     if not check:
         files.write()
     elif differing := files.differing():

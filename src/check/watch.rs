@@ -40,6 +40,7 @@ impl Files {
     /// Also watches the folders in which the project has its transforms, wherever they are.
     pub fn follow(&mut self, project: &Project) {
         let transforms = project.sources.iter().flat_map(|source| &source.transforms);
+        let transforms = transforms.filter(|transform| transform.given.is_none());
         let folders = transforms.filter_map(|transform| Some(self.root.join(transform.path.parent()?)));
         let new: Vec<PathBuf> = folders
             .filter(|folder| !self.folders.iter().any(|known| folder.starts_with(known)))

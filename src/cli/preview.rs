@@ -30,6 +30,9 @@ pub(super) struct Arguments {
     /// A file, pattern or URL to read in place of the source's own
     #[arg(long, value_name = "FILE")]
     input: Option<String>,
+    /// The kind of all records of --input, where the source's paths tell the kinds
+    #[arg(long, value_name = "NAME", requires = "input")]
+    kind: Option<String>,
     /// Show what would be refused, and why
     #[arg(long, conflicts_with = "explain")]
     refused: bool,
@@ -53,6 +56,7 @@ pub(super) async fn execute(global: &Global, arguments: Arguments) -> Result<u8>
         limit: arguments.limit,
         sql: arguments.sql.map(|path| read(&path)).transpose()?,
         input: arguments.input.map(|path| absolute(&path)).transpose()?,
+        kind: arguments.kind,
         refused: arguments.refused,
     };
     // As a task, so that a panic becomes an error whose message holds no value.

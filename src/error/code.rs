@@ -14,6 +14,7 @@ pub enum Code {
     InputEmpty,
     InputChanged,
     InputUnreadable,
+    InputIncomplete,
     RecordRefused,
     TooManyRefused,
     CheckFailed,
@@ -37,7 +38,7 @@ pub enum Code {
 }
 
 impl Code {
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::BatchFailed,
         Self::ProjectInvalid,
         Self::Unreachable,
@@ -47,6 +48,7 @@ impl Code {
         Self::InputEmpty,
         Self::InputChanged,
         Self::InputUnreadable,
+        Self::InputIncomplete,
         Self::RecordRefused,
         Self::TooManyRefused,
         Self::CheckFailed,
@@ -81,6 +83,7 @@ impl Code {
             Self::InputEmpty => "input_empty",
             Self::InputChanged => "input_changed",
             Self::InputUnreadable => "input_unreadable",
+            Self::InputIncomplete => "input_incomplete",
             Self::RecordRefused => "record_refused",
             Self::TooManyRefused => "too_many_refused",
             Self::CheckFailed => "check_failed",

@@ -385,6 +385,7 @@ pub(super) fn word(format: Format) -> &'static str {
         Format::Ndjson => "ndjson",
         Format::Csv => "csv",
         Format::Parquet => "parquet",
+        Format::FhirBulk => "fhir-bulk",
     }
 }
 

@@ -107,7 +107,8 @@ pub async fn update(root: &Path, request: &Request, write: bool) -> Result<Updat
         cut: sample.cut,
         sql: source
             .transforms
-            .first()
+            .iter()
+            .find(|transform| transform.given.is_none())
             .and_then(|transform| Some(transform.path.parent()?.display().to_string())),
         file,
     };

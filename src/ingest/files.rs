@@ -93,9 +93,28 @@ impl FileHandle {
 pub(super) type Found = Vec<(InputFile, FileHandle)>;
 
 /// A pattern as messages show it: relative to the project where it lies within.
-pub(super) fn shown(root: &Path, pattern: &str) -> String {
+fn shown(root: &Path, pattern: &str) -> String {
     let within = Path::new(pattern).strip_prefix(root);
     within.map_or_else(|_| pattern.to_owned(), |within| within.to_string_lossy().into_owned())
+}
+
+/// The files of one path, sorted, and called by their places where the path is a pattern.
+pub(super) async fn list_path(root: &Path, storage: &[(String, String)], path: &str) -> Result<Found> {
+    let mut found = if scheme(path).is_some() {
+        list_remote(path, storage).await?
+    } else {
+        let (root, path) = (root.to_owned(), path.to_owned());
+        let listing = tokio::task::spawn_blocking(move || list_local(&root, &path)).await;
+        listing.map_err(|error| Error::batch("listing the input stopped").cause(error))??
+    };
+    found.sort_by(|a, b| a.0.path.cmp(&b.0.path));
+    if is_glob(path) {
+        let shown = shown(root, path);
+        for (number, (file, _)) in (1..).zip(&mut found) {
+            file.path = format!("{shown}#{number}");
+        }
+    }
+    Ok(found)
 }
 
 pub(super) async fn list_remote(url: &str, storage: &[(String, String)]) -> Result<Found> {

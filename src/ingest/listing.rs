@@ -9,12 +9,11 @@ use std::sync::atomic::AtomicBool;
 use bytes::Bytes;
 use chrono::NaiveDate;
 
-use super::files::{FileHandle, Found, InputFile, list_local, list_remote, shown};
-use super::pattern::is_glob;
-use super::store::scheme;
+use super::export::{self, Expected, Export};
+use super::files::{FileHandle, Found, InputFile, list_path};
 use crate::error::{Code, Error, Result};
 use crate::mask::NameHash;
-use crate::model::{OnMissing, RECORD_BITS, RecordRef, Source};
+use crate::model::{Format, OnMissing, RECORD_BITS, RecordRef, Source};
 use crate::project::expand_date;
 
 /// The files of one batch, sorted by path. There is at least one.
@@ -29,6 +28,11 @@ pub struct Listing {
     pub(super) warned: Arc<AtomicBool>,
     /// The keyed hash by which undeclared fields are told apart. `None`: they are only counted.
     pub(super) names: Option<NameHash>,
+    /// What the manifest of a bulk export says of each file. Empty for other input.
+    pub(super) expected: Arc<[Expected]>,
+    export: Option<Arc<Export>>,
+    /// The only kind whose records are decoded, by its index in the source. `None`: those of all kinds.
+    pub(super) only: Option<usize>,
 }
 
 impl Listing {
@@ -47,7 +51,15 @@ impl Listing {
             handles: files.into_iter().map(|(_, bytes)| FileHandle::Memory(bytes)).collect(),
             warned: Arc::default(),
             names: None,
+            expected: Arc::default(),
+            export: None,
+            only: None,
         }
+    }
+
+    /// What the manifests of a bulk export say.
+    pub fn export(&self) -> Option<&Export> {
+        self.export.as_deref()
     }
 
     pub fn files(&self) -> &[InputFile] {
@@ -63,6 +75,14 @@ impl Listing {
     #[must_use]
     pub fn hashing_names(self, names: Option<NameHash>) -> Self {
         Self { names, ..self }
+    }
+
+    /// The same files, of which only the records of one kind are decoded, by its index in the source. A read of it is
+    /// not the first of its batch.
+    #[must_use]
+    pub fn of_kind(self, kind: usize) -> Self {
+        let only = Some(kind);
+        Self { only, ..self }
     }
 
     /// The files with their own names: an absolute path or a URL. Show them only to a user who asks for them.
@@ -98,7 +118,7 @@ pub async fn list(root: &Path, source: &Source, date: NaiveDate) -> Result<Optio
     let (mut all, mut kinds, mut missing): (Found, _, _) = (Vec::new(), Vec::new(), Vec::new());
     for one in &source.input.paths {
         let path = expand_date(&one.path, date);
-        let found = list_path(root, source, &path).await?;
+        let found = list_path(root, &source.input.storage, &path).await?;
         if found.is_empty() {
             missing.push(path);
         }
@@ -122,6 +142,12 @@ pub async fn list(root: &Path, source: &Source, date: NaiveDate) -> Result<Optio
         tracing::warn!(source = %source.name, %path, "the input has no file here");
     }
     met_once(source, &all)?;
+    let (mut expected, mut export) = (Vec::new(), None);
+    if source.input.format == Format::FhirBulk {
+        let found = export::files(root, source, all).await?;
+        (all, kinds, expected) = (found.found, found.kinds, found.expected);
+        export = Some(Arc::new(found.export));
+    }
     let (files, handles): (Vec<_>, Vec<_>) = all.into_iter().unzip();
     Ok(Some(Listing {
         kinds: kinds.into(),
@@ -129,26 +155,10 @@ pub async fn list(root: &Path, source: &Source, date: NaiveDate) -> Result<Optio
         handles: handles.into(),
         warned: Arc::default(),
         names: None,
+        expected: expected.into(),
+        export,
+        only: None,
     }))
-}
-
-/// The files of one path, sorted, and called by their places where the path is a pattern.
-async fn list_path(root: &Path, source: &Source, path: &str) -> Result<Found> {
-    let mut found = if scheme(path).is_some() {
-        list_remote(path, &source.input.storage).await?
-    } else {
-        let (root, path) = (root.to_owned(), path.to_owned());
-        let listing = tokio::task::spawn_blocking(move || list_local(&root, &path)).await;
-        listing.map_err(|error| Error::batch("listing the input stopped").cause(error))??
-    };
-    found.sort_by(|a, b| a.0.path.cmp(&b.0.path));
-    if is_glob(path) {
-        let shown = shown(root, path);
-        for (number, (file, _)) in (1..).zip(&mut found) {
-            file.path = format!("{shown}#{number}");
-        }
-    }
-    Ok(found)
 }
 
 /// Makes sure that no file is read twice, by two paths.

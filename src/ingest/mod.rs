@@ -9,6 +9,7 @@ mod ahead;
 mod content;
 mod decode;
 mod encoding;
+mod export;
 mod failure;
 mod fetch;
 mod files;
@@ -33,6 +34,7 @@ mod unpack;
 mod walk;
 mod zip;
 
+pub use export::Export;
 pub use files::InputFile;
 pub use listing::{Listing, list};
 pub use pattern::is_glob;

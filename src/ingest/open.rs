@@ -140,6 +140,7 @@ impl ByteSource {
             "{} is {what}: its {name} data can't be read at byte {taken}",
             self.path
         ))
+        .code(Code::InputUnreadable)
         .cause(format!("{}, after {} decompressed bytes", error.words(), self.given))
         .hint("deliver the file again, whole")
     }

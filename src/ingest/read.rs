@@ -17,12 +17,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::ahead::Ahead;
 use super::decode::Parts;
+use super::export::{self, Watched};
 use super::gather::{Gather, Load};
 use super::listing::Listing;
 use super::open::ByteSource;
 use super::parquet;
 use super::reading::{Reading, received, stopped};
-use super::split::{CsvScanner, JsonScanner, NdjsonScanner, Scanner, Stopped, split};
+use super::split::{Chunk, CsvScanner, JsonScanner, NdjsonScanner, Scanner, Stopped, split};
 use super::stats::ReadStats;
 use crate::error::Result;
 use crate::mask::Unmasked;
@@ -54,7 +55,7 @@ impl Reading {
     fn stream(self: Arc<Self>, parallelism: usize) -> BoxStream<'static, Result<Unmasked>> {
         let decoded = match self.input.format {
             Format::Parquet => parquet::decode(&self, parallelism),
-            Format::Json | Format::Ndjson | Format::Csv => decode_text(&self, parallelism),
+            Format::Json | Format::Ndjson | Format::Csv | Format::FhirBulk => decode_text(&self, parallelism),
         };
         let at_end = Arc::clone(&self);
         decoded
@@ -74,7 +75,8 @@ impl Reading {
             .boxed()
     }
 
-    fn scanner(&self, of_file: Option<usize>) -> Box<dyn Scanner> {
+    fn scanner(&self, file: usize) -> Box<dyn Scanner> {
+        let of_file = self.listing.kinds[file];
         let Input {
             csv,
             records,
@@ -84,7 +86,10 @@ impl Reading {
         } = &self.input;
         match self.input.format {
             Format::Csv => Box::new(CsvScanner::new(csv, &self.source.kinds, of_file, *encoding)),
-            Format::Ndjson => Box::new(NdjsonScanner::new(records, *on_no_records, *encoding)),
+            Format::FhirBulk if self.listing.expected.get(file).is_some_and(|one| one.deleted) => {
+                Box::new(NdjsonScanner::new(&export::entries(), *on_no_records, *encoding))
+            }
+            Format::Ndjson | Format::FhirBulk => Box::new(NdjsonScanner::new(records, *on_no_records, *encoding)),
             Format::Json | Format::Parquet => Box::new(JsonScanner::new(records, *on_no_records, *encoding)),
         }
     }
@@ -103,16 +108,23 @@ impl Reading {
         for (index, origin) in Ahead::new(&self.listing, runtime, stop) {
             let (file, handle) = (&self.listing.files()[index], &self.listing.handles[index]);
             let opened = ByteSource::open(file, handle, origin, &self.input, &self.stats);
-            let mut scanner = self.scanner(self.listing.kinds[index]);
+            let mut scanner = self.scanner(index);
             let split = opened.and_then(|mut source| {
-                split(index, &mut source, scanner.as_mut(), &mut |chunk| {
+                let emit = &mut |chunk: Chunk| {
                     self.stats.read.fetch_add(chunk.records.len() as u64, Ordering::Relaxed);
                     if gather.add(chunk).is_none_or(|load| send(Ok(load))) {
                         ControlFlow::Continue(())
                     } else {
                         ControlFlow::Break(())
                     }
-                })
+                };
+                let Some(expected) = self.listing.expected.get(index) else {
+                    return split(index, &mut source, scanner.as_mut(), emit);
+                };
+                let mut watched = Watched::new(source, expected);
+                let records = split(index, &mut watched, scanner.as_mut(), emit)?;
+                watched.verify(&file.path).map_err(Stopped::Source)?;
+                Ok(records)
             });
             if let Some(header) = scanner.header() {
                 for (kind, columns) in header.kinds.iter().enumerate() {
@@ -179,7 +191,8 @@ fn decode_text(reading: &Arc<Reading>, parallelism: usize) -> BoxStream<'static,
                     let load = load?;
                     let decode = move || {
                         let (files, kinds) = (reading.listing.files(), &reading.listing.kinds);
-                        let decode = || reading.kinds.decode(&reading.source, &load, files, kinds);
+                        let only = reading.listing.only;
+                        let decode = || reading.kinds.decode(&reading.source, &load, files, kinds, only);
                         reading.stats.times.decode.on(decode)
                     };
                     tokio::task::spawn_blocking(decode)

@@ -33,6 +33,7 @@ pub(super) struct Reading {
     pub kinds: Kinds,
     pub stats: Arc<ReadStats>,
     pub source: Source,
+    /// Records that were accepted, or skipped as of another kind than is wanted.
     records: AtomicU64,
     refused: AtomicU64,
     /// The undeclared fields found so far, by kind and by [`super::decode::Plan::objects`].
@@ -85,7 +86,9 @@ impl Reading {
             decoded,
             mut refused,
             strays,
+            skipped,
         } = parts;
+        self.records.fetch_add(skipped, Ordering::Relaxed);
         let mut batches = Vec::with_capacity(decoded.len());
         for one in decoded {
             let records = KindRecords {
@@ -236,7 +239,9 @@ impl Reading {
     /// Whether the other files are still read after one file turned out damaged. Where the batch has a single file, its
     /// damage fails the batch.
     pub fn goes_on_after_damage(&self) -> bool {
-        self.input.on_malformed == OnMalformed::Quarantine && self.listing.files().len() > 1
+        // A manifest says what each file holds, so a damaged one is not what it says.
+        let is_counted = self.input.format == Format::FhirBulk;
+        self.input.on_malformed == OnMalformed::Quarantine && self.listing.files().len() > 1 && !is_counted
     }
 
     /// Notes the declared fields of a kind, by their paths, that one file has no column for.

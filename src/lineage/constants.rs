@@ -97,7 +97,8 @@ pub fn constant_masks(project: &Project, source: &Source, outlines: &[Outline]) 
     let masks = Masks { source, fields };
     let mut problems = masks.stale();
     for outline in outlines {
-        let Some(transform) = source.transforms.iter().find(|one| one.path == outline.path) else {
+        let made = |one: &&Transform| one.path == outline.path && one.entity == outline.entity;
+        let Some(transform) = source.transforms.iter().find(made) else {
             continue;
         };
         let Ok((relation, uses)) = plan::analyze_uses(&outline.plan, &tables) else {

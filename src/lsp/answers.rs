@@ -122,13 +122,15 @@ impl Place<'_> {
     /// The transforms, as they are in the editor or on the disk.
     fn transforms(&self) -> impl Iterator<Item = (PathBuf, Text, Option<Sql<'_>>)> {
         let transforms = self.project.sources.iter().flat_map(|source| &source.transforms);
-        transforms.map(|transform| {
-            let text = self
-                .text_of(&transform.path)
-                .unwrap_or_else(|| Text::new(transform.sql.clone()));
-            let sql = Sql::read(self.project, &transform.path, text.as_str());
-            (transform.path.clone(), text, sql)
-        })
+        transforms
+            .filter(|transform| transform.given.is_none())
+            .map(|transform| {
+                let text = self
+                    .text_of(&transform.path)
+                    .unwrap_or_else(|| Text::new(transform.sql.clone()));
+                let sql = Sql::read(self.project, &transform.path, text.as_str());
+                (transform.path.clone(), text, sql)
+            })
     }
 
     /// What fills a column, in words.

@@ -13,6 +13,8 @@ pub struct Entity {
     /// Columns that identify a row within a batch. Empty if the entity has no key.
     pub key: Vec<String>,
     pub parent: Option<Parent>,
+    /// The entity of which this one holds the keys that are deleted, so that its `latest` view does not show them.
+    pub deletes_from: Option<String>,
     pub indexes: Vec<Index>,
     /// Checks on the rows of every source, in addition to the key and the columns with `nullable: false`.
     pub checks: Vec<Check>,

@@ -40,6 +40,8 @@ pub enum Format {
     Ndjson,
     Csv,
     Parquet,
+    /// The manifest of a bulk export (HL7 FHIR Bulk Data Access), which names files of newline-delimited JSON.
+    FhirBulk,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,6 +137,8 @@ pub enum OnNoRecords {
     /// It is a refused record.
     Refuse,
     Skip,
+    /// An object that lacks the last key of the path is itself a record. All else is refused.
+    Whole,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

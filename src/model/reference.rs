@@ -12,6 +12,9 @@ use self::resource_types::RESOURCE_TYPES;
 /// only, so it never equals the id of a resource.
 pub(crate) const CONTAINED_DOMAIN: &str = "contained";
 
+/// What stands for the domain of a reference that may lead to any type.
+pub(crate) const ANY_TYPE: &str = "its type in lower case";
+
 const NO_REFERENCE: &str =
     "not a reference (Type/id, a URL that ends so, urn:uuid:..., urn:oid:..., #id or Type?query)";
 const NO_TYPE: &str = "a reference to a type of resource that FHIR does not have";
@@ -111,7 +114,8 @@ impl References {
         Ok(self.base.is_empty() || self.base.iter().any(|home| home == base))
     }
 
-    fn known<'a>(&self, name: &'a str) -> Result<&'a str, &'static str> {
+    /// The name of a type, if the references may lead to it. Names of types are not masked, so no other text passes.
+    pub(crate) fn known<'a>(&self, name: &'a str) -> Result<&'a str, &'static str> {
         if !self.to.is_empty() {
             let is_named = self.to.iter().any(|to| to == name);
             return if is_named { Ok(name) } else { Err(OTHER_TYPE) };
@@ -130,8 +134,7 @@ impl References {
 
     /// The domains in words, for people and for comparisons: `patient`, or `Group: group, Patient: patient`.
     pub(crate) fn shown_domains(&self, of_field: Option<&str>) -> String {
-        let all = "its type in lower case".to_owned();
-        let others = of_field.map_or(all, str::to_owned);
+        let others = of_field.unwrap_or(ANY_TYPE).to_owned();
         match (&self.to[..], &self.domains[..]) {
             ([one], _) => self.domain(of_field, one),
             ([], []) => others,

@@ -50,13 +50,15 @@ impl Source {
     }
 }
 
-/// One SQL file that selects the rows of one source for one entity.
+/// SQL that selects the rows of one source for one entity.
 #[derive(Debug, Clone)]
 pub struct Transform {
     pub entity: String,
     /// Relative to the project's root.
     pub path: PathBuf,
     pub sql: String,
+    /// Where the YAML file at `path` gives the SQL. `None`: the file holds the SQL.
+    pub given: Option<Location>,
 }
 
 /// A list that a transform must neither lose nor multiply: it returns as many rows as the records have these elements.

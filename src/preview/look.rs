@@ -14,7 +14,7 @@ use crate::error::{Code, Error, Result};
 use crate::ingest::{self, Listing, ReadStats};
 use crate::mask::{self, MaskKey, Masks};
 use crate::model::wording::{all_of, did_you_mean};
-use crate::model::{Batch, ColumnMasks, Project, Refusal, Rule, Shown, Source, Transform};
+use crate::model::{Batch, ColumnMasks, InputPath, Project, Refusal, Rule, Shown, Source, Transform};
 use crate::run::{self, BatchInput, Most, Plans};
 use crate::transform::{Engine, Limits, Operator};
 use crate::warehouse::query::QueryResult;
@@ -40,6 +40,8 @@ pub struct Request {
     pub sql: Option<(PathBuf, String)>,
     /// A file or pattern in place of the source's own. It is absolute or a URL.
     pub input: Option<String>,
+    /// The kind of all records of `input`. `None`: that of the source's only path, or the records tell.
+    pub kind: Option<String>,
     /// Whether refusals are wanted, and not rows.
     pub refused: bool,
 }
@@ -137,17 +139,37 @@ fn of_input(error: Error, request: &Request) -> Error {
     Error::batch(what).code(Code::InputMissing).hint(remedy)
 }
 
+/// The path in place of all those of the source. Its records are of one kind, or tell their kinds.
+fn given_input(source: &Source, path: &str, kind: Option<&String>) -> Result<InputPath> {
+    let first = source.input.paths.first().ok_or_else(Error::internal)?;
+    let of_path = first.kind.as_ref().filter(|_| source.input.paths.len() == 1);
+    let kind = kind.or(of_path);
+    let names: Vec<&str> = source.kinds.iter().map(|kind| kind.name.as_str()).collect();
+    match kind {
+        Some(kind) if !names.contains(&kind.as_str()) => {
+            let hint = did_you_mean(kind, names.iter().copied())
+                .unwrap_or_else(|| format!("its kinds are {}", all_of(&names)));
+            return Err(Error::project(format!("{} declares no kind `{kind}`", source.name)).hint(hint));
+        }
+        None if source.kinds.len() > 1 && source.kinds.iter().all(|kind| kind.conditions.is_empty()) => {
+            let message = "nothing says of which kind the records of --input are";
+            return Err(Error::project(message).hint(format!("add --kind NAME; its kinds are {}", all_of(&names))));
+        }
+        _ => {}
+    }
+    Ok(InputPath {
+        path: path.to_owned(),
+        kind: kind.cloned(),
+        location: first.location.clone(),
+    })
+}
+
 /// The source with what the request replaces, and with only those transforms that the request needs.
 fn adjusted(project: &Project, request: &Request) -> Result<Source> {
     let mut source = project.source(&request.source)?.clone();
     if let Some(path) = &request.input {
-        let [only] = &mut source.input.paths[..] else {
-            return Err(
-                Error::project(format!("the input of {} has several paths", source.name))
-                    .hint("leave --input out, or name a source whose input has one path"),
-            );
-        };
-        only.path.clone_from(path);
+        let only = given_input(&source, path, request.kind.as_ref())?;
+        source.input.paths = vec![only];
         source.input.compression = None;
     }
     let Some(name) = &request.entity else {
@@ -163,6 +185,7 @@ fn adjusted(project: &Project, request: &Request) -> Result<Source> {
             entity: entity.name.clone(),
             path: path.clone(),
             sql: sql.clone(),
+            given: None,
         });
         let position = |name: &str| project.entities.iter().position(|one| one.name == name);
         source.transforms.sort_by_key(|one| position(&one.entity));

@@ -86,6 +86,7 @@ impl Pass<'_> {
             elements: tally.of(&one.entity),
             missing: missing.get(&one.entity).copied().unwrap_or_default(),
             suppressed: Shown::Exactly(0),
+            deletions: None,
         });
         let outcomes: Vec<EntityOutcome> = outcomes.collect();
         let accepted = self.input.stats.records.load(Ordering::Relaxed);

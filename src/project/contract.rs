@@ -1,6 +1,7 @@
 //! Reads `pipeline.yaml`: the contracts of the entities. References between entities are checked in `relations`.
 
 use super::checks::{self, CheckDraft};
+use super::deletions::{self, TableDraft};
 use super::exposed::{self, ExposedDraft};
 use super::gate;
 use super::keys::{Keys, NameOf, Shape, key, names, required};
@@ -66,6 +67,11 @@ static ENTITY_KEYS: Keys = Keys::of(&[
         "latest",
         latest::SHAPE,
         "A view that shows of each key only the row of the newest batch.",
+    ),
+    key(
+        "deletions",
+        Shape::Text,
+        "The name of a table with the keys that are deleted, which `deletes` of the sources fills.",
     ),
     key("checks", checks::SHAPE, "Rules for the rows of every source."),
 ]);
@@ -143,11 +149,8 @@ pub(super) fn read(ctx: &mut Context<'_>, root: &Node) -> Contract {
     let Some(entities) = Mapping::of_names(ctx, "`entities`", entry.key.span, &entry.value) else {
         return Contract::default();
     };
-    let (mut checks, mut latest) = (Vec::new(), Vec::new());
-    let drafts = entities
-        .entries()
-        .iter()
-        .map(|entry| entity(ctx, entry, &mut checks, &mut latest));
+    let mut found = Found::default();
+    let drafts = entities.entries().iter().map(|entry| entity(ctx, entry, &mut found));
     let drafts: Vec<Draft> = drafts.collect();
     if drafts.is_empty() {
         ctx.problem(
@@ -156,21 +159,32 @@ pub(super) fn read(ctx: &mut Context<'_>, root: &Node) -> Contract {
             format!("declare one: {example}"),
         );
     }
-    let names = drafts.iter().map(|draft| draft.entity.name.clone()).collect();
-    let entities = relations::check(ctx, drafts);
+    let mut names: Vec<String> = drafts.iter().map(|draft| draft.entity.name.clone()).collect();
+    let mut entities = relations::check(ctx, drafts);
+    deletions::add_tables(ctx, found.tables, &mut entities);
+    let tables = entities.iter().filter(|entity| entity.deletes_from.is_some());
+    names.extend(tables.map(|table| table.name.clone()));
     Contract {
         gate: gate::read(ctx, &privacy, &entities),
         entities,
         names,
         profile,
         exposed,
-        checks,
-        latest,
+        checks: found.checks,
+        latest: found.latest,
         text: ctx.document.text.clone(),
     }
 }
 
-fn entity(ctx: &mut Context<'_>, entry: &Entry, found: &mut Vec<CheckDraft>, latest: &mut Vec<LatestDraft>) -> Draft {
+/// What is looked up after all entities are read.
+#[derive(Default)]
+struct Found {
+    checks: Vec<CheckDraft>,
+    latest: Vec<LatestDraft>,
+    tables: Vec<TableDraft>,
+}
+
+fn entity(ctx: &mut Context<'_>, entry: &Entry, found: &mut Found) -> Draft {
     let name = entry.key.text.clone();
     bad_name(
         ctx,
@@ -183,6 +197,7 @@ fn entity(ctx: &mut Context<'_>, entry: &Entry, found: &mut Vec<CheckDraft>, lat
         columns: Vec::new(),
         key: Vec::new(),
         parent: None,
+        deletes_from: None,
         indexes: Vec::new(),
         checks: Vec::new(),
         location: ctx.location(entry.key.span),
@@ -210,10 +225,13 @@ fn entity(ctx: &mut Context<'_>, entry: &Entry, found: &mut Vec<CheckDraft>, lat
         read_indexes(ctx, indexes, &mut draft);
     }
     if let Some(entry) = options.get("checks") {
-        found.extend(checks::read(ctx, &name, entry));
+        found.checks.extend(checks::read(ctx, &name, entry));
     }
     if let Some(entry) = options.get("latest") {
-        latest.extend(latest::read(ctx, &name, entry));
+        found.latest.extend(latest::read(ctx, &name, entry));
+    }
+    if let Some(entry) = options.get("deletions") {
+        found.tables.extend(deletions::read_table(ctx, &name, entry));
     }
     draft
 }

@@ -6,8 +6,8 @@ use super::value_rules;
 use crate::model::{MaskKind, PhiClass};
 
 /// The value of `schema`.
-pub(super) const SHAPE: Shape = Shape::Fields {
-    field: &FIELD,
+pub(super) const SHAPE: Shape = Shape::Sharing {
+    each: &FIELD,
     over: &OVER,
 };
 

@@ -101,11 +101,12 @@ static CSV_KEYS: Keys = Keys::of(&[
     ),
 ]);
 
-const FORMATS: [(&str, Format); 4] = [
+const FORMATS: [(&str, Format); 5] = [
     ("json", Format::Json),
     ("ndjson", Format::Ndjson),
     ("csv", Format::Csv),
     ("parquet", Format::Parquet),
+    ("fhir-bulk", Format::FhirBulk),
 ];
 const MALFORMED: [(&str, OnMalformed); 2] = [("quarantine", OnMalformed::Quarantine), ("fail", OnMalformed::Fail)];
 const MISSING: [(&str, OnMissing); 2] = [("fail", OnMissing::Fail), ("skip", OnMissing::Skip)];
@@ -115,7 +116,11 @@ const EMPTY_FILES: [(&str, OnEmptyFile); 3] = [
     ("fail", OnEmptyFile::Fail),
     ("ignore", OnEmptyFile::Ignore),
 ];
-const NO_RECORDS: [(&str, OnNoRecords); 2] = [("refuse", OnNoRecords::Refuse), ("skip", OnNoRecords::Skip)];
+const NO_RECORDS: [(&str, OnNoRecords); 3] = [
+    ("refuse", OnNoRecords::Refuse),
+    ("skip", OnNoRecords::Skip),
+    ("whole", OnNoRecords::Whole),
+];
 const COMPRESSIONS: [(&str, Option<Compression>); 6] = [
     ("auto", None),
     ("none", Some(Compression::None)),
@@ -149,6 +154,13 @@ pub(super) fn read(ctx: &mut Context<'_>, entry: &Entry) -> Input {
         if !paths.is_empty() {
             storage::check(ctx, entry, scheme);
         }
+    }
+    for one in paths
+        .iter()
+        .filter(|one| format == Format::FhirBulk && one.kind.is_some())
+    {
+        let hint = "take it out: `type` in the manifest tells the kind, by `where: {resourceType: ...}`";
+        ctx.problem_at(&one.location, "a manifest is of no kind", hint);
     }
     if paths.is_empty() {
         paths.push(InputPath {
@@ -281,6 +293,11 @@ fn read_encoding(ctx: &mut Context<'_>, options: &Mapping<'_>, format: Format) -
         ctx.problem(text.span, "`encoding` is nothing for parquet", hint);
         return Encoding::Utf8;
     }
+    if format == Format::FhirBulk && !text.value.eq_ignore_ascii_case(Encoding::Utf8.name()) {
+        let hint = "take `encoding` out: JSON of FHIR is always UTF-8".to_owned();
+        ctx.problem(text.span, "`encoding` is nothing for fhir-bulk", hint);
+        return Encoding::Utf8;
+    }
     let given = text.value.to_ascii_lowercase();
     let known = Encoding::ALL.iter().find(|(name, _)| *name == given);
     // `choice` words the problem of an unknown name.
@@ -291,7 +308,7 @@ fn read_records(ctx: &mut Context<'_>, options: &Mapping<'_>, format: Format) ->
     let Some(entry) = options.get("records") else {
         return RecordPath::default();
     };
-    if matches!(format, Format::Csv | Format::Parquet) {
+    if matches!(format, Format::Csv | Format::Parquet | Format::FhirBulk) {
         let hint = "it is for json and ndjson: take it out".to_owned();
         ctx.problem(
             entry.key.span,

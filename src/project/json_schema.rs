@@ -142,6 +142,7 @@ impl Renderer {
                 json!({"anyOf": [{"enum": plain}, {"type": "string", "pattern": numbers}]})
             }
             Shape::Options(keys) => self.options(keys, variables),
+            Shape::Partial(keys) => self.partial(keys, variables),
             Shape::Named(names, least, value) => {
                 let mut schema = json!({"type": "object", "additionalProperties": self.shape(value, variables), "minProperties": least});
                 if let Some(names) = name_rule(*names) {
@@ -158,23 +159,7 @@ impl Renderer {
             }
             Shape::Mapping => json!({"type": "object"}),
             Shape::Free => json!({}),
-            Shape::Fields { field, over } => {
-                let (field, over) = (self.shape(field, variables), self.shape(over, variables));
-                let over = json!({"anyOf": [over, {"type": "null"}]});
-                json!({"anyOf": [
-                    {"type": "object", "additionalProperties": field, "minProperties": 1},
-                    {
-                        "type": "object",
-                        "properties": {"use": {
-                            "type": "string",
-                            "pattern": r"\.ya?ml$",
-                            "description": "A YAML file of shared fields, from the project's folder.",
-                        }},
-                        "required": ["use"],
-                        "additionalProperties": over,
-                    },
-                ]})
-            }
+            Shape::Sharing { each, over } => self.sharing(each, over, variables),
             Shape::Shared(name, shape) => {
                 if !self.shared.contains_key(*name) {
                     // The shape may hold itself.
@@ -186,6 +171,41 @@ impl Renderer {
             }
             Shape::Variables(shape) => self.shape(shape, true),
         }
+    }
+
+    /// What is laid over something shared. It names what differs, and nothing is required.
+    fn partial(&mut self, keys: &Keys, variables: bool) -> Value {
+        let mut schema = self.options(keys, variables);
+        if let Some(schema) = schema.as_object_mut() {
+            schema.remove("required");
+        }
+        for key in keys
+            .known
+            .iter()
+            .filter(|key| matches!(key.shape, Shape::Sharing { .. }))
+        {
+            schema["properties"][key.name] = json!({"type": "object", "description": key.meaning});
+        }
+        schema
+    }
+
+    /// Fields or kinds, or files that share them with others laid over them.
+    fn sharing(&mut self, each: &Shape, over: &Shape, variables: bool) -> Value {
+        let (each, over) = (self.shape(each, variables), self.shape(over, variables));
+        let over = json!({"anyOf": [over, {"type": "null"}]});
+        let file = json!({"type": "string", "pattern": r"\.ya?ml$"});
+        json!({"anyOf": [
+            {"type": "object", "additionalProperties": each, "minProperties": 1},
+            {
+                "type": "object",
+                "properties": {"use": {
+                    "anyOf": [file, {"type": "array", "items": file, "minItems": 1}],
+                    "description": "A YAML file that holds what is shared, from the project's folder, or several.",
+                }},
+                "required": ["use"],
+                "additionalProperties": over,
+            },
+        ]})
     }
 
     fn options(&mut self, keys: &Keys, variables: bool) -> Value {

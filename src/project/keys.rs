@@ -66,12 +66,14 @@ pub(super) enum Shape {
     Type(&'static [&'static str], &'static [&'static str]),
     /// A mapping with declared keys.
     Options(&'static Keys),
+    /// The same of what is laid over a shared one: no key is required.
+    Partial(&'static Keys),
     /// A mapping whose keys are names that the user chose, with the least number of them.
     Named(NameOf, usize, &'static Shape),
-    /// A mapping of fields. It may also name a file of shared fields, over which its own are laid.
-    /// `over` is the shape of a field that is laid over a shared one.
-    Fields {
-        field: &'static Shape,
+    /// A mapping of fields or kinds, whose names the user chose. It may also name files of shared ones, over which its
+    /// own are laid. `over` is the shape of one that is laid over a shared one.
+    Sharing {
+        each: &'static Shape,
         over: &'static Shape,
     },
     /// A list, with the least number of elements.

@@ -2,6 +2,7 @@
 //! once for each kind.
 
 use super::checks::{self, CheckDraft};
+use super::deletions::{self, SelectDraft};
 use super::keys::{KeySpec, Keys, NameOf, Shape, key, names as names_of, required};
 use super::mapping::{Context, Mapping, entry_texts, node_scalar};
 use super::names::{self, MAX_IDENTIFIER};
@@ -14,7 +15,10 @@ use crate::model::{
 };
 
 /// The value of `kinds`.
-pub(super) const SHAPE: Shape = Shape::Named(NameOf::Other, 1, &Shape::Options(&KIND_KEYS));
+pub(super) const SHAPE: Shape = Shape::Sharing {
+    each: &Shape::Options(&KIND_KEYS),
+    over: &Shape::Partial(&KIND_KEYS),
+};
 /// The value of `on_unknown_kind`.
 pub(super) const ON_UNKNOWN: Shape = Shape::Choice(|| names_of(&UNKNOWN_KINDS));
 /// The value of `on_unknown_field`.
@@ -31,6 +35,12 @@ pub(super) const CONSERVES: KeySpec = key(
     "conserves",
     conserve::SHAPE,
     "The list elements for which an entity must have exactly one row each.",
+);
+/// `deletes` of a source, and of a kind.
+pub(super) const DELETES: KeySpec = key(
+    "deletes",
+    deletions::SHAPE,
+    "Which rows of older batches the records say are gone: for each entity a SELECT of its key.",
 );
 
 static KIND_KEYS: Keys = Keys::of(&[
@@ -52,6 +62,7 @@ static KIND_KEYS: Keys = Keys::of(&[
     ),
     CHECKS,
     CONSERVES,
+    DELETES,
     key(
         "allow_constant_masks",
         Shape::Texts(0),
@@ -71,7 +82,7 @@ const NOT_A_KIND: [(&str, &str); 2] = [
 ];
 
 /// Keys of a source without kinds that belong to each kind where there are some.
-const OF_EACH: [&str; 4] = ["schema", "subject", "conserves", "allow_constant_masks"];
+const OF_EACH: [&str; 5] = ["schema", "subject", "conserves", "deletes", "allow_constant_masks"];
 
 const UNKNOWN_FIELDS: [(&str, OnUnknownField); 3] = [
     ("warn", OnUnknownField::Warn),
@@ -90,6 +101,7 @@ pub(super) struct Draft {
     pub on_unknown_kind: OnUnknownKind,
     pub checks: Vec<CheckDraft>,
     pub conserves: Vec<Conserved>,
+    pub deletes: Vec<SelectDraft>,
     pub allow_constant_masks: Vec<String>,
 }
 
@@ -104,6 +116,7 @@ pub(super) fn read(ctx: &mut Context<'_>, options: &Mapping<'_>, source: &str, a
             on_unknown_kind: options.choice(ctx, "on_unknown_kind", &UNKNOWN_KINDS),
             checks: Vec::new(),
             conserves: Vec::new(),
+            deletes: Vec::new(),
             allow_constant_masks: Vec::new(),
         },
     };
@@ -201,6 +214,9 @@ impl Reader<'_> {
                 }
             }
             self.draft.conserves.extend(conserves);
+        }
+        if let Some(entry) = options.get("deletes") {
+            self.draft.deletes.extend(deletions::read_selects(ctx, entry));
         }
         if let Some(entry) = options.get("allow_constant_masks") {
             let dot = if is_only { "" } else { "." };

@@ -113,14 +113,18 @@ pub(super) fn add(drafts: Vec<LatestDraft>, entities: &[Entity], views: &mut Vec
             }
         }
         if good {
-            views.push(view(&draft, entity));
+            let gone = entities
+                .iter()
+                .find(|other| other.deletes_from.as_ref() == Some(&entity.name));
+            views.push(view(&draft, entity, gone));
         }
     }
     // As files are: functions first, then views, then materialized views. A file may read a view of `latest`.
     views.sort_by_key(|view| view.kind);
 }
 
-fn view(draft: &LatestDraft, entity: &Entity) -> View {
+/// `gone`: the table of the keys that are deleted.
+fn view(draft: &LatestDraft, entity: &Entity, gone: Option<&Entity>) -> View {
     let deleted = draft.deleted.as_ref().map(|(name, _)| name.as_str());
     let quoted = |name: &str| format!("\"{name}\"");
     let key: Vec<&str> = std::iter::once("source")
@@ -131,16 +135,25 @@ fn view(draft: &LatestDraft, entity: &Entity) -> View {
     let columns = entity.columns.iter().map(|column| column.name.as_str());
     let shown = list(&mut std::iter::once("source").chain(columns.clone().filter(|name| Some(*name) != deleted)));
     let all = list(&mut std::iter::once("source").chain(columns));
-    let newest = format!(
-        "select distinct on ({by}) {all}\nfrom {}\norder by {by}, batch_date desc",
-        quoted(&entity.name)
-    );
-    let select = match deleted {
-        None => newest,
-        Some(name) => format!(
-            "select {shown}\nfrom (\n{newest}\n) latest\nwhere {} is not true",
-            quoted(name)
+    let mark = mark(entity);
+    let (rows, marked) = match gone {
+        Some(gone) => (
+            format!("(\n{}\n) with_deleted", with_deleted(entity, gone, &mark)),
+            Some(&mark),
         ),
+        None => (quoted(&entity.name), None),
+    };
+    // Where one batch brings a row and deletes its key, the key is deleted.
+    let then_by = marked.map_or_else(String::new, |mark| format!(", {mark} desc"));
+    let more = marked.map_or_else(String::new, |mark| format!(", {mark}"));
+    let newest = format!("select distinct on ({by}) {all}{more}\nfrom {rows}\norder by {by}, batch_date desc{then_by}");
+    let hidden: Vec<String> = deleted.map(quoted).into_iter().chain(marked.cloned()).collect();
+    let select = if hidden.is_empty() {
+        newest
+    } else {
+        let conditions: Vec<String> = hidden.iter().map(|name| format!("{name} is not true")).collect();
+        let conditions = conditions.join(" and ");
+        format!("select {shown}\nfrom (\n{newest}\n) latest\nwhere {conditions}")
     };
     // Readers can use a materialized view while it is refreshed if it has a unique index.
     let sql = match draft.kind {
@@ -153,4 +166,34 @@ fn view(draft: &LatestDraft, entity: &Entity) -> View {
         path: draft.location.file.clone(),
         sql,
     }
+}
+
+/// A name that no column of the entity has.
+fn mark(entity: &Entity) -> String {
+    let mut name = "key_deleted".to_owned();
+    while entity.columns.iter().any(|column| column.name == name) {
+        name.push('_');
+    }
+    name
+}
+
+/// The rows of the entity and the deleted keys, told apart by the column `mark`.
+fn with_deleted(entity: &Entity, gone: &Entity, mark: &str) -> String {
+    let columns = || entity.columns.iter().map(|column| &column.name);
+    let rows: Vec<String> = columns().map(|name| format!("\"{name}\"")).collect();
+    let keys = columns().map(|name| {
+        if entity.key.contains(name) {
+            format!("\"{name}\"")
+        } else {
+            "null".to_owned()
+        }
+    });
+    let keys: Vec<String> = keys.collect();
+    format!(
+        "select source, batch_date, false as {mark}, {} from \"{}\"\nunion all\nselect source, batch_date, true, {} from \"{}\"",
+        rows.join(", "),
+        entity.name,
+        keys.join(", "),
+        gone.name
+    )
 }

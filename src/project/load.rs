@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::check_columns;
 use super::conserve;
 use super::contract::{self, Contract};
+use super::deletions;
 use super::document::Document;
 use super::exposed;
 use super::held;
@@ -281,6 +282,8 @@ fn with_transforms(files: &Files, draft: SourceDraft, contract: Option<&Contract
         .filter(|names| !names.is_empty());
     let mut transforms = sql::read_transforms(files, &draft, known, problems);
     if let Some(contract) = contract {
+        let deleted = deletions::transforms(draft.deletes, &contract.entities, &transforms, problems);
+        transforms.extend(deleted);
         let position = |name: &str| contract.entities.iter().position(|entity| entity.name == name);
         transforms.sort_by_key(|transform| position(&transform.entity));
         conserve::check_entities(&draft.source, &transforms, &contract.names, problems);

@@ -5,6 +5,7 @@ mod check_columns;
 mod checks;
 mod conserve;
 mod contract;
+mod deletions;
 mod document;
 mod environment;
 mod exposed;

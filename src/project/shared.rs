@@ -1,6 +1,6 @@
 //! Puts shared fields into the schemas of a source: `schema: {use: schemas/patient.yaml}`, with the source's own fields
-//! over them. It works on the tree of the YAML, in which each value knows its file, so that every problem is reported at
-//! the line where its key stands.
+//! over them, and shared kinds into `kinds` in the same way. It works on the tree of the YAML, in which each value knows
+//! its file, so that every problem is reported at the line where its key stands.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -9,8 +9,10 @@ use super::problems::Problems;
 use super::yaml::{Entry, Node, Value};
 use crate::workspace::Files;
 
-/// The key that names the file of shared fields.
+/// The key that names the files of shared fields, or of shared kinds.
 const USE: &str = "use";
+/// The key of a kind that holds its fields.
+const SCHEMA: &str = "schema";
 /// The keys of a field that say what it is. A field has one of them.
 const SHAPES: [&str; 4] = ["type", "list", "one_or_many", "struct"];
 
@@ -20,19 +22,21 @@ pub(super) fn resolve(files: &Files, document: &mut Document, tree: &mut Node, p
         files,
         document,
         problems,
-        open: Vec::new(),
+        within: Vec::new(),
     };
-    if let Some(schema) = value_of(tree, "schema") {
-        sharing.fields(schema);
+    if let Some(schema) = value_of(tree, SCHEMA) {
+        sharing.open(schema, Holds::Fields);
     }
-    let kinds = value_of(tree, "kinds").map(|kinds| &mut kinds.value);
-    if let Some(Value::Map(kinds)) = kinds {
-        for kind in kinds {
-            if let Some(schema) = value_of(&mut kind.value, "schema") {
-                sharing.fields(schema);
-            }
-        }
+    if let Some(kinds) = value_of(tree, "kinds") {
+        sharing.open(kinds, Holds::Kinds);
     }
+}
+
+/// What a mapping with `use` holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Holds {
+    Fields,
+    Kinds,
 }
 
 fn value_of<'n>(node: &'n mut Node, key: &str) -> Option<&'n mut Node> {
@@ -48,41 +52,45 @@ struct Sharing<'a> {
     document: &'a mut Document,
     problems: &'a mut Problems,
     /// The files that use one another on the way here.
-    open: Vec<PathBuf>,
+    within: Vec<PathBuf>,
 }
 
 impl Sharing<'_> {
-    /// Resolves `use` in a mapping of fields, and in the structs and lists inside of it.
-    fn fields(&mut self, node: &mut Node) {
+    /// Resolves `use` in a mapping, and in the structs, lists and schemas inside of it.
+    fn open(&mut self, node: &mut Node, holds: Holds) {
         let Value::Map(entries) = &mut node.value else { return };
-        // A field may itself be called `use`. Its value is then a type, and not the name of a file.
-        let is_use = |entry: &Entry| match &entry.value.value {
-            Value::Text(text) => entry.key.text == USE && is_yaml(text),
-            _ => false,
+        let used = entries.iter().position(is_use).map(|at| entries.remove(at));
+        let inner = match holds {
+            Holds::Fields => &SHAPES[..],
+            Holds::Kinds => &[SCHEMA],
         };
-        if let Some(at) = entries.iter().position(is_use) {
-            let used = entries.remove(at);
-            let own = std::mem::take(entries);
-            let base = self.file(&used).unwrap_or_default();
-            *entries = merged(base, own);
-        }
-        for entry in entries {
-            for shape in SHAPES {
-                if let Some(inner) = value_of(&mut entry.value, shape) {
-                    self.fields(inner);
+        for entry in entries.iter_mut() {
+            for key in inner {
+                if let Some(fields) = value_of(&mut entry.value, key) {
+                    self.open(fields, Holds::Fields);
                 }
             }
         }
+        if let Some(used) = used {
+            let own = std::mem::take(entries);
+            let files = match &used.value.value {
+                Value::List(files) => &files[..],
+                _ => std::slice::from_ref(&used.value),
+            };
+            let shared = files.iter().filter_map(|file| self.file(file, holds));
+            let shared = shared.reduce(merged).unwrap_or_default();
+            *entries = merged(shared, own);
+        }
     }
 
-    /// The fields of a shared file, with what it uses itself.
-    fn file(&mut self, used: &Entry) -> Option<Vec<Entry>> {
-        let Value::Text(text) = &used.value.value else {
+    /// What a shared file holds, with what it uses itself.
+    fn file(&mut self, used: &Node, holds: Holds) -> Option<Vec<Entry>> {
+        let Value::Text(text) = &used.value else {
             return None;
         };
         let path = PathBuf::from(text);
         let problem = |this: &mut Self, message: String, hint: &str| {
-            let location = this.document.location(used.value.span);
+            let location = this.document.location(used.span);
             this.problems.add(Some(location), message, Some(hint.to_owned()));
         };
         if !path.components().all(|part| matches!(part, Component::Normal(_))) {
@@ -94,17 +102,17 @@ impl Sharing<'_> {
             );
             return None;
         }
-        if self.open.contains(&path) {
+        if self.within.contains(&path) {
             problem(self, format!("`{text}` uses itself"), "take one `use` out");
             return None;
         }
         if !self.files.holds(&path) {
             let message = format!("there is no file {text}");
-            problem(
-                self,
-                message,
-                "`use` names a YAML file of fields, from the project's folder",
-            );
+            let hint = match holds {
+                Holds::Fields => "`use` names a YAML file of fields, from the project's folder",
+                Holds::Kinds => "`use` names a YAML file of kinds, from the project's folder",
+            };
+            problem(self, message, hint);
             return None;
         }
         let document = Document::read(self.files, path.clone(), self.problems)?;
@@ -112,18 +120,37 @@ impl Sharing<'_> {
         let index = self.document.add_used(document);
         node.set_file(index);
         let Value::Map(_) = node.value else {
-            let message = format!("{text} is no mapping of fields");
-            problem(self, message, "it holds what `schema` would: one field in a line");
+            let (message, hint) = match holds {
+                Holds::Fields => (
+                    format!("{text} is no mapping of fields"),
+                    "it holds what `schema` would: one field in a line",
+                ),
+                Holds::Kinds => (
+                    format!("{text} is no mapping of kinds"),
+                    "it holds what `kinds` would: the name of each kind with its keys",
+                ),
+            };
+            problem(self, message, hint);
             return None;
         };
-        self.open.push(path);
-        self.fields(&mut node);
-        self.open.pop();
+        self.within.push(path);
+        self.open(&mut node, holds);
+        self.within.pop();
         match node.value {
             Value::Map(entries) => Some(entries),
             _ => None,
         }
     }
+}
+
+/// Whether an entry names shared files. A field or a kind may itself be called `use`: its value is a type or a mapping.
+fn is_use(entry: &Entry) -> bool {
+    let is_file = |node: &Node| matches!(&node.value, Value::Text(text) if is_yaml(text));
+    entry.key.text == USE
+        && match &entry.value.value {
+            Value::List(files) => !files.is_empty() && files.iter().all(is_file),
+            _ => is_file(&entry.value),
+        }
 }
 
 fn is_yaml(text: &str) -> bool {
@@ -173,12 +200,12 @@ fn overlay(shared: &mut Node, own: Node) {
     }
 }
 
-/// Lays one key of a field over the same key. The fields of structs and lists are laid over one by one.
+/// Lays one key of a field or kind over the same key. The fields of structs, lists and schemas are laid over one by one.
 fn attribute(shared: &mut Entry, own: Entry) {
     let Entry { key, value } = own;
     let Node { value, span } = value;
     match (&mut shared.value.value, value) {
-        (Value::Map(fields), Value::Map(own)) if is_shape(&key.text) => {
+        (Value::Map(fields), Value::Map(own)) if is_shape(&key.text) || key.text == SCHEMA => {
             *fields = merged(std::mem::take(fields), own);
         }
         (_, value) => shared.value = Node { value, span },

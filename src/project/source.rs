@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::checks::{self, CheckDraft};
+use super::deletions::SelectDraft;
 use super::keys::{Group, Keys, Shape, key, names as names_of, required};
 use super::mapping::{Context, Mapping, Text, entry_text, entry_texts};
 use super::names::{self, MAX_IDENTIFIER};
@@ -63,6 +64,7 @@ static SOURCE_KEYS: Keys = Keys::of(&[
     ),
     kinds::CHECKS,
     kinds::CONSERVES,
+    kinds::DELETES,
     key(
         "allow_constant_masks",
         Shape::Texts(0),
@@ -88,6 +90,8 @@ pub(super) struct SourceDraft {
     /// source's name is invalid, because then the folder is not known.
     pub transforms: Option<(PathBuf, Location)>,
     pub checks: Vec<CheckDraft>,
+    /// What its records say is deleted.
+    pub deletes: Vec<SelectDraft>,
     /// The name and each alias, with its place in the file.
     pub names: Vec<(String, Location)>,
 }
@@ -156,6 +160,7 @@ pub(super) fn read(ctx: &mut Context<'_>, root: &Node) -> Option<SourceDraft> {
         source,
         transforms,
         checks,
+        deletes: kinds.deletes,
         names,
     })
 }

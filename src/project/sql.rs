@@ -67,6 +67,7 @@ pub(super) fn read_transforms(
                 entity: stem,
                 path,
                 sql,
+                given: None,
             });
         }
     }

@@ -34,6 +34,7 @@ fn entity() -> Entity {
         columns: vec![column("id"), column("name")],
         key: vec!["id".to_owned()],
         parent: None,
+        deletes_from: None,
         indexes: Vec::new(),
         checks: Vec::new(),
         location: location.clone(),

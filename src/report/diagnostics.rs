@@ -8,11 +8,11 @@ use crate::error::{Diagnostic, Error, Location};
 
 /// The whole error as text that ends with a newline. `color` adds ANSI sequences.
 pub fn render(error: &Error, color: bool) -> String {
-    let renderer = if color { Renderer::styled() } else { Renderer::plain() }.term_width(DEFAULT_TERM_WIDTH);
+    let renderer = renderer(color);
     let mut text = render_title(&renderer, &error.message);
     for diagnostic in &error.diagnostics {
         text.push('\n');
-        text.push_str(&render_diagnostic(&renderer, diagnostic));
+        text.push_str(&render_diagnostic(&renderer, Level::ERROR, diagnostic));
         // Without a location there is no snippet to attach the hint to.
         if let (None, Some(hint)) = (&diagnostic.location, &diagnostic.hint) {
             text.push_str(&footer("hint", hint, AnsiColor::BrightCyan, color));
@@ -30,12 +30,21 @@ pub fn render(error: &Error, color: bool) -> String {
     text
 }
 
+/// A warning as text that ends with a newline.
+pub fn warning(diagnostic: &Diagnostic, color: bool) -> String {
+    render_diagnostic(&renderer(color), Level::WARNING, diagnostic)
+}
+
+fn renderer(color: bool) -> Renderer {
+    if color { Renderer::styled() } else { Renderer::plain() }.term_width(DEFAULT_TERM_WIDTH)
+}
+
 fn render_title(renderer: &Renderer, message: &str) -> String {
     with_line_end(renderer.render(&[Group::with_title(Level::ERROR.primary_title(printable(message)))]))
 }
 
-fn render_diagnostic(renderer: &Renderer, diagnostic: &Diagnostic) -> String {
-    let title = Level::ERROR.primary_title(printable(&diagnostic.message));
+fn render_diagnostic(renderer: &Renderer, level: Level<'static>, diagnostic: &Diagnostic) -> String {
+    let title = level.primary_title(printable(&diagnostic.message));
     let mut group = Group::with_title(title);
     if let Some(location) = &diagnostic.location {
         let path = printable(&location.file.display().to_string());

@@ -163,9 +163,13 @@ pub fn checked(checked: &Checked, stale: Option<&[StaleBatch]>, useless: &[Suppr
         let mut value = json!(counts);
         value["stale_masks"] = stale_masks::as_value(stale);
         value["useless_suppression"] = person::suppression_value(useless);
+        value["warnings"] = checked.warnings.iter().map(outcome::diagnostic_value).collect();
         data(&value.to_string());
     } else {
         let counts = counts.map(|(noun, nouns, count)| counted(count, noun, nouns));
+        for warning in &checked.warnings {
+            message(&diagnostics::warning(warning, colored()));
+        }
         data(&format!("no problem found: {}", counts.join(", ")));
         stale_masks::batches(stale.unwrap_or_default());
         person::useless(useless);

@@ -6,9 +6,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{colored, data, diagnostics, lines, message, table, thousands};
-use crate::error::Error;
+use crate::error::{Diagnostic, Error};
 use crate::model::Batch;
-use crate::run::{BatchOutcome, EntityOutcome, Outcome, Status};
+use crate::run::{BatchOutcome, Deletions, EntityOutcome, Outcome, Status};
 
 /// The most batches that are listed one by one before a run.
 const NAMED: usize = 10;
@@ -189,6 +189,7 @@ fn as_table(outcome: &Outcome) -> String {
     if !outcome.refreshed.is_empty() {
         let _ = write!(text, "\nrefreshed {}", outcome.refreshed.join(", "));
     }
+    text.push_str(&deleted(outcome));
     for batch in outcome.batches.iter().filter(|batch| batch.records.suppressed > 0) {
         let suppressed = thousands(batch.records.suppressed);
         let _ = write!(
@@ -232,6 +233,9 @@ fn batch_value(batch: &BatchOutcome) -> Value {
         "seconds": batch.elapsed.as_secs_f64(),
         "error": batch.error.as_ref().map(error_value),
     });
+    if let Some(export) = &batch.export {
+        value["export"] = export.value();
+    }
     if !batch.kinds.kinds.is_empty() {
         value["kinds"] = batch.kinds.value();
         value["unknown_kinds"] = json!(batch.kinds.unknown_value());
@@ -240,7 +244,7 @@ fn batch_value(batch: &BatchOutcome) -> Value {
 }
 
 fn entity_value(entity: &EntityOutcome) -> Value {
-    json!({
+    let mut value = json!({
         "rows": entity.rows,
         "bytes": entity.bytes,
         "produced": entity.produced,
@@ -250,7 +254,30 @@ fn entity_value(entity: &EntityOutcome) -> Value {
         "warnings": entity.warnings,
         "timings_ms": millis(&entity.times),
         "elements": entity.elements,
-    })
+    });
+    if let Some(deletions) = &entity.deletions {
+        value["deletes_from"] = json!(deletions.from);
+        value["never_loaded"] = json!(deletions.never_loaded);
+    }
+    value
+}
+
+/// What each batch deletes, a line for each entity.
+fn deleted(outcome: &Outcome) -> String {
+    let mut text = String::new();
+    for batch in &outcome.batches {
+        for entity in batch.entities.iter().filter(|entity| entity.rows > 0) {
+            let Some(Deletions { from, never_loaded }) = &entity.deletions else {
+                continue;
+            };
+            let keys = thousands(entity.rows);
+            let _ = write!(text, "\n{}: {keys} keys of {from} are deleted", batch.batch);
+            if *never_loaded > 0 {
+                let _ = write!(text, ", of which {} were never loaded", thousands(*never_loaded));
+            }
+        }
+    }
+    text
 }
 
 fn millis(times: &[(&'static str, Duration)]) -> Value {
@@ -268,12 +295,18 @@ pub(super) fn error_value(error: &Error) -> Value {
         "code": error.code.name(),
         "cause": error.why(),
         "hint": error.hint,
-        "diagnostics": error.diagnostics.iter().map(|d| json!({
-            "message": d.message,
-            "file": d.location.as_ref().map(|l| l.file.display().to_string()),
-            "line": d.location.as_ref().map(|l| l.line),
-            "column": d.location.as_ref().map(|l| l.column),
-            "hint": d.hint,
-        })).collect::<Vec<_>>(),
+        "diagnostics": error.diagnostics.iter().map(diagnostic_value).collect::<Vec<_>>(),
+    })
+}
+
+/// A problem of the project as JSON.
+pub(super) fn diagnostic_value(diagnostic: &Diagnostic) -> Value {
+    let location = diagnostic.location.as_ref();
+    json!({
+        "message": diagnostic.message,
+        "file": location.map(|l| l.file.display().to_string()),
+        "line": location.map(|l| l.line),
+        "column": location.map(|l| l.column),
+        "hint": diagnostic.hint,
     })
 }

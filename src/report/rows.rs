@@ -141,12 +141,17 @@ pub fn status(runs: &[RunRow], stale: &[Stale], masks: &[StaleBatch], as_json: b
         "seconds",
         "records",
         "rows",
+        "deleted",
         "error",
     ];
-    let mut table = table(&header, &[0, 5, 6, 7]);
+    // Where no run deletes anything, nothing is said of it.
+    let deletes = runs.iter().any(|run| deleted(run) > 0);
+    let without = |index: usize| deletes || header[index] != "deleted";
+    let shown: Vec<&str> = (0..header.len()).filter(|i| without(*i)).map(|i| header[i]).collect();
+    let mut table = table(&shown, &[0, 5, 6, 7]);
     for run in runs {
         let or_dash = |n: Option<u64>| n.map_or_else(|| "-".to_owned(), thousands);
-        table.add_row([
+        let mut row = vec![
             run.run_id.to_string(),
             format!("{} {}", run.source, run.batch_date),
             run.action.clone(),
@@ -155,8 +160,12 @@ pub fn status(runs: &[RunRow], stale: &[Stale], masks: &[StaleBatch], as_json: b
             seconds(run).map_or_else(|| "-".to_owned(), |s| format!("{s:.2}")),
             or_dash(run.records.and_then(|n| u64::try_from(n).ok())),
             or_dash(rows(run)),
-            run.error.clone().unwrap_or_default(),
-        ]);
+        ];
+        if deletes {
+            row.push(thousands(deleted(run)));
+        }
+        row.push(run.error.clone().unwrap_or_default());
+        table.add_row(row);
     }
     data(&lines(&table));
     for view in stale {
@@ -178,14 +187,26 @@ fn seconds(run: &RunRow) -> Option<f64> {
     Some((run.finished_at? - run.started_at).as_seconds_f64())
 }
 
-/// The number of rows of all entities together.
+/// The number of rows of all entities together, without the keys that are deleted.
 fn rows(run: &RunRow) -> Option<u64> {
-    Some(
-        run.counts
-            .as_ref()?
-            .as_object()?
-            .values()
-            .filter_map(|count| count.get("rows")?.as_u64())
-            .sum(),
-    )
+    run.counts.as_ref()?.as_object()?;
+    Some(counted(run, false))
+}
+
+/// The number of keys that the run's batch deletes.
+fn deleted(run: &RunRow) -> u64 {
+    counted(run, true)
+}
+
+/// The rows of the tables of deleted keys, or of the others.
+fn counted(run: &RunRow, of_keys: bool) -> u64 {
+    let from = |entity: &str| {
+        let account = run.account.as_ref()?.get("entities")?.get(entity)?;
+        account.get("deletes_from")
+    };
+    let counts = run.counts.as_ref().and_then(Value::as_object).into_iter().flatten();
+    counts
+        .filter(|(entity, _)| from(entity).is_some() == of_keys)
+        .filter_map(|(_, count)| count.get("rows")?.as_u64())
+        .sum()
 }

@@ -66,6 +66,10 @@ pub(super) fn value(records: Records, kinds: &KindsOutcome, entities: &[EntityOu
         if entity.suppressed != Shown::Exactly(0) {
             account["suppressed"] = json!(entity.suppressed);
         }
+        if let Some(deletions) = &entity.deletions {
+            account["deletes_from"] = json!(deletions.from);
+            account["never_loaded"] = json!(deletions.never_loaded);
+        }
         if let Some(elements) = &entity.elements {
             account["elements"] = json!(elements);
         }
@@ -134,7 +138,7 @@ pub(crate) fn verdict(
     }
     let no_record = |entry: &&Refusal| entry.entity.is_none() && entry.path.as_deref() == Some("$");
     let no_records = refused.iter().filter(no_record).count() as u64;
-    let in_lines = source.input.format != Format::Ndjson || no_records <= records.accepted;
+    let in_lines = !matches!(source.input.format, Format::Ndjson | Format::FhirBulk) || no_records <= records.accepted;
     Err(Error::batch(format!("too much is refused: {}", over.join(", ")))
         .code(Code::TooManyRefused)
         .cause(format!("{}; max_quarantined is {most}", most_frequent(refused)))

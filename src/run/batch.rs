@@ -8,14 +8,14 @@ use std::time::Instant;
 
 use super::clock::Clock;
 use super::context::Context;
-use super::fingerprint::fingerprint;
+use super::fingerprint::{files_value, fingerprint};
 use super::input::BatchInput;
 use super::kinds::{self, KindsOutcome};
 use super::observer::Activity;
 use super::outcome::{BatchOutcome, EntityOutcome, Records, Status};
 use super::shown::shown;
 use super::staging::{StagedEntity, Staging};
-use super::{account, checks, missing, suppression};
+use super::{account, checks, deletions, missing, replaced, suppression};
 use crate::cores::cores;
 use crate::error::{Error, Result};
 use crate::ingest::{self, InputFile, Listing, ReadStats};
@@ -246,6 +246,7 @@ impl Loading<'_> {
                 elements: tally.of(one.staged.entity()),
                 missing: missing.get(one.staged.entity()).copied().unwrap_or_default(),
                 suppressed: Shown::new(one.report.suppressed, true),
+                deletions: None,
             });
             refusals.extend(one.report.refusals);
             tables.push(one.staged);
@@ -260,9 +261,9 @@ impl Loading<'_> {
     }
 
     /// Notes what was refused and decides whether the batch may be loaded.
-    async fn verify(mut self, run: ActiveRun, loaded: Loaded) -> Result<BatchOutcome> {
+    async fn verify(mut self, run: ActiveRun, mut loaded: Loaded) -> Result<BatchOutcome> {
         let mut connection = self.context.warehouse.acquire().await?;
-        match self.verdict(&run, &mut connection, &loaded).await {
+        match self.verdict(&run, &mut connection, &mut loaded).await {
             Ok(warnings) => {
                 self.clock.lap("verify");
                 self.swap(run, connection, loaded, warnings).await
@@ -275,8 +276,10 @@ impl Loading<'_> {
     }
 
     /// Writes the quarantine and judges the batch. Returns the warnings of checks.
-    async fn verdict(&self, run: &ActiveRun, connection: &mut Connection, loaded: &Loaded) -> Result<Vec<String>> {
+    async fn verdict(&self, run: &ActiveRun, connection: &mut Connection, loaded: &mut Loaded) -> Result<Vec<String>> {
         run.quarantine(connection, &loaded.refusals).await?;
+        let (project, batch) = (&self.context.project, self.batch);
+        deletions::count(project, batch, connection, &loaded.tables, &mut loaded.entities).await?;
         account::balance(self.input.stats.read.load(Ordering::Relaxed), loaded.records)?;
         account::verdict(
             &self.context.project,
@@ -288,6 +291,7 @@ impl Loading<'_> {
             &loaded.refusals,
         )?;
         kinds::verdict(self.source, self.batch, &loaded.kinds)?;
+        replaced::verdict(self.source, self.batch, &loaded.kinds, connection).await?;
         account::conservation(self.source, &loaded.entities)?;
         let batch = checks::WholeBatch {
             project: &self.context.project,
@@ -332,6 +336,10 @@ impl Loading<'_> {
             masks: self.context.column_masks(self.source),
             ..Summary::default()
         };
+        if let Some(export) = self.input.listing.export() {
+            summary.account["export"] = export.value();
+            warnings.extend(export.warning());
+        }
         for (stage, took) in &self.clock.laps {
             summary.time(stage, *took);
         }
@@ -347,6 +355,7 @@ impl Loading<'_> {
             records: loaded.records,
             kinds: loaded.kinds,
             files: self.input.listing.files().to_vec(),
+            export: self.input.listing.export().cloned(),
             entities: loaded.entities,
             warnings,
             times: self.clock.laps,
@@ -385,11 +394,4 @@ impl Loading<'_> {
             tracing::warn!(%error, "what the run refused could not be noted");
         }
     }
-}
-
-fn files_value(files: &[InputFile]) -> serde_json::Value {
-    files
-        .iter()
-        .map(|f| serde_json::json!({"path": f.path, "size": f.size, "etag": f.etag}))
-        .collect()
 }

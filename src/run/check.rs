@@ -4,9 +4,11 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::error::{Diagnostic, Error, Kind, Result};
+use super::column_masks::{domains, subject_domain};
+use super::deletions;
+use crate::error::{Diagnostic, Error, Kind as ErrorKind, Result};
 use crate::lineage;
-use crate::model::{Project, Source, SqlCheck};
+use crate::model::{Kind, MaskKind, Project, Source, SqlCheck};
 use crate::transform::{Engine, Prepared, sample};
 use crate::warehouse::{self, Database, Warehouse, checks, drift, migrate, views};
 use crate::workspace::Files;
@@ -20,6 +22,8 @@ pub struct Checked {
     /// The project's migrations, which were applied to an empty database in memory.
     pub migrations: usize,
     pub views: usize,
+    /// What may be meant, and is probably not.
+    pub warnings: Vec<Diagnostic>,
 }
 
 /// Checks the whole project.
@@ -57,6 +61,7 @@ pub async fn problems(files: &Files, project: &Project) -> Result<Checked, Vec<E
         transforms,
         migrations,
         views: project.views.len(),
+        warnings: project.sources.iter().filter_map(apart).collect(),
     })
 }
 
@@ -65,7 +70,7 @@ pub fn together(mut errors: Vec<Error>) -> Error {
     if errors.len() == 1 {
         return errors.remove(0);
     }
-    let unreachable = errors.iter().any(|error| error.kind == Kind::Unreachable);
+    let unreachable = errors.iter().any(|error| error.kind == ErrorKind::Unreachable);
     let mut all: Vec<Diagnostic> = Vec::new();
     for error in errors {
         let plain = error.diagnostics.is_empty().then(|| Diagnostic {
@@ -110,6 +115,10 @@ async fn planned(project: &Arc<Project>) -> Result<usize> {
             }),
         }
     }
+    if problems.is_empty() && project.entities.iter().any(|entity| entity.deletes_from.is_some()) {
+        let lineage = lineage::of_project(&engine, &project, lineage::Outlines::new()).await?;
+        problems.extend(deletions::masked_otherwise(&project, &lineage));
+    }
     if problems.is_empty() {
         Ok(count)
     } else {
@@ -153,6 +162,33 @@ fn unread(source: &Source, plans: &[Prepared]) -> Vec<Diagnostic> {
             )),
         })
         .collect()
+}
+
+/// Says which kinds of a source shift the dates of one person by different numbers of days, since the domains of their
+/// subjects differ.
+fn apart(source: &Source) -> Option<Diagnostic> {
+    let shifts = |kind: &&Kind| {
+        let fields = lineage::kind_fields(source, kind);
+        fields.iter().any(|field| field.mask == Some(MaskKind::DateShift))
+    };
+    let kinds = source.kinds.iter().filter(shifts);
+    let shifting: Vec<(&Kind, String)> = kinds.filter_map(|kind| Some((kind, subject_domain(kind)?))).collect();
+    let ((first, domain), others) = shifting.split_first()?;
+    let meets = |one: &str, other: &str| match (domains(one), domains(other)) {
+        (Some(one), Some(other)) => !one.is_disjoint(&other),
+        // A reference to any type may lead to the person.
+        _ => true,
+    };
+    let (kind, other) = others.iter().find(|(_, other)| !meets(domain, other))?;
+    Some(Diagnostic {
+        message: format!(
+            "the kinds `{}` and `{}` of {} shift the dates of one person by different numbers of days: the domains of their \
+             subjects are {domain} and {other}",
+            first.name, kind.name, source.name
+        ),
+        location: Some(kind.location.clone()),
+        hint: Some("if the subjects are the same persons, give both the same `domain`".to_owned()),
+    })
 }
 
 /// The project without names of columns that lead nowhere. They are reported where they stand.

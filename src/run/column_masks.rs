@@ -1,7 +1,10 @@
 //! Tells under which masks a source's columns are loaded, from the lineage of its transforms.
 
+use std::collections::BTreeSet;
+
 use crate::lineage::{self, Dependence, ProjectLineage, SourceField};
 use crate::mask::ZIP3_LISTS;
+use crate::model::reference::ANY_TYPE;
 use crate::model::scalar_field::default_domain;
 use crate::model::{
     ColumnMasks, FieldType, Kind, MaskKind, MaskedField, PhiClass, Profile, Project, ShiftBy, Source, subject,
@@ -87,7 +90,19 @@ fn masked_field(
     }
 }
 
-fn subject_domain(kind: &Kind) -> Option<String> {
+/// The domains in a text of a mask's domain: one, or one for each type of what a reference leads to, as in
+/// `Group: group, Patient: patient`. `None`: any type has a domain of its own.
+pub(super) fn domains(shown: &str) -> Option<BTreeSet<&str>> {
+    let each = shown.split(", ").map(|one| match one.split_once(": ") {
+        Some(("others", _)) => None,
+        Some((_, domain)) => Some(domain),
+        None => Some(one).filter(|one| *one != ANY_TYPE),
+    });
+    each.collect()
+}
+
+/// The domain in which the subject of a kind shifts its dates.
+pub(super) fn subject_domain(kind: &Kind) -> Option<String> {
     let path = kind.subject.as_deref()?;
     let field = subject::find(&kind.schema, path).ok()?.field;
     let domain = field.privacy.domain.as_deref();

@@ -33,3 +33,11 @@ pub(super) fn fingerprint(project: &Project, source: &Source, files: &[InputFile
     }
     hex::encode(hash.finalize())
 }
+
+/// The files as the history notes them.
+pub(super) fn files_value(files: &[InputFile]) -> serde_json::Value {
+    files
+        .iter()
+        .map(|f| serde_json::json!({"path": f.path, "size": f.size, "etag": f.etag}))
+        .collect()
+}

@@ -87,15 +87,21 @@ impl BatchInput {
         tally.watch(self.records(Arc::clone(&self.stats)))
     }
 
-    /// Reads the same input again. It does not count for the account.
-    pub fn read_again(&self) -> BoxStream<'static, Result<Masked>> {
-        self.records(Arc::new(self.stats.again()))
+    /// Reads the records of a kind again. Those of other kinds are found and not decoded, where the format allows that. It
+    /// does not count for the account.
+    pub fn read_again(&self, kind: usize) -> BoxStream<'static, Result<Masked>> {
+        let mut again = self.clone();
+        // A limit counts the records of all kinds, so that each read ends where the first one did.
+        if self.most.is_none() {
+            again.listing = again.listing.of_kind(kind);
+        }
+        again.records(Arc::new(self.stats.again()))
     }
 
     /// An input for a transform that reads the records more than once: each scan reads the files again.
     pub fn scan(&self) -> Arc<ScanInput> {
         let input = self.clone();
-        ScanInput::own(self.schemas(), move || input.read_again())
+        ScanInput::own_of_kind(self.schemas(), move |kind| input.read_again(kind))
     }
 
     fn records(&self, stats: Arc<ReadStats>) -> BoxStream<'static, Result<Masked>> {

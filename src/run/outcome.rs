@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::kinds::KindsOutcome;
 use crate::error::{Error, Kind};
-use crate::ingest::InputFile;
+use crate::ingest::{Export, InputFile};
 use crate::model::{Batch, Shown};
 use crate::transform::Counted;
 use crate::warehouse::Warehouse;
@@ -93,6 +93,16 @@ pub struct EntityOutcome {
     pub missing: u64,
     /// Rows that were loaded without their quasi-identifiers.
     pub suppressed: Shown,
+    /// Set if the rows are the keys that the batch deletes.
+    pub deletions: Option<Deletions>,
+}
+
+/// From which entity the keys of a table are deleted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deletions {
+    pub from: String,
+    /// Keys of which no batch of the source has a row, this one included.
+    pub never_loaded: u64,
 }
 
 impl EntityOutcome {
@@ -121,6 +131,8 @@ pub struct BatchOutcome {
     pub records: Records,
     pub kinds: KindsOutcome,
     pub files: Vec<InputFile>,
+    /// What the manifests of a bulk export say.
+    pub export: Option<Export>,
     pub entities: Vec<EntityOutcome>,
     /// Warnings of checks over the whole batch.
     pub warnings: Vec<String>,
@@ -140,6 +152,7 @@ impl BatchOutcome {
             records: Records::default(),
             kinds: KindsOutcome::default(),
             files: Vec::new(),
+            export: None,
             entities: Vec::new(),
             warnings: Vec::new(),
             times: Vec::new(),

@@ -5,7 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures::{FutureExt, StreamExt};
+use futures::{FutureExt, StreamExt, stream};
 use tokio::task::JoinSet;
 
 use super::context::Context;
@@ -97,13 +97,13 @@ impl Staging<'_> {
         let mut staged = Vec::with_capacity(self.plans.len());
         for (index, plan) in self.plans.iter().enumerate() {
             let connection = self.connection().await?;
-            // Only the first parse counts records and their elements.
-            let records = if index == 0 {
-                self.input.read(&self.tally)
-            } else {
-                self.input.read_again()
-            };
             let shared = plan.shares();
+            // Only the first parse counts records and their elements.
+            let records = match shared {
+                _ if index == 0 => self.input.read(&self.tally),
+                Some(kind) => self.input.read_again(kind),
+                None => stream::empty().boxed(),
+            };
             let (mut inputs, reading) = broadcast(&self.input.schemas(), records, shared.as_slice());
             let input = inputs.pop().unwrap_or_else(|| self.input.scan());
             let counted = async {

@@ -59,8 +59,20 @@ pub(super) fn locate(transform: &Transform, span: Option<Span>) -> Location {
         .position(|l| !l.trim().is_empty() && !l.trim_start().starts_with("--"))
         .unwrap_or(0);
     let span = span.filter(|s| s.line > 0);
+    // What stands before the SQL of a YAML file is made by the program.
+    if let Some(given) = &transform.given
+        && span
+            .as_ref()
+            .is_none_or(|s| usize::try_from(s.line).is_ok_and(|line| line < given.line))
+    {
+        return given.clone();
+    }
     let line = span.map_or(first + 1, |s| usize::try_from(s.line).unwrap_or(1));
-    let text = (*lines.get(line - 1).unwrap_or(&"")).to_owned();
+    let given = transform.given.as_ref().filter(|given| given.line == line);
+    let text = given.map_or_else(
+        || (*lines.get(line - 1).unwrap_or(&"")).to_owned(),
+        |given| given.text.clone(),
+    );
     let column = span.map_or(1, |s| usize::try_from(s.column).unwrap_or(1).max(1));
     let rest = text.chars().count().saturating_sub(column - 1).max(1);
     let length = match span {

@@ -36,7 +36,7 @@ enum Supply {
     /// because its predicate is false on this date, does not block the others.
     Shared(Mutex<Option<mpsc::Receiver<Shared>>>),
     /// Each scan reads the input again, and leaves out what is of other kinds.
-    Own(Box<dyn Fn() -> Records + Send + Sync>),
+    Own(Box<dyn Fn(usize) -> Records + Send + Sync>),
 }
 
 /// The messages to a transform that shares the parse.
@@ -52,6 +52,14 @@ enum Shared {
 impl ScanInput {
     /// An input that is read again through `open` for every scan. `schemas` are those of the source's kinds.
     pub fn own(schemas: Arc<[SchemaRef]>, open: impl Fn() -> Records + Send + Sync + 'static) -> Arc<Self> {
+        Self::own_of_kind(schemas, move |_| open())
+    }
+
+    /// The same, where `open` is told which kind the scan wants. It may leave out the records of other kinds.
+    pub fn own_of_kind(
+        schemas: Arc<[SchemaRef]>,
+        open: impl Fn(usize) -> Records + Send + Sync + 'static,
+    ) -> Arc<Self> {
         Arc::new(Self {
             schemas,
             supply: Supply::Own(Box::new(open)),
@@ -61,7 +69,7 @@ impl ScanInput {
     /// The records of a kind for one scan.
     pub(super) fn records(&self, kind: usize) -> SendableRecordBatchStream {
         let records = match &self.supply {
-            Supply::Own(open) => open()
+            Supply::Own(open) => open(kind)
                 .filter_map(move |r| {
                     ready(match r {
                         Ok(batch) => (batch.kind() == kind).then(|| Ok(batch.into_inner())),

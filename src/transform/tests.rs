@@ -63,6 +63,7 @@ fn project(sql: &str) -> Project {
         ],
         key: vec![],
         parent: None,
+        deletes_from: None,
         indexes: vec![],
         checks: vec![],
         location: here(),
@@ -72,6 +73,7 @@ fn project(sql: &str) -> Project {
             entity: "codes".into(),
             path: "sql/a/codes.sql".into(),
             sql: sql.into(),
+            given: None,
         }],
         ..crate::model::testing::source("a", vec![field("patient_id", FieldType::String), field("codes", codes)])
     };

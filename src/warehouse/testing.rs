@@ -133,6 +133,7 @@ pub fn entity(name: &str, columns: Vec<Column>) -> Entity {
         columns,
         key: Vec::new(),
         parent: None,
+        deletes_from: None,
         indexes: Vec::new(),
         checks: vec![],
         location: place(),

@@ -1,4 +1,9 @@
 //! Sources that hold several kinds of records: each kind has its own schema, masks and account, and is a table to SQL.
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Date32Array, Int64Array, RecordBatch, StringArray, StructArray};
+use arrow::datatypes::{DataType, Field};
+use parquet::arrow::ArrowWriter;
 use serde_json::{Value, json};
 
 use crate::harness::{Database, Outcome, Project, everything, hashed, padded, server, talkative};
@@ -410,4 +415,308 @@ fn a_path_can_tell_the_kind_of_its_records() {
     run().code(1).stderr_contains("is missing: in/2023-05-01/Lab.ndjson");
     project.edit("pipelines/clinic.yaml", "/Lab.ndjson", "/Patient.2.ndjson");
     run().code(1).stderr_contains("two paths of clinic match one file");
+}
+
+/// A sender renames a kind. What is there stays, and nobody needs to read a warning.
+#[test]
+fn unknown_records_in_place_of_a_whole_kind_fail_the_batch() {
+    for rest in ["", "on_unknown_kind: ignore\n"] {
+        let database = Database::fresh();
+        let project = project(&database, "", rest);
+        let lab = |number: usize| json!({"type": "Lab", "code": number});
+        let patient = |of: &str, id: &str| json!({"type": of, "id": id});
+        load(
+            &project,
+            json!([patient("Patient", "p1"), lab(1), {"type": "Visit"}]).to_string(),
+        )
+        .code(0);
+        let renamed = |kinds: &[&str]| {
+            let records = kinds.iter().map(|of| patient(of, "p1")).chain([lab(1), lab(2)]);
+            json!(records.collect::<Vec<Value>>()).to_string()
+        };
+        let next = |date: &str, text: String| {
+            project.write(&format!("in/{date}.txt"), text);
+            project.run(&["run", "--source", "clinic", "--date", date])
+        };
+        // On the same day, and on the next.
+        for date in [DATE, "2023-05-02"] {
+            let failed = next(date, renamed(&["Patients"])).code(1);
+            failed
+                .stderr_contains("the kind patient has no record, and 1 records are of no declared kind")
+                .stderr_contains("an older batch had 1 records of patient")
+                .stderr_contains("set `max_quarantined: 100%` in it");
+        }
+        assert_eq!(database.rows("select id from patients"), [hashed("p1")]);
+        // Kinds that were there before replace nothing, and a day may lack a kind.
+        next("2023-05-02", renamed(&["Visit", "Visit"])).code(0);
+        next("2023-05-03", renamed(&[])).code(0);
+        // The kind is remembered beyond a day without it.
+        next("2023-05-04", renamed(&["Patients"])).code(1);
+        next("2023-05-04", renamed(&["Patients", "Patient"])).code(0);
+        // Whoever knows of it says so.
+        project.edit(
+            "pipelines/clinic.yaml",
+            "  lab:\n",
+            "    max_quarantined: 100%\n  lab:\n",
+        );
+        next("2023-05-05", renamed(&["Persons"])).code(0);
+    }
+}
+
+/// Another file stands in for all paths of a source.
+#[test]
+fn another_file_can_be_previewed_where_paths_tell_the_kinds() {
+    let database = Database::fresh();
+    let project = project(&database, "", "");
+    let path = "  path: in/{date:%Y-%m-%d}.txt\n";
+    project.edit(
+        "pipelines/clinic.yaml",
+        path,
+        "  path: [{path: \"in/{date}/p.json\", kind: patient}, {path: \"in/{date}/l.json\", kind: lab}]\n",
+    );
+    project.write(
+        "patients.json",
+        json!([{"type": "Patient", "id": "p1", "code": "x"}]).to_string(),
+    );
+    let look = |more: &[&str]| {
+        let args = [
+            "preview", "--source", "clinic", "--date", DATE, "--entity", "patients", "--output", "csv",
+        ];
+        project.run(&[&args[..], &["--input", "patients.json"], more].concat())
+    };
+    // The records tell by `where`, or the kind is named.
+    look(&[]).code(0).stdout_contains(",x,");
+    project.edit("pipelines/clinic.yaml", "    where: {type: [Patient, Person]}\n", "");
+    project.edit("pipelines/clinic.yaml", "    where: {type: Lab}\n", "");
+    look(&[])
+        .code(2)
+        .stderr_contains("nothing says of which kind the records of --input are")
+        .stderr_contains("add --kind NAME; its kinds are patient and lab");
+    look(&["--kind", "patient"]).code(0).stdout_contains(",x,");
+    look(&["--kind", "patent"])
+        .code(2)
+        .stderr_contains("did you mean `patient`?");
+}
+
+#[test]
+fn check_warns_of_kinds_that_shift_one_person_by_different_domains() {
+    let database = Database::fresh();
+    let project = project(&database, "", "");
+    project.run(&["check"]).code(0).output_lacks("shift the dates");
+    project.edit(
+        "pipelines/clinic.yaml",
+        "{reference: {type: string, phi: identifier, mask: hash, domain: patient}}",
+        "{reference: {type: string, phi: identifier, mask: hash}}",
+    );
+    let checked = project.run(&["check"]).code(0);
+    checked
+        .stderr_contains(
+            "the kinds `patient` and `lab` of clinic shift the dates of one person by different numbers of days",
+        )
+        .stderr_contains("are patient and clinic.lab.patient.reference")
+        .stdout_contains("no problem found");
+    let warnings = &project.run(&["check", "--output", "json"]).code(0).json()["warnings"];
+    assert_eq!(warnings[0]["file"], "pipelines/clinic.yaml", "{warnings}");
+    // A reference has the domain of its type.
+    let plain = "{reference: {type: string, phi: identifier, mask: hash}}";
+    let labs = "select patient['reference']['id'] as id, name, code, taken, cast(null as varchar) as owner from lab\n";
+    project.write("sql/clinic/labs.sql", labs);
+    project.write(
+        "sql/clinic/parts.sql",
+        "with p as (select unnest(parts) as item from lab) select cast(null as varchar) as id, item['n'] as n from p\n",
+    );
+    for (to, warns) in [
+        ("", false),
+        (", to: Patient", false),
+        (", to: [Group, Patient]", false),
+        (", to: Group", true),
+        (", to: Group, domain: patient", false),
+    ] {
+        let reference = format!("{{reference: {{type: reference{to}, phi: identifier, mask: hash}}}}");
+        project.edit("pipelines/clinic.yaml", plain, &reference);
+        let checked = project.run(&["check"]).code(0);
+        assert_eq!(
+            checked.stderr.contains("are patient and group"),
+            warns,
+            "{to}: {}",
+            checked.stderr
+        );
+        assert_eq!(
+            checked.stderr.contains("shift the dates"),
+            warns,
+            "{to}: {}",
+            checked.stderr
+        );
+        project.edit("pipelines/clinic.yaml", &reference, plain);
+    }
+}
+
+/// Kinds of a Parquet file: told by a field of a struct, each with its columns, masks and account.
+#[test]
+fn parquet_serves_two_kinds() {
+    let texts = |values: &[Option<&str>]| Arc::new(StringArray::from(values.to_vec())) as ArrayRef;
+    let kind = texts(&[Some("Patient"), Some("Lab"), Some("Other"), None, Some("Lab")]);
+    let meta = StructArray::from(vec![(Arc::new(Field::new("kind", DataType::Utf8, true)), kind)]);
+    let columns: [(&str, ArrayRef); 5] = [
+        ("meta", Arc::new(meta)),
+        ("id", texts(&[Some("p1"), Some("l1"), Some("o1"), Some("n1"), None])),
+        (
+            "name",
+            texts(&[
+                Some("QKINDQ-1"),
+                Some("Sodium"),
+                Some("QKINDQ-2"),
+                Some("QKINDQ-3"),
+                Some("QKINDQ-4"),
+            ]),
+        ),
+        (
+            "code",
+            Arc::new(Int64Array::from(vec![None, Some(7), Some(1), Some(2), Some(8)])),
+        ),
+        (
+            "born",
+            Arc::new(Date32Array::from(vec![Some(10), Some(20), None, None, None])),
+        ),
+    ];
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    let file = writer.into_inner().unwrap();
+
+    let database = Database::fresh();
+    let project = project(&database, "  format: parquet\n", "max_quarantined: {records: 100%}\n");
+    let kinds = "kinds:
+  patient:
+    where: {meta.kind: Patient}
+    subject: id
+    schema:
+      id: {type: string, phi: identifier, mask: hash, domain: patient}
+      name: {type: string, phi: name, mask: redact}
+      born: {type: date, phi: date, mask: date_shift}
+  lab:
+    where: {meta.kind: Lab}
+    schema: {id: {type: string, required: true}, name: string, code: bigint}
+";
+    project.edit("pipelines/clinic.yaml", KINDS, kinds);
+    project.write(
+        "sql/clinic/patients.sql",
+        "select id, name, cast(null as varchar) as code, born from patient\n",
+    );
+    project.write("sql/clinic/parts.sql", "select id, cast(1 as int) as n from lab\n");
+    project.write(
+        "sql/clinic/labs.sql",
+        "select l.id, l.name, l.code, cast(null as date) as taken, p.id as owner from lab l left join patient p on p.id <> l.id\n",
+    );
+    let run = load(&project, file).code(0);
+    assert_eq!(database.rows("select id from patients"), [hashed("p1")]);
+    assert_eq!(
+        database.rows("select id, name, code, owner from labs"),
+        [format!("l1|Sodium|7|{}", hashed("p1"))]
+    );
+    let account: Value = serde_json::from_str(&database.value("select account from pipeline.runs")).unwrap();
+    assert_eq!(
+        account["kinds"]["patient"],
+        json!({"read": 1, "accepted": 1, "quarantined": 0})
+    );
+    assert_eq!(
+        account["kinds"]["lab"],
+        json!({"read": 2, "accepted": 1, "quarantined": 1})
+    );
+    assert_eq!(account["unknown_kinds"]["count"], 2);
+    assert_eq!(
+        database.value("select record || ' ' || path from pipeline.quarantine"),
+        "5 $.id"
+    );
+    let all = everything(&database) + &run.stdout + &run.stderr;
+    assert!(!all.contains("QKINDQ"), "{all}");
+}
+
+/// Records of each kind and of none, with references in this field that can be loaded and that can't.
+fn hostile_references(field: &str) -> String {
+    let of = |kind: &str, value: Value| {
+        let mut record = json!({"type": kind, "id": "p", "code": if kind == "Lab" { json!(1) } else { json!("c") }});
+        record[field] = value;
+        record.to_string()
+    };
+    let doctor = |number: usize| format!("Practitioner/QKINDQ-{number}");
+    let mut records = Vec::new();
+    for kind in ["Patient", "Lab", "Visit", "QKINDQ"] {
+        records.extend([
+            of(kind, json!(doctor(1))),
+            of(
+                kind,
+                json!({"reference": doctor(2), "display": "QKINDQ-3", "identifier": {"value": "QKINDQ-4"}}),
+            ),
+            of(kind, json!({"reference": "QKINDQ-5", "type": "QKINDQ-6"})),
+            of(kind, json!({"reference": {"QKINDQ-7": "QKINDQ-8"}})),
+            of(kind, json!("#QKINDQ-9")),
+            of(kind, json!("Practitioner?identifier=QKINDQ-10")),
+            of(kind, json!("QKINDQ-11/1")),
+            of(
+                kind,
+                json!("https://QKINDQ-12.example/Practitioner/QKINDQ-13/_history/QKINDQ-14"),
+            ),
+            of(kind, json!(["Practitioner/QKINDQ-15"])),
+            of(kind, json!({"QKINDQ-16": "QKINDQ-17"})),
+            of(kind, json!(doctor(18))).replace("\"id\":\"p\"", "\"id\":QKINDQ"),
+            of(kind, json!({"reference": doctor(19)})).replace("}}", "}, \"x\": QKINDQ}"),
+            of(kind, json!({"reference": doctor(20)})).replace('}', ""),
+        ]);
+    }
+    records.join("\n")
+}
+
+/// A reference that one kind masks, in every place in which it could be taken for something else.
+#[test]
+fn no_reference_leaves_unmasked_through_any_kind() {
+    // The field of the patient, of both kinds, and of none.
+    for field in ["doctor", "by", "other"] {
+        let database = Database::fresh();
+        talkative(&database);
+        let project = project(
+            &database,
+            "  format: ndjson\n",
+            "max_quarantined: 100%\non_unknown_kind: ignore\n",
+        );
+        let masked = "{type: reference, to: [Practitioner], phi: identifier, mask: hash}";
+        project.edit(
+            "pipelines/clinic.yaml",
+            "      born: ",
+            &format!("      doctor: {masked}\n      by: {masked}\n      born: "),
+        );
+        project.edit(
+            "pipelines/clinic.yaml",
+            "      taken: ",
+            &format!("      by: {masked}\n      taken: "),
+        );
+        project.write(
+            "sql/clinic/patients.sql",
+            "select coalesce(doctor['id'], by['id'], by['contained'], by['query']) as id, by['contained'] as name, by['query'] as code, born from patient\n",
+        );
+        project.write(
+            "sql/clinic/labs.sql",
+            "select by['id'] as id, by['contained'] as name, code, taken, by['query'] as owner from lab\n",
+        );
+        let run = load(&project, hostile_references(field)).code(0);
+        assert!(database.count("patients") > 0 && database.count("labs") > 0);
+        for (place, text) in [
+            ("the database", everything(&database)),
+            ("the server's log", server().log()),
+            ("the output", format!("{}{}", run.stdout, run.stderr)),
+        ] {
+            let at = text
+                .find("QKINDQ")
+                .map(|at| &text[at.saturating_sub(200)..(at + 80).min(text.len())]);
+            assert_eq!(at, None, "{field}: {place}");
+        }
+        for args in [
+            &["quarantine", "list", "--output", "json"][..],
+            &["preview", "--source", "clinic", "--date", DATE, "--refused"],
+            &["preview", "--source", "clinic", "--date", DATE],
+            &["status", "--output", "json"],
+        ] {
+            project.run(args).output_lacks("QKINDQ");
+        }
+    }
 }

@@ -53,7 +53,7 @@ fn every_form_gives_its_type_and_id() {
         r#""Zqxwsmith/12""#,
         r#""""#,
         "12",
-        r#"{"reference": "Patient/12"}"#,
+        r#"["Patient/12"]"#,
     ]));
     project.run_clinic().code(0).output_lacks("Zqxwsmith");
     assert_eq!(
@@ -75,12 +75,107 @@ fn every_form_gives_its_type_and_id() {
             "9|$.r|malformed|a reference to a type of resource that FHIR does not have",
             "10|$.r|malformed|not a reference (Type/id, a URL that ends so, urn:uuid:..., urn:oid:..., #id or Type?query)",
             "11|$.r|malformed|a number where reference is declared",
-            "12|$.r|malformed|an object where reference is declared",
+            "12|$.r|malformed|a list where reference is declared",
         ]
     );
     assert_eq!(
         database.count("(select from pipeline.quarantine q where q::text like '%Zqxw%') q"),
         0
+    );
+}
+
+/// FHIR's type Reference is an object: the text is one of its keys, and the others may name a person.
+#[test]
+fn an_object_is_taken_whole() {
+    let (database, project) = parts("{type: reference, nulls: [unknown], normalize: trim}")
+        .input("path: in/{date:%Y-%m-%d}.json\nformat: ndjson")
+        .on_server();
+    let urn = format!(r#""urn:uuid:{UUID}""#);
+    let objects = [
+        r#"{"display": "Zqxwsmith", "reference": " Patient/12 ", "identifier": {"value": "Zqxwsmith"}}"#.to_owned(),
+        format!(r#"{{"type": "Group", "reference": {urn}, "extension": [{{"url": "Zqxwsmith"}}], "id": "Zqxwsmith"}}"#),
+        // The text itself names the type.
+        r#"{"type": "Group", "reference": "Patient/12"}"#.to_owned(),
+        r#"{"type": "Patient", "identifier": {"value": "Zqxwsmith"}}"#.to_owned(),
+        r#"{"reference": null, "type": null}"#.to_owned(),
+        r#"{"reference": "unknown"}"#.to_owned(),
+        r##"{"reference": "#org", "zqx": {"Zqxwsmith": 1}}"##.to_owned(),
+        "{}".to_owned(),
+        r#"{"reference": "Zqxwsmith 12"}"#.to_owned(),
+        format!(r#"{{"reference": {urn}, "type": "Zqxwsmith"}}"#),
+        r#"{"reference": {"Zqxwsmith": "Patient/12"}}"#.to_owned(),
+        r#"{"reference": "Patient/12", "reference": "Patient/13"}"#.to_owned(),
+        r#"{"reference": "Patient/12", "display": Zqxwsmith}"#.to_owned(),
+        r#"{"reference": "Patient/12", "type": 7}"#.to_owned(),
+    ];
+    let lines = objects.iter().zip(1..);
+    let lines: Vec<String> = lines
+        .map(|(text, nth)| format!("{{\"id\": \"{nth:02}\", \"r\": {text}}}"))
+        .collect();
+    project.write(&format!("in/{DATE}.json"), lines.join("\n"));
+    project.run_clinic().code(0).output_lacks("Zqxwsmith");
+    assert_eq!(
+        database.rows("select id, type, ref, contained from items order by id"),
+        [
+            "01|Patient|12|",
+            &format!("02|Group|{UUID}|"),
+            "03|Patient|12|",
+            "04|||",
+            "05|||",
+            "06|||",
+            "07|||org",
+            "08|||",
+        ]
+    );
+    assert_eq!(
+        database.rows("select record, path, reason from pipeline.quarantine order by record"),
+        [
+            "9|$.r|not a reference (Type/id, a URL that ends so, urn:uuid:..., urn:oid:..., #id or Type?query)",
+            "10|$.r|a reference to a type of resource that FHIR does not have",
+            "11|$.r|an object in a reference, where a text is expected",
+            "12|$.r|an undeclared key stands twice in one object",
+            "13|$.r|not valid JSON: a value is missing",
+            "14|$.r|a number in a reference, where a text is expected",
+        ]
+    );
+    // A key that FHIR does not have is undeclared, and a reference may be required.
+    project.edit("pipelines/clinic.yaml", "nulls: [unknown]", "required: true");
+    project.edit(
+        "pipelines/clinic.yaml",
+        "max_quarantined",
+        "on_unknown_field: fail\nmax_quarantined",
+    );
+    let record = |text: &str| {
+        project.write(&format!("in/{DATE}.json"), format!("{{\"id\": \"1\", \"r\": {text}}}"));
+        project.run_clinic().code(1).stderr
+    };
+    assert!(record(&objects[6]).contains("a field that a reference does not have"));
+    assert!(record(&objects[3]).contains("required, but it holds no `reference`"));
+}
+
+/// The id of an object gets the domain of its type, and it may be the subject.
+#[test]
+fn an_object_is_masked_and_may_be_the_subject() {
+    let small = Small::new()
+        .schema("id: string\nr: {type: reference, phi: identifier, mask: hash}\nday: {type: date, phi: date, mask: date_shift}")
+        .columns(&[("id", "text"), ("ref", "text"), ("day", "date")])
+        .sql("select id, r['id'] as ref, day from source")
+        .rest("subject: r");
+    let (database, project) = small.on_server();
+    let urn = format!("urn:uuid:{UUID}");
+    let records = format!(
+        r#"[{{"id": "1", "r": {{"reference": "Patient/12", "display": "Anna"}}, "day": "2020-01-01"}},
+            {{"id": "2", "r": "Patient/12", "day": "2020-01-31"}},
+            {{"id": "3", "r": {{"reference": "{urn}", "type": "Patient"}}, "day": null}}]"#
+    );
+    project.json(records).run_clinic().code(0);
+    assert_eq!(
+        database.rows("select ref from items order by id"),
+        [hashed("12"), hashed("12"), hashed(UUID)]
+    );
+    assert_eq!(
+        database.rows("select (max(day) - min(day))::text from items where day <> '2020-01-01'"),
+        ["30"]
     );
 }
 

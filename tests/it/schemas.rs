@@ -87,6 +87,8 @@ fn every_shipped_yaml_file_is_right_by_its_schema() {
     yaml_files(&repository().join("pipelines"), &mut files);
     yaml_files(&repository().join("sql"), &mut files);
     yaml_files(&repository().join("examples"), &mut files);
+    // Files of shared fields and kinds have no schema of their own.
+    files.retain(|path| !path.parent().unwrap().ends_with("schemas"));
     assert!(files.len() >= 10, "{files:?}");
     for path in &files {
         is_right(path);

@@ -7,9 +7,20 @@ use super::super::unknown::Sightings;
 use super::column::{Column, Values};
 use super::cursor::{Bad, Cursor, Kind};
 use super::plan::{Group, Node, Scalar, ScalarKind, Shape};
-use super::text::{push_clean, push_number};
+use super::text::{push_clean, push_number, push_reference};
 use crate::model::From;
 use crate::model::refusal::{MALFORMED, UNKNOWN_FIELD};
+
+/// What a Reference may hold beside its text (FHIR R5, 2.3.0).
+const BESIDE_REFERENCE: [&str; 7] = [
+    "identifier",
+    "display",
+    "id",
+    "extension",
+    "_reference",
+    "_type",
+    "_display",
+];
 
 /// Decodes a record into the next row of `columns`. After an error they hold a part of it, which the caller removes.
 pub(super) fn record(
@@ -128,6 +139,9 @@ impl Walk<'_, '_, '_> {
             return Ok(());
         }
         match (&node.shape, &mut column.values, kind) {
+            (Shape::Scalar(scalar), _, Kind::Object) if matches!(scalar.kind, ScalarKind::Reference(_)) => {
+                self.reference(node, scalar, column)
+            }
             (Shape::Scalar(scalar), ..) => self.scalar(node, scalar, column, kind),
             (Shape::Json, ..) => {
                 let start = self.cursor.at();
@@ -195,6 +209,60 @@ impl Walk<'_, '_, '_> {
             check: breach.check,
             reason: breach.reason,
         })
+    }
+
+    /// Decodes an object of FHIR's type Reference. Only `reference` and `type` are taken: `display` and `identifier` may
+    /// name a person.
+    fn reference(&mut self, node: &Node, scalar: &Scalar, column: &mut Column) -> Result<(), Fault> {
+        let path = &node.path;
+        let start = self.cursor.at();
+        let fault = |at: usize, check: &'static str, reason: super::Reason| Fault {
+            path: Arc::clone(path),
+            at,
+            check,
+            reason,
+        };
+        self.cursor.enter().map_err(in_(path))?;
+        let mark = self.cursor.keys_mark();
+        let (mut text, mut of_type, mut first) = (None, None, true);
+        let mut place = start;
+        while let Some(key) = self.cursor.next_key(first).map_err(in_(path))? {
+            first = false;
+            let wanted = match &*key {
+                "reference" => Some(&mut text),
+                "type" => Some(&mut of_type),
+                other if self.strict && !BESIDE_REFERENCE.contains(&other) => {
+                    let reason = "a field that a reference does not have".into();
+                    return Err(fault(self.cursor.at(), UNKNOWN_FIELD, reason));
+                }
+                _ => None,
+            };
+            let is_text = wanted.is_some();
+            let is_reference = &*key == "reference";
+            self.cursor.remember(key);
+            let kind = self.cursor.kind().map_err(in_(path))?;
+            if is_reference {
+                place = self.cursor.at();
+            }
+            match (wanted, kind) {
+                (Some(wanted), Kind::String) => *wanted = Some(self.cursor.string().map_err(in_(path))?),
+                (_, found) if is_text && found != Kind::Null => {
+                    let reason = format!("{} in a reference, where a text is expected", named(found)).into();
+                    return Err(fault(self.cursor.at(), MALFORMED, reason));
+                }
+                _ => self.cursor.skip_value().map_err(in_(path))?,
+            }
+        }
+        self.cursor.forget(mark).map_err(in_(path))?;
+        match text {
+            Some(text) => push_reference(&text, of_type.as_deref(), scalar, column)
+                .map_err(|breach| fault(place, breach.check, breach.reason)),
+            None if node.required => Err(fault(start, MALFORMED, "required, but it holds no `reference`".into())),
+            None => {
+                column.push_null();
+                Ok(())
+            }
+        }
     }
 
     fn unfit(&self, node: &Node, found: Kind) -> Fault {

@@ -49,6 +49,8 @@ pub(in super::super) struct Parts {
     pub refused: Vec<Refusal>,
     /// The records of no declared kind.
     pub strays: Unknown,
+    /// Records of other kinds than the only one that is wanted.
+    pub skipped: u64,
 }
 
 /// What a record turns out to be.
@@ -143,17 +145,20 @@ impl Kinds {
     }
 
     /// Decodes the records of the chunks, in order. Those that can't be decoded are refused. `files` are the files of
-    /// the listing, and `of_files` the kinds that their paths name.
+    /// the listing, and `of_files` the kinds that their paths name. `only`: records of other kinds are skipped.
     pub fn decode(
         &self,
         source: &Source,
         chunks: &[Chunk],
         files: &[InputFile],
         of_files: &[Option<usize>],
+        only: Option<usize>,
     ) -> Result<Parts> {
         let mut decoding = Parting {
             kinds: self,
             source,
+            only,
+            skipped: 0,
             parts: self.each.iter().map(|_| None).collect(),
             refused: Vec::new(),
             strays: Strays::new(self.names.as_ref()),
@@ -267,6 +272,8 @@ impl Kinds {
 struct Parting<'a> {
     kinds: &'a Kinds,
     source: &'a Source,
+    only: Option<usize>,
+    skipped: u64,
     /// By kind. `None`: no record of the kind was met yet.
     parts: Vec<Option<Part<'a>>>,
     refused: Vec<Refusal>,
@@ -295,6 +302,10 @@ impl Parting<'_> {
                 ..fault.refusal()
             };
             let fault = match (&span.fault, self.kinds.route(text, header, of_file)) {
+                (_, Ok(Found::Kind(kind))) if self.only.is_some_and(|only| only != kind) => {
+                    self.skipped += 1;
+                    continue;
+                }
                 (flaw, Ok(Found::Kind(kind))) => {
                     let Some(place) = self.parts.get_mut(kind) else {
                         continue;
@@ -327,6 +338,7 @@ impl Parting<'_> {
             decoded: parts.map(Part::finish).collect::<Result<_>>()?,
             refused: self.refused,
             strays: self.strays.finish(),
+            skipped: self.skipped,
         })
     }
 }

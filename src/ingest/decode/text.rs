@@ -50,16 +50,7 @@ fn read_text(text: &str, scalar: &Scalar, column: &mut Column) -> Result<(), Rea
             };
             precision.push_str(read_partial(text, whole, value)?.name());
         }
-        (ScalarKind::Reference(references), Values::Struct(children)) => {
-            let read = references.read(text)?;
-            let parts = [read.to, read.id, read.contained, read.query];
-            for (part, column) in parts.into_iter().zip(children) {
-                match part {
-                    Some(part) => column.push_str(part),
-                    None => column.push_null(),
-                }
-            }
-        }
+        (ScalarKind::Reference(_), _) => return read_reference(text, None, scalar, column),
         (ScalarKind::Timestamp(formats), Values::Micros(_)) => {
             column.push_micros(scalar::timestamp(text, formats)?);
             return Ok(());
@@ -69,6 +60,40 @@ fn read_text(text: &str, scalar: &Scalar, column: &mut Column) -> Result<(), Rea
             return Ok(());
         }
         _ => return read_number(text, scalar, column),
+    }
+    column.valid();
+    Ok(())
+}
+
+/// As [`push_clean`], for the text of a reference. `of_type` is what stands beside it, for a text that names no type.
+pub(crate) fn push_reference(
+    text: &str,
+    of_type: Option<&str>,
+    scalar: &Scalar,
+    column: &mut Column,
+) -> Result<(), Breach> {
+    match &scalar.rules {
+        None => Ok(read_reference(text, of_type, scalar, column)?),
+        Some(rules) => rules.push(text, column, |text, column| {
+            read_reference(text, of_type, scalar, column)
+        }),
+    }
+}
+
+fn read_reference(text: &str, of_type: Option<&str>, scalar: &Scalar, column: &mut Column) -> Result<(), Reason> {
+    let (ScalarKind::Reference(references), Values::Struct(children)) = (&scalar.kind, &mut column.values) else {
+        return Err("a reference where none is declared".into());
+    };
+    let read = references.read(text)?;
+    let to = match (read.to, of_type) {
+        (None, Some(of_type)) => Some(references.known(of_type)?),
+        (to, _) => to,
+    };
+    for (part, column) in [to, read.id, read.contained, read.query].into_iter().zip(children) {
+        match part {
+            Some(part) => column.push_str(part),
+            None => column.push_null(),
+        }
     }
     column.valid();
     Ok(())

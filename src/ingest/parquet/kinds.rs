@@ -118,6 +118,7 @@ impl RowGroup {
                 decoded: vec![self.decoded(&reading.kinds.each[kind], batch, &numbers)?],
                 refused: Vec::new(),
                 strays: strays.finish(),
+                skipped: 0,
             });
         }
         let columns = self.values(batch)?;
@@ -173,6 +174,7 @@ impl RowGroup {
             decoded,
             refused,
             strays: strays.finish(),
+            skipped: 0,
         })
     }
 

@@ -115,6 +115,7 @@ fn together_by_kind(gathered: Vec<Parts>) -> Result<Parts> {
         decoded: of_kind.into_values().map(joined).collect::<Result<_>>()?,
         refused,
         strays,
+        skipped: 0,
     })
 }
 

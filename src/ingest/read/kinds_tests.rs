@@ -256,3 +256,33 @@ async fn what_is_unknown_can_fail_the_batch() {
         "{error:?}"
     );
 }
+
+/// A second read of the batch wants one kind: the others are found, counted as present, and not decoded.
+#[tokio::test]
+async fn a_read_of_one_kind_decodes_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    // The second record could not be decoded as its kind.
+    let text = "{\"type\": \"P\", \"id\": \"1\"}\n{\"type\": \"L\", \"code\": \"no number\"}\n{\"type\": \"P\", \"id\": \"2\"}\n";
+    write(folder.path(), "in/a.ndjson", text.as_bytes());
+    let mut source = mixed("in/a.ndjson", Format::Ndjson);
+    source.input.on_malformed = OnMalformed::Fail;
+    let listing = list(folder.path(), &source, day()).await.unwrap().expect("an input");
+    let read = |listing: Listing| {
+        let batches = listing.read(&source, 2, Arc::default());
+        async move {
+            let batches: Vec<Unmasked> = batches.try_collect().await?;
+            let rows = batches.iter().map(|batch| (batch.kind(), batch.num_rows()));
+            Ok::<_, crate::error::Error>(rows.collect::<Vec<_>>())
+        }
+    };
+    assert_eq!(read(listing.clone().of_kind(0)).await.unwrap(), [(0, 2)]);
+    assert!(read(listing.clone()).await.is_err());
+    // A batch without a record of the kind is no empty batch.
+    write(
+        folder.path(),
+        "in/a.ndjson",
+        text.replace("\"P\"", "\"L\"").replace("\"no number\"", "1").as_bytes(),
+    );
+    let listing = list(folder.path(), &source, day()).await.unwrap().expect("an input");
+    assert_eq!(read(listing.of_kind(0)).await.unwrap(), []);
+}

@@ -248,22 +248,35 @@ impl JsonScanner {
     }
 
     /// Closes the innermost container on the path, at position `at`. An object without the key of the path holds no
-    /// records, which is a refusal unless the source has `on_no_records: skip`.
+    /// records. `on_no_records` says what comes of it.
     fn close(&mut self, at: usize, records: &mut Vec<Found>) {
         if let Some(frame) = self.frames.pop()
             && let Role::Path(next) = frame.inner
             && frame.object
             && !frame.met
-            && self.on_no_records == OnNoRecords::Refuse
+            && self.on_no_records != OnNoRecords::Skip
         {
-            let reason = "missing, where the records should be";
-            records.push(Found {
-                from: Some(frame.start),
-                fault: Some(Flaw::no_records(shown(&self.steps[..next]), reason)),
-                ..Found::from(at + 1..at + 1)
+            records.push(if let Some(start) = self.whole(&frame) {
+                Found::from(start..at + 1)
+            } else {
+                let reason = "missing, where the records should be";
+                Found {
+                    from: Some(frame.start),
+                    fault: Some(Flaw::no_records(shown(&self.steps[..next]), reason)),
+                    ..Found::from(at + 1..at + 1)
+                }
             });
         }
         self.value_done();
+    }
+
+    /// Where an object starts in the buffer that is itself a record unless the last key of the path stands in it.
+    fn whole(&self, frame: &Frame) -> Option<usize> {
+        let is_last = matches!(frame.inner, Role::Path(next) if next == self.steps.len());
+        if self.on_no_records != OnNoRecords::Whole || !is_last || !frame.object || frame.met {
+            return None;
+        }
+        usize::try_from(frame.start - self.before).ok()
     }
 
     /// Ends a value. What comes next depends on the container around it.
@@ -356,6 +369,9 @@ impl Scanner for JsonScanner {
     }
 
     fn keep_from(&self, end: usize) -> usize {
+        if let Some(start) = self.frames.last().and_then(|frame| self.whole(frame)) {
+            return start;
+        }
         match self.state {
             State::Nested | State::Text { .. } | State::Word => self.start,
             _ => end,

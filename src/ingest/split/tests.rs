@@ -334,6 +334,35 @@ fn what_has_no_records_is_one_bad_record_where_it_starts() {
 }
 
 #[test]
+fn an_object_without_the_last_key_may_be_the_record_itself() {
+    let (long, entry) = ("x".repeat(200), ["entry", "*", "resource"]);
+    let texts =
+        |found: Result<Records, SplitFault>| found.unwrap().into_iter().map(|(_, text)| text).collect::<Vec<_>>();
+    let entries = [
+        format!(r#"{{"resource":{{"id":1}},"a":"{long}"}}"#),
+        format!(r#"{{"a":"{long}","request":{{"method":"DELETE"}}}}"#),
+        format!(r#"{{"a":["{long}"],"resource":[{{"id":2}},3]}}"#),
+        "{}".to_owned(),
+        r#"{"resource":null}"#.to_owned(),
+    ];
+    let text = format!(r#"{{"entry":[{}]}} {{"a":[]}}"#, entries.join(" , "));
+    let whole = || JsonScanner::new(&path(&entry), OnNoRecords::Whole, Encoding::Utf8);
+    for size in [1, 2, 3, 7, 64, 65, 10_000] {
+        let records = texts(split_pieces(Box::new(whole()), text.as_bytes(), vec![size; text.len()]));
+        // The last two are refused: a null, and a document that lacks another key than the last.
+        assert_eq!(
+            records,
+            [r#"{"id":1}"#, &entries[1], r#"{"id":2}"#, "3", "{}", "null", ""],
+            "{size}"
+        );
+    }
+    let lines = format!("{}\n{}\n", entries[1], entries[0]);
+    let scanner = NdjsonScanner::new(&path(&entry[2..]), OnNoRecords::Whole, Encoding::Utf8);
+    let records = texts(split_pieces(Box::new(scanner), lines.as_bytes(), vec![5; lines.len()]));
+    assert_eq!(records, [&entries[1][..], r#"{"id":1}"#]);
+}
+
+#[test]
 fn damage_beside_the_records_is_damage() {
     let records = r#""entry":[{"resource":{"id":1}}]"#;
     for (beside, part) in [

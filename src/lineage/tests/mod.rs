@@ -119,6 +119,7 @@ fn entity(name: &str, columns: &str) -> Entity {
         columns: columns.split(',').map(column).collect(),
         key: vec![],
         parent: None,
+        deletes_from: None,
         indexes: vec![],
         checks: vec![],
         location: here(),
@@ -130,6 +131,7 @@ fn source(name: &str, fields: &str, transforms: &[(&str, &str)]) -> Source {
         entity: (*entity).into(),
         path: format!("sql/{name}/{entity}.sql").into(),
         sql: (*sql).into(),
+        given: None,
     };
     Source {
         transforms: transforms.iter().map(transform).collect(),

@@ -150,7 +150,7 @@ fn source_of<'a>(project: &'a Project, path: &Path) -> Option<&'a Source> {
         let known = source
             .transforms
             .iter()
-            .any(|transform| transform.path.parent() == Some(folder));
+            .any(|transform| transform.given.is_none() && transform.path.parent() == Some(folder));
         known || (source.transforms.is_empty() && folder == Path::new("sql").join(&source.name))
     })
 }

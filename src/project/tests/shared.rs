@@ -73,6 +73,74 @@ fn a_field_may_be_called_use_and_change_its_shape() {
 }
 
 #[test]
+fn several_files_are_laid_one_over_the_other() {
+    let files = with("  use: [schemas/patient.yaml, schemas/more.yaml]\n  ward: date\n")
+        .with("schemas/more.yaml", "name: {mask: redact}\nborn: null\nward: string\n");
+    let source = source(&files);
+    let schema = &source.kinds[0].schema;
+    assert_eq!(names(schema), ["patient_id", "name", "visits", "ward"]);
+    assert_eq!(schema[1].privacy.mask, Some(MaskKind::Redact));
+    assert!(matches!(schema[3].field_type, FieldType::Date(_)));
+    assert!(source.text.contains("schemas/more.yaml"));
+}
+
+/// A source whose kinds come from `schemas/kinds.yaml`, with others over them.
+fn of_kinds(over: &str) -> Files {
+    let (head, _) = SOURCE.split_once("schema:").unwrap();
+    let kinds = "patient:\n  where: {type: Patient}\n  subject: patient_id\n  schema: {use: schemas/patient.yaml}\n\
+                 visit:\n  where: {type: Visit}\n  schema: {use: schemas/visit.yaml}\n";
+    Files::good()
+        .with("schemas/patient.yaml", PATIENT)
+        .with("schemas/visit.yaml", VISIT)
+        .with("schemas/kinds.yaml", kinds)
+        .with("sql/clinic/patients.sql", "SELECT patient_id, name FROM patient")
+        .with("sql/clinic/visits.sql", "SELECT 1 FROM visit")
+        .with(
+            "pipelines/clinic.yaml",
+            format!("{head}kinds:\n  use: schemas/kinds.yaml\n{over}"),
+        )
+}
+
+#[test]
+fn kinds_are_shared_with_own_ones_over_them() {
+    let source = source(&of_kinds(
+        "  visit: null\n  patient:\n    where: {type: Person}\n    schema: {born: null, name: {mask: redact}, ward: string}\n  \
+         lab: {where: {type: Lab}, schema: {use: schemas/visit.yaml, date: null}}\n",
+    ));
+    let kinds: Vec<&str> = source.kinds.iter().map(|kind| kind.name.as_str()).collect();
+    assert_eq!(kinds, ["patient", "lab"]);
+    let patient = &source.kinds[0];
+    assert_eq!(patient.conditions[0].values, ["Person"]);
+    assert_eq!(patient.subject.as_deref(), Some("patient_id"));
+    assert_eq!(names(&patient.schema), ["patient_id", "name", "visits", "ward"]);
+    assert_eq!(patient.schema[1].privacy.mask, Some(MaskKind::Redact));
+    assert_eq!(names(inside(&patient.schema[2])), ["visit_id", "date", "note", "more"]);
+    assert_eq!(names(&source.kinds[1].schema), ["visit_id", "note"]);
+    assert!(source.text.contains("subject: patient_id") && source.text.contains("visit_id: string"));
+    assert_eq!(patient.schema[0].location.file.to_str(), Some("schemas/patient.yaml"));
+}
+
+#[test]
+fn problems_of_shared_kinds_stand_where_their_key_does() {
+    let wrong = of_kinds("").with(
+        "schemas/kinds.yaml",
+        "patient:\n  were: {type: Patient}\n  schema: {use: schemas/patient.yaml}\nvisit: {where: {type: Visit}}\n",
+    );
+    let problems = wrong.problems();
+    assert!(problems.contains("schemas/kinds.yaml:2:3+4: "), "{problems}");
+    assert!(problems.contains("schemas/kinds.yaml:4:1+5: "), "{problems}");
+    for (text, said) in [
+        ("- a\n", "schemas/kinds.yaml is no mapping of kinds"),
+        ("use: schemas/kinds.yaml\n", "uses itself"),
+    ] {
+        let problems = of_kinds("  own: {where: {type: Own}, schema: {a: string}}\n")
+            .with("schemas/kinds.yaml", text)
+            .problems();
+        assert!(problems.contains(said), "{problems}");
+    }
+}
+
+#[test]
 fn problems_are_told_where_the_key_stands() {
     let files = with("  use: schemas/patient.yaml\n  name: {mask: redcat}\n").with(
         "schemas/visit.yaml",

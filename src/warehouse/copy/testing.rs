@@ -31,6 +31,7 @@ pub(in crate::warehouse) fn entity(columns: &[(&str, PgType, bool)]) -> Entity {
         columns: columns.collect(),
         key: Vec::new(),
         parent: None,
+        deletes_from: None,
         indexes: Vec::new(),
         checks: vec![],
         location: location(),

@@ -34,6 +34,32 @@ impl Partners<'_> {
         });
         staged.into_iter().chain(live).collect()
     }
+
+    async fn ask(&self, client: &Client, sql: &str) -> Result<Vec<Row>, tokio_postgres::Error> {
+        match self.beside {
+            Some(Batch { source, date }) => {
+                client
+                    .query_typed(sql, &[(source, Type::TEXT), (date, Type::DATE)])
+                    .await
+            }
+            None => client.query_typed(sql, &[]).await,
+        }
+    }
+}
+
+/// `FROM` and `WHERE` of the rows `c` in `child` that have no partner.
+fn without_partner(child: &Staged, partners: &Partners<'_>, columns: &[String]) -> String {
+    let names: Vec<String> = columns.iter().map(|name| ident(name)).collect();
+    let each = |form: &dyn Fn(&String) -> String, by: &str| names.iter().map(form).collect::<Vec<_>>().join(by);
+    let same = each(&|name| format!("p.{name} = c.{name}"), " AND ");
+    let lacks = partners.tables().into_iter();
+    let lacks = lacks.map(|table| format!(" AND NOT EXISTS (SELECT 1 FROM {table} {same})"));
+    format!(
+        "FROM {} c WHERE {}{}",
+        qualified(PARTITIONS, &child.name),
+        each(&|name| format!("c.{name} IS NOT NULL"), " AND "),
+        lacks.collect::<String>(),
+    )
 }
 
 /// The distinct keys, as text, of the rows in `child` that have no partner. A row with a null among these columns needs
@@ -48,29 +74,14 @@ pub async fn missing(
     columns: &[String],
 ) -> Result<Vec<Vec<String>>> {
     let failed = |error| rows_error(format!("the rows of {} can't be checked", child.entity), &error);
-    let names: Vec<String> = columns.iter().map(|name| ident(name)).collect();
-    let each = |form: &dyn Fn(&String) -> String, by: &str| names.iter().map(form).collect::<Vec<_>>().join(by);
     let texts = key_texts(entity, columns);
-    let same = each(&|name| format!("p.{name} = c.{name}"), " AND ");
-    let lacks = partners.tables().into_iter();
-    let lacks = lacks.map(|table| format!(" AND NOT EXISTS (SELECT 1 FROM {table} {same})"));
     let sql = format!(
-        "SELECT DISTINCT {} FROM {} c WHERE {}{} LIMIT {}",
+        "SELECT DISTINCT {} {} LIMIT {}",
         texts.join(", "),
-        qualified(PARTITIONS, &child.name),
-        each(&|name| format!("c.{name} IS NOT NULL"), " AND "),
-        lacks.collect::<String>(),
+        without_partner(child, partners, columns),
         MOST + 1,
     );
-    let rows = match partners.beside {
-        Some(Batch { source, date }) => {
-            client
-                .query_typed(&sql, &[(source, Type::TEXT), (date, Type::DATE)])
-                .await
-        }
-        None => client.query_typed(&sql, &[]).await,
-    };
-    let rows = rows.map_err(failed)?;
+    let rows = partners.ask(client, &sql).await.map_err(failed)?;
     if rows.len() > MOST {
         return Err(Error::batch(format!(
             "more than {MOST} rows of {} belong to no row of {}",
@@ -78,6 +89,20 @@ pub async fn missing(
         )));
     }
     texts_of(&rows).map_err(failed)
+}
+
+/// The number of rows in `child` that have no partner. A row with a null among these columns needs none.
+pub async fn count_missing(
+    client: &Client,
+    child: &Staged,
+    partners: &Partners<'_>,
+    columns: &[String],
+) -> Result<u64> {
+    let failed = |error| rows_error(format!("the rows of {} can't be checked", child.entity), &error);
+    let sql = format!("SELECT count(*) {}", without_partner(child, partners, columns));
+    let rows = partners.ask(client, &sql).await.map_err(failed)?;
+    let count: i64 = rows.first().map_or(Ok(0), |row| row.try_get(0)).map_err(failed)?;
+    Ok(u64::try_from(count).unwrap_or_default())
 }
 
 /// The texts of each row.

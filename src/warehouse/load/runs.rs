@@ -316,6 +316,32 @@ pub async fn rows_before(client: &Client, batch: &Batch, entity: &str) -> Result
     Ok(rows.and_then(|rows| u64::try_from(rows).ok()))
 }
 
+/// The accounts of two batches of the source up to this one, by date: first the newest in which the kind had records, then
+/// the newest. Empty where the kind had none in any.
+pub async fn accounts_of_kind(client: &Client, batch: &Batch, kind: &str) -> Result<Vec<Value>> {
+    let newest =
+        "FROM pipeline.runs WHERE source = $1 AND batch_date <= $2 AND status = 'committed' AND action = 'load'";
+    let order = "ORDER BY batch_date DESC, run_id DESC LIMIT 1";
+    let sql = format!(
+        "(SELECT true, account {newest} AND (account -> 'kinds' -> $3 ->> 'read')::int8 > 0 {order}) \
+         UNION ALL (SELECT false, account {newest} {order})"
+    );
+    let parameters: [Parameter<'_>; 3] = [
+        (&batch.source, Type::TEXT),
+        (&batch.date, Type::DATE),
+        (&kind, Type::TEXT),
+    ];
+    let failed = |error| db_error("the history of runs can't be read", &error);
+    let rows = client.query_typed(&sql, &parameters).await.map_err(failed)?;
+    let one = |row: &Row| Ok((row.try_get(0)?, row.try_get::<_, Option<Value>>(1)?.unwrap_or_default()));
+    let mut found: Vec<(bool, Value)> = rows.iter().map(one).collect::<Result<_, _>>().map_err(failed)?;
+    found.sort_by_key(|(of_kind, _)| !of_kind);
+    if !found.first().is_some_and(|(of_kind, _)| *of_kind) {
+        found.clear();
+    }
+    Ok(found.into_iter().map(|(_, account)| account).collect())
+}
+
 /// Whether a run has this status. A change that is not committed yet is not seen, and not waited for.
 pub(super) async fn has_status(client: &Client, run_id: i64, status: &str) -> Result<bool, tokio_postgres::Error> {
     let sql = "SELECT status = $2 FROM pipeline.runs WHERE run_id = $1";

@@ -16,7 +16,7 @@ pub use clinic::{SOURCE_A, SOURCE_B, Words, batch, sample_batches};
 pub use database::{Database, psql, rows, server};
 pub use identifiers::{IDENTIFIERS, everything, in_a_file_name, lacks, talkative};
 pub use outcome::{Outcome, Running};
-pub use project::{MASK_KEY, Project, hashed, padded, repository};
+pub use project::{MASK_KEY, Project, hashed, hashed_in, padded, repository};
 pub use query::{CONTENT, counts_by_batch};
 pub use s3::{Bucket, KEY, SECRET};
 pub use small::{DATE, RUN_TWO_DAYS, Small};

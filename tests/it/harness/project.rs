@@ -204,9 +204,13 @@ pub fn padded(json: impl Into<String>) -> String {
 
 /// The mask `hash` of a text in the domain `patient` under [`MASK_KEY`]. Written independently, from the documentation.
 pub fn hashed(value: &str) -> String {
+    hashed_in("patient", value)
+}
+
+/// The same in another domain.
+pub fn hashed_in(domain: &str, value: &str) -> String {
     let key: Vec<u8> = (0..32).collect();
     let mut mac = Hmac::<Sha256>::new_from_slice(&key).unwrap();
-    let domain = "patient";
     mac.update(b"hash\0");
     mac.update(&(domain.len() as u64).to_le_bytes());
     mac.update(domain.as_bytes());

@@ -1,0 +1,16 @@
+-- value[x] by whichever of its types came.
+select
+    id as observation_id, subject['id'] as patient_id, encounter['id'] as encounter_id,
+    status, category[1]['coding'][1]['code'] as category,
+    array_filter(code['coding'], c -> c['system'] = 'http://loinc.org')[1]['code'] as loinc,
+    array_filter(code['coding'], c -> c['system'] = 'http://loinc.org')[1]['display'] as display,
+    coalesce("effectiveDateTime"['value'], "effectivePeriod"['start']['value'], "effectiveInstant") as effective,
+    coalesce("effectiveDateTime"['precision'], "effectivePeriod"['start']['precision']) as effective_precision,
+    issued, coalesce("valueQuantity"['value'], "valueInteger", "valueRange"['low']['value']) as value,
+    "valueRange"['high']['value'] as value_high, coalesce("valueQuantity"['unit'], "valueRange"['low']['unit']) as unit,
+    "valueCodeableConcept"['coding'][1]['code'] as value_code, "valueBoolean" as value_bool,
+    coalesce("valueString", "valueTime") as value_text,
+    coalesce("valueDateTime"['value'], "valuePeriod"['start']['value']) as value_time,
+    "dataAbsentReason"['coding'][1]['code'] as absent_reason,
+    cast(coalesce(array_length(component), 0) as int) as components
+from observation
