@@ -29,6 +29,7 @@ pub enum Code {
     TablesDiffer,
     DatabaseRefused,
     SuppressionKey,
+    SuppressionDomain,
     RolesInvalid,
     RolesMissing,
     SuperuserRefused,
@@ -37,7 +38,7 @@ pub enum Code {
 }
 
 impl Code {
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::BatchFailed,
         Self::ProjectInvalid,
         Self::Unreachable,
@@ -62,6 +63,7 @@ impl Code {
         Self::TablesDiffer,
         Self::DatabaseRefused,
         Self::SuppressionKey,
+        Self::SuppressionDomain,
         Self::RolesInvalid,
         Self::RolesMissing,
         Self::SuperuserRefused,
@@ -96,6 +98,7 @@ impl Code {
             Self::TablesDiffer => "tables_differ",
             Self::DatabaseRefused => "database_refused",
             Self::SuppressionKey => "suppression_key",
+            Self::SuppressionDomain => "suppression_domain",
             Self::RolesInvalid => "roles_invalid",
             Self::RolesMissing => "roles_missing",
             Self::SuperuserRefused => "superuser_refused",

@@ -35,8 +35,15 @@ impl Fields {
     fn table(&mut self, kind: &Kind) -> Table {
         let columns = kind.schema.iter();
         let columns = columns.map(|field| (field.name.clone(), self.shape(field, &step(kind.prefix(), &field.name))));
+        let mut rows = Deps::default();
+        for condition in &kind.conditions {
+            let names = condition.path.iter();
+            let path = names.fold(kind.prefix().to_owned(), |path, name| step(&path, name));
+            rows.add(&Deps::one(Atom::Field(path), Dependence::Indirect));
+        }
         Table {
             columns: columns.collect(),
+            rows,
             ..Table::default()
         }
     }

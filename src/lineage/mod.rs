@@ -88,7 +88,9 @@ pub async fn of_project(engine: &Engine, project: &Project, mut outlines: Outlin
 /// The paths of all fields that a transform uses in any way, such as `visits[].date`. `visits[]` means the length of
 /// the list. `None` if the plan can't be read.
 pub fn used(source: &Source, transform: &Outline) -> Option<BTreeSet<String>> {
-    let (_, tables) = Fields::of(source);
+    let (_, mut tables) = Fields::of(source);
+    // What chooses the kind of a record is read before.
+    tables.values_mut().for_each(|table| table.rows = Deps::default());
     let relation = analyzed(transform, &tables).ok()?;
     let deps = relation.all().and(&relation.order);
     let paths = deps.iter().filter_map(|(atom, _)| match atom {

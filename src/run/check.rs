@@ -4,9 +4,10 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use super::risk;
 use crate::error::{Diagnostic, Error, Kind, Result};
 use crate::lineage;
-use crate::model::{Project, Source, SqlCheck};
+use crate::model::{Gate, OnRare, Project, Source, SqlCheck};
 use crate::transform::{Engine, Prepared, sample};
 use crate::warehouse::{self, Database, Warehouse, checks, drift, migrate, views};
 use crate::workspace::Files;
@@ -20,6 +21,8 @@ pub struct Checked {
     /// The project's migrations, which were applied to an empty database in memory.
     pub migrations: usize,
     pub views: usize,
+    /// Columns that show what `severity: suppress` takes out of others, in words.
+    pub unsuppressed: Vec<String>,
 }
 
 /// Checks the whole project.
@@ -57,7 +60,21 @@ pub async fn problems(files: &Files, project: &Project) -> Result<Checked, Vec<E
         transforms,
         migrations,
         views: project.views.len(),
+        unsuppressed: unsuppressed(&project).await,
     })
+}
+
+/// The columns that show what is suppressed in others. Only where something is, the lineage is worked out.
+async fn unsuppressed(project: &Project) -> Vec<String> {
+    let is_suppressed = |gate: &Gate| gate.severity == OnRare::Suppress;
+    if !project.gate.as_ref().is_some_and(is_suppressed) {
+        return Vec::new();
+    }
+    let Ok(engine) = lineage::engine() else {
+        return Vec::new();
+    };
+    let lineage = lineage::of_project(&engine, project, lineage::Outlines::new()).await;
+    lineage.map_or_else(|_| Vec::new(), |lineage| risk::unsuppressed(&lineage, project))
 }
 
 /// One error with the problems of all. An error that stands alone stays as it is.
