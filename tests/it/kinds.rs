@@ -372,7 +372,7 @@ fn lineage_names_the_field_that_chooses_the_kind() {
     project
         .run(&["privacy", "report"])
         .code(0)
-        .stdout_contains("patient.type (mask keep)\n   ├─ tables, indirect: patients, labs");
+        .stdout_contains("patient.type (mask keep)\n   └─ tables, indirect: patients, labs");
 }
 
 #[test]

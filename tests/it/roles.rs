@@ -550,6 +550,51 @@ fn a_type_on_a_table_of_the_program_runs_nothing_as_the_superuser() {
     }
 }
 
+/// The owner role writes the list of views, and whoever edits the project names entities. Neither makes a superuser who
+/// repeats the command give away what others have.
+#[test]
+fn nothing_of_others_is_handed_over_later() {
+    let (database, project, roles) = loaded();
+    project.run(&roles.args()).code(0);
+    let other = format!("other_{}", database.name);
+    database.execute(&format!(
+        "create role {other}; grant create on schema public to {other}; set role {other};
+         create table wages (who text); insert into wages values ('Canary');
+         create materialized view paid as select * from wages;
+         create function pay() returns text language sql security definer as 'select who from wages';
+         create table parted (a text) partition by list (a);
+         reset role;
+         create materialized view kept as select * from wages"
+    ));
+    client(&database, &roles.loader)
+        .batch_execute(&format!(
+            "set role {};
+             insert into pipeline.views (kind, name, object, fingerprint) values
+             ('materialized', 'paid', 'public.paid', ''), ('materialized', 'kept', 'public.kept', ''),
+             ('function', 'pay', 'public.pay()', '')",
+            roles.owner
+        ))
+        .unwrap();
+    let yaml = project.read("pipeline.yaml");
+    project.write("pipeline.yaml", format!("{yaml}  parted:\n    columns: {{a: text}}\n"));
+    project.run(&roles.args());
+    let owners =
+        "select c.relname, c.relowner::regrole::text from pg_class c where c.relname in ('paid', 'kept', 'parted')
+         union all select proname, proowner::regrole::text from pg_proc where proname = 'pay' order by 1";
+    assert_eq!(
+        database.rows(owners),
+        [
+            "kept|postgres".to_owned(),
+            format!("paid|{other}"),
+            format!("parted|{other}"),
+            format!("pay|{other}")
+        ]
+    );
+    database.execute(&format!(
+        "drop materialized view kept; drop owned by {other} cascade; drop role {other}"
+    ));
+}
+
 #[test]
 fn code_of_others_on_an_entity_table_stops_the_load() {
     let (database, project, roles) = loaded();

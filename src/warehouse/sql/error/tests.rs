@@ -144,7 +144,9 @@ async fn said(code: &str, routine: &str) -> tokio_postgres::Error {
 
 #[tokio::test]
 async fn no_words_of_an_error_that_reads_rows_are_repeated() {
-    for code in ["42703", "42P01", "22P02", "58P01", "XX000", "P0001", "08006", "54000", "ZQ841"] {
+    for code in [
+        "42703", "42P01", "22P02", "58P01", "XX000", "P0001", "08006", "54000", "ZQ841",
+    ] {
         for over in [Over::Definitions, Over::Script, Over::Rows] {
             // A function of the user's raises it: nothing of it is its own.
             let raised = said(code, "exec_stmt_raise").await;
@@ -154,12 +156,19 @@ async fn no_words_of_an_error_that_reads_rows_are_repeated() {
             }
             let file = std::path::Path::new("m.sql");
             let found = super::super::position::diagnostic(file, "select \"hunter2canary\"", 0, &raised, over);
-            assert_eq!((found.hint, found.location.map(|at| at.column)), (None, Some(1)), "{code}");
+            assert_eq!(
+                (found.hint, found.location.map(|at| at.column)),
+                (None, Some(1)),
+                "{code}"
+            );
         }
         // PostgreSQL's own: its names of tables and columns are objects' names, and no more is repeated.
         let shown = describe_over(&said(code, "errorMissingColumn").await, Over::Rows);
         let condition = shown.split(", table").next().unwrap();
-        assert!(!condition.contains("canary") && !shown.contains("Zq84"), "{code}: {shown}");
+        assert!(
+            !condition.contains("canary") && !shown.contains("Zq84"),
+            "{code}: {shown}"
+        );
     }
     // It does speak where no row is read, so the test shows something.
     let spoken = describe_over(&said("42703", "errorMissingColumn").await, Over::Definitions);
