@@ -1,6 +1,6 @@
 //! Finds where every column comes from: which declared fields of which source, and whether a field gives the value or
-//! only decides which rows there are. It reads the plans of the transforms and the views. It may name too many fields
-//! but never too few. It runs no query, reads no data and uses no database.
+//! only decides which rows there are. It reads the plans of the transforms and the views. It is made
+//! to name a field too many rather than one too few. It runs no query, reads no data and uses no database.
 
 mod analysis;
 mod body;

@@ -364,6 +364,13 @@ fn lineage_names_the_field_that_chooses_the_kind() {
     );
     let json = project.run(&["lineage", "labs.code", "--output", "json"]).code(0);
     assert!(json.stdout.contains("lab.meta.from"), "{}", json.stdout);
+    // A field that chooses a kind and is not declared has no class.
+    let report = project.run(&["privacy", "report"]).code(0).stdout;
+    let unclassed = report.split("without a class, and in a table").nth(1).unwrap();
+    assert!(
+        unclassed.contains("lab.meta.from (no mask)") && unclassed.contains("patient.type (no mask)"),
+        "{report}"
+    );
     project.edit(
         "pipelines/clinic.yaml",
         "      code: string\n",
