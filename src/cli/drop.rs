@@ -38,9 +38,9 @@ pub(super) async fn execute(global: &Global, arguments: Arguments) -> Result<u8>
         return Ok(1);
     }
     let warehouse = global.warehouse(&project.root).await?;
-    let (dropped, refresh) = run::drop_batch(&project, warehouse, &batch, arguments.wait).await?;
-    report::dropped(&batch, &dropped.rows, json);
-    Ok(report::not_refreshed(&refresh))
+    let done = run::drop_batch(&project, warehouse, &batch, arguments.wait).await?;
+    report::dropped(&batch, &done, json);
+    Ok(report::not_refreshed(&done.refresh))
 }
 
 fn confirmed(batch: &Batch) -> Result<bool> {

@@ -61,6 +61,9 @@ pub(super) struct Suppression {
     /// Take all entries off the list that were made under the key with this id
     #[arg(long, value_name = "ID", conflicts_with_all = ["remove", "subject"])]
     remove_key: Option<String>,
+    /// Take all entries of a domain off the list that no source has any more
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["remove", "subject", "remove_key"])]
+    remove_domain: Option<String>,
 }
 
 pub(super) async fn trace(global: &Global, arguments: Trace) -> Result<u8> {
@@ -122,7 +125,12 @@ pub(super) async fn list(global: &Global, arguments: Suppression) -> Result<u8> 
     }
     if let Some(key_id) = arguments.remove_key {
         let removed = suppression::remove_key(&*warehouse.acquire().await?, &key_id).await?;
-        report::key_removed(removed, json);
+        report::entries_removed(removed, json);
+        return Ok(0);
+    }
+    if let Some(domain) = arguments.remove_domain {
+        let removed = suppression::remove_domain(&*warehouse.acquire().await?, &domain).await?;
+        report::entries_removed(removed, json);
         return Ok(0);
     }
     report::suppressed(&suppressed(&warehouse, &project).await?, json);

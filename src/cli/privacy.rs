@@ -32,7 +32,9 @@ pub(super) async fn execute(global: &Global, privacy: Privacy) -> Result<u8> {
             let json = global.json()?;
             let project = global.project()?;
             let warehouse = global.warehouse(&project.root).await?;
-            report::risk(&run::risk(&warehouse, &project).await?, json);
+            let (risks, unsuppressed) = run::risk(&warehouse, &project).await?;
+            report::risk(&risks, json);
+            report::unsuppressed_columns(&unsuppressed);
             Ok(0)
         }
         Privacy::Trace(arguments) => person::trace(global, arguments).await,

@@ -1,5 +1,6 @@
 //! The database: can it be reached, may this user load, do its settings fit, and is everything in its place?
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Instant;
 
@@ -8,7 +9,7 @@ use chrono::Utc;
 use super::disk::size;
 use super::finding::Finding;
 use crate::error::Error;
-use crate::mask::MaskKey;
+use crate::mask::{MaskKey, subject_domains};
 use crate::model::Project;
 use crate::model::wording::counted;
 use crate::warehouse::health::{Health, health};
@@ -252,8 +253,18 @@ async fn suppression(warehouse: &Warehouse, project: &Project) -> Option<Finding
     let detail = counted(usize::try_from(entries).unwrap_or(0), "entry", "entries");
     let present = MaskKey::at_hand(warehouse.is_embedded(), &project.root).map(|key| key.key_id());
     let foreign = counts.iter().find(|count| Some(&count.key_id) != present.as_ref());
+    let kinds = project.sources.iter().flat_map(|source| &source.kinds);
+    let domains: BTreeSet<String> = kinds.flat_map(subject_domains).collect();
+    let gone = counts.iter().find(|count| !domains.contains(&count.domain));
     match foreign {
         _ if counts.is_empty() => None,
+        _ if gone.is_some() => gone.map(|count| {
+            let detail = format!(
+                "{detail}, of which {} of the domain {}, and no source has a subject of it any more",
+                count.entries, count.domain
+            );
+            Finding::fail(name, detail).remedy(suppression::other_domain(&count.domain))
+        }),
         None => Some(Finding::ok(name, format!("{detail} under the present key"))),
         Some(count) => {
             let now = present.map_or_else(

@@ -30,6 +30,7 @@ pub enum Code {
     TablesDiffer,
     DatabaseRefused,
     SuppressionKey,
+    SuppressionDomain,
     RolesInvalid,
     RolesMissing,
     SuperuserRefused,
@@ -38,7 +39,7 @@ pub enum Code {
 }
 
 impl Code {
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         Self::BatchFailed,
         Self::ProjectInvalid,
         Self::Unreachable,
@@ -64,6 +65,7 @@ impl Code {
         Self::TablesDiffer,
         Self::DatabaseRefused,
         Self::SuppressionKey,
+        Self::SuppressionDomain,
         Self::RolesInvalid,
         Self::RolesMissing,
         Self::SuperuserRefused,
@@ -99,6 +101,7 @@ impl Code {
             Self::TablesDiffer => "tables_differ",
             Self::DatabaseRefused => "database_refused",
             Self::SuppressionKey => "suppression_key",
+            Self::SuppressionDomain => "suppression_domain",
             Self::RolesInvalid => "roles_invalid",
             Self::RolesMissing => "roles_missing",
             Self::SuperuserRefused => "superuser_refused",

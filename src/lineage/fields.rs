@@ -35,8 +35,24 @@ impl Fields {
     fn table(&mut self, kind: &Kind) -> Table {
         let columns = kind.schema.iter();
         let columns = columns.map(|field| (field.name.clone(), self.shape(field, &step(kind.prefix(), &field.name))));
+        let columns: Vec<_> = columns.collect();
+        let mut rows = Deps::default();
+        for condition in &kind.conditions {
+            let mut path = kind.prefix().to_owned();
+            for name in &condition.path {
+                path = step(&path, name);
+                // What is within a document is of the document's field.
+                if self.scalars.contains_key(&path) {
+                    break;
+                }
+            }
+            // One that the schema does not declare has no class, and reports say so.
+            self.scalars.entry(path.clone()).or_default();
+            rows.add(&Deps::one(Atom::Field(path), Dependence::Indirect));
+        }
         Table {
-            columns: columns.collect(),
+            columns,
+            rows,
             ..Table::default()
         }
     }

@@ -1,6 +1,6 @@
 //! Finds where every column comes from: which declared fields of which source, and whether a field gives the value or
-//! only decides which rows there are. It reads the plans of the transforms and the views. It may name too many fields
-//! but never too few. It runs no query, reads no data and uses no database.
+//! only decides which rows there are. It reads the plans of the transforms and the views. It is made
+//! to name a field too many rather than one too few. It runs no query, reads no data and uses no database.
 
 mod analysis;
 mod body;
@@ -88,7 +88,9 @@ pub async fn of_project(engine: &Engine, project: &Project, mut outlines: Outlin
 /// The paths of all fields that a transform uses in any way, such as `visits[].date`. `visits[]` means the length of
 /// the list. `None` if the plan can't be read.
 pub fn used(source: &Source, transform: &Outline) -> Option<BTreeSet<String>> {
-    let (_, tables) = Fields::of(source);
+    let (_, mut tables) = Fields::of(source);
+    // What chooses the kind of a record is read before.
+    tables.values_mut().for_each(|table| table.rows = Deps::default());
     let relation = analyzed(transform, &tables).ok()?;
     let deps = relation.all().and(&relation.order);
     let paths = deps.iter().filter_map(|(atom, _)| match atom {

@@ -171,7 +171,7 @@ fn check_privacy(profile: Profile, sources: &[Source], problems: &mut Problems) 
     let found = sources
         .iter()
         .filter(|source| source.kinds.iter().all(|kind| !kind.schema.is_empty()))
-        .flat_map(privacy::check_fields)
+        .flat_map(|source| [privacy::check_fields(source), privacy::check_conditions(source)].concat())
         .chain(privacy::check_profile(profile, sources));
     for problem in found {
         problems.add_link(problem.location, problem.message, problem.hint);
@@ -228,11 +228,14 @@ fn read_contract(files: &Files, lookup: Lookup<'_>, problems: &mut Problems) -> 
 
 fn read_sources(files: &Files, lookup: Lookup<'_>, problems: &mut Problems) -> Vec<SourceDraft> {
     let mut drafts = Vec::new();
-    for path in source_files(files, problems) {
-        let Some((mut document, mut tree)) = read_tree(files, path, problems) else {
-            continue;
-        };
-        shared::resolve(files, &mut document, &mut tree, problems);
+    let paths = source_files(files, problems).into_iter();
+    let read: Vec<_> = paths.filter_map(|path| read_tree(files, path, problems)).collect();
+    let inputs: Vec<PathBuf> = read
+        .iter()
+        .flat_map(|(_, tree)| shared::input_folders(files, tree))
+        .collect();
+    for (mut document, mut tree) in read {
+        shared::resolve(files, &inputs, &mut document, &mut tree, problems);
         let mut ctx = Context {
             document: &document,
             lookup,

@@ -16,10 +16,40 @@ const SCHEMA: &str = "schema";
 /// The keys of a field that say what it is. A field has one of them.
 const SHAPES: [&str; 4] = ["type", "list", "one_or_many", "struct"];
 
-/// Resolves `use` in all schemas of a source, at any depth.
-pub(super) fn resolve(files: &Files, document: &mut Document, tree: &mut Node, problems: &mut Problems) {
+/// The folders in the project from which a source reads records, as far as its paths name them.
+pub(super) fn input_folders(files: &Files, tree: &Node) -> Vec<PathBuf> {
+    let paths = inner(tree, "input").and_then(|input| inner(input, "path"));
+    let paths = match paths.map(|path| &path.value) {
+        Some(Value::List(nodes)) => nodes.iter().collect(),
+        _ => Vec::from_iter(paths),
+    };
+    let folder = |node: &Node| {
+        let Value::Text(text) = &inner(node, "path").unwrap_or(node).value else {
+            return None;
+        };
+        let path = Path::new(text);
+        let path = path.strip_prefix(files.to_path_buf()).unwrap_or(path);
+        let is_fixed = |part: &Component<'_>| match part {
+            Component::Normal(name) => !name.to_string_lossy().contains(['{', '*', '?', '[', '$']),
+            _ => false,
+        };
+        let parts = path.parent()?.components().filter(|part| *part != Component::CurDir);
+        Some(parts.take_while(is_fixed).collect::<PathBuf>()).filter(|folder| folder.components().next().is_some())
+    };
+    paths.into_iter().filter_map(folder).collect()
+}
+
+/// Resolves `use` in all schemas of a source, at any depth. Nothing in the folders `inputs` is read.
+pub(super) fn resolve(
+    files: &Files,
+    inputs: &[PathBuf],
+    document: &mut Document,
+    tree: &mut Node,
+    problems: &mut Problems,
+) {
     let mut sharing = Sharing {
         files,
+        inputs,
         document,
         problems,
         within: Vec::new(),
@@ -39,6 +69,12 @@ enum Holds {
     Kinds,
 }
 
+fn inner<'n>(node: &'n Node, key: &str) -> Option<&'n Node> {
+    let Value::Map(entries) = &node.value else { return None };
+    let found = entries.iter().find(|entry| entry.key.text == key);
+    found.map(|entry| &entry.value)
+}
+
 fn value_of<'n>(node: &'n mut Node, key: &str) -> Option<&'n mut Node> {
     let Value::Map(entries) = &mut node.value else {
         return None;
@@ -49,6 +85,7 @@ fn value_of<'n>(node: &'n mut Node, key: &str) -> Option<&'n mut Node> {
 
 struct Sharing<'a> {
     files: &'a Files,
+    inputs: &'a [PathBuf],
     document: &'a mut Document,
     problems: &'a mut Problems,
     /// The files that use one another on the way here.
@@ -99,6 +136,23 @@ impl Sharing<'_> {
                 self,
                 message,
                 "write it from the project's folder: schemas/patient.yaml",
+            );
+            return None;
+        }
+        // A message shows a line of the file where something is wrong in it.
+        let is_hidden = |part: Component<'_>| part.as_os_str().to_string_lossy().starts_with('.');
+        let reason = if path.components().any(is_hidden) {
+            Some("is hidden")
+        } else {
+            let within = self.inputs.iter().any(|folder| path.starts_with(folder));
+            within.then_some("lies in the folder of an input")
+        };
+        if let Some(reason) = reason {
+            let message = format!("`{text}` {reason}, so it is not read");
+            problem(
+                self,
+                message,
+                "put it where neither records nor secrets are: schemas/patient.yaml",
             );
             return None;
         }

@@ -31,7 +31,7 @@ pub use doctor::doctor;
 pub use init::initialised;
 pub use logs::{LogFormat, quiet_panics, start_logs};
 pub use outcome::{outcome, resolved};
-pub use person::{erased, key_removed, receipt, suppressed, to_erase, traced, unsuppressed};
+pub use person::{entries_removed, erased, receipt, suppressed, to_erase, traced, unsuppressed};
 pub use preview::{Show, preview};
 pub use progress::progress;
 pub use quarantine::{quarantine_list, quarantine_nameless, quarantine_show};
@@ -44,7 +44,7 @@ pub use updated::source_updated;
 use crate::error::Error;
 use crate::model::wording::counted;
 use crate::model::{Batch, Shown, ViewKind};
-use crate::run::{Checked, StaleBatch, Suppressed};
+use crate::run::{Checked, Drop, StaleBatch, Suppressed};
 use crate::warehouse::views::{Action, Applied, Refresh};
 
 /// Prints an error to stderr and returns its exit code.
@@ -164,6 +164,7 @@ pub fn checked(checked: &Checked, stale: Option<&[StaleBatch]>, useless: &[Suppr
         value["stale_masks"] = stale_masks::as_value(stale);
         value["useless_suppression"] = person::suppression_value(useless);
         value["warnings"] = checked.warnings.iter().map(outcome::diagnostic_value).collect();
+        value["unsuppressed"] = json!(checked.unsuppressed);
         data(&value.to_string());
     } else {
         let counts = counts.map(|(noun, nouns, count)| counted(count, noun, nouns));
@@ -173,6 +174,16 @@ pub fn checked(checked: &Checked, stale: Option<&[StaleBatch]>, useless: &[Suppr
         data(&format!("no problem found: {}", counts.join(", ")));
         stale_masks::batches(stale.unwrap_or_default());
         person::useless(useless);
+    }
+    unsuppressed_columns(&checked.unsuppressed);
+}
+
+/// Warns of columns that show what `severity: suppress` takes out of others.
+pub fn unsuppressed_columns(warnings: &[String]) {
+    for warning in warnings {
+        message(&format!(
+            "warning: {warning}\n  hint: leave it out, or make it coarser in the SQL"
+        ));
     }
 }
 
@@ -189,11 +200,15 @@ pub fn waiting() {
     message("waiting until a file is saved; Ctrl-C ends it");
 }
 
-/// Prints how many rows of each entity were removed with a batch.
-pub fn dropped(batch: &Batch, rows: &BTreeMap<String, u64>, as_json: bool) {
+/// Prints how many rows of each entity were removed with a batch, and what is wrong without it.
+pub fn dropped(batch: &Batch, done: &Drop, as_json: bool) {
+    let rows = &done.dropped.rows;
+    for warning in &done.warnings {
+        message(&format!("warning: {batch}: {warning}"));
+    }
     if as_json {
         let entities: serde_json::Map<_, _> = rows.iter().map(|(e, n)| (e.clone(), json!(n))).collect();
-        data(&json!({"source": batch.source, "date": batch.date.to_string(), "dropped": entities}).to_string());
+        data(&json!({"source": batch.source, "date": batch.date.to_string(), "dropped": entities, "warnings": done.warnings}).to_string());
     } else if rows.is_empty() {
         data(&format!("{batch}: there was nothing to drop"));
     } else {

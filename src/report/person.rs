@@ -7,7 +7,6 @@ use crate::model::ViewKind;
 use crate::model::wording::counted;
 use crate::run::Suppressed;
 use crate::run::person::{Erased, Planned, Trace, Unsearched};
-use crate::warehouse::suppression::OTHER_KEY;
 
 /// The most record numbers that a line names.
 const NAMED: usize = 10;
@@ -232,21 +231,20 @@ pub fn suppressed(list: &[Suppressed], as_json: bool) {
         ]);
     }
     data(&lines(&table));
-    let broken: Vec<Suppressed> = list.iter().filter(|one| one.useless.is_some()).cloned().collect();
-    useless(&broken);
+    useless(list);
 }
 
 /// Warns of entries that keep nobody out.
 pub(super) fn useless(list: &[Suppressed]) {
-    for one in list {
+    for (one, useless) in list.iter().filter_map(|one| Some((one, one.useless.as_ref()?))) {
         let count = usize::try_from(one.count.entries).unwrap_or(0);
         message(&format!(
             "warning: the suppression list has {} of the domain {} under the key {} that keep nobody out: {}\n  hint: {}",
             counted(count, "entry", "entries"),
             one.count.domain,
             one.count.key_id,
-            one.useless.as_deref().unwrap_or_default(),
-            OTHER_KEY
+            useless.why,
+            useless.remedy
         ));
     }
 }
@@ -258,7 +256,7 @@ pub(super) fn suppression_value(list: &[Suppressed]) -> Value {
             "key_id": one.count.key_id,
             "entries": one.count.entries,
             "newest": one.count.newest,
-            "useless": one.useless,
+            "useless": one.useless.as_ref().map(|useless| &useless.why),
         })
     };
     list.iter().map(one).collect()
@@ -275,8 +273,8 @@ pub fn unsuppressed(was_on_it: bool, as_json: bool) {
     }
 }
 
-/// Prints how many entries of a key were taken off the list.
-pub fn key_removed(entries: u64, as_json: bool) {
+/// Prints how many entries of a key or a domain were taken off the list.
+pub fn entries_removed(entries: u64, as_json: bool) {
     if as_json {
         data(&json!({"removed": entries}).to_string());
     } else {

@@ -145,7 +145,8 @@ impl Loading<'_> {
     /// waits for runs that have begun before.
     async fn suppress(&mut self) -> Result<()> {
         let connection = self.context.warehouse.acquire().await?;
-        let list = suppression::of_source(&connection, self.source, self.context.masks.key()).await?;
+        let Context { project, masks, .. } = &**self.context;
+        let list = suppression::of_source(&connection, project, self.source, masks.key()).await?;
         if let Some((subjects, hashes)) = list {
             let masks = Masks::clone(&self.input.masks);
             self.input.masks = Arc::new(masks.suppressing(subjects, hashes));
@@ -264,9 +265,11 @@ impl Loading<'_> {
     async fn verify(mut self, run: ActiveRun, mut loaded: Loaded) -> Result<BatchOutcome> {
         let mut connection = self.context.warehouse.acquire().await?;
         match self.verdict(&run, &mut connection, &mut loaded).await {
-            Ok(warnings) => {
+            Ok((warnings, gate)) => {
                 self.clock.lap("verify");
-                self.swap(run, connection, loaded, warnings).await
+                self.swap(run, connection, loaded, warnings)
+                    .await
+                    .inspect(|_| drop(gate))
             }
             Err(error) => {
                 drop(connection);
@@ -275,8 +278,13 @@ impl Loading<'_> {
         }
     }
 
-    /// Writes the quarantine and judges the batch. Returns the warnings of checks.
-    async fn verdict(&self, run: &ActiveRun, connection: &mut Connection, loaded: &mut Loaded) -> Result<Vec<String>> {
+    /// Writes the quarantine and judges the batch. Returns the warnings of checks, and the gate's lock until the swap.
+    async fn verdict(
+        &self,
+        run: &ActiveRun,
+        connection: &mut Connection,
+        loaded: &mut Loaded,
+    ) -> Result<checks::Verdict> {
         run.quarantine(connection, &loaded.refusals).await?;
         let (project, batch) = (&self.context.project, self.batch);
         deletions::count(project, batch, connection, &loaded.tables, &mut loaded.entities).await?;
@@ -307,8 +315,9 @@ impl Loading<'_> {
         };
         let mut warnings = batch.vanished(connection, loaded.records).await?;
         warnings.extend(batch.check(connection).await?);
+        let gate = self.context.gate().await?;
         warnings.extend(batch.gate(connection).await?);
-        Ok(warnings)
+        Ok((warnings, gate))
     }
 
     async fn swap(

@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use super::column_masks::{domains, subject_domain};
 use super::deletions;
+use super::risk;
 use crate::error::{Diagnostic, Error, Kind as ErrorKind, Result};
 use crate::lineage;
-use crate::model::{Kind, MaskKind, Project, Source, SqlCheck};
+use crate::model::{Gate, Kind, MaskKind, OnRare, Project, Source, SqlCheck};
 use crate::transform::{Engine, Prepared, sample};
 use crate::warehouse::{self, Database, Warehouse, checks, drift, migrate, views};
 use crate::workspace::Files;
@@ -24,6 +25,8 @@ pub struct Checked {
     pub views: usize,
     /// What may be meant, and is probably not.
     pub warnings: Vec<Diagnostic>,
+    /// Columns that show what `severity: suppress` takes out of others, in words.
+    pub unsuppressed: Vec<String>,
 }
 
 /// Checks the whole project.
@@ -62,7 +65,21 @@ pub async fn problems(files: &Files, project: &Project) -> Result<Checked, Vec<E
         migrations,
         views: project.views.len(),
         warnings: project.sources.iter().filter_map(apart).collect(),
+        unsuppressed: unsuppressed(&project).await,
     })
+}
+
+/// The columns that show what is suppressed in others. Only where something is, the lineage is worked out.
+async fn unsuppressed(project: &Project) -> Vec<String> {
+    let is_suppressed = |gate: &Gate| gate.severity == OnRare::Suppress;
+    if !project.gate.as_ref().is_some_and(is_suppressed) {
+        return Vec::new();
+    }
+    let Ok(engine) = lineage::engine() else {
+        return Vec::new();
+    };
+    let lineage = lineage::of_project(&engine, project, lineage::Outlines::new()).await;
+    lineage.map_or_else(|_| Vec::new(), |lineage| risk::unsuppressed(&lineage, project))
 }
 
 /// One error with the problems of all. An error that stands alone stays as it is.

@@ -1,10 +1,40 @@
 //! Checks a staged batch as a whole: the SELECTs of `sql/checks`, `row_count` and `freshness`.
 
+use tokio_postgres::Client;
+
 use super::outcome::{EntityOutcome, Records};
 use crate::error::{Code, Error, Result};
 use crate::model::check::failed;
-use crate::model::{Batch, Check, Gate, OnRare, Project, Rule, Severity, Shown, Source};
-use crate::warehouse::{Connection, Staged, checks, combinations, relations, runs};
+use crate::model::{Batch, Check, Entity, Gate, OnRare, Project, Rule, Severity, Shown, Source};
+use crate::warehouse::{BatchLock, Connection, Staged, checks, combinations, relations, runs};
+
+/// The warnings of a batch that may be loaded, and the lock under which it is swapped in, if there is one.
+pub(super) type Verdict = (Vec<String>, Option<BatchLock>);
+
+/// Says how many persons stand too alone once a batch is replaced by what is staged of it, or by nothing. `None`: nobody.
+pub(super) async fn alone(
+    client: &Client,
+    entity: &Entity,
+    gate: &Gate,
+    staged: Option<&Staged>,
+    batch: &Batch,
+) -> Result<Option<Error>> {
+    let rare = combinations::rare(client, entity, gate, staged, batch).await?;
+    if rare.combinations == 0 {
+        return Ok(None);
+    }
+    let [found, persons] = [rare.combinations, rare.persons].map(|number| Shown::new(number, true));
+    let error = Error::batch(format!(
+        "{found} combinations of {} in {} are shared by fewer than {} persons",
+        gate.quasi.join(", "),
+        gate.over,
+        gate.k
+    ));
+    let when = if staged.is_some() { "live" } else { "gone" };
+    Ok(Some(error.code(Code::TooFewPersons).cause(format!(
+        "{persons} persons stand in them once the batch is {when}"
+    ))))
+}
 
 /// A staged batch.
 pub(super) struct WholeBatch<'a> {
@@ -124,19 +154,9 @@ impl WholeBatch<'_> {
                     .hint("run it again"));
             }
         }
-        let rare = combinations::rare(connection, entity, gate, staged, self.batch).await?;
-        if rare.combinations == 0 {
+        let Some(error) = alone(connection, entity, gate, staged, self.batch).await? else {
             return Ok(warnings);
-        }
-        let [found, persons] = [rare.combinations, rare.persons].map(|number| Shown::new(number, true));
-        let error = Error::batch(format!(
-            "{found} combinations of {} in {} are shared by fewer than {} persons",
-            gate.quasi.join(", "),
-            gate.over,
-            gate.k
-        ))
-        .code(Code::TooFewPersons)
-        .cause(format!("{persons} persons stand in them once the batch is live"));
+        };
         let error = match gate.severity {
             OnRare::Fail => {
                 return Err(error.hint(

@@ -9,9 +9,10 @@ use super::column_masks::column_masks;
 use super::masking::AllMasks;
 use super::observer::Observer;
 use super::prepare::Plans;
+use crate::error::{Error, Result};
 use crate::lineage::ProjectLineage;
 use crate::model::{ColumnMasks, Project, Source};
-use crate::warehouse::{BatchLocks, Warehouse};
+use crate::warehouse::{BatchLock, BatchLocks, Warehouse};
 
 pub(super) struct Context {
     pub project: Project,
@@ -32,6 +33,21 @@ pub(super) struct Context {
 }
 
 impl Context {
+    /// Waits until this batch alone is counted and swapped in, where the project limits how alone a person may stand: the
+    /// rows of a batch that is counted at the same time would be missing from the count. `None`: there is no limit.
+    ///
+    /// # Errors
+    /// The database can't be reached, or a signal has come.
+    pub(super) async fn gate(&self) -> Result<Option<BatchLock>> {
+        if self.project.gate.is_none() {
+            return Ok(None);
+        }
+        tokio::select! {
+            lock = self.locks.gate() => lock.map(Some),
+            () = self.stop.cancelled() => Err(Error::interrupted()),
+        }
+    }
+
     /// Under which masks this invocation loads the columns of a source.
     pub(super) fn column_masks(&self, source: &Source) -> Vec<ColumnMasks> {
         let unknown = ProjectLineage::default();

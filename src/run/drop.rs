@@ -3,7 +3,7 @@
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::publish;
+use super::{checks, publish};
 use crate::error::Result;
 use crate::model::{Batch, Profile, Project};
 use crate::warehouse::drop::Dropped;
@@ -11,13 +11,21 @@ use crate::warehouse::runs::{Action, RunRecord};
 use crate::warehouse::views::{self, Refresh};
 use crate::warehouse::{self, BatchLocks, Warehouse};
 
-/// Removes a batch from all tables and refreshes the materialized views that read them.
-pub async fn drop_batch(
-    project: &Project,
-    warehouse: Warehouse,
-    batch: &Batch,
-    wait: bool,
-) -> Result<(Dropped, Refresh)> {
+/// What dropping a batch has done.
+#[derive(Debug)]
+pub struct Drop {
+    pub dropped: Dropped,
+    pub refresh: Refresh,
+    /// What the rows that stay are not as they should be without it.
+    pub warnings: Vec<String>,
+}
+
+/// Removes a batch from all tables and refreshes the materialized views that read them. Persons who stand too alone
+/// without it are a warning: what has to go goes.
+///
+/// # Errors
+/// Another run holds the batch, or the database can't be written.
+pub async fn drop_batch(project: &Project, warehouse: Warehouse, batch: &Batch, wait: bool) -> Result<Drop> {
     let locks = BatchLocks::new(warehouse.clone());
     warehouse::recover(&locks).await?;
     let record = RunRecord {
@@ -27,11 +35,29 @@ pub async fn drop_batch(
         mask_key_id: None,
         files: serde_json::Value::Array(Vec::new()),
     };
-    let dropped = warehouse::drop::drop_batch(&locks, &project.entities, batch, &record, wait).await?;
+    let mut warnings = Vec::new();
+    let lock = match &project.gate {
+        None => None,
+        Some(gate) => {
+            let lock = locks.gate().await?;
+            let entity = project.entity(&gate.over)?;
+            let alone = checks::alone(&*warehouse.acquire().await?, entity, gate, None, batch).await?;
+            let hint = "run batches that have rows in them again, or drop those as well";
+            warnings.extend(alone.map(|error| error.hint(hint).to_string()));
+            Some(lock)
+        }
+    };
+    let dropped = warehouse::drop::drop_batch(&locks, &project.entities, batch, &record, wait).await;
+    std::mem::drop(lock);
+    let dropped = dropped?;
     let refresh = views::refresh(&warehouse, project, &CancellationToken::new()).await?;
     if project.profile != Profile::Custom {
         // A stale batch that is gone closes no view any more.
         publish::restrict(&warehouse, project).await?;
     }
-    Ok((dropped, refresh))
+    Ok(Drop {
+        dropped,
+        refresh,
+        warnings,
+    })
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::error::{Error, Result};
-use crate::lineage::{self, Dependence, Outlines, ProjectLineage, ViewLineage};
-use crate::model::{Entity, Gate, Project, ViewKind};
+use crate::lineage::{self, Dependence, Lineage, Outlines, ProjectLineage, ViewLineage};
+use crate::model::{Entity, Gate, OnRare, Project, ViewKind};
 use crate::warehouse::Warehouse;
 use crate::warehouse::diversity::{self, Diversity, Measured};
 
@@ -16,11 +16,45 @@ pub struct Risk {
     pub found: Option<Diversity>,
 }
 
-/// Measures all views and materialized views.
+/// The columns that show what `severity: suppress` takes out of others, since they come from the same fields: in words.
+/// Empty where nothing is suppressed.
+pub(super) fn unsuppressed(lineage: &ProjectLineage, project: &Project) -> Vec<String> {
+    let Some(gate) = project.gate.as_ref().filter(|gate| gate.severity == OnRare::Suppress) else {
+        return Vec::new();
+    };
+    let fields = |one: &Lineage| {
+        let direct = one
+            .origins
+            .iter()
+            .filter(|origin| origin.dependence == Dependence::Direct);
+        let fields = direct.map(|origin| (one.source.clone(), origin.path.clone()));
+        fields.collect::<Vec<_>>()
+    };
+    let mut words = Vec::new();
+    for entity in &project.entities {
+        let is_suppressed = |column: &str| entity.name == gate.over && gate.quasi.iter().any(|name| name == column);
+        for column in entity.columns.iter().filter(|column| !is_suppressed(&column.name)) {
+            let own: Vec<_> = lineage.of(&entity.name, &column.name).flat_map(fields).collect();
+            let shares = |quasi: &&String| {
+                let mut theirs = lineage.of(&gate.over, quasi).flat_map(fields);
+                theirs.any(|field| own.contains(&field))
+            };
+            words.extend(gate.quasi.iter().find(shares).map(|quasi| {
+                format!(
+                    "{}.{} comes from the same field as {}.{quasi}, and `severity: suppress` leaves it as it is",
+                    entity.name, column.name, gate.over
+                )
+            }));
+        }
+    }
+    words
+}
+
+/// Measures all views and materialized views. Also says which columns show what is suppressed in others.
 ///
 /// # Errors
 /// The project names no columns, or a view can't be read.
-pub async fn risk(warehouse: &Warehouse, project: &Project) -> Result<Vec<Risk>> {
+pub async fn risk(warehouse: &Warehouse, project: &Project) -> Result<(Vec<Risk>, Vec<String>)> {
     let gate = project.gate.as_ref().ok_or_else(|| {
         Error::project("pipeline.yaml does not say which columns are quasi-identifiers")
             .hint("privacy: {k: 5, quasi: [zip3, birth_year, sex], over: patients}")
@@ -38,7 +72,7 @@ pub async fn risk(warehouse: &Warehouse, project: &Project) -> Result<Vec<Risk>>
         };
         risks.push(Risk { measured, found });
     }
-    Ok(risks)
+    Ok((risks, unsuppressed(&lineage, project)))
 }
 
 /// Tells by the lineage what each column of a view is.

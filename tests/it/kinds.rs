@@ -303,6 +303,90 @@ fn check_finds_kinds_that_can_not_be_meant() {
         .stderr_contains("a transform reads the tables `patient` and `lab`");
 }
 
+/// Which kind a record is of tells its value, before any mask.
+#[test]
+fn a_masked_field_chooses_no_kind() {
+    for (from, to, said) in [
+        // `name` is masked in `patient` alone.
+        (
+            "where: {type: Lab}",
+            "where: {name: Smith}",
+            "`name`, which `mask: redact` hides",
+        ),
+        (
+            "where: {type: Lab}",
+            "where: {type: Lab, patient.reference: p1}",
+            "`patient.reference`, which `mask: hash` hides",
+        ),
+        // A value within a masked document, and free text that has no mask of its own.
+        (
+            "      name: string\n      code: bigint\n",
+            "      name: string\n      type: {type: json, phi: free_text}\n      code: bigint\n",
+            "`type`, which `mask: null` hides",
+        ),
+        (
+            "where: {type: Lab}\n    subject: patient.reference\n    schema:\n",
+            "where: {doc.kind: Lab}\n    subject: patient.reference\n    schema:\n      doc: {type: json, phi: quasi, mask: hash}\n",
+            "`doc.kind`, which `mask: hash` hides",
+        ),
+        (
+            "where: {type: Lab}\n    subject: patient.reference\n    schema:\n",
+            "where: {born: 1970-01-01}\n    subject: patient.reference\n    schema:\n",
+            "`born`, which `mask: date_shift` hides",
+        ),
+    ] {
+        let stderr = check(from, to);
+        assert!(stderr.contains(said), "{to}: {stderr}");
+    }
+    // What is kept may choose.
+    let database = Database::fresh();
+    let project = project(&database, "", "");
+    project.edit(
+        "pipelines/clinic.yaml",
+        "      name: string\n",
+        "      name: string\n      type: {type: string, phi: quasi, mask: keep, reason: it names the kind}\n",
+    );
+    project.run(&["check"]).code(0);
+}
+
+#[test]
+fn lineage_names_the_field_that_chooses_the_kind() {
+    let database = Database::fresh();
+    let project = project(&database, "", "");
+    project.write(
+        "sql/clinic/patients.sql",
+        "select id, name, 'is a patient' as code, born from patient\n",
+    );
+    project
+        .run(&["lineage", "patients.code"])
+        .code(0)
+        .stdout_contains("patient.type (indirect)");
+    // Also below a struct, whether the field is declared or not.
+    project.edit(
+        "pipelines/clinic.yaml",
+        "where: {type: Lab}",
+        "where: {type: Lab, meta.from: x}",
+    );
+    let json = project.run(&["lineage", "labs.code", "--output", "json"]).code(0);
+    assert!(json.stdout.contains("lab.meta.from"), "{}", json.stdout);
+    // A field that chooses a kind and is not declared has no class.
+    let report = project.run(&["privacy", "report"]).code(0).stdout;
+    let unclassed = report.split("without a class, and in a table").nth(1).unwrap();
+    assert!(
+        unclassed.contains("lab.meta.from (no mask)") && unclassed.contains("patient.type (no mask)"),
+        "{report}"
+    );
+    project.edit(
+        "pipelines/clinic.yaml",
+        "      code: string\n",
+        "      code: string\n      type: {type: string, phi: quasi, mask: keep, reason: it names the kind}\n",
+    );
+    project
+        .run(&["privacy", "report"])
+        .code(0)
+        .stdout_contains("patient.type (mask keep)\n   └─ tables, indirect: patients, labs");
+}
+
 #[test]
 fn a_record_of_two_kinds_by_different_fields_is_refused() {
     let database = Database::fresh();

@@ -62,3 +62,28 @@ fn a_link_within_its_folder_is_read() {
     symlink("..data/items.sql", folder.join("items.sql")).unwrap();
     project.run_clinic().code(0);
 }
+
+/// A message shows the text of a file that `use` names.
+#[test]
+fn use_reads_neither_input_nor_the_work_folder() {
+    for (path, reason) in [
+        (".pipeline/key.yaml", "is hidden"),
+        ("shared/.key.yaml", "is hidden"),
+        ("in/2023-05-01.yaml", "lies in the folder of an input"),
+        ("in/deeper/2023-05-01.yaml", "lies in the folder of an input"),
+        ("./in/2023-05-01.yaml", "is no path inside of the project"),
+        ("feed/x/2023.yaml", "lies in the folder of an input"),
+    ] {
+        let project = Small::new()
+            .schema(&format!("use: {path}\nid: {{type: string, required: true}}\nn: bigint"))
+            .project()
+            .file(
+                "pipelines/other.yaml",
+                "name: other\ninput: {path: [{path: \"feed/x/{date}.json\"}]}\nschema: {id: string}\n",
+            )
+            .file(path, format!("{{\"{CANARY}\": {CANARY}}}\n"));
+        let outcome = project.run(&["check"]).output_lacks(CANARY);
+        assert_eq!(outcome.exit(), Some(2), "{path}: {outcome:?}");
+        assert!(outcome.stderr.contains(reason), "{path}: {}", outcome.stderr);
+    }
+}

@@ -564,3 +564,58 @@ fn a_source_that_does_not_say_whose_records_it_holds_is_named() {
     assert_eq!(found["unsearched"][0]["source"], "lab");
     assert_eq!(found["unsearched"][0]["why"], "the source names no subject");
 }
+
+/// A list that names a domain which no subject has any more keeps nobody out: a run must not go on as if it did.
+#[test]
+fn a_domain_that_is_gone_brings_nobody_back() {
+    let (database, project) = nested(HASHED, COPIED).on_server();
+    let project = project.json(records(&[("p1", "1"), ("p2", "2")]));
+    project.run_clinic().code(0);
+    with_id(&project, &ERASE, "p1").code(0);
+    let yaml = project.read("pipelines/clinic.yaml");
+    for (from, to) in [
+        ("domain: patient", "domain: person"),
+        ("subject: subject.reference\n", ""),
+    ] {
+        assert!(yaml.contains(from), "{yaml}");
+        project.write("pipelines/clinic.yaml", yaml.replace(from, to));
+        let refused = project
+            .run(&["run", "--source", "clinic", "--date", DATE, "--output", "json"])
+            .code(2)
+            .json();
+        let error = &refused["batches"][0]["error"];
+        assert_eq!(error["code"], "suppression_domain", "{to}: {refused}");
+        assert!(
+            error["hint"].as_str().unwrap().contains("--remove-domain patient"),
+            "{error}"
+        );
+        assert_eq!(database.rows("select n from items"), ["2"], "{to}");
+        project
+            .run(&["check"])
+            .code(0)
+            .stderr_contains("1 entry of the domain patient")
+            .stderr_contains("--remove-domain patient");
+    }
+    // A source that holds nothing of anybody goes on.
+    project.write(
+        "pipelines/clinic.yaml",
+        yaml.replace("subject: subject.reference\n", "")
+            .replace(", phi: identifier, mask: hash, domain: patient", ""),
+    );
+    project.run_clinic().code(0);
+    project.write(
+        "pipelines/clinic.yaml",
+        yaml.replace("domain: patient", "domain: person"),
+    );
+    project.run_clinic().code(2);
+    project
+        .run(&["privacy", "suppression", "--remove-domain", "patien"])
+        .code(0)
+        .stdout_contains("0 entries taken off");
+    project
+        .run(&["privacy", "suppression", "--remove-domain", "patient"])
+        .code(0)
+        .stdout_contains("1 entries taken off");
+    project.run_clinic().code(0);
+    assert_eq!(database.count("items"), 2);
+}

@@ -253,3 +253,89 @@ fn what_can_not_be_counted_is_said_with_the_project() {
         .code(0)
         .stdout_contains("privacy profile: safe_harbor");
 }
+
+#[test]
+fn a_drop_says_who_stands_alone_afterwards() {
+    let (database, project) = gated("fail");
+    let project = project.json(records(&[("a", "7777"), ("b", "7777"), ("c", "7777")]));
+    project.run_clinic().code(0);
+    project.write("in/2023-05-02.json", records(&[("d", "7777")]));
+    project
+        .run(&["run", "--source", "clinic", "--date", "2023-05-02"])
+        .code(0);
+    let drop = ["drop", "--source", "clinic", "--yes", "--date"];
+    project
+        .run(&[&drop[..], &[DATE]].concat())
+        .code(0)
+        .output_lacks("7777")
+        .stderr_contains("<10 combinations of n in items are shared by fewer than 3 persons");
+    assert_eq!(database.count("items"), 1);
+    let json = project
+        .run(&[&drop[..], &["2023-05-02", "--output", "json"]].concat())
+        .code(0);
+    assert_eq!(json.json()["warnings"].as_array().map(Vec::len), Some(0), "{json:?}");
+}
+
+/// Each batch alone passes while the rows of the other are live. Whoever swaps second must see the first.
+#[test]
+fn batches_that_are_loaded_at_the_same_time_see_one_another() {
+    let (database, project) = gated("fail");
+    let next = "2023-05-02";
+    let project = project.json(records(&[("a", "1"), ("b", "1"), ("c", "1")]));
+    project.run_clinic().code(0);
+    project.write(&format!("in/{next}.json"), records(&[("d", "1")]));
+    project.run(&["run", "--source", "clinic", "--date", next]).code(0);
+    // Now each day leaves a person out on whom the other day counts.
+    project.write(&format!("in/{DATE}.json"), records(&[("a", "1"), ("b", "1")]));
+    project.write(&format!("in/{next}.json"), records(&[("e", "null")]));
+    let key = database.value(
+        "select ('x' || substr(encode(sha256(convert_to('pipeline batch', 'UTF8') || '\\x00'::bytea || '\\x00'::bytea
+             || convert_to('1970-01-01', 'UTF8')), 'hex'), 1, 16))::bit(64)::int8",
+    );
+    let mut other = database.client();
+    other.batch_execute(&format!("select pg_advisory_lock({key})")).unwrap();
+    let mut waiting = project.spawn(&[
+        "run",
+        "--source",
+        "clinic",
+        "--start",
+        DATE,
+        "--end",
+        next,
+        "--threads",
+        "2",
+    ]);
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    assert!(!waiting.is_over(), "both batches were swapped in without the lock");
+    assert_eq!(database.count("items"), 4);
+    other
+        .batch_execute(&format!("select pg_advisory_unlock({key})"))
+        .unwrap();
+    waiting
+        .wait()
+        .code(1)
+        .stderr_contains("are shared by fewer than 3 persons");
+    let persons = "select count(distinct item_id)::int4 from items where n = 1";
+    assert!(database.value(persons).parse::<u32>().unwrap() >= 3);
+}
+
+/// What is suppressed in one column is told by another one that comes from the same field.
+#[test]
+fn columns_that_show_what_is_suppressed_are_named() {
+    let (_database, project) = gated("suppress");
+    project.run(&["check"]).code(0).output_lacks("copy");
+    project.edit(
+        "pipeline.yaml",
+        "n: {type: \"int8\"}",
+        "n: {type: \"int8\"}\n      copy: int8",
+    );
+    project.write(
+        "sql/clinic/items.sql",
+        "select id as item_id, n, n + 1 as copy from source\n",
+    );
+    project.write("migrations/V2__copy.sql", "alter table items add copy int8;\n");
+    let said = "items.copy comes from the same field as items.n, and `severity: suppress` leaves it as it is";
+    project.run(&["check"]).code(0).stderr_contains(said);
+    project.run(&["migrate"]).code(0);
+    project.run(&["privacy", "risk"]).code(0).stderr_contains(said);
+}

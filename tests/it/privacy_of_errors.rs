@@ -302,3 +302,39 @@ fn what_postgresql_quotes_of_a_value_while_it_attaches() {
     let history = database.rows("select r::text from pipeline.runs r").join("\n");
     assert!(!history.contains("84022051"), "{history}");
 }
+
+/// A function may raise an error whose code and whose names are made of a value.
+#[test]
+fn what_a_function_raises_with_a_value_as_code_and_names() {
+    let (database, project) = Small::new().on_server();
+    talkative(&database);
+    let project = project.json(r#"[{"id": "ZQ841", "n": 1}]"#).file(
+        "sql/functions/climb.sql",
+        "create function climb(t text) returns text language plpgsql as $$ begin raise exception using errcode = t, \
+         message = t, hint = t, detail = t, table = t, column = t, constraint = t, datatype = t, schema = t; end $$\n",
+    );
+    project.run(&["views"]).code(0);
+    project.run_clinic().code(0);
+    let select = "select climb(item_id) as x from items";
+    let lacks = |project: &Project, args: &[&str]| {
+        let outcome = project.run(args).output_lacks("ZQ841");
+        assert_ne!(outcome.exit(), Some(0), "{args:?}: {outcome:?}");
+    };
+    lacks(&project, &["query", select]);
+    project.write("sql/checks/raises.sql", select);
+    lacks(&project, &["run", "--source", "clinic", "--date", "2023-05-01"]);
+    project.remove("sql/checks/raises.sql");
+    project.write("sql/materialized/raises.sql", select);
+    lacks(&project, &["views"]);
+    database.execute("truncate items");
+    project.run(&["views"]).code(0);
+    lacks(&project, &["run", "--source", "clinic", "--date", "2023-05-01"]);
+    lacks(&project, &["views", "--refresh"]);
+    project.write(
+        "migrations/V2__raises.sql",
+        format!("create table raised as {select};\n"),
+    );
+    lacks(&project, &["migrate"]);
+    let history = database.rows("select r::text from pipeline.runs r").join("\n");
+    assert!(!history.contains("ZQ841"), "{history}");
+}

@@ -508,6 +508,93 @@ fn nothing_that_the_owner_makes_runs_as_the_superuser_who_repeats_the_command() 
         .stderr_contains("the trigger climb on pipeline.readers");
 }
 
+/// A column of a type that the owner makes calls code of the owner's: a domain checks a value when it is written, a cast
+/// converts one when it is read.
+#[test]
+fn a_type_on_a_table_of_the_program_runs_nothing_as_the_superuser() {
+    let (database, project, roles) = loaded();
+    project.run(&roles.args()).code(0);
+    let script = project.run(&[&roles.args()[..], &["--print"]].concat()).code(0).stdout;
+    let (owner, loader, reader) = (&roles.owner, &roles.loader, &roles.reader);
+    let climb = format!(
+        "begin begin execute 'reset role'; execute 'alter role {loader} superuser';
+             exception when others then null; end;"
+    );
+    let domain = format!(
+        "set role {owner};
+         create function climb(t text) returns boolean language plpgsql as $$ {climb} return true; end $$;
+         create domain pipeline.checked as text check (public.climb(value));
+         alter table pipeline.readers alter name type pipeline.checked"
+    );
+    let cast = format!(
+        "set role {owner};
+         create type label as enum ('{reader}');
+         alter table pipeline.readers alter name type public.label using name::text::public.label;
+         create function climb(l public.label) returns text language plpgsql as $$ {climb} return ''; end $$;
+         create cast (public.label as text) with function public.climb(public.label) as implicit"
+    );
+    let is_superuser = format!("select rolsuper from pg_roles where rolname = '{loader}'");
+    for (change, type_name) in [(domain, "pipeline.checked"), (cast, "public.label")] {
+        client(&database, loader).batch_execute(&change).unwrap();
+        let named = format!("the column name of pipeline.readers, of the type {type_name}");
+        project.run(&roles.args()).code(1).stderr_contains(&named);
+        assert_eq!(database.value(&is_superuser), "f", "{type_name}");
+        let done = psql(&database, &script, &project);
+        assert!(String::from_utf8_lossy(&done.stderr).contains(&named), "{done:?}");
+        assert_eq!(database.value(&is_superuser), "f", "{type_name}");
+        client(&database, loader)
+            .batch_execute(&format!(
+                "set role {owner}; alter table pipeline.readers alter name type text using name::text"
+            ))
+            .unwrap();
+    }
+}
+
+/// The owner role writes the list of views, and whoever edits the project names entities. Neither makes a superuser who
+/// repeats the command give away what others have.
+#[test]
+fn nothing_of_others_is_handed_over_later() {
+    let (database, project, roles) = loaded();
+    project.run(&roles.args()).code(0);
+    let other = format!("other_{}", database.name);
+    database.execute(&format!(
+        "create role {other}; grant create on schema public to {other}; set role {other};
+         create table wages (who text); insert into wages values ('Canary');
+         create materialized view paid as select * from wages;
+         create function pay() returns text language sql security definer as 'select who from wages';
+         create table parted (a text) partition by list (a);
+         reset role;
+         create materialized view kept as select * from wages"
+    ));
+    client(&database, &roles.loader)
+        .batch_execute(&format!(
+            "set role {};
+             insert into pipeline.views (kind, name, object, fingerprint) values
+             ('materialized', 'paid', 'public.paid', ''), ('materialized', 'kept', 'public.kept', ''),
+             ('function', 'pay', 'public.pay()', '')",
+            roles.owner
+        ))
+        .unwrap();
+    let yaml = project.read("pipeline.yaml");
+    project.write("pipeline.yaml", format!("{yaml}  parted:\n    columns: {{a: text}}\n"));
+    project.run(&roles.args());
+    let owners =
+        "select c.relname, c.relowner::regrole::text from pg_class c where c.relname in ('paid', 'kept', 'parted')
+         union all select proname, proowner::regrole::text from pg_proc where proname = 'pay' order by 1";
+    assert_eq!(
+        database.rows(owners),
+        [
+            "kept|postgres".to_owned(),
+            format!("paid|{other}"),
+            format!("parted|{other}"),
+            format!("pay|{other}")
+        ]
+    );
+    database.execute(&format!(
+        "drop materialized view kept; drop owned by {other} cascade; drop role {other}"
+    ));
+}
+
 #[test]
 fn code_of_others_on_an_entity_table_stops_the_load() {
     let (database, project, roles) = loaded();

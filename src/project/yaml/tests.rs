@@ -107,3 +107,57 @@ fn hostile_documents_are_refused_in_bounded_time() {
     let block = (0..5_000).map(|level| " ".repeat(level) + "a:\n").collect::<String>();
     assert_eq!(error(&block).0, "the YAML is nested too deeply (more than 64 levels)");
 }
+
+/// A message is shown beside the line at fault, and alone by an editor: it repeats no text of the file.
+#[test]
+fn no_message_of_the_reader_repeats_the_files_text() {
+    const CANARY: &str = "hunter2canary";
+    let mut refused = 0;
+    for text in [
+        "a: [C",
+        "a: {C: 1",
+        "a: \"C",
+        "a: 'C",
+        "a: \"\\C\"",
+        "a: \"\\xC\"",
+        "C: C: C",
+        "a: C\n b: C",
+        "\tC: 1",
+        "a:\n\tC: 1",
+        "a: *C",
+        "a: &C [*C]",
+        "&C a: &C\n",
+        "%C\n---\na: 1",
+        "%TAG !C! C\n---\na: !C!C x",
+        "a: !C",
+        "a: !<C C",
+        "a: !!int C",
+        "a: !!float C",
+        "a: !!bool C",
+        "a: !!null C",
+        "a: !!binary C*",
+        "a: !!timestamp C",
+        "a: @C",
+        "a: `C",
+        "a: |C\n x",
+        "a: >-C\n x",
+        "? C\n: [",
+        "[C]: 1",
+        "{C: 1}: 1",
+        "<<: C\n",
+        "<<: [C]\n",
+        "a: 1\n---\nC: 1",
+        "- C\nC: 1",
+        "a: C\n- C",
+        "a: \u{7}C",
+        "a: C #\u{0}",
+    ] {
+        let text = text.replace('C', CANARY);
+        if let Err(error) = parse(&text) {
+            refused += 1;
+            assert!(!error.message.contains(CANARY), "{text}: {}", error.message);
+            assert!(!error.hint.unwrap_or_default().contains(CANARY), "{text}");
+        }
+    }
+    assert!(refused > 20, "{refused}");
+}

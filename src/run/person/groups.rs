@@ -11,11 +11,11 @@ use super::probe::{Probed, probe, subject_mask};
 use super::subject::Person;
 use crate::error::{Error, Result};
 use crate::lineage::{self, ProjectLineage};
-use crate::model::scalar_field::{is_sensitive, scalar_fields};
 use crate::model::{
     Batch, Field, FieldType, Kind, MaskKind, MaskedField, Privacy, Project, Rule, Scope, Source, subject,
 };
 use crate::run::column_masks::masked_fields;
+use crate::run::suppression::holds_persons;
 use crate::warehouse::masks::{Live, LiveBatch};
 use crate::warehouse::person::{Link, Search};
 
@@ -311,11 +311,6 @@ fn fills(project: &Project, lineage: &ProjectLineage, source: &Source, kind: &Ki
         // Where nothing is known of a column, it may be of any kind.
         known.peek().is_none() || known.any(|one| one.origins.iter().any(|origin| of_kind(&origin.path)))
     })
-}
-
-/// Whether the kind declares anything sensitive. One that does not, such as a list of codes, is of nobody.
-fn holds_persons(kind: &Kind) -> bool {
-    scalar_fields(kind).iter().any(|field| is_sensitive(field.privacy))
 }
 
 /// The live batches that no source explains: those of sources that are gone, and those of kinds without a subject.

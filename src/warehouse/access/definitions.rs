@@ -22,7 +22,7 @@ const NOT_FILTERED: &str = "
                              FROM pg_catalog.unnest(w.columns) WITH ORDINALITY u (x, n)),
                             pg_catalog.format(' FROM public.%I t', c.relname),
                             ' WHERE (NOT (EXISTS ( SELECT FROM pipeline.hidden_batches h',
-                            ' WHERE ((h.source = t.source) AND (h.batch_date = t.batch_date)))));')
+                            ' WHERE ((h.source = t.source) AND (h.batch_date = t.batch_date))))) OFFSET 0;')
                         FROM (VALUES ('t.'), ('')) q (prefix)))";
 
 /// Rows where the view reads more than the wanted columns of its table.

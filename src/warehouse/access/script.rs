@@ -25,7 +25,6 @@ pub(super) fn statements(names: &Names, access: &Access) -> Vec<String> {
         strangers::statement(access),
         roles(names),
         rights(names),
-        schemas(names),
         hand_over(names, access),
         hand_over_partitions(names),
         settings(names),
@@ -96,39 +95,51 @@ fn rights(names: &Names) -> String {
     )
 }
 
-fn schemas(names: &Names) -> String {
+/// Makes the schemas, and changes the owner of everything but the partitions, in one transaction: schemas, entity tables,
+/// the program's own tables, views, functions.
+///
+/// The first time, that is what superusers, this user and the owner of the schema have made. Later, the owner role may
+/// have written the list of views, and somebody else the contract: then only what its members have made is handed over, and
+/// nothing of others.
+fn hand_over(names: &Names, access: &Access) -> String {
     let (owner, reader) = (ident(&names.owner), ident(&names.reader));
+    let role = literal(&owner);
+    let tables = rights::text_array(access.tables.iter().map(|table| table.name.as_str()));
+    let member =
+        |column: &str| format!("NOT o.rolsuper AND pg_catalog.pg_has_role({column}, {role}::regrole, 'MEMBER')");
+    // In a database of an older version, partitions are in another schema until it is migrated.
+    let declare = format!(
+        "DECLARE\n    item text;\n    partitions text := CASE WHEN \
+         pg_catalog.to_regnamespace('pipeline_leaves') IS NULL THEN 'pipeline_partitions' \
+         ELSE 'pipeline_leaves' END;\n    \
+         had oid := (SELECT n.nspowner FROM pg_catalog.pg_namespace n WHERE n.nspname = 'pipeline');\n    \
+         is_first boolean := NOT EXISTS (SELECT FROM pg_catalog.pg_roles o WHERE o.oid = had AND ({}));\n",
+        member("o.oid")
+    );
+    // Members count each time; who else does, counts the first time.
+    let may = |column: &str| {
+        format!(
+            "EXISTS (SELECT FROM pg_catalog.pg_roles o WHERE o.oid = {column} AND ({} OR is_first AND \
+             (o.rolsuper OR o.oid = had OR o.rolname = session_user)))",
+            member("o.oid")
+        )
+    };
+    let (of_table, of_function) = (may("c.relowner"), may("p.proowner"));
     let body = format!(
         "    FOREACH item IN ARRAY ARRAY['pipeline', partitions, 'pipeline_reading'] LOOP\n        \
          IF pg_catalog.to_regnamespace(item) IS NULL THEN\n            \
          EXECUTE pg_catalog.format('CREATE SCHEMA %I AUTHORIZATION {owner}', item);\n        \
-         ELSIF NOT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = item AND nspowner = {literal}::regrole) THEN\n            \
+         ELSIF NOT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = item AND nspowner = {role}::regrole) THEN\n            \
          EXECUTE pg_catalog.format('ALTER SCHEMA %I OWNER TO {owner}', item);\n        \
          END IF;\n    END LOOP;\n    \
          GRANT USAGE ON SCHEMA pipeline_reading TO {reader};\n    \
-         EXECUTE pg_catalog.format('REVOKE ALL ON SCHEMA pipeline, %I FROM {reader}', partitions);\n",
-        literal = literal(&owner),
-    );
-    // In a database of an older version, partitions are in another schema until it is migrated.
-    let declare = "DECLARE\n    item text;\n    partitions text := CASE WHEN \
-                   pg_catalog.to_regnamespace('pipeline_leaves') IS NULL THEN 'pipeline_partitions' \
-                   ELSE 'pipeline_leaves' END;\n";
-    block(declare, &body)
-}
-
-/// Changes the owner of everything but the partitions, in one transaction: entity tables, the program's own tables,
-/// views, functions.
-fn hand_over(names: &Names, access: &Access) -> String {
-    let owner = ident(&names.owner);
-    let role = literal(&owner);
-    let tables = rights::text_array(access.tables.iter().map(|table| table.name.as_str()));
-    let body = format!(
-        "    FOR item IN\n        \
+         EXECUTE pg_catalog.format('REVOKE ALL ON SCHEMA pipeline, %I FROM {reader}', partitions);\n    \
+         FOR item IN\n        \
          SELECT pg_catalog.format('ALTER TABLE %I.%I OWNER TO {owner}', n.nspname, c.relname)\n        \
          FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace\n        \
          WHERE c.relowner <> {role}::regrole AND (\n            \
          (n.nspname IN ('pipeline', 'pipeline_reading') AND c.relkind IN ('r', 'p', 'v', 'm'))\n            \
-         OR (n.nspname = 'public' AND c.relkind = 'p' AND c.relname = ANY ({tables})))\n    \
+         OR (n.nspname = 'public' AND c.relkind = 'p' AND c.relname = ANY ({tables}) AND {of_table}))\n    \
          LOOP\n        EXECUTE item;\n    END LOOP;\n    \
          IF pg_catalog.to_regclass('pipeline.views') IS NOT NULL THEN\n        \
          FOR item IN\n            \
@@ -136,7 +147,7 @@ fn hand_over(names: &Names, access: &Access) -> String {
          FROM pipeline.views v JOIN pg_catalog.pg_class c ON c.relname = v.name\n                \
          AND c.relnamespace = 'public'::regnamespace\n                \
          AND c.relkind = CASE v.kind WHEN 'view' THEN 'v' WHEN 'materialized' THEN 'm' END::\"char\"\n            \
-         WHERE c.relowner <> {role}::regrole\n            \
+         WHERE c.relowner <> {role}::regrole AND {of_table}\n            \
          UNION ALL\n            \
          SELECT pg_catalog.format('ALTER FUNCTION %s OWNER TO {owner}', p.oid::regprocedure)\n            \
          FROM pipeline.views v JOIN pg_catalog.pg_proc p ON p.proname = v.name\n                \
@@ -144,10 +155,10 @@ fn hand_over(names: &Names, access: &Access) -> String {
          -- `pipeline views` writes the types of the schema public without it.\n                \
          AND pg_catalog.replace(v.object, 'public.', '') = pg_catalog.replace(pg_catalog.format('public.%I(%s)',\n                \
          p.proname, pg_catalog.pg_get_function_identity_arguments(p.oid)), 'public.', '')\n            \
-         WHERE p.proowner <> {role}::regrole\n        \
+         WHERE p.proowner <> {role}::regrole AND {of_function}\n        \
          LOOP\n            EXECUTE item;\n        END LOOP;\n    END IF;\n"
     );
-    block("DECLARE item text;\n", &body)
+    block(&declare, &body)
 }
 
 /// Changes the owner of the partitions. Each takes an ACCESS EXCLUSIVE lock on its partition. One transaction changes

@@ -1,5 +1,5 @@
-//! Finds code of others that a statement of this program would run: triggers, rules, defaults, constraints, indexes and
-//! policies on its tables, and what could stand in for PostgreSQL's own functions. On the program's own tables, which have
+//! Finds code of others that a statement of this program would run: triggers, rules, defaults, constraints, indexes,
+//! policies and types of its tables, and what could stand in for PostgreSQL's own functions. On the program's own tables, which have
 //! none of these, whoever wrote it would act with the rights of the role that loads, or of the superuser who runs
 //! `pipeline roles`.
 
@@ -10,7 +10,8 @@ use crate::error::{Code, Error, Result};
 use crate::warehouse::sql::{PATH, db_error};
 
 /// A SELECT of what was found, in words. It reads the catalog alone. Code of the owner's on an entity table is the
-/// project's own (a migration made it); 16384 is the first oid of a user's object.
+/// project's own (a migration made it); 16384 is the first oid of a user's object. A type that somebody made runs code of
+/// theirs: a domain where a value is written, a cast where one is read.
 pub(super) fn found(access: &Access) -> String {
     let names = text_array(access.tables.iter().map(|table| table.name.as_str()));
     format!(
@@ -44,6 +45,11 @@ FROM code c JOIN target t ON t.oid = c.target LEFT JOIN pg_catalog.pg_proc f ON 
 WHERE t.own OR NOT EXISTS (SELECT FROM trusted o WHERE o.oid = f.proowner)
 UNION
 SELECT pg_catalog.concat(t.place, ', which is no table') FROM target t WHERE t.own AND t.relkind <> 'r'
+UNION
+SELECT pg_catalog.format('the column %I of %s, of the type %I.%I', a.attname, t.place, n.nspname, y.typname)
+FROM target t JOIN pg_catalog.pg_attribute a ON a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped
+JOIN pg_catalog.pg_type y ON y.oid = a.atttypid JOIN pg_catalog.pg_namespace n ON n.oid = y.typnamespace
+WHERE t.own AND y.oid >= 16384
 UNION
 SELECT pg_catalog.concat('the function ', p.oid::regprocedure, ' of ', pg_catalog.pg_get_userbyid(p.proowner))
 FROM pg_catalog.pg_proc p

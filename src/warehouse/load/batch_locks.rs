@@ -8,6 +8,7 @@ use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use chrono::NaiveDate;
 use rand::Rng;
 use sha2::{Digest, Sha256};
 use tokio_postgres::Client;
@@ -55,7 +56,7 @@ impl Deref for Session {
 }
 
 /// One batch's lock, given back on drop.
-pub(super) struct BatchLock {
+pub struct BatchLock {
     locks: BatchLocks,
     batch: Batch,
     released: bool,
@@ -101,6 +102,20 @@ impl BatchLocks {
                 None => return Err(self.held_by(batch).await?),
             }
         }
+    }
+
+    /// Waits for the lock of the privacy gate. Whoever holds it counts the persons of a batch and swaps the batch in, or
+    /// drops one, and no other does so meanwhile, in this process or another.
+    ///
+    /// # Errors
+    /// The database can't be reached.
+    pub async fn gate(&self) -> Result<BatchLock> {
+        // No source is called so, so it is the lock of no batch.
+        let gate = Batch {
+            source: String::new(),
+            date: NaiveDate::default(),
+        };
+        self.lock(&gate, true).await
     }
 
     /// Takes a batch's lock if it is free.

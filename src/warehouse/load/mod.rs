@@ -30,7 +30,7 @@ mod swap_transaction;
 mod tests;
 
 pub use active_run::ActiveRun;
-pub use batch_locks::BatchLocks;
+pub use batch_locks::{BatchLock, BatchLocks};
 pub use recovery::recover;
 pub use stage_counter::{Phase, StageCounter};
 pub use staging::{Staged, StagingRun};

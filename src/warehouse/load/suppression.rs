@@ -11,6 +11,14 @@ use crate::warehouse::sql::{db_error, sqlstate};
 pub const OTHER_KEY: &str = "run with that key; or erase these persons again under the present one, and take the \
      old entries off with `pipeline privacy suppression --remove-key ID`";
 
+/// What to do about entries of a domain that no subject has any more.
+pub fn other_domain(domain: &str) -> String {
+    format!(
+        "give the subject its domain back; or erase these persons again under the present one, and take the old entries \
+         off with `pipeline privacy suppression --remove-domain {domain}`"
+    )
+}
+
 /// A person on the list.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Entry {
@@ -93,6 +101,13 @@ pub async fn remove(client: &Client, entries: &[Entry]) -> Result<u64> {
 pub async fn remove_key(client: &Client, key_id: &str) -> Result<u64> {
     let sql = "DELETE FROM pipeline.suppression_list WHERE key_id = $1";
     let done = client.execute_typed(sql, &[(&key_id, Type::TEXT)]).await;
+    done.map_err(|error| failed(&error))
+}
+
+/// Takes all entries of a domain off the list; returns how many there were.
+pub async fn remove_domain(client: &Client, domain: &str) -> Result<u64> {
+    let sql = "DELETE FROM pipeline.suppression_list WHERE domain = $1";
+    let done = client.execute_typed(sql, &[(&domain, Type::TEXT)]).await;
     done.map_err(|error| failed(&error))
 }
 

@@ -7,7 +7,7 @@
 
 use std::error::Error as _;
 
-use tokio_postgres::error::{DbError, ErrorPosition};
+use tokio_postgres::error::{DbError, ErrorPosition, SqlState};
 
 use crate::error::{Error, Kind};
 
@@ -210,16 +210,14 @@ pub fn client_failure(error: &tokio_postgres::Error) -> ClientFailure {
 
 fn describe_db(db: &DbError, over: Over) -> String {
     let code = db.code().code();
-    let mut text = if speaks(code, has_place(db), over) {
+    let raised = is_raised(db);
+    let mut text = if !raised && speaks(code, has_place(db), over) {
         db.message().replace('\n', " ")
     } else {
         condition(code).to_owned()
     };
-    text.push_str(" (");
-    text.push_str(code);
-    text.push(')');
-    // A function of the user's that raises an error may name anything as its table.
-    if over != Over::Definitions && db.routine() == Some("exec_stmt_raise") {
+    text.push_str(&bracketed(db.code()));
+    if raised {
         return text;
     }
     for (what, name) in [
@@ -254,6 +252,25 @@ fn speaks(code: &str, has_place: bool, over: Over) -> bool {
             Over::Script => has_place || OF_DEFINITIONS.contains(&code),
             Over::Rows => has_place,
         }
+}
+
+/// Whether a function of the user's raises it, which may give it any message, any hint, any code and any names.
+pub(super) fn is_raised(db: &DbError) -> bool {
+    db.routine() == Some("exec_stmt_raise")
+}
+
+/// The code in brackets, after a space. Nothing where PostgreSQL has no such code: five letters may be a value's.
+fn bracketed(code: &SqlState) -> String {
+    if is_known(code) {
+        format!(" ({})", code.code())
+    } else {
+        String::new()
+    }
+}
+
+/// Whether the code is one of PostgreSQL's. The crate has a list of them, which shows by this alone.
+fn is_known(code: &SqlState) -> bool {
+    !format!("{code:?}").starts_with("SqlState(Other(")
 }
 
 fn condition(code: &str) -> &'static str {
@@ -297,96 +314,4 @@ fn hint(error: &tokio_postgres::Error) -> Option<&'static str> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_silent_condition_is_named_and_never_quoted() {
-        assert_eq!(condition("23505"), "unique violation");
-        assert_eq!(condition("22999"), "data exception");
-        assert_eq!(condition("ZZ999"), "database error");
-        assert_eq!(condition(""), "database error");
-        assert!(
-            !SPEAKING_CLASSES
-                .iter()
-                .any(|class| matches!(*class, "22" | "23" | "P0" | "XX"))
-        );
-    }
-
-    #[test]
-    fn over_rows_only_the_statements_own_text_is_at_fault() {
-        // `to_tsquery(note)`, `current_setting(note)`, `pg_read_file(note)`, `set_config('role', note)`
-        for code in ["42601", "42704", "58P01", "42501"] {
-            assert!(speaks(code, false, Over::Definitions));
-            assert!(!speaks(code, false, Over::Rows) && !speaks(code, false, Over::Script));
-            assert!(speaks(code, true, Over::Rows) && speaks(code, true, Over::Script));
-            assert_ne!(condition(code), "database error");
-        }
-        assert!(speaks("42P07", false, Over::Script) && !speaks("42P07", false, Over::Rows));
-        assert!(!speaks("22P02", true, Over::Rows) && !speaks("P0001", true, Over::Definitions));
-    }
-
-    /// A server that gives these answers, one after each message. Returns what connecting gives.
-    async fn connected(
-        config: &str,
-        answers: &'static [&'static [u8]],
-    ) -> Result<tokio_postgres::Client, tokio_postgres::Error> {
-        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-
-        let (near, mut far) = tokio::io::duplex(1 << 16);
-        tokio::spawn(async move {
-            let mut message = [0; 4096];
-            for answer in answers {
-                if far.read(&mut message).await.unwrap_or(0) == 0 || far.write_all(answer).await.is_err() {
-                    return;
-                }
-            }
-        });
-        let config: tokio_postgres::Config = config.parse()?;
-        let (client, connection) = config.connect_raw(near, tokio_postgres::NoTls).await?;
-        tokio::spawn(connection);
-        Ok(client)
-    }
-
-    #[tokio::test]
-    async fn kinds_are_told_by_the_texts_that_tokio_postgres_has() {
-        const READY: &[u8] = b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I";
-        // A statement without parameters and with one int4 column, `a`; one row of it; no row.
-        const PREPARED: &[u8] = b"1\0\0\0\x04t\0\0\0\x06\0\0\
-            T\0\0\0\x1a\0\x01a\0\0\0\0\0\0\0\0\0\0\x17\0\x04\xff\xff\xff\xff\0\0Z\0\0\0\x05I";
-        const ROW: &[u8] = b"2\0\0\0\x04D\0\0\0\x0e\0\x01\0\0\0\x04\0\0\0\x07C\0\0\0\x0dSELECT 1\0Z\0\0\0\x05I";
-        const NONE: &[u8] = b"2\0\0\0\x04C\0\0\0\x0dSELECT 0\0Z\0\0\0\x05I";
-        // The answer to a request for TLS: no. A login by SASL with an unknown mechanism, and by a password.
-        const SASL: &[u8] = b"R\0\0\0\x0b\0\0\0\x0aX\0\0";
-        const PASSWORD: &[u8] = b"R\0\0\0\x08\0\0\0\x03";
-        let refused: [(&str, &'static [&'static [u8]], ClientFailure); 5] = [
-            ("port=x", &[], ClientFailure::ConnectionString),
-            ("user=a sslmode=require", &[b"N"], ClientFailure::Tls),
-            ("user=a password=b sslmode=disable", &[SASL], ClientFailure::Login),
-            ("user=a sslmode=disable", &[PASSWORD], ClientFailure::Login),
-            ("user=a sslmode=disable", &[], ClientFailure::Transport),
-        ];
-        for (config, answers, expected) in refused {
-            let error = connected(config, answers).await.err().unwrap();
-            assert_eq!(client_failure(&error), expected, "{config}: {error}");
-        }
-        let client = connected("user=a sslmode=disable", &[READY, PREPARED, ROW, NONE])
-            .await
-            .unwrap();
-        let statement = client.prepare("select a").await.unwrap();
-        let row = client.query_one(&statement, &[]).await.unwrap();
-        let values = [
-            client.query(&statement, &[&1_i32]).await.err(),
-            client.query_one(&statement, &[]).await.err(),
-            row.try_get::<_, &str>("a").err(),
-            row.try_get::<_, i32>("b").err(),
-        ];
-        for error in values.map(Option::unwrap) {
-            assert_eq!(client_failure(&error), ClientFailure::Values, "{error}");
-            assert!(!is_unreachable(&error));
-        }
-        // The server is gone.
-        let error = client.query(&statement, &[]).await.err().unwrap();
-        assert_eq!(client_failure(&error), ClientFailure::Transport, "{error}");
-    }
-}
+mod tests;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use tokio_postgres::error::ErrorPosition;
 
-use super::error::{Over, describe_over};
+use super::error::{Over, describe_over, is_raised};
 use crate::error::{Diagnostic, Location};
 
 /// The error's position in the statement that was sent, in characters from 1.
@@ -96,7 +96,7 @@ pub fn diagnostic(file: &Path, text: &str, added: usize, error: &tokio_postgres:
 /// Where the name stands that an error is about, for errors that do not say it: those of DDL. The name itself is not
 /// repeated.
 fn named(error: &tokio_postgres::Error, text: &str) -> Option<usize> {
-    let db = error.as_db_error()?;
+    let db = error.as_db_error().filter(|db| !is_raised(db))?;
     let unknown = matches!(db.code().code(), "42703" | "42704" | "42P01");
     first_use(text, db.message().split('"').nth(1).filter(|_| unknown)?)
 }
@@ -123,7 +123,7 @@ fn first_use(text: &str, name: &str) -> Option<usize> {
 /// The server's suggestion for an unknown column or function. It names columns only, and never holds a value: the server
 /// gives it while it reads the statement's own text (its source, `parse_relation.c`, `errorMissingColumn`).
 fn suggestion(error: &tokio_postgres::Error) -> Option<String> {
-    let db = error.as_db_error()?;
+    let db = error.as_db_error().filter(|db| !is_raised(db))?;
     matches!(db.code().code(), "42703" | "42883").then(|| db.hint().map(str::to_owned))?
 }
 
