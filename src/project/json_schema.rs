@@ -159,21 +159,23 @@ impl Renderer {
             Shape::Mapping => json!({"type": "object"}),
             Shape::Free => json!({}),
             Shape::Fields { field, over } => {
-                let (field, over) = (self.shape(field, variables), self.shape(over, variables));
-                let over = json!({"anyOf": [over, {"type": "null"}]});
+                let field = self.shape(field, variables);
+                let over = self.or_null(over, variables);
                 json!({"anyOf": [
                     {"type": "object", "additionalProperties": field, "minProperties": 1},
                     {
                         "type": "object",
-                        "properties": {"use": {
-                            "type": "string",
-                            "pattern": r"\.ya?ml$",
-                            "description": "A YAML file of shared fields, from the project's folder.",
-                        }},
+                        "properties": {"use": shared_file()},
                         "required": ["use"],
                         "additionalProperties": over,
                     },
                 ]})
+            }
+            Shape::Over(over) => {
+                let over = self.or_null(over, variables);
+                // A field may be called `use`, too.
+                let either = json!({"anyOf": [shared_file(), over.clone()]});
+                json!({"type": "object", "properties": {"use": either}, "additionalProperties": over})
             }
             Shape::Shared(name, shape) => {
                 if !self.shared.contains_key(*name) {
@@ -188,6 +190,10 @@ impl Renderer {
         }
     }
 
+    fn or_null(&mut self, shape: &Shape, variables: bool) -> Value {
+        json!({"anyOf": [self.shape(shape, variables), {"type": "null"}]})
+    }
+
     fn options(&mut self, keys: &Keys, variables: bool) -> Value {
         let described = |renderer: &mut Self, key: &KeySpec| {
             let mut schema = renderer.shape(&key.shape, variables);
@@ -198,14 +204,9 @@ impl Renderer {
             schema["description"] = json!(key.meaning);
             (key.name.to_owned(), schema)
         };
-        let properties: Map<String, Value> = keys.known.iter().map(|key| described(self, key)).collect();
+        let properties: Map<String, Value> = keys.all().map(|key| described(self, key)).collect();
         let mut schema = json!({"type": "object", "properties": properties, "additionalProperties": false});
-        let required: Vec<&str> = keys
-            .known
-            .iter()
-            .filter(|key| key.required)
-            .map(|key| key.name)
-            .collect();
+        let required: Vec<&str> = keys.all().filter(|key| key.required).map(|key| key.name).collect();
         if !required.is_empty() {
             schema["required"] = json!(required);
         }
@@ -222,6 +223,15 @@ impl Renderer {
         }
         schema
     }
+}
+
+/// The value of `use`.
+fn shared_file() -> Value {
+    json!({
+        "type": "string",
+        "pattern": r"\.ya?ml$",
+        "description": "A YAML file of shared fields, from the project's folder.",
+    })
 }
 
 const PERCENT: &str = "^[+]?[0-9.]+([eE][-+]?[0-9]+)? *%$";
