@@ -5,6 +5,7 @@
 mod ast;
 mod bind;
 mod canonical;
+mod cast_names;
 mod catalog;
 mod dialect;
 mod elements;
@@ -33,6 +34,7 @@ mod session;
 mod sort;
 mod struct_fields;
 mod tokens;
+mod uncomputable;
 mod volatility;
 mod wording;
 

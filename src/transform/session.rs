@@ -18,6 +18,7 @@ use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
 
+use super::cast_names::CastNames;
 use super::exact::{ExactValues, Types};
 use super::functions;
 use super::list_fields::ListFields;
@@ -82,6 +83,7 @@ impl Engine {
         // The first planner that knows an expression decides.
         let planners = builder.expr_planners().get_or_insert_default();
         planners.insert(0, Arc::new(ListFields));
+        planners.insert(0, Arc::new(CastNames));
         let state = builder.build();
         let mut context = SessionContext::new_with_state(state);
         functions::register_all(&mut context)?;

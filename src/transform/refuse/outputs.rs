@@ -10,7 +10,7 @@ use datafusion::error::Result;
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr};
 use datafusion::physical_plan::ExecutionPlan;
-use datafusion::physical_plan::aggregates::AggregateExec;
+use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::union::UnionExec;
 use datafusion::physical_plan::unnest::UnnestExec;
@@ -32,7 +32,7 @@ pub(super) struct Output {
     is_group: bool,
 }
 
-/// The outputs of a projection or an aggregate; `None` of other operators.
+/// The outputs of a projection or an aggregate; `None` of other operators, whose outputs have the names of their inputs.
 pub(super) fn of(plan: &Arc<dyn ExecutionPlan>) -> Option<Vec<Output>> {
     if let Some(projection) = plan.downcast_ref::<ProjectionExec>() {
         let output = |one: &datafusion::physical_plan::projection::ProjectionExpr| Output {
@@ -43,15 +43,20 @@ pub(super) fn of(plan: &Arc<dyn ExecutionPlan>) -> Option<Vec<Output>> {
         return Some(projection.expr().iter().map(output).collect());
     }
     let aggregate = plan.downcast_ref::<AggregateExec>()?;
+    if matches!(aggregate.mode(), AggregateMode::Final | AggregateMode::FinalPartitioned) {
+        // It merges what another has made under the same names.
+        return None;
+    }
     let merges = !aggregate.aggr_expr().is_empty();
     let groups = aggregate.group_expr().expr().iter().map(|(part, name)| Output {
         name: name.clone(),
         parts: vec![Arc::clone(part)],
         is_group: merges,
     });
-    let aggregates = aggregate.aggr_expr().iter().map(|one| Output {
+    let aggregates = aggregate.aggr_expr().iter().zip(aggregate.filter_expr());
+    let aggregates = aggregates.map(|(one, filter)| Output {
         name: one.name().to_owned(),
-        parts: one.expressions(),
+        parts: one.expressions().into_iter().chain(filter.clone()).collect(),
         is_group: false,
     });
     Some(groups.chain(aggregates).collect())
