@@ -35,6 +35,7 @@ mod sort;
 mod struct_fields;
 mod tokens;
 mod uncomputable;
+mod unnest;
 mod volatility;
 mod wording;
 

@@ -24,6 +24,7 @@ use super::functions;
 use super::list_fields::ListFields;
 use super::sort::SortByKeys;
 use super::struct_fields::LookUp;
+use super::unnest::SliceElements;
 use super::wording::words;
 use crate::error::{Error, Result};
 
@@ -78,6 +79,7 @@ impl Engine {
             .with_expr_planners(vec![Arc::new(LookUp)])
             .with_default_features()
             .with_physical_optimizer_rule(Arc::new(SortByKeys))
+            .with_physical_optimizer_rule(Arc::new(SliceElements))
             .with_analyzer_rule(Arc::new(ExactValues))
             .with_type_planner(Arc::new(Types));
         // The first planner that knows an expression decides.

@@ -26,7 +26,6 @@ use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
 use datafusion::physical_plan::union::UnionExec;
-use datafusion::physical_plan::unnest::UnnestExec;
 use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec};
 
 use super::row_checks;
@@ -133,7 +132,7 @@ fn keeps_rows_apart(node: &Arc<dyn ExecutionPlan>) -> bool {
             || node.is::<KeySort>()
             || node.is::<SortExec>()
             || node.is::<SortPreservingMergeExec>()
-            || node.is::<UnnestExec>()
+            || outputs::unnests(node)
             || node.is::<UnionExec>()
             || node.is::<CooperativeExec>()
             || node.is::<CoalescePartitionsExec>())

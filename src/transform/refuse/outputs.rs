@@ -17,6 +17,7 @@ use datafusion::physical_plan::unnest::UnnestExec;
 
 use crate::model::RECORD_COLUMN;
 use crate::transform::marks;
+use crate::transform::unnest::SlicingUnnest;
 
 /// The column of the entity for which a column of a plan is made, by the latter's name.
 pub(super) type Labels = HashMap<String, String>;
@@ -116,10 +117,15 @@ pub(super) fn keys_below(
         return Ok(below);
     }
     // These have other names below.
-    if !keys.is_empty() && (plan.is::<UnnestExec>() || plan.is::<UnionExec>()) {
+    if !keys.is_empty() && (unnests(plan) || plan.is::<UnionExec>()) {
         return Ok(input.fields().iter().map(|field| field.name().clone()).collect());
     }
     Ok(keys.clone())
+}
+
+/// Whether an operator makes rows of the elements of lists.
+pub(super) fn unnests(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    plan.is::<UnnestExec>() || plan.is::<SlicingUnnest>()
 }
 
 /// Whether an expression is a row's record, or its mark.
