@@ -54,8 +54,8 @@ pub(super) struct Comparing<'a> {
     pub changes: Vec<Change>,
 }
 
-/// A mapping of fields in the text, and its place in the records.
-struct Place<'p> {
+/// The declared fields at a path of the records.
+struct Declared<'p> {
     /// `None`: the text can't be edited there.
     value: Option<&'p Value>,
     path: String,
@@ -65,18 +65,18 @@ impl Comparing<'_> {
     /// Compares the records with the schema.
     pub fn schema(&mut self, fields: &[Field], records: &Objects) {
         let value = self.edits.top("schema");
-        let place = Place {
+        let declared = Declared {
             value: value.as_ref(),
             path: "$".to_owned(),
         };
-        self.objects(fields, records, &place, &mut Vec::new());
+        self.objects(fields, records, &declared, &mut Vec::new());
     }
 
     fn note(&mut self, kind: ChangeKind, path: String, line: usize, what: String) {
         self.changes.push(Change { kind, path, line, what });
     }
 
-    fn objects<'s>(&mut self, fields: &[Field], objects: &'s Objects, at: &Place<'_>, names: &mut Vec<&'s str>) {
+    fn objects<'s>(&mut self, fields: &[Field], objects: &'s Objects, at: &Declared<'_>, names: &mut Vec<&'s str>) {
         if objects.count == 0 {
             return;
         }
@@ -106,7 +106,7 @@ impl Comparing<'_> {
     }
 
     /// Fields of the sample that are not declared.
-    fn undeclared<'s>(&mut self, fields: &[Field], objects: &'s Objects, at: &Place<'_>, names: &mut Vec<&'s str>) {
+    fn undeclared<'s>(&mut self, fields: &[Field], objects: &'s Objects, at: &Declared<'_>, names: &mut Vec<&'s str>) {
         let unknown: Vec<&(String, Member)> = objects
             .fields
             .iter()
@@ -183,11 +183,11 @@ impl Comparing<'_> {
                     return self.differs(field, path, format!("declared as a struct, and it is {}", met(shape)));
                 }
                 let inner = entry.and_then(|entry| self.edits.entry(&entry.value, "struct"));
-                let place = Place {
+                let declared = Declared {
                     value: inner.as_ref().map(|entry| &entry.value),
                     path: path.to_owned(),
                 };
-                self.objects(fields, &shape.objects, &place, names);
+                self.objects(fields, &shape.objects, &declared, names);
             }
             FieldType::List(item) => self.list(field, item, shape, path, entry, names),
             _ => self.scalar(field, field, shape, path, entry, "type"),
@@ -230,11 +230,11 @@ impl Comparing<'_> {
         let path = format!("{path}[]");
         match &item.field_type {
             FieldType::Struct(fields) if elements.kinds() == 1 && elements.objects.count > 0 => {
-                let place = Place {
+                let declared = Declared {
                     value: inner.as_ref().map(|entry| &entry.value),
                     path,
                 };
-                self.objects(fields, &elements.objects, &place, names);
+                self.objects(fields, &elements.objects, &declared, names);
             }
             FieldType::Struct(_) if elements.kinds() > 0 => {
                 let what = format!("an element is declared as a struct, and it is {}", met(elements));

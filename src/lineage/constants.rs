@@ -181,7 +181,8 @@ impl Masks<'_> {
         let checks = source.checks_of(entity);
         let named = checks.flat_map(|check| match &check.rule {
             Rule::Unique(names) => names.iter().map(|name| (name, "checked by `unique`")).collect(),
-            Rule::Relationships { columns, .. } => columns
+            Rule::Relationships(other) => other
+                .columns
                 .iter()
                 .map(|name| (name, "checked by `relationships`"))
                 .collect(),

@@ -13,8 +13,8 @@ use crate::error::Location;
 use crate::model::Project;
 use crate::transform::SqlFunction;
 
-/// A place in an open document, and what is needed to answer what is there.
-pub(super) struct Place<'a> {
+/// An open document, and what is needed to answer what is at a position in it.
+pub(super) struct OpenDocument<'a> {
     pub documents: &'a Documents,
     pub project: &'a Project,
     pub functions: &'a [SqlFunction],
@@ -24,7 +24,7 @@ pub(super) struct Place<'a> {
     pub text: &'a Text,
 }
 
-impl Place<'_> {
+impl OpenDocument<'_> {
     fn sql(&self) -> Option<Sql<'_>> {
         let is_sql = self.file.extension().is_some_and(|ending| ending == "sql");
         is_sql.then(|| Sql::read(self.project, self.file, self.text.as_str()))?

@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 
-use super::answers::Place;
+use super::answers::OpenDocument;
 use super::diagnose::{self, Checked, Job};
 use super::documents::{Documents, path_of, uri_of};
 use super::projects::Projects;
@@ -180,7 +180,7 @@ impl Server {
         let project = self
             .projects
             .get(&Files::with_unsaved(&root, self.documents.below(&root)))?;
-        let place = Place {
+        let document = OpenDocument {
             documents: &self.documents,
             project: &project,
             functions: &self.functions,
@@ -193,10 +193,10 @@ impl Server {
             .as_ref()
             .and_then(|context| context.trigger_character.as_deref());
         match (method, at.position, at.range) {
-            ("textDocument/codeAction", _, Some(range)) => Some(place.actions(range)),
-            ("textDocument/completion", Some(position), _) => Some(place.completions(position, trigger)),
-            ("textDocument/hover", Some(at), _) => Some(place.hover(at)),
-            ("textDocument/definition", Some(at), _) => Some(place.definitions(at)),
+            ("textDocument/codeAction", _, Some(range)) => Some(document.actions(range)),
+            ("textDocument/completion", Some(position), _) => Some(document.completions(position, trigger)),
+            ("textDocument/hover", Some(at), _) => Some(document.hover(at)),
+            ("textDocument/definition", Some(at), _) => Some(document.definitions(at)),
             _ => None,
         }
     }

@@ -36,12 +36,7 @@ pub enum Rule {
     },
     /// A condition on the entity's columns, in DataFusion's SQL.
     Expression(String),
-    /// There must be a row of the other entity with the same values in these columns.
-    Relationships {
-        entity: String,
-        columns: Vec<String>,
-        scope: Scope,
-    },
+    Relationships(Relationship),
     /// Limits the number of rows loaded. `change` limits the difference to the previous batch, in percent of its rows.
     RowCount {
         min: Option<u64>,
@@ -53,6 +48,14 @@ pub enum Rule {
         column: String,
         days: u64,
     },
+}
+
+/// There must be a row of the other entity with the same values in these columns.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Relationship {
+    pub entity: String,
+    pub columns: Vec<String>,
+    pub scope: Scope,
 }
 
 /// Where the rows are that others refer to.
@@ -73,11 +76,19 @@ impl Rule {
             | Self::AcceptedValues { column, .. }
             | Self::Range { column, .. }
             | Self::Freshness { column, .. } => Some(vec![column]),
-            Self::Unique(columns) | Self::Relationships { columns, .. } => {
+            Self::Unique(columns) | Self::Relationships(Relationship { columns, .. }) => {
                 Some(columns.iter().map(String::as_str).collect())
             }
             Self::RowCount { .. } => Some(Vec::new()),
             Self::Expression(_) => None,
+        }
+    }
+
+    /// What a rule of two entities says; `None` of others.
+    pub fn relationship(&self) -> Option<&Relationship> {
+        match self {
+            Self::Relationships(relationship) => Some(relationship),
+            _ => None,
         }
     }
 }
@@ -94,7 +105,9 @@ impl std::fmt::Display for Rule {
                 "expression({})",
                 sql.split_whitespace().collect::<Vec<_>>().join(" ")
             ),
-            Self::Relationships { entity, columns, .. } => write!(f, "relationships({entity}: {})", columns.join(", ")),
+            Self::Relationships(Relationship { entity, columns, .. }) => {
+                write!(f, "relationships({entity}: {})", columns.join(", "))
+            }
             Self::RowCount { .. } => f.write_str("row_count"),
             Self::Freshness { column, .. } => write!(f, "freshness({column})"),
         }

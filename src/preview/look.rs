@@ -14,7 +14,7 @@ use crate::error::{Code, Error, Result};
 use crate::ingest::{self, Listing, ReadStats};
 use crate::mask::{self, MaskKey, Masks};
 use crate::model::wording::{all_of, did_you_mean};
-use crate::model::{Batch, ColumnMasks, InputPath, Project, Refusal, Rule, Shown, Source, Transform};
+use crate::model::{Batch, ColumnMasks, InputPath, Project, Refusal, Shown, Source, Transform};
 use crate::run::{self, BatchInput, Most, Plans};
 use crate::transform::{Engine, Limits, Operator};
 use crate::warehouse::query::QueryResult;
@@ -211,10 +211,8 @@ fn needed(project: &Project, source: &Source, entity: &str) -> BTreeSet<String> 
             && needed.insert(name)
         {
             open.extend(entity.parent.iter().map(|parent| parent.entity.clone()));
-            open.extend(source.checks_of(entity).filter_map(|check| match &check.rule {
-                Rule::Relationships { entity, .. } => Some(entity.clone()),
-                _ => None,
-            }));
+            let others = source.checks_of(entity).filter_map(|check| check.rule.relationship());
+            open.extend(others.map(|other| other.entity.clone()));
         }
     }
     needed
@@ -270,9 +268,9 @@ impl Looking {
     async fn look(self, by_record: bool) -> Result<Preview> {
         let mut most = by_record.then(|| FIRST_RECORDS.max(self.request.limit));
         loop {
-            let passed = self.pass(most).await?;
-            if passed.ended || self.is_enough(&passed) {
-                return self.preview(passed);
+            let outcome = self.pass(most).await?;
+            if outcome.ended || self.is_enough(&outcome) {
+                return self.preview(outcome);
             }
             most = most.and_then(|most| most.checked_mul(10));
         }
@@ -296,16 +294,16 @@ impl Looking {
             input: &input,
             keep: self.request.limit,
         };
-        let passed = pass.run().await?;
+        let outcome = pass.run().await?;
         tracing::debug!(bytes = input.stats.bytes.load(Ordering::Relaxed), "read");
-        Ok(passed)
+        Ok(outcome)
     }
 
-    fn is_enough(&self, passed: &PassOutcome) -> bool {
+    fn is_enough(&self, outcome: &PassOutcome) -> bool {
         if self.request.refused {
-            return self.refusals(passed).count() >= self.request.limit;
+            return self.refusals(outcome).count() >= self.request.limit;
         }
-        let shown = passed.entities.iter().filter(|one| self.is_wanted(&one.entity));
+        let shown = outcome.entities.iter().filter(|one| self.is_wanted(&one.entity));
         shown
             .into_iter()
             .all(|one| one.report.accepted() >= self.request.limit as u64)
@@ -316,23 +314,23 @@ impl Looking {
     }
 
     /// The refused records, and the refused rows of the wanted entities.
-    fn refusals<'a>(&'a self, passed: &'a PassOutcome) -> impl Iterator<Item = &'a Refusal> {
+    fn refusals<'a>(&'a self, outcome: &'a PassOutcome) -> impl Iterator<Item = &'a Refusal> {
         let wanted = |refusal: &&Refusal| refusal.entity.as_deref().is_none_or(|entity| self.is_wanted(entity));
-        passed.refusals.iter().filter(wanted)
+        outcome.refusals.iter().filter(wanted)
     }
 
-    fn preview(self, passed: PassOutcome) -> Result<Preview> {
-        let refused = self.refusals(&passed).count();
+    fn preview(self, outcome: PassOutcome) -> Result<Preview> {
+        let refused = self.refusals(&outcome).count();
         let refusals = if self.request.refused {
-            self.refusals(&passed).take(self.request.limit).cloned().collect()
+            self.refusals(&outcome).take(self.request.limit).cloned().collect()
         } else {
             Vec::new()
         };
         let mut tables = Vec::new();
-        for one in passed.entities.iter().filter(|one| self.is_wanted(&one.entity)) {
+        for one in outcome.entities.iter().filter(|one| self.is_wanted(&one.entity)) {
             let entity = self.project.entity(&one.entity)?;
             let shown: usize = one.rows.iter().map(arrow::array::RecordBatch::num_rows).sum();
-            let more = !passed.ended || one.report.accepted() > shown as u64;
+            let more = !outcome.ended || one.report.accepted() > shown as u64;
             tables.push(Table {
                 entity: one.entity.clone(),
                 rows: cells::table(entity, &one.rows, more)?,
@@ -353,10 +351,10 @@ impl Looking {
             tables,
             refusals,
             refused,
-            records: passed.records.read(),
-            complete: passed.ended,
+            records: outcome.records.read(),
+            complete: outcome.ended,
             random_key: self.random_key,
-            problems: passed.problems.into_iter().map(self_service).collect(),
+            problems: outcome.problems.into_iter().map(self_service).collect(),
         })
     }
 }

@@ -12,7 +12,7 @@ use arrow::array::RecordBatch;
 use futures::{StreamExt, stream};
 
 use crate::error::{Error, Result};
-use crate::model::{Batch, Project, RECORD_BITS, Refusal, Rule, Scope, Shown, Source};
+use crate::model::{Batch, Project, RECORD_BITS, Refusal, Relationship, Scope, Shown, Source};
 use crate::quality::{Deny, Key, Keys, RowValidator, ValidationReport, row_keys};
 use crate::run::{
     BatchInput, EntityOutcome, KindsOutcome, Plans, Records, below, children, conservation, find_misfits, judged,
@@ -272,11 +272,11 @@ impl Pass<'_> {
         let entity = self.project.entity(&entities[at].entity)?;
         let mut deny = Vec::new();
         for check in self.source.checks_of(entity) {
-            let Rule::Relationships {
+            let Some(Relationship {
                 entity: target,
                 columns,
                 scope,
-            } = &check.rule
+            }) = check.rule.relationship()
             else {
                 continue;
             };

@@ -6,7 +6,7 @@ use super::checks::CheckDraft;
 use super::problems::Problems;
 use crate::error::Location;
 use crate::model::wording::{all_of, did_you_mean};
-use crate::model::{Check, Entity, PgType, Rule};
+use crate::model::{Check, Entity, PgType, Relationship, Rule};
 
 /// Looks up the columns and entities that the checks name. Returns the checks without problems, each with its entity.
 pub(super) fn resolve(drafts: Vec<CheckDraft>, entities: &[Entity], problems: &mut Problems) -> Vec<(String, Check)> {
@@ -29,7 +29,7 @@ pub(super) fn resolve(drafts: Vec<CheckDraft>, entities: &[Entity], problems: &m
             whole &= has_column(owner, &column, location, problems);
         }
         if let Some((name, location)) = target
-            && let Rule::Relationships { columns, .. } = &mut check.rule
+            && let Rule::Relationships(Relationship { columns, .. }) = &mut check.rule
         {
             if let Some(target) = entities.iter().find(|known| known.name == name) {
                 if columns.is_empty() {

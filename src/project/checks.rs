@@ -6,7 +6,7 @@ use super::mapping::{Context, Mapping, entry_text, entry_texts, node_scalar};
 use super::yaml::{Entry, Node, Span, Value};
 use crate::error::Location;
 use crate::model::wording::one_of;
-use crate::model::{Check, Rule, Scope, Severity, Tolerance};
+use crate::model::{Check, Relationship, Rule, Scope, Severity, Tolerance};
 
 const RULES: [&str; 8] = [
     "not_null",
@@ -276,11 +276,11 @@ impl Reader<'_, '_> {
                     Some(entry) => self.columns(entry)?,
                     None => Vec::new(),
                 };
-                Some(Rule::Relationships {
+                Some(Rule::Relationships(Relationship {
                     entity: target.value,
                     columns,
                     scope: options.choice(self.ctx, "scope", &SCOPES),
-                })
+                }))
             }
             "row_count" => {
                 let options = self.options(entry, &COUNT_KEYS)?;

@@ -14,19 +14,26 @@ pub(super) const SHAPE: Shape = Shape::Sharing {
 static FIELD: Shape = Shape::Shared("field", || &FIELD_BODY);
 static FIELD_BODY: Shape = Shape::Any(&[FIELD_TYPE, Shape::Options(&FIELD_KEYS)]);
 static OVER: Shape = Shape::Shared("field_over", || &OVER_BODY);
-static OVER_BODY: Shape = Shape::Any(&[
-    FIELD_TYPE,
-    Shape::Options(&OVER_KEYS),
-    Shape::Options(&NESTED_OVER_KEYS),
-]);
-/// A field that is laid over a shared one may leave out what it does not change.
-static OVER_KEYS: Keys = Keys::of(FIELD_KEYS.known);
-/// Inside of it may stand what is laid over the shared fields there.
-static NESTED_OVER_KEYS: Keys = Keys::of(&[
-    key("list", Shape::Free, "What is laid over the fields of the list."),
-    key("one_or_many", Shape::Free, "What is laid over the fields of the list."),
-    key("struct", Shape::Free, "What is laid over the fields of the object."),
-]);
+static OVER_BODY: Shape = Shape::Any(&[FIELD_TYPE, Shape::Options(&OVER_KEYS)]);
+/// A field that is laid over a shared one may leave out what it does not change. Inside of it stands what is laid over
+/// the shared fields there.
+static OVER_KEYS: Keys = Keys::like(
+    &FIELD_KEYS,
+    &[
+        key("list", ELEMENT_OVER, "What is laid over the elements of the list."),
+        key(
+            "one_or_many",
+            ELEMENT_OVER,
+            "What is laid over the elements of the list.",
+        ),
+        key(
+            "struct",
+            Shape::Over(&OVER),
+            "What is laid over the fields of the object.",
+        ),
+    ],
+);
+const ELEMENT_OVER: Shape = Shape::Any(&[FIELD_TYPE, Shape::Over(&OVER)]);
 const ELEMENT: Shape = Shape::Any(&[FIELD_TYPE, SHAPE]);
 pub(super) static FIELD_KEYS: Keys = Keys::of(&[
     key("type", FIELD_TYPE, "The type of a scalar field."),

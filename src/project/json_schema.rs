@@ -160,6 +160,12 @@ impl Renderer {
             Shape::Mapping => json!({"type": "object"}),
             Shape::Free => json!({}),
             Shape::Sharing { each, over } => self.sharing(each, over, variables),
+            Shape::Over(over) => {
+                let over = self.or_null(over, variables);
+                // A field may be called `use`, too.
+                let either = json!({"anyOf": [shared_files(), over.clone()]});
+                json!({"type": "object", "properties": {"use": either}, "additionalProperties": over})
+            }
             Shape::Shared(name, shape) => {
                 if !self.shared.contains_key(*name) {
                     // The shape may hold itself.
@@ -179,33 +185,32 @@ impl Renderer {
         if let Some(schema) = schema.as_object_mut() {
             schema.remove("required");
         }
-        for key in keys
-            .known
-            .iter()
-            .filter(|key| matches!(key.shape, Shape::Sharing { .. }))
-        {
-            schema["properties"][key.name] = json!({"type": "object", "description": key.meaning});
+        for key in keys.all() {
+            if let Shape::Sharing { over, .. } = key.shape {
+                let mut over = self.shape(&Shape::Over(over), variables);
+                over["description"] = json!(key.meaning);
+                schema["properties"][key.name] = over;
+            }
         }
         schema
     }
 
     /// Fields or kinds, or files that share them with others laid over them.
     fn sharing(&mut self, each: &Shape, over: &Shape, variables: bool) -> Value {
-        let (each, over) = (self.shape(each, variables), self.shape(over, variables));
-        let over = json!({"anyOf": [over, {"type": "null"}]});
-        let file = json!({"type": "string", "pattern": r"\.ya?ml$"});
+        let (each, over) = (self.shape(each, variables), self.or_null(over, variables));
         json!({"anyOf": [
             {"type": "object", "additionalProperties": each, "minProperties": 1},
             {
                 "type": "object",
-                "properties": {"use": {
-                    "anyOf": [file, {"type": "array", "items": file, "minItems": 1}],
-                    "description": "A YAML file that holds what is shared, from the project's folder, or several.",
-                }},
+                "properties": {"use": shared_files()},
                 "required": ["use"],
                 "additionalProperties": over,
             },
         ]})
+    }
+
+    fn or_null(&mut self, shape: &Shape, variables: bool) -> Value {
+        json!({"anyOf": [self.shape(shape, variables), {"type": "null"}]})
     }
 
     fn options(&mut self, keys: &Keys, variables: bool) -> Value {
@@ -218,14 +223,9 @@ impl Renderer {
             schema["description"] = json!(key.meaning);
             (key.name.to_owned(), schema)
         };
-        let properties: Map<String, Value> = keys.known.iter().map(|key| described(self, key)).collect();
+        let properties: Map<String, Value> = keys.all().map(|key| described(self, key)).collect();
         let mut schema = json!({"type": "object", "properties": properties, "additionalProperties": false});
-        let required: Vec<&str> = keys
-            .known
-            .iter()
-            .filter(|key| key.required)
-            .map(|key| key.name)
-            .collect();
+        let required: Vec<&str> = keys.all().filter(|key| key.required).map(|key| key.name).collect();
         if !required.is_empty() {
             schema["required"] = json!(required);
         }
@@ -242,6 +242,15 @@ impl Renderer {
         }
         schema
     }
+}
+
+/// The value of `use`.
+fn shared_files() -> Value {
+    let file = json!({"type": "string", "pattern": r"\.ya?ml$"});
+    json!({
+        "anyOf": [file, {"type": "array", "items": file, "minItems": 1}],
+        "description": "A YAML file that holds what is shared, from the project's folder, or several.",
+    })
 }
 
 const PERCENT: &str = "^[+]?[0-9.]+([eE][-+]?[0-9]+)? *%$";

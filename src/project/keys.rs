@@ -3,7 +3,9 @@
 
 /// The keys that a mapping may have.
 pub(super) struct Keys {
-    pub known: &'static [KeySpec],
+    known: &'static [KeySpec],
+    /// These stand in place of those of the same name.
+    instead: &'static [KeySpec],
     /// Keys that a later version will support. They are refused by name, because ignoring them would mislead the user.
     pub later: &'static [&'static str],
     pub group: Group,
@@ -76,6 +78,8 @@ pub(super) enum Shape {
         each: &'static Shape,
         over: &'static Shape,
     },
+    /// What is laid over a mapping of shared fields: by name, the shape of such a field, or null.
+    Over(&'static Shape),
     /// A list, with the least number of elements.
     List(usize, &'static Shape),
     Any(&'static [Shape]),
@@ -126,6 +130,7 @@ impl Keys {
     pub const fn of(known: &'static [KeySpec]) -> Self {
         Self {
             known,
+            instead: &[],
             later: &[],
             group: Group::None,
         }
@@ -139,8 +144,19 @@ impl Keys {
         Self { group, ..self }
     }
 
+    /// The keys that others have, without their group, and with these in place of those of the same name.
+    pub const fn like(others: &'static Self, instead: &'static [KeySpec]) -> Self {
+        let keys = Self::of(others.known);
+        Self { instead, ..keys }
+    }
+
+    pub fn all(&self) -> impl Iterator<Item = &KeySpec> {
+        let instead = |name: &str| self.instead.iter().find(|key| key.name == name);
+        self.known.iter().map(move |key| instead(key.name).unwrap_or(key))
+    }
+
     pub fn find(&self, name: &str) -> Option<&KeySpec> {
-        self.known.iter().find(|key| key.name == name)
+        self.all().find(|key| key.name == name)
     }
 
     pub fn has(&self, name: &str) -> bool {
@@ -148,7 +164,7 @@ impl Keys {
     }
 
     pub fn names(&self) -> Vec<&'static str> {
-        self.known.iter().map(|key| key.name).collect()
+        self.all().map(|key| key.name).collect()
     }
 
     /// Whether a reader may demand the key.

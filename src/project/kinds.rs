@@ -21,9 +21,25 @@ pub(super) const SHAPE: Shape = Shape::Sharing {
 };
 /// The value of `on_unknown_kind`.
 pub(super) const ON_UNKNOWN: Shape = Shape::Choice(|| names_of(&UNKNOWN_KINDS));
-/// The value of `on_unknown_field`.
-pub(super) const ON_UNKNOWN_FIELD: Shape = Shape::Choice(|| names_of(&UNKNOWN_FIELDS));
-
+/// `subject` of a source, and of a kind.
+pub(super) const SUBJECT: KeySpec = key(
+    "subject",
+    Shape::Text,
+    "The field that says which person a record is about. The mask `date_shift` needs it.",
+);
+/// `on_unknown_field` of a source, and of a kind.
+pub(super) const ON_UNKNOWN_FIELD: KeySpec = key(
+    "on_unknown_field",
+    Shape::Choice(|| names_of(&UNKNOWN_FIELDS)),
+    "What happens when a record has a field that the schema does not declare. The field is never stored.",
+);
+/// `allow_constant_masks` of a source, and of a kind.
+pub(super) const ALLOW_CONSTANT_MASKS: KeySpec = key(
+    "allow_constant_masks",
+    Shape::Texts(0),
+    "Paths of fields whose mask gives every record the same value, and that the SQL may join or group by \
+     nevertheless.",
+);
 /// `checks` of a source, and of a kind.
 pub(super) const CHECKS: KeySpec = key(
     "checks",
@@ -50,24 +66,12 @@ static KIND_KEYS: Keys = Keys::of(&[
         "Which records are of this kind: the paths of fields, each with its value or with several.",
     ),
     required("schema", field_keys::SHAPE, "The fields of a record of this kind."),
-    key(
-        "subject",
-        Shape::Text,
-        "The field that says which person a record is about.",
-    ),
-    key(
-        "on_unknown_field",
-        ON_UNKNOWN_FIELD,
-        "What happens when a record has a field that the schema does not declare.",
-    ),
+    SUBJECT,
+    ON_UNKNOWN_FIELD,
     CHECKS,
     CONSERVES,
     DELETES,
-    key(
-        "allow_constant_masks",
-        Shape::Texts(0),
-        "Paths of fields that the SQL may join or group by although their mask gives all the same value.",
-    ),
+    ALLOW_CONSTANT_MASKS,
     key(
         "max_quarantined",
         Shape::Share,

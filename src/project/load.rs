@@ -22,7 +22,7 @@ use super::yaml::Node;
 use super::yaml_files::yaml_files;
 use crate::error::{Diagnostic, Error, Result, Words as _};
 use crate::model::wording::{all_of, did_you_mean};
-use crate::model::{Check, Entity, Profile, Project, Rule, Scope, Source};
+use crate::model::{Check, Entity, Profile, Project, Scope, Source};
 use crate::workspace::Files;
 
 const PROJECT_FILE: &str = "pipeline.yaml";
@@ -321,10 +321,10 @@ impl Project {
                 .parent
                 .as_ref()
                 .is_some_and(|parent| parent.scope == Scope::Source)
-                || source.checks_of(entity).any(|check| match check.rule {
-                    Rule::Relationships { scope, .. } => scope == Scope::Source,
-                    _ => false,
-                })
+                || source
+                    .checks_of(entity)
+                    .filter_map(|check| check.rule.relationship())
+                    .any(|other| other.scope == Scope::Source)
         })
     }
 

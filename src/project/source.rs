@@ -32,11 +32,7 @@ static SOURCE_KEYS: Keys = Keys::of(&[
         "The fields of a record, by name. Each is a type, or a mapping with one of type, list, one_or_many \
          and struct.",
     ),
-    key(
-        "subject",
-        Shape::Text,
-        "The field that says which person a record is about. The mask `date_shift` needs it.",
-    ),
+    kinds::SUBJECT,
     key(
         "kinds",
         kinds::SHAPE,
@@ -52,11 +48,7 @@ static SOURCE_KEYS: Keys = Keys::of(&[
         Shape::Choice(|| names_of(&SHIFTS)),
         "Whether `date_shift` moves the dates of a subject by days or by whole weeks.",
     ),
-    key(
-        "on_unknown_field",
-        kinds::ON_UNKNOWN_FIELD,
-        "What happens when a record has a field that the schema does not declare. The field is never stored.",
-    ),
+    kinds::ON_UNKNOWN_FIELD,
     key(
         "transforms",
         Shape::Text,
@@ -65,12 +57,7 @@ static SOURCE_KEYS: Keys = Keys::of(&[
     kinds::CHECKS,
     kinds::CONSERVES,
     kinds::DELETES,
-    key(
-        "allow_constant_masks",
-        Shape::Texts(0),
-        "Paths of fields whose mask gives every record the same value, and that the SQL may join or group by \
-         nevertheless.",
-    ),
+    kinds::ALLOW_CONSTANT_MASKS,
     key(
         "max_quarantined",
         tolerance::SHAPE,

@@ -12,7 +12,7 @@ use std::collections::HashSet;
 use super::staging::{StagedEntity, Staging};
 use crate::error::{Error, Result};
 use crate::model::check::{LET_IT_REFUSE, failed};
-use crate::model::{Check, Entity, Parent, Rule, Scope, Severity};
+use crate::model::{Check, Entity, Parent, Relationship, Scope, Severity};
 use crate::quality::{Deny, Key, Keys, Suppress, ValidationReport};
 use crate::warehouse::Staged;
 use crate::warehouse::relations::{self, Partners};
@@ -86,11 +86,11 @@ impl Staging<'_> {
         let entity = self.context.project.entity(staged[at].staged.entity())?;
         let mut deny = Vec::new();
         for check in self.input.source.checks_of(entity) {
-            let Rule::Relationships {
+            let Some(Relationship {
                 entity: target,
                 columns,
                 scope,
-            } = &check.rule
+            }) = check.rule.relationship()
             else {
                 continue;
             };
@@ -134,22 +134,15 @@ pub(crate) fn judged(
     entity: &str,
     missing: Keys,
 ) -> Result<Option<Deny>> {
-    let Rule::Relationships {
-        entity: target,
-        columns,
-        scope,
-    } = &check.rule
-    else {
+    let Some(other) = check.rule.relationship().filter(|_| !missing.is_empty()) else {
         return Ok(None);
     };
-    if missing.is_empty() {
-        return Ok(None);
-    }
-    let whose = match scope {
+    let whose = match other.scope {
         Scope::Batch => "",
         Scope::Source => ", in no batch of the source",
     };
-    let reason = format!("{target} has no row with the same {}{whose}", columns.join(", "));
+    let columns = other.columns.join(", ");
+    let reason = format!("{} has no row with the same {columns}{whose}", other.entity);
     match check.severity {
         Severity::Fail => Err(failed(&check.name, entity).cause(reason).hint(LET_IT_REFUSE)),
         Severity::Warn => {

@@ -11,6 +11,7 @@ use datafusion::error::DataFusionError;
 
 use super::places::{Part, Places};
 use super::tokens::Tokens;
+use super::uncomputable::Uncomputable;
 use super::wording;
 use crate::error::{Code, Diagnostic, Error, Location};
 use crate::model::{Check, Entity, Transform};
@@ -123,9 +124,10 @@ fn span(sql: &str, error: &DataFusionError) -> Option<Span> {
         return Some(found);
     }
     let tokens = Tokens::of(sql);
-    let found = match wording::no_field(error) {
-        Some(missing) => tokens.access(missing),
-        None => wording::names(error)
+    let found = match (wording::no_field(error), Uncomputable::of(error)) {
+        (Some(missing), _) => tokens.access(missing),
+        (_, Some(aggregate)) => tokens.call(&aggregate.function, aggregate.distinct),
+        _ => wording::names(error)
             .iter()
             .find_map(|name| tokens.accessed(name, None).or_else(|| tokens.named(name))),
     };

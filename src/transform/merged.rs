@@ -11,7 +11,7 @@ use datafusion::common::{Column, Result, Spans};
 use datafusion::functions_aggregate::expr_fn::max;
 use datafusion::logical_expr::expr::{AggregateFunction, Sort};
 use datafusion::logical_expr::logical_plan::{Aggregate, Distinct, Projection, Window};
-use datafusion::logical_expr::{Expr, LogicalPlan, Operator};
+use datafusion::logical_expr::{Case, Expr, LogicalPlan, Operator};
 
 use super::marks::mark;
 use crate::model::RECORD_COLUMN;
@@ -57,19 +57,20 @@ fn marked(record: &Column) -> Expr {
     mark(Expr::Column(record.clone())).alias_qualified(record.relation.clone(), RECORD_COLUMN)
 }
 
-/// GROUP BY over rows that carry records; `None` where it has several sets of groups.
+/// GROUP BY over rows that carry records; `None` where it has several sets of groups and no aggregate.
 pub(super) fn aggregate(node: &Aggregate, input: LogicalPlan, record: &Column) -> Result<Option<LogicalPlan>> {
-    if node
-        .group_expr
-        .iter()
-        .any(|group| matches!(group, Expr::GroupingSet(_)))
-    {
+    let is_set = |group: &Expr| matches!(group, Expr::GroupingSet(_));
+    if node.aggr_expr.is_empty() && node.group_expr.iter().any(is_set) {
         return Ok(None);
     }
-    let mut pulled = Pulled::default();
+    let mut pulled = Pulled::above(&input);
     let mut groups = Vec::with_capacity(node.group_expr.len() + 1);
     for group in &node.group_expr {
-        groups.push(pulled.named(group, Pulled::pull));
+        groups.push(if is_set(group) {
+            group.clone()
+        } else {
+            pulled.named(group, |pulled, group| pulled.pull(group, None))
+        });
     }
     let mut aggregates = Vec::with_capacity(node.aggr_expr.len() + 1);
     for aggregate in &node.aggr_expr {
@@ -89,7 +90,7 @@ pub(super) fn aggregate(node: &Aggregate, input: LogicalPlan, record: &Column) -
 
 /// A window over rows that carry records.
 pub(super) fn window(node: &Window, input: LogicalPlan) -> Result<LogicalPlan> {
-    let mut pulled = Pulled::default();
+    let mut pulled = Pulled::above(&input);
     let mut windows = Vec::with_capacity(node.window_expr.len());
     for window in &node.window_expr {
         windows.push(pulled.named(window, Pulled::of_window));
@@ -99,58 +100,85 @@ pub(super) fn window(node: &Window, input: LogicalPlan) -> Result<LogicalPlan> {
 }
 
 /// Expressions that are computed in a projection below a node, each under a name of its own.
-#[derive(Default)]
-struct Pulled(Vec<Expr>);
+struct Pulled {
+    expressions: Vec<Expr>,
+    /// The number of the first. The input may have some by the same way.
+    first: usize,
+}
 
 impl Pulled {
+    fn above(input: &LogicalPlan) -> Self {
+        Self {
+            expressions: Vec::new(),
+            first: input.schema().fields().len(),
+        }
+    }
+
     /// An expression that stays, with the name that its column has.
     fn named(&mut self, expression: &Expr, change: impl FnOnce(&mut Self, Expr) -> Expr) -> Expr {
-        let before = self.0.len();
+        let before = self.expressions.len();
         let (relation, name) = expression.qualified_name();
         let changed = change(self, expression.clone());
-        if self.0.len() == before {
+        if self.expressions.len() == before {
             changed
         } else {
             changed.alias_qualified(relation, name)
         }
     }
 
-    /// A column in the place of an expression that may fail.
-    fn pull(&mut self, expression: Expr) -> Expr {
-        if !fails(&expression) {
+    /// A column in the place of an expression that may fail. Of a FILTER, it is computed only for the rows that it lets
+    /// through.
+    fn pull(&mut self, expression: Expr, filter: Option<&Expr>) -> Expr {
+        if !fails(&expression) || !expression.any_column_refs() || filter.is_some_and(asks_another_query) {
             return expression;
         }
-        let name = format!("__merged_{}", self.0.len());
+        let name = format!("__merged_{}", self.first + self.expressions.len());
         let mut column = Column::new_unqualified(&name);
         column.spans = spans(&expression);
-        self.0.push(expression.unalias().alias(name));
+        let mut expression = expression.unalias();
+        if let Some(filter) = filter {
+            let case = Case::new(None, vec![(Box::new(filter.clone()), Box::new(expression))], None);
+            expression = Expr::Case(case);
+        }
+        self.expressions.push(expression.alias(name));
         Expr::Column(column)
     }
 
-    fn pull_all(&mut self, expressions: Vec<Expr>) -> Vec<Expr> {
-        expressions.into_iter().map(|one| self.pull(one)).collect()
+    fn pull_all(&mut self, expressions: Vec<Expr>, filter: Option<&Expr>) -> Vec<Expr> {
+        expressions.into_iter().map(|one| self.pull(one, filter)).collect()
     }
 
-    fn sorts(&mut self, sorts: Vec<Sort>) -> Vec<Sort> {
+    fn sorts(&mut self, sorts: Vec<Sort>, filter: Option<&Expr>) -> Vec<Sort> {
         let one = |sort: Sort| Sort {
-            expr: self.pull(sort.expr),
+            expr: self.pull(sort.expr, filter),
             ..sort
         };
         sorts.into_iter().map(one).collect()
     }
 
-    /// The arguments of an aggregate, unless its FILTER may keep rows from them that fail.
+    /// The condition itself is computed for every row.
+    fn filter(&mut self, filter: Option<Box<Expr>>) -> Option<Box<Expr>> {
+        let filter = *filter?;
+        Some(Box::new(if asks_another_query(&filter) {
+            filter
+        } else {
+            self.pull(filter, None)
+        }))
+    }
+
     fn of_aggregate(&mut self, expression: Expr) -> Expr {
         match expression {
             Expr::Alias(mut alias) => {
                 *alias.expr = self.of_aggregate(*alias.expr);
                 Expr::Alias(alias)
             }
+            // Its arguments are those of GROUP BY.
+            Expr::AggregateFunction(call) if call.func.name() == "grouping" => Expr::AggregateFunction(call),
             Expr::AggregateFunction(AggregateFunction { func, mut params }) => {
-                if params.filter.is_none() {
-                    params.args = self.pull_all(params.args);
-                    params.order_by = self.sorts(params.order_by);
-                }
+                let filter = params.filter.as_deref();
+                params.args = self.pull_all(params.args, filter);
+                params.order_by = self.sorts(params.order_by, filter);
+                params.filter = self.filter(params.filter);
                 Expr::AggregateFunction(AggregateFunction { func, params })
             }
             other => other,
@@ -165,11 +193,11 @@ impl Pulled {
             }
             Expr::WindowFunction(mut call) => {
                 let params = &mut call.params;
-                if params.filter.is_none() {
-                    params.args = self.pull_all(std::mem::take(&mut params.args));
-                }
-                params.partition_by = self.pull_all(std::mem::take(&mut params.partition_by));
-                params.order_by = self.sorts(std::mem::take(&mut params.order_by));
+                let filter = params.filter.as_deref();
+                params.args = self.pull_all(std::mem::take(&mut params.args), filter);
+                params.filter = self.filter(params.filter.take());
+                params.partition_by = self.pull_all(std::mem::take(&mut params.partition_by), None);
+                params.order_by = self.sorts(std::mem::take(&mut params.order_by), None);
                 Expr::WindowFunction(call)
             }
             other => other,
@@ -178,13 +206,24 @@ impl Pulled {
 
     /// The input with these expressions.
     fn below(self, input: LogicalPlan) -> Result<LogicalPlan> {
-        if self.0.is_empty() {
+        if self.expressions.is_empty() {
             return Ok(input);
         }
         let columns = input.schema().columns().into_iter().map(Expr::Column);
-        let columns = columns.chain(self.0).collect();
+        let columns = columns.chain(self.expressions).collect();
         Ok(LogicalPlan::Projection(Projection::try_new(columns, Arc::new(input))?))
     }
+}
+
+/// Whether an expression holds a subquery.
+fn asks_another_query(expression: &Expr) -> bool {
+    let part = |part: &Expr| {
+        Ok(matches!(
+            part,
+            Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_) | Expr::SetComparison(_)
+        ))
+    };
+    expression.exists(part).unwrap_or(true)
 }
 
 /// The place of an expression, as that of its first column.

@@ -5,6 +5,7 @@
 mod ast;
 mod bind;
 mod canonical;
+mod cast_names;
 mod catalog;
 mod dialect;
 mod elements;
@@ -33,6 +34,8 @@ mod session;
 mod sort;
 mod struct_fields;
 mod tokens;
+mod uncomputable;
+mod unnest;
 mod volatility;
 mod wording;
 

@@ -16,7 +16,7 @@ use super::failure::{self, Span, locate, planning};
 use super::inputs::Inputs;
 use super::places::Places;
 use super::prepared::{Accepts, Outline, Prepared};
-use super::{ast, ignored, not_in, parse, record, row_checks, volatility, wording};
+use super::{ast, ignored, not_in, parse, record, row_checks, uncomputable, volatility, wording};
 use crate::error::Diagnostic;
 use crate::model::{Batch, Column, Entity, Project, Source, Transform, did_you_mean};
 use crate::model::{RECORD_COLUMN, is_partial, is_reference};
@@ -148,7 +148,8 @@ impl Planner<'_> {
 
     /// Makes the physical plan for a batch, to see that it can be made.
     async fn physically(&self, plan: &LogicalPlan, batch: &Batch) -> Result<(), DataFusionError> {
-        bind::physical(self.session, plan, batch, self.full).await.map(drop)
+        let plan = bind::physical(self.session, plan, batch, self.full).await?;
+        uncomputable::refused(&plan)
     }
 
     /// Compares the query's output with the contract.

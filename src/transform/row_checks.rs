@@ -277,7 +277,7 @@ impl Builder<'_> {
                 let reason = "an earlier row has the same values".to_owned();
                 Ok(Some((Column::Unique(names.clone()), column, reason)))
             }
-            Rule::Relationships { .. } | Rule::RowCount { .. } | Rule::Freshness { .. } => Ok(None),
+            Rule::Relationships(_) | Rule::RowCount { .. } | Rule::Freshness { .. } => Ok(None),
         }
     }
 }

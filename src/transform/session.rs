@@ -18,11 +18,13 @@ use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
 
+use super::cast_names::CastNames;
 use super::exact::{ExactValues, Types};
 use super::functions;
 use super::list_fields::ListFields;
 use super::sort::SortByKeys;
 use super::struct_fields::LookUp;
+use super::unnest::SliceElements;
 use super::wording::words;
 use crate::error::{Error, Result};
 
@@ -77,11 +79,13 @@ impl Engine {
             .with_expr_planners(vec![Arc::new(LookUp)])
             .with_default_features()
             .with_physical_optimizer_rule(Arc::new(SortByKeys))
+            .with_physical_optimizer_rule(Arc::new(SliceElements))
             .with_analyzer_rule(Arc::new(ExactValues))
             .with_type_planner(Arc::new(Types));
         // The first planner that knows an expression decides.
         let planners = builder.expr_planners().get_or_insert_default();
         planners.insert(0, Arc::new(ListFields));
+        planners.insert(0, Arc::new(CastNames));
         let state = builder.build();
         let mut context = SessionContext::new_with_state(state);
         functions::register_all(&mut context)?;

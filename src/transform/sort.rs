@@ -9,9 +9,12 @@ mod order;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
+use datafusion::arrow::array::{Array, ArrayData};
+use datafusion::arrow::buffer::{Buffer, NullBuffer};
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::arrow::row::{RowConverter, SortField};
@@ -30,7 +33,7 @@ use datafusion::physical_plan::execution_plan::apply_expression_roots;
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet, SpillMetrics};
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::sorts::streaming_merge::{SortedSpillFile, StreamingMergeBuilder};
-use datafusion::physical_plan::spill::{SpillManager, get_record_batch_memory_size};
+use datafusion::physical_plan::spill::SpillManager;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, Distribution, ExecutionPlan, InputDistributionRequirements, PlanProperties,
@@ -172,6 +175,8 @@ struct Sorter {
     /// The size of a run in bytes: half of the memory, since another run may be on its way to the disk.
     run_size: usize,
     run: Run,
+    /// The addresses of the buffers that the size of the run includes.
+    counted: HashSet<usize>,
     /// The memory of the run that fills and of the one that is being written.
     held: MemoryReservation,
     writing: Option<Writing>,
@@ -199,6 +204,7 @@ impl Sorter {
                 MemoryLimit::Infinite | MemoryLimit::Unknown => usize::MAX,
             },
             run: Run::default(),
+            counted: HashSet::new(),
             held: MemoryConsumer::new("KeySort")
                 .with_can_spill(true)
                 .register(&runtime.memory_pool),
@@ -233,12 +239,13 @@ impl Sorter {
                 .map(|by| by.expr.evaluate(&batch)?.into_array(batch.num_rows()));
             self.converter.convert_columns(&columns.collect::<Result<Vec<_>>>()?)?
         };
-        let of_batch = rows_size(&batch);
-        let bytes = of_batch + keys.size() + batch.num_rows() * order::PER_ROW;
+        let of_keys = keys.size() + batch.num_rows() * order::PER_ROW;
+        let mut of_batch = rows_size(&batch, &mut self.counted);
         let of_others = self.writing.as_ref().map_or(0, |writing| writing.bytes);
-        if (self.held.size() - of_others).saturating_add(bytes) > self.run_size {
-            self.write().await?;
+        if (self.held.size() - of_others).saturating_add(of_batch + of_keys) > self.run_size && self.write().await? {
+            of_batch = rows_size(&batch, &mut self.counted);
         }
+        let bytes = of_batch + of_keys;
         while let Err(error) = self.held.try_grow(bytes) {
             // Memory is short before the run is full, because another operator holds much of it.
             if self.writing.is_some() {
@@ -269,6 +276,7 @@ impl Sorter {
         };
         self.wait().await?;
         let run = std::mem::take(&mut self.run);
+        self.counted.clear();
         let (schema, elapsed) = (Arc::clone(&self.schema), self.metrics.elapsed_compute().clone());
         let rows = self.batch_rows(&run);
         self.fewest_rows = self.fewest_rows.min(rows);
@@ -353,16 +361,30 @@ impl Sorter {
     }
 }
 
-/// Bytes of a batch's rows. What is allocated beyond them is no more than that once for all batches; counted with each, it
-/// would fill a run with batches of few rows.
-fn rows_size(batch: &RecordBatch) -> usize {
-    let of_rows = batch
-        .columns()
-        .iter()
-        .map(|column| column.to_data().get_slice_memory_size());
-    let of_rows = of_rows.sum::<std::result::Result<usize, _>>();
-    let allocated = get_record_batch_memory_size(batch);
-    of_rows.map_or(allocated, |bytes| allocated.min(bytes.saturating_mul(2)))
+/// Bytes that a batch's rows add to those of a run. Batches may be slices of the same arrays, which are counted once, by
+/// what is allocated for them. That is at most twice the rows: there may be more of it for a few rows of many, and
+/// counted with each batch, it would fill a run with batches of few rows.
+fn rows_size(batch: &RecordBatch, counted: &mut HashSet<usize>) -> usize {
+    let (mut allocated, mut of_rows) = (0, 0_usize);
+    for column in batch.columns() {
+        let data = column.to_data();
+        allocated += allocation(&data, counted);
+        let sliced = data.get_slice_memory_size();
+        of_rows = of_rows.saturating_add(sliced.unwrap_or(usize::MAX));
+    }
+    allocated.min(of_rows.saturating_mul(2))
+}
+
+/// Bytes that are allocated for arrays, without what is counted already. The set holds the addresses of buffers.
+fn allocation(data: &ArrayData, counted: &mut HashSet<usize>) -> usize {
+    let nulls = data.nulls().map(NullBuffer::buffer);
+    let own = data.buffers().iter().chain(nulls);
+    let own: usize = own
+        .filter(|buffer| counted.insert(buffer.data_ptr().as_ptr().addr()))
+        .map(Buffer::capacity)
+        .sum();
+    let children = data.child_data().iter();
+    own + children.map(|child| allocation(child, counted)).sum::<usize>()
 }
 
 /// What another thread's work came to; a panic there is one here.

@@ -68,6 +68,16 @@ impl Tokens {
         Some(found[0].span.union(&found[wanted.len() - 1].span))
     }
 
+    /// The place of a call of this function, with DISTINCT or at all.
+    pub fn call(&self, function: &str, distinct: bool) -> Option<Span> {
+        let found = self.0.windows(3).find(|words| {
+            is(&words[0].token, function)
+                && words[1].token == Token::LParen
+                && (!distinct || is(&words[2].token, "distinct"))
+        });
+        found.map(|words| words[0].span)
+    }
+
     /// The place of a name, of a parameter or of a quoted text.
     pub fn named(&self, name: &str) -> Option<Span> {
         let named = |token: &&TokenWithSpan| match &token.token {

@@ -5,6 +5,7 @@ use datafusion::common::SchemaError;
 use datafusion::error::DataFusionError;
 
 use super::struct_fields::{NoField, Value};
+use super::uncomputable::Uncomputable;
 use crate::model::did_you_mean;
 use crate::model::wording::all_of;
 
@@ -86,6 +87,9 @@ pub(super) fn hint(error: &DataFusionError) -> Option<String> {
     }
     if let Some(help) = error.diagnostic().and_then(|diagnostic| diagnostic.helps.first()) {
         return Some(help.message.clone());
+    }
+    if let Some(aggregate) = Uncomputable::of(error) {
+        return Some(aggregate.hint().to_owned());
     }
     let root = error.find_root();
     if root.strip_backtrace().contains("No SQL statements were provided") {

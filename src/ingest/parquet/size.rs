@@ -57,13 +57,19 @@ pub(super) fn filled(batches: impl Stream<Item = Result<Parts>> + Send + 'static
     let state = (batches.boxed(), None, None);
     stream::unfold(state, |(mut batches, held, mut after)| async move {
         let mut gathered: Vec<Parts> = held.into_iter().collect();
+        // Summed up once for each: small files give thousands of batches.
+        let mut size = gathered.first().map_or_else(Size::default, Size::of);
         let mut held = None;
         while after.is_none() {
             match batches.next().await {
-                Some(Ok(next)) if fits(&gathered, &next) => gathered.push(next),
                 Some(Ok(next)) => {
-                    held = Some(next);
-                    break;
+                    let with_next = size.with(&Size::of(&next));
+                    if !gathered.is_empty() && !with_next.fits() {
+                        held = Some(next);
+                        break;
+                    }
+                    size = with_next;
+                    gathered.push(next);
                 }
                 // An error or the end of the input.
                 end => after = Some(end),
@@ -78,14 +84,32 @@ pub(super) fn filled(batches: impl Stream<Item = Result<Parts>> + Send + 'static
     .boxed()
 }
 
-fn fits(gathered: &[Parts], next: &Parts) -> bool {
-    let all = || {
-        let parts = gathered.iter().chain([next]);
-        parts.flat_map(|parts| &parts.decoded).map(|decoded| &decoded.batch)
-    };
-    let bytes = |batch: &RecordBatch| batch.get_array_memory_size() as u64;
-    gathered.is_empty()
-        || (all().map(RecordBatch::num_rows).sum::<usize>() <= ROWS && all().map(bytes).sum::<u64>() <= BYTES)
+/// The size of decoded records in memory.
+#[derive(Default)]
+struct Size {
+    rows: usize,
+    bytes: u64,
+}
+
+impl Size {
+    fn of(parts: &Parts) -> Self {
+        let batches = || parts.decoded.iter().map(|decoded| &decoded.batch);
+        Self {
+            rows: batches().map(RecordBatch::num_rows).sum(),
+            bytes: batches().map(|batch| batch.get_array_memory_size() as u64).sum(),
+        }
+    }
+
+    fn with(&self, other: &Self) -> Self {
+        Self {
+            rows: self.rows + other.rows,
+            bytes: self.bytes + other.bytes,
+        }
+    }
+
+    fn fits(&self) -> bool {
+        self.rows <= ROWS && self.bytes <= BYTES
+    }
 }
 
 /// The batches as one; `None` where there is none.

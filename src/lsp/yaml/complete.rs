@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::place::{Place, place};
+use super::cursor::{Cursor, cursor_at};
 use super::schema;
 use crate::lsp::protocol::{Item, ItemKind};
 use crate::model::scalar_field::scalar_fields;
@@ -21,35 +21,35 @@ pub(in crate::lsp) fn completions(
     offset: usize,
     known: &Value,
 ) -> (Vec<Item>, usize) {
-    let place = place(text, offset);
+    let cursor = cursor_at(text, offset);
     let mut items = Vec::new();
-    if place.is_value || place.path.last().is_some_and(|last| last == "[]") {
-        let of_schema = schema::values(known, &place.path);
+    if cursor.is_value || cursor.path.last().is_some_and(|last| last == "[]") {
+        let of_schema = schema::values(known, &cursor.path);
         items.extend(
             of_schema
                 .into_iter()
                 .map(|choice| Item::new(choice.text, ItemKind::Value)),
         );
-        let names = values(project, path, &place);
+        let names = values(project, path, &cursor);
         items.extend(names.into_iter().map(|name| Item::new(name, ItemKind::Value)));
     }
-    if !place.is_value {
-        let of_schema = schema::keys(known, &place.path);
-        let own = keys(project, path, &place).into_iter().map(|text| schema::Choice {
+    if !cursor.is_value {
+        let of_schema = schema::keys(known, &cursor.path);
+        let own = keys(project, path, &cursor).into_iter().map(|text| schema::Choice {
             text,
             about: String::new(),
         });
         let new = of_schema
             .into_iter()
             .chain(own)
-            .filter(|choice| !place.beside.contains(&choice.text));
+            .filter(|choice| !cursor.beside.contains(&choice.text));
         items.extend(new.map(|choice| Item {
             insert: format!("{}: ", choice.text),
             markdown: choice.about,
             ..Item::new(choice.text, ItemKind::Property)
         }));
     }
-    (items, place.start)
+    (items, cursor.start)
 }
 
 /// The kind of the file at a path, which is relative to the project.
@@ -71,8 +71,8 @@ fn source_at<'a>(project: &'a Project, path: &Path) -> Option<&'a Source> {
 }
 
 /// Names that may be keys: entities, where a source says something of each.
-fn keys(project: &Project, path: &Path, place: &Place) -> Vec<String> {
-    let of_entities = ["conserves", "checks"].iter().any(|key| place.path == [*key]);
+fn keys(project: &Project, path: &Path, cursor: &Cursor) -> Vec<String> {
+    let of_entities = ["conserves", "checks"].iter().any(|key| cursor.path == [*key]);
     if source_at(project, path).is_some() && of_entities {
         project.entities.iter().map(|entity| entity.name.clone()).collect()
     } else {
@@ -81,8 +81,8 @@ fn keys(project: &Project, path: &Path, place: &Place) -> Vec<String> {
 }
 
 /// Names that may be values.
-fn values(project: &Project, path: &Path, place: &Place) -> Vec<String> {
-    let steps: Vec<&str> = place.path.iter().map(String::as_str).collect();
+fn values(project: &Project, path: &Path, cursor: &Cursor) -> Vec<String> {
+    let steps: Vec<&str> = cursor.path.iter().map(String::as_str).collect();
     let columns = |entity: &str| {
         let entity = project.entities.iter().find(|known| known.name == entity);
         let columns = entity.into_iter().flat_map(|entity| &entity.columns);

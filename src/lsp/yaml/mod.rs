@@ -1,8 +1,8 @@
 //! What the server knows of a YAML file: which field or column is declared at a place, and what could be written there.
 
 mod complete;
+mod cursor;
 mod names;
-mod place;
 mod schema;
 
 pub(super) use complete::{completions, kind_of};

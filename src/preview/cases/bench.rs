@@ -130,18 +130,18 @@ impl Bench {
             input: &input,
             keep: usize::MAX,
         };
-        let passed = pass.run().await?;
-        if let Some(problem) = passed.problems.into_iter().next() {
+        let outcome = pass.run().await?;
+        if let Some(problem) = outcome.problems.into_iter().next() {
             return Err(problem);
         }
         let mut tables = Vec::new();
-        for one in &passed.entities {
+        for one in &outcome.entities {
             let rows = cells::table(self.project.entity(&one.entity)?, &one.rows, false)?;
             tables.push((one.entity.clone(), rows));
         }
         Ok(Actual {
             tables,
-            refusals: passed.refusals,
+            refusals: outcome.refusals,
             error: None,
         })
     }

@@ -61,10 +61,8 @@ fn every_rule_is_read() {
     );
     assert!(visits.checks[4].keep_orphans && !visits.checks[3].keep_orphans);
     let key = vec!["patient_id".to_owned()];
-    assert!(
-        matches!(rule(5), Rule::Relationships { columns, .. } if *columns == key),
-        "the other's key"
-    );
+    let relationship = rule(5).relationship().unwrap();
+    assert_eq!(relationship.columns, key, "the other's key");
     let counts = Rule::RowCount {
         min: Some(1),
         max: Some(1000),

@@ -301,6 +301,42 @@ fn variants_of_a_source_with_every_key_are_judged_alike() {
     variants_are_judged_alike("pipelines/clinic.yaml", KINDS);
 }
 
+/// What is laid over shared fields, and whether it can be right.
+#[test]
+fn what_is_laid_over_shared_fields_is_judged_at_any_depth() {
+    for (over, right) in [
+        (
+            r#"{"visits": {"list": {"note": null, "date": {"format": "%Y"}}}}"#,
+            true,
+        ),
+        (r#"{"visits": {"required": true, "list": {"note": null}}}"#, true),
+        (
+            r#"{"visits": {"list": {"use": "schemas/visit.yaml", "use_of": "string"}}}"#,
+            true,
+        ),
+        (r#"{"visits": {"list": {"use": "string"}}}"#, true),
+        (r#"{"visits": {"list": "string"}}"#, true),
+        (
+            r#"{"name": {"struct": {"of": {"one_or_many": {"text": {"mask": "redact"}}}}}}"#,
+            true,
+        ),
+        (r#"{"visits": {"list": {"date": {"fromat": "%Y"}}}}"#, false),
+        (r#"{"visits": {"list": {"date": {"mask": "redcat"}}}}"#, false),
+        (r#"{"visits": {"list": 7}}"#, false),
+        (r#"{"name": {"struct": "string"}}"#, false),
+        (
+            r#"{"name": {"struct": {"of": {"one_or_many": {"text": {"maks": "redact"}}}}}}"#,
+            false,
+        ),
+    ] {
+        let mut source: Value = serde_json::from_str(NESTED).expect("JSON");
+        let mut schema: Value = serde_json::from_str(over).expect("JSON");
+        schema["use"] = json!("schemas/patient.yaml");
+        source["schema"] = schema;
+        assert_eq!(accepts(YamlKind::Source, &source.to_string()), Some(right), "{over}");
+    }
+}
+
 #[test]
 fn variants_of_test_cases_are_judged_alike() {
     let project = files()

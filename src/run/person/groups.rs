@@ -11,9 +11,7 @@ use super::probe::{Probed, probe, subject_mask};
 use super::subject::Person;
 use crate::error::{Error, Result};
 use crate::lineage::{self, ProjectLineage};
-use crate::model::{
-    Batch, Field, FieldType, Kind, MaskKind, MaskedField, Privacy, Project, Rule, Scope, Source, subject,
-};
+use crate::model::{Batch, Field, FieldType, Kind, MaskKind, MaskedField, Privacy, Project, Scope, Source, subject};
 use crate::run::column_masks::masked_fields;
 use crate::run::suppression::holds_persons;
 use crate::warehouse::masks::{Live, LiveBatch};
@@ -236,18 +234,12 @@ fn links(project: &Project, source: &Source) -> Vec<Link> {
             columns: parent.columns.clone(),
             across: parent.scope == Scope::Source,
         }));
-        links.extend(source.checks_of(entity).filter_map(|check| match &check.rule {
-            Rule::Relationships {
-                entity: above,
-                columns,
-                scope,
-            } => Some(Link {
-                entity: entity.name.clone(),
-                above: above.clone(),
-                columns: columns.clone(),
-                across: *scope == Scope::Source,
-            }),
-            _ => None,
+        let others = source.checks_of(entity).filter_map(|check| check.rule.relationship());
+        links.extend(others.map(|other| Link {
+            entity: entity.name.clone(),
+            above: other.entity.clone(),
+            columns: other.columns.clone(),
+            across: other.scope == Scope::Source,
         }));
     }
     links

@@ -16,10 +16,9 @@ mod outputs;
 
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::Schema;
 use datafusion::error::Result;
 use datafusion::physical_plan::ExecutionPlan;
-use datafusion::physical_plan::aggregates::AggregateExec;
+use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::filter::FilterExec;
@@ -27,7 +26,6 @@ use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
 use datafusion::physical_plan::union::UnionExec;
-use datafusion::physical_plan::unnest::UnnestExec;
 use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec};
 
 use super::row_checks;
@@ -44,7 +42,7 @@ pub(super) fn refusing(plan: Arc<dyn ExecutionPlan>, failed: &Failed) -> Result<
     let schema = plan.schema();
     let names = schema.fields().iter().map(|field| field.name().clone());
     let labels = names.map(|name| (name.clone(), name)).collect();
-    Ok(walk.down(plan, record_column, &labels, &Keys::new())?.plan)
+    Ok(walk.down(plan, carries_record, &labels, &Keys::new())?.plan)
 }
 
 struct Walk<'a> {
@@ -57,16 +55,25 @@ struct Walked {
     marks: bool,
 }
 
-/// Where a plan's output has the record that a mark may replace, if a mark gets from there to the output of all.
-type Reaches = fn(&Schema) -> Option<usize>;
+/// Whether a plan's output has the record that a mark may replace, and a mark gets from there to the output of all.
+type Reaches = fn(&Arc<dyn ExecutionPlan>) -> bool;
+
+/// Whether a plan's output has the record, or, below another aggregate, what that makes the mark of.
+fn carries_record(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    let is_partial = |aggregate: &AggregateExec| {
+        aggregate.mode() == &AggregateMode::Partial
+            && aggregate.aggr_expr().iter().any(|one| one.name() == RECORD_COLUMN)
+    };
+    record_column(&plan.schema()).is_some() || plan.downcast_ref::<AggregateExec>().is_some_and(is_partial)
+}
 
 impl Walk<'_> {
     fn down(&self, plan: Arc<dyn ExecutionPlan>, reaches: Reaches, labels: &Labels, keys: &Keys) -> Result<Walked> {
-        let marking = reaches(&plan.schema()).is_some();
+        let marking = reaches(&plan);
         let below: Reaches = if marking && keeps_rows_apart(&plan) {
-            record_column
+            carries_record
         } else {
-            |_| None
+            |_| false
         };
         let before: Vec<Arc<dyn ExecutionPlan>> = plan.children().into_iter().cloned().collect();
         let (mut children, mut marks, mut changed) = (Vec::with_capacity(before.len()), false, false);
@@ -107,7 +114,7 @@ fn keeps_rows_apart(node: &Arc<dyn ExecutionPlan>) -> bool {
     }
     if let Some(aggregate) = node.downcast_ref::<AggregateExec>() {
         // The column is there only where `merged` has put it.
-        return aggregate.limit_options().is_none() && record_column(&node.schema()).is_some();
+        return aggregate.limit_options().is_none() && carries_record(node);
     }
     let windows = match (
         node.downcast_ref::<BoundedWindowAggExec>(),
@@ -125,7 +132,7 @@ fn keeps_rows_apart(node: &Arc<dyn ExecutionPlan>) -> bool {
             || node.is::<KeySort>()
             || node.is::<SortExec>()
             || node.is::<SortPreservingMergeExec>()
-            || node.is::<UnnestExec>()
+            || outputs::unnests(node)
             || node.is::<UnionExec>()
             || node.is::<CooperativeExec>()
             || node.is::<CoalescePartitionsExec>())

@@ -10,13 +10,14 @@ use datafusion::error::Result;
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr};
 use datafusion::physical_plan::ExecutionPlan;
-use datafusion::physical_plan::aggregates::AggregateExec;
+use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::union::UnionExec;
 use datafusion::physical_plan::unnest::UnnestExec;
 
 use crate::model::RECORD_COLUMN;
 use crate::transform::marks;
+use crate::transform::unnest::SlicingUnnest;
 
 /// The column of the entity for which a column of a plan is made, by the latter's name.
 pub(super) type Labels = HashMap<String, String>;
@@ -32,7 +33,7 @@ pub(super) struct Output {
     is_group: bool,
 }
 
-/// The outputs of a projection or an aggregate; `None` of other operators.
+/// The outputs of a projection or an aggregate; `None` of other operators, whose outputs have the names of their inputs.
 pub(super) fn of(plan: &Arc<dyn ExecutionPlan>) -> Option<Vec<Output>> {
     if let Some(projection) = plan.downcast_ref::<ProjectionExec>() {
         let output = |one: &datafusion::physical_plan::projection::ProjectionExpr| Output {
@@ -43,15 +44,20 @@ pub(super) fn of(plan: &Arc<dyn ExecutionPlan>) -> Option<Vec<Output>> {
         return Some(projection.expr().iter().map(output).collect());
     }
     let aggregate = plan.downcast_ref::<AggregateExec>()?;
+    if matches!(aggregate.mode(), AggregateMode::Final | AggregateMode::FinalPartitioned) {
+        // It merges what another has made under the same names.
+        return None;
+    }
     let merges = !aggregate.aggr_expr().is_empty();
     let groups = aggregate.group_expr().expr().iter().map(|(part, name)| Output {
         name: name.clone(),
         parts: vec![Arc::clone(part)],
         is_group: merges,
     });
-    let aggregates = aggregate.aggr_expr().iter().map(|one| Output {
+    let aggregates = aggregate.aggr_expr().iter().zip(aggregate.filter_expr());
+    let aggregates = aggregates.map(|(one, filter)| Output {
         name: one.name().to_owned(),
-        parts: one.expressions(),
+        parts: one.expressions().into_iter().chain(filter.clone()).collect(),
         is_group: false,
     });
     Some(groups.chain(aggregates).collect())
@@ -111,10 +117,15 @@ pub(super) fn keys_below(
         return Ok(below);
     }
     // These have other names below.
-    if !keys.is_empty() && (plan.is::<UnnestExec>() || plan.is::<UnionExec>()) {
+    if !keys.is_empty() && (unnests(plan) || plan.is::<UnionExec>()) {
         return Ok(input.fields().iter().map(|field| field.name().clone()).collect());
     }
     Ok(keys.clone())
+}
+
+/// Whether an operator makes rows of the elements of lists.
+pub(super) fn unnests(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    plan.is::<UnnestExec>() || plan.is::<SlicingUnnest>()
 }
 
 /// Whether an expression is a row's record, or its mark.

@@ -145,6 +145,14 @@ impl Cells {
         }
     }
 
+    /// Appends the value of a row that [`Self::check`] has found to fit. A JSON text is not parsed a second time.
+    pub(super) fn put_fitting(&self, out: &mut BytesMut, row: usize) -> Outcome {
+        match &self.values {
+            Values::Json(texts) => put_json(out, texts.get(row)),
+            _ => self.put(out, row),
+        }
+    }
+
     /// Appends the value of a row whose cell is not null.
     pub(super) fn put(&self, out: &mut BytesMut, row: usize) -> Outcome {
         match &self.values {
@@ -163,9 +171,8 @@ impl Cells {
             Values::Timestamp(array, unit) => put_8(out, time::timestamp(array.value(row), *unit)?.to_be_bytes()),
             Values::Text(texts, limit) => texts.put(out, row, *limit)?,
             Values::Json(texts) => {
-                let text = texts.get(row);
-                json::check(text)?;
-                put_bytes(out, JSONB_VERSION, text.as_bytes())?;
+                json::check(texts.get(row))?;
+                put_json(out, texts.get(row))?;
             }
             Values::UuidText(texts) => put_bytes(out, &[], &uuid(texts.get(row))?)?,
             Values::Uuid(array) => put_bytes(out, &[], array.value(row))?,
@@ -286,6 +293,10 @@ fn timestamp(array: &ArrayRef) -> Result<Values, ArrowError> {
         TimeUnit::Nanosecond => array.as_primitive::<TimestampNanosecondType>().reinterpret_cast(),
     };
     Ok(Values::Timestamp(counts, *unit))
+}
+
+fn put_json(out: &mut BytesMut, text: &str) -> Outcome {
+    put_bytes(out, JSONB_VERSION, text.as_bytes())
 }
 
 fn uuid(text: &str) -> Result<[u8; 16], Cow<'static, str>> {

@@ -42,6 +42,8 @@ impl std::error::Error for EncodeError {}
 #[derive(Debug)]
 pub struct Encoder {
     columns: Vec<Column>,
+    /// Whether all rows have passed [`super::Fit`].
+    fitting: bool,
 }
 
 #[derive(Debug)]
@@ -87,7 +89,16 @@ impl Encoder {
             })
         });
         let columns = columns.collect::<Result<Vec<_>, String>>()?;
-        Ok(Self { columns })
+        Ok(Self {
+            columns,
+            fitting: false,
+        })
+    }
+
+    /// For rows that [`super::Fit`] has let pass. The server would refuse the whole COPY for one that it would not.
+    #[must_use]
+    pub fn of_fitting_rows(self) -> Self {
+        Self { fitting: true, ..self }
     }
 
     /// A batch's columns with their names. Fails where they are not those that the encoder was made for.
@@ -155,7 +166,7 @@ impl Rows<'_> {
             let start = out.len();
             out.extend_from_slice(&count);
             for (column, cells) in self.encoder.columns.iter().zip(&self.cells) {
-                if let Err(reason) = put(column, cells, out, self.next) {
+                if let Err(reason) = put(column, cells, out, self.next, self.encoder.fitting) {
                     out.truncate(start);
                     return Err(self.error(column, reason));
                 }
@@ -182,9 +193,13 @@ impl Rows<'_> {
     }
 }
 
-fn put(column: &Column, cells: &Cells, out: &mut BytesMut, row: usize) -> Result<(), Cow<'static, str>> {
+fn put(column: &Column, cells: &Cells, out: &mut BytesMut, row: usize, fitting: bool) -> Result<(), Cow<'static, str>> {
     if !cells.is_null(row) {
-        return cells.put(out, row);
+        return if fitting {
+            cells.put_fitting(out, row)
+        } else {
+            cells.put(out, row)
+        };
     }
     if !column.nullable {
         return Err("null, which the contract forbids".into());

@@ -243,3 +243,26 @@ fn an_index_row_is_as_large_as_postgres_says() {
     let unindexed = entity(&[("c", PgType::Text, true)]);
     assert_eq!(found(&unindexed, &[5000]), Vec::<usize>::new());
 }
+
+/// What was parsed to see whether it fits is not parsed again.
+#[test]
+fn rows_that_fit_are_encoded_without_a_second_parse() {
+    let entity = entity(&[("c", PgType::Jsonb, true)]);
+    let batch = |text: &str| {
+        let texts: ArrayRef = Arc::new(StringArray::from(vec![text]));
+        RecordBatch::try_from_iter_with_nullable([("c", texts, true)]).unwrap()
+    };
+    let (good, broken) = (batch("{\"a\": [1]}"), batch("{"));
+    let checking = || Encoder::new(&entity, &good.schema()).unwrap();
+    let encoded = |encoder: Encoder, batch: &RecordBatch| {
+        let mut out = BytesMut::new();
+        let written = encoder.bind(batch).unwrap().write(&mut out, usize::MAX);
+        written.map(|_| out)
+    };
+    let fitting = || checking().of_fitting_rows();
+    assert_eq!(encoded(fitting(), &good).unwrap(), encoded(checking(), &good).unwrap());
+    assert!(encoded(checking(), &broken).is_err());
+    assert!(encoded(fitting(), &broken).is_ok(), "parsed again");
+    let fit = Fit::new(&entity, "source", &good.schema()).unwrap();
+    assert_eq!(fit.misfits(&broken).unwrap().len(), 1);
+}

@@ -77,8 +77,8 @@ impl ActiveRun {
 }
 
 impl StagingRun {
-    /// Makes the entity's staging table from its rows. Batches have the contract's columns in their order. The record
-    /// number may follow, where the transform kept it. `place` describes where a record is, for messages.
+    /// Makes the entity's staging table from its rows, which [`crate::warehouse::Fit`] has let pass. Batches have the
+    /// contract's columns in their order. The record number may follow, where the transform kept it. `place` describes where a record is, for messages.
     ///
     /// After an error, or when the future is dropped, nothing is left in the database.
     pub async fn stage(
@@ -195,7 +195,10 @@ impl Copy<'_> {
             let batch = batch?;
             let encoder = match &mut encoder {
                 Some(encoder) => encoder,
-                none => none.insert(Encoder::new(self.entity, &batch.schema()).map_err(|reason| self.misfit(&reason))?),
+                none => {
+                    let made = Encoder::new(self.entity, &batch.schema());
+                    none.insert(made.map_err(|reason| self.misfit(&reason))?.of_fitting_rows())
+                }
             };
             let mut rows = encoder.bind(&batch).map_err(|reason| self.misfit(&reason))?;
             while self.encode(&mut rows, &mut out)? {

@@ -1,8 +1,8 @@
 //! `pipeline.suppression_list`: the persons whose records later loads leave out. It holds keyed hashes, and no value.
 
 use chrono::{DateTime, Utc};
-use tokio_postgres::Client;
 use tokio_postgres::types::Type;
+use tokio_postgres::{Client, Row};
 
 use crate::error::{Error, Result};
 use crate::warehouse::sql::{db_error, sqlstate};
@@ -47,18 +47,18 @@ fn failed(error: &tokio_postgres::Error) -> Error {
 pub async fn of_domains(client: &Client, domains: &[String]) -> Result<Vec<Entry>> {
     let sql = "SELECT domain, key_id, hash FROM pipeline.suppression_list WHERE domain = ANY ($1)";
     let rows = client.query_typed(sql, &[(&domains, Type::TEXT_ARRAY)]).await;
-    let rows = rows.map_err(|error| failed(&error))?;
-    let entry = |row: &tokio_postgres::Row| {
+    read(&rows.map_err(|error| failed(&error))?, |row| {
         Ok(Entry {
             domain: row.try_get(0)?,
             key_id: row.try_get(1)?,
             hash: row.try_get(2)?,
         })
-    };
-    rows.iter()
-        .map(entry)
-        .collect::<Result<_, _>>()
-        .map_err(|error| failed(&error))
+    })
+}
+
+fn read<T>(rows: &[Row], one: fn(&Row) -> Result<T, tokio_postgres::Error>) -> Result<Vec<T>> {
+    let all: Result<_, _> = rows.iter().map(one).collect();
+    all.map_err(|error| failed(&error))
 }
 
 /// The entries by domain and key. None where the database has no list yet.
@@ -69,18 +69,14 @@ pub async fn counts(client: &Client) -> Result<Vec<Count>> {
         Err(error) if matches!(sqlstate(&error), Some("42P01" | "3F000")) => return Ok(Vec::new()),
         rows => rows.map_err(|error| failed(&error))?,
     };
-    let count = |row: &tokio_postgres::Row| {
+    read(&rows, |row| {
         Ok(Count {
             domain: row.try_get(0)?,
             key_id: row.try_get(1)?,
             entries: row.try_get(2)?,
             newest: row.try_get(3)?,
         })
-    };
-    rows.iter()
-        .map(count)
-        .collect::<Result<_, _>>()
-        .map_err(|error| failed(&error))
+    })
 }
 
 /// Adds entries; returns how many were not there yet. Runs that begin afterwards see them.

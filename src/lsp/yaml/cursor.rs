@@ -1,9 +1,9 @@
 //! Where in a YAML file the cursor is: below which keys, and whether a key or a value is being written. It is told from the
 //! indentation and the brackets of a line, since YAML that is being typed can't be parsed.
 
-/// A place in a YAML file.
+/// Where the cursor is in a YAML file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct Cursor {
     /// The keys above it, from the top. An element of a list is `[]`.
     pub path: Vec<String>,
     /// Whether the value of the last key is being written, and not a key.
@@ -16,8 +16,8 @@ pub(super) struct Place {
 
 const ELEMENT: &str = "[]";
 
-/// The place of a byte.
-pub(super) fn place(text: &str, offset: usize) -> Place {
+/// The cursor at a byte.
+pub(super) fn cursor_at(text: &str, offset: usize) -> Cursor {
     let line_start = text[..offset].rfind('\n').map_or(0, |at| at + 1);
     let before = &text[line_start..offset];
     let typed = before
@@ -40,7 +40,7 @@ pub(super) fn place(text: &str, offset: usize) -> Place {
     };
     path.extend(flow.opened);
     path.extend(flow.key);
-    Place {
+    Cursor {
         path,
         is_value,
         start,
@@ -226,9 +226,9 @@ checks:
     /// The place of `|`, as `path/of/keys` or `path=` for a value, and the keys beside it.
     fn at(text: &str) -> String {
         let offset = text.find('|').unwrap();
-        let place = place(&text.replacen('|', "", 1), offset);
-        let mark = if place.is_value { "=" } else { "" };
-        format!("{}{mark} {}", place.path.join("/"), place.beside.join(","))
+        let cursor = cursor_at(&text.replacen('|', "", 1), offset);
+        let mark = if cursor.is_value { "=" } else { "" };
+        format!("{}{mark} {}", cursor.path.join("/"), cursor.beside.join(","))
     }
 
     fn with(from: &str, to: &str) -> String {
