@@ -11,6 +11,12 @@ pub(super) const SHAPE: Shape = Shape::Fields {
     over: &OVER,
 };
 
+/// The fields of a file that schemas `use`. A field of it may leave out what each schema says itself.
+pub(super) static SHARED: Shape = Shape::Fields {
+    field: &PARTIAL,
+    over: &OVER,
+};
+
 static FIELD: Shape = Shape::Shared("field", || &FIELD_BODY);
 static FIELD_BODY: Shape = Shape::Any(&[FIELD_TYPE, Shape::Options(&FIELD_KEYS)]);
 static OVER: Shape = Shape::Shared("field_over", || &OVER_BODY);
@@ -19,6 +25,8 @@ static OVER_BODY: Shape = Shape::Any(&[
     Shape::Options(&OVER_KEYS),
     Shape::Options(&NESTED_OVER_KEYS),
 ]);
+static PARTIAL: Shape = Shape::Shared("field_shared", || &PARTIAL_BODY);
+static PARTIAL_BODY: Shape = Shape::Any(&[FIELD_TYPE, Shape::Options(&OVER_KEYS)]);
 /// A field that is laid over a shared one may leave out what it does not change.
 static OVER_KEYS: Keys = Keys::of(FIELD_KEYS.known);
 /// Inside of it may stand what is laid over the shared fields there.
