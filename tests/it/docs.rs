@@ -385,7 +385,7 @@ fn the_guides_to_kinds_and_deltas_work() {
     assert_eq!(follow(&deltas, &["docs/how-to/load-deltas.md"]), 4);
     assert_eq!(
         deltas.query("select patient_id is not null from observations_latest"),
-        ["true"]
+        ["t"]
     );
 }
 

@@ -226,9 +226,23 @@ fn all_places_that_speak_of_a_column_or_a_field_are_found() {
         places(client, &project, &answer)
     };
     let column = of(&mut client, 0, 57, true);
-    insta::assert_snapshot!(column.join("\n"), @"");
+    insta::assert_snapshot!(column.join("\n"), @r"
+    pipeline.yaml:5:6
+    sql/clinic/items.sql:0:57
+    sql/views/numbers.sql:0:7
+    sql/views/numbers.sql:0:45
+    sql/views/numbers.sql:0:60
+    sql/checks/none.sql:0:9
+    sql/checks/none.sql:0:32
+    migrations/V1__items.sql:2:2
+    sql/clinic/tests/one.yaml:7:11
+    ");
     let field = of(&mut client, 1, 24, false);
-    insta::assert_snapshot!(field.join("\n"), @"");
+    insta::assert_snapshot!(field.join("\n"), @r"
+    sql/clinic/items.sql:0:34
+    sql/clinic/items.sql:1:24
+    sql/clinic/tests/one.yaml:4:24
+    ");
     assert_eq!(of(&mut client, 0, 1, true), [""; 0]);
 }
 
