@@ -160,13 +160,7 @@ fn kind<'a>(how: &Declaring, shape: &'a Shape, coded: bool, path: &mut Vec<&'a s
         });
     }
     let (mut scalar, comment) = scalar(how, shape);
-    let (texts, own) = (&shape.texts, path.last().copied().unwrap_or_default());
-    let full = texts.count - texts.empty;
-    if scalar.field_type == "string" && shape.declared.is_none() && texts.fhir.are_references(full, own) {
-        "reference".clone_into(&mut scalar.field_type);
-        scalar.empty_as_null = texts.empty > 0;
-        scalar.to = texts.fhir.to.iter().copied().collect();
-    }
+    refers(&mut scalar, shape, path);
     let scalar = masked(how, scalar, shape, coded, path);
     let numbers = !how.flat && scalar.field_type == "string" && scalar.suggested.is_none() && shape.declared.is_none();
     let comment = match shape.texts.numbers() {
@@ -176,6 +170,17 @@ fn kind<'a>(how: &Declaring, shape: &'a Shape, coded: bool, path: &mut Vec<&'a s
         _ => comment,
     };
     (Kind::Scalar(scalar), comment)
+}
+
+/// Declares a text as a reference where all texts of the sample are such.
+fn refers(scalar: &mut Scalar, shape: &Shape, path: &[&str]) {
+    let (texts, own) = (&shape.texts, path.last().copied().unwrap_or_default());
+    let full = texts.count - texts.empty;
+    if scalar.field_type == "string" && shape.declared.is_none() && texts.fhir.are_references(full, own) {
+        "reference".clone_into(&mut scalar.field_type);
+        scalar.empty_as_null = texts.empty > 0;
+        scalar.to = texts.fhir.to.iter().copied().collect();
+    }
 }
 
 fn times(count: u64) -> String {

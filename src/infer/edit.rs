@@ -305,7 +305,7 @@ impl<'a> Edits<'a> {
         match to {
             Value::Block { lines, indent } => {
                 let pad = " ".repeat(*indent);
-                let mut new: String = entries.iter().map(|entry| format!("{pad}{entry}\n")).collect();
+                let mut new = format!("{pad}{}\n", entries.join(&format!("\n{pad}")));
                 if !self.text[..lines.end].ends_with('\n') {
                     new.insert(0, '\n');
                 }

@@ -218,7 +218,7 @@ fn flatten(fields: &[Field]) -> (Vec<ScalarField<'_>>, Vec<List<'_>>) {
                     lists.push(List {
                         path,
                         of: Elements::Scalars(scalar),
-                    })
+                    });
                 }
                 Kind::Scalar(scalar) if !scalar.parts().is_empty() => {
                     scalar_fields.extend(scalar.parts().iter().map(|part| ScalarField {

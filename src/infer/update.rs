@@ -50,30 +50,7 @@ pub async fn update(root: &Path, request: &Request, write: bool) -> Result<Updat
     let root = root.map_err(|error| Error::project("the project's folder can't be read").cause(error))?;
     let project = project::load(&root)?;
     let source = project.source(&request.name)?;
-    let mut files = Vec::new();
-    for path in &request.paths {
-        files.extend(sample_files(&request.from, path).await?);
-    }
-    let reader = Reader {
-        limit: request.sample,
-        keep: 0,
-        declared: Some(&source.input),
-        kinds: match &request.kind {
-            // All of them are of this one.
-            Some(_) => ByKind::Declared(&[]),
-            None => ByKind::Declared(&source.kinds),
-        },
-    };
-    let sample = reader.read(&files).await?;
-    if sample.format != source.input.format && !is_json(sample.format, source.input.format) {
-        return Err(Error::project(format!(
-            "the sample is {}, and {} declares {}",
-            word(sample.format),
-            source.name,
-            word(source.input.format)
-        ))
-        .hint("name files of this source, or change `format` first"));
-    }
+    let sample = sampled(request, source).await?;
     let record = sample.record().ok_or_else(Error::internal)?;
     let file = source.location.file.display().to_string();
     let text = fs::read_to_string(root.join(&source.location.file));
@@ -132,6 +109,35 @@ pub async fn update(root: &Path, request: &Request, write: bool) -> Result<Updat
         updated.written = true;
     }
     Ok(updated)
+}
+
+/// Reads the sample as the source declares its files.
+async fn sampled(request: &Request, source: &Source) -> Result<Sample> {
+    let mut files = Vec::new();
+    for path in &request.paths {
+        files.extend(sample_files(&request.from, path).await?);
+    }
+    let reader = Reader {
+        limit: request.sample,
+        keep: 0,
+        declared: Some(&source.input),
+        kinds: match &request.kind {
+            // All of them are of this one.
+            Some(_) => ByKind::Declared(&[]),
+            None => ByKind::Declared(&source.kinds),
+        },
+    };
+    let sample = reader.read(&files).await?;
+    if sample.format != source.input.format && !is_json(sample.format, source.input.format) {
+        return Err(Error::project(format!(
+            "the sample is {}, and {} declares {}",
+            word(sample.format),
+            source.name,
+            word(source.input.format)
+        ))
+        .hint("name files of this source, or change `format` first"));
+    }
+    Ok(sample)
 }
 
 /// The kinds that the sample has records of, with their shapes.

@@ -112,9 +112,8 @@ impl<'t> Blanked<'t> {
         loop {
             at = match self.tokens[at].kind {
                 Kind::Text if at >= 2 && self.sign(at - 1) == Some('[') => at - 2,
-                Kind::Sign('[') if at >= 1 => at - 1,
+                Kind::Sign('[' | '.') if at >= 1 => at - 1,
                 Kind::Sign(']') if at >= 3 && self.sign(at - 2) == Some('[') => at - 3,
-                Kind::Sign('.') if at >= 1 => at - 1,
                 Kind::Word | Kind::Quoted if at >= 2 && self.sign(at - 1) == Some('.') => at - 2,
                 _ => return at,
             };
@@ -135,7 +134,7 @@ impl<'t> Blanked<'t> {
 
     /// NULL; as a whole column of a select list with the name that the column had.
     fn replacement(&self, first: usize, last: usize) -> String {
-        let list = self.list_before(first);
+        let clause = self.list_before(first);
         let starts = first
             .checked_sub(1)
             .and_then(|at| self.tokens.get(at))
@@ -144,7 +143,7 @@ impl<'t> Blanked<'t> {
             .tokens
             .get(last + 1)
             .is_none_or(|token| matches!(token.sign(), Some(',' | ')' | ';')) || token.is("from"));
-        match list {
+        match clause {
             Some("select") if starts && ends && self.tokens[last].is_name() => {
                 format!("NULL AS \"{}\"", self.tokens[last].value.replace('"', "\"\""))
             }

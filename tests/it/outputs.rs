@@ -4,7 +4,8 @@ use std::process::Stdio;
 
 use regex::Regex;
 
-use crate::harness::{Database, Outcome, Project, Small};
+use crate::harness::{Database, Outcome, Project, Small, until};
+use crate::roles::Roles;
 
 /// Exit code, stdout and stderr, without what differs from run to run.
 fn whole(outcome: &Outcome) -> String {
@@ -12,12 +13,11 @@ fn whole(outcome: &Outcome) -> String {
 }
 
 fn steady(code: Option<i32>, stdout: &str, stderr: &str) -> String {
-    let mut text = stdout.trim_end().to_owned();
-    if !stderr.is_empty() {
-        text = format!("{text}\n-- stderr\n{}", stderr.trim_end())
-            .trim_start()
-            .to_owned();
-    }
+    let mut text = match (stdout.trim_end(), stderr.trim_end()) {
+        (out, "") => out.to_owned(),
+        ("", err) => format!("-- stderr\n{err}"),
+        (out, err) => format!("{out}\n-- stderr\n{err}"),
+    };
     for (pattern, by) in [
         (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "TIME"),
         (r"\b\d+\.\d\d( s\b)?", "SECONDS"),
@@ -443,4 +443,34 @@ fn source_add_from_a_sample() {
     hint: name a file, a folder, a pattern in quotes, or a URL
     -- exit 2
     ");
+}
+
+#[test]
+fn roles_of_a_server() {
+    let (database, project) = loaded();
+    let roles = Roles::of(&database);
+    let without_names = |outcome: &Outcome| {
+        whole(outcome)
+            .replace(&format!("_{}", database.name), "_x")
+            .replace(&database.name, "x")
+    };
+    insta::assert_snapshot!(without_names(&project.run(&roles.args())), @"");
+    insta::assert_snapshot!(without_names(&project.run(&["roles", "--reader", "pg_all"])), @"");
+    insta::assert_snapshot!(whole(&self::project().run(&["roles"])), @"");
+}
+
+#[test]
+fn serve_db_tells_its_address_and_who_holds_the_database() {
+    let project = project();
+    project.load("clinic", "2023-05-01");
+    let mut serving = project.spawn(&["serve-db"]);
+    until("the address is printed", || {
+        serving.is_over() || serving.stdout_so_far().contains("postgres")
+    });
+    let ports = Regex::new(r":\d{4,5}").unwrap();
+    let said = |text: &str| ports.replace_all(text, ":PORT").into_owned();
+    insta::assert_snapshot!(said(&steady(Some(0), &serving.stdout_so_far(), &serving.stderr_so_far())), @"");
+    insta::assert_snapshot!(said(&whole(&project.run(&["serve-db"]))), @"");
+    serving.signal("INT");
+    serving.wait();
 }

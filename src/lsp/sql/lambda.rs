@@ -1,6 +1,6 @@
 //! Parameters of lambdas, such as `i` in `array_filter(visits, i -> i['no'] is not null)`: an element of the call's list.
 
-use super::lexer::{Kind, Token};
+use super::lexer::Token;
 use super::query::Span;
 use super::scope::{Called, Is, Named, Scope};
 
@@ -122,10 +122,8 @@ fn first_argument(tokens: &[Token], open: usize) -> Span {
     for (at, token) in tokens.iter().enumerate().skip(open + 1) {
         match token.sign() {
             Some('(' | '[') => depth += 1,
-            Some(')' | ']') if depth == 0 => return open + 1..at,
+            Some(')' | ']' | ',') if depth == 0 => return open + 1..at,
             Some(')' | ']') => depth -= 1,
-            Some(',') if depth == 0 => return open + 1..at,
-            _ if token.kind == Kind::Word && depth == 0 && token.is("from") => return open + 1..at,
             _ => {}
         }
     }

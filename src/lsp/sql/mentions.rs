@@ -97,8 +97,8 @@ pub(in crate::lsp) fn mentions_in_statements(text: &str, entity: &str, column: &
     let mut tokens = lexer::tokens(text);
     tokens.retain(|token| token.kind != Kind::Comment);
     let statements = tokens.split(|token| token.sign() == Some(';'));
-    let names = |token: &Token, name: &str| token.is_name() && token.value == name;
-    let of_table = statements.filter(|statement| statement.iter().any(|token| names(token, entity)));
-    let named = of_table.flatten().filter(|token| names(token, column));
-    named.map(|token| (token.start, token.end)).collect()
+    let is = |token: &Token, name: &str| token.is_name() && token.value == name;
+    let of_table = statements.filter(|statement| statement.iter().any(|token| is(token, entity)));
+    let mentions = of_table.flatten().filter(|token| is(token, column));
+    mentions.map(|token| (token.start, token.end)).collect()
 }

@@ -116,7 +116,7 @@ fn is_path(kind: YamlKind, steps: &[&str], text: &str, end: usize, path: &str, o
         rest => (rest, None),
     };
     let speaks = match key {
-        ["subject"] | ["conserves", ..] | ["where", ..] => named == of,
+        ["subject"] | ["conserves" | "where", ..] => named == of,
         // These paths begin with the kind's name.
         ["allow_constant_masks", ..] => true,
         _ => false,

@@ -82,7 +82,7 @@ pub(super) fn differences(files: &Files, read: &Result<Project, Error>) -> Vec<S
                 || problem.location.as_ref().is_some_and(|at| at.file == Path::new(path))
         };
         // A shared file is judged where it is used.
-        let users = files.0.iter().filter(|(other, _)| *other != path);
+        let users = files.0.iter().filter(|(other, _)| other != path);
         let mut users = users.filter_map(|(_, text)| text.as_ref());
         if kind(path) == Some(YamlKind::Fields) && !users.any(|text| text.contains(path.as_str())) {
             return None;
