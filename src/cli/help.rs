@@ -104,10 +104,12 @@ pub(super) const SOURCE: &str = "\
 Examples:
   pipeline source add clinic_c --from examples/data/clinic_c/20230501/visits.json
   pipeline source add lab --from lab/ --entities new
+  pipeline source add feed --from feed/ --entities new --kind-by event.type
   pipeline source add lab --from lab/2023-06-01.csv --update
 
-No value of the sample is written; values are shown with --show-samples only. Read what was proposed before real data is
-loaded. --update changes nothing but the schema, and nothing without --yes.";
+No value of the sample is written; values are shown with --show-samples only. Names of FHIR resource types, which tell the
+kinds of records in a bundle, and the values of a field that --kind-by names are the exception. Read what was proposed
+before real data is loaded. --update changes nothing but the schema, and nothing without --yes.";
 
 pub(super) const SCHEMA: &str = "\
 Examples:

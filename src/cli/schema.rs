@@ -26,6 +26,8 @@ enum Kind {
     Source,
     /// sql/<source>/tests/<name>.yaml
     Tests,
+    /// A file of fields that schemas share by `use`
+    Fields,
 }
 
 impl From<Kind> for YamlKind {
@@ -34,6 +36,7 @@ impl From<Kind> for YamlKind {
             Kind::Project => Self::Project,
             Kind::Source => Self::Source,
             Kind::Tests => Self::Tests,
+            Kind::Fields => Self::Fields,
         }
     }
 }

@@ -27,12 +27,18 @@ pub(super) struct Add {
     /// Fill the entities of pipeline.yaml, or add new ones for the sample
     #[arg(long, value_name = "WHICH", default_value = "existing")]
     entities: Which,
+    /// Declare a kind of records for each value of this field; the values are written into the source
+    #[arg(long, value_name = "FIELD", conflicts_with = "update")]
+    kind_by: Option<String>,
     /// Print a few values of each field, to judge what was proposed; they are written to no file
     #[arg(long)]
     show_samples: bool,
     /// For a source that is there: show what this newer sample changes of its schema
     #[arg(long, conflicts_with_all = ["entities", "show_samples"])]
     update: bool,
+    /// With --update: all records of the sample are of this kind of the source
+    #[arg(long, value_name = "NAME", requires = "update")]
+    kind: Option<String>,
     /// Write what --update shows
     #[arg(long, requires = "update")]
     yes: bool,
@@ -70,6 +76,8 @@ pub(super) async fn execute(global: &Global, source: Source) -> Result<u8> {
             Which::Existing => Entities::Existing,
             Which::New => Entities::New,
         },
+        kind_by: add.kind_by,
+        kind: add.kind,
     };
     if add.update {
         let updated = Box::pin(infer::update(&root, &request, add.yes)).await?;

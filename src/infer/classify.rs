@@ -284,6 +284,17 @@ fn by_name(seen: &Seen<'_>) -> Option<Suggested> {
     (whole && !public).then(|| fit(seen, "name", "pseudonym", "it is a part of a name".to_owned()))
 }
 
+/// Of a reference, the id is masked in the domain of the resource's type, which is needed to join it.
+pub(super) fn reference(to: &[&str]) -> Suggested {
+    Suggested {
+        class: "identifier",
+        mask: "hash",
+        domain: None,
+        reason: None,
+        why: format!("refers to {} in the sample", to.join(", ")),
+    }
+}
+
 /// The domain of a name: the word for the person in it, such as `author`, else `name`.
 fn person(path: &[&str]) -> String {
     let own = path.last().map(|name| words(name)).unwrap_or_default();

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::declare::{Field, Kind, Scalar};
+use super::declare::{Field, Kind};
+use super::scalar::Scalar;
 use super::tables::{Column, Level, Table, ValuePosition, shown};
 use super::words::words;
-use crate::model::{Entity, PgType};
+use crate::model::{Entity, PgType, SOURCE_TABLE};
 use crate::warehouse::type_name;
 
 /// A column of which at least this share of the words is found in a field's path is mapped to it.
@@ -18,6 +19,8 @@ pub(super) struct Mapped {
     pub unfilled: Vec<String>,
     /// Fields that no column takes, as paths.
     pub unused: Vec<String>,
+    /// How well each of the tables fits.
+    pub scores: Vec<f64>,
 }
 
 /// A scalar field, and where it stands.
@@ -38,6 +41,7 @@ pub(super) fn map(entities: &[Entity], record: &str, fields: &[Field]) -> Mapped
         tables: Vec::new(),
         unfilled: Vec::new(),
         unused: Vec::new(),
+        scores: Vec::new(),
     };
     let mut used = BTreeSet::new();
     let root = root(entities, &scalar_fields);
@@ -46,7 +50,8 @@ pub(super) fn map(entities: &[Entity], record: &str, fields: &[Field]) -> Mapped
         .map_or_else(|| record.to_owned(), |root| format!("{record} {root}"));
     for entity in entities {
         match fill(entity, &record, &scalar_fields) {
-            Ok(table) => {
+            Ok((score, table)) => {
+                mapped.scores.push(score);
                 let depth = table.levels.len();
                 for column in &table.columns {
                     used.extend(scalar_fields.iter().enumerate().filter_map(|(index, scalar_field)| {
@@ -89,10 +94,10 @@ fn collect<'a>(
                 levels: levels.to_vec(),
                 position: ValuePosition {
                     depth: levels.len(),
-                    // Of a partial date, a column takes the first moment.
+                    // Of a partial date, a column takes the first moment, of a reference the id.
                     path: within
                         .into_iter()
-                        .chain(scalar.is_struct().then(|| "value".to_owned()))
+                        .chain(scalar.parts().first().map(|part| part.name.to_owned()))
                         .collect(),
                 },
                 scalar,
@@ -120,7 +125,7 @@ fn root(entities: &[Entity], scalar_fields: &[ScalarField<'_>]) -> Option<String
 }
 
 /// The rows of an entity from the level of the records that fits it best.
-fn fill(entity: &Entity, record: &str, scalar_fields: &[ScalarField<'_>]) -> Result<Table, String> {
+fn fill(entity: &Entity, record: &str, scalar_fields: &[ScalarField<'_>]) -> Result<(f64, Table), String> {
     let mut levels: Vec<Vec<Level>> = vec![Vec::new()];
     for scalar_field in scalar_fields {
         if !levels.contains(&scalar_field.levels) {
@@ -135,7 +140,7 @@ fn fill(entity: &Entity, record: &str, scalar_fields: &[ScalarField<'_>]) -> Res
         }
     }
     match best {
-        Some((score, table, missing)) if score > 0.0 && missing.is_empty() => Ok(table),
+        Some((score, table, missing)) if score > 0.0 && missing.is_empty() => Ok((score, table)),
         Some((score, _, missing)) if score > 0.0 => Err(format!(
             "no field was found for {}, which may not be null",
             missing.join(", ")
@@ -210,6 +215,7 @@ fn rows(
         });
     }
     let table = Table {
+        of: SOURCE_TABLE.to_owned(),
         name: entity.name.clone(),
         levels: level.to_vec(),
         columns,
@@ -260,7 +266,7 @@ fn fits(scalar_field: &ScalarField<'_>, column: PgType) -> bool {
         PgType::Timestamp => matches!(field, "timestamp" | "date"),
         PgType::TimestampTz => field == "timestamptz",
         PgType::Jsonb => field == "json",
-        PgType::Uuid => field == "string",
+        PgType::Uuid => field == "string" || field == "reference",
         _ => false,
     }
 }

@@ -1,8 +1,10 @@
 //! Turns the shape of the records into the fields of a schema.
 
-use super::classify::{self, Seen, Suggested};
-use super::shape::{KINDS, Member, Objects, Shape, Shown};
+use super::classify::{self, Seen};
+use super::scalar::Scalar;
+use super::shape::{KINDS, Member, Objects, Shape};
 use super::words::words;
+use crate::model::References;
 
 /// From this many objects on, a field that stood in all of them is declared as required.
 const SURE: u64 = 10;
@@ -29,61 +31,13 @@ pub(super) enum Kind {
     Objects(Vec<Field>),
 }
 
-#[derive(Debug)]
-pub(super) struct Scalar {
-    pub field_type: String,
-    pub from: Option<&'static str>,
-    pub formats: Vec<&'static str>,
-    /// A date or time that may lack some of its parts.
-    pub partial: bool,
-    pub empty_as_null: bool,
-    pub suggested: Option<Suggested>,
-    /// No two values of the sample are the same.
-    pub unique: bool,
-    /// A few values, where the user asks for them.
-    pub shown: Shown,
-}
-
-impl Scalar {
-    fn of(field_type: impl Into<String>) -> Self {
-        Self {
-            field_type: field_type.into(),
-            from: None,
-            formats: Vec::new(),
-            partial: false,
-            empty_as_null: false,
-            suggested: None,
-            unique: false,
-            shown: Shown::default(),
-        }
-    }
-
-    /// The type that SQL sees, after the mask.
-    pub fn sql_type(&self) -> &str {
-        match self.suggested.as_ref().map(|suggested| suggested.mask) {
-            Some("hash" | "redact" | "pseudonym" | "zip3") => "string",
-            Some("year") => "int",
-            _ => &self.field_type,
-        }
-    }
-
-    /// Whether SQL sees a struct of the first moment and the precision.
-    pub fn is_struct(&self) -> bool {
-        self.partial && self.sql_type() == self.field_type
-    }
-
-    pub fn is_identifier(&self) -> bool {
-        self.suggested
-            .as_ref()
-            .is_some_and(|suggested| suggested.class == "identifier" && suggested.mask == "hash")
-    }
-}
-
 /// How the fields of a sample are declared.
 pub(super) struct Declaring {
     /// Cells and their types come as text: CSV.
     pub flat: bool,
     pub subject: bool,
+    /// The type of FHIR resource that the records are, if they are of one.
+    pub resource: Option<&'static str>,
 }
 
 /// The fields of an object.
@@ -205,7 +159,8 @@ fn kind<'a>(how: &Declaring, shape: &'a Shape, coded: bool, path: &mut Vec<&'a s
             _ => format!("a list whose elements are of more than one kind: {}", met(item)),
         });
     }
-    let (scalar, comment) = scalar(how, shape);
+    let (mut scalar, comment) = scalar(how, shape);
+    refers(&mut scalar, shape, path);
     let scalar = masked(how, scalar, shape, coded, path);
     let numbers = !how.flat && scalar.field_type == "string" && scalar.suggested.is_none() && shape.declared.is_none();
     let comment = match shape.texts.numbers() {
@@ -215,6 +170,17 @@ fn kind<'a>(how: &Declaring, shape: &'a Shape, coded: bool, path: &mut Vec<&'a s
         _ => comment,
     };
     (Kind::Scalar(scalar), comment)
+}
+
+/// Declares a text as a reference where all texts of the sample are such.
+fn refers(scalar: &mut Scalar, shape: &Shape, path: &[&str]) {
+    let (texts, own) = (&shape.texts, path.last().copied().unwrap_or_default());
+    let full = texts.count - texts.empty;
+    if scalar.field_type == "string" && shape.declared.is_none() && texts.fhir.are_references(full, own) {
+        "reference".clone_into(&mut scalar.field_type);
+        scalar.empty_as_null = texts.empty > 0;
+        scalar.to = texts.fhir.to.iter().copied().collect();
+    }
 }
 
 fn times(count: u64) -> String {
@@ -349,6 +315,15 @@ fn masked(how: &Declaring, mut scalar: Scalar, shape: &Shape, coded: bool, path:
         coded,
         subject: how.subject,
     });
+    if scalar.is_reference() {
+        scalar.suggested = Some(classify::reference(&scalar.to));
+    }
+    if let (Some(resource), ["id"], Some(suggested)) = (how.resource, path, &mut scalar.suggested)
+        && suggested.mask == "hash"
+    {
+        // As references to it are masked.
+        suggested.domain = Some(References::default().domain(None, resource));
+    }
     // Only what SQL may see as a number is worth reading as one.
     if scalar.from == Some("string") && scalar.suggested.is_some() {
         "string".clone_into(&mut scalar.field_type);
@@ -364,27 +339,4 @@ fn masked(how: &Declaring, mut scalar: Scalar, shape: &Shape, coded: bool, path:
     }
     scalar.shown = shape.shown.clone();
     scalar
-}
-
-/// The top-level field that says whose record it is.
-pub(super) fn subject(record: &Shape) -> Option<&str> {
-    const PERSONS: [&str; 6] = ["patient", "person", "subject", "member", "client", "participant"];
-    let scalars = || {
-        let fields = record.objects.fields.iter();
-        fields.filter(|(_, member)| {
-            let shape = &member.shape;
-            let one = shape.kinds() == 1 && shape.texts.count + shape.numbers.count > 0;
-            one || shape.is_number_or_text()
-        })
-    };
-    let named = |of_person: bool| {
-        scalars().find(|(name, _)| {
-            let words = words(name);
-            let id = words
-                .last()
-                .is_some_and(|word| word == "id" || word == "mrn" || word == "identifier");
-            id && (!of_person || words.iter().any(|word| PERSONS.contains(&word.as_str())))
-        })
-    };
-    named(true).or_else(|| named(false)).map(|(name, _)| name.as_str())
 }

@@ -23,6 +23,16 @@ pub(super) enum Value {
     Other,
 }
 
+impl Value {
+    /// The byte where it begins. 0: it is found nowhere.
+    pub fn start(&self) -> usize {
+        match self {
+            Self::Plain(range) | Self::Flow(range) | Self::Block { lines: range, .. } => range.start,
+            Self::Other => 0,
+        }
+    }
+}
+
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
     pub name: String,
@@ -287,6 +297,35 @@ impl<'a> Edits<'a> {
                 Some(self.line_number(end))
             }
             Value::Plain(_) | Value::Other => None,
+        }
+    }
+
+    /// Adds `key: value` texts at the end of a mapping.
+    pub fn add_entries(&mut self, to: &Value, entries: &[String]) {
+        match to {
+            Value::Block { lines, indent } => {
+                let pad = " ".repeat(*indent);
+                let mut new = format!("{pad}{}\n", entries.join(&format!("\n{pad}")));
+                if !self.text[..lines.end].ends_with('\n') {
+                    new.insert(0, '\n');
+                }
+                self.made.push((lines.end..lines.end, new));
+            }
+            Value::Flow(inner) => {
+                let own = &self.text[inner.clone()];
+                let end = inner.start + own.trim_end().len();
+                let comma = if own.trim().is_empty() { "" } else { ", " };
+                self.made.push((end..end, format!("{comma}{}", entries.join(", "))));
+            }
+            Value::Plain(_) | Value::Other => {}
+        }
+    }
+
+    /// The text of a value.
+    pub fn written(&self, value: &Value) -> &str {
+        match value {
+            Value::Plain(range) => self.text[range.clone()].trim(),
+            _ => "",
         }
     }
 

@@ -46,7 +46,7 @@ impl Shape {
         item.kinds() == 0 || item.kinds() == 1 && beside.iter().zip(within).all(|(a, b)| (*a > 0) == (b > 0))
     }
 
-    fn absorb(&mut self, other: Self) {
+    pub fn absorb(&mut self, other: Self) {
         self.nulls += other.nulls;
         self.bools += other.bools;
         self.numbers.absorb(&other.numbers);

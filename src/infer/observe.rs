@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use super::kinds::{Kinds, Step, Within};
 use super::shape::Shape;
 use crate::model::RecordStep;
 
@@ -29,6 +30,8 @@ pub(super) struct Budget {
     pub keep: usize,
     /// The most elements of a list that are looked at; the others are passed over.
     pub elements: u64,
+    /// What tells the records' kinds apart. `None`: they are of one kind.
+    pub kinds: Option<Kinds>,
 }
 
 impl Budget {
@@ -41,6 +44,7 @@ impl Budget {
             number: 0,
             keep,
             elements: u64::MAX,
+            kinds: None,
         }
     }
 
@@ -84,6 +88,8 @@ pub(super) struct Observe<'a> {
     /// What leads from here to the records. Empty: the value is a record, or a list of them. `None`: none is below.
     pub records: Option<&'a [RecordStep]>,
     pub depth: u32,
+    /// Where in a record the value stands.
+    pub within: Within<'a>,
 }
 
 impl Observe<'_> {
@@ -97,6 +103,9 @@ impl Observe<'_> {
     fn keep(&mut self, value: &dyn fmt::Display) {
         if self.budget.keep > 0 {
             self.shape.shown.keep(self.budget.keep, value);
+        }
+        if let Some(kinds) = &mut self.budget.kinds {
+            kinds.tell(self.within, value);
         }
     }
 }
@@ -181,6 +190,7 @@ impl<'de> Visitor<'de> for Observe<'_> {
                 budget: self.budget,
                 records,
                 depth: self.depth + 1,
+                within: Within::Nowhere,
             };
             if elements.next_element_seed(item)?.is_none() {
                 break;
@@ -196,11 +206,40 @@ impl<'de> Visitor<'de> for Observe<'_> {
         Ok(())
     }
 
-    fn visit_map<A: MapAccess<'de>>(mut self, mut members: A) -> Result<(), A::Error> {
+    fn visit_map<A: MapAccess<'de>>(mut self, members: A) -> Result<(), A::Error> {
         if self.records.is_some_and(<[RecordStep]>::is_empty) {
             self.budget.record()?;
+            self.within = Within::Record;
+            if self.budget.kinds.is_some() {
+                return self.record(members);
+            }
         }
         self.first(3);
+        self.members(members)
+    }
+}
+
+impl Observe<'_> {
+    /// Folds a record into a shape of its own, and that into the shape of its kind.
+    fn record<'de, A: MapAccess<'de>>(self, members: A) -> Result<(), A::Error> {
+        let mut own = Shape::default();
+        let mut record = Observe {
+            shape: &mut own,
+            budget: &mut *self.budget,
+            records: self.records,
+            depth: self.depth,
+            within: self.within,
+        };
+        record.first(3);
+        let whole = record.members(members);
+        if let Some(kinds) = &mut self.budget.kinds {
+            kinds.take(own);
+        }
+        self.shape.objects.count += u64::from(whole.is_ok());
+        whole
+    }
+
+    fn members<'de, A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
         if self.depth >= DEEPEST {
             return Err(A::Error::custom("nested too deeply"));
         }
@@ -211,12 +250,24 @@ impl<'de> Visitor<'de> for Observe<'_> {
                 Some([RecordStep::Key(key), rest @ ..]) if *key == name => Some(rest),
                 _ => None,
             };
+            let step = Step {
+                name: &name,
+                up: match self.within {
+                    Within::Field(up) => Some(up),
+                    _ => None,
+                },
+            };
+            let within = match self.within {
+                Within::Nowhere => Within::Nowhere,
+                Within::Record | Within::Field(_) => Within::Field(&step),
+            };
             match self.shape.member(&name, object) {
                 Some(shape) => members.next_value_seed(Observe {
                     shape,
                     budget: self.budget,
                     records,
                     depth: self.depth + 1,
+                    within,
                 })?,
                 None => members.next_value::<IgnoredAny>().map(drop)?,
             }

@@ -6,68 +6,159 @@ use std::fmt::Write as _;
 use super::declare::{self, Declaring, Field};
 use super::request::{Entities, Request};
 use super::sample::{Sample, word};
+use super::shape::Shape;
+use super::subject::subject;
 use super::tables::{self, Table, snake};
 use super::words::singular;
 use super::{columns, location, render};
 use crate::error::{Error, Result};
-use crate::model::{Encoding, Entity, Format};
+use crate::model::reference::resource_type;
+use crate::model::{Encoding, Entity, Format, SOURCE_TABLE};
 
 pub(super) struct Proposal {
-    pub fields: Vec<Field>,
-    subject: Option<String>,
+    /// The kinds of records; one where there is nothing to tell them apart.
+    pub kinds: Vec<Kind>,
+    /// The field whose values tell the kinds apart.
+    told_by: Option<String>,
     pub tables: Vec<Table>,
     pub notes: Vec<String>,
+}
+
+/// A kind of records.
+pub(super) struct Kind {
+    /// The table that SQL reads.
+    name: String,
+    /// The value by which its records are told.
+    value: String,
+    /// What one of its records is called.
+    one: String,
+    pub fields: Vec<Field>,
+    subject: Option<String>,
+}
+
+impl Kind {
+    fn of(name: String, value: String, one: &str, record: &Shape, resource: Option<&'static str>, flat: bool) -> Self {
+        let subject = subject(record, resource);
+        let how = Declaring {
+            flat,
+            subject: subject.is_some(),
+            resource,
+        };
+        Self {
+            name,
+            value,
+            one: one.to_owned(),
+            fields: declare::fields(&how, &record.objects, &mut Vec::new()),
+            subject,
+        }
+    }
 }
 
 impl Proposal {
     pub fn of(entities: &[Entity], request: &Request, sample: &Sample) -> Result<Self> {
         let record = sample.record().ok_or_else(Error::internal)?;
-        let subject = declare::subject(record).map(str::to_owned);
-        let how = Declaring {
-            flat: sample.format == Format::Csv,
-            subject: subject.is_some(),
+        let mut proposal = Self {
+            kinds: kinds(sample, record, &request.name),
+            told_by: sample.kinds.as_ref().map(super::kinds::Kinds::path),
+            tables: Vec::new(),
+            notes: Vec::new(),
         };
-        let fields = declare::fields(&how, &record.objects, &mut Vec::new());
-        let named = record_name(sample, subject.as_deref(), &request.name);
-        let mut notes = Vec::new();
-        let tables = match request.entities {
+        match request.entities {
             Entities::New => {
                 let taken: BTreeSet<String> = entities.iter().map(|entity| entity.name.clone()).collect();
-                tables::propose(&request.name, &named, &fields, taken)
+                let records = proposal.kinds.iter();
+                let records = records.map(|kind| (kind.name.as_str(), kind.one.as_str(), kind.fields.as_slice()));
+                proposal.tables = tables::propose(&request.name, records, taken);
             }
-            Entities::Existing => {
-                let mapped = columns::map(entities, &named, &fields);
-                notes.extend(
-                    mapped
-                        .unfilled
-                        .iter()
-                        .map(|one| format!("no SQL was written for {one}")),
-                );
-                if !mapped.unused.is_empty() {
-                    notes.push(format!(
-                        "no column takes {}; `--entities new` makes tables for all fields",
-                        mapped.unused.join(", ")
-                    ));
-                }
-                mapped.tables
-            }
-        };
-        if tables.is_empty() {
+            Entities::Existing => proposal.map(entities),
+        }
+        if proposal.tables.is_empty() {
             return Err(Error::project("the sample fits none of the project's entities")
                 .hint("`--entities new` proposes entities for it"));
         }
+        proposal.leave_unread_kinds_out();
+        if let Some(others) = sample
+            .kinds
+            .as_ref()
+            .map(|kinds| kinds.others)
+            .filter(|others| *others > 0)
+        {
+            proposal
+                .notes
+                .push(format!("{others} records of the sample are of no kind"));
+        }
         if !sample.records.beside.is_empty() {
-            notes.push(format!(
+            proposal.notes.push(format!(
                 "left out, since it stands beside the records: {}",
                 sample.records.beside.join(", ")
             ));
         }
-        Ok(Self {
-            fields,
-            subject,
-            tables,
-            notes,
-        })
+        Ok(proposal)
+    }
+
+    /// Fills each entity of the project from the kind that fits it best.
+    fn map(&mut self, entities: &[Entity]) {
+        let mapped: Vec<_> = self
+            .kinds
+            .iter()
+            .map(|kind| columns::map(entities, &kind.one, &kind.fields))
+            .collect();
+        for entity in entities {
+            let of_kind = mapped.iter().enumerate().flat_map(|(at, mapped)| {
+                let scored = mapped.tables.iter().zip(&mapped.scores);
+                scored.map(move |(table, score)| (at, table, *score))
+            });
+            let best = of_kind
+                .filter(|(_, table, _)| table.name == entity.name)
+                .max_by(|(.., one), (.., other)| one.total_cmp(other));
+            if let Some((at, table, _)) = best {
+                let mut table = table.clone();
+                self.kinds[at].name.clone_into(&mut table.of);
+                self.tables.push(table);
+                continue;
+            }
+            let why = mapped.iter().flat_map(|mapped| &mapped.unfilled);
+            let why = why.filter(|why| why.starts_with(&format!("{}: ", entity.name)));
+            self.notes
+                .extend(why.take(1).map(|why| format!("no SQL was written for {why}")));
+        }
+        let mut unused = Vec::new();
+        for (kind, mapped) in self.kinds.iter().zip(&mapped) {
+            let reads = self.tables.iter().any(|table| table.of == kind.name);
+            let prefix = if self.told_by.is_some() {
+                format!("{}.", kind.name)
+            } else {
+                String::new()
+            };
+            // A kind that nothing reads is named as a whole.
+            let fields = mapped.unused.iter().filter(|_| reads);
+            unused.extend(fields.map(|path| format!("{prefix}{path}")));
+        }
+        if !unused.is_empty() {
+            self.notes.push(format!(
+                "no column takes {}; `--entities new` makes tables for all fields",
+                unused.join(", ")
+            ));
+        }
+    }
+
+    /// A kind that no SQL reads can't be declared.
+    fn leave_unread_kinds_out(&mut self) {
+        let tables = &self.tables;
+        let is_read = |kind: &Kind| tables.iter().any(|table| table.of == kind.name);
+        let left: Vec<String> = self
+            .kinds
+            .iter()
+            .filter(|kind| !is_read(kind))
+            .map(|kind| kind.name.clone())
+            .collect();
+        self.kinds.retain(is_read);
+        if !left.is_empty() {
+            self.notes.push(format!(
+                "no table takes records of the kinds {}, so they are not declared; `--entities new` makes tables for them",
+                left.join(", ")
+            ));
+        }
     }
 
     pub fn yaml(&self, request: &Request, sample: &Sample, location: &location::Location) -> String {
@@ -108,30 +199,94 @@ impl Proposal {
                 sample.records.beside.join(", ")
             );
         }
-        if let Some(subject) = &self.subject {
-            let _ = writeln!(text, "subject: {}", render::yaml(subject));
-        }
-        text.push_str("schema:\n");
-        render::schema(&self.fields, 2, &mut text);
-        text.push_str("on_unknown_field: warn\n");
-        let conserved: Vec<_> = self
-            .tables
-            .iter()
-            .filter_map(|table| Some((&table.name, render::conserves(&table.levels)?)))
-            .collect();
-        if !conserved.is_empty() {
-            text.push_str("conserves:\n");
-            for (name, path) in conserved {
-                let _ = writeln!(
-                    text,
-                    "  {name}: {}",
-                    if path == "$" { path } else { format!("\"{path}\"") }
-                );
+        if let Some(field) = &self.told_by {
+            text.push_str("kinds:\n");
+            for kind in &self.kinds {
+                let (field, value) = (render::yaml(field), render::yaml(&kind.value));
+                let _ = writeln!(text, "  {}:\n    where: {{{field}: {value}}}", render::yaml(&kind.name));
+                self.of_kind(kind, 4, &mut text);
             }
+            text.push_str("on_unknown_kind: warn\n");
+        } else if let Some(kind) = self.kinds.first() {
+            self.of_kind(kind, 0, &mut text);
         }
         let _ = writeln!(text, "transforms: sql/{}", request.name);
         text
     }
+
+    /// What is declared of a kind, or of a source without kinds.
+    fn of_kind(&self, kind: &Kind, indent: usize, text: &mut String) {
+        let pad = " ".repeat(indent);
+        if let Some(subject) = &kind.subject {
+            let _ = writeln!(text, "{pad}subject: {}", render::yaml(subject));
+        }
+        let _ = writeln!(text, "{pad}schema:");
+        render::schema(&kind.fields, indent + 2, text);
+        let _ = writeln!(text, "{pad}on_unknown_field: warn");
+        let tables = self.tables.iter().filter(|table| table.of == kind.name);
+        let conserved: Vec<_> = tables
+            .filter_map(|table| Some((&table.name, render::conserves(&table.levels)?)))
+            .collect();
+        if !conserved.is_empty() {
+            let _ = writeln!(text, "{pad}conserves:");
+            for (name, path) in conserved {
+                let path = if path == "$" { path } else { format!("\"{path}\"") };
+                let _ = writeln!(text, "{pad}  {name}: {path}");
+            }
+        }
+    }
+}
+
+/// The kinds of a sample, with names that SQL takes without quotes.
+fn kinds(sample: &Sample, record: &Shape, source: &str) -> Vec<Kind> {
+    let flat = sample.format == Format::Csv;
+    let Some(kinds) = &sample.kinds else {
+        let texts = |shape: &Shape| {
+            (
+                shape.texts.count,
+                shape.texts.fhir.names,
+                shape.texts.fhir.named.clone(),
+            )
+        };
+        // All records are of this type.
+        let of_type = record.objects.fields.iter().find(|(name, _)| name == "resourceType");
+        let of_type = of_type.map(|(_, member)| texts(&member.shape));
+        let resource = of_type
+            .filter(|(all, known, types)| all == known && types.len() == 1)
+            .and_then(|(.., types)| types.into_iter().next());
+        let subject = subject(record, resource);
+        let one = match resource {
+            Some(resource) => snake(resource, 40),
+            None => record_name(sample, subject.as_deref(), source),
+        };
+        return vec![Kind::of(
+            SOURCE_TABLE.to_owned(),
+            String::new(),
+            &one,
+            record,
+            resource,
+            flat,
+        )];
+    };
+    let mut taken: BTreeSet<String> = [SOURCE_TABLE.to_owned()].into();
+    let mut named = |value: &str| {
+        let mut name = render::unquoted(&snake(value, 40));
+        while !taken.insert(name.clone()) {
+            name.push_str("_2");
+        }
+        name
+    };
+    let found = kinds.found.iter().map(|(value, shape)| {
+        Kind::of(
+            named(value),
+            value.clone(),
+            &snake(value, 40),
+            shape,
+            resource_type(value),
+            flat,
+        )
+    });
+    found.collect()
 }
 
 /// What one record is called: by the list that holds it, by the id of whom it is about, or by the source.

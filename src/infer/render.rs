@@ -4,7 +4,8 @@
 use std::fmt::Write as _;
 
 use super::classify::Suggested;
-use super::declare::{Field, Kind, Scalar};
+use super::declare::{Field, Kind};
+use super::scalar::Scalar;
 use super::tables::{Column, Level, Table, ValuePosition};
 
 /// A text in YAML: plain where it can't be taken for anything else.
@@ -246,6 +247,15 @@ fn ident(name: &str) -> String {
     }
 }
 
+/// A name that needs no quotes: one that SQL takes for something else gets a word behind it.
+pub(super) fn unquoted(name: &str) -> String {
+    if ident(name) == name {
+        name.to_owned()
+    } else {
+        format!("{name}_record")
+    }
+}
+
 fn expression(position: &ValuePosition, element: &str) -> String {
     let mut names = position.path.iter();
     let mut text = match position.depth {
@@ -263,7 +273,8 @@ pub(super) fn sql(table: &Table, source: &str) -> String {
     let mut text = format!("-- Proposed by `pipeline source add` from a sample of {source}.\n");
     let depth = table.levels.len();
     let element = element(&table.columns);
-    let names = cte_names(&table.levels);
+    let names = cte_names(&table.levels, &table.of);
+    let records = ident(&table.of);
     let carried = |below: usize| table.columns.iter().filter(move |column| column.position.depth < below);
     for (index, level) in table.levels.iter().enumerate() {
         text.push_str(if index == 0 { "with " } else { ", " });
@@ -286,7 +297,7 @@ pub(super) fn sql(table: &Table, source: &str) -> String {
             depth: index,
             path: level.path.clone(),
         };
-        let from = if index == 0 { "source" } else { &names[index - 1] };
+        let from = if index == 0 { &records } else { &names[index - 1] };
         let _ = writeln!(
             text,
             "        unnest({}) as {element}\n    from {from}\n)",
@@ -312,7 +323,7 @@ pub(super) fn sql(table: &Table, source: &str) -> String {
         let comma = if index == last { "" } else { "," };
         let _ = writeln!(text, "    {value}{comma} -- {}", column.note);
     }
-    let _ = writeln!(text, "from {}", names.last().map_or("source", String::as_str));
+    let _ = writeln!(text, "from {}", names.last().unwrap_or(&records));
     text
 }
 
@@ -325,12 +336,12 @@ fn element(columns: &[Column]) -> &'static str {
     }
 }
 
-fn cte_names(levels: &[Level]) -> Vec<String> {
+fn cte_names(levels: &[Level], records: &str) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for level in levels {
         let name = level.path.last().map_or("list", String::as_str);
         let mut name = super::tables::snake(name, 40);
-        if name == "source" || ident(&name) != name || names.contains(&name) {
+        if name == records || ident(&name) != name || names.contains(&name) {
             name = format!("{name}_{}", names.len() + 1);
         }
         names.push(name);

@@ -14,6 +14,10 @@ pub struct Request {
     /// Keep a few values of each field, to be shown to the user.
     pub show_samples: bool,
     pub entities: Entities,
+    /// The field whose values tell kinds of records apart. The user lets them be written.
+    pub kind_by: Option<String>,
+    /// For an update: the kind of which all records of the sample are.
+    pub kind: Option<String>,
 }
 
 /// Which entities the source fills.

@@ -1,17 +1,15 @@
 //! Reads a sample and folds it into the shape of its documents.
 
-use std::io::{BufRead, ErrorKind, Read as _};
+use std::io::{BufRead, Read as _};
 
-use serde::de::DeserializeSeed;
-use serde_json::error::Category;
-
-use super::observe::{Budget, Observe};
+use super::kinds::Kinds;
+use super::observe::Budget;
 use super::parquet;
 use super::records::{self, Records};
 use super::shape::Shape;
 use crate::error::{Error, Result};
 use crate::ingest::{Opened, SampleFile};
-use crate::model::{Compression, Encoding, Format, Input, RecordStep};
+use crate::model::{Compression, Encoding, Format, Input, Kind, RecordStep};
 
 /// The longest first line by which NDJSON is recognized.
 const LONGEST_LINE: u64 = 32 << 20;
@@ -27,6 +25,8 @@ pub(super) struct Sample {
     pub delimiter: u8,
     pub root: Shape,
     pub records: Records,
+    /// The kinds of the records, where there are several.
+    pub kinds: Option<Kinds>,
     /// The files that were read.
     pub files: usize,
     /// Not all of the sample was read.
@@ -41,6 +41,28 @@ pub(super) struct Reader<'a> {
     pub keep: usize,
     /// Where the records are and how the text is encoded, where a source declares it.
     pub declared: Option<&'a Input>,
+    pub kinds: ByKind<'a>,
+}
+
+/// How the records of a sample are parted into kinds.
+#[derive(Clone, Copy)]
+pub(super) enum ByKind<'a> {
+    /// By the names of FHIR's resource types, if these are their values.
+    Find,
+    /// By the values of a field.
+    Field(&'a str),
+    /// As a source declares. A source without kinds has one.
+    Declared(&'a [Kind]),
+}
+
+impl ByKind<'_> {
+    fn kinds(self) -> Option<Kinds> {
+        match self {
+            Self::Field(path) => Some(Kinds::by_values(path.split('.').map(str::to_owned).collect(), false)),
+            Self::Declared(kinds) if kinds.len() > 1 => Some(Kinds::declared(kinds)),
+            Self::Declared(_) | Self::Find => None,
+        }
+    }
 }
 
 impl Sample {
@@ -97,15 +119,32 @@ impl Reader<'_> {
             let records = records::find(&peeked.root, peeked.documents, lines);
             (records, Some(peeked.root))
         };
-        let mut reading = Reading::new(Budget::of(self.limit, self.keep), encoding);
-        reading.records = Some(records.steps());
-        let mut reading = reading.over(files).await?;
+        let mut reading = self.of_records(files, encoding, &records, self.kinds.kinds()).await?;
+        if let ByKind::Find = self.kinds
+            && let Some(kinds) = records.of(&reading.root).and_then(Kinds::of_fhir)
+        {
+            reading = self.of_records(files, encoding, &records, Some(kinds)).await?;
+        }
         reading.root.unify();
         if let Some(peeked) = &peeked {
             records.look_beside(peeked);
             records.look_beside(&reading.root);
         }
         Ok(reading.finish(records)?)
+    }
+
+    async fn of_records(
+        &self,
+        files: &[SampleFile],
+        encoding: Encoding,
+        records: &Records,
+        kinds: Option<Kinds>,
+    ) -> Result<Reading, Ended> {
+        let mut budget = Budget::of(self.limit, self.keep);
+        budget.kinds = kinds;
+        let mut reading = Reading::new(budget, encoding);
+        reading.records = Some(records.steps());
+        reading.over(files).await
     }
 }
 
@@ -177,7 +216,7 @@ impl Reading {
         Ok(self)
     }
 
-    fn finish(self, records: Records) -> Result<Sample> {
+    fn finish(mut self, records: Records) -> Result<Sample> {
         let Some((format, first)) = self.formats.first().cloned() else {
             return Err(Error::project("the sample holds no record: its files are empty")
                 .hint("name a file that holds some records"));
@@ -200,7 +239,16 @@ impl Reading {
                 .hint("add a source for each format"));
             }
         };
+        let kinds = self.budget.kinds.take();
+        if kinds.is_some() && !is_json(format) {
+            return Err(Error::project(format!(
+                "kinds of records are told apart in JSON only, and the sample is {}",
+                word(format)
+            ))
+            .hint("declare the kinds by hand; `--update --kind NAME` takes a sample of one kind"));
+        }
         let sample = Sample {
+            kinds: kinds.map(Kinds::finish).transpose()?,
             format,
             encoding: self.encoding,
             delimiter: self.delimiter,
@@ -259,108 +307,6 @@ impl Reading {
     fn note(&mut self, format: Format, name: &str) {
         self.formats.push((format, name.to_owned()));
     }
-
-    fn json(&mut self, name: &str, mut bytes: Box<dyn BufRead + Send>) -> Result<()> {
-        // NDJSON is told by its first line, which is a whole document with another one after it.
-        let mut line = Vec::new();
-        let mut first = std::io::Read::take(&mut bytes, LONGEST_LINE);
-        let read = first.read_until(b'\n', &mut line);
-        read.map_err(|error| Error::project(format!("{name} can't be read")).cause(error.kind().to_string()))?;
-        let named = self.named_lines;
-        let whole = serde_json::from_slice::<serde::de::IgnoredAny>(&line).is_ok();
-        let more = whole && !skip_white_space(&mut bytes).unwrap_or(true);
-        let lines = line.first() == Some(&b'{') && whole && (more || named);
-        self.note(if lines { Format::Ndjson } else { Format::Json }, name);
-        let reader = std::io::Read::chain(std::io::Cursor::new(line), bytes);
-        let mut documents = serde_json::Deserializer::from_reader(reader);
-        let steps = self.records.clone();
-        let mut of_file = 0_u64;
-        loop {
-            if self.is_peeking() && self.documents >= PEEKED {
-                return Ok(());
-            }
-            if of_file > 0 {
-                match documents.end() {
-                    Ok(()) => break,
-                    Err(error) if error.is_io() => return Err(broken(name, &error)),
-                    // There is another document.
-                    Err(_) => {}
-                }
-            }
-            let seed = Observe {
-                shape: &mut self.root,
-                budget: &mut self.budget,
-                records: steps.as_deref(),
-                depth: 0,
-            };
-            match seed.deserialize(&mut documents) {
-                _ if self.budget.spent => return Ok(()),
-                Ok(()) => {}
-                // Only the beginning was looked at.
-                Err(error) if error.classify() == Category::Eof && (self.cut || self.is_peeking()) => break,
-                Err(error) => return Err(broken(name, &error)),
-            }
-            of_file += 1;
-            self.documents += 1;
-        }
-        Ok(())
-    }
-
-    fn csv(&mut self, name: &str, mut bytes: Box<dyn BufRead + Send>) -> Result<()> {
-        let head = bytes
-            .fill_buf()
-            .map_err(|error| Error::project(format!("{name} can't be read")).cause(error.kind().to_string()))?;
-        let header = head.split(|byte| *byte == b'\n').next().unwrap_or_default();
-        let count = |sign: &u8| memchr::memchr_iter(*sign, header).count();
-        let delimiter = *b",;\t|".iter().max_by_key(|sign| count(sign)).unwrap_or(&b',');
-        if count(&delimiter) == 0 || std::str::from_utf8(header).is_err() {
-            return Err(Error::project(format!("{name} is neither JSON nor CSV"))
-                .hint("a source reads JSON, NDJSON, CSV and Parquet, plain or as .gz, .zst, .bz2 or .zip"));
-        }
-        self.delimiter = delimiter;
-        self.note(Format::Csv, name);
-        let mut reader = csv::ReaderBuilder::new()
-            .delimiter(delimiter)
-            .flexible(true)
-            .from_reader(bytes);
-        let broken = |error: csv::Error| {
-            let line = error.position().map_or(0, csv::Position::line);
-            Error::project(format!("{name}: line {line} can't be read as CSV"))
-        };
-        let header = reader.headers().map_err(broken)?.clone();
-        for row in reader.records() {
-            if self.budget.record::<serde_json::Error>().is_err() {
-                break;
-            }
-            let row = row.map_err(broken)?;
-            let object = self.root.objects.count + 1;
-            for (name, cell) in header.iter().zip(row.iter()) {
-                let Some(shape) = self.root.member(name, object) else {
-                    continue;
-                };
-                // An empty cell is null, as `csv.nulls` has it.
-                if cell.is_empty() {
-                    shape.nulls += 1;
-                } else {
-                    shape.shown.keep(self.budget.keep, &cell);
-                    shape.text(cell);
-                }
-            }
-            self.root.objects.count = object;
-            self.documents += 1;
-        }
-        Ok(())
-    }
-}
-
-/// An error of JSON. Its text names no value, only what was expected and the place.
-fn broken(name: &str, error: &serde_json::Error) -> Error {
-    if error.classify() == Category::Io {
-        let kind = error.io_error_kind().unwrap_or(ErrorKind::Other);
-        return Error::project(format!("{name} can't be read")).cause(kind.to_string());
-    }
-    Error::project(format!("{name}:{}:{} is no valid JSON", error.line(), error.column()))
-        .hint("take a sample that is whole; a run would refuse the damaged record and load its neighbours")
 }
 
 /// Skips white space. Returns whether nothing else is left.
@@ -388,6 +334,8 @@ pub(super) fn word(format: Format) -> &'static str {
         Format::FhirBulk => "fhir-bulk",
     }
 }
+
+mod text;
 
 #[cfg(test)]
 mod tests;

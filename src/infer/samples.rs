@@ -15,9 +15,9 @@ impl fmt::Debug for Samples {
 }
 
 impl Samples {
-    pub(super) fn of(fields: &[Field]) -> Self {
+    pub(super) fn of<'f>(kinds: impl Iterator<Item = &'f [Field]>) -> Self {
         let mut samples = Self::default();
-        samples.collect(fields, "$");
+        kinds.for_each(|fields| samples.collect(fields, "$"));
         samples
     }
 

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::declare::{Field, Kind, Scalar};
+use super::declare::{Field, Kind};
+use super::scalar::{Part, Scalar};
 use super::words::{plural, singular, words};
 
 /// A way into lists: from the record to a list, from its elements to the next list.
@@ -21,7 +22,7 @@ pub(super) struct ValuePosition {
     pub path: Vec<String>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Column {
     pub name: String,
     pub position: ValuePosition,
@@ -31,8 +32,10 @@ pub(super) struct Column {
     pub note: String,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Table {
+    /// The table of records that its SQL reads: that of a kind, or `source`.
+    pub of: String,
     pub name: String,
     pub levels: Vec<Level>,
     pub columns: Vec<Column>,
@@ -99,21 +102,32 @@ pub(super) fn pg_type(scalar: &Scalar) -> String {
 const MOST_ENTITY: usize = 40;
 const MOST_COLUMN: usize = 63;
 
-/// Proposes the entities of the records. `root` is the name for one record, such as `patient`; `taken` holds names of
+/// Proposes the entities of the records. The second name of each is the name for one record, such as `patient`; `taken` holds names of
 /// entities that exist.
-pub(super) fn propose(source: &str, root: &str, fields: &[Field], taken: BTreeSet<String>) -> Vec<Table> {
+///
+/// Each kind of records has an entity of its own: `of` names the table that SQL reads it from.
+pub(super) fn propose<'f>(
+    source: &str,
+    records: impl Iterator<Item = (&'f str, &'f str, &'f [Field])>,
+    taken: BTreeSet<String>,
+) -> Vec<Table> {
     let mut proposing = Proposing {
         source: source.to_owned(),
+        of: String::new(),
         tables: Vec::new(),
         known: taken.clone(),
         taken,
     };
-    proposing.table(root, "", fields, &[], None);
+    for (of, root, fields) in records {
+        of.clone_into(&mut proposing.of);
+        proposing.table(root, "", fields, &[], None);
+    }
     proposing.tables
 }
 
 struct Proposing {
     source: String,
+    of: String,
     tables: Vec<Table>,
     /// Names of entities that the project has already.
     known: BTreeSet<String>,
@@ -165,8 +179,8 @@ impl Key {
 /// A field of an element, through its structs.
 struct ScalarField<'a> {
     path: Vec<String>,
-    /// A part of the struct that SQL sees of a partial date.
-    part: Option<&'static str>,
+    /// A part of the struct that SQL sees of a partial date or a reference.
+    part: Option<&'static Part>,
     /// It stood in each element.
     always: bool,
     scalar: &'a Scalar,
@@ -200,12 +214,14 @@ fn flatten(fields: &[Field]) -> (Vec<ScalarField<'_>>, Vec<List<'_>>) {
                     of: Elements::Objects(inner),
                 }),
                 // Only lists of texts have a type of their own in the database.
-                Kind::Scalars(scalar) if scalar.sql_type() != "string" || scalar.is_struct() => lists.push(List {
-                    path,
-                    of: Elements::Scalars(scalar),
-                }),
-                Kind::Scalar(scalar) if scalar.is_struct() => {
-                    scalar_fields.extend(["value", "precision"].map(|part| ScalarField {
+                Kind::Scalars(scalar) if scalar.sql_type() != "string" || !scalar.parts().is_empty() => {
+                    lists.push(List {
+                        path,
+                        of: Elements::Scalars(scalar),
+                    });
+                }
+                Kind::Scalar(scalar) if !scalar.parts().is_empty() => {
+                    scalar_fields.extend(scalar.parts().iter().map(|part| ScalarField {
                         path: path.clone(),
                         part: Some(part),
                         always,
@@ -270,6 +286,7 @@ impl Proposing {
             self.taken.remove(&entity);
         } else {
             self.tables.push(Table {
+                of: self.of.clone(),
                 name: entity,
                 levels: levels.to_vec(),
                 columns,
@@ -297,7 +314,7 @@ impl Proposing {
             name: "value".to_owned(),
             position: ValuePosition {
                 depth: levels.len(),
-                path: scalar.is_struct().then(|| "value".to_owned()).into_iter().collect(),
+                path: scalar.parts().iter().take(1).map(|part| part.name.to_owned()).collect(),
             },
             pg_type: pg_type(scalar),
             not_null: false,
@@ -305,6 +322,7 @@ impl Proposing {
         });
         let name = self.name(&snake(name, MOST_ENTITY), above);
         self.tables.push(Table {
+            of: self.of.clone(),
             name,
             levels,
             columns,
@@ -331,27 +349,26 @@ fn column(
     } = scalar_field;
     let mut own = match path.as_slice() {
         [only] if words(only) == ["id"] => format!("{one}_id"),
+        // The id of `subject.reference` is the subject's.
+        [above @ .., last] if scalar.is_reference() && last == "reference" && !above.is_empty() => above.join("_"),
         path => path.join("_"),
     };
-    if part == Some("precision") {
-        own.push_str("_precision");
-    }
+    own.push_str(part.map_or("", |part| part.suffix));
     let mut name = snake(&own, MOST_COLUMN);
     if used.contains(&name) {
         name = snake(&format!("{one}_{own}"), MOST_COLUMN);
     }
     let note = shown(&path);
-    path.extend(part.map(str::to_owned));
+    path.extend(part.map(|part| part.name.to_owned()));
     Column {
         name: free(&name, MOST_COLUMN, used),
         note: match part {
-            Some("value") => format!("{note}: its first day or moment"),
-            Some(_) => format!("{note}: how much of it is known"),
+            Some(part) => format!("{note}: {}", part.note),
             None => format!("{note}: {}", scalar.field_type),
         },
         position: ValuePosition { depth, path },
         pg_type: match part {
-            Some("precision") => "text".to_owned(),
+            Some(part) if part.is_text => "text".to_owned(),
             _ if is_list => "text[]".to_owned(),
             _ => pg_type(scalar),
         },

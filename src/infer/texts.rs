@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use super::fhir::Fhir;
 use crate::model::time_format::TimeFormat;
 
 /// A way to write a date or a time, and the type that it gives.
@@ -111,6 +112,7 @@ pub(super) struct Texts {
     looks: u8,
     still: Still,
     parts: Parts,
+    pub fhir: Fhir,
     pub int_digits: usize,
     pub scale: usize,
 }
@@ -152,6 +154,7 @@ impl Default for Texts {
                 bools: true,
             },
             parts: Parts::default(),
+            fhir: Fhir::default(),
             int_digits: 0,
             scale: 0,
         }
@@ -172,6 +175,7 @@ impl Texts {
         self.still.ints &= other.still.ints;
         self.still.decimals &= other.still.decimals;
         self.still.bools &= other.still.bools;
+        self.fhir.absorb(&other.fhir);
         self.parts.years += other.parts.years;
         self.parts.months += other.parts.months;
         self.parts.days += other.parts.days;
@@ -191,6 +195,7 @@ impl Texts {
         self.blobs += u64::from(text.len() >= LONG && !text.contains(char::is_whitespace));
         self.times(text);
         self.part(text);
+        self.fhir.add(text);
         for (bit, (_, pattern)) in LOOKS.iter().enumerate() {
             if self.looks & (1 << bit) != 0 && !pattern.is_match(text) {
                 self.looks &= !(1 << bit);

@@ -10,7 +10,7 @@ use chrono::NaiveDate;
 use super::declare::{Field, Kind};
 use super::proposal::Proposal;
 use super::request::{Entities, Request};
-use super::sample::{Reader, Sample};
+use super::sample::{ByKind, Reader, Sample};
 use super::samples::Samples;
 use super::tables::snake;
 use super::writing::Writing;
@@ -65,6 +65,7 @@ pub async fn add(root: &Path, request: &Request) -> Result<Added> {
         limit: request.sample,
         keep: if request.show_samples { SHOWN } else { 0 },
         declared: None,
+        kinds: request.kind_by.as_deref().map_or(ByKind::Find, ByKind::Field),
     };
     let sample = reader.read(&files).await?;
     let names: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
@@ -81,7 +82,9 @@ pub async fn add(root: &Path, request: &Request) -> Result<Added> {
         return Err(error);
     }
     let (mut fields, mut masked) = (0, 0);
-    count(&proposal.fields, &mut fields, &mut masked);
+    for kind in &proposal.kinds {
+        count(&kind.fields, &mut fields, &mut masked);
+    }
     let mut notes = proposal.notes.clone();
     if location.path.is_none() {
         notes.push(format!(
@@ -105,7 +108,7 @@ pub async fn add(root: &Path, request: &Request) -> Result<Added> {
         date: location.date,
         name: request.name.clone(),
         entities: proposal.tables.iter().map(|table| table.name.clone()).collect(),
-        samples: Samples::of(&proposal.fields),
+        samples: Samples::of(proposal.kinds.iter().map(|kind| kind.fields.as_slice())),
     })
 }
 

@@ -25,7 +25,7 @@ pub(super) struct OpenDocument<'a> {
 }
 
 impl OpenDocument<'_> {
-    fn sql(&self) -> Option<Sql<'_>> {
+    pub(super) fn sql(&self) -> Option<Sql<'_>> {
         let is_sql = self.file.extension().is_some_and(|ending| ending == "sql");
         is_sql.then(|| Sql::read(self.project, self.file, self.text.as_str()))?
     }
@@ -38,7 +38,7 @@ impl OpenDocument<'_> {
     pub fn completions(&self, at: Position, trigger: Option<&str>) -> Value {
         let offset = self.text.offset(at);
         let (items, start, end) = if self.is_yaml() {
-            let Some(kind) = yaml::kind_of(self.file) else {
+            let Some(kind) = yaml::kind_of(self.project, self.file) else {
                 return Value::Null;
             };
             let (items, start) = yaml::completions(self.project, self.file, self.text.as_str(), offset, &kind.schema());
@@ -64,16 +64,25 @@ impl OpenDocument<'_> {
                 protocol::hover(&text, self.text.range(start, end))
             });
         }
-        let Some(declared) = self.declared(at) else {
+        let declared = self.declared(at);
+        let Some(first) = declared.first() else {
             return Value::Null;
         };
-        let text = yaml::described(&declared, &self.filled(&declared));
-        protocol::hover(&text, self.text.located(declared.location()))
+        let texts: Vec<String> = declared
+            .iter()
+            .map(|one| yaml::described(one, &self.filled(one)))
+            .collect();
+        protocol::hover(&texts.join("\n\n---\n\n"), self.text.located(first.location()))
     }
 
     pub fn definitions(&self, at: Position) -> Value {
         let Some(sql) = self.sql() else {
-            let places = self.declared(at).map_or_else(Vec::new, |declared| self.uses(&declared));
+            let mut places: Vec<Value> = Vec::new();
+            for place in self.declared(at).iter().flat_map(|declared| self.uses(declared)) {
+                if !places.contains(&place) {
+                    places.push(place);
+                }
+            }
             return json!(places);
         };
         let targets = sql::definitions(&sql, self.text.offset(at));
@@ -111,16 +120,18 @@ impl OpenDocument<'_> {
         json!(actions.collect::<Vec<Value>>())
     }
 
-    /// The field or column that is declared at a position of a YAML file.
-    fn declared(&self, at: Position) -> Option<Declared<'_>> {
-        let number = usize::try_from(at.line).ok()?;
+    /// The fields or the column declared at a position of a YAML file.
+    pub(super) fn declared(&self, at: Position) -> Vec<Declared<'_>> {
         let start = self.text.offset(Position { character: 0, ..at });
-        let before = self.text.as_str().get(start..self.text.offset(at))?;
+        let before = self.text.as_str().get(start..self.text.offset(at));
+        let (Ok(number), Some(before)) = (usize::try_from(at.line), before) else {
+            return Vec::new();
+        };
         yaml::declared_at(self.project, self.file, number + 1, before.chars().count() + 1)
     }
 
     /// The transforms, as they are in the editor or on the disk.
-    fn transforms(&self) -> impl Iterator<Item = (PathBuf, Text, Option<Sql<'_>>)> {
+    pub(super) fn transforms(&self) -> impl Iterator<Item = (PathBuf, Text, Option<Sql<'_>>)> {
         let transforms = self.project.sources.iter().flat_map(|source| &source.transforms);
         transforms
             .filter(|transform| transform.given.is_none())
@@ -161,15 +172,14 @@ impl OpenDocument<'_> {
         for (path, text, sql) in self.transforms() {
             let Some(sql) = sql else { continue };
             match declared {
-                Declared::Field {
-                    source, path: field, ..
-                } if sql.source.is_some_and(|own| own.name == source.name) => {
-                    let readings = sql::readings(&sql).into_iter().filter(|reading| reading.path == *field);
+                Declared::Field { source, field, .. } if sql.source.is_some_and(|own| own.name == source.name) => {
+                    let readings = sql::readings(&sql).into_iter();
+                    let readings = readings.filter(|reading| *reading.declared == field.location);
                     places.extend(
                         readings.filter_map(|reading| self.location(&path, text.range(reading.start, reading.end))),
                     );
                     places.extend(
-                        sql.fills_from(field)
+                        sql.fills_from(&field.location)
                             .filter_map(|column| self.declared_place(&column.location)),
                     );
                 }
@@ -183,14 +193,14 @@ impl OpenDocument<'_> {
         places
     }
 
-    fn text_of(&self, file: &Path) -> Option<Text> {
+    pub(super) fn text_of(&self, file: &Path) -> Option<Text> {
         self.documents
             .get(&self.root.join(file))
             .map(|document| document.text.clone())
     }
 
     /// A place that a declaration in a file has, in the protocol's terms.
-    fn declared_place(&self, location: &Location) -> Option<Value> {
+    pub(super) fn declared_place(&self, location: &Location) -> Option<Value> {
         let text = self.text_of(&location.file).or_else(|| {
             let text = std::fs::read_to_string(self.root.join(&location.file)).ok()?;
             Some(Text::new(text))
@@ -198,7 +208,7 @@ impl OpenDocument<'_> {
         self.location(&location.file, text.located(location))
     }
 
-    fn location(&self, file: &Path, range: Range) -> Option<Value> {
+    pub(super) fn location(&self, file: &Path, range: Range) -> Option<Value> {
         let path = self.root.join(file);
         let uri = match self.documents.get(&path) {
             Some(document) => document.uri.clone(),

@@ -7,6 +7,7 @@ mod diagnose;
 mod documents;
 mod projects;
 mod protocol;
+mod references;
 mod server;
 mod sql;
 mod text;

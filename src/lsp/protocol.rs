@@ -59,7 +59,7 @@ pub(super) struct At {
     pub text_document: Document,
     pub position: Option<Position>,
     pub range: Option<Range>,
-    /// Why completions are asked for.
+    /// Why completions are asked for, or which references.
     pub context: Option<Context>,
 }
 
@@ -67,6 +67,9 @@ pub(super) struct At {
 #[serde(rename_all = "camelCase")]
 pub(super) struct Context {
     pub trigger_character: Option<String>,
+    /// Of a request for references: whether the declaration is one.
+    #[serde(default)]
+    pub include_declaration: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -88,6 +91,7 @@ pub(super) fn capabilities() -> Value {
             "completionProvider": {"triggerCharacters": [".", "[", "'", "$", ":", " "]},
             "hoverProvider": true,
             "definitionProvider": true,
+            "referencesProvider": true,
             "codeActionProvider": {"codeActionKinds": ["quickfix"]},
         },
         "serverInfo": {"name": "pipeline", "version": env!("CARGO_PKG_VERSION")},

@@ -158,6 +158,7 @@ impl Server {
             "textDocument/completion"
             | "textDocument/hover"
             | "textDocument/definition"
+            | "textDocument/references"
             | "textDocument/codeAction" => {}
             _ => {
                 let words = format!("there is no {method} here");
@@ -192,11 +193,13 @@ impl Server {
             .context
             .as_ref()
             .and_then(|context| context.trigger_character.as_deref());
+        let declaration = at.context.as_ref().is_some_and(|context| context.include_declaration);
         match (method, at.position, at.range) {
             ("textDocument/codeAction", _, Some(range)) => Some(document.actions(range)),
             ("textDocument/completion", Some(position), _) => Some(document.completions(position, trigger)),
             ("textDocument/hover", Some(at), _) => Some(document.hover(at)),
             ("textDocument/definition", Some(at), _) => Some(document.definitions(at)),
+            ("textDocument/references", Some(at), _) => Some(document.references(at, declaration)),
             _ => None,
         }
     }

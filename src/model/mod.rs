@@ -3,6 +3,7 @@
 
 mod arrow_type;
 mod batch;
+pub(crate) mod blanked;
 pub(crate) mod check;
 mod column_masks;
 mod entity;
@@ -23,6 +24,7 @@ pub(crate) mod scalar;
 pub(crate) mod scalar_field;
 mod shown;
 mod source;
+pub(crate) mod sql_tokens;
 pub(crate) mod subject;
 mod test_case;
 #[cfg(test)]

@@ -44,6 +44,12 @@ pub(crate) struct Reference<'a> {
     pub query: Option<&'a str>,
 }
 
+/// The name of a resource type as FHIR's lists have it.
+pub(crate) fn resource_type(name: &str) -> Option<&'static str> {
+    let known = RESOURCE_TYPES.binary_search(&name).ok()?;
+    Some(RESOURCE_TYPES[known])
+}
+
 impl References {
     /// The types that the references may name.
     pub fn types(&self) -> Vec<&str> {

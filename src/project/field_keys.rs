@@ -11,6 +11,12 @@ pub(super) const SHAPE: Shape = Shape::Sharing {
     over: &OVER,
 };
 
+/// The fields of a file that schemas `use`. A field of it may leave out what each schema says itself.
+pub(super) static SHARED: Shape = Shape::Sharing {
+    each: &PARTIAL,
+    over: &OVER,
+};
+
 static FIELD: Shape = Shape::Shared("field", || &FIELD_BODY);
 static FIELD_BODY: Shape = Shape::Any(&[FIELD_TYPE, Shape::Options(&FIELD_KEYS)]);
 static OVER: Shape = Shape::Shared("field_over", || &OVER_BODY);
@@ -34,6 +40,8 @@ static OVER_KEYS: Keys = Keys::like(
     ],
 );
 const ELEMENT_OVER: Shape = Shape::Any(&[FIELD_TYPE, Shape::Over(&OVER)]);
+static PARTIAL: Shape = Shape::Shared("field_shared", || &PARTIAL_BODY);
+static PARTIAL_BODY: Shape = Shape::Any(&[FIELD_TYPE, Shape::Partial(&FIELD_KEYS)]);
 const ELEMENT: Shape = Shape::Any(&[FIELD_TYPE, SHAPE]);
 pub(super) static FIELD_KEYS: Keys = Keys::of(&[
     key("type", FIELD_TYPE, "The type of a scalar field."),

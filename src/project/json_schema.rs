@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::keys::{Group, KeySpec, Keys, NameOf, Names, Shape};
 use super::names::{MAX_ENTITY, MAX_IDENTIFIER};
-use super::{contract, source, test_keys};
+use super::{contract, field_keys, source, test_keys};
 use crate::error::{Error, Result};
 
 /// A kind of YAML file.
@@ -20,16 +20,19 @@ pub enum YamlKind {
     Source,
     /// `sql/<source>/tests/<name>.yaml`
     Tests,
+    /// A file of fields that schemas share by `use`
+    Fields,
 }
 
 impl YamlKind {
-    pub const ALL: [Self; 3] = [Self::Project, Self::Source, Self::Tests];
+    pub const ALL: [Self; 4] = [Self::Project, Self::Source, Self::Tests, Self::Fields];
 
     pub fn name(self) -> &'static str {
         match self {
             Self::Project => "project",
             Self::Source => "source",
             Self::Tests => "tests",
+            Self::Fields => "fields",
         }
     }
 
@@ -44,6 +47,7 @@ impl YamlKind {
             Self::Project => ("pipeline.yaml: the tables that all sources share", &contract::SHAPE),
             Self::Source => ("pipelines/<name>.yaml: a source", &source::SHAPE),
             Self::Tests => ("sql/<source>/tests/<name>.yaml: test cases", &test_keys::SHAPE),
+            Self::Fields => ("<name>.yaml: fields that schemas share by `use`", &field_keys::SHARED),
         };
         let mut renderer = Renderer::default();
         let mut schema = renderer.shape(shape, false);

@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::document::Document;
 use super::problems::Problems;
-use super::yaml::{Entry, Node, Value};
+use super::yaml::{Entry, Key, Node, Value};
 use crate::workspace::Files;
 
 /// The key that names the files of shared fields, or of shared kinds.
@@ -236,6 +236,17 @@ fn merged(mut fields: Vec<Entry>, own: Vec<Entry>) -> Vec<Entry> {
 /// Lays what a field declares over what it is shared with.
 fn overlay(shared: &mut Node, own: Node) {
     let Node { value, span } = own;
+    if let (Value::Text(_), Value::Map(_)) = (&shared.value, &value) {
+        // `name: string` is short for `name: {type: string}`.
+        let span = shared.span;
+        let key = Key {
+            text: SHAPES[0].to_owned(),
+            span,
+        };
+        let text = std::mem::replace(&mut shared.value, Value::Null);
+        let value = Node { value: text, span };
+        shared.value = Value::Map(vec![Entry { key, value }]);
+    }
     match (&mut shared.value, value) {
         (Value::Map(attributes), Value::Map(own)) => {
             if let Some(shape) = own.iter().find(|entry| is_shape(&entry.key.text)) {

@@ -14,6 +14,7 @@ pub fn source_updated(updated: &Updated, as_json: bool) {
         diff,
         written,
         records,
+        others,
         files,
         cut,
         unmapped,
@@ -22,22 +23,41 @@ pub fn source_updated(updated: &Updated, as_json: bool) {
     if as_json {
         let changes: Vec<_> = changes
             .iter()
-            .map(|Change { kind, path, line, what }| json!({"kind": kind.name(), "path": path, "line": line, "what": what}))
+            .map(|change| {
+                let Change {
+                    kind,
+                    path,
+                    file,
+                    line,
+                    what,
+                } = change;
+                json!({"kind": kind.name(), "path": path, "file": file, "line": line, "what": what})
+            })
             .collect();
         data(
             &json!({"source": name, "file": file, "changes": changes, "diff": diff, "written": written,
-                "records": records, "files": files, "cut": cut, "unmapped": unmapped})
+                "records": records, "others": others, "files": files, "cut": cut, "unmapped": unmapped})
             .to_string(),
         );
         return;
     }
-    for Change { kind, path, line, what } in changes {
+    for Change {
+        kind,
+        path,
+        file,
+        line,
+        what,
+    } in changes
+    {
         data(&format!("{:<9} {file}:{line}  {path}: {what}", kind.name()));
     }
     if !diff.is_empty() {
         data(&format!("\n{}", diff.trim_end()));
     }
     message(&looked_at(*records, *files, *cut));
+    if *others > 0 {
+        message(&format!("note: {} of no declared kind", counted(*others, "record")));
+    }
     if changes.is_empty() {
         message(&format!("{file} fits the sample: nothing is to be changed"));
         return;

@@ -95,7 +95,14 @@ pub fn together(mut errors: Vec<Error>) -> Error {
             location: None,
             hint: error.hint.clone(),
         });
-        for problem in error.diagnostics.into_iter().chain(plain) {
+        let mut own: Vec<Diagnostic> = error.diagnostics.into_iter().chain(plain).collect();
+        // What the error as a whole advises stands at its last problem.
+        if let Some(last) = own.last_mut()
+            && last.hint.is_none()
+        {
+            last.hint = error.hint;
+        }
+        for problem in own {
             if !all.contains(&problem) {
                 all.push(problem);
             }

@@ -18,7 +18,8 @@ use super::places::Places;
 use super::prepared::{Accepts, Outline, Prepared};
 use super::{ast, ignored, not_in, parse, record, row_checks, uncomputable, volatility, wording};
 use crate::error::Diagnostic;
-use crate::model::{Batch, Column, Entity, Project, Source, Transform, did_you_mean};
+use crate::model::blanked::{self, Blanked};
+use crate::model::{Batch, Column, Entity, Project, Rule, Source, Transform, did_you_mean};
 use crate::model::{RECORD_COLUMN, is_partial, is_reference};
 
 /// What planning one transform needs.
@@ -113,7 +114,10 @@ impl Planner<'_> {
         }
         let sideways = ast::unnests_sideways(&query);
         let fail = |e: DataFusionError| vec![self.planning(&e, sideways)];
-        let plan = self.session.statement_to_plan(statement).await.map_err(fail)?;
+        let plan = match self.session.statement_to_plan(statement).await {
+            Ok(plan) => plan,
+            Err(error) => return Err(self.all_unknown(&error, sideways).await),
+        };
         if let Some(function) = volatility::volatile_function(&plan).map_err(fail)? {
             let message =
                 format!("`{function}()` differs from run to run, and a batch that runs again brings the same rows");
@@ -121,19 +125,77 @@ impl Planner<'_> {
             return Err(vec![self.problem(&message, ast::select_span(&query), hint)]);
         }
         let (plan, record) = record::thread(plan, self.full).map_err(fail)?;
-
-        // A sample batch fixes the parameters' types. The analyzer finds errors that planning does not.
-        let bound = bind_parameters(plan.clone(), &sample(self.source)).map_err(fail)?;
-        let options = self.session.config_options();
-        let analyzed = self.session.analyzer().execute_and_check(bound, options, |_, _| {});
-        self.check(&query, analyzed.map_err(fail)?.schema().as_arrow())?;
+        let analyzed = match self.analyzed(&plan) {
+            Ok(analyzed) => analyzed,
+            Err(error) => return Err(self.all_unknown(&error, sideways).await),
+        };
+        if let Err(mut problems) = self.check(&query, analyzed.schema().as_arrow()) {
+            problems.extend(self.unknown_in_checks(&plan));
+            return Err(problems);
+        }
         Ok(Outline {
             entity: self.entity.name.clone(),
             path: self.transform.path.clone(),
-            plan: self.shape(plan, record).map_err(fail)?,
+            plan: self.shape(plan, record, false).map_err(fail)?,
             places: Places::of(&query),
             unnests_sideways: sideways,
         })
+    }
+
+    /// A sample batch fixes the parameters' types. The analyzer finds errors that planning does not.
+    fn analyzed(&self, plan: &LogicalPlan) -> Result<LogicalPlan, DataFusionError> {
+        let bound = bind_parameters(plan.clone(), &sample(self.source))?;
+        let options = self.session.config_options();
+        self.session.analyzer().execute_and_check(bound, options, |_, _| {})
+    }
+
+    /// What is wrong. Where a name leads nowhere, all further names that do, so that one who renames a field sees every
+    /// place.
+    async fn all_unknown(&self, error: &DataFusionError, sideways: bool) -> Vec<Diagnostic> {
+        let mut found = vec![self.planning(error, sideways)];
+        let mut blanked = Blanked::of(&self.transform.sql);
+        let mut is_unknown = wording::is_unknown_name(error);
+        while is_unknown && found.len() < blanked::MOST {
+            let place = found.last().and_then(|problem| problem.location.as_ref());
+            if !place.is_some_and(|place| blanked.blank(place)) {
+                break;
+            }
+            let sql = blanked.sql();
+            let Err(error) = self.tried(&sql).await else { break };
+            is_unknown = wording::is_unknown_name(&error);
+            let transform = Transform {
+                sql,
+                ..self.transform.clone()
+            };
+            let further = is_unknown.then(|| planning(&transform, &error, sideways));
+            let Some(further) = further.and_then(|problem| blanked.original(problem)) else {
+                break;
+            };
+            found.push(further);
+        }
+        found.sort_by(|one, other| one.location.cmp(&other.location));
+        found
+    }
+
+    async fn tried(&self, sql: &str) -> Result<(), DataFusionError> {
+        let statement = parse::statement(self.session, sql)?;
+        let plan = self.session.statement_to_plan(statement).await?;
+        let (plan, _) = record::thread(plan, self.full)?;
+        self.analyzed(&plan).map(drop)
+    }
+
+    /// The problems of the checks over the contract's columns, where the transform does not give all of them.
+    fn unknown_in_checks(&self, plan: &LogicalPlan) -> Vec<Diagnostic> {
+        let Ok(plan) = self.shape(plan.clone(), None, true) else {
+            return Vec::new();
+        };
+        let expressions = self
+            .source
+            .checks_of(self.entity)
+            .filter(|check| matches!(check.rule, Rule::Expression(_)));
+        let planned = expressions
+            .map(|check| row_checks::add(self.session, plan.clone(), self.entity, std::iter::once(check)).err());
+        planned.flatten().flatten().collect()
     }
 
     /// What is wrong, with the names of the tables that there are where the SQL reads one that there is not.
@@ -232,16 +294,26 @@ impl Planner<'_> {
         }
     }
 
-    /// Projects the plan to the entity's columns in the contract's order, then `_record`.
-    fn shape(&self, plan: LogicalPlan, record: Option<DfColumn>) -> Result<LogicalPlan, DataFusionError> {
+    /// Projects the plan to the entity's columns in the contract's order, then `_record`. What it does not return is null
+    /// if it `may_lack` columns.
+    fn shape(
+        &self,
+        plan: LogicalPlan,
+        record: Option<DfColumn>,
+        may_lack: bool,
+    ) -> Result<LogicalPlan, DataFusionError> {
         let mut columns = Vec::with_capacity(self.entity.columns.len() + 1);
         for column in &self.entity.columns {
-            let found = plan
-                .schema()
-                .iter()
-                .find(|(_, field)| *field.name() == column.name)
-                .ok_or_else(|| DataFusionError::Internal(format!("column {} was checked and is gone", column.name)))?;
-            columns.push(Expr::Column(DfColumn::from(found)).alias(&column.name));
+            let found = plan.schema().iter().find(|(_, field)| *field.name() == column.name);
+            let value = match found {
+                Some(found) => Expr::Column(DfColumn::from(found)),
+                None if may_lack => lit(ScalarValue::Null),
+                None => {
+                    let message = format!("column {} was checked and is gone", column.name);
+                    return Err(DataFusionError::Internal(message));
+                }
+            };
+            columns.push(value.alias(&column.name));
         }
         columns.push(match record {
             Some(record) => Expr::Column(record).alias(RECORD_COLUMN),

@@ -191,6 +191,13 @@ pub(super) fn no_field(error: &DataFusionError) -> Option<&NoField> {
     }
 }
 
+/// Whether a column or a field is named that there is not.
+pub(super) fn is_unknown_name(error: &DataFusionError) -> bool {
+    let unknown = |schema: &SchemaError| matches!(schema, SchemaError::FieldNotFound { .. });
+    let is_column = matches!(error.find_root(), DataFusionError::SchemaError(schema, _) if unknown(schema));
+    is_column || no_field(error).is_some()
+}
+
 /// The names that an error is about, the likeliest first, to find its place in the SQL.
 pub(super) fn names(error: &DataFusionError) -> Vec<String> {
     let root = error.find_root();

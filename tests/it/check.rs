@@ -214,6 +214,97 @@ fn a_column_renamed_in_checks_of_the_contract_and_of_sql() {
     "#);
 }
 
+/// Engines report the first name of a text that they do not know. All of them are told.
+#[test]
+fn a_name_that_is_used_often_is_reported_each_time() {
+    let project = project()
+        .file(
+            "sql/views/visits_per_day.sql",
+            "select v.day, count(*) filter (where day is null) as visits -- day\nfrom visits v\nwhere v.day > '2000-01-01'\n\
+             group by v.day\norder by v.day\n",
+        )
+        .file(
+            "sql/functions/days.sql",
+            "create function days() returns bigint language sql stable\nas $$ select count(day) from visits where day is not \
+             null $$;\n",
+        )
+        .file(
+            "sql/materialized/kept.sql",
+            "-- index: day\nselect day, upper(day::text) as loud from visits\n",
+        );
+    project.edit("sql/checks/no_future.sql", "day >", "day is null and day >");
+    project.edit(
+        "pipeline.yaml",
+        "      - freshness",
+        "      - {expression: \"day > '2000-01-01'\", name: old}\n      - freshness",
+    );
+    assert_eq!(checked(&project), Ok(2));
+    project.edit("pipeline.yaml", "      day: date", "      visit_day: date");
+    insta::assert_snapshot!(checked(&project).unwrap_err(), @r#"
+    pipeline.yaml:15:16 `visits` has no column `day`
+    pipeline.yaml:19:29 `visits` has no column `day`
+    sql/clinic/tests/visits.yaml:8:25 visits has no column `day`
+    sql/clinic/visits.sql:2:51 column `day` is not one of visits
+    sql/clinic/visits.sql:2:1 column `visit_day` (date) of visits is missing
+    pipeline.yaml:18:10 the check `old` of visits can't be planned: column 'day' not found
+    pipeline.yaml:12:7 the table visits lacks the column visit_day
+    pipeline.yaml:8:3 the table visits has the column day, which pipeline.yaml has not
+    sql/functions/days.sql:2:20 column "day" does not exist (42703)
+    sql/functions/days.sql:2:43 column "day" does not exist (42703)
+    sql/views/visits_per_day.sql:1:8 column v.day does not exist (42703)
+    sql/views/visits_per_day.sql:1:38 column "day" does not exist (42703)
+    sql/views/visits_per_day.sql:3:7 column v.day does not exist (42703)
+    sql/views/visits_per_day.sql:4:10 column v.day does not exist (42703)
+    sql/views/visits_per_day.sql:5:10 column v.day does not exist (42703)
+    sql/materialized/kept.sql:2:8 column "day" does not exist (42703)
+    sql/materialized/kept.sql:2:19 column "day" does not exist (42703)
+    sql/checks/no_future.sql:2:19 column "day" does not exist (42703)
+    sql/checks/no_future.sql:2:35 column "day" does not exist (42703)
+    "#);
+}
+
+#[test]
+fn a_field_that_is_used_often_is_reported_each_time() {
+    let project = project();
+    project.write(
+        "sql/clinic/visits.sql",
+        "with v as (\n    select patient_id, unnest(visits) as item from source\n)\nselect\n    patient_id, item['visit_id'] as \
+         visit_id,\n    case when item['day'] = date '2000-01-01' then null else item.day end as day\nfrom v\nwhere v.item['day'] is \
+         not null\n",
+    );
+    assert_eq!(checked(&project), Ok(2));
+    project.edit("pipelines/clinic.yaml", "day: ", "on: ");
+    insta::assert_snapshot!(checked(&project).unwrap_err(), @r"
+    sql/clinic/tests/visits.yaml:5:48 the source declares no field `day` here
+    sql/clinic/visits.sql:6:19 there is no field `day`
+    sql/clinic/visits.sql:6:67 `item` has no field `day`
+    sql/clinic/visits.sql:8:13 there is no field `day`
+    ");
+}
+
+/// A remedy of a whole error is told with its problems.
+#[test]
+fn tables_that_differ_have_a_remedy_among_other_problems() {
+    let project = project();
+    project.edit("pipeline.yaml", "      day: date", "      visit_day: date");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let error = runtime.block_on(check::check(&project.path(""))).unwrap_err();
+    let remedies: Vec<_> = error
+        .diagnostics
+        .iter()
+        .filter_map(|problem| problem.hint.as_deref())
+        .collect();
+    assert!(
+        remedies
+            .iter()
+            .any(|hint| hint.contains("`pipeline migration new` writes one")),
+        "{remedies:?}"
+    );
+}
+
 #[test]
 fn a_column_renamed_in_a_test_case() {
     insta::assert_snapshot!(broken("sql/clinic/tests/visits.yaml", "visit_id: V, day: 2023-05-01}\n", "visit_id: V, visit_day: 2023-05-01}\n"), @r"
@@ -265,6 +356,8 @@ fn problems_of_all_stages_are_told_at_once_by_the_command() {
       |
     1 | select patient_id from visits where person_id = ''
       |                                     ^^^^^^^^^
+      |
+      = hint: a check is one SELECT over the entity tables; source and batch_date are those of the batch
     "#);
 }
 

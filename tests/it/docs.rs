@@ -373,6 +373,22 @@ fn the_guides_to_sources_views_and_checks_work() {
     );
 }
 
+/// Each is a project of its own, from an empty folder.
+#[test]
+fn the_guides_to_kinds_and_deltas_work() {
+    let kinds = Project::new();
+    assert_eq!(follow(&kinds, &["docs/how-to/many-kinds.md"]), 3);
+    let between = "select d.diagnosed - p.born from diagnoses d join patients p using (patient_id)";
+    // The days between two dates of a person stay what they were.
+    assert_eq!(kinds.query(between), ["14610"]);
+    let deltas = Project::new();
+    assert_eq!(follow(&deltas, &["docs/how-to/load-deltas.md"]), 4);
+    assert_eq!(
+        deltas.query("select patient_id is not null from observations_latest"),
+        ["t"]
+    );
+}
+
 #[test]
 fn the_guide_to_proposing_a_source_works() {
     let project = Project::with_examples();

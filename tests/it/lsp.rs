@@ -187,6 +187,102 @@ fn shows_and_goes_to_what_a_name_means() {
     );
 }
 
+/// The places of an answer, as `file:line:character`, all counted from 0.
+fn places(client: &Client<'_>, project: &Project, answer: &Value) -> Vec<String> {
+    let root = client.uri("");
+    let shown = |place: &Value| {
+        let start = &place["range"]["start"];
+        let file = place["uri"].as_str().unwrap().strip_prefix(&root).unwrap();
+        assert!(project.path(file).exists(), "{file}");
+        format!("{file}:{}:{}", start["line"], start["character"])
+    };
+    answer
+        .as_array()
+        .unwrap_or_else(|| panic!("{answer}"))
+        .iter()
+        .map(shown)
+        .collect()
+}
+
+#[test]
+fn all_places_that_speak_of_a_column_or_a_field_are_found() {
+    let project = nested().file(
+        "sql/views/numbers.sql",
+        "select n, count(*) as items from items where n > 0 group by n\n",
+    );
+    project.write("sql/checks/none.sql", "select i.n from items i where i.n < 0\n");
+    project.write(
+        "sql/clinic/tests/one.yaml",
+        "tests:\n  - name: n\n    date: 2023-05-01\n    records:\n      - {id: a, visit: {n: 1}}\n    rows:\n      items:\n        - {n: 1}\n",
+    );
+    project.run(&["check"]).code(0);
+    let mut client = Client::start(&project, &[]);
+    let sql = "select id as item_id, upper(visit['n']::text)::bigint as n\nfrom source where visit.n > 0";
+    client.open(SQL, sql);
+    let of = |client: &mut Client<'_>, line: u32, character: u32, declaration: bool| {
+        let more =
+            json!({"position": {"line": line, "character": character}, "context": {"includeDeclaration": declaration}});
+        let answer = client.about("references", SQL, more);
+        places(client, &project, &answer)
+    };
+    let column = of(&mut client, 0, 57, true);
+    insta::assert_snapshot!(column.join("\n"), @r"
+    pipeline.yaml:5:6
+    sql/clinic/items.sql:0:57
+    sql/views/numbers.sql:0:7
+    sql/views/numbers.sql:0:45
+    sql/views/numbers.sql:0:60
+    sql/checks/none.sql:0:9
+    sql/checks/none.sql:0:32
+    migrations/V1__items.sql:2:2
+    sql/clinic/tests/one.yaml:7:11
+    ");
+    let field = of(&mut client, 1, 24, false);
+    insta::assert_snapshot!(field.join("\n"), @r"
+    sql/clinic/items.sql:0:34
+    sql/clinic/items.sql:1:24
+    sql/clinic/tests/one.yaml:4:24
+    ");
+    assert_eq!(of(&mut client, 0, 1, true), [""; 0]);
+}
+
+#[test]
+fn fields_of_a_shared_file_are_known_in_both_directions() {
+    let project = nested();
+    project.write(
+        "schemas/visit.yaml",
+        "n: {type: bigint, description: The number}\nat: date\n",
+    );
+    project.edit(
+        SOURCE,
+        "{struct: {n: bigint, at: date}}",
+        "{struct: {use: schemas/visit.yaml}}",
+    );
+    project.run(&["check"]).code(0);
+    let mut client = Client::start(&project, &[]);
+    client.open(SQL, "select id as item_id, visit['\nfrom source");
+    assert_eq!(labels(&client.at("completion", SQL, 0, 29)), ["n", "at"]);
+    client.change(SQL, &project.read(SQL));
+    let field = client.at("definition", SQL, 0, 30);
+    assert_eq!(places(&client, &project, &field), ["schemas/visit.yaml:0:0"]);
+    let shared = project.read("schemas/visit.yaml");
+    client.open("schemas/visit.yaml", &shared);
+    let hover = client.at("hover", "schemas/visit.yaml", 0, 0);
+    let text = hover["contents"]["value"].as_str().unwrap();
+    assert!(
+        text.contains("`visit.n`: bigint") && text.contains("The number"),
+        "{text}"
+    );
+    let uses = client.at("definition", "schemas/visit.yaml", 0, 0);
+    assert_eq!(places(&client, &project, &uses)[0], format!("{SQL}:0:28"));
+    client.change("schemas/visit.yaml", &format!("{shared}more: {{type: string, "));
+    assert!(labels(&client.at("completion", "schemas/visit.yaml", 2, 21)).contains(&"mask"));
+    // A fault in the shared file is shown there.
+    client.change("schemas/visit.yaml", &shared.replace("bigint", "bigin"));
+    let shown = client.until_shown("schemas/visit.yaml", |shown| !shown.is_empty());
+    assert!(shown[0].contains("`bigin` is no type of a field"), "{shown:?}");
+}
+
 #[test]
 fn a_missing_column_can_be_added() {
     let project = nested();

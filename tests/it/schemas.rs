@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::harness::{Project, Small, repository};
 
-const KINDS: [&str; 3] = ["project", "source", "tests"];
+const KINDS: [&str; 4] = ["project", "source", "tests", "fields"];
 
 /// Validates a YAML file by the schema that its first line names.
 #[track_caller]
@@ -53,7 +53,7 @@ fn the_whole_output_of_one_kind_and_of_all() {
         assert_eq!(one.json(), all[kind]);
         assert!(all[kind]["title"].as_str().unwrap().contains(".yaml: "), "{kind}");
     }
-    assert_eq!(all.as_object().unwrap().len(), 3);
+    assert_eq!(all.as_object().unwrap().len(), KINDS.len());
     outside.run(&["schema", "sources"]).code(2).stderr_contains("source");
 }
 
@@ -61,7 +61,10 @@ fn the_whole_output_of_one_kind_and_of_all() {
 fn the_schemas_of_the_repository_are_those_that_the_program_prints() {
     let outside = Project::new();
     let written = outside.run(&["schema", "--into", "a/b"]).code(0);
-    assert_eq!(written.stdout, "a/b/project.json\na/b/source.json\na/b/tests.json\n");
+    assert_eq!(
+        written.stdout,
+        "a/b/project.json\na/b/source.json\na/b/tests.json\na/b/fields.json\n"
+    );
     for kind in KINDS {
         let kept = fs::read_to_string(repository().join(format!("schemas/{kind}.json"))).unwrap();
         let now = outside.read(&format!("a/b/{kind}.json"));

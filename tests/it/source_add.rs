@@ -28,7 +28,11 @@ pub fn loaded(project: &Project, database: &Database, source: &str) -> usize {
         ));
         for column in columns {
             let carried = sql.lines().any(|line| {
-                let added = ["-- the key of", ": how much of it is known"];
+                let added = [
+                    "-- the key of",
+                    ": how much of it is known",
+                    ": the type of the resource",
+                ];
                 let has_name = line
                     .split(" -- ")
                     .next()

@@ -1,4 +1,4 @@
-use std::io::{Cursor, Read};
+use std::io::{Cursor, ErrorKind, Read};
 
 use super::*;
 

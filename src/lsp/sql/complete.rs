@@ -56,7 +56,7 @@ pub(in crate::lsp) fn completions(sql: &Sql<'_>, text: &str, offset: usize, func
         // A type comes behind the AS of a cast.
         _ if previous.is_some_and(|token| token.is("as")) && is_nested(sql, &enclosing, before) => Vec::new(),
         _ if previous.is_some_and(|token| token.is("as")) => lacking(sql, &enclosing),
-        _ => expression(sql, &enclosing, functions),
+        _ => expression(sql, &enclosing, functions, before),
     };
     found
 }
@@ -210,11 +210,24 @@ pub(super) fn is_given(given: &[Named<'_>], name: &str) -> bool {
     given.iter().any(|column| column.name == name)
 }
 
-fn expression(sql: &Sql<'_>, enclosing: &Enclosing<'_>, functions: &[SqlFunction]) -> Vec<Item> {
+fn expression(sql: &Sql<'_>, enclosing: &Enclosing<'_>, functions: &[SqlFunction], before: usize) -> Vec<Item> {
     if enclosing.select.is_none() {
         return Vec::new();
     }
     let mut items = Vec::new();
+    let scope = sql.scope();
+    for at in before
+        .checked_sub(1)
+        .map_or_else(Vec::new, |last| scope.parameters(last))
+    {
+        let name = &sql.tokens[at].value;
+        items.push(Item {
+            detail: "the lambda's parameter".to_owned(),
+            insert: quoted(name),
+            rank: 1,
+            ..Item::new(name, ItemKind::Variable)
+        });
+    }
     for table in called(sql, enclosing) {
         for Named { name, is, .. } in &table.columns {
             items.push(part(sql, name, is, quoted(name)));

@@ -2,13 +2,16 @@
 
 mod actions;
 mod complete;
-mod lexer;
+mod lambda;
+mod mentions;
 mod names;
 mod query;
 mod scope;
 
 use std::path::Path;
 
+use crate::error::Location;
+use crate::model::sql_tokens as lexer;
 use crate::model::{Column, Entity, Project, Source, ViewKind};
 
 use lexer::{Kind, Token};
@@ -17,6 +20,7 @@ use scope::{Base, Is, Named, Scope, columns_of_fields};
 
 pub(super) use actions::add_missing_columns;
 pub(super) use complete::completions;
+pub(super) use mentions::{Symbol, mentions, mentions_in_statements, symbols};
 pub(super) use names::{Target, definitions, hover, readings};
 pub(super) use scope::Is as Meaning;
 
@@ -107,9 +111,9 @@ impl<'a> Sql<'a> {
         self.output().into_iter().filter(|column| column.name == name).collect()
     }
 
-    /// The columns of the contract that take their value from the field at a path.
-    pub fn fills_from(&self, field: &str) -> impl Iterator<Item = &'a Column> {
-        let is_it = |is: &Is<'_>| matches!(is, Is::Field { path, .. } if path == field);
+    /// The columns of the contract that take their value from the field that is declared at a place.
+    pub fn fills_from(&self, declared: &Location) -> impl Iterator<Item = &'a Column> {
+        let is_it = |is: &Is<'_>| matches!(is, Is::Field { field, .. } if field.location == *declared);
         let output = self.output();
         let columns = self.entity.map_or(&[][..], |entity| &entity.columns);
         let filled = columns

@@ -10,7 +10,7 @@ use crate::model::Column;
 use crate::transform::SqlFunction;
 
 /// What the name at a place is.
-enum Found<'a, 's> {
+pub(super) enum Found<'a, 's> {
     Value {
         is: Is<'a>,
         /// Where this file gives it its name.
@@ -34,21 +34,23 @@ pub(in crate::lsp) enum Target {
 
 /// A place where SQL takes a field of the records.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::lsp) struct Reading {
+pub(in crate::lsp) struct Reading<'a> {
     /// The field's path: `visits[].date`.
     pub path: String,
+    /// Where the field is declared.
+    pub declared: &'a Location,
     pub start: usize,
     pub end: usize,
 }
 
 impl<'a> Sql<'a> {
-    fn token_at(&self, offset: usize) -> Option<usize> {
+    pub(super) fn token_at(&self, offset: usize) -> Option<usize> {
         let touches = |token: &Token| token.start <= offset && offset <= token.end;
         let is_named = |token: &Token| token.is_name() || token.kind == Kind::Text;
         self.tokens.iter().position(|token| touches(token) && is_named(token))
     }
 
-    fn found(&self, at: usize) -> Option<Found<'a, '_>> {
+    pub(super) fn found(&self, at: usize) -> Option<Found<'a, '_>> {
         let token = &self.tokens[at];
         let enclosing = self.enclosing(token.start);
         if let Some(part) = self.named_part(at, &enclosing) {
@@ -200,18 +202,19 @@ fn view(sql: &Sql<'_>, name: &str) -> Option<Target> {
 }
 
 /// All places where the file takes a field of the records.
-pub(in crate::lsp) fn readings(sql: &Sql<'_>) -> Vec<Reading> {
+pub(in crate::lsp) fn readings<'a>(sql: &Sql<'a>) -> Vec<Reading<'a>> {
     let of_token = |(at, token): (usize, &Token)| {
         if !token.is_name() && token.kind != Kind::Text {
             return None;
         }
         match sql.found(at)? {
             Found::Value {
-                is: Is::Field { path, .. } | Is::Numbered { path, .. },
+                is: Is::Field { field, path } | Is::Numbered { list: field, path },
                 written: None,
                 ..
             } if !is_alias(sql, at) => Some(Reading {
                 path,
+                declared: &field.location,
                 start: token.start,
                 end: token.end,
             }),
@@ -221,7 +224,7 @@ pub(in crate::lsp) fn readings(sql: &Sql<'_>) -> Vec<Reading> {
     sql.tokens.iter().enumerate().filter_map(of_token).collect()
 }
 
-fn is_alias(sql: &Sql<'_>, at: usize) -> bool {
+pub(super) fn is_alias(sql: &Sql<'_>, at: usize) -> bool {
     let enclosing = sql.enclosing(sql.tokens[at].start);
     enclosing
         .select

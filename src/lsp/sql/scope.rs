@@ -255,6 +255,9 @@ impl<'a> Scope<'a, '_> {
         if span.is_empty() {
             return Is::Other;
         }
+        if let Some(list) = self.kept(&span) {
+            return self.value(list, tables);
+        }
         match self.steps_to(last) {
             Some((start, steps)) if start == span.start => {
                 self.walk(&steps, tables).map_or(Is::Other, |column| column.is)
@@ -303,7 +306,9 @@ impl<'a> Scope<'a, '_> {
             let mut columns = tables.iter().flat_map(|table| &table.columns);
             columns.find(|column| column.name == name).cloned()
         };
-        let mut found = column(tables, self.name(first));
+        // A lambda's parameter hides a column of its name.
+        let parameter = self.parameter(first, tables);
+        let mut found = parameter.or_else(|| column(tables, self.name(first)));
         if found.is_none()
             && let Some(Step::Name(second)) = rest.first()
         {

@@ -91,6 +91,10 @@ static SMALL: LazyLock<Small> = LazyLock::new(|| {
     }
 });
 
+pub(super) fn small() -> &'static Project {
+    &SMALL.project
+}
+
 fn marked(text: &str) -> (String, usize) {
     let offset = text.find('|').expect("a mark");
     (text.replacen('|', "", 1), offset)

@@ -274,8 +274,10 @@ fn finds_where_a_field_is_read_and_what_it_fills() {
     assert_eq!(of("visits[].date"), "'date'");
     assert_eq!(of("visits[].codes[].code"), "'code'");
     assert_eq!(of("id"), "id");
+    let all = sql::readings(&sql);
     let fills = |path: &str| {
-        sql.fills_from(path)
+        let reading = all.iter().find(|reading| reading.path == path).expect("a reading");
+        sql.fills_from(reading.declared)
             .map(|column| column.name.as_str())
             .collect::<Vec<_>>()
             .join(" ")
@@ -345,4 +347,100 @@ fn every_part_of_a_text_can_be_asked_about() {
         sql::readings(&sql);
         sql::add_missing_columns(&sql, text);
     }
+}
+
+#[test]
+fn a_parameter_of_a_lambda_is_an_element() {
+    let offer = |sql: &str| offered(VISITS, sql);
+    assert_eq!(
+        offer("select array_filter(visits, i -> i['|'] = 'a') from source"),
+        "codes date no tags"
+    );
+    assert_eq!(offer("select array_filter(visits, i -> i['|"), "codes date no tags");
+    assert_eq!(
+        offer("select array_filter(visits, (i, n) -> i.| = 1) from source"),
+        "codes date no tags"
+    );
+    // Within another one, over a list of the outer one's element, and over what a call leaves of a list.
+    assert_eq!(
+        offer("select array_any_match(visits, i -> array_any_match(i['codes'], c -> c['|'] = i['no'])) from source"),
+        "code system"
+    );
+    assert_eq!(
+        offer("select array_transform(array_filter(visits, v -> v['no'] = '1'), i -> i['|']) from source"),
+        "codes date no tags"
+    );
+    // Behind the lambda's argument, and outside of the call, the name is not known.
+    assert_eq!(offer("select f(visits, i -> i['no'], i['|']) from source"), "");
+    assert_eq!(offer("select f(visits, i -> i['no']), i['|'] from source"), "");
+    assert_eq!(offer("select f(visits, (i, n) -> n['|']) from source"), "");
+    let names = offer("select array_filter(visits, some_one -> |) from source");
+    assert!(names.starts_with("some_one "), "{names}");
+    assert!(!offer("select array_filter(visits, some_one -> 1, |) from source").contains("some_one"));
+    // A parameter hides a column of its name.
+    assert_eq!(
+        offer("select array_filter(visits, id -> id['|']) from source"),
+        "codes date no tags"
+    );
+    assert!(
+        hovered(
+            VISITS,
+            "select array_filter(visits, i -> i['d|ate'] is null) from source"
+        )
+        .contains("`visits[].date`")
+    );
+    assert!(hovered(VISITS, "select array_filter(visits, |i -> true) from source").contains("`visits[]`"));
+    assert_eq!(
+        targets(VISITS, "select array_filter(visits, it -> i|t['no'] = '1') from source"),
+        ["here 28 it", "pipelines/clinic.yaml:9:5"]
+    );
+}
+
+fn mentioned(path: &str, text: &str, at: &str) -> String {
+    let (marked_text, offset) = marked(at);
+    let symbols = sql::symbols(&read(VISITS, &marked_text), offset);
+    let [symbol] = &symbols[..] else {
+        panic!("{} symbols", symbols.len())
+    };
+    let found = sql::mentions(&read(path, text), symbol).into_iter();
+    found
+        .map(|(start, end)| format!("{start} {}", &text[start..end]))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+#[test]
+fn all_mentions_of_a_field_and_of_a_column_are_found() {
+    let date = "with v as (select unnest(visits) as i from source) select i['d|ate'] as day from v";
+    assert_eq!(
+        mentioned(
+            VISITS,
+            "with v as (select unnest(visits) as item, visits, 'date' as date from source) select item['date'] as day, date, \
+             upper(item.date) as code from v where array_any_match(visits, x -> x['date'] is null)",
+            date
+        ),
+        "90 'date', 123 date, 181 'date'"
+    );
+    let day = "select id as d|ay from source";
+    assert_eq!(
+        mentioned(VISITS, "select 1 as day, 'day' as code from source", day),
+        "12 day"
+    );
+    assert_eq!(
+        mentioned(
+            "sql/views/days.sql",
+            "select v.day, day as on_day, x.day from visits v, people x where v.day > '1' -- day",
+            day
+        ),
+        "9 day, 14 day, 67 day"
+    );
+    // A name that the view itself gave is not the column's.
+    assert_eq!(mentioned("sql/views/a_later.sql", "select on_day from days", day), "");
+    let ddl =
+        "create table visits (day date);\ncreate table others (day date);\nalter table visits drop \"day\"; -- day";
+    let found: Vec<usize> = sql::mentions_in_statements(ddl, "visits", "day")
+        .into_iter()
+        .map(|(start, _)| start)
+        .collect();
+    assert_eq!(found, [21, 88]);
 }

@@ -10,7 +10,11 @@ fn offered(path: &str, text: &str, schema: &Value) -> String {
 
 /// What is offered by the schema of the kind of file that lies at a path.
 fn really(path: &str, text: &str) -> String {
-    offered(path, text, &yaml::kind_of(Path::new(path)).unwrap().schema())
+    offered(
+        path,
+        text,
+        &yaml::kind_of(&SMALL.project, Path::new(path)).unwrap().schema(),
+    )
 }
 
 #[test]
@@ -67,7 +71,9 @@ fn offers_the_keys_and_values_of_the_schema() {
 
 fn shown(file: &str, line: usize, column: usize) -> String {
     let declared = yaml::declared_at(&SMALL.project, Path::new(file), line, column);
-    declared.map_or_else(String::new, |declared| yaml::described(&declared, &[]))
+    declared
+        .first()
+        .map_or_else(String::new, |declared| yaml::described(declared, &[]))
 }
 
 #[test]
@@ -97,5 +103,13 @@ fn offers_what_the_readers_take() {
     assert!(options.contains("precision"), "{options}");
     assert!(really("pipeline.yaml", "entities:\n  visits:\n    |").contains("parent"));
     assert!(really("sql/clinic/tests/a.yaml", "tests:\n  - |").contains("records"));
-    assert!(yaml::kind_of(Path::new("docker-compose.yaml")).is_none());
+    assert!(yaml::kind_of(&SMALL.project, Path::new("docker-compose.yaml")).is_none());
+}
+
+#[test]
+fn a_file_of_shared_fields_is_one_of_fields() {
+    let shared = "schemas/name.yaml";
+    assert!(really(shared, "family: {type: string, |").contains("mask"));
+    assert_eq!(really(shared, "family: {type: string, domain: |}"), "person");
+    assert!(really(shared, "family: |").split(' ').any(|name| name == "timestamptz"));
 }

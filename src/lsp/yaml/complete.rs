@@ -7,6 +7,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::cursor::{Cursor, cursor_at};
+use super::names::is_shared;
 use super::schema;
 use crate::lsp::protocol::{Item, ItemKind};
 use crate::model::scalar_field::scalar_fields;
@@ -53,7 +54,7 @@ pub(in crate::lsp) fn completions(
 }
 
 /// The kind of the file at a path, which is relative to the project.
-pub(in crate::lsp) fn kind_of(path: &Path) -> Option<YamlKind> {
+pub(in crate::lsp) fn kind_of(project: &Project, path: &Path) -> Option<YamlKind> {
     let folder = path.parent()?;
     if path == Path::new("pipeline.yaml") {
         Some(YamlKind::Project)
@@ -61,6 +62,9 @@ pub(in crate::lsp) fn kind_of(path: &Path) -> Option<YamlKind> {
         Some(YamlKind::Source)
     } else if folder.ends_with("tests") {
         Some(YamlKind::Tests)
+    } else if is_shared(project, path) || folder == Path::new("schemas") {
+        // A file that is new is used by no schema yet.
+        Some(YamlKind::Fields)
     } else {
         None
     }
@@ -101,7 +105,9 @@ fn values(project: &Project, path: &Path, cursor: &Cursor) -> Vec<String> {
             }
             paths
         }
-        (Some(_), ["schema", .., "domain"] | ["kinds", _, "schema", .., "domain"]) => {
+        (Some(_), ["schema", .., "domain"] | ["kinds", _, "schema", .., "domain"]) | (None, [.., "domain"])
+            if kind_of(project, path) != Some(YamlKind::Tests) =>
+        {
             let kinds = project.sources.iter().flat_map(|source| &source.kinds);
             let domains = kinds.flat_map(scalar_fields);
             let domains: BTreeSet<String> = domains.filter_map(|field| field.privacy.domain.clone()).collect();

@@ -2,8 +2,10 @@
 
 mod complete;
 mod cursor;
+mod mentions;
 mod names;
 mod schema;
 
 pub(super) use complete::{completions, kind_of};
-pub(super) use names::{Declared, declared_at, described};
+pub(super) use mentions::{Wanted, mentions};
+pub(super) use names::{Declared, declared_at, described, fields_at};

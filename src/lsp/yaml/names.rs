@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::error::Location;
 use crate::lsp::words;
-use crate::model::{Column, Entity, Field, FieldType, Project, Source};
+use crate::model::{Column, Entity, Field, FieldType, Kind, Project, Source};
 
 /// What is declared at a place.
 #[derive(Debug, Clone)]
@@ -31,13 +31,14 @@ impl Declared<'_> {
     }
 }
 
-/// The field or column whose name stands at a line and column of a file, both counted in characters from 1.
+/// The fields or the column whose name stands at a line and column of a file, both counted in characters from 1. A field
+/// of a shared file is one of each schema that uses the file.
 pub(in crate::lsp) fn declared_at<'a>(
     project: &'a Project,
     file: &Path,
     line: usize,
     column: usize,
-) -> Option<Declared<'a>> {
+) -> Vec<Declared<'a>> {
     let holds = |location: &Location| {
         location.file == file
             && location.line == line
@@ -45,33 +46,66 @@ pub(in crate::lsp) fn declared_at<'a>(
     };
     for entity in &project.entities {
         if let Some(column) = entity.columns.iter().find(|column| holds(&column.location)) {
-            return Some(Declared::Column { entity, column });
+            return vec![Declared::Column { entity, column }];
         }
     }
-    project.sources.iter().find_map(|source| {
-        let (field, path) = source.kinds.iter().find_map(|kind| find(&kind.schema, "", &holds))?;
-        Some(Declared::Field { source, field, path })
-    })
+    let mut declared = Vec::new();
+    for source in &project.sources {
+        for kind in &source.kinds {
+            find(&kind.schema, "", &mut |field, path| {
+                if holds(&field.location) {
+                    declared.push(Declared::Field { source, field, path });
+                }
+            });
+        }
+    }
+    declared
 }
 
-fn find<'a>(fields: &'a [Field], above: &str, holds: &impl Fn(&Location) -> bool) -> Option<(&'a Field, String)> {
-    fields.iter().find_map(|field| {
+/// Shows all fields with their paths.
+fn find<'a>(fields: &'a [Field], above: &str, see: &mut impl FnMut(&'a Field, String)) {
+    for field in fields {
         let path = if above.is_empty() {
             field.name.clone()
         } else {
             format!("{above}.{}", field.name)
         };
-        if holds(&field.location) {
-            return Some((field, path));
-        }
         match &field.field_type {
-            FieldType::Struct(children) => find(children, &path, holds),
-            FieldType::List(item) => match &item.field_type {
-                FieldType::Struct(children) => find(children, &format!("{path}[]"), holds),
-                _ => None,
-            },
-            _ => None,
+            FieldType::Struct(children) => find(children, &path, see),
+            FieldType::List(item) => {
+                if let FieldType::Struct(children) = &item.field_type {
+                    find(children, &format!("{path}[]"), see);
+                }
+            }
+            _ => {}
         }
+        see(field, path);
+    }
+}
+
+/// All fields that are declared at a place, with their sources and kinds.
+pub(in crate::lsp) fn fields_at<'a>(project: &'a Project, location: &Location) -> Vec<(&'a Source, &'a Kind, String)> {
+    let mut found = Vec::new();
+    for source in &project.sources {
+        for kind in &source.kinds {
+            find(&kind.schema, "", &mut |field, path| {
+                if field.location == *location {
+                    found.push((source, kind, path));
+                }
+            });
+        }
+    }
+    found
+}
+
+/// Whether schemas use the fields of this file.
+pub(in crate::lsp) fn is_shared(project: &Project, path: &Path) -> bool {
+    project.sources.iter().any(|source| {
+        let mut known = false;
+        for kind in source.kinds.iter().filter(|_| source.location.file != path) {
+            find(&kind.schema, "", &mut |field, _| known |= field.location.file == path);
+        }
+        known
     })
 }
 

@@ -28,8 +28,7 @@ fn kind(path: &str) -> Option<YamlKind> {
     match path {
         "pipeline.yaml" => Some(YamlKind::Project),
         path if Path::new(path).extension()? != "yaml" => None,
-        // Fields that schemas share.
-        path if path.starts_with("schemas/") => None,
+        path if path.starts_with("schemas/") => Some(YamlKind::Fields),
         path if path.starts_with("pipelines/") => Some(YamlKind::Source),
         _ => Some(YamlKind::Tests),
     }
@@ -77,7 +76,17 @@ pub(super) fn differences(files: &Files, read: &Result<Project, Error>) -> Vec<S
         return Vec::new();
     }
     let of_file = |path: &String, text: &String| {
-        let here = |problem: &&Diagnostic| problem.location.as_ref().is_some_and(|at| at.file == Path::new(path));
+        // That a shared file is no mapping is told where it is used.
+        let here = |problem: &&Diagnostic| {
+            problem.message.starts_with(&format!("{path} is no mapping"))
+                || problem.location.as_ref().is_some_and(|at| at.file == Path::new(path))
+        };
+        // A shared file is judged where it is used.
+        let users = files.0.iter().filter(|(other, _)| other != path);
+        let mut users = users.filter_map(|(_, text)| text.as_ref());
+        if kind(path) == Some(YamlKind::Fields) && !users.any(|text| text.contains(path.as_str())) {
+            return None;
+        }
         difference(path, text, &problems.iter().filter(here).collect::<Vec<_>>())
     };
     let files = files.0.iter();
@@ -110,6 +119,32 @@ fn an_editor_learns_meanings_choices_and_defaults() {
         column["properties"]["nullable"],
         json!({"type": "boolean", "default": true, "description": "Whether the column may be null."})
     );
+}
+
+/// A file that schemas use. The reader judges it where it is used, so only the schema is asked here.
+#[test]
+fn a_file_of_shared_fields_has_a_schema_of_its_own() {
+    let accepted = |text: &str| accepts(YamlKind::Fields, text).expect("YAML");
+    for text in [
+        "a: string\nb: {type: date, phi: date, mask: year}\nc: {list: {d: int}}\n",
+        "use: schemas/base.yaml\na: {mask: redact}\nb: null\nc: {struct: {d: null}}\n",
+        // The type is that of each schema that uses the file.
+        "a: {phi: name, mask: redact}\n",
+        "use: string\n",
+    ] {
+        assert!(accepted(text), "{text}");
+    }
+    for text in [
+        "- a\n",
+        "a: strin\n",
+        "a: {type: string, masc: redact}\n",
+        "a: {struct: {b: {phi: name}}}\n",
+        "schema: {a: string}\n",
+        "a: null\n",
+        "{}\n",
+    ] {
+        assert!(!accepted(text), "{text}");
+    }
 }
 
 const PROJECT: &str = r#"{

@@ -56,6 +56,10 @@ fn own_keys_lie_over_shared_ones() {
     let visits = inside(&schema[2]);
     assert_eq!(names(visits), ["visit_id", "date", "more"]);
     assert!(matches!(&visits[1].field_type, FieldType::Date(formats) if formats == &["%Y%m%d"]));
+    let date = |field: &Field| matches!(field.field_type, FieldType::Date(_));
+    let short = self::source(&with("  use: schemas/patient.yaml\n  born: {phi: date, mask: year}\n"));
+    let born = &short.kinds[0].schema[2];
+    assert!(date(born) && born.privacy.mask == Some(MaskKind::Year), "{born:?}");
     // The shared files are part of the fingerprint.
     assert!(source.text.contains("schemas/patient.yaml") && source.text.contains("free_text"));
     assert_eq!(schema[0].location.file.to_str(), Some("schemas/patient.yaml"));

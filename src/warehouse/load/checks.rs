@@ -10,6 +10,7 @@ use tokio_postgres::types::Type;
 
 use super::staging::Staged;
 use crate::error::{Code, Diagnostic, Error, Result};
+use crate::model::blanked::{self, Blanked};
 use crate::model::{Entity, SqlCheck, did_you_mean};
 use crate::warehouse::sql::{
     CHECKER, ENTITIES, Over, PARTITIONS, PROJECT_PATH, db_error, ident, position, qualified, rows_error, sqlstate,
@@ -21,17 +22,18 @@ use crate::warehouse::sql::{
 /// All checks that PostgreSQL does not plan, with their places.
 pub async fn plan(client: &mut Client, entities: &[Entity], checks: &[SqlCheck]) -> Result<()> {
     let mut problems = Vec::new();
-    let mut failed = None;
+    let (mut failed, mut count) = (None, 0);
     for check in checks {
         if let Err(error) = plan_one(client, entities, check).await {
             problems.extend(error.diagnostics.iter().cloned());
             failed.get_or_insert(error);
+            count += 1;
         }
     }
     match failed {
         None => Ok(()),
-        Some(first) if problems.len() > 1 => {
-            let what = format!("{} checks of sql/checks can't be made", problems.len());
+        Some(first) if count > 1 => {
+            let what = format!("{count} checks of sql/checks can't be made");
             Err(Error { message: what, ..first }.diagnostics(problems))
         }
         Some(first) => Err(first),
@@ -41,20 +43,44 @@ pub async fn plan(client: &mut Client, entities: &[Entity], checks: &[SqlCheck])
 async fn plan_one(client: &mut Client, entities: &[Entity], check: &SqlCheck) -> Result<()> {
     let checker = checker(client).await?;
     let start = start(entities, &[]);
-    let sql = counting(check, &start);
-    let failed = |error| {
-        let built = Error::project(cannot(check));
-        built
-            .diagnostics(vec![place(check, entities, &start, &error)])
-            .hint(HINT)
+    let Err(first) = explained(client, &counting(check, &start), checker.as_deref()).await else {
+        return Ok(());
     };
+    let mut problems = vec![place(check, entities, &start, &first)];
+    // The server reports the first column that there is not. Each that is found is made NULL to find the next one.
+    let mut blanked = Blanked::of(&check.sql);
+    let mut error = first;
+    while sqlstate(&error) == Some(UNKNOWN_COLUMN) && problems.len() < blanked::MOST {
+        let found = problems.last().and_then(|problem| problem.location.as_ref());
+        if !found.is_some_and(|found| blanked.blank(found)) {
+            break;
+        }
+        let tried = SqlCheck {
+            sql: blanked.sql(),
+            ..check.clone()
+        };
+        let Err(next) = explained(client, &counting(&tried, &start), checker.as_deref()).await else {
+            break;
+        };
+        error = next;
+        if sqlstate(&error) == Some(UNKNOWN_COLUMN) {
+            problems.extend(blanked.original(place(&tried, entities, &start, &error)));
+        }
+    }
+    problems.sort_by(|one, other| one.location.cmp(&other.location));
+    Err(Error::project(cannot(check)).diagnostics(problems).hint(HINT))
+}
+
+/// The SQLSTATE of a column that there is not.
+const UNKNOWN_COLUMN: &str = "42703";
+
+async fn explained(client: &mut Client, sql: &str, checker: Option<&str>) -> Result<(), tokio_postgres::Error> {
     // The extended protocol takes one statement only, so a file can't contain a second one. To prepare runs nothing:
     // it tells what is wrong with the text, and where.
-    let transaction = begin(client).await.map_err(failed)?;
-    transaction.prepare_typed(&sql, &[]).await.map_err(failed)?;
-    let sql = format!("EXPLAIN {sql}");
-    answers(&transaction, &sql, checker.as_deref()).await.map_err(failed)?;
-    transaction.rollback().await.map_err(failed)
+    let transaction = begin(client).await?;
+    transaction.prepare_typed(sql, &[]).await?;
+    answers(&transaction, &format!("EXPLAIN {sql}"), checker).await?;
+    transaction.rollback().await
 }
 
 /// How many rows a check selects from a batch.

@@ -11,7 +11,7 @@ use super::keep::Kept;
 use super::outcome::{Action, Applied, applied, is_of, refused};
 use super::registry::{self, Entry};
 use super::work::Work;
-use super::{hidden, refresh, stale};
+use super::{further, hidden, refresh, stale};
 use crate::error::{Diagnostic, Result};
 use crate::model::{ViewKind, did_you_mean};
 use crate::warehouse::connect::Connection;
@@ -47,6 +47,8 @@ enum Outcome {
 
 struct Failure {
     problem: Diagnostic,
+    /// Whether what is missing is a column.
+    is_column: bool,
     /// The name, split into its parts, of the missing relation, function, column or type that it needs.
     lacks: Option<Vec<String>>,
 }
@@ -102,7 +104,7 @@ impl Work<'_> {
                     self.pending.push_back(index);
                     if failures.len() == self.pending.len() {
                         let known = registry::relations(self.client).await?;
-                        return Err(refused(self.told(failures, &known)));
+                        return Err(refused(self.with_further(self.told(failures, &known)).await?));
                     }
                 }
             }
@@ -112,7 +114,7 @@ impl Work<'_> {
 
     /// The failures to report: those that are not merely caused by another failure. Where all of them wait for each
     /// other in a circle, all are reported. `known` are the tables and views of the database, one of which may be meant.
-    fn told(&self, failures: BTreeMap<usize, Failure>, known: &[String]) -> Vec<Diagnostic> {
+    fn told(&self, failures: BTreeMap<usize, Failure>, known: &[String]) -> Vec<(usize, Diagnostic)> {
         let follows = |own: usize, failure: &Failure| {
             let others = failures.keys().filter(|other| **other != own);
             let lacks = failure.lacks.as_deref().unwrap_or_default();
@@ -127,19 +129,24 @@ impl Work<'_> {
             .collect();
         let circle = roots.is_empty();
         let told = failures.into_iter().filter(|(own, _)| circle || roots.contains(own));
-        told.map(|(_, failure)| {
+        told.map(|(own, failure)| {
             let mut problem = failure.problem;
             if circle {
                 problem.hint = Some("these views need each other; one of them must do without".to_owned());
             } else if let Some(lacks) = failure.lacks {
                 let files = self.definitions.iter().map(|definition| definition.view.name.as_str());
                 let known = known.iter().map(String::as_str).chain(files);
-                let near = lacks.last().and_then(|name| did_you_mean(name, known));
-                let check = "check the name; entity tables are made by `pipeline migrate`";
+                let near = lacks.last().filter(|_| !failure.is_column);
+                let near = near.and_then(|name| did_you_mean(name, known));
+                let check = if failure.is_column {
+                    "check the name; the columns of an entity are those of pipeline.yaml, then source and batch_date"
+                } else {
+                    "check the name; entity tables are made by `pipeline migrate`"
+                };
                 // The server names a column or a function that may be meant.
                 problem.hint = problem.hint.or(near).or_else(|| Some(check.to_owned()));
             }
-            problem
+            (own, problem)
         })
         .collect()
     }
@@ -219,6 +226,7 @@ impl Work<'_> {
                 (Some("42P16" | "42P13"), Some(old)) => Ok(Outcome::InTheWay(old)),
                 (Some(code), _) if may_be_mended(code) => Ok(Outcome::Failed(Box::new(Failure {
                     problem: definition.diagnostic(&error),
+                    is_column: code == further::UNKNOWN_COLUMN,
                     lacks: matches!(code, "42P01" | "42883" | "42703" | "42704").then(|| definition.name_at(&error)),
                 }))),
                 _ => Err(failed(error)),

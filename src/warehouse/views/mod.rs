@@ -5,6 +5,7 @@
 mod apply;
 mod dependants;
 mod file;
+mod further;
 mod hidden;
 mod keep;
 mod outcome;

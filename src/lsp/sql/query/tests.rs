@@ -1,7 +1,7 @@
 use std::fmt::Write as _;
 
 use super::*;
-use crate::lsp::sql::lexer::tokens;
+use crate::model::sql_tokens::tokens;
 
 /// The outline as text: WITH parts, items as `expression>alias`, tables as `name alias`.
 fn outline(sql: &str) -> String {

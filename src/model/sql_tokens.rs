@@ -3,7 +3,7 @@
 
 /// What a token is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::lsp) enum Kind {
+pub(crate) enum Kind {
     /// A name or keyword without quotes.
     Word,
     /// A name in double quotes.
@@ -18,7 +18,7 @@ pub(in crate::lsp) enum Kind {
 
 /// A token and its place in bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::lsp) struct Token {
+pub(crate) struct Token {
     pub kind: Kind,
     pub start: usize,
     pub end: usize,
@@ -47,7 +47,7 @@ impl Token {
 }
 
 /// All tokens of a text. Comments are among them.
-pub(in crate::lsp) fn tokens(sql: &str) -> Vec<Token> {
+pub(crate) fn tokens(sql: &str) -> Vec<Token> {
     let mut found: Vec<Token> = Vec::new();
     let mut at = 0;
     while let Some(c) = sql[at..].chars().next() {
@@ -95,7 +95,7 @@ pub(in crate::lsp) fn tokens(sql: &str) -> Vec<Token> {
     found
 }
 
-pub(in crate::lsp) fn is_in_word(c: char) -> bool {
+pub(crate) fn is_in_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_' || c == '$'
 }
 
