@@ -22,6 +22,8 @@ fn steady(code: Option<i32>, stdout: &str, stderr: &str) -> String {
         (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "TIME"),
         (r"\b\d+\.\d\d( s\b)?", "SECONDS"),
         (r"\b[0-9a-f]{16}\b", "KEY"),
+        (r"postgres:[0-9a-f]{32}@", "postgres:PASSWORD@"),
+        (r"process \d+", "process ID"),
         (r"(?m)^pipeline V\d+__\w+\n", ""),
         (r"(?m) +$", ""),
     ] {
@@ -454,9 +456,26 @@ fn roles_of_a_server() {
             .replace(&format!("_{}", database.name), "_x")
             .replace(&database.name, "x")
     };
-    insta::assert_snapshot!(without_names(&project.run(&roles.args())), @"");
-    insta::assert_snapshot!(without_names(&project.run(&["roles", "--reader", "pg_all"])), @"");
-    insta::assert_snapshot!(whole(&self::project().run(&["roles"])), @"");
+    insta::assert_snapshot!(without_names(&project.run(&roles.args())), @r"
+    owner_x: owns schemas, tables and views; can't log in
+    loader_x: a member of it; for `pipeline migrate`, `views` and `run`
+    checker_x: checks of sql/checks run with its rights; can't log in
+    reader_x: reads items, numbers
+    -- stderr
+    no role was given a password: in psql, \password loader_x and \password reader_x, or let pg_hba.conf trust certificates or peers
+    ");
+    insta::assert_snapshot!(without_names(&project.run(&["roles", "--reader", "pg_all"])), @r"
+    -- stderr
+    error: a role can't have this name
+    hint: use up to 63 letters, digits and _ - . @; not public, none, nor what begins with pg_
+    -- exit 2
+    ");
+    insta::assert_snapshot!(whole(&self::project().run(&["roles"])), @r"
+    -- stderr
+    error: the embedded database has no use for roles: whoever may open its folder may do all
+    hint: name a server with --database-url or DATABASE_URL; --print shows the SQL without one
+    -- exit 2
+    ");
 }
 
 #[test]
@@ -469,8 +488,17 @@ fn serve_db_tells_its_address_and_who_holds_the_database() {
     });
     let ports = Regex::new(r":\d{4,5}").unwrap();
     let said = |text: &str| ports.replace_all(text, ":PORT").into_owned();
-    insta::assert_snapshot!(said(&steady(Some(0), &serving.stdout_so_far(), &serving.stderr_so_far())), @"");
-    insta::assert_snapshot!(said(&whole(&project.run(&["serve-db"]))), @"");
+    insta::assert_snapshot!(said(&steady(Some(0), &serving.stdout_so_far(), &serving.stderr_so_far())), @r"
+    postgresql://postgres:PASSWORD@127.0.0.1:PORT/postgres?sslmode=disable
+    -- stderr
+    one client at a time; Ctrl-C ends it
+    ");
+    insta::assert_snapshot!(said(&whole(&project.run(&["serve-db"]))), @r"
+    -- stderr
+    error: the embedded database is in use by `pipeline serve-db` (process ID)
+    hint: wait until it has ended, or stop it; a server named by --database-url takes many at once
+    -- exit 1
+    ");
     serving.signal("INT");
     serving.wait();
 }
