@@ -90,7 +90,9 @@ pub async fn of_project(engine: &Engine, project: &Project, mut outlines: Outlin
 pub fn used(source: &Source, transform: &Outline) -> Option<BTreeSet<String>> {
     let (_, mut tables) = Fields::of(source);
     // What chooses the kind of a record is read before.
-    tables.values_mut().for_each(|table| table.rows = Deps::default());
+    for table in tables.values_mut() {
+        table.rows = Deps::default();
+    }
     let relation = analyzed(transform, &tables).ok()?;
     let deps = relation.all().and(&relation.order);
     let paths = deps.iter().filter_map(|(atom, _)| match atom {

@@ -9,8 +9,8 @@ use crate::model::{Condition, Field, FieldType, Kind, MaskKind, Privacy, Source}
 pub fn check_conditions(source: &Source) -> Vec<Diagnostic> {
     let of_kind = |kind: &Kind| {
         let masked = kind.conditions.iter().filter_map(|condition| {
-            let masks = source.kinds.iter();
-            let mask = masks.filter_map(|kind| mask_at(&kind.schema, &condition.path)).next()?;
+            let mut kinds = source.kinds.iter();
+            let mask = kinds.find_map(|kind| mask_at(&kind.schema, &condition.path))?;
             Some(problem(kind, condition, mask))
         });
         masked.collect::<Vec<_>>()

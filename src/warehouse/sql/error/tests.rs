@@ -104,25 +104,25 @@ async fn kinds_are_told_by_the_texts_that_tokio_postgres_has() {
 fn quoting(code: &str, routine: &str) -> Vec<u8> {
     let mut fields = Vec::new();
     for (field, value) in [
-        ('S', "ERROR"),
-        ('V', "ERROR"),
-        ('C', code),
-        ('M', "Zq84 \"hunter2canary\""),
-        ('D', "hunter2canary"),
-        ('H', "hunter2canary"),
-        ('p', "1"),
-        ('q', "hunter2canary"),
-        ('W', "hunter2canary"),
-        ('s', "hunter2canary"),
-        ('t', "hunter2canary"),
-        ('c', "hunter2canary"),
-        ('d', "hunter2canary"),
-        ('n', "hunter2canary"),
-        ('F', "hunter2canary"),
-        ('L', "1"),
-        ('R', routine),
+        (b'S', "ERROR"),
+        (b'V', "ERROR"),
+        (b'C', code),
+        (b'M', "Zq84 \"hunter2canary\""),
+        (b'D', "hunter2canary"),
+        (b'H', "hunter2canary"),
+        (b'p', "1"),
+        (b'q', "hunter2canary"),
+        (b'W', "hunter2canary"),
+        (b's', "hunter2canary"),
+        (b't', "hunter2canary"),
+        (b'c', "hunter2canary"),
+        (b'd', "hunter2canary"),
+        (b'n', "hunter2canary"),
+        (b'F', "hunter2canary"),
+        (b'L', "1"),
+        (b'R', routine),
     ] {
-        fields.push(field as u8);
+        fields.push(field);
         fields.extend(value.as_bytes());
         fields.push(0);
     }
