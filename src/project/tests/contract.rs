@@ -84,7 +84,7 @@ fn keys() {
     pipeline.yaml:16:5+3: the key `key` is given twice
         it stands in line 15 already: keep one of them
     pipeline.yaml:17:5+8: unknown key `defaults`
-        it may be description, columns, key, parent, indexes, latest or checks
+        it may be description, columns, key, parent, indexes, latest, deletions or checks
     "#);
     let files = Files::good().contract("nullable: false, description: Whose", "nulable: false, mask: hash");
     assert_snapshot!(files.problems(), @r#"

@@ -168,6 +168,7 @@ const PROJECT: &str = r#"{
       },
       "key": ["patient_id"],
       "latest": {"view": "patients_latest", "deleted": "gone", "materialized": true},
+      "deletions": "patients_gone",
       "indexes": [["name"], {"columns": ["name", "born"]}],
       "checks": [
         {"not_null": "name", "name": "c", "severity": "warn", "orphans": "keep"},
@@ -208,6 +209,7 @@ const CLINIC: &str = r#"{
   "subject": "patient_id", "shift_by": "weeks", "on_unknown_field": "fail", "transforms": "sql/clinic",
   "checks": {"patients": [{"not_null": "born"}]},
   "conserves": {"patients": {"path": "$", "where": "n > 0"}},
+  "deletes": {"patients": "select patient_id from source where flag"},
   "allow_constant_masks": ["name"],
   "max_quarantined": {"records": "1%", "entities": {"patients": 20, "visits": "0.5 %"}}
 }"#;
@@ -236,7 +238,7 @@ const KINDS: &str = r#"{
       "where": {"type": "Patient", "meta.version": [1, "2"]},
       "schema": {"patient_id": "string", "use": "string"},
       "subject": "patient_id", "on_unknown_field": "ignore", "checks": {"patients": [{"not_null": "name"}]},
-      "conserves": {"patients": "$"}, "allow_constant_masks": ["patient_id"], "max_quarantined": "1%"
+      "conserves": {"patients": "$"}, "deletes": {"patients": "select patient_id from patient"}, "allow_constant_masks": ["patient_id"], "max_quarantined": "1%"
     },
     "visit": {"where": {"type": "Visit"}, "schema": {"visit_id": "string"}}
   },

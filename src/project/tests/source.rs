@@ -121,7 +121,7 @@ fn keys() {
     pipelines/clinic.yaml:5:1+4: the key `name` is given twice
         it stands in line 1 already: keep one of them
     pipelines/clinic.yaml:6:1+3: unknown key `zzz`
-        it may be name, aliases, description, input, schema, subject, kinds, on_unknown_kind, shift_by, on_unknown_field, transforms, checks, conserves, allow_constant_masks or max_quarantined
+        it may be name, aliases, description, input, schema, subject, kinds, on_unknown_kind, shift_by, on_unknown_field, transforms, checks, conserves, deletes, allow_constant_masks or max_quarantined
     "#);
     let files = Files::good().source("input:\n", "input:\n  formt: json\n  token: hunter2\n");
     assert_snapshot!(files.problems(), @r#"
