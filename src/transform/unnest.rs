@@ -269,8 +269,8 @@ mod tests {
         let item = Arc::new(Field::new("item", DataType::Int32, true));
         let offsets = OffsetBuffer::from_lengths(lists.iter().map(|(_, length)| *length));
         let total = i32::try_from(lists.iter().map(|(_, length)| length).sum::<usize>()).unwrap();
-        let values = Int32Array::from_iter((0..total).map(|value| (value % 7 != 3).then_some(value)));
-        let nulls = NullBuffer::from_iter(lists.iter().map(|(valid, _)| *valid));
+        let values: Int32Array = (0..total).map(|value| (value % 7 != 3).then_some(value)).collect();
+        let nulls: NullBuffer = lists.iter().map(|(valid, _)| *valid).collect();
         let array = ListArray::try_new(Arc::clone(&item), offsets, Arc::new(values), Some(nulls)).unwrap();
         let ids: StringArray = (0..lists.len()).map(|row| Some(row.to_string())).collect();
         let schema = Schema::new(vec![
