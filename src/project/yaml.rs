@@ -203,6 +203,11 @@ fn syntax_error(error: &serde_saphyr::Error) -> SyntaxError {
         }
         other => {
             let reason = UserMessageFormatter.format_message(other);
+            // A tag is quoted, which is text of the file. A single character is quoted otherwise: `@'.
+            let reason = match reason.split_once(" `") {
+                Some((before, quoted)) if quoted.ends_with('`') => before.to_owned(),
+                _ => reason.into_owned(),
+            };
             // What the parser itself refuses. The other errors are about values that it has understood.
             let is_syntax = matches!(other, serde_saphyr::Error::ExternalMessage { .. });
             (format!("this is no YAML: {reason}"), is_syntax.then_some(QUOTES_HINT))
