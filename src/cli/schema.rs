@@ -28,6 +28,8 @@ enum Kind {
     Tests,
     /// A file of fields that schemas share by `use`
     Fields,
+    /// A file of kinds that sources share by `use`
+    Kinds,
 }
 
 impl From<Kind> for YamlKind {
@@ -37,6 +39,7 @@ impl From<Kind> for YamlKind {
             Kind::Source => Self::Source,
             Kind::Tests => Self::Tests,
             Kind::Fields => Self::Fields,
+            Kind::Kinds => Self::Kinds,
         }
     }
 }

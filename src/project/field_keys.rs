@@ -11,11 +11,9 @@ pub(super) const SHAPE: Shape = Shape::Sharing {
     over: &OVER,
 };
 
-/// The fields of a file that schemas `use`. A field of it may leave out what each schema says itself.
-pub(super) static SHARED: Shape = Shape::Sharing {
-    each: &PARTIAL,
-    over: &OVER,
-};
+/// The fields of a file that schemas `use`. They may leave out what each schema says itself, and may be laid over those
+/// of another file.
+pub(super) static SHARED: Shape = Shape::Over(&OVER);
 
 static FIELD: Shape = Shape::Shared("field", || &FIELD_BODY);
 static FIELD_BODY: Shape = Shape::Any(&[FIELD_TYPE, Shape::Options(&FIELD_KEYS)]);
@@ -40,8 +38,6 @@ static OVER_KEYS: Keys = Keys::like(
     ],
 );
 const ELEMENT_OVER: Shape = Shape::Any(&[FIELD_TYPE, Shape::Over(&OVER)]);
-static PARTIAL: Shape = Shape::Shared("field_shared", || &PARTIAL_BODY);
-static PARTIAL_BODY: Shape = Shape::Any(&[FIELD_TYPE, Shape::Partial(&FIELD_KEYS)]);
 const ELEMENT: Shape = Shape::Any(&[FIELD_TYPE, SHAPE]);
 pub(super) static FIELD_KEYS: Keys = Keys::of(&[
     key("type", FIELD_TYPE, "The type of a scalar field."),

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::keys::{Group, KeySpec, Keys, NameOf, Names, Shape};
 use super::names::{MAX_ENTITY, MAX_IDENTIFIER};
-use super::{contract, field_keys, source, test_keys};
+use super::{contract, field_keys, kinds, source, test_keys};
 use crate::error::{Error, Result};
 
 /// A kind of YAML file.
@@ -22,10 +22,12 @@ pub enum YamlKind {
     Tests,
     /// A file of fields that schemas share by `use`
     Fields,
+    /// A file of kinds that sources share by `use`
+    Kinds,
 }
 
 impl YamlKind {
-    pub const ALL: [Self; 4] = [Self::Project, Self::Source, Self::Tests, Self::Fields];
+    pub const ALL: [Self; 5] = [Self::Project, Self::Source, Self::Tests, Self::Fields, Self::Kinds];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -33,6 +35,7 @@ impl YamlKind {
             Self::Source => "source",
             Self::Tests => "tests",
             Self::Fields => "fields",
+            Self::Kinds => "kinds",
         }
     }
 
@@ -48,6 +51,7 @@ impl YamlKind {
             Self::Source => ("pipelines/<name>.yaml: a source", &source::SHAPE),
             Self::Tests => ("sql/<source>/tests/<name>.yaml: test cases", &test_keys::SHAPE),
             Self::Fields => ("<name>.yaml: fields that schemas share by `use`", &field_keys::SHARED),
+            Self::Kinds => ("<name>.yaml: kinds that sources share by `use`", &kinds::SHARED),
         };
         let mut renderer = Renderer::default();
         let mut schema = renderer.shape(shape, false);

@@ -19,6 +19,8 @@ pub(super) const SHAPE: Shape = Shape::Sharing {
     each: &Shape::Options(&KIND_KEYS),
     over: &Shape::Partial(&KIND_KEYS),
 };
+/// The kinds of a file that sources `use`.
+pub(super) static SHARED: Shape = Shape::Over(&Shape::Partial(&KIND_KEYS));
 /// The value of `on_unknown_kind`.
 pub(super) const ON_UNKNOWN: Shape = Shape::Choice(|| names_of(&UNKNOWN_KINDS));
 /// `subject` of a source, and of a kind.

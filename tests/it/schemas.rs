@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::harness::{Project, Small, repository};
 
-const KINDS: [&str; 4] = ["project", "source", "tests", "fields"];
+const KINDS: [&str; 5] = ["project", "source", "tests", "fields", "kinds"];
 
 /// Validates a YAML file by the schema that its first line names.
 #[track_caller]
@@ -63,7 +63,7 @@ fn the_schemas_of_the_repository_are_those_that_the_program_prints() {
     let written = outside.run(&["schema", "--into", "a/b"]).code(0);
     assert_eq!(
         written.stdout,
-        "a/b/project.json\na/b/source.json\na/b/tests.json\na/b/fields.json\n"
+        "a/b/project.json\na/b/source.json\na/b/tests.json\na/b/fields.json\na/b/kinds.json\n"
     );
     for kind in KINDS {
         let kept = fs::read_to_string(repository().join(format!("schemas/{kind}.json"))).unwrap();

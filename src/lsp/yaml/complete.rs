@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::cursor::{Cursor, cursor_at};
-use super::names::is_shared;
+use super::names::{is_shared, shares_kinds};
 use super::schema;
 use crate::lsp::protocol::{Item, ItemKind};
 use crate::model::scalar_field::scalar_fields;
@@ -62,6 +62,8 @@ pub(in crate::lsp) fn kind_of(project: &Project, path: &Path) -> Option<YamlKind
         Some(YamlKind::Source)
     } else if folder.ends_with("tests") {
         Some(YamlKind::Tests)
+    } else if shares_kinds(project, path) {
+        Some(YamlKind::Kinds)
     } else if is_shared(project, path) || folder == Path::new("schemas") {
         // A file that is new is used by no schema yet.
         Some(YamlKind::Fields)

@@ -109,6 +109,14 @@ pub(in crate::lsp) fn is_shared(project: &Project, path: &Path) -> bool {
     })
 }
 
+/// Whether sources use the kinds of this file.
+pub(in crate::lsp) fn shares_kinds(project: &Project, path: &Path) -> bool {
+    let others = project.sources.iter().filter(|source| source.location.file != path);
+    others
+        .flat_map(|source| &source.kinds)
+        .any(|kind| kind.location.file == path)
+}
+
 /// What is shown of it. `filled` lists what the transforms fill a column from.
 pub(in crate::lsp) fn described(declared: &Declared<'_>, filled: &[String]) -> String {
     match declared {
