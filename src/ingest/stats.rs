@@ -34,7 +34,7 @@ pub struct ReadStats {
 }
 
 /// The records of one kind.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct KindRecords {
     pub accepted: u64,
     pub refused: u64,

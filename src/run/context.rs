@@ -9,6 +9,7 @@ use super::column_masks::column_masks;
 use super::masking::AllMasks;
 use super::observer::Observer;
 use super::prepare::Plans;
+use super::remote::OnCluster;
 use crate::lineage::ProjectLineage;
 use crate::model::{ColumnMasks, Project, Source};
 use crate::warehouse::{BatchLocks, Warehouse};
@@ -27,6 +28,8 @@ pub(super) struct Context {
     /// Cancelled by the first signal.
     pub stop: CancellationToken,
     pub invocation: Uuid,
+    /// Where batches are filled. `None`: in this process.
+    pub cluster: Option<OnCluster>,
     /// Whether to wait for a batch that another run has locked.
     pub wait: bool,
 }

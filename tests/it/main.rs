@@ -10,6 +10,7 @@ mod bad_input;
 mod canary;
 mod check;
 mod cli;
+mod cluster;
 mod concurrency;
 mod conserves;
 mod dates;
