@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::clock::Clock;
 use super::context::Context;
+use super::files::{input, noted};
 use super::fill::{Filled, Filling, READ_STAGES, Unfilled};
 use super::fingerprint::fingerprint;
 use super::input::BatchInput;
@@ -14,9 +15,8 @@ use super::outcome::{BatchOutcome, EntityOutcome, Records, Status};
 use super::shown::shown;
 use super::staging::STAGES;
 use super::{account, checks, remote};
-use crate::cores::cores;
 use crate::error::{Error, Result};
-use crate::ingest::{self, InputFile, Listing, ReadStats};
+use crate::ingest::{self, InputFile, Listing};
 use crate::model::{Batch, ColumnMasks, OnEmptyFile, Refusal, Shown, Source};
 use crate::warehouse::runs::{Action, Failure, RunRecord, Summary};
 use crate::warehouse::{ActiveRun, Connection, Staged};
@@ -71,30 +71,6 @@ fn record(context: &Context, source: &Source, listing: Option<&Listing>) -> RunR
         fingerprint: listing.map(|_| fingerprint(&context.project, source, &files, key_id)),
         files: files_value(&files),
     }
-}
-
-/// The files as the history and other processes may know them.
-pub(super) fn noted(context: &Context, files: &[InputFile]) -> Vec<InputFile> {
-    let etags = context.masks.etags();
-    let noted = files.iter().map(|file| InputFile {
-        etag: file.noted_etag(etags),
-        ..file.clone()
-    });
-    noted.collect()
-}
-
-pub(super) fn input(context: &Context, source: &Source, batch: &Batch, listing: Listing) -> Result<BatchInput> {
-    let masks = context.masks.of(source, batch)?;
-    Ok(BatchInput {
-        listing: listing.hashing_names(masks.names().cloned()),
-        source: Arc::new(source.clone()),
-        masks,
-        stats: Arc::new(ReadStats::default()),
-        // Chunks are handed on in order. With more of them under way than there are cores, no core waits for the
-        // oldest.
-        parallelism: 2 * cores(),
-        most: None,
-    })
 }
 
 /// A batch that this run has locked.

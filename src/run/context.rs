@@ -5,11 +5,11 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::cluster::OnCluster;
 use super::column_masks::column_masks;
 use super::masking::AllMasks;
 use super::observer::Observer;
 use super::prepare::Plans;
-use super::remote::OnCluster;
 use crate::lineage::ProjectLineage;
 use crate::model::{ColumnMasks, Project, Source};
 use crate::warehouse::{BatchLocks, Warehouse};

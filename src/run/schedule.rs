@@ -8,12 +8,12 @@ use futures::{FutureExt, StreamExt, stream};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::cluster::OnCluster;
 use super::context::Context;
 use super::masking::AllMasks;
 use super::observer::Observer;
 use super::outcome::{BatchOutcome, Outcome, Status};
 use super::publish::Planned;
-use super::remote::OnCluster;
 use super::stop::Stop;
 use super::{batch, prepare, publish, stale_masks, stop};
 use crate::error::{Error, Kind, Result};

@@ -1,5 +1,5 @@
 //! A batch that another process fills is the batch that this process would fill. These tests have no network between the
-//! two: the bytes that would cross it go from one to the other.
+//! two: the bytes that would cross it go from one to the other. `cluster_processes` has one.
 use std::path::Path;
 use std::sync::Arc;
 
@@ -226,13 +226,34 @@ fn what_is_sent_names_no_database_and_no_key() {
 }
 
 #[test]
+fn a_cluster_needs_a_server() {
+    let project = Project::of_repository();
+    project.input("source_a", "20230501", batch(SOURCE_A, "new", 3));
+    let args = [
+        "run",
+        "--source",
+        "a",
+        "--date",
+        "2023-05-01",
+        "--cluster",
+        "df://127.0.0.1:1",
+    ];
+    let said = if cfg!(feature = "cluster") {
+        "executors of a cluster can't use the embedded database"
+    } else {
+        "this build of the program works on one machine only"
+    };
+    project.run(&args).code(2).stderr_contains(said);
+}
+
+#[test]
 fn an_executor_reads_no_project_file_of_its_own() {
     let (project, database) = (Project::of_repository().in_clear(), Database::migrated());
     project.input("source_a", "20230501", batch(SOURCE_A, "new", 3));
     let appears = |task: &mut Value| {
         let root = Path::new(task["root"].as_str().unwrap());
         std::fs::create_dir_all(root.join("sql/checks")).unwrap();
-        std::fs::write(root.join("sql/checks/late.sql"), "select 1 from nowhere").unwrap();
+        std::fs::write(root.join("sql/checks/late.sql"), "-- severity: none\nselect 1").unwrap();
         std::fs::write(root.join("pipelines/source_a.yaml"), "name: [").unwrap();
     };
     let outcome = load(&project, &database, &database, appears, 1);

@@ -11,14 +11,14 @@ use futures::FutureExt;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::Report;
 use super::recipe::Recipe;
+use super::report::Report;
 use crate::error::{Code, Error, Result};
 use crate::ingest::{self, InputFile, Listing};
 use crate::mask::MaskKey;
 use crate::model::{Batch, Project, Source};
-use crate::run::batch;
 use crate::run::context::Context;
+use crate::run::files::{input, noted};
 use crate::run::fill::{Filled, Filling, Unfilled};
 use crate::run::fingerprint::fingerprint;
 use crate::run::masking::AllMasks;
@@ -27,7 +27,6 @@ use crate::run::outcome::BatchOutcome;
 use crate::run::prepare;
 use crate::transform::{Engine, Limits};
 use crate::warehouse::{BatchLocks, Database, Handed, StagingRun, Warehouse, roles};
-use crate::workspace::Spill;
 
 /// How often an executor looks whether the run of its task still goes on.
 const LOOK: Duration = Duration::from_secs(2);
@@ -51,11 +50,11 @@ pub struct Worker {
     locks: BatchLocks,
     load: LoadSent,
     capacity: Capacity,
-    spill: Spill,
+    folder: PathBuf,
 }
 
 impl Worker {
-    /// Opens the database, and makes a folder for spill files in `.pipeline` of `folder`.
+    /// Opens the database. `folder` is for spill files; only this user may enter it.
     ///
     /// # Errors
     /// The database can't be reached, is the embedded one, or refuses this user.
@@ -71,7 +70,6 @@ impl Worker {
                 .cause("it belongs to one process")
                 .hint("name the PostgreSQL server of the runs: DATABASE_URL, or --database-url"));
         }
-        let spill = Spill::make(folder)?;
         let warehouse = Warehouse::open(database, capacity.connections.max(1)).await?;
         if !as_superuser {
             roles::refuse_superuser(&warehouse).await?;
@@ -80,23 +78,19 @@ impl Worker {
             locks: BatchLocks::new(warehouse),
             load,
             capacity,
-            spill,
+            folder: folder.to_owned(),
         })
-    }
-
-    /// A folder that goes with this worker, and that only this user may enter.
-    pub fn folder(&self) -> &Path {
-        self.spill.folder()
     }
 
     /// Does a task, and returns its report. A fault of the batch is part of the report, so that no other executor tries it
     /// again. Dropping the future stops the work; what it has begun in the database is rolled back.
     pub async fn work(&self, task: &[u8]) -> Vec<u8> {
         // The message of a panic may hold data, so it is not sent.
-        let done = AssertUnwindSafe(self.fill(task)).catch_unwind().await;
-        let report = match done.unwrap_or_else(|_| Err(Error::internal().into())) {
-            Ok(filled) => Report::Filled(filled),
-            Err(unfilled) => Report::Unfilled(unfilled),
+        let done = AssertUnwindSafe(Box::pin(self.fill(task))).catch_unwind().await;
+        let report = match done {
+            Ok(Ok(filled)) => Report::Filled(filled),
+            Ok(Err(unfilled)) => Report::Unfilled(unfilled),
+            Err(_) => Report::Unfilled(Error::internal().into()),
         };
         report.to_bytes()
     }
@@ -131,7 +125,7 @@ impl Worker {
         let context = self.context(project, batch, stop).await?;
         let source = context.project.source(&batch.source)?;
         let listing = seen(&context, source, batch, &recipe.files).await?;
-        let files = batch::noted(&context, listing.files());
+        let files = noted(&context, listing.files());
         if fingerprint(&context.project, source, &files, context.masks.key_id(source)) != recipe.fingerprint {
             return Err(
                 Error::batch("an executor does not have the project and the input of the run")
@@ -140,7 +134,7 @@ impl Worker {
                     .into(),
             );
         }
-        let input = batch::input(&context, source, batch, listing)?;
+        let input = input(&context, source, batch, listing)?;
         let filling = Filling {
             context: &context,
             source,
@@ -156,7 +150,7 @@ impl Worker {
         let limits = Limits {
             memory: self.capacity.memory,
             at_once: self.capacity.tasks.max(1) * source.transforms.len().max(1),
-            spill: Some(self.spill.folder().to_owned()),
+            spill: Some(self.folder.clone()),
         };
         let engine = Engine::new(&limits)?;
         let batches = std::slice::from_ref(batch);
@@ -224,7 +218,7 @@ async fn seen(context: &Context, source: &Source, batch: &Batch, listed: &[Input
         Err(error) if error.code == Code::InputMissing => return Err(unseen(first)),
         Err(error) => return Err(error),
     };
-    let own = batch::noted(context, listing.files());
+    let own = noted(context, listing.files());
     for file in listed {
         let Some(found) = own.iter().find(|one| one.path == file.path) else {
             return Err(unseen(&file.path));
