@@ -66,6 +66,8 @@ pub(super) struct Read {
     pub refusals: Vec<Refusal>,
     /// Files that hold no record.
     pub empty_files: Vec<String>,
+    /// What the read has warned of.
+    pub warnings: Vec<String>,
     /// In the order of [`READ_STAGES`].
     pub times: Vec<Duration>,
 }
@@ -199,6 +201,7 @@ impl Filling<'_> {
             kinds,
             refusals: refused.refusals,
             empty_files: stats.empty_files(),
+            warnings: stats.warnings(),
             times: vec![times.split.get(), times.decode.get(), times.mask.get()],
         }
     }

@@ -92,7 +92,7 @@ fn load(
         let options = Options::new(&files, 1, None, None, 64 << 20)
             .as_superuser(true)
             .on_cluster(cluster, 1, None, None);
-        let outcome = run::run(files, server(database), batches, options, Arc::new(Silent)).await;
+        let outcome = Box::pin(run::run(files, server(database), batches, options, Arc::new(Silent))).await;
         outcome.unwrap().batches.remove(0)
     })
 }

@@ -316,6 +316,20 @@ fn lacks(folder: &Path, text: &str) -> usize {
 }
 
 #[test]
+fn what_an_executor_warns_of_is_shown_by_the_run() {
+    let database = Database::migrated();
+    let project = Project::of_repository().on(&database);
+    let mut patients: serde_json::Value = serde_json::from_str(&batch(SOURCE_A, "new", 3)).unwrap();
+    patients[1]["undeclared"] = "x".into();
+    project.input("source_a", "20230501", patients.to_string());
+    let cluster = Cluster::start(&project, 1);
+    let outcome = project.run(&[&RUN[..], &[&cluster.url]].concat());
+    outcome
+        .code(0)
+        .stderr_contains("source_a: 1 undeclared fields were left out of $");
+}
+
+#[test]
 fn a_cluster_that_is_not_there_is_said() {
     let database = Database::migrated();
     let project = Project::of_repository().on(&database);

@@ -60,7 +60,13 @@ pub(super) async fn fill(
         () = context.stop.cancelled() => return Err(Error::interrupted().into()),
     };
     match Report::from_bytes(&answer)? {
-        Report::Filled(filled) => Ok(filled.with_tables(|handed| run.take_over(handed))?),
+        Report::Filled(filled) => {
+            // The executor has logged them where nobody may look.
+            for warning in &filled.read.warnings {
+                tracing::warn!("{warning}");
+            }
+            Ok(filled.with_tables(|handed| run.take_over(handed))?)
+        }
         Report::Unfilled(unfilled) => Err(unfilled),
     }
 }
