@@ -3,10 +3,13 @@
 
 mod code;
 mod foreign;
+mod parts;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 
 pub use code::Code;
 pub use foreign::Words;
@@ -14,7 +17,7 @@ pub use foreign::Words;
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// The kind of an error, which decides the exit code: 1 for a batch, 2 for the project, 3 for unreachable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Kind {
     /// A batch failed, a check failed, or another run is loading the batch.
     Batch,
@@ -39,7 +42,7 @@ impl Kind {
 }
 
 /// A place in one of the user's files; lines and columns count from 1, in characters.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Location {
     /// Shown relative to the project's folder if the file is inside it.
     pub file: PathBuf,
@@ -65,7 +68,7 @@ impl Location {
 }
 
 /// One problem in the user's files.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Diagnostic {
     pub message: String,
     pub location: Option<Location>,
@@ -73,7 +76,8 @@ pub struct Diagnostic {
 }
 
 /// What went wrong, in the user's words.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(into = "parts::Parts", from = "parts::Parts")]
 pub struct Error {
     pub kind: Kind,
     pub code: Code,

@@ -10,6 +10,8 @@
 
 pub mod check;
 pub mod cli;
+#[cfg(feature = "cluster")]
+pub mod cluster;
 mod cores;
 pub mod doctor;
 pub mod error;

@@ -9,7 +9,7 @@ pub(super) const GLOBAL_OPTIONS: &str = "Global options";
 
 /// The commands, grouped by what a user wants to do. Each command is in exactly one group.
 const GROUPS: [(&str, &[&str]); 4] = [
-    ("Load data", &["run", "drop"]),
+    ("Load data", &["run", "drop", "cluster"]),
     ("Look at it", &["query", "status", "quarantine", "serve-db"]),
     (
         "Develop a project",
@@ -35,12 +35,33 @@ Examples:
   pipeline run --source source_b --date 20230502
   pipeline run --all-sources --start 20230501 --end 20230502 --threads 2
   pipeline run --stale-masks --source source_b
+  pipeline run --cluster df://10.0.0.7:50050 --all-sources --start 20230501 --end 20230531
 
 A batch that is loaded again replaces what was there.";
 
 pub(super) const DROP: &str = "\
 Example:
   pipeline drop --source source_b --date 20230502 --yes";
+
+pub(super) const CLUSTER: &str = "\
+Examples:
+  pipeline cluster scheduler --bind 10.0.0.7:50050
+  pipeline cluster executor --scheduler df://10.0.0.7:50050 --bind 10.0.0.8:50051
+  pipeline run --cluster df://10.0.0.7:50050 --all-sources --start 20230501 --end 20230502
+
+Nothing between the machines is encrypted, and nobody is asked who he is: use a network that only they can reach.";
+
+pub(super) const CLUSTER_SCHEDULER: &str = "\
+Example:
+  pipeline cluster scheduler --bind 10.0.0.7:50050
+
+It holds no data and needs no database. If it is started anew, the batches under way fail and can be run again.";
+
+pub(super) const CLUSTER_EXECUTOR: &str = "\
+Example:
+  pipeline cluster executor --scheduler df://10.0.0.7:50050 --bind 10.0.0.8:50051
+
+Its environment names the database and the key of the masks, as that of the run does.";
 
 pub(super) const MIGRATE: &str = "\
 Example:

@@ -2,6 +2,7 @@
 //! file here and one line in [`Command`]. Commands hold no logic that other code could need.
 
 mod check;
+mod cluster;
 mod completions;
 mod context;
 mod doctor;
@@ -20,6 +21,7 @@ mod roles;
 mod run;
 mod schema;
 mod serve_db;
+mod size;
 mod source;
 mod status;
 mod test;
@@ -97,6 +99,9 @@ enum Command {
     /// Remove one batch from all tables
     #[command(after_help = help::DROP)]
     Drop(drop::Arguments),
+    /// Load batches on several machines: a scheduler, and an executor on each of them
+    #[command(subcommand, after_help = help::CLUSTER)]
+    Cluster(cluster::Cluster),
     /// Apply the migrations that the database does not have yet
     #[command(after_help = help::MIGRATE)]
     Migrate,
@@ -173,13 +178,18 @@ impl Cli {
     pub async fn execute(self) -> Result<u8> {
         let global = self.global;
         global.warn_of_password();
-        // These two end what they are at first.
-        if !matches!(self.command, Command::Run(_) | Command::ServeDb(_)) {
+        // These end what they are at first.
+        let ends_itself = matches!(
+            self.command,
+            Command::Run(_) | Command::ServeDb(_) | Command::Cluster(cluster::Cluster::Executor(_))
+        );
+        if !ends_itself {
             crate::run::end_on_signals();
         }
         match self.command {
             Command::Run(arguments) => run::execute(&global, arguments).await,
             Command::Drop(arguments) => drop::execute(&global, arguments).await,
+            Command::Cluster(cluster) => Box::pin(cluster::execute(&global, cluster)).await,
             Command::Migrate => migrate::apply(&global).await,
             Command::Migration(migration) => migrate::new(&global, migration).await,
             Command::Views(arguments) => views::execute(&global, &arguments).await,

@@ -6,6 +6,7 @@ use clap::Args;
 use super::{Global, date};
 use crate::error::{Error, Result};
 use crate::model::{Batch, Project};
+use crate::project;
 use crate::report;
 use crate::run::{self, Options, Selection};
 
@@ -30,14 +31,14 @@ pub(super) struct Arguments {
     /// Load the batches that were loaded under other masks than the project declares now, and no others
     #[arg(long, conflicts_with_all = ["date", "start", "end"])]
     stale_masks: bool,
-    /// How many batches to load at once [default: the number of cores, at most 4]
+    /// How many batches to load at once [default: the number of cores, at most 4; on a cluster 16]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
     /// How many database connections to open in all [default: one per entity for each batch at once, and one more]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     connections: Option<u16>,
     /// How much memory sorts, joins and aggregates may use before they spill to disk, such as 256MB or 2GB
-    #[arg(long, value_name = "SIZE", value_parser = size, default_value = "192MB")]
+    #[arg(long, value_name = "SIZE", value_parser = super::size::size, default_value = "192MB")]
     memory: usize,
     /// Print how long each stage of each batch took
     #[arg(long)]
@@ -48,6 +49,9 @@ pub(super) struct Arguments {
     /// Start no further batch once one has failed
     #[arg(long)]
     fail_fast: bool,
+    /// Let the executors of this cluster read and load the batches
+    #[arg(long, value_name = "URL", env = "PIPELINE_CLUSTER", value_parser = super::cluster::address)]
+    cluster: Option<(String, u16)>,
     /// Wait for a batch that another run is loading, instead of failing
     #[arg(long)]
     wait: bool,
@@ -55,7 +59,7 @@ pub(super) struct Arguments {
 
 pub(super) async fn execute(global: &Global, arguments: Arguments) -> Result<u8> {
     let json = global.json()?;
-    let project = global.project()?;
+    let (project, texts) = project::load_with_texts(&global.root()?)?;
     let timings = arguments.timings;
     let batches = batches(global, &project, &arguments).await?;
     let (threads, connections) = (arguments.threads, arguments.connections);
@@ -63,6 +67,13 @@ pub(super) async fn execute(global: &Global, arguments: Arguments) -> Result<u8>
         .fail_fast(arguments.fail_fast)
         .wait(arguments.wait)
         .as_superuser(global.as_superuser);
+    let options = match arguments.cluster {
+        Some(scheduler) => {
+            let cluster = super::cluster::of_run(scheduler, texts)?;
+            options.on_cluster(cluster, batches.len(), threads, connections)
+        }
+        None => options,
+    };
     let observer = report::progress(batches.len(), arguments.quiet, global.log_format);
     if !arguments.quiet {
         report::resolved(&batches);
@@ -87,38 +98,4 @@ async fn batches(global: &Global, project: &Project, arguments: &Arguments) -> R
         _ => return Err(Error::project("no date is given").hint("add --date D, or --start D --end D")),
     };
     run::resolve(project, &Selection { sources, start, end })
-}
-
-/// Bytes, from `256MB`, `2GB`, `64MiB` or a bare number.
-fn size(text: &str) -> std::result::Result<usize, String> {
-    let text = text.trim();
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let number: usize = text[..digits]
-        .parse()
-        .map_err(|_| "a size is written 256MB or 2GB".to_owned())?;
-    let unit = match text[digits..].trim().to_ascii_uppercase().as_str() {
-        "" | "B" => 1,
-        "K" | "KB" | "KIB" => 1 << 10,
-        "M" | "MB" | "MIB" => 1 << 20,
-        "G" | "GB" | "GIB" => 1 << 30,
-        _ => return Err("a size is written 256MB or 2GB".to_owned()),
-    };
-    number
-        .checked_mul(unit)
-        .filter(|n| *n >= 64 << 20)
-        .ok_or_else(|| "a size is at least 64MB".to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::size;
-
-    #[test]
-    fn sizes() {
-        assert_eq!(size("256MB"), Ok(256 << 20));
-        assert_eq!(size("2 GiB"), Ok(2 << 30));
-        assert_eq!(size("1KB"), Err("a size is at least 64MB".into()));
-        assert!(size("many").is_err());
-        assert!(size("99999999999GB").is_err());
-    }
 }

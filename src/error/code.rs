@@ -2,7 +2,7 @@
 //! them.
 
 /// The kind of an error. A code never changes its meaning. New codes may be added.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Code {
     /// A batch failed for a reason that has no code of its own.
     BatchFailed,

@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::mask::NameHash;
 
 /// A file of a batch's input, as it was when it was listed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct InputFile {
     /// How messages and tables call the file. A local path is relative to the project where it lies within, otherwise
     /// absolute; an object has its URL. Where a wildcard matched the file, this is the pattern and the number of the

@@ -178,6 +178,9 @@ impl Reading {
         }
         let (source, count, kinds) = (&self.source.name, strays.count, Names(strays));
         tracing::warn!(%source, count, %kinds, "records of no declared kind were left out");
+        self.stats.add_warning(format!(
+            "{source}: {count} records of no declared kind were left out ({kinds})"
+        ));
     }
 
     /// Counts the undeclared fields. `first`: of several reads of the input it is the one that warns.
@@ -193,6 +196,8 @@ impl Reading {
                     continue;
                 }
                 let (source, count) = (&kind.label, met.count);
+                self.stats
+                    .add_warning(format!("{source}: {count} undeclared fields were left out of {path}"));
                 if met.names.is_empty() {
                     tracing::warn!(%source, %path, count, "undeclared fields were left out");
                 } else {
@@ -209,12 +214,18 @@ impl Reading {
             for (path, count) in cuts.iter() {
                 let source = &kind.label;
                 tracing::warn!(%source, %path, count, "times finer than a microsecond were cut off");
+                self.stats.add_warning(format!(
+                    "{source}: {count} times of {path} finer than a microsecond were cut off"
+                ));
             }
         }
         let lacking = self.lacking.lock().unwrap_or_else(PoisonError::into_inner);
         for ((kind, path), files) in lacking.iter() {
             let source = &self.source.kinds[*kind].label;
             tracing::warn!(%source, %path, files, "a declared column is missing, so its field is null");
+            self.stats.add_warning(format!(
+                "{source}: {files} files have no column for {path}, so its field is null"
+            ));
         }
     }
 

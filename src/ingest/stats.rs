@@ -31,10 +31,11 @@ pub struct ReadStats {
     empty: Mutex<Vec<String>>,
     salvaged: Mutex<Salvaged>,
     left_out: AtomicU64,
+    warnings: Mutex<Vec<String>>,
 }
 
 /// The records of one kind.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct KindRecords {
     pub accepted: u64,
     pub refused: u64,
@@ -109,6 +110,18 @@ impl ReadStats {
     /// Of the records that were handed on, those that are left out.
     pub fn left_out(&self) -> u64 {
         self.left_out.load(Ordering::Relaxed)
+    }
+
+    /// What this read has warned of, for who does not see its log.
+    pub fn warnings(&self) -> Vec<String> {
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn add_warning(&self, warning: String) {
+        self.warnings
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(warning);
     }
 
     pub(super) fn add_records(&self, kind: usize, met: KindRecords) {

@@ -10,7 +10,7 @@ use crate::mask::NameHash;
 const MOST_NAMES: usize = 32;
 
 /// The undeclared fields of one object.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Unknown {
     pub count: u64,
     /// How many had each name, by the keyed hash of the name. Their sum is less than `count` where there was no key, or

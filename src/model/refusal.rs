@@ -49,7 +49,7 @@ pub struct Misfit {
 
 /// A record or a row that is not loaded, and why. It never holds a value of the data or the name of an undeclared
 /// field.
-#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Refusal {
     /// The entity of a refused row. `None` for a record that was refused before any transform saw it.
     pub entity: Option<String>,

@@ -122,6 +122,19 @@ impl Document {
 
 /// The text of a project file, without its byte order mark. Reports a problem if it can't be read.
 pub(super) fn read_text(files: &Files, path: &Path, problems: &mut Problems) -> Option<String> {
+    let text = text_of(files, path, problems)?;
+    files.note(path, &text);
+    Some(text)
+}
+
+fn text_of(files: &Files, path: &Path, problems: &mut Problems) -> Option<String> {
+    if files.are_sent() {
+        let text = files.unsaved(path).map(str::to_owned);
+        if text.is_none() {
+            problems.of_file(path, "the file was not sent", "start the run again");
+        }
+        return text;
+    }
     let full = files.join(path);
     let folder = path.parent().unwrap_or(Path::new(""));
     if matches!(workspace::is_in(files, folder, path), Ok(false)) {

@@ -1,6 +1,7 @@
 //! Finds a project and reads all its files. It continues after a problem where possible, so that one run reports the
 //! problems of all files.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::check_columns;
@@ -53,6 +54,19 @@ pub fn load(root: &Path) -> Result<Project> {
 /// Like [`load`], over files of which some may not be saved.
 pub fn load_files(files: &Files) -> Result<Project> {
     load_with(files, &|name| std::env::var(name).ok())
+}
+
+/// Reads and checks the project in `root`, and returns the texts of its files too, by their paths in the project.
+pub fn load_with_texts(root: &Path) -> Result<(Project, BTreeMap<PathBuf, String>)> {
+    let files = Files::saved(root).keeping_texts();
+    let project = load_files(&files)?;
+    Ok((project, files.texts()))
+}
+
+/// Reads and checks a project of which another process has sent the texts. `root` is its folder there, to which paths of
+/// its input are relative.
+pub fn load_sent(root: &Path, texts: BTreeMap<PathBuf, String>) -> Result<Project> {
+    load_files(&Files::sent(root, texts))
 }
 
 /// Like [`load_files`], but with the given environment variables.

@@ -46,7 +46,7 @@ mod yaml_files;
 mod tests;
 
 pub use json_schema::{YamlKind, schema_comment, schema_text, write_schemas};
-pub use load::{find_root, load, load_entities, load_files, load_to_check, read_partly};
+pub use load::{find_root, load, load_entities, load_files, load_sent, load_to_check, load_with_texts, read_partly};
 pub use path::expand_date;
 pub use privacy::{check_fields, check_profile};
 pub use test_cases::{parse_tests, read_tests, read_tests_in, tests_folder};

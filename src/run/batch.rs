@@ -1,29 +1,25 @@
 //! Runs one batch, from its files to its swap. Each step consumes the one before. Dropping a step leaves the live
 //! tables as they were.
 
-use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::clock::Clock;
 use super::context::Context;
+use super::files::{input, noted};
+use super::fill::{Filled, Filling, READ_STAGES, Unfilled};
 use super::fingerprint::{files_value, fingerprint};
 use super::input::BatchInput;
 use super::kinds::{self, KindsOutcome};
-use super::observer::Activity;
 use super::outcome::{BatchOutcome, EntityOutcome, Records, Status};
 use super::shown::shown;
-use super::staging::{StagedEntity, Staging};
-use super::{account, checks, deletions, missing, replaced, suppression};
-use crate::cores::cores;
+use super::staging::STAGES;
+use super::{account, checks, deletions, remote, replaced};
 use crate::error::{Error, Result};
-use crate::ingest::{self, InputFile, Listing, ReadStats};
-use crate::mask::Masks;
-use crate::model::{Batch, ColumnMasks, OnEmptyFile, RecordRef, Refusal, Shown, Source};
-use crate::transform::Tally;
+use crate::ingest::{self, Listing};
+use crate::model::{Batch, ColumnMasks, OnEmptyFile, Refusal, Shown, Source};
 use crate::warehouse::runs::{Action, Failure, RunRecord, Summary};
-use crate::warehouse::{ActiveRun, Connection, StageCounter, Staged, StagingRun};
+use crate::warehouse::{ActiveRun, Connection, Staged};
 
 /// Runs one batch to its end. An error is part of the outcome.
 pub(super) async fn run(context: Arc<Context>, batch: Batch) -> BatchOutcome {
@@ -67,15 +63,7 @@ async fn load(context: &Arc<Context>, batch: &Batch) -> Result<BatchOutcome> {
 /// The entry of the run in `pipeline.runs`.
 fn record(context: &Context, source: &Source, listing: Option<&Listing>) -> RunRecord {
     let key_id = context.masks.key_id(source);
-    let etags = context.masks.etags();
-    let files: Vec<InputFile> = listing.map_or(&[][..], Listing::files).to_vec();
-    let files: Vec<InputFile> = files
-        .into_iter()
-        .map(|file| InputFile {
-            etag: file.noted_etag(etags),
-            ..file
-        })
-        .collect();
+    let files = noted(context, listing.map_or(&[][..], Listing::files));
     RunRecord {
         mask_key_id: key_id.map(str::to_owned),
         invocation: context.invocation,
@@ -83,20 +71,6 @@ fn record(context: &Context, source: &Source, listing: Option<&Listing>) -> RunR
         fingerprint: listing.map(|_| fingerprint(&context.project, source, &files, key_id)),
         files: files_value(&files),
     }
-}
-
-fn input(context: &Context, source: &Source, batch: &Batch, listing: Listing) -> Result<BatchInput> {
-    let masks = context.masks.of(source, batch)?;
-    Ok(BatchInput {
-        listing: listing.hashing_names(masks.names().cloned()),
-        source: Arc::new(source.clone()),
-        masks,
-        stats: Arc::new(ReadStats::default()),
-        // Chunks are handed on in order. With more of them under way than there are cores, no core waits for the
-        // oldest.
-        parallelism: 2 * cores(),
-        most: None,
-    })
 }
 
 /// A batch that this run has locked.
@@ -108,157 +82,85 @@ struct Loading<'a> {
     clock: Clock,
 }
 
-/// Refused records, and how many more are left out because their person is on the suppression list.
-#[derive(Default)]
-struct Refused {
-    refusals: Vec<Refusal>,
-    suppressed: u64,
-}
-
 /// A batch whose staging tables are filled.
 struct Loaded {
     tables: Vec<Staged>,
+    /// The records that were found in the files.
+    found: u64,
     records: Records,
     kinds: KindsOutcome,
     entities: Vec<EntityOutcome>,
     refusals: Vec<Refusal>,
+    /// Files that hold no record.
+    empty_files: Vec<String>,
+    read_times: Vec<Duration>,
 }
 
 impl Loading<'_> {
     async fn stage(mut self, run: ActiveRun) -> Result<BatchOutcome> {
-        let loaded = match self.suppress().await {
-            Ok(()) => self.fill(&run.staging()).await,
-            Err(error) => Err(error),
-        };
+        let filled = self.fill(&run).await;
         self.clock.lap("stage");
-        match loaded {
-            Ok(loaded) => self.verify(run, loaded).await,
-            Err(error) => {
-                let refused = self.refused().unwrap_or_default();
-                self.note(&run, &refused.refusals).await;
+        match filled {
+            Ok(filled) => {
+                let loaded = self.loaded(filled);
+                self.verify(run, loaded).await
+            }
+            Err(Unfilled { error, refusals }) => {
+                self.note(&run, &refusals).await;
                 Ok(self.failed(run, error).await)
             }
         }
     }
 
-    /// Leaves out the records of persons on the suppression list. It is read after the run has begun: who adds to it
-    /// waits for runs that have begun before.
-    async fn suppress(&mut self) -> Result<()> {
-        let connection = self.context.warehouse.acquire().await?;
-        let Context { project, masks, .. } = &**self.context;
-        let list = suppression::of_source(&connection, project, self.source, masks.key()).await?;
-        if let Some((subjects, hashes)) = list {
-            let masks = Masks::clone(&self.input.masks);
-            self.input.masks = Arc::new(masks.suppressing(subjects, hashes));
+    /// Fills the staging tables of all entities, here or on the cluster.
+    async fn fill(&self, run: &ActiveRun) -> Result<Filled<Staged>, Unfilled> {
+        let (context, source, batch) = (self.context, self.source, self.batch);
+        if let Some(on) = &context.cluster {
+            let files = self.input.listing.files();
+            return remote::fill(on, context, source, files, run).await;
         }
-        Ok(())
-    }
-
-    /// Fills the staging tables of all entities.
-    async fn fill(&self, run: &StagingRun) -> Result<Loaded> {
-        let plans = self.context.plans.of(self.source);
-        let conserved = plans.iter().filter_map(|plan| plan.conserves.as_ref());
-        let tally = self.context.plans.engine.tally(conserved, self.batch)?;
-        let counters: Vec<Arc<StageCounter>> = plans.iter().map(|_| Arc::default()).collect();
-        let entities = plans.iter().map(|plan| plan.outline.entity.clone());
-        self.context.observer.started(Activity {
-            batch: self.batch.clone(),
-            input_bytes: self.input.listing.bytes(),
-            read: Arc::clone(&self.input.stats),
-            entities: entities.zip(counters.iter().cloned()).collect(),
-        });
-        let staging = Staging {
-            context: self.context,
-            batch: self.batch,
-            input: &self.input,
-            run,
-            plans,
-            counters: &counters,
-            tally: Arc::clone(&tally),
+        let input = self.input.clone();
+        let filling = Filling {
+            context,
+            source,
+            batch,
+            input,
         };
-        let staged = staging.run().await?;
-        let refused = self.refused()?;
-        let missing = missing::missing(&self.context.plans.engine, plans, &self.input, self.batch).await?;
-        Ok(self.loaded(staged, &tally, &missing, refused))
+        filling.run(&run.staging()).await
     }
 
-    /// Takes out the refused records, without those of persons on the suppression list, as far as these can be read.
-    fn refused(&self) -> Result<Refused> {
-        let Self { input, .. } = self;
-        let theirs = input
-            .stats
-            .look_at_salvaged(|batch| Ok((batch.kind(), input.masks.suppressed_among(batch)?)))?;
-        let mut kind_of: HashMap<RecordRef, usize> = HashMap::new();
-        for (kind, ids) in theirs {
-            kind_of.extend(ids.into_iter().map(|id| (input.locate(id), kind)));
-        }
-        let mut refused = Refused {
-            refusals: input.stats.take_refused(),
-            suppressed: 0,
-        };
-        if !kind_of.is_empty() {
-            refused.refusals.retain(|one| {
-                let file = one.file.clone();
-                let kind = one
-                    .record
-                    .and_then(|number| kind_of.get(&RecordRef { file, number }).copied());
-                if let Some(kind) = kind {
-                    refused.suppressed += 1;
-                    input.stats.leave_out_refused(kind);
-                }
-                kind.is_none()
-            });
-        }
-        Ok(refused)
-    }
-
-    fn loaded(
-        &self,
-        staged: Vec<StagedEntity>,
-        tally: &Tally,
-        missing: &BTreeMap<String, u64>,
-        refused: Refused,
-    ) -> Loaded {
-        let mut refusals = refused.refusals;
-        let kinds = KindsOutcome::of(self.source, &self.input.stats);
-        let left_out = self.input.stats.left_out();
-        let records = Records {
-            accepted: self.input.stats.records.load(Ordering::Relaxed) - left_out,
-            refused: refusals.len() as u64,
-            suppressed: left_out + refused.suppressed,
-            unknown: kinds.unknown.count,
+    fn loaded(&self, filled: Filled<Staged>) -> Loaded {
+        let Filled { entities, read } = filled;
+        let mut loaded = Loaded {
+            tables: Vec::new(),
+            found: read.found,
+            records: read.records,
+            kinds: read.kinds,
+            entities: Vec::new(),
+            refusals: read.refusals,
+            empty_files: read.empty_files,
+            read_times: read.times,
         };
         let masks = self.context.column_masks(self.source);
-        let (mut tables, mut entities) = (Vec::new(), Vec::new());
-        for one in staged {
-            entities.push(EntityOutcome {
-                entity: one.staged.entity().to_owned(),
-                rows: one.staged.rows(),
-                bytes: one.staged.bytes(),
-                produced: one.report.produced,
-                warnings: shown(
-                    &self.context.project,
-                    self.source,
-                    &masks,
-                    one.staged.entity(),
-                    &one.report.warnings,
-                ),
-                times: one.times,
-                elements: tally.of(one.staged.entity()),
-                missing: missing.get(one.staged.entity()).copied().unwrap_or_default(),
-                suppressed: Shown::new(one.report.suppressed, true),
+        let (project, source) = (&self.context.project, self.source);
+        for one in entities {
+            let entity = one.table.entity();
+            loaded.entities.push(EntityOutcome {
+                entity: entity.to_owned(),
+                rows: one.table.rows(),
+                bytes: one.table.bytes(),
+                produced: one.produced,
+                warnings: shown(project, source, &masks, entity, &one.warnings),
+                times: STAGES.into_iter().zip(one.times).collect(),
+                elements: one.elements,
+                missing: one.missing,
+                suppressed: Shown::new(one.suppressed, true),
                 deletions: None,
             });
-            refusals.extend(one.report.refusals);
-            tables.push(one.staged);
+            loaded.refusals.extend(one.refusals);
+            loaded.tables.push(one.table);
         }
-        Loaded {
-            tables,
-            records,
-            kinds,
-            entities,
-            refusals,
-        }
+        loaded
     }
 
     /// Notes what was refused and decides whether the batch may be loaded.
@@ -288,7 +190,7 @@ impl Loading<'_> {
         run.quarantine(connection, &loaded.refusals).await?;
         let (project, batch) = (&self.context.project, self.batch);
         deletions::count(project, batch, connection, &loaded.tables, &mut loaded.entities).await?;
-        account::balance(self.input.stats.read.load(Ordering::Relaxed), loaded.records)?;
+        account::balance(loaded.found, loaded.records)?;
         account::verdict(
             &self.context.project,
             self.source,
@@ -328,14 +230,13 @@ impl Loading<'_> {
         mut warnings: Vec<String>,
     ) -> Result<BatchOutcome> {
         let run_id = run.run_id();
-        let times = &self.input.stats.times;
-        self.clock.add("read", times.split.get());
-        self.clock.add("parse", times.decode.get());
-        self.clock.add("mask", times.mask.get());
+        for (stage, spent) in READ_STAGES.into_iter().zip(&loaded.read_times) {
+            self.clock.add(stage, *spent);
+        }
         for (stage, spent) in loaded.entities.iter().flat_map(|entity| &entity.times) {
             self.clock.add(stage, *spent);
         }
-        let empty = self.empty_files(loaded.records);
+        let empty = self.empty_files(&loaded);
         if !empty.is_empty() {
             warnings.push(account::empty_files(&empty));
         }
@@ -355,6 +256,11 @@ impl Loading<'_> {
         let (entities, stop) = (&self.context.project.entities, &self.context.stop);
         let committed = run.swap(connection, entities, loaded.tables, summary, stop).await?;
         self.clock.lap("swap");
+        if self.context.cluster.is_some()
+            && let Err(error) = self.context.locks.remove_unused(run_id).await
+        {
+            tracing::warn!(%error, "tables of attempts that were not needed are left to the next run");
+        }
         if committed.retries > 0 {
             tracing::info!(batch = %self.batch, retries = committed.retries, "the swap gave way to readers");
         }
@@ -373,11 +279,11 @@ impl Loading<'_> {
     }
 
     /// The files without records, where other files hold some and the source wants to be told.
-    fn empty_files(&self, records: Records) -> Vec<String> {
-        if records.read() == 0 || self.source.input.on_empty_file == OnEmptyFile::Ignore {
+    fn empty_files(&self, loaded: &Loaded) -> Vec<String> {
+        if loaded.records.read() == 0 || self.source.input.on_empty_file == OnEmptyFile::Ignore {
             return Vec::new();
         }
-        self.input.stats.empty_files()
+        loaded.empty_files.clone()
     }
 
     /// Ends the run as failed. Where that can't be written to the history, the next run finds out and ends it.

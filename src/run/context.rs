@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::cluster::OnCluster;
 use super::column_masks::column_masks;
 use super::masking::AllMasks;
 use super::observer::Observer;
@@ -28,6 +29,8 @@ pub(super) struct Context {
     /// Cancelled by the first signal.
     pub stop: CancellationToken,
     pub invocation: Uuid,
+    /// Where batches are filled. `None`: in this process.
+    pub cluster: Option<OnCluster>,
     /// Whether to wait for a batch that another run has locked.
     pub wait: bool,
 }

@@ -10,7 +10,7 @@ use crate::ingest::{KindRecords, ReadStats, Unknown};
 use crate::model::{Batch, Kind, Source, Tolerance};
 
 /// The records of a batch by their kinds. Empty where the source declares no kinds.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize)]
 pub struct KindsOutcome {
     /// The name and the records of each kind, in the order of the source.
     pub kinds: Vec<(String, KindRecords)>,

@@ -199,7 +199,7 @@ impl BatchOutcome {
 }
 
 /// The numbers of a batch's records.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Records {
     pub accepted: u64,
     pub refused: u64,

@@ -8,6 +8,7 @@ use futures::{FutureExt, StreamExt, stream};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::cluster::OnCluster;
 use super::context::Context;
 use super::masking::AllMasks;
 use super::observer::Observer;
@@ -25,6 +26,9 @@ use crate::workspace::Spill;
 /// The most batches at once by default. With more of them PostgreSQL is the limit, not this program.
 const MOST_THREADS: usize = 4;
 
+/// The most batches at once on a cluster by default.
+const MOST_ON_CLUSTER: usize = 16;
+
 /// How an invocation works.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -36,6 +40,7 @@ pub struct Options {
     fail_fast: bool,
     wait: bool,
     as_superuser: bool,
+    cluster: Option<OnCluster>,
 }
 
 impl Options {
@@ -66,6 +71,26 @@ impl Options {
             fail_fast: false,
             wait: false,
             as_superuser: false,
+            cluster: None,
+        }
+    }
+
+    /// Lets the executors of a cluster fill the batches. Then this process only begins, judges and swaps them, so more of
+    /// them can be under way. `threads` and `connections` are what the user has said.
+    #[must_use]
+    pub fn on_cluster(
+        self,
+        cluster: OnCluster,
+        batches: usize,
+        threads: Option<u16>,
+        connections: Option<u16>,
+    ) -> Self {
+        let threads = threads.map_or(MOST_ON_CLUSTER, usize::from).min(batches.max(1));
+        Self {
+            threads,
+            connections: connections.map_or(threads + 1, usize::from),
+            cluster: Some(cluster),
+            ..self
         }
     }
 
@@ -105,6 +130,11 @@ pub async fn run(
         spill: Some(spill.folder().to_owned()),
     };
     let embedded = !matches!(database, Database::Server(_));
+    if embedded && options.cluster.is_some() {
+        return Err(Error::project("executors of a cluster can't use the embedded database")
+            .cause("it belongs to one process")
+            .hint("name a PostgreSQL server: DATABASE_URL, or --database-url"));
+    }
     let stop = stop::on_signals();
     let context = tokio::select! {
         context = context(project, database, &batches, &options, &limits, observer, &stop) => context?,
@@ -161,6 +191,7 @@ async fn context(
         had_stale: !published.stale.is_empty(),
         observer,
         stop: stop.token.clone(),
+        cluster: options.cluster.clone(),
         invocation: Uuid::now_v7(),
         wait: options.wait,
     }))

@@ -23,8 +23,12 @@ pub(super) struct StagedEntity {
     pub index: usize,
     pub staged: Staged,
     pub report: ValidationReport,
-    pub times: Vec<(&'static str, Duration)>,
+    /// In the order of [`STAGES`].
+    pub times: [Duration; 6],
 }
+
+/// The names of the times of an entity.
+pub(super) const STAGES: [&str; 6] = ["transform", "sort", "check", "encode", "copy_wait", "index"];
 
 /// The staging of one batch.
 pub(super) struct Staging<'a> {
@@ -159,13 +163,13 @@ impl Staging<'_> {
                 return Err(Error::batch(format!("the account of {} does not add up", entity.name)).cause(counts));
             }
             let (transform, sort) = metrics.spent();
-            let times = vec![
-                ("transform", transform),
-                ("sort", sort),
-                ("check", checking.get()),
-                ("encode", counter.encode.get()),
-                ("copy_wait", counter.wait.get()),
-                ("index", staged.indexed()),
+            let times = [
+                transform,
+                sort,
+                checking.get(),
+                counter.encode.get(),
+                counter.wait.get(),
+                staged.indexed(),
             ];
             Ok(StagedEntity {
                 index,

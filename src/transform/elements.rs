@@ -206,12 +206,12 @@ pub struct Tally {
 }
 
 /// The number of elements of a path in the records.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Counted {
     /// `visits[].diagnoses[]`, or `$` for the records themselves.
     pub path: String,
     /// The predicate that an element must meet to be counted.
-    #[serde(rename = "where", skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "where", default, skip_serializing_if = "Option::is_none")]
     pub filter: Option<String>,
     pub count: u64,
 }

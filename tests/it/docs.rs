@@ -71,7 +71,7 @@ fn known_commands() -> BTreeSet<String> {
 
 /// The words of a command, including subcommands such as `quarantine show`.
 fn command_words(words: &[String], known: &BTreeSet<String>) -> Vec<String> {
-    let nested = ["migration", "quarantine", "privacy", "source", "test"];
+    let nested = ["cluster", "migration", "quarantine", "privacy", "source", "test"];
     let first = &words[0];
     assert!(known.contains(first), "there is no command `{first}`");
     let second = words.get(1).filter(|word| !word.starts_with('-'));
@@ -150,6 +150,7 @@ fn every_command_of_the_program_is_in_the_readme_and_the_reference() {
         let subs: &[&str] = match name.as_str() {
             "quarantine" => &["list", "show"],
             "migration" => &["new"],
+            "cluster" => &["scheduler", "executor"],
             "privacy" => &["report", "risk", "trace", "erase", "suppression"],
             "test" => &["create"],
             "source" => &["add"],

@@ -11,6 +11,9 @@ mod bulk_exports;
 mod canary;
 mod check;
 mod cli;
+mod cluster;
+#[cfg(feature = "cluster")]
+mod cluster_processes;
 mod concurrency;
 mod conserves;
 mod dates;

@@ -10,6 +10,7 @@ pub mod combinations;
 mod commit;
 pub mod diversity;
 pub mod drop;
+mod elsewhere;
 pub mod erase;
 pub mod failpoint;
 mod indexing;
@@ -31,6 +32,7 @@ mod tests;
 
 pub use active_run::ActiveRun;
 pub use batch_locks::{BatchLock, BatchLocks};
+pub use elsewhere::Handed;
 pub use recovery::recover;
 pub use stage_counter::{Phase, StageCounter};
 pub use staging::{Staged, StagingRun};

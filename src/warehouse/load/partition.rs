@@ -12,10 +12,13 @@ use crate::warehouse::sql::{ENTITIES, PARTITIONS, at_most, ident, idents, litera
 /// like.
 const MAX_NAME: usize = 52;
 
-/// The name of a run's staging table, which the partition keeps: the entity's name, shortened where it is long, and
-/// the run.
-pub(super) fn staging_name(entity: &str, run_id: i64) -> String {
-    let tail = format!("_r{run_id}");
+/// The name of a run's staging table, which the partition keeps: the entity's name, shortened where it is long, the
+/// attempt, where several processes may work for the run, and the run.
+pub(super) fn staging_name(entity: &str, attempt: Option<&str>, run_id: i64) -> String {
+    let tail = match attempt {
+        Some(attempt) => format!("_a{attempt}_r{run_id}"),
+        None => format!("_r{run_id}"),
+    };
     if entity.len() + tail.len() <= MAX_NAME {
         return format!("{entity}{tail}");
     }
@@ -183,9 +186,10 @@ mod tests {
 
     #[test]
     fn names_stay_short_distinct_and_tell_their_run() {
-        assert_eq!(staging_name("visits", 42), "visits_r42");
+        assert_eq!(staging_name("visits", None, 42), "visits_r42");
+        assert_eq!(staging_name("visits", Some("0f3c"), 42), "visits_a0f3c_r42");
         let (a, b) = ("é".repeat(40) + "a", "é".repeat(40) + "b");
-        let (a, b) = (staging_name(&a, i64::MAX), staging_name(&b, i64::MAX));
+        let (a, b) = (staging_name(&a, None, i64::MAX), staging_name(&b, None, i64::MAX));
         assert_ne!(a, b);
         assert!(a.len() <= MAX_NAME && format!("{a}_bound").len() < 64);
         assert_eq!(run_of(&a), Some(i64::MAX));
@@ -218,7 +222,7 @@ mod tests {
         visits.indexes = vec![Index {
             columns: vec!["dose".to_owned(), "visit id".to_owned()],
         }];
-        let name = staging_name(&visits.name, 7);
+        let name = staging_name(&visits.name, None, 7);
         assert_eq!(
             create_staging(&visits, &name),
             "SET LOCAL synchronous_commit = off; \

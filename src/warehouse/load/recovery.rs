@@ -42,11 +42,12 @@ pub(super) async fn end_dead(locks: &BatchLocks, batch: &Batch) -> Result<()> {
     Ok(())
 }
 
-/// Runs with status `running`, and runs that ended without a swap and still have a table. Tables of runs that are not
+/// Runs with status `running`, and runs that have ended and still have a table that is no partition: without a swap, or
+/// from an attempt of a cluster whose table was not swapped in. Tables of runs that are not
 /// in the history are left alone.
 async fn find(locks: &BatchLocks) -> Result<Vec<(Batch, i64, bool)>> {
     let sql = "SELECT source, batch_date, run_id, status = 'running' FROM pipeline.runs \
-               WHERE status = 'running' OR (status IN ('failed', 'interrupted', 'lost') AND run_id IN \
+               WHERE status = 'running' OR (status IN ('failed', 'interrupted', 'lost', 'committed') AND run_id IN \
                (SELECT substring(relname FROM '_r([0-9]{1,18})$')::int8 FROM pg_class \
                WHERE relnamespace = $1::text::regnamespace AND relkind = 'r' AND NOT relispartition)) ORDER BY run_id";
     let session = locks.session().await?;

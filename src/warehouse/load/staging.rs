@@ -32,9 +32,9 @@ pub struct Staged {
     pub(super) entity: String,
     pub(super) name: String,
     pub(super) run_id: i64,
-    rows: u64,
-    bytes: u64,
-    indexed: Duration,
+    pub(super) rows: u64,
+    pub(super) bytes: u64,
+    pub(super) indexed: Duration,
 }
 
 impl Staged {
@@ -60,9 +60,11 @@ impl Staged {
 /// What staging needs to know of a run. Clones go to the tasks that stage tables concurrently.
 #[derive(Clone)]
 pub struct StagingRun {
-    index_turns: IndexTurns,
-    batch: Batch,
-    run_id: i64,
+    pub(super) index_turns: IndexTurns,
+    pub(super) batch: Batch,
+    pub(super) run_id: i64,
+    /// Tells the tables of this process from those of others that work for the same run. `None`: there are no others.
+    pub(super) attempt: Option<String>,
 }
 
 impl ActiveRun {
@@ -72,6 +74,7 @@ impl ActiveRun {
             index_turns: self.locks.index_turns().clone(),
             batch: self.batch.clone(),
             run_id: self.run_id,
+            attempt: None,
         }
     }
 }
@@ -91,7 +94,7 @@ impl StagingRun {
     ) -> Result<Staged> {
         failpoint::hit(failpoint::BEFORE_COPY)?;
         let under_way = self.index_turns.begin();
-        let name = partition::staging_name(&entity.name, self.run_id);
+        let name = partition::staging_name(&entity.name, self.attempt.as_deref(), self.run_id);
         let failed = |error: tokio_postgres::Error| rows_error(format!("{} can't be staged", entity.name), &error);
         let transaction = client
             .build_transaction()

@@ -1,0 +1,204 @@
+//! `pipeline cluster`, and the cluster of `pipeline run --cluster`. A build without the feature `cluster` knows the commands,
+//! and says that it can't run them.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Subcommand;
+
+use super::{Global, help};
+use crate::error::Result;
+use crate::run::remote::OnCluster;
+
+/// Where a scheduler listens if nothing else is said.
+const PORT: u16 = 50050;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Cluster {
+    /// Run the scheduler of a cluster, which gives batches to executors
+    #[command(after_help = help::CLUSTER_SCHEDULER)]
+    Scheduler(Scheduler),
+    /// Run an executor of a cluster on this machine
+    #[command(after_help = help::CLUSTER_EXECUTOR)]
+    Executor(Executor),
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Scheduler {
+    /// Where to listen for runs and executors
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:50050")]
+    bind: String,
+    /// After how many seconds without a word an executor counts as lost, and its batches go to others
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(6..), default_value = "30")]
+    lost_after: u64,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Executor {
+    /// The scheduler of the cluster
+    #[arg(long, value_name = "URL", value_parser = address, default_value = "df://127.0.0.1:50050")]
+    scheduler: (String, u16),
+    /// Where to listen for runs that fetch their reports; port 0 is a free one
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:0")]
+    bind: SocketAddr,
+    /// The host under which runs find this machine [default: the address from which it reaches the scheduler]
+    #[arg(long, value_name = "HOST")]
+    advertise: Option<String>,
+    /// How many batches to load at once [default: the number of cores, at most 4]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    tasks: Option<u16>,
+    /// How many database connections to open in all [default: 8 for each batch at once, and one more]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(2..))]
+    connections: Option<u16>,
+    /// How much memory sorts, joins and aggregates may use before they spill to disk, such as 256MB or 2GB
+    #[arg(long, value_name = "SIZE", value_parser = super::size::size, default_value = "192MB")]
+    memory: usize,
+    /// The folder in which `.pipeline` is made, for spill files and reports
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    work_dir: PathBuf,
+}
+
+pub(super) async fn execute(global: &Global, cluster: Cluster) -> Result<u8> {
+    match cluster {
+        Cluster::Scheduler(arguments) => built::scheduler(&arguments).await,
+        Cluster::Executor(arguments) => built::executor(global, arguments).await,
+    }
+}
+
+/// The cluster on which a run fills its batches. `texts` are those of the project's files.
+pub(super) fn of_run(scheduler: (String, u16), texts: BTreeMap<PathBuf, String>) -> Result<OnCluster> {
+    built::of_run(scheduler, texts)
+}
+
+/// Reads `df://HOST:PORT`.
+pub(super) fn address(text: &str) -> std::result::Result<(String, u16), String> {
+    let wrong = || "a cluster is written df://HOST:PORT".to_owned();
+    let rest = text.trim().strip_prefix("df://").ok_or_else(wrong)?;
+    let rest = rest.strip_suffix('/').unwrap_or(rest);
+    let (host, port) = match rest.rsplit_once(':') {
+        Some((host, port)) if !host.is_empty() => (host, port.parse().map_err(|_| wrong())?),
+        Some(_) => return Err(wrong()),
+        None => (rest, PORT),
+    };
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '[' | ']' | ':');
+    if host.is_empty() || !host.chars().all(plain) {
+        return Err(wrong());
+    }
+    Ok((host.to_owned(), port))
+}
+
+#[cfg(feature = "cluster")]
+mod built {
+    use std::sync::Arc;
+
+    use super::{BTreeMap, Executor, Global, OnCluster, PathBuf, Result, Scheduler};
+    use crate::cluster;
+    use crate::run::remote::Capacity;
+    use crate::warehouse::Database;
+    use crate::{project, report};
+
+    /// The most batches at once by default.
+    const MOST_TASKS: usize = 4;
+    /// Database connections for each batch at once by default: one for each entity, in most projects.
+    const CONNECTIONS: usize = 8;
+
+    pub async fn scheduler(arguments: &Scheduler) -> Result<u8> {
+        let say = |address| report::message(&format!("the scheduler listens on df://{address}"));
+        cluster::schedule(&arguments.bind, arguments.lost_after, say).await?;
+        Ok(0)
+    }
+
+    pub async fn executor(global: &Global, arguments: Executor) -> Result<u8> {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let tasks = arguments.tasks.map_or_else(|| cores.min(MOST_TASKS), usize::from);
+        let capacity = Capacity {
+            tasks,
+            memory: arguments.memory,
+            connections: arguments.connections.map_or(tasks * CONNECTIONS + 1, usize::from) - 1,
+        };
+        let executor = cluster::Executor {
+            scheduler: arguments.scheduler,
+            bind: arguments.bind,
+            advertise: arguments.advertise,
+            capacity,
+            database: Database::choose(global.database_url.as_deref(), &arguments.work_dir)?,
+            as_superuser: global.as_superuser,
+            folder: arguments.work_dir,
+            load: project::load_sent,
+        };
+        let say = |address| report::message(&format!("the executor listens on {address}"));
+        cluster::execute(executor, say).await?;
+        Ok(0)
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "a build without the feature fails here")]
+    pub fn of_run(scheduler: (String, u16), texts: BTreeMap<PathBuf, String>) -> Result<OnCluster> {
+        Ok(OnCluster {
+            cluster: Arc::new(cluster::Client::new(scheduler)),
+            texts: Arc::new(texts),
+        })
+    }
+}
+
+#[cfg(not(feature = "cluster"))]
+mod built {
+    use super::{BTreeMap, Executor, Global, OnCluster, PathBuf, Result, Scheduler};
+    use crate::error::Error;
+
+    fn absent() -> Error {
+        Error::project("this build of the program works on one machine only")
+            .hint("build it for a cluster: cargo build --release --features cluster")
+    }
+
+    #[expect(clippy::unused_async, reason = "a build with the feature waits here")]
+    pub async fn scheduler(arguments: &Scheduler) -> Result<u8> {
+        let Scheduler { bind: _, lost_after: _ } = arguments;
+        Err(absent())
+    }
+
+    #[expect(clippy::unused_async, reason = "a build with the feature waits here")]
+    pub async fn executor(_: &Global, arguments: Executor) -> Result<u8> {
+        let Executor {
+            scheduler: _,
+            bind: _,
+            advertise: _,
+            tasks: _,
+            connections: _,
+            memory: _,
+            work_dir: _,
+        } = arguments;
+        Err(absent())
+    }
+
+    pub fn of_run(_: (String, u16), _: BTreeMap<PathBuf, String>) -> Result<OnCluster> {
+        Err(absent())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::address;
+
+    #[test]
+    fn addresses() {
+        assert_eq!(address("df://scheduler:50051"), Ok(("scheduler".into(), 50051)));
+        assert_eq!(address("df://10.0.0.7"), Ok(("10.0.0.7".into(), 50050)));
+        assert_eq!(address("df://[::1]:7/"), Ok(("[::1]".into(), 7)));
+        for wrong in [
+            "scheduler:50050",
+            "http://scheduler",
+            "df://",
+            "df://:1",
+            "df://a:b",
+            "df://a b:1",
+            "df://u:p@h:1",
+        ] {
+            assert_eq!(
+                address(wrong),
+                Err("a cluster is written df://HOST:PORT".to_owned()),
+                "{wrong}"
+            );
+        }
+    }
+}

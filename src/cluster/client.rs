@@ -1,0 +1,211 @@
+//! Gives batches to a cluster. A job that loses its executor is given to another one by the scheduler. A report that is
+//! lost with its executor after the work is done is made once more, by another job.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ballista_core::client::BallistaClient;
+use ballista_core::serde::protobuf::execute_query_params::Query;
+use ballista_core::serde::protobuf::scheduler_grpc_client::SchedulerGrpcClient;
+use ballista_core::serde::protobuf::{
+    CancelJobParams, ExecuteQueryParams, GetJobStatusParams, KeyValuePair, PartitionLocation, execute_query_result,
+    job_status::Status,
+};
+use ballista_core::utils::{GrpcClientConfig, create_grpc_client_endpoint};
+use ballista_core::version::BALLISTA_VERSION_HEADER;
+use ballista_core::{BALLISTA_VERSION, config::BALLISTA_JOB_NAME};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion_proto::physical_plan::AsExecutionPlan;
+use datafusion_proto::protobuf::PhysicalPlanNode;
+use futures::future::BoxFuture;
+use futures::{FutureExt, TryStreamExt};
+use tonic::Request;
+use tonic::metadata::MetadataValue;
+use tonic::transport::Channel;
+use uuid::Uuid;
+
+use super::MESSAGE;
+use super::codec::Codec;
+use super::plan::{FillBatch, piece};
+use crate::error::{Error, Result};
+use crate::run::remote::Cluster;
+
+/// How often a job's state is asked for.
+const LOOK: Duration = Duration::from_millis(100);
+/// How many times in a row the scheduler may not answer, or not know the job, before the batch fails.
+const PATIENCE: u32 = 50;
+/// How many times a report may be lost.
+const TRIES: u32 = 3;
+
+type Scheduler = SchedulerGrpcClient<Channel>;
+
+/// A cluster, as a run uses it.
+pub struct Client {
+    /// As the user names it.
+    shown: String,
+    url: String,
+    session: Uuid,
+}
+
+impl Client {
+    pub fn new((host, port): (String, u16)) -> Self {
+        Self {
+            shown: format!("df://{host}:{port}"),
+            url: format!("http://{host}:{port}"),
+            session: Uuid::now_v7(),
+        }
+    }
+
+    async fn job(&self, run_id: i64, task: Vec<u8>) -> Result<Vec<u8>> {
+        let mut scheduler = self.connect().await?;
+        let plan: Arc<dyn ExecutionPlan> = Arc::new(FillBatch::new(run_id, task.into(), None));
+        let node = PhysicalPlanNode::try_from_physical_plan(plan, &Codec::new(None));
+        let mut plan = Vec::new();
+        node.and_then(|node| node.try_encode(&mut plan))
+            .map_err(|_| Error::internal())?;
+        for left in (0..TRIES).rev() {
+            let job = self.submit(&mut scheduler, run_id, plan.clone()).await?;
+            let mut given_up = GiveUp::of(&scheduler, &job);
+            let place = self.ended(&mut scheduler, &job).await?;
+            given_up.job = None;
+            match fetch(place).await {
+                Some(report) => return Ok(report),
+                None if left > 0 => tracing::warn!(
+                    run_id,
+                    "an executor was lost with its report; the batch is filled again"
+                ),
+                None => {}
+            }
+        }
+        Err(
+            Error::unreachable("the executors that filled the batch can't be reached")
+                .hint("let the machine of the run reach the executors: pipeline cluster executor --advertise HOST"),
+        )
+    }
+
+    async fn connect(&self) -> Result<Scheduler> {
+        let endpoint = create_grpc_client_endpoint(self.url.clone(), Some(&GrpcClientConfig::default()));
+        let endpoint = endpoint.map_err(|_| self.unreachable())?;
+        let channel = endpoint.connect().await.map_err(|_| self.unreachable())?;
+        let size = MESSAGE as usize;
+        let scheduler = SchedulerGrpcClient::new(channel);
+        Ok(scheduler
+            .max_encoding_message_size(size)
+            .max_decoding_message_size(size))
+    }
+
+    fn unreachable(&self) -> Error {
+        Error::unreachable(format!(
+            "the scheduler of the cluster at {} can't be reached",
+            self.shown
+        ))
+        .hint("start it with `pipeline cluster scheduler`, or leave --cluster and PIPELINE_CLUSTER out")
+    }
+
+    async fn submit(&self, scheduler: &mut Scheduler, run_id: i64, plan: Vec<u8>) -> Result<String> {
+        let mut request = Request::new(ExecuteQueryParams {
+            query: Some(Query::PhysicalPlan(plan)),
+            settings: vec![KeyValuePair {
+                key: BALLISTA_JOB_NAME.to_owned(),
+                value: Some(format!("run {run_id}")),
+            }],
+            session_id: self.session.to_string(),
+            operation_id: Uuid::now_v7().to_string(),
+        });
+        let version = MetadataValue::from_static(BALLISTA_VERSION);
+        request.metadata_mut().insert(BALLISTA_VERSION_HEADER, version);
+        let answer = scheduler.execute_query(request).await.map_err(|_| self.refused())?;
+        match answer.into_inner().result {
+            Some(execute_query_result::Result::Success(job)) => Ok(job.job_id),
+            _ => Err(self.refused()),
+        }
+    }
+
+    fn refused(&self) -> Error {
+        Error::project(format!("the scheduler at {} does not take the batch", self.shown))
+            .cause("it may be of another version, or no scheduler of this program")
+            .hint("start `pipeline cluster scheduler` of the version of the run")
+    }
+
+    /// Waits until a job has ended. Returns where its report lies.
+    async fn ended(&self, scheduler: &mut Scheduler, job: &str) -> Result<PartitionLocation> {
+        let mut unheard = 0;
+        loop {
+            tokio::time::sleep(LOOK).await;
+            let job_id = job.to_owned();
+            let answer = scheduler.get_job_status(GetJobStatusParams { job_id }).await;
+            let status = answer.ok().and_then(|answer| answer.into_inner().status);
+            match status.and_then(|status| status.status) {
+                Some(Status::Queued(_) | Status::Running(_)) => unheard = 0,
+                Some(Status::Successful(done)) => {
+                    return done.partition_location.into_iter().next().ok_or_else(Error::internal);
+                }
+                Some(Status::Failed(_)) => {
+                    return Err(Error::batch(
+                        "no executor of the cluster could fill the batch; the old content stands",
+                    )
+                    .cause("they were lost, or stopped, while they worked on it")
+                    .hint("look why executors end, then run the batch again"));
+                }
+                // A scheduler that was started anew knows no job of the old one.
+                None if unheard >= PATIENCE => {
+                    return Err(Error::unreachable(format!(
+                        "the scheduler at {} is gone, or was started anew; the old content stands",
+                        self.shown
+                    ))
+                    .hint("run the batch again"));
+                }
+                None => unheard += 1,
+            }
+        }
+    }
+}
+
+impl Cluster for Client {
+    fn run(&self, run_id: i64, task: Vec<u8>) -> BoxFuture<'_, Result<Vec<u8>>> {
+        self.job(run_id, task).boxed()
+    }
+}
+
+/// Reads the report of a job. `None`: the executor that has it can't be reached any more.
+async fn fetch(place: PartitionLocation) -> Option<Vec<u8>> {
+    let layout = place.layout();
+    let (executor, partition) = (place.executor_meta?, place.partition_id?);
+    let port = u16::try_from(executor.port).ok()?;
+    let size = MESSAGE as usize;
+    let client = BallistaClient::try_new(&executor.host, port, size, false, None, 3, 500, 0, 0).await;
+    let mut client = client.ok()?;
+    let partition = partition.into();
+    let rows = client.fetch_partition(&executor.id, &partition, place.file_id, layout, true);
+    let rows = rows.await.ok()?.try_collect::<Vec<_>>().await.ok()?;
+    let report: Vec<u8> = rows.iter().flat_map(piece).collect();
+    (!report.is_empty()).then_some(report)
+}
+
+/// Tells the scheduler to give a job up, where it is dropped before the job has ended. The executor finds out by itself: the
+/// run is over then.
+struct GiveUp {
+    scheduler: Scheduler,
+    job: Option<String>,
+}
+
+impl GiveUp {
+    fn of(scheduler: &Scheduler, job: &str) -> Self {
+        Self {
+            scheduler: scheduler.clone(),
+            job: Some(job.to_owned()),
+        }
+    }
+}
+
+impl Drop for GiveUp {
+    fn drop(&mut self) {
+        let (Some(job_id), Ok(runtime)) = (self.job.take(), tokio::runtime::Handle::try_current()) else {
+            return;
+        };
+        let mut scheduler = self.scheduler.clone();
+        runtime.spawn(async move {
+            let _ = scheduler.cancel_job(CancelJobParams { job_id }).await;
+        });
+    }
+}

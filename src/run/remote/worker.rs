@@ -1,0 +1,248 @@
+//! An executor's part of a batch: it checks that it has the same program, key, project, database and files as the run, and
+//! fills the staging tables.
+
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::recipe::Recipe;
+use super::report::Report;
+use crate::error::{Code, Error, Result};
+use crate::ingest::{self, InputFile, Listing};
+use crate::mask::MaskKey;
+use crate::model::{Batch, Project, Source};
+use crate::run::context::Context;
+use crate::run::files::{input, noted};
+use crate::run::fill::{Filled, Filling, Unfilled};
+use crate::run::fingerprint::fingerprint;
+use crate::run::masking::AllMasks;
+use crate::run::observer::{Activity, Observer};
+use crate::run::outcome::BatchOutcome;
+use crate::run::prepare;
+use crate::transform::{Engine, Limits};
+use crate::warehouse::{BatchLocks, Database, Handed, StagingRun, Warehouse, roles};
+
+/// How often an executor looks whether the run of its task still goes on.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// Reads a project of which the texts were sent.
+pub type LoadSent = fn(&Path, BTreeMap<PathBuf, String>) -> Result<Project>;
+
+/// What an executor may use.
+#[derive(Debug, Clone, Copy)]
+pub struct Capacity {
+    /// The most batches at once.
+    pub tasks: usize,
+    /// Bytes that sorts, joins and aggregates of all of them may use before they spill.
+    pub memory: usize,
+    /// The most database connections, beside one for looking after the runs.
+    pub connections: usize,
+}
+
+/// Fills batches for runs of other processes.
+pub struct Worker {
+    locks: BatchLocks,
+    load: LoadSent,
+    capacity: Capacity,
+    folder: PathBuf,
+}
+
+impl Worker {
+    /// Opens the database. `folder` is for spill files; only this user may enter it.
+    ///
+    /// # Errors
+    /// The database can't be reached, is the embedded one, or refuses this user.
+    pub async fn open(
+        database: Database,
+        folder: &Path,
+        capacity: Capacity,
+        as_superuser: bool,
+        load: LoadSent,
+    ) -> Result<Self> {
+        if !matches!(database, Database::Server(_)) {
+            return Err(Error::project("an executor can't use the embedded database")
+                .cause("it belongs to one process")
+                .hint("name the PostgreSQL server of the runs: DATABASE_URL, or --database-url"));
+        }
+        let warehouse = Warehouse::open(database, capacity.connections.max(1)).await?;
+        if !as_superuser {
+            roles::refuse_superuser(&warehouse).await?;
+        }
+        Ok(Self {
+            locks: BatchLocks::new(warehouse),
+            load,
+            capacity,
+            folder: folder.to_owned(),
+        })
+    }
+
+    /// Does a task, and returns its report. A fault of the batch is part of the report, so that no other executor tries it
+    /// again. Dropping the future stops the work; what it has begun in the database is rolled back.
+    pub async fn work(&self, task: &[u8]) -> Vec<u8> {
+        // The message of a panic may hold data, so it is not sent.
+        let done = AssertUnwindSafe(Box::pin(self.fill(task))).catch_unwind().await;
+        let report = match done {
+            Ok(Ok(filled)) => Report::Filled(filled),
+            Ok(Err(unfilled)) => Report::Unfilled(unfilled),
+            Err(_) => Report::Unfilled(Error::internal().into()),
+        };
+        report.to_bytes()
+    }
+
+    async fn fill(&self, task: &[u8]) -> Result<Filled<Handed>, Unfilled> {
+        let recipe = Recipe::from_bytes(task)?;
+        same_key(recipe.key_id.as_deref())?;
+        let batch = recipe.batch();
+        let run = self.locks.join(&batch, recipe.run_id).await?;
+        let stop = CancellationToken::new();
+        let watched = async {
+            self.until_over(&run).await;
+            stop.cancel();
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            filled = self.filled(&recipe, &batch, &run, stop.clone()) => {
+                Ok(filled?.with_tables(|table| Ok(table.hand_over()))?)
+            }
+            () = watched => Err(Error::internal().into()),
+        }
+    }
+
+    async fn filled(
+        &self,
+        recipe: &Recipe,
+        batch: &Batch,
+        run: &StagingRun,
+        stop: CancellationToken,
+    ) -> Result<Filled<crate::warehouse::Staged>, Unfilled> {
+        let project = (self.load)(&recipe.root, recipe.texts.clone())?;
+        let context = self.context(project, batch, stop).await?;
+        let source = context.project.source(&batch.source)?;
+        let listing = seen(&context, source, batch, &recipe.files).await?;
+        let files = noted(&context, listing.files());
+        if fingerprint(&context.project, source, &files, context.masks.key_id(source)) != recipe.fingerprint {
+            return Err(
+                Error::batch("an executor does not have the project and the input of the run")
+                    .code(Code::InputChanged)
+                    .hint("run again: a file of the project or of the input was changed meanwhile")
+                    .into(),
+            );
+        }
+        let input = input(&context, source, batch, listing)?;
+        let filling = Filling {
+            context: &context,
+            source,
+            batch,
+            input,
+        };
+        filling.run(run).await
+    }
+
+    /// Plans the batch.
+    async fn context(&self, project: Project, batch: &Batch, stop: CancellationToken) -> Result<Arc<Context>> {
+        let source = project.source(&batch.source)?;
+        let limits = Limits {
+            memory: self.capacity.memory,
+            at_once: self.capacity.tasks.max(1) * source.transforms.len().max(1),
+            spill: Some(self.folder.clone()),
+        };
+        let engine = Engine::new(&limits)?;
+        let batches = std::slice::from_ref(batch);
+        let outlines = prepare::outlines(&engine, &project, batches).await?;
+        let plans = prepare::plans(engine, &project, batches, &outlines).await?;
+        let masks = AllMasks::plan(&project, std::iter::once(batch.source.as_str()), false, &Silent)?;
+        Ok(Arc::new(Context {
+            project,
+            warehouse: self.locks.warehouse().clone(),
+            locks: self.locks.clone(),
+            plans,
+            masks,
+            // Only the process that began the run shows numbers.
+            lineage: None,
+            had_stale: false,
+            observer: Arc::new(Silent),
+            stop,
+            cluster: None,
+            invocation: Uuid::nil(),
+            wait: false,
+        }))
+    }
+
+    /// Returns when the run is over, or the process that began it is gone. Where that can't be told, the work goes on: it
+    /// can't end with a table that outlives the run.
+    async fn until_over(&self, run: &StagingRun) {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            if matches!(self.locks.is_live(run).await, Ok(false)) {
+                return;
+            }
+        }
+    }
+}
+
+/// Makes sure that the executor masks with the key of the run.
+fn same_key(of_run: Option<&str>) -> Result<()> {
+    let own = MaskKey::at_hand(false, Path::new(".")).map(|key| key.key_id());
+    if own.as_deref() == of_run {
+        return Ok(());
+    }
+    let told = |id: Option<&str>| id.map_or_else(|| "none".to_owned(), |id| format!("the one with the id {id}"));
+    Err(Error::project("an executor has another key for the masks than the run")
+        .cause(format!(
+            "the run has {}, the executor has {}",
+            told(of_run),
+            told(own.as_deref())
+        ))
+        .hint("set PIPELINE_MASK_KEY to the same key for the run and for all executors"))
+}
+
+/// The files of the batch, which must be those that the run has listed.
+async fn seen(context: &Context, source: &Source, batch: &Batch, listed: &[InputFile]) -> Result<Listing> {
+    let unseen = |path: &str| {
+        Error::batch(format!("an executor does not see {path}"))
+            .code(Code::InputMissing)
+            .hint(
+                "mount the folder of the input at the same path on all machines, or keep the input in an object store",
+            )
+    };
+    let first = listed.first().map_or("the input", |file| file.path.as_str());
+    let listing = match ingest::list(&context.project.root, source, batch.date).await {
+        Ok(Some(listing)) => listing,
+        Ok(None) => return Err(unseen(first)),
+        Err(error) if error.code == Code::InputMissing => return Err(unseen(first)),
+        Err(error) => return Err(error),
+    };
+    let own = noted(context, listing.files());
+    for file in listed {
+        let Some(found) = own.iter().find(|one| one.path == file.path) else {
+            return Err(unseen(&file.path));
+        };
+        if (found.size, &found.etag) != (file.size, &file.etag) {
+            return Err(
+                Error::batch(format!("an executor sees another version of {}", file.path))
+                    .code(Code::InputChanged)
+                    .hint("run again; if it is no change of the file, let all machines read from the same storage"),
+            );
+        }
+    }
+    Ok(listing)
+}
+
+/// Shows nothing.
+struct Silent;
+
+impl Observer for Silent {
+    fn started(&self, _: Activity) {}
+
+    fn finished(&self, _: &BatchOutcome) {}
+
+    fn key_made(&self, _: &str) {}
+
+    fn refreshing(&self) {}
+}
