@@ -91,7 +91,7 @@ fn nothing_of_it_speaks_of_this_repository() {
             files += 1;
         }
     }
-    assert_eq!(files, 16);
+    assert_eq!(files, 17);
 }
 
 #[test]
@@ -113,5 +113,5 @@ fn nothing_is_overwritten() {
     outside.run(&["init", "clone"]).code(0);
     assert!(outside.path("clone/.git/HEAD").exists() && outside.path("clone/pipeline.yaml").exists());
     let files = outside.run(&["init", "deep/er", "--output", "json"]).code(0).json();
-    assert_eq!(files["files"].as_array().unwrap().len(), 16);
+    assert_eq!(files["files"].as_array().unwrap().len(), 17);
 }

@@ -5,7 +5,7 @@ use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
 use super::batch_locks::BatchLocks;
-use super::staging_tables;
+use super::staging_tables::{self, OF_RUN};
 use crate::error::Result;
 use crate::model::Batch;
 use crate::warehouse::sql::{PARTITIONS, db_error};
@@ -42,16 +42,16 @@ pub(super) async fn end_dead(locks: &BatchLocks, batch: &Batch) -> Result<()> {
     Ok(())
 }
 
-/// Runs with status `running`, and runs that have ended and still have a table that is no partition: without a swap, or
-/// from an attempt of a cluster whose table was not swapped in. Tables of runs that are not
-/// in the history are left alone.
+/// Runs with status `running`, and runs that have ended and still have staging tables. Tables of runs that are not in the
+/// history are left alone.
 async fn find(locks: &BatchLocks) -> Result<Vec<(Batch, i64, bool)>> {
-    let sql = "SELECT source, batch_date, run_id, status = 'running' FROM pipeline.runs \
-               WHERE status = 'running' OR (status IN ('failed', 'interrupted', 'lost', 'committed') AND run_id IN \
-               (SELECT substring(relname FROM '_r([0-9]{1,18})$')::int8 FROM pg_class \
-               WHERE relnamespace = $1::text::regnamespace AND relkind = 'r' AND NOT relispartition)) ORDER BY run_id";
+    let sql = format!(
+        "SELECT source, batch_date, run_id, status = 'running' FROM pipeline.runs run WHERE status = 'running' OR \
+         status IN ('failed', 'interrupted', 'lost', 'committed') AND EXISTS (SELECT FROM pg_class class \
+         WHERE class.relnamespace = $1::text::regnamespace AND {OF_RUN}) ORDER BY run_id"
+    );
     let session = locks.session().await?;
-    let rows = session.query_typed(sql, &[(&PARTITIONS, Type::TEXT)]).await;
+    let rows = session.query_typed(&sql, &[(&PARTITIONS, Type::TEXT)]).await;
     let failed = |error| db_error("runs whose process died can't be looked for", &error);
     let read = |row: &tokio_postgres::Row| {
         let batch = Batch {
