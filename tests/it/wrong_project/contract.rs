@@ -141,7 +141,7 @@ fn columns_that_are_a_list() {
     5 |     x:
       |     ^
       |
-      = hint: it may be description, columns, key, parent, indexes, latest or checks
+      = hint: it may be description, columns, key, parent, indexes, latest, deletions or checks
     ");
 }
 

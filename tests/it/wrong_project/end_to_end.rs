@@ -71,7 +71,7 @@ fn every_problem_at_once() {
     4 | skema: {}
       | ^^^^^
       |
-      = hint: it may be name, aliases, description, input, schema, subject, kinds, on_unknown_kind, shift_by, on_unknown_field, transforms, checks, conserves, allow_constant_masks or max_quarantined
+      = hint: it may be name, aliases, description, input, schema, subject, kinds, on_unknown_kind, shift_by, on_unknown_field, transforms, checks, conserves, deletes, allow_constant_masks or max_quarantined
 
     error: `bigit` is no type of a field
      --> pipelines/clinic.yaml:7:6
