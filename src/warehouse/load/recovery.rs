@@ -5,7 +5,7 @@ use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
 use super::batch_locks::BatchLocks;
-use super::staging_tables::{self, OF_RUN};
+use super::staging_tables;
 use crate::error::Result;
 use crate::model::Batch;
 use crate::warehouse::sql::{PARTITIONS, db_error};
@@ -46,9 +46,9 @@ pub(super) async fn end_dead(locks: &BatchLocks, batch: &Batch) -> Result<()> {
 /// history are left alone.
 async fn find(locks: &BatchLocks) -> Result<Vec<(Batch, i64, bool)>> {
     let sql = format!(
-        "SELECT source, batch_date, run_id, status = 'running' FROM pipeline.runs run WHERE status = 'running' OR \
-         status IN ('failed', 'interrupted', 'lost', 'committed') AND EXISTS (SELECT FROM pg_class class \
-         WHERE class.relnamespace = $1::text::regnamespace AND {OF_RUN}) ORDER BY run_id"
+        "SELECT source, batch_date, run_id, status = 'running' FROM pipeline.runs WHERE status = 'running' OR {} \
+         ORDER BY run_id",
+        staging_tables::left_behind()
     );
     let session = locks.session().await?;
     let rows = session.query_typed(&sql, &[(&PARTITIONS, Type::TEXT)]).await;

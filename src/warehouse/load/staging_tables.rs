@@ -6,18 +6,39 @@ use tokio_postgres::types::Type;
 use crate::error::Result;
 use crate::warehouse::sql::{PARTITIONS, db_error, describe, qualified};
 
-/// The tables of a run that are no partitions. Of a run that has committed, these are the tables of attempts of a cluster
-/// that it did not need; others are not its own. `run` is the row of a run, `class` that of a table.
-pub(super) const OF_RUN: &str = "substring(class.relname FROM '_r([0-9]{1,18})$')::int8 = run.run_id \
-    AND (run.status <> 'committed' OR class.relname ~ '_a[0-9a-f]{8}_r[0-9]+$') AND class.relkind = 'r' \
-    AND NOT class.relispartition";
+/// The runs whose tables of this form are no partitions, as a query of their ids. $1 is the schema.
+fn runs_of(tables: &str) -> String {
+    format!(
+        "SELECT substring(relname FROM '{tables}')::int8 FROM pg_class \
+         WHERE relnamespace = $1::text::regnamespace AND relkind = 'r' AND NOT relispartition"
+    )
+}
+
+/// The staging tables of a run.
+const OF_RUN: &str = "_r([0-9]{1,18})$";
+
+/// Those of an attempt on a cluster. A run that has committed may have left some that it did not need. Other tables are not
+/// its own.
+const OF_ATTEMPT: &str = "_a[0-9a-f]{8}_r([0-9]{1,18})$";
+
+/// A condition for rows of `pipeline.runs`: the run has ended, and still has staging tables. $1 is the schema.
+///
+/// PostgreSQL reads the catalog once for each of the subqueries. With EXISTS it would do so for each run.
+pub(super) fn left_behind() -> String {
+    format!(
+        "(status IN ('failed', 'interrupted', 'lost') AND run_id IN ({}) OR status = 'committed' AND run_id IN ({}))",
+        runs_of(OF_RUN),
+        runs_of(OF_ATTEMPT)
+    )
+}
 
 /// Drops the staging tables of runs that are known to be finished. A table that is still locked, by a process which
 /// does not know yet that its run has ended, is left to the next run.
 pub(super) async fn remove(client: &Client, runs: &[i64]) -> Result<()> {
     let sql = format!(
-        "SELECT class.relname FROM pg_class class, pipeline.runs run WHERE run.run_id = ANY($2) \
-         AND class.relnamespace = $1::text::regnamespace AND {OF_RUN}"
+        "SELECT relname FROM pg_class WHERE relnamespace = $1::text::regnamespace AND relkind = 'r' \
+         AND NOT relispartition AND EXISTS (SELECT FROM pipeline.runs WHERE run_id = ANY($2) AND run_id = \
+         substring(relname FROM CASE status WHEN 'committed' THEN '{OF_ATTEMPT}' ELSE '{OF_RUN}' END)::int8)"
     );
     let failed = |error| db_error("staging tables can't be looked for", &error);
     let rows = client
