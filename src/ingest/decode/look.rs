@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use memchr::memmem;
+
 use super::cursor::{Bad, Cursor, Kind};
 
 /// The paths at which to look.
@@ -38,18 +40,59 @@ impl Looks {
     }
 
     /// The values at the paths, by their indexes. `None`: there is no value, or it is null, an object or a list. The
-    /// look ends once all are found.
+    /// look ends once all are found that the text can hold.
     pub fn values<'t>(&self, text: &'t str) -> Result<Vec<Option<Cow<'t, str>>>, Bad> {
         let mut seeing = Seeing {
             cursor: Cursor::new(text),
             values: vec![None; self.count],
-            left: self.count,
+            left: self.within(text),
         };
         if self.count > 0 {
             seeing.object(&self.root)?;
         }
         Ok(seeing.values)
     }
+
+    /// How many paths to look for. Those whose first key is nowhere in the text are left out: a record that tells its kind
+    /// by its first field is then not read a second time to its end. All, if the text has none of the keys: it may be no
+    /// object.
+    fn within(&self, text: &str) -> usize {
+        if self.count < 2 {
+            return self.count;
+        }
+        let fields = self.root.fields.iter();
+        let within = fields
+            .filter(|(key, _)| may_hold(text, key))
+            .map(|(_, look)| look.paths());
+        match within.sum() {
+            0 => self.count,
+            paths => paths,
+        }
+    }
+}
+
+impl Look {
+    /// How many paths end here and below.
+    fn paths(&self) -> usize {
+        usize::from(self.at.is_some()) + self.fields.iter().map(|(_, look)| look.paths()).sum::<usize>()
+    }
+}
+
+/// Whether a JSON text may have this key, as it is or with escapes.
+fn may_hold(text: &str, key: &str) -> bool {
+    // Others may be written with an escape of one letter, or as an escape that is not looked for below.
+    let is_plain = key
+        .bytes()
+        .all(|byte| byte.is_ascii_graphic() && !b"\"\\/".contains(&byte));
+    if !is_plain || memmem::find(text.as_bytes(), format!("\"{key}\"").as_bytes()).is_some() {
+        return true;
+    }
+    let mut escapes = memmem::find_iter(text.as_bytes(), br"\u00");
+    escapes.any(|at| {
+        text.as_bytes()
+            .get(at + 4)
+            .is_some_and(|digit| (b'0'..=b'7').contains(digit))
+    })
 }
 
 struct Seeing<'t> {
@@ -131,6 +174,26 @@ mod tests {
         assert_eq!(seen(&["m", "m.t"], r#"{"m":{"t":"a"}}"#).unwrap(), [None, some("a")]);
         assert_eq!(seen(&[], "no JSON").unwrap(), []);
         assert_eq!(seen(&["t"], "[1]").unwrap_err(), "the record is not an object");
-        assert!(seen(&["t", "u"], text).is_err(), "the text ends before `u` is found");
+        let short = r#"{"t":true,"x":"\u00e9","#;
+        assert_eq!(
+            seen(&["t", "u"], short).unwrap(),
+            [some("true"), None],
+            "`u` is nowhere in the text"
+        );
+        let cut = r#"{"t":true,"x":{"u":1},"#;
+        assert!(seen(&["t", "u"], cut).is_err(), "the text ends before `u` is found");
+        for key in [r#""u""#, r#""\u0075""#] {
+            let late = format!(r#"{{"t":1,"x":"\u00e9",{key}:{{"v":"a"}}}}"#);
+            assert_eq!(seen(&["t", "u.v"], &late).unwrap(), [some("1"), some("a")], "{key}");
+        }
+        assert_eq!(
+            seen(&["t", "é"], r#"{"t":1,"\u00e9":2}"#).unwrap(),
+            [some("1"), some("2")]
+        );
+        assert_eq!(
+            seen(&["t", "a/b"], r#"{"t":1,"a\/b":2}"#).unwrap(),
+            [some("1"), some("2")]
+        );
+        assert!(seen(&["t", "u"], "[1]").is_err(), "no object, and none of the keys");
     }
 }
