@@ -252,32 +252,128 @@ fn patient(of: &Value) -> [(&'static str, Cell); 11] {
 
 type Event = (&'static str, &'static str, Vec<(&'static str, Cell)>);
 
+type Cells = Vec<(&'static str, Cell)>;
+
+fn is(column: &'static str, value: &Value) -> (&'static str, Cell) {
+    (column, Cell::Is(value.clone()))
+}
+
+fn coded(column: &'static str, concept: &Value, system: &str) -> (&'static str, Cell) {
+    (column, Cell::Is(by_system(concept, system)))
+}
+
+fn labelled(concept: &Value) -> (&'static str, Cell) {
+    ("display", Cell::Is(display(concept)))
+}
+
+fn precise(column: &'static str, value: &Value) -> (&'static str, Cell) {
+    (column, Cell::Is(precision(value)))
+}
+
+fn category(of: &Value) -> (&'static str, Cell) {
+    ("category", Cell::Is(code(&of["category"][0])))
+}
+
+fn reason(of: &Value) -> Cells {
+    let reason = &of["reasonReference"][0];
+    let told = reason["reference"].as_str().unwrap();
+    let told = ["Condition/", "Observation/"]
+        .into_iter()
+        .find(|name| told.contains(name));
+    let kind = told.map_or(reason["type"].clone(), |name| json!(name.trim_end_matches('/')));
+    vec![("reason_id", Cell::Is(masked(reason))), ("reason_type", Cell::Is(kind))]
+}
+
+fn effective(of: &Value) -> Cells {
+    let text = first(&[&of["effectiveDateTime"], &of["effectivePeriod"]["start"]]);
+    vec![
+        ("effective", moved(first(&[text, &of["effectiveInstant"]]))),
+        precise("effective_precision", text),
+        ("issued", moved(&of["issued"])),
+    ]
+}
+
+fn condition(of: &Value) -> Cells {
+    let onset = first(&[&of["onsetDateTime"], &of["onsetPeriod"]["start"]]);
+    let cells = vec![
+        ("clinical_status", Cell::Is(code(&of["clinicalStatus"]))),
+        ("verification_status", Cell::Is(code(&of["verificationStatus"]))),
+        category(of),
+        coded("snomed", &of["code"], SNOMED),
+        coded("icd10", &of["code"], "http://hl7.org/fhir/sid/icd-10-cm"),
+        labelled(&of["code"]),
+        ("onset", moved(onset)),
+        precise("onset_precision", onset),
+        ("abated", moved(&of["abatementDateTime"])),
+        ("recorded", moved(&of["recordedDate"])),
+    ];
+    cells
+}
+
+fn procedure(of: &Value) -> Cells {
+    let started = first(&[&of["performedDateTime"], &of["performedPeriod"]["start"]]);
+    let mut cells = vec![
+        coded("snomed", &of["code"], SNOMED),
+        labelled(&of["code"]),
+        ("started", moved(started)),
+        precise("started_precision", started),
+        ("ended", moved(&of["performedPeriod"]["end"])),
+    ];
+    cells.extend(reason(of));
+    cells
+}
+
+fn medication_request(of: &Value) -> Cells {
+    let concept = first(&[&of["medicationCodeableConcept"], &of["contained"][0]["code"]]);
+    let dose = &of["dosageInstruction"][0]["doseAndRate"][0]["doseQuantity"];
+    let mut cells = vec![
+        is("intent", &of["intent"]),
+        coded("rxnorm", concept, RXNORM),
+        labelled(concept),
+        ("dose", Cell::Is(json!(dose["value"].as_f64()))),
+        is("dose_unit", &dose["unit"]),
+        ("authored", moved(&of["authoredOn"])),
+        precise("authored_precision", &of["authoredOn"]),
+    ];
+    cells.extend(reason(of));
+    cells
+}
+
+fn allergy_intolerance(of: &Value) -> Cells {
+    let reactions = of["reaction"].as_array().unwrap().iter();
+    let reactions: Vec<Value> = reactions.map(|reaction| code(&reaction["manifestation"][0])).collect();
+    let cells = vec![
+        ("clinical_status", Cell::Is(code(&of["clinicalStatus"]))),
+        ("verification_status", Cell::Is(code(&of["verificationStatus"]))),
+        is("type", &of["type"]),
+        is("categories", &of["category"]),
+        is("criticality", &of["criticality"]),
+        coded("snomed", &of["code"], SNOMED),
+        coded("rxnorm", &of["code"], RXNORM),
+        labelled(&of["code"]),
+        ("onset", moved(&of["onsetDateTime"])),
+        precise("onset_precision", &of["onsetDateTime"]),
+        ("recorded", moved(&of["recordedDate"])),
+        is("reactions", &json!(reactions)),
+    ];
+    cells
+}
+
+fn diagnostic_report(of: &Value) -> Cells {
+    let results: Vec<Value> = of["result"].as_array().unwrap().iter().map(masked).collect();
+    let mut cells = vec![
+        category(of),
+        coded("loinc", &of["code"], LOINC),
+        labelled(&of["code"]),
+        is("laboratory", &of["contained"][0]["name"]),
+        is("observation_ids", &json!(results)),
+    ];
+    cells.extend(effective(of));
+    cells
+}
+
 /// The table, the column of its key and the cells that only this kind has.
-#[allow(clippy::too_many_lines, reason = "a table of columns, kind by kind")]
 fn event(kind: &str, of: &Value) -> Option<Event> {
-    let is = |column, value: &Value| (column, Cell::Is(value.clone()));
-    let coded = |column, concept: &Value, system: &str| (column, Cell::Is(by_system(concept, system)));
-    let labelled = |concept: &Value| ("display", Cell::Is(display(concept)));
-    let reason = || {
-        let reason = &of["reasonReference"][0];
-        let told = reason["reference"].as_str().unwrap();
-        let told = ["Condition/", "Observation/"]
-            .into_iter()
-            .find(|name| told.contains(name));
-        let kind = told.map_or(reason["type"].clone(), |name| json!(name.trim_end_matches('/')));
-        vec![("reason_id", Cell::Is(masked(reason))), ("reason_type", Cell::Is(kind))]
-    };
-    let precise = |column, value: &Value| (column, Cell::Is(precision(value)));
-    let effective = || {
-        let text = first(&[&of["effectiveDateTime"], &of["effectivePeriod"]["start"]]);
-        let exact = precise("effective_precision", text);
-        vec![
-            ("effective", moved(first(&[text, &of["effectiveInstant"]]))),
-            exact,
-            ("issued", moved(&of["issued"])),
-        ]
-    };
-    let category = || ("category", Cell::Is(code(&of["category"][0])));
     let (table, key, cells) = match kind {
         "Encounter" => (
             "encounters",
@@ -290,58 +386,18 @@ fn event(kind: &str, of: &Value) -> Option<Event> {
                 ("ended", moved(&of["period"]["end"])),
             ],
         ),
-        "Condition" => {
-            let onset = first(&[&of["onsetDateTime"], &of["onsetPeriod"]["start"]]);
-            let cells = vec![
-                ("clinical_status", Cell::Is(code(&of["clinicalStatus"]))),
-                ("verification_status", Cell::Is(code(&of["verificationStatus"]))),
-                category(),
-                coded("snomed", &of["code"], SNOMED),
-                coded("icd10", &of["code"], "http://hl7.org/fhir/sid/icd-10-cm"),
-                labelled(&of["code"]),
-                ("onset", moved(onset)),
-                precise("onset_precision", onset),
-                ("abated", moved(&of["abatementDateTime"])),
-                ("recorded", moved(&of["recordedDate"])),
-            ];
-            ("conditions", "condition_id", cells)
-        }
-        "Procedure" => {
-            let started = first(&[&of["performedDateTime"], &of["performedPeriod"]["start"]]);
-            let mut cells = vec![
-                coded("snomed", &of["code"], SNOMED),
-                labelled(&of["code"]),
-                ("started", moved(started)),
-                precise("started_precision", started),
-                ("ended", moved(&of["performedPeriod"]["end"])),
-            ];
-            cells.extend(reason());
-            ("procedures", "procedure_id", cells)
-        }
-        "MedicationRequest" => {
-            let concept = first(&[&of["medicationCodeableConcept"], &of["contained"][0]["code"]]);
-            let dose = &of["dosageInstruction"][0]["doseAndRate"][0]["doseQuantity"];
-            let mut cells = vec![
-                is("intent", &of["intent"]),
-                coded("rxnorm", concept, RXNORM),
-                labelled(concept),
-                ("dose", Cell::Is(json!(dose["value"].as_f64()))),
-                is("dose_unit", &dose["unit"]),
-                ("authored", moved(&of["authoredOn"])),
-                precise("authored_precision", &of["authoredOn"]),
-            ];
-            cells.extend(reason());
-            ("medication_requests", "request_id", cells)
-        }
+        "Condition" => ("conditions", "condition_id", condition(of)),
+        "Procedure" => ("procedures", "procedure_id", procedure(of)),
+        "MedicationRequest" => ("medication_requests", "request_id", medication_request(of)),
         "Observation" => {
             let components = of["component"].as_array().map_or(0, Vec::len);
             let mut cells = vec![
-                category(),
+                category(of),
                 coded("loinc", &of["code"], LOINC),
                 labelled(&of["code"]),
                 is("components", &json!(components)),
             ];
-            cells.extend(effective());
+            cells.extend(effective(of));
             cells.extend(values(of));
             ("observations", "observation_id", cells)
         }
@@ -356,37 +412,8 @@ fn event(kind: &str, of: &Value) -> Option<Event> {
                 is("primary_source", &of["primarySource"]),
             ],
         ),
-        "AllergyIntolerance" => {
-            let reactions = of["reaction"].as_array().unwrap().iter();
-            let reactions: Vec<Value> = reactions.map(|reaction| code(&reaction["manifestation"][0])).collect();
-            let cells = vec![
-                ("clinical_status", Cell::Is(code(&of["clinicalStatus"]))),
-                ("verification_status", Cell::Is(code(&of["verificationStatus"]))),
-                is("type", &of["type"]),
-                is("categories", &of["category"]),
-                is("criticality", &of["criticality"]),
-                coded("snomed", &of["code"], SNOMED),
-                coded("rxnorm", &of["code"], RXNORM),
-                labelled(&of["code"]),
-                ("onset", moved(&of["onsetDateTime"])),
-                precise("onset_precision", &of["onsetDateTime"]),
-                ("recorded", moved(&of["recordedDate"])),
-                is("reactions", &json!(reactions)),
-            ];
-            ("allergies", "allergy_id", cells)
-        }
-        "DiagnosticReport" => {
-            let results: Vec<Value> = of["result"].as_array().unwrap().iter().map(masked).collect();
-            let mut cells = vec![
-                category(),
-                coded("loinc", &of["code"], LOINC),
-                labelled(&of["code"]),
-                is("laboratory", &of["contained"][0]["name"]),
-                is("observation_ids", &json!(results)),
-            ];
-            cells.extend(effective());
-            ("reports", "report_id", cells)
-        }
+        "AllergyIntolerance" => ("allergies", "allergy_id", allergy_intolerance(of)),
+        "DiagnosticReport" => ("reports", "report_id", diagnostic_report(of)),
         "DocumentReference" => (
             "documents",
             "document_id",
