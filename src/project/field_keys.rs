@@ -13,7 +13,7 @@ pub(super) const SHAPE: Shape = Shape::Sharing {
 
 /// The fields of a file that schemas `use`. They may leave out what each schema says itself, and may be laid over those
 /// of another file.
-pub(super) static SHARED: Shape = Shape::Over(&OVER);
+pub(super) const SHARED: Shape = Shape::Over(&OVER);
 
 static FIELD: Shape = Shape::Shared("field", || &FIELD_BODY);
 static FIELD_BODY: Shape = Shape::Any(&[FIELD_TYPE, Shape::Options(&FIELD_KEYS)]);

@@ -150,7 +150,6 @@ impl Renderer {
                 json!({"anyOf": [{"enum": plain}, {"type": "string", "pattern": numbers}]})
             }
             Shape::Options(keys) => self.options(keys, variables),
-            Shape::Partial(keys) => self.partial(keys, variables),
             Shape::Named(names, least, value) => {
                 let mut schema = json!({"type": "object", "additionalProperties": self.shape(value, variables), "minProperties": least});
                 if let Some(names) = name_rule(*names) {
@@ -185,22 +184,6 @@ impl Renderer {
             }
             Shape::Variables(shape) => self.shape(shape, true),
         }
-    }
-
-    /// What is laid over something shared. It names what differs, and nothing is required.
-    fn partial(&mut self, keys: &Keys, variables: bool) -> Value {
-        let mut schema = self.options(keys, variables);
-        if let Some(schema) = schema.as_object_mut() {
-            schema.remove("required");
-        }
-        for key in keys.all() {
-            if let Shape::Sharing { over, .. } = key.shape {
-                let mut over = self.shape(&Shape::Over(over), variables);
-                over["description"] = json!(key.meaning);
-                schema["properties"][key.name] = over;
-            }
-        }
-        schema
     }
 
     /// Fields or kinds, or files that share them with others laid over them.

@@ -68,8 +68,6 @@ pub(super) enum Shape {
     Type(&'static [&'static str], &'static [&'static str]),
     /// A mapping with declared keys.
     Options(&'static Keys),
-    /// The same of what is laid over a shared one: no key is required.
-    Partial(&'static Keys),
     /// A mapping whose keys are names that the user chose, with the least number of them.
     Named(NameOf, usize, &'static Shape),
     /// A mapping of fields or kinds, whose names the user chose. It may also name files of shared ones, over which its

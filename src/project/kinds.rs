@@ -17,10 +17,10 @@ use crate::model::{
 /// The value of `kinds`.
 pub(super) const SHAPE: Shape = Shape::Sharing {
     each: &Shape::Options(&KIND_KEYS),
-    over: &Shape::Partial(&KIND_KEYS),
+    over: &OVER,
 };
 /// The kinds of a file that sources `use`.
-pub(super) static SHARED: Shape = Shape::Over(&Shape::Partial(&KIND_KEYS));
+pub(super) static SHARED: Shape = Shape::Over(&OVER);
 /// The value of `on_unknown_kind`.
 pub(super) const ON_UNKNOWN: Shape = Shape::Choice(|| names_of(&UNKNOWN_KINDS));
 /// `subject` of a source, and of a kind.
@@ -61,6 +61,16 @@ pub(super) const DELETES: KeySpec = key(
     "Which rows of older batches the records say are gone: for each entity a SELECT of its key.",
 );
 
+/// A kind that is laid over a shared one may leave out what it does not change.
+static OVER: Shape = Shape::Options(&OVER_KEYS);
+static OVER_KEYS: Keys = Keys::like(
+    &KIND_KEYS,
+    &[key(
+        "schema",
+        field_keys::SHARED,
+        "The fields of a record of this kind.",
+    )],
+);
 static KIND_KEYS: Keys = Keys::of(&[
     key(
         "where",

@@ -49,7 +49,7 @@ pub(crate) use kinds::verdict as verdict_of_kinds;
 pub(crate) use masking::of_batch;
 pub(crate) use missing::missing;
 pub use names::name_files;
-pub use observer::{Activity, Observer};
+pub use observer::{Activity, Observer, Silent};
 pub use outcome::{BatchOutcome, Deletions, EntityOutcome, Outcome, Records, Status};
 pub(crate) use prepare::{Plans, outlines, plans};
 pub use publish::{access_anywhere, access_in, publish, restrict};

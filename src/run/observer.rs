@@ -27,3 +27,16 @@ pub trait Observer: Send + Sync {
     /// Materialized views are being refreshed.
     fn refreshing(&self);
 }
+
+/// Shows nothing.
+pub struct Silent;
+
+impl Observer for Silent {
+    fn started(&self, _: Activity) {}
+
+    fn finished(&self, _: &BatchOutcome) {}
+
+    fn key_made(&self, _: &str) {}
+
+    fn refreshing(&self) {}
+}

@@ -9,7 +9,7 @@ use healthcare_insights::error::Result;
 use healthcare_insights::model::Batch;
 use healthcare_insights::project;
 use healthcare_insights::run::remote::{Capacity, Cluster, OnCluster, Worker};
-use healthcare_insights::run::{self, Activity, BatchOutcome, Observer, Options};
+use healthcare_insights::run::{self, BatchOutcome, Options, Silent};
 use serde_json::{Value, json};
 
 use crate::harness::{Database, Project, SOURCE_A, batch};
@@ -44,15 +44,6 @@ impl Cluster for Elsewhere {
         }
         .boxed()
     }
-}
-
-struct Silent;
-
-impl Observer for Silent {
-    fn started(&self, _: Activity) {}
-    fn finished(&self, _: &BatchOutcome) {}
-    fn key_made(&self, _: &str) {}
-    fn refreshing(&self) {}
 }
 
 fn server(database: &Database) -> healthcare_insights::warehouse::Database {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use memchr::memmem;
+use memchr::memmem::{self, Finder};
 
 use super::cursor::{Bad, Cursor, Kind};
 
@@ -17,6 +17,9 @@ pub(super) struct Looks {
 struct Look {
     /// The index of the path that ends here.
     at: Option<usize>,
+    /// Finds the key that leads here, as JSON has it. `None` of a key that may also be written with an escape of one
+    /// letter, or one that is not ASCII.
+    quoted: Option<Finder<'static>>,
     fields: Vec<(String, Look)>,
 }
 
@@ -27,7 +30,7 @@ impl Looks {
         for name in path {
             let found = look.fields.iter().position(|(known, _)| known == name);
             let position = found.unwrap_or_else(|| {
-                look.fields.push((name.clone(), Look::default()));
+                look.fields.push((name.clone(), Look::behind(name)));
                 look.fields.len() - 1
             });
             look = &mut look.fields[position].1;
@@ -60,10 +63,13 @@ impl Looks {
         if self.count < 2 {
             return self.count;
         }
-        let fields = self.root.fields.iter();
-        let within = fields
-            .filter(|(key, _)| may_hold(text, key))
-            .map(|(_, look)| look.paths());
+        let mut escaped = None;
+        let mut may_hold = |look: &Look| match &look.quoted {
+            Some(key) => key.find(text.as_bytes()).is_some() || *escaped.get_or_insert_with(|| escapes_ascii(text)),
+            None => true,
+        };
+        let looks = self.root.fields.iter().map(|(_, look)| look);
+        let within = looks.filter(|look| may_hold(look)).map(Look::paths);
         match within.sum() {
             0 => self.count,
             paths => paths,
@@ -72,21 +78,24 @@ impl Looks {
 }
 
 impl Look {
+    fn behind(key: &str) -> Self {
+        let is_plain = key
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && !b"\"\\/".contains(&byte));
+        Self {
+            quoted: is_plain.then(|| Finder::new(&format!("\"{key}\"")).into_owned()),
+            ..Self::default()
+        }
+    }
+
     /// How many paths end here and below.
     fn paths(&self) -> usize {
         usize::from(self.at.is_some()) + self.fields.iter().map(|(_, look)| look.paths()).sum::<usize>()
     }
 }
 
-/// Whether a JSON text may have this key, as it is or with escapes.
-fn may_hold(text: &str, key: &str) -> bool {
-    // Others may be written with an escape of one letter, or as an escape that is not looked for below.
-    let is_plain = key
-        .bytes()
-        .all(|byte| byte.is_ascii_graphic() && !b"\"\\/".contains(&byte));
-    if !is_plain || memmem::find(text.as_bytes(), format!("\"{key}\"").as_bytes()).is_some() {
-        return true;
-    }
+/// Whether a JSON text has an ASCII character as an escape of four digits, so that a key may not look like itself.
+fn escapes_ascii(text: &str) -> bool {
     let mut escapes = memmem::find_iter(text.as_bytes(), br"\u00");
     escapes.any(|at| {
         text.as_bytes()

@@ -22,8 +22,7 @@ use crate::run::files::{input, noted};
 use crate::run::fill::{Filled, Filling, Unfilled};
 use crate::run::fingerprint::fingerprint;
 use crate::run::masking::AllMasks;
-use crate::run::observer::{Activity, Observer};
-use crate::run::outcome::BatchOutcome;
+use crate::run::observer::Silent;
 use crate::run::prepare;
 use crate::transform::{Engine, Limits};
 use crate::warehouse::{BatchLocks, Database, Handed, StagingRun, Warehouse, roles};
@@ -232,17 +231,4 @@ async fn seen(context: &Context, source: &Source, batch: &Batch, listed: &[Input
         }
     }
     Ok(listing)
-}
-
-/// Shows nothing.
-struct Silent;
-
-impl Observer for Silent {
-    fn started(&self, _: Activity) {}
-
-    fn finished(&self, _: &BatchOutcome) {}
-
-    fn key_made(&self, _: &str) {}
-
-    fn refreshing(&self) {}
 }

@@ -2,8 +2,6 @@
 //! its lock, its row in the history and its swap. Each attempt has tables of its own, because the cluster may give a run's
 //! work to a second executor while the first still goes on. The swap takes the tables that one attempt has reported.
 
-use std::time::Duration;
-
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 use tokio_postgres::types::Type;
@@ -18,34 +16,12 @@ use crate::warehouse::sql::db_error;
 
 /// A filled staging table, as one process tells another of it.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Handed {
-    entity: String,
-    name: String,
-    run_id: i64,
-    rows: u64,
-    bytes: u64,
-    indexed: Duration,
-}
+pub struct Handed(Staged);
 
 impl Staged {
     /// What the process that swaps needs to know of the table.
     pub fn hand_over(self) -> Handed {
-        let Self {
-            entity,
-            name,
-            run_id,
-            rows,
-            bytes,
-            indexed,
-        } = self;
-        Handed {
-            entity,
-            name,
-            run_id,
-            rows,
-            bytes,
-            indexed,
-        }
+        Handed(self)
     }
 }
 
@@ -54,26 +30,11 @@ impl ActiveRun {
     ///
     /// # Errors
     /// The table is another run's.
-    pub fn take_over(&self, handed: Handed) -> Result<Staged> {
-        if handed.run_id != self.run_id || !handed.name.ends_with(&format!("_r{}", self.run_id)) {
+    pub fn take_over(&self, Handed(staged): Handed) -> Result<Staged> {
+        if staged.run_id != self.run_id || !staged.name.ends_with(&format!("_r{}", self.run_id)) {
             return Err(Error::internal());
         }
-        let Handed {
-            entity,
-            name,
-            run_id,
-            rows,
-            bytes,
-            indexed,
-        } = handed;
-        Ok(Staged {
-            entity,
-            name,
-            run_id,
-            rows,
-            bytes,
-            indexed,
-        })
+        Ok(staged)
     }
 }
 

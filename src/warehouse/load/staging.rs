@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use arrow::array::RecordBatch;
 use bytes::{Bytes, BytesMut};
 use futures::{SinkExt, Stream, StreamExt};
+use serde::{Deserialize, Serialize};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, CopyInSink, IsolationLevel};
 
@@ -26,7 +27,7 @@ use crate::warehouse::sql::rows_error;
 const CHUNK: usize = 256 * 1024;
 
 /// A filled and indexed staging table. Where this is dropped, the table stays until its run ends or is found dead.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 #[must_use = "a staging table that is not swapped in is removed with its run"]
 pub struct Staged {
     pub(super) entity: String,
