@@ -24,6 +24,7 @@ mod dates;
 mod deletions;
 mod deltas;
 mod dependencies;
+mod deployments;
 mod docs;
 mod doctor;
 mod encodings;
