@@ -52,6 +52,8 @@ pub(super) struct Arguments {
     /// Let the executors of this cluster read and load the batches
     #[arg(long, value_name = "URL", env = "PIPELINE_CLUSTER", value_parser = super::cluster::address)]
     cluster: Option<(String, u16)>,
+    #[command(flatten)]
+    tls: super::cluster::Tls,
     /// Wait for a batch that another run is loading, instead of failing
     #[arg(long)]
     wait: bool,
@@ -69,7 +71,7 @@ pub(super) async fn execute(global: &Global, arguments: Arguments) -> Result<u8>
         .as_superuser(global.as_superuser);
     let options = match arguments.cluster {
         Some(scheduler) => {
-            let cluster = super::cluster::of_run(scheduler, texts)?;
+            let cluster = super::cluster::of_run(scheduler, arguments.tls, texts)?;
             options.on_cluster(cluster, batches.len(), threads, connections)
         }
         None => options,

@@ -13,6 +13,10 @@ mod check;
 mod cli;
 mod cluster;
 #[cfg(feature = "cluster")]
+mod cluster_cuts;
+#[cfg(feature = "cluster")]
+mod cluster_operations;
+#[cfg(feature = "cluster")]
 mod cluster_processes;
 mod concurrency;
 mod conserves;
@@ -20,6 +24,7 @@ mod dates;
 mod deletions;
 mod deltas;
 mod dependencies;
+mod deployments;
 mod docs;
 mod doctor;
 mod encodings;

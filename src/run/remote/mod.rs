@@ -6,6 +6,7 @@
 //!
 //! How a task comes to an executor is not known here: see [`Cluster`].
 
+mod progress;
 mod recipe;
 mod report;
 mod worker;
@@ -42,7 +43,7 @@ pub(super) async fn fill(
     let bytes = files.iter().map(|file| file.size).sum();
     let stats = Arc::new(ReadStats::default());
     let started = fill::activity(run.batch(), plans, &counters, bytes, &stats);
-    context.observer.started(started);
+    context.observer.started(started.clone());
     let files = noted(context, files);
     let recipe = Recipe {
         version: VERSION.to_owned(),
@@ -58,6 +59,7 @@ pub(super) async fn fill(
     let answer = tokio::select! {
         answer = on.cluster.run(run.run_id(), recipe.to_bytes()) => answer?,
         () = context.stop.cancelled() => return Err(Error::interrupted().into()),
+        never = progress::follow(&context.locks, run.run_id(), &started) => match never {},
     };
     match Report::from_bytes(&answer)? {
         Report::Filled(filled) => {
@@ -65,7 +67,9 @@ pub(super) async fn fill(
             for warning in &filled.read.warnings {
                 tracing::warn!("{warning}");
             }
-            Ok(filled.with_tables(|handed| run.take_over(handed))?)
+            let filled = filled.with_tables(|handed| run.take_over(handed))?;
+            progress::end(&filled, &started);
+            Ok(filled)
         }
         Report::Unfilled(unfilled) => Err(unfilled),
     }

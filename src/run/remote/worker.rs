@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::progress::Counts;
 use super::recipe::Recipe;
 use super::report::Report;
 use crate::error::{Code, Error, Result};
@@ -29,6 +30,10 @@ use crate::warehouse::{BatchLocks, Database, Handed, StagingRun, Warehouse, role
 
 /// How often an executor looks whether the run of its task still goes on.
 const LOOK: Duration = Duration::from_secs(2);
+/// How long the database may not answer before an executor gives a batch up.
+const LOST: Duration = Duration::from_mins(1);
+/// How long the database may take to answer who asks how this executor is.
+const ANSWER: Duration = Duration::from_secs(3);
 
 /// Reads a project of which the texts were sent.
 pub type LoadSent = fn(&Path, BTreeMap<PathBuf, String>) -> Result<Project>;
@@ -81,6 +86,12 @@ impl Worker {
         })
     }
 
+    /// Whether the database answers.
+    pub async fn reaches_database(&self) -> bool {
+        let answer = tokio::time::timeout(ANSWER, self.locks.reaches_database()).await;
+        answer.unwrap_or(false)
+    }
+
     /// Does a task, and returns its report. A fault of the batch is part of the report, so that no other executor tries it
     /// again. Dropping the future stops the work; what it has begun in the database is rolled back.
     pub async fn work(&self, task: &[u8]) -> Vec<u8> {
@@ -101,15 +112,24 @@ impl Worker {
         let run = self.locks.join(&batch, recipe.run_id).await?;
         let stop = CancellationToken::new();
         let watched = async {
-            self.until_over(&run).await;
+            let over = self.until_over(&run).await;
             stop.cancel();
-            std::future::pending::<()>().await;
+            match over {
+                Ok(()) => std::future::pending().await,
+                Err(lost) => {
+                    // What waits for the database does not end by itself.
+                    tokio::time::sleep(ANSWER).await;
+                    lost
+                }
+            }
         };
+        let counts = Arc::new(Counts::default());
         tokio::select! {
-            filled = self.filled(&recipe, &batch, &run, stop.clone()) => {
+            filled = self.filled(&recipe, &batch, &run, &counts, stop.clone()) => {
                 Ok(filled?.with_tables(|table| Ok(table.hand_over()))?)
             }
-            () = watched => Err(Error::internal().into()),
+            lost = watched => Err(Unfilled::from(lost)),
+            never = counts.tell(&self.locks, recipe.run_id) => match never {},
         }
     }
 
@@ -118,10 +138,11 @@ impl Worker {
         recipe: &Recipe,
         batch: &Batch,
         run: &StagingRun,
+        counts: &Arc<Counts>,
         stop: CancellationToken,
     ) -> Result<Filled<crate::warehouse::Staged>, Unfilled> {
         let project = (self.load)(&recipe.root, recipe.texts.clone())?;
-        let context = self.context(project, batch, stop).await?;
+        let context = self.context(project, batch, counts, stop).await?;
         let source = context.project.source(&batch.source)?;
         let listing = seen(&context, source, batch, &recipe.files).await?;
         let files = noted(&context, listing.files());
@@ -144,7 +165,13 @@ impl Worker {
     }
 
     /// Plans the batch.
-    async fn context(&self, project: Project, batch: &Batch, stop: CancellationToken) -> Result<Arc<Context>> {
+    async fn context(
+        &self,
+        project: Project,
+        batch: &Batch,
+        counts: &Arc<Counts>,
+        stop: CancellationToken,
+    ) -> Result<Arc<Context>> {
         let source = project.source(&batch.source)?;
         let limits = Limits {
             memory: self.capacity.memory,
@@ -165,7 +192,7 @@ impl Worker {
             // Only the process that began the run shows numbers.
             lineage: None,
             had_stale: false,
-            observer: Arc::new(Silent),
+            observer: Arc::<Counts>::clone(counts),
             stop,
             cluster: None,
             invocation: Uuid::nil(),
@@ -173,13 +200,27 @@ impl Worker {
         }))
     }
 
-    /// Returns when the run is over, or the process that began it is gone. Where that can't be told, the work goes on: it
-    /// can't end with a table that outlives the run.
-    async fn until_over(&self, run: &StagingRun) {
+    /// Returns when the run is over, or the process that began it is gone. Where that can't be told, the work goes on for a
+    /// while: it can't end with a table that outlives the run.
+    ///
+    /// # Errors
+    /// The database does not answer any more.
+    async fn until_over(&self, run: &StagingRun) -> Result<()> {
+        let mut heard = Instant::now();
         loop {
             tokio::time::sleep(LOOK).await;
-            if matches!(self.locks.is_live(run).await, Ok(false)) {
-                return;
+            let looked = self.locks.is_live(run);
+            match tokio::time::timeout(LOST.saturating_sub(heard.elapsed()), looked).await {
+                Ok(Ok(true)) => heard = Instant::now(),
+                Ok(Ok(false)) => return Ok(()),
+                _ if heard.elapsed() < LOST => {}
+                _ => {
+                    return Err(
+                        Error::unreachable("an executor has lost the database; the old content stands")
+                            .cause(format!("it has not answered for {} seconds", LOST.as_secs()))
+                            .hint("look at the network between them, then run the batch again"),
+                    );
+                }
             }
         }
     }
