@@ -27,6 +27,26 @@ fn is_cut(name: &str, candidate: &str) -> bool {
     name.len() >= 3 && (candidate.starts_with(name) || (candidate.len() >= 3 && name.starts_with(candidate)))
 }
 
+/// A text as it may be printed or stand in a comment: what would steer a terminal, end a line in some reader or turn the
+/// direction of the text around is written as its code. Line ends stay.
+pub(crate) fn printable(text: &str) -> String {
+    let mut printable = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' => printable.push(c),
+            '\u{2028}' | '\u{2029}' => printable.extend(c.escape_default()),
+            _ if c.is_control() || steers(c) => printable.extend(c.escape_default()),
+            c => printable.push(c),
+        }
+    }
+    printable
+}
+
+/// Whether the character decides in which direction others are written.
+pub(crate) fn steers(c: char) -> bool {
+    matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 /// Joins names as `a, b or c`.
 pub(crate) fn one_of(names: &[&str]) -> String {
     joined(names, "or")

@@ -11,7 +11,7 @@ use object_store::gcp::GoogleConfigKey;
 use super::keys::{NameOf, Shape};
 use super::mapping::{Context, Mapping, entry_text};
 use super::secrets;
-use super::yaml::{Entry, Value};
+use super::yaml::{Entry, Node, Value};
 use crate::model::wording::did_you_mean;
 
 /// The value of `storage`.
@@ -77,7 +77,8 @@ pub(super) fn check(ctx: &mut Context<'_>, entry: &Entry, scheme: Option<&str>) 
     let Value::Map(entries) = &entry.value.value else {
         return;
     };
-    for key in entries.iter().map(|entry| &entry.key) {
+    let is_signed = !entries.iter().any(is_unsigned);
+    for Entry { key, value, .. } in entries {
         let name = key.text.to_lowercase();
         if secrets::is_secret_setting(&name) {
             continue;
@@ -85,12 +86,88 @@ pub(super) fn check(ctx: &mut Context<'_>, entry: &Entry, scheme: Option<&str>) 
         if IN_THE_PATH.contains(&name.as_str()) {
             let message = format!("`{}` is nothing for `storage`", key.text);
             ctx.problem(key.span, message, "the path names it: take it out".to_owned());
+        } else if let Some(variable) = of_the_environment(scheme, &name).filter(|_| is_signed) {
+            let message = format!(
+                "`{}` may not stand in a project file: it decides which server gets the credentials",
+                key.text
+            );
+            let hint =
+                format!("set {variable} in the environment, or `skip_signature: true` where no credentials are used");
+            ctx.problem(key.span, message, hint);
+        } else if is_in_a_host(scheme, &name) && !is_label(value) {
+            let message = format!(
+                "`{}` must be letters, digits and `-`: it becomes a part of a server's name",
+                key.text
+            );
+            ctx.problem(key.span, message, "write the name alone".to_owned());
         } else if !is_known(scheme, &name) {
             let hint = did_you_mean(&name, COMMON)
                 .unwrap_or_else(|| "settings are those of object_store: endpoint, region, allow_http, ...".to_owned());
             ctx.problem(key.span, format!("`{scheme}://` knows no setting `{}`", key.text), hint);
         }
     }
+}
+
+/// The variable that names a server to which credentials go, or through which they go, where the setting of this name does
+/// so. Who may edit a project file would have them sent to a server of their own: tokens, shared access signatures and
+/// client secrets as they are. An S3 endpoint gets signatures only.
+fn of_the_environment(scheme: &str, name: &str) -> Option<&'static str> {
+    match scheme {
+        "s3" | "s3a" => match AmazonS3ConfigKey::from_str(name).ok()? {
+            AmazonS3ConfigKey::StsEndpoint => Some("AWS_ENDPOINT_URL_STS"),
+            AmazonS3ConfigKey::MetadataEndpoint => Some("AWS_METADATA_ENDPOINT"),
+            _ => None,
+        },
+        "gs" => match GoogleConfigKey::from_str(name).ok()? {
+            GoogleConfigKey::BaseUrl => Some("GOOGLE_BASE_URL"),
+            GoogleConfigKey::Client(ClientConfigKey::ProxyUrl) => Some("HTTPS_PROXY"),
+            _ => None,
+        },
+        "az" | "azure" => match AzureConfigKey::from_str(name).ok()? {
+            AzureConfigKey::Endpoint => Some("AZURE_STORAGE_ENDPOINT"),
+            AzureConfigKey::AuthorityHost => Some("AZURE_AUTHORITY_HOST"),
+            AzureConfigKey::MsiEndpoint => Some("AZURE_MSI_ENDPOINT"),
+            AzureConfigKey::FabricWorkloadHost => Some("AZURE_FABRIC_WORKLOAD_HOST"),
+            AzureConfigKey::Client(ClientConfigKey::ProxyUrl) => Some("HTTPS_PROXY"),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Whether the setting becomes a part of a server's name.
+fn is_in_a_host(scheme: &str, name: &str) -> bool {
+    match scheme {
+        "s3" | "s3a" => matches!(
+            AmazonS3ConfigKey::from_str(name),
+            Ok(AmazonS3ConfigKey::Region | AmazonS3ConfigKey::DefaultRegion)
+        ),
+        "az" | "azure" => matches!(AzureConfigKey::from_str(name), Ok(AzureConfigKey::AccountName)),
+        _ => false,
+    }
+}
+
+/// Whether the setting says that no credentials are used.
+fn is_unsigned(entry: &Entry) -> bool {
+    let says_yes = match &entry.value.value {
+        Value::Bool(value) => *value,
+        Value::Text(text) => text == "true",
+        _ => false,
+    };
+    says_yes && entry.key.text.to_lowercase().ends_with("skip_signature")
+}
+
+/// Whether a value is a single part of a server's name. What comes from the environment is not judged, and what is no text
+/// is told elsewhere.
+fn is_label(node: &Node) -> bool {
+    let Value::Text(text) = &node.value else {
+        return true;
+    };
+    let mut written = text.split("${");
+    let first = written.next().unwrap_or_default().to_owned();
+    let rest = written.map(|part| part.split_once('}').map_or(part, |(_, after)| after));
+    let written = first + &rest.collect::<String>();
+    written.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
 }
 
 /// Whether the scheme's store knows the setting. Every setting of an unknown scheme passes, because the scheme itself

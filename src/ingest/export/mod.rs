@@ -213,7 +213,7 @@ impl Finding<'_> {
     ) -> Result<()> {
         let Some((file, handle)) = self.find(folder, entry).await? else {
             let of_type = match entry.resource.as_deref() {
-                Some(name) if is_name(name) => format!(", of type {name},"),
+                Some(name) if kind.is_some() && is_name(name) => format!(", of type {name},"),
                 _ => String::new(),
             };
             let message = format!("a file of the export is missing: {shown}{of_type} is not beside its manifest");

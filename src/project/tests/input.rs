@@ -160,6 +160,79 @@ fn storage() {
     "#);
 }
 
+/// Who may edit a project file must not have the credentials sent to a server of their own.
+#[test]
+fn servers_that_get_credentials_come_from_the_environment() {
+    let of = |path: &str, settings: &str| with_path(&format!("{path}/{{date}}\n  storage: {{{settings}}}")).problems();
+    for (path, settings, variable) in [
+        (
+            "az://c",
+            "endpoint: \"http://127.0.0.1:1\", allow_http: true",
+            "AZURE_STORAGE_ENDPOINT",
+        ),
+        (
+            "az://c",
+            "azure_endpoint: \"https://example.org\"",
+            "AZURE_STORAGE_ENDPOINT",
+        ),
+        (
+            "azure://c",
+            "authority_host: \"https://example.org\"",
+            "AZURE_AUTHORITY_HOST",
+        ),
+        ("az://c", "msi_endpoint: \"http://127.0.0.1\"", "AZURE_MSI_ENDPOINT"),
+        (
+            "az://c",
+            "fabric_workload_host: example.org",
+            "AZURE_FABRIC_WORKLOAD_HOST",
+        ),
+        ("az://c", "proxy_url: \"http://127.0.0.1:1\"", "HTTPS_PROXY"),
+        ("gs://b", "base_url: \"https://example.org\"", "GOOGLE_BASE_URL"),
+        (
+            "gs://b",
+            "proxy_url: \"http://127.0.0.1:1\", skip_signature: false",
+            "HTTPS_PROXY",
+        ),
+        (
+            "s3://b",
+            "endpoint_url_sts: \"https://example.org\"",
+            "AWS_ENDPOINT_URL_STS",
+        ),
+        (
+            "s3://b",
+            "Metadata_Endpoint: \"http://127.0.0.1\"",
+            "AWS_METADATA_ENDPOINT",
+        ),
+    ] {
+        let problems = of(path, settings);
+        let says = format!("set {variable} in the environment");
+        assert!(
+            problems.contains("may not stand in a project file") && problems.contains(&says),
+            "{problems}"
+        );
+    }
+    for (path, settings) in [
+        ("az://c", "account_name: \"example.org/x\""),
+        ("az://c", "account_name: \"${env:ACCOUNT}.example.org?\""),
+        ("s3://b", "region: \"x.example.org#\""),
+    ] {
+        let problems = of(path, settings);
+        assert!(problems.contains("it becomes a part of a server's name"), "{problems}");
+    }
+    for (path, settings) in [
+        ("az://c", "endpoint: \"http://127.0.0.1:1\", skip_signature: true"),
+        ("az://c", "account_name: clinic-1"),
+        (
+            "s3://b",
+            "endpoint: \"http://minio.internal:9000\", allow_http: true, region: eu-central-1",
+        ),
+        ("https://h", "proxy_url: \"http://127.0.0.1:1\""),
+    ] {
+        let files = with_path(&format!("{path}/{{date}}\n  storage: {{{settings}}}"));
+        assert!(files.load().is_ok(), "{path} {settings}");
+    }
+}
+
 #[test]
 fn secrets() {
     let files = with_path(
