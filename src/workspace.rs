@@ -50,6 +50,41 @@ pub fn is_in(root: &Path, folder: &Path, file: &Path) -> std::io::Result<bool> {
     Ok(real.starts_with(&home) && real.extension() == file.extension())
 }
 
+/// Refuses to write a file through a symbolic link that leaves the project at `root`, be it the file or a folder above it.
+/// Who may edit the project would make files elsewhere, or change them, with the rights of whoever runs the program. What
+/// lies outside by its own path counts as it is.
+///
+/// # Errors
+/// There is such a link. The message names it, and not what it points to.
+pub fn refuse_to_leave(root: &Path, file: &Path) -> Result<()> {
+    let failed = |error| Error::project(format!("{} can't be written", file.display())).cause(error);
+    let base = root.canonicalize().map_err(failed)?;
+    let mut place = base.clone();
+    let below = file.strip_prefix(root).unwrap_or(file);
+    for part in below.components() {
+        match part {
+            std::path::Component::ParentDir => drop(place.pop()),
+            std::path::Component::CurDir => {}
+            part => place.push(part),
+        }
+        let is_link = fs::symlink_metadata(&place).is_ok_and(|metadata| metadata.is_symlink());
+        if !is_link || !place.starts_with(&base) {
+            continue;
+        }
+        // A link to nothing is one to wherever something will be.
+        if !place.canonicalize().is_ok_and(|real| real.starts_with(&base)) {
+            let link = place.strip_prefix(&base).unwrap_or(&place);
+            return Err(Error::project(format!(
+                "{} can't be written: {} is a symbolic link that leaves the project",
+                below.display(),
+                link.display()
+            ))
+            .hint("replace the link by what it points to"));
+        }
+    }
+    Ok(())
+}
+
 /// Refuses symbolic links: the folder itself and everything in it. Through a link this program would close, write or
 /// read what it was never told to, with the rights of whoever runs it.
 ///
@@ -223,6 +258,33 @@ mod tests {
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
         assert!(replace(&root.path().join("no/file"), "new").is_err());
         assert_eq!(fs::read_dir(root.path()).unwrap().count(), 3);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn nothing_is_written_through_a_link_that_leaves_the_project() {
+        use std::os::unix::fs::symlink;
+        let (root, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let root = root.path();
+        fs::create_dir_all(root.join("sql/s")).unwrap();
+        symlink(outside.path(), root.join("sql/s/tests")).unwrap();
+        symlink(outside.path().join("none"), root.join("dangling.yaml")).unwrap();
+        symlink("sql", root.join("inside")).unwrap();
+        for (file, fails) in [
+            ("sql/s/tests/a.yaml", true),
+            ("inside/s/tests/a.yaml", true),
+            ("sql/s/../s/tests/a.yaml", true),
+            ("dangling.yaml", true),
+            ("inside/s/new/a.yaml", false),
+            ("new/a.yaml", false),
+            ("../a.yaml", false),
+        ] {
+            assert_eq!(refuse_to_leave(root, Path::new(file)).is_err(), fails, "{file}");
+            assert_eq!(refuse_to_leave(root, &root.join(file)).is_err(), fails, "{file}");
+        }
+        let error = refuse_to_leave(root, Path::new("sql/s/tests/a.yaml")).unwrap_err();
+        let outside = outside.path().display().to_string();
+        assert!(error.message.contains("sql/s/tests") && !error.message.contains(&outside));
     }
 
     #[cfg(unix)]

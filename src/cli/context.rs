@@ -19,7 +19,7 @@ impl Global {
         }
         let here =
             std::env::current_dir().map_err(|e| Error::project("the working directory can't be read").cause(e))?;
-        project::find_root(&here)
+        project::find_own_root(&here)
     }
 
     pub(super) fn project(&self) -> Result<Project> {

@@ -28,6 +28,7 @@ mod split;
 mod stats;
 mod store;
 mod store_error;
+mod store_hosts;
 #[cfg(test)]
 mod testing;
 mod unknown;

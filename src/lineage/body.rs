@@ -8,6 +8,7 @@ use datafusion::sql::sqlparser::parser::Parser;
 
 use super::names;
 use crate::model::{View, ViewKind};
+use crate::transform::is_too_deep;
 
 /// The query of a view or a function.
 pub(super) struct Body {
@@ -115,6 +116,9 @@ fn declared(function: &CreateFunction) -> Option<Vec<String>> {
 }
 
 fn one_statement(sql: &str) -> Option<Statement> {
+    if is_too_deep(sql) {
+        return None;
+    }
     let mut statements = Parser::parse_sql(&PostgreSqlDialect {}, sql).ok()?;
     if statements.len() == 1 { statements.pop() } else { None }
 }

@@ -82,6 +82,9 @@ pub fn write_schemas(folder: &Path, kinds: &[YamlKind]) -> Result<Vec<PathBuf>> 
             .cause(error)
             .hint("name a folder that you may write to: --into DIR")
     };
+    if folder.is_relative() {
+        workspace::refuse_to_leave(Path::new("."), &folder.join("-"))?;
+    }
     fs::create_dir_all(folder).map_err(failed)?;
     let mut written = Vec::new();
     for kind in kinds {

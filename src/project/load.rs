@@ -26,7 +26,7 @@ use crate::model::wording::{all_of, did_you_mean};
 use crate::model::{Check, Entity, Gate, Profile, Project, Scope, Source};
 use crate::workspace::Files;
 
-const PROJECT_FILE: &str = "pipeline.yaml";
+pub(super) const PROJECT_FILE: &str = "pipeline.yaml";
 const SOURCES_FOLDER: &str = "pipelines";
 
 /// The nearest folder that holds `pipeline.yaml`, from `start` upwards.

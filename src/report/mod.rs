@@ -42,7 +42,7 @@ pub use stale_masks::{privacy, sourceless, unknown_masks};
 pub use updated::source_updated;
 
 use crate::error::Error;
-use crate::model::wording::counted;
+use crate::model::wording::{counted, printable};
 use crate::model::{Batch, Shown, ViewKind};
 use crate::run::{Checked, Drop, StaleBatch, Suppressed, Useless};
 use crate::warehouse::views::{Action, Applied, Refresh};
@@ -254,9 +254,9 @@ fn table(header: &[&str], numbers: &[usize]) -> Table {
     table
 }
 
-/// The table's lines without trailing spaces.
+/// The table's lines without trailing spaces. Names in it, which may be those of a sender, steer no terminal.
 fn lines(table: &Table) -> String {
-    let rendered = table.to_string();
+    let rendered = printable(&table.to_string());
     let lines: Vec<&str> = rendered
         .lines()
         .map(|l| l.strip_prefix(' ').unwrap_or(l).trim_end())

@@ -6,7 +6,7 @@ use super::column_masks::{column_masks, domains};
 use super::outcome::{Deletions, EntityOutcome};
 use crate::error::{Diagnostic, Result};
 use crate::lineage::ProjectLineage;
-use crate::model::{Batch, ColumnMasks, Project};
+use crate::model::{Batch, ColumnMasks, Project, Shown};
 use crate::warehouse::{Connection, Staged, relations};
 
 /// Notes for each table of deleted keys how many of them no batch of the source has a row for.
@@ -34,7 +34,8 @@ pub(super) async fn count(
         };
         outcome.deletions = Some(Deletions {
             from: from.clone(),
-            never_loaded,
+            // Who sends a single key would learn whether one person is known.
+            never_loaded: Shown::new(never_loaded, true),
         });
     }
     Ok(())

@@ -9,6 +9,7 @@ use datafusion::arrow::error::ArrowError;
 use datafusion::common::Span as DfSpan;
 use datafusion::error::DataFusionError;
 
+use super::exact::TooLarge;
 use super::places::{Part, Places};
 use super::tokens::Tokens;
 use super::uncomputable::Uncomputable;
@@ -211,6 +212,17 @@ pub(super) fn running(path: &Path, places: &Places, error: DataFusionError) -> E
         DataFusionError::External(inner) if inner.is::<Beyond>() => {
             let beyond = inner.downcast_ref();
             beyond.map_or_else(Error::internal, |beyond: &Beyond| beyond.error(path, places))
+        }
+        DataFusionError::External(inner) if inner.is::<TooLarge>() => {
+            let function = inner.downcast_ref::<TooLarge>().map(|large| large.function.as_str());
+            let places = places.say(
+                path,
+                |part| matches!(part, Part::Function(name) if Some(name.as_str()) == function),
+            );
+            Error::batch(format!("{file} needs more memory than it may use"))
+                .code(Code::OutOfMemory)
+                .cause(format!("{inner}{places}"))
+                .hint("make shorter texts or lists of fewer elements")
         }
         DataFusionError::ResourcesExhausted(_) => Error::batch(format!("{file} needs more memory than it may use"))
             .code(Code::OutOfMemory)

@@ -82,6 +82,7 @@ mod test_cases;
 mod third_source;
 mod types;
 mod unfit_values;
+mod untrusted;
 mod views;
 mod wrong_input;
 mod wrong_project;

@@ -8,6 +8,7 @@ mod aggregates;
 mod arithmetic;
 mod instants;
 mod json;
+mod sizes;
 mod wrapped;
 
 use std::sync::Arc;
@@ -23,6 +24,8 @@ use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator, WindowFunctionDefinition};
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::sql::sqlparser::ast::{DataType as SqlType, TimezoneInfo};
+
+pub(super) use sizes::TooLarge;
 
 /// The rule that rewrites plans. It comes after the coercion of types.
 #[derive(Debug)]
@@ -135,6 +138,7 @@ fn function(call: ScalarFunction, columns: &DFSchema) -> Transformed<Expr> {
             Ok(instant) => return Transformed::yes(instant),
             Err(call) => call,
         },
+        name if sizes::may_be_large(name) => sizes::limited(call),
         name if arithmetic::may_be_infinite(name) => {
             return Transformed::yes(arithmetic::finite(Expr::ScalarFunction(call)));
         }
