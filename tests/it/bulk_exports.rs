@@ -325,6 +325,11 @@ fn what_does_not_fit_the_manifest_is_refused() {
     let packed = gzip(conditions().as_bytes());
     deliver(&project, DATE, "Condition.1.ndjson.gz", &packed[..packed.len() - 12]);
     refused("input_unreadable", "output[1] is ");
+    // One whose last line breaks off: as many lines as there should be.
+    let text = conditions();
+    let cut = &text.trim_end().as_bytes()[..text.trim_end().len() - 4];
+    deliver(&project, DATE, "Condition.1.ndjson.gz", gzip(cut));
+    refused("input_incomplete", "output[1] ends within a resource");
     deliver(&project, DATE, "Condition.1.ndjson.gz", packed);
     run(&project, DATE).code(0);
     project.remove(&format!("in/{DATE}/manifest.json"));

@@ -400,7 +400,7 @@ fn records_that_lead_nowhere() {
 
     error: clinic 2023-05-01: in/2023-05-01.json, record 1 at byte 0 holds no records
     caused by: $.entry: missing, where the records should be at byte 0
-    hint: mend the file, or `records`; where some have no records by nature, set `on_no_records: skip`
+    hint: mend the file, or `records`; where some have no records by nature, set `on_no_records: skip`, and where they are records themselves, as a deletion in a FHIR bundle, `whole`
     ");
 }
 
