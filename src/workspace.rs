@@ -4,6 +4,7 @@
 mod files;
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
@@ -174,6 +175,24 @@ fn remove_dead(parent: &Path) {
     }
 }
 
+/// Writes a file as a whole: an interrupted write leaves the old one. A symbolic link in its place is replaced, and what
+/// it points to stays as it is.
+pub fn replace(path: &Path, text: &str) -> std::io::Result<()> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.new", uuid::Uuid::now_v7().simple()));
+    let aside = path.with_file_name(name);
+    let write = || {
+        let mut file = File::create_new(&aside)?;
+        file.write_all(text.as_bytes())?;
+        match fs::symlink_metadata(path) {
+            Ok(old) if old.is_file() => file.set_permissions(old.permissions())?,
+            _ => {}
+        }
+        fs::rename(&aside, path)
+    };
+    write().inspect_err(|_| drop(fs::remove_file(&aside)))
+}
+
 /// Makes a folder that only this user may enter. If the folder exists and other users can enter it, its mode is
 /// corrected. If that is not possible, as for a mounted volume of another owner, it stays and a warning is logged.
 pub fn private_folder(path: &Path) -> std::io::Result<()> {
@@ -240,6 +259,32 @@ mod tests {
         let error = refuse_to_leave(root, Path::new("sql/s/tests/a.yaml")).unwrap_err();
         let outside = outside.path().display().to_string();
         assert!(error.message.contains("sql/s/tests") && !error.message.contains(&outside));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_replaces_a_file_goes_through_no_link_and_keeps_its_mode() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+        let root = tempfile::tempdir().unwrap();
+        let (link, other, file) = (
+            root.path().join("link"),
+            root.path().join("other"),
+            root.path().join("file"),
+        );
+        fs::write(&other, "theirs").unwrap();
+        symlink(&other, &link).unwrap();
+        fs::write(&file, "old").unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+        replace(&link, "new").unwrap();
+        replace(&file, "new").unwrap();
+        for path in [&link, &file] {
+            assert_eq!(fs::read_to_string(path).unwrap(), "new");
+            assert!(fs::symlink_metadata(path).unwrap().is_file());
+        }
+        assert_eq!(fs::read_to_string(&other).unwrap(), "theirs");
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(replace(&root.path().join("no/file"), "new").is_err());
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 3);
     }
 
     #[cfg(unix)]

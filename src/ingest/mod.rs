@@ -23,6 +23,7 @@ mod reach;
 mod read;
 mod reading;
 mod sample;
+mod secret_files;
 mod split;
 mod stats;
 mod store;

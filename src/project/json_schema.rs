@@ -89,7 +89,7 @@ pub fn write_schemas(folder: &Path, kinds: &[YamlKind]) -> Result<Vec<PathBuf>> 
     let mut written = Vec::new();
     for kind in kinds {
         let path = folder.join(format!("{}.json", kind.name()));
-        fs::write(&path, schema_text(Some(*kind)) + "\n").map_err(failed)?;
+        workspace::replace(&path, &(schema_text(Some(*kind)) + "\n")).map_err(failed)?;
         written.push(path);
     }
     Ok(written)

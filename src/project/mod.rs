@@ -46,6 +46,7 @@ mod yaml_files;
 #[cfg(test)]
 mod tests;
 
+pub use held::secret_files;
 pub use json_schema::{YamlKind, schema_comment, schema_text, write_schemas};
 pub use load::{find_root, load, load_entities, load_files, load_sent, load_to_check, load_with_texts, read_partly};
 pub use ownership::find_own_root;

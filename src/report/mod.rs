@@ -44,7 +44,7 @@ pub use updated::source_updated;
 use crate::error::Error;
 use crate::model::wording::{counted, printable};
 use crate::model::{Batch, Shown, ViewKind};
-use crate::run::{Checked, Drop, StaleBatch, Suppressed};
+use crate::run::{Checked, Drop, StaleBatch, Suppressed, Useless};
 use crate::warehouse::views::{Action, Applied, Refresh};
 
 /// Prints an error to stderr and returns its exit code.
@@ -150,7 +150,14 @@ fn action(action: Action) -> &'static str {
 
 /// Prints what `check` has read, which batches were loaded under other masks (`None` where no database was asked), and
 /// which entries of the suppression list keep nobody out.
-pub fn checked(checked: &Checked, stale: Option<&[StaleBatch]>, useless: &[Suppressed], as_json: bool) {
+pub fn checked(
+    checked: &Checked,
+    stale: Option<&[StaleBatch]>,
+    useless: &[Suppressed],
+    changed: &[Useless],
+    as_json: bool,
+) {
+    person::read_otherwise(changed);
     let counts = [
         ("entity", "entities", checked.entities),
         ("source", "sources", checked.sources),

@@ -280,6 +280,7 @@ mod tests {
                 "pipeline V5__stale_views",
                 "pipeline V6__column_masks",
                 "pipeline V7__suppression",
+                "pipeline V8__read_as",
                 "migrations/V1__one.sql",
                 "migrations/V2__two.sql",
             ];

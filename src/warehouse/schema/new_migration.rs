@@ -2,6 +2,7 @@
 //! to what `pipeline.yaml` declares. A statement that would lose data is written only as a comment.
 
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::catalog::{self, Table};
@@ -51,7 +52,8 @@ async fn write_missing(warehouse: &Warehouse, project: &Project, root: &Path, na
     workspace::refuse_to_leave(root, &path)?;
     std::fs::create_dir_all(root.join("migrations")).map_err(failed)?;
     let text = format!("-- Written by `pipeline migration new` from pipeline.yaml. Read it before it runs.\n\n{body}");
-    std::fs::write(root.join(&path), text).map_err(failed)?;
+    let mut file = std::fs::File::create_new(root.join(&path)).map_err(failed)?;
+    file.write_all(text.as_bytes()).map_err(failed)?;
     Ok(Some(path))
 }
 
