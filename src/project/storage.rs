@@ -77,7 +77,6 @@ pub(super) fn check(ctx: &mut Context<'_>, entry: &Entry, scheme: Option<&str>) 
     let Value::Map(entries) = &entry.value.value else {
         return;
     };
-    let is_signed = !entries.iter().any(is_unsigned);
     for Entry { key, value, .. } in entries {
         let name = key.text.to_lowercase();
         if secrets::is_secret_setting(&name) {
@@ -86,14 +85,6 @@ pub(super) fn check(ctx: &mut Context<'_>, entry: &Entry, scheme: Option<&str>) 
         if IN_THE_PATH.contains(&name.as_str()) {
             let message = format!("`{}` is nothing for `storage`", key.text);
             ctx.problem(key.span, message, "the path names it: take it out".to_owned());
-        } else if let Some(variable) = of_the_environment(scheme, &name).filter(|_| is_signed) {
-            let message = format!(
-                "`{}` may not stand in a project file: it decides which server gets the credentials",
-                key.text
-            );
-            let hint =
-                format!("set {variable} in the environment, or `skip_signature: true` where no credentials are used");
-            ctx.problem(key.span, message, hint);
         } else if is_in_a_host(scheme, &name) && !is_label(value) {
             let message = format!(
                 "`{}` must be letters, digits and `-`: it becomes a part of a server's name",
@@ -108,33 +99,6 @@ pub(super) fn check(ctx: &mut Context<'_>, entry: &Entry, scheme: Option<&str>) 
     }
 }
 
-/// The variable that names a server to which credentials go, or through which they go, where the setting of this name does
-/// so. Who may edit a project file would have them sent to a server of their own: tokens, shared access signatures and
-/// client secrets as they are. An S3 endpoint gets signatures only.
-fn of_the_environment(scheme: &str, name: &str) -> Option<&'static str> {
-    match scheme {
-        "s3" | "s3a" => match AmazonS3ConfigKey::from_str(name).ok()? {
-            AmazonS3ConfigKey::StsEndpoint => Some("AWS_ENDPOINT_URL_STS"),
-            AmazonS3ConfigKey::MetadataEndpoint => Some("AWS_METADATA_ENDPOINT"),
-            _ => None,
-        },
-        "gs" => match GoogleConfigKey::from_str(name).ok()? {
-            GoogleConfigKey::BaseUrl => Some("GOOGLE_BASE_URL"),
-            GoogleConfigKey::Client(ClientConfigKey::ProxyUrl) => Some("HTTPS_PROXY"),
-            _ => None,
-        },
-        "az" | "azure" => match AzureConfigKey::from_str(name).ok()? {
-            AzureConfigKey::Endpoint => Some("AZURE_STORAGE_ENDPOINT"),
-            AzureConfigKey::AuthorityHost => Some("AZURE_AUTHORITY_HOST"),
-            AzureConfigKey::MsiEndpoint => Some("AZURE_MSI_ENDPOINT"),
-            AzureConfigKey::FabricWorkloadHost => Some("AZURE_FABRIC_WORKLOAD_HOST"),
-            AzureConfigKey::Client(ClientConfigKey::ProxyUrl) => Some("HTTPS_PROXY"),
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
 /// Whether the setting becomes a part of a server's name.
 fn is_in_a_host(scheme: &str, name: &str) -> bool {
     match scheme {
@@ -145,16 +109,6 @@ fn is_in_a_host(scheme: &str, name: &str) -> bool {
         "az" | "azure" => matches!(AzureConfigKey::from_str(name), Ok(AzureConfigKey::AccountName)),
         _ => false,
     }
-}
-
-/// Whether the setting says that no credentials are used.
-fn is_unsigned(entry: &Entry) -> bool {
-    let says_yes = match &entry.value.value {
-        Value::Bool(value) => *value,
-        Value::Text(text) => text == "true",
-        _ => false,
-    };
-    says_yes && entry.key.text.to_lowercase().ends_with("skip_signature")
 }
 
 /// Whether a value is a single part of a server's name. What comes from the environment is not judged, and what is no text

@@ -9,7 +9,6 @@ use datafusion::arrow::error::ArrowError;
 use datafusion::common::Span as DfSpan;
 use datafusion::error::DataFusionError;
 
-use super::exact::TooLarge;
 use super::places::{Part, Places};
 use super::tokens::Tokens;
 use super::uncomputable::Uncomputable;
@@ -290,6 +289,24 @@ impl fmt::Display for Beyond {
 }
 
 impl std::error::Error for Beyond {}
+
+/// The rows that are computed at once would become too large.
+#[derive(Debug)]
+pub(super) struct TooLarge {
+    pub function: String,
+}
+
+impl fmt::Display for TooLarge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "`{}` makes more than 1 GiB of the rows that are computed at once",
+            self.function
+        )
+    }
+}
+
+impl std::error::Error for TooLarge {}
 
 /// The hint where a value fails in a part of the plan in which no row can be refused by itself.
 pub(super) const MERGED: &str = "a row that is joined, aggregated, sorted or cut off with others can't be refused by itself: use \

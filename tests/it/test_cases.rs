@@ -521,7 +521,7 @@ fn an_invented_record_fits_the_schema() {
         line.unwrap_or_else(|| panic!("{key} in\n{case}")).to_owned()
     };
     assert_eq!(after("id: "), after("same: "));
-    assert_eq!(after("text: "), format!("\"{}\"", after("n: ")));
+    assert_eq!(after("text: "), format!("\"{}\"", after("\"n\": ")));
     test(&project).code(0);
 }
 

@@ -26,15 +26,15 @@ fn sql_that_is_nested_too_deeply_is_refused() {
             "",
         ),
     ] {
-        // The longest that may be is planned, also without optimisation.
-        let most = 500 - first.matches(" = ").count() - usize::from(repeated.contains(" = ")) * 250;
-        let outcome = check(&chain(first, repeated, most, last));
-        assert!(!outcome.stderr.contains("overflowed"), "{repeated}: {}", outcome.stderr);
-        outcome.code(0);
-        for times in [501, 200_000] {
+        // The longest that may be is planned, also without optimisation. A sum takes too long for a test.
+        let operators = if repeated.contains('=') { 2 } else { 1 };
+        if repeated != "+n" {
+            check(&chain(first, repeated, 248 / operators, last)).code(0);
+        }
+        for times in [251, 200_000] {
             check(&chain(first, repeated, times, last))
                 .code(2)
-                .stderr_contains("the SQL is nested too deeply: more than 500 operators, joins or subqueries in a row")
+                .stderr_contains("the SQL is nested too deeply: more than 250 operators, joins or subqueries in a row")
                 .stderr_contains("hint: write `x IN (...)`");
         }
     }
@@ -102,10 +102,7 @@ fn names_of_a_sender_write_no_yaml() {
     for key in ["max_quarantined", "shift_by", "checks"] {
         assert!(!yaml.lines().any(|line| line.starts_with(key)), "{yaml}");
     }
-    assert!(
-        yaml.contains(r"beside the records: $['total\nmax_quarantined"),
-        "{yaml}"
-    );
+    assert!(yaml.contains(r"$['total\nmax_quarantined: 100%"), "{yaml}");
     let steers = |c: char| (c.is_control() && c != '\n') || "\u{202e}\u{2028}".contains(c);
     assert!(!yaml.contains(steers), "{yaml:?}");
     assert!(!added.stderr.contains(steers), "{:?}", added.stderr);
@@ -159,6 +156,8 @@ fn nothing_is_written_through_links_out_of_the_project() {
     ];
     refused(linked("sql/clinic/tests").run(&create), "sql/clinic/tests");
     refused(linked("schemas").run(&["schema", "--into", "schemas"]), "schemas");
+    let project = Project::new().file("in/2023-05-01.json", r#"[{"id": "a", "n": 1}, {"id": "b", "n": 2}]"#);
+    symlink(outside.path(), project.path("sql")).unwrap();
     let add = [
         "source",
         "add",
@@ -168,7 +167,8 @@ fn nothing_is_written_through_links_out_of_the_project() {
         "--entities",
         "new",
     ];
-    refused(linked("sql/s").run(&add), "sql/s");
+    refused(project.run(&add), "sql");
+    assert!(!project.path("pipelines").exists());
 }
 
 /// Its SQL would run with this user's database, and its owner could take the key that is made in it.

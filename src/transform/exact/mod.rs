@@ -25,8 +25,6 @@ use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, Ope
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::sql::sqlparser::ast::{DataType as SqlType, TimezoneInfo};
 
-pub(super) use sizes::TooLarge;
-
 /// The rule that rewrites plans. It comes after the coercion of types.
 #[derive(Debug)]
 pub(super) struct ExactValues;

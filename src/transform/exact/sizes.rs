@@ -2,8 +2,6 @@
 //! characters or elements in each row, and a failed allocation ends the process with its size, which may be computed from
 //! the data.
 
-use std::fmt;
-
 use datafusion::arrow::array::{Array, ArrayRef, AsArray};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Int64Type, IntervalMonthDayNanoType, IntervalUnit, TimeUnit};
@@ -12,6 +10,7 @@ use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF};
 
 use super::wrapped::{Wrapping, wrapped};
+use crate::transform::failure::TooLarge;
 
 /// The most characters of a text. A row with more is refused.
 const MOST_CHARACTERS: i128 = 16 << 20;
@@ -227,21 +226,3 @@ fn series(arguments: &[ArrayRef], row: usize) -> Result<i128> {
         step => ((stop - start) / step + 1).max(0),
     })
 }
-
-/// The rows that are computed at once would become too large.
-#[derive(Debug)]
-pub(in crate::transform) struct TooLarge {
-    pub function: String,
-}
-
-impl fmt::Display for TooLarge {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "`{}` makes more than 1 GiB of the rows that are computed at once",
-            self.function
-        )
-    }
-}
-
-impl std::error::Error for TooLarge {}
