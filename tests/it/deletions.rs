@@ -196,7 +196,9 @@ fn a_day_without_deletions_is_normal_beside_unknown_records() {
     day(&project, "2023-05-03", &[patient("P2"), visit("P2", 1), unheard("bed")]);
     project.load("feed", "2023-05-03").code(0);
     day(&project, "2023-05-04", &[patient("P2"), unheard("ward")]);
-    let failed = project.load("feed", "2023-05-04").code(1);
+    let failed = project
+        .run(&["run", "--source", "feed", "--date", "2023-05-04"])
+        .code(1);
     failed.stderr_contains("the kind visit has no record");
 }
 

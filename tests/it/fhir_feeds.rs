@@ -460,11 +460,11 @@ fn identifying(value: &mut Value, within: &str, change: &mut dyn FnMut(&mut Stri
             let (is_coding, is_attachment) = (fields.contains_key("code"), fields.contains_key("contentType"));
             for (key, value) in fields {
                 let secret = match key.as_str() {
-                    "div" | "family" | "given" | "line" | "city" | "data" | "title" | "authorString" | "conclusion"
+                    "div" | "family" | "given" | "line" | "city" | "title" | "authorString" | "conclusion"
                     | "lotNumber" | "onsetString" | "valueString" | "text" | "description" => true,
                     "value" => ["identifier", "telecom"].contains(&within),
                     "display" => !is_coding,
-                    "url" => is_attachment,
+                    "url" | "data" => is_attachment,
                     _ => false,
                 };
                 match value {

@@ -370,22 +370,18 @@ impl Scanner for JsonScanner {
     }
 
     fn keep_from(&self, end: usize) -> usize {
-        if let Some(start) = self.frames.last().and_then(|frame| self.whole(frame)) {
-            return start;
-        }
-        match self.state {
+        let whole = self.frames.last().and_then(|frame| self.whole(frame));
+        whole.unwrap_or(match self.state {
             State::Nested | State::Text { .. } | State::Word => self.start,
             _ => end,
-        }
+        })
     }
 
     fn skip_open(&mut self) -> bool {
-        if let Some(start) = self.frames.last().and_then(|frame| self.whole(frame)) {
-            // What is scanned within it is not in the buffer any more.
-            self.start = start;
-            return true;
-        }
-        self.role == Role::Record
+        let whole = self.frames.last().and_then(|frame| self.whole(frame));
+        // What is scanned within a whole document is not in the buffer any more.
+        self.start = whole.unwrap_or(self.start);
+        whole.is_some() || self.role == Role::Record
     }
 
     fn shift(&mut self, count: usize) {
