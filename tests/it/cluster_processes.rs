@@ -7,15 +7,15 @@ use std::time::{Duration, Instant};
 use crate::harness::{Database, Project, Running, SOURCE_A, batch, repository, until};
 
 /// A scheduler and its executors. All end with this.
-struct Cluster {
-    url: String,
-    scheduler: Running,
-    executors: Vec<Running>,
+pub(crate) struct Cluster {
+    pub url: String,
+    pub scheduler: Running,
+    pub executors: Vec<Running>,
 }
 
 impl Cluster {
     /// Starts them in the project's folder, with its environment.
-    fn start(project: &Project, executors: usize) -> Self {
+    pub(crate) fn start(project: &Project, executors: usize) -> Self {
         let args = ["cluster", "scheduler", "--bind", "127.0.0.1:0", "--lost-after", "6"];
         let scheduler = project.spawn(&args);
         until("the scheduler listens", || {
@@ -34,7 +34,7 @@ impl Cluster {
         cluster
     }
 
-    fn add(&mut self, project: &Project, number: usize) {
+    pub(crate) fn add(&mut self, project: &Project, number: usize) {
         let folder = format!("executor{number}");
         fs::create_dir_all(project.path(&folder)).unwrap();
         let args = [
@@ -56,7 +56,7 @@ impl Cluster {
 }
 
 /// The hash of each table's rows, the quarantine, and the accounts of the batches.
-fn state(database: &Database) -> Vec<String> {
+pub(crate) fn state(database: &Database) -> Vec<String> {
     let tables =
         "select relname from pg_class where relkind = 'p' and relnamespace = 'public'::regnamespace order by 1";
     let tables = database.rows(tables);

@@ -13,6 +13,9 @@ mod check;
 mod cli;
 mod cluster;
 #[cfg(feature = "cluster")]
+mod cluster_divided;
+mod cluster_parts;
+#[cfg(feature = "cluster")]
 mod cluster_processes;
 mod concurrency;
 mod conserves;

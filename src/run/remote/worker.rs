@@ -7,20 +7,24 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt;
+use futures::{FutureExt, StreamExt};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::recipe::Recipe;
+use super::frames::{End, Message};
+use super::parts::{PartRows, Parts};
+use super::recipe::{Recipe, Work};
 use super::report::Report;
 use crate::error::{Code, Error, Result};
-use crate::ingest::{self, InputFile, Listing};
+use crate::ingest::{self, InputFile, Listing, ReadStats};
 use crate::mask::MaskKey;
 use crate::model::{Batch, Project, Source};
 use crate::run::context::Context;
 use crate::run::files::{input, noted};
-use crate::run::fill::{Filled, Filling, Unfilled};
+use crate::run::fill::{self, Filled, Filling, Unfilled};
 use crate::run::fingerprint::fingerprint;
+use crate::run::input::BatchInput;
 use crate::run::masking::AllMasks;
 use crate::run::observer::Silent;
 use crate::run::prepare;
@@ -81,11 +85,12 @@ impl Worker {
         })
     }
 
-    /// Does a task, and returns its report. A fault of the batch is part of the report, so that no other executor tries it
-    /// again. Dropping the future stops the work; what it has begun in the database is rolled back.
-    pub async fn work(&self, task: &[u8]) -> Vec<u8> {
+    /// Does the task of filling the tables, and returns its report. `parts` are the rows of the parts, where others read the
+    /// input. A fault of the batch is part of the report, so that no other executor tries it again. Dropping the future stops
+    /// the work; what it has begun in the database is rolled back.
+    pub async fn work(&self, task: &[u8], parts: Vec<PartRows>) -> Vec<u8> {
         // The message of a panic may hold data, so it is not sent.
-        let done = AssertUnwindSafe(Box::pin(self.fill(task))).catch_unwind().await;
+        let done = AssertUnwindSafe(Box::pin(self.fill(task, parts))).catch_unwind().await;
         let report = match done {
             Ok(Ok(filled)) => Report::Filled(filled),
             Ok(Err(unfilled)) => Report::Unfilled(unfilled),
@@ -94,11 +99,65 @@ impl Worker {
         report.to_bytes()
     }
 
-    async fn fill(&self, task: &[u8]) -> Result<Filled<Handed>, Unfilled> {
+    /// Does the task of reading a part, and sends the rows of what it has read. The last one says that the part ends, or
+    /// which fault of the batch kept it from being read.
+    pub async fn read(&self, task: &[u8], rows: &mpsc::Sender<Vec<u8>>) {
+        let stats = Arc::new(ReadStats::default());
+        let done = AssertUnwindSafe(Box::pin(self.read_part(task, &stats, rows)))
+            .catch_unwind()
+            .await;
+        let end = End {
+            error: done.unwrap_or_else(|_| Err(Error::internal())).err(),
+            report: stats.report(),
+        };
+        // Where nobody listens any more, nobody needs to know.
+        let _ = send(&Message::End(Box::new(end)), rows).await;
+    }
+
+    async fn read_part(&self, task: &[u8], stats: &Arc<ReadStats>, rows: &mpsc::Sender<Vec<u8>>) -> Result<()> {
         let recipe = Recipe::from_bytes(task)?;
+        let Work::Read(part) = recipe.work else {
+            return Err(Error::internal());
+        };
+        Box::pin(self.while_it_runs(&recipe, async |_, stop| {
+            let batch = recipe.batch();
+            let (context, mut input) = self.prepared(&recipe, &batch, stop).await?;
+            let source = Arc::clone(&input.source);
+            fill::suppress(&context, &source, &mut input).await?;
+            input.stats = Arc::clone(stats);
+            let mut records = input.read_part(part);
+            let mut end = Ok(());
+            while let Some(read) = records.next().await {
+                match read {
+                    Ok(read) => send(&Message::Records(read), rows).await?,
+                    Err(error) => end = Err(error),
+                }
+            }
+            for salvaged in input.take_salvaged()? {
+                send(&Message::Salvaged(salvaged), rows).await?;
+            }
+            end
+        }))
+        .await
+    }
+
+    async fn fill(&self, task: &[u8], parts: Vec<PartRows>) -> Result<Filled<Handed>, Unfilled> {
+        let recipe = Recipe::from_bytes(task)?;
+        Box::pin(self.while_it_runs(&recipe, async |run, stop| {
+            let filled = self.filled(&recipe, parts, &run, stop).await?;
+            Ok(filled.with_tables(|table| Ok(table.hand_over()))?)
+        }))
+        .await
+    }
+
+    /// Does some work of a run until that is over.
+    async fn while_it_runs<T, E: From<Error>>(
+        &self,
+        recipe: &Recipe,
+        work: impl AsyncFnOnce(StagingRun, CancellationToken) -> Result<T, E>,
+    ) -> Result<T, E> {
         same_key(recipe.key_id.as_deref())?;
-        let batch = recipe.batch();
-        let run = self.locks.join(&batch, recipe.run_id).await?;
+        let run = self.locks.join(&recipe.batch(), recipe.run_id).await?;
         let stop = CancellationToken::new();
         let watched = async {
             self.until_over(&run).await;
@@ -106,9 +165,7 @@ impl Worker {
             std::future::pending::<()>().await;
         };
         tokio::select! {
-            filled = self.filled(&recipe, &batch, &run, stop.clone()) => {
-                Ok(filled?.with_tables(|table| Ok(table.hand_over()))?)
-            }
+            done = work(run.clone(), stop.clone()) => done,
             () = watched => Err(Error::internal().into()),
         }
     }
@@ -116,10 +173,36 @@ impl Worker {
     async fn filled(
         &self,
         recipe: &Recipe,
-        batch: &Batch,
+        parts: Vec<PartRows>,
         run: &StagingRun,
         stop: CancellationToken,
     ) -> Result<Filled<crate::warehouse::Staged>, Unfilled> {
+        let batch = recipe.batch();
+        let (context, mut input) = self.prepared(recipe, &batch, stop).await?;
+        match &recipe.work {
+            Work::Fill if parts.is_empty() => {}
+            Work::FillFrom(of) if of.len() == parts.len() => {
+                let parts = of.iter().copied().zip(parts).collect();
+                input.parts = Some(Arc::new(Parts::new(parts)));
+            }
+            _ => return Err(Error::internal().into()),
+        }
+        let filling = Filling {
+            context: &context,
+            source: context.project.source(&batch.source)?,
+            batch: &batch,
+            input,
+        };
+        filling.run(run).await
+    }
+
+    /// Plans a batch, and makes sure that this executor has the project and the input of the run.
+    async fn prepared(
+        &self,
+        recipe: &Recipe,
+        batch: &Batch,
+        stop: CancellationToken,
+    ) -> Result<(Arc<Context>, BatchInput)> {
         let project = (self.load)(&recipe.root, recipe.texts.clone())?;
         let context = self.context(project, batch, stop).await?;
         let source = context.project.source(&batch.source)?;
@@ -129,18 +212,11 @@ impl Worker {
             return Err(
                 Error::batch("an executor does not have the project and the input of the run")
                     .code(Code::InputChanged)
-                    .hint("run again: a file of the project or of the input was changed meanwhile")
-                    .into(),
+                    .hint("run again: a file of the project or of the input was changed meanwhile"),
             );
         }
-        let input = input(&context, source, batch, listing)?;
-        let filling = Filling {
-            context: &context,
-            source,
-            batch,
-            input,
-        };
-        filling.run(run).await
+        let input = input(&context, source, batch, listing, recipe.today)?;
+        Ok((context, input))
     }
 
     /// Plans the batch.
@@ -168,6 +244,7 @@ impl Worker {
             observer: Arc::new(Silent),
             stop,
             cluster: None,
+            batches: 1,
             invocation: Uuid::nil(),
             wait: false,
         }))
@@ -183,6 +260,13 @@ impl Worker {
             }
         }
     }
+}
+
+async fn send(message: &Message, rows: &mpsc::Sender<Vec<u8>>) -> Result<()> {
+    for piece in message.pieces()? {
+        rows.send(piece).await.map_err(|_| Error::interrupted())?;
+    }
+    Ok(())
 }
 
 /// Makes sure that the executor masks with the key of the run.
