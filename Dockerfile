@@ -1,6 +1,8 @@
 # syntax=docker/dockerfile:1
 
 FROM rust:1.95-bookworm AS build
+# Further features of the program: `--build-arg FEATURES=cluster` for loads on several machines.
+ARG FEATURES=
 WORKDIR /build
 COPY rust-toolchain.toml Cargo.toml Cargo.lock ./
 COPY src ./src
@@ -8,7 +10,7 @@ COPY src ./src
 COPY tests/s3 ./tests/s3
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/build/target \
-    cargo build --release --locked --bin pipeline \
+    cargo build --release --locked --bin pipeline --features "$FEATURES" \
     && cp target/release/pipeline /usr/local/bin/pipeline
 
 FROM debian:bookworm-slim

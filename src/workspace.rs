@@ -4,6 +4,7 @@
 mod files;
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
@@ -47,6 +48,41 @@ pub fn is_in(root: &Path, folder: &Path, file: &Path) -> std::io::Result<bool> {
         home = root.join(folder).canonicalize()?;
     }
     Ok(real.starts_with(&home) && real.extension() == file.extension())
+}
+
+/// Refuses to write a file through a symbolic link that leaves the project at `root`, be it the file or a folder above it.
+/// Who may edit the project would make files elsewhere, or change them, with the rights of whoever runs the program. What
+/// lies outside by its own path counts as it is.
+///
+/// # Errors
+/// There is such a link. The message names it, and not what it points to.
+pub fn refuse_to_leave(root: &Path, file: &Path) -> Result<()> {
+    let failed = |error| Error::project(format!("{} can't be written", file.display())).cause(error);
+    let base = root.canonicalize().map_err(failed)?;
+    let mut place = base.clone();
+    let below = file.strip_prefix(root).unwrap_or(file);
+    for part in below.components() {
+        match part {
+            std::path::Component::ParentDir => drop(place.pop()),
+            std::path::Component::CurDir => {}
+            part => place.push(part),
+        }
+        let is_link = fs::symlink_metadata(&place).is_ok_and(|metadata| metadata.is_symlink());
+        if !is_link || !place.starts_with(&base) {
+            continue;
+        }
+        // A link to nothing is one to wherever something will be.
+        if !place.canonicalize().is_ok_and(|real| real.starts_with(&base)) {
+            let link = place.strip_prefix(&base).unwrap_or(&place);
+            return Err(Error::project(format!(
+                "{} can't be written: {} is a symbolic link that leaves the project",
+                below.display(),
+                link.display()
+            ))
+            .hint("replace the link by what it points to"));
+        }
+    }
+    Ok(())
 }
 
 /// Refuses symbolic links: the folder itself and everything in it. Through a link this program would close, write or
@@ -139,6 +175,24 @@ fn remove_dead(parent: &Path) {
     }
 }
 
+/// Writes a file as a whole: an interrupted write leaves the old one. A symbolic link in its place is replaced, and what
+/// it points to stays as it is.
+pub fn replace(path: &Path, text: &str) -> std::io::Result<()> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.new", uuid::Uuid::now_v7().simple()));
+    let aside = path.with_file_name(name);
+    let write = || {
+        let mut file = File::create_new(&aside)?;
+        file.write_all(text.as_bytes())?;
+        match fs::symlink_metadata(path) {
+            Ok(old) if old.is_file() => file.set_permissions(old.permissions())?,
+            _ => {}
+        }
+        fs::rename(&aside, path)
+    };
+    write().inspect_err(|_| drop(fs::remove_file(&aside)))
+}
+
 /// Makes a folder that only this user may enter. If the folder exists and other users can enter it, its mode is
 /// corrected. If that is not possible, as for a mounted volume of another owner, it stays and a warning is logged.
 pub fn private_folder(path: &Path) -> std::io::Result<()> {
@@ -178,6 +232,59 @@ mod tests {
         let folder = living.folder().to_owned();
         drop(living);
         assert!(!folder.exists());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_replaces_a_file_goes_through_no_link_and_keeps_its_mode() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+        let root = tempfile::tempdir().unwrap();
+        let (link, other, file) = (
+            root.path().join("link"),
+            root.path().join("other"),
+            root.path().join("file"),
+        );
+        fs::write(&other, "theirs").unwrap();
+        symlink(&other, &link).unwrap();
+        fs::write(&file, "old").unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+        replace(&link, "new").unwrap();
+        replace(&file, "new").unwrap();
+        for path in [&link, &file] {
+            assert_eq!(fs::read_to_string(path).unwrap(), "new");
+            assert!(fs::symlink_metadata(path).unwrap().is_file());
+        }
+        assert_eq!(fs::read_to_string(&other).unwrap(), "theirs");
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(replace(&root.path().join("no/file"), "new").is_err());
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 3);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn nothing_is_written_through_a_link_that_leaves_the_project() {
+        use std::os::unix::fs::symlink;
+        let (root, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let root = root.path();
+        fs::create_dir_all(root.join("sql/s")).unwrap();
+        symlink(outside.path(), root.join("sql/s/tests")).unwrap();
+        symlink(outside.path().join("none"), root.join("dangling.yaml")).unwrap();
+        symlink("sql", root.join("inside")).unwrap();
+        for (file, fails) in [
+            ("sql/s/tests/a.yaml", true),
+            ("inside/s/tests/a.yaml", true),
+            ("sql/s/../s/tests/a.yaml", true),
+            ("dangling.yaml", true),
+            ("inside/s/new/a.yaml", false),
+            ("new/a.yaml", false),
+            ("../a.yaml", false),
+        ] {
+            assert_eq!(refuse_to_leave(root, Path::new(file)).is_err(), fails, "{file}");
+            assert_eq!(refuse_to_leave(root, &root.join(file)).is_err(), fails, "{file}");
+        }
+        let error = refuse_to_leave(root, Path::new("sql/s/tests/a.yaml")).unwrap_err();
+        let outside = outside.path().display().to_string();
+        assert!(error.message.contains("sql/s/tests") && !error.message.contains(&outside));
     }
 
     #[cfg(unix)]

@@ -157,11 +157,22 @@ class Hospital:
             location=[{"location": {"display": self.name()}}],
         )
 
+    def onset(self):
+        """onset[x], in each of its types, or none."""
+        age = {"value": self.one(7, 34, 0.5, 91), "unit": "a", "system": UCUM, "code": "a"}
+        return self.one(
+            {"onsetDateTime": self.partial()},
+            {"onsetPeriod": self.period()},
+            {"onsetAge": age},
+            {"onsetRange": {"low": age, "high": {**age, "value": 95}}},
+            {"onsetString": self.name()},
+            {},
+        )
+
     def condition(self, patient, encounter):
         snomed, icd10, label = self.one(*PROBLEMS)
         codings = [(SNOMED, snomed, label), (ICD10, icd10, label)]
         self.dice.shuffle(codings)
-        onset = self.one({"onsetDateTime": self.partial()}, {"onsetPeriod": self.period()}, {"onsetString": self.name()}, {})
         clinical = self.one("active", "active", "recurrence", "inactive", "resolved")
         return self.of(
             "Condition",
@@ -173,7 +184,7 @@ class Hospital:
             code=concept(*codings, text=self.name()),
             recordedDate=self.partial(),
             note=[{"text": self.name(), "time": self.instant(), "authorString": self.name()}],
-            **onset,
+            **self.onset(),
             **({"abatementDateTime": self.partial()} if clinical == "resolved" else {}),
         )
 
@@ -212,17 +223,28 @@ class Hospital:
             ),
         )
 
+    def ratio(self):
+        titer = {"numerator": {"value": 1}, "denominator": {"value": self.one(8, 128)}}
+        grams = {"numerator": {"value": 30, "unit": "mg", "comparator": "<"}, "denominator": {"value": 1, "unit": "g"}}
+        return self.one(titer, grams)
+
+    def samples(self):
+        scale = self.one({}, {"factor": 2.5, "lowerLimit": -10, "upperLimit": 10})
+        return {"origin": {"value": 2048, "unit": "mV"}, "period": 10, "dimensions": 1, "data": "2 -4 E 7 U 0", **scale}
+
     def value(self):
-        """value[x], in each of the types that the example takes."""
+        """value[x], in each of its types."""
         quantity = {"value": self.one(7.25, 120, 0.000123, -3.5), "unit": "mg/dL", "system": UCUM, "code": "mg/dL"}
         return self.one(
             {"valueQuantity": quantity},
-            {"valueQuantity": quantity},
+            {"valueQuantity": {**quantity, "comparator": self.one("<", ">=")}},
             {"valueCodeableConcept": concept((SNOMED, "260385009", "Negative"), text=self.name())},
             {"valueString": self.name()},
             {"valueBoolean": self.one(True, False)},
             {"valueInteger": self.dice.randrange(10)},
             {"valueRange": {"low": {"value": 1.5, "unit": "mm"}, "high": {"value": 2.5, "unit": "mm"}}},
+            {"valueRatio": self.ratio()},
+            {"valueSampledData": self.samples()},
             {"valueTime": "10:30:00"},
             {"valueDateTime": self.partial()},
             {"valuePeriod": self.period()},
@@ -277,9 +299,9 @@ class Hospital:
             category=category,
             criticality=self.one("low", "high"),
             code=concept((system, code, label)),
-            onsetDateTime=self.partial(),
             recordedDate=self.partial(),
             reaction=[{"manifestation": [concept((SNOMED, "247472004", "Hives"))], "description": self.name(), "severity": "mild"}],
+            **self.onset(),
         )
 
     def report(self, patient, encounter, results):
@@ -314,10 +336,16 @@ class Hospital:
             context={"encounter": [{"reference": Ref(encounter)}], "period": self.period()},
         )
 
-    def visit(self, patient):
-        """An encounter with what was found and done in it."""
+    def diagnosis(self, condition, rank):
+        role = {"use": status("diagnosis-role", self.one("AD", "DD"))}
+        return {"condition": {"reference": Ref(condition)}, "rank": rank, **self.one({}, role)}
+
+    def visit(self, patient, conditions):
+        """An encounter with what was found and done in it. Of its diagnoses, some are of earlier encounters."""
         encounter = self.encounter(patient)
         condition = self.condition(patient, encounter)
+        conditions.insert(0, condition)
+        encounter["diagnosis"] = [self.diagnosis(one, rank) for rank, one in enumerate(conditions, 1)]
         observations = [self.observation(patient, encounter) for _ in range(self.one(1, 2, 3))]
         yield from (encounter, condition, *observations)
         yield self.procedure(patient, encounter, condition)
@@ -330,8 +358,9 @@ class Hospital:
         """All resources of a new patient, the patient first."""
         patient = self.patient()
         yield patient
+        conditions = []
         for _ in range(self.one(1, 2, 2)):
-            yield from self.visit(patient)
+            yield from self.visit(patient, conditions)
 
     def later(self, known):
         """What a day brings of a patient whose resources are known: a correction, and what came late."""

@@ -30,15 +30,15 @@ pub(super) async fn execute(global: &Global, arguments: &Arguments) -> Result<u8
     }
     let (project, checked) = check::check(&root).await?;
     let stale = global.stale_masks(&project).await?;
-    let useless = global.useless_entries(&project).await?;
-    report::checked(&checked, stale.as_deref(), &useless, json);
+    let (useless, changed) = global.useless_entries(&project).await?;
+    report::checked(&checked, stale.as_deref(), &useless, &changed, json);
     Ok(0)
 }
 
 async fn check_and_test(root: &std::path::Path, files: &mut Files, json: bool) -> Result<()> {
     let (project, checked) = check::check(root).await?;
     files.follow(&project);
-    report::checked(&checked, None, &[], json);
+    report::checked(&checked, None, &[], &[], json);
     if let Some(results) = check::test(project).await? {
         report::cases(&results, json);
     }

@@ -32,6 +32,26 @@ pub(super) struct Scheduler {
     /// After how many seconds without a word an executor counts as lost, and its batches go to others
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(6..), default_value = "30")]
     lost_after: u64,
+    /// Where to tell by HTTP how it is: GET /health/live and /health/ready
+    #[arg(long, value_name = "IP:PORT")]
+    health: Option<SocketAddr>,
+    #[command(flatten)]
+    tls: Tls,
+}
+
+/// The certificates with which the machines of a cluster prove who they are. Without them nothing between the machines is
+/// encrypted.
+#[derive(Debug, clap::Args)]
+pub(super) struct Tls {
+    /// The certificate of this machine for the cluster's TLS, as a PEM file
+    #[arg(long, value_name = "FILE", env = "PIPELINE_TLS_CERT", requires_all = ["tls_key", "tls_ca"])]
+    tls_cert: Option<PathBuf>,
+    /// The private key of that certificate, as a PEM file without a password
+    #[arg(long, value_name = "FILE", env = "PIPELINE_TLS_KEY", requires_all = ["tls_cert", "tls_ca"])]
+    tls_key: Option<PathBuf>,
+    /// The certificate of the authority that has signed those of all machines of the cluster, as a PEM file
+    #[arg(long, value_name = "FILE", env = "PIPELINE_TLS_CA", requires_all = ["tls_cert", "tls_key"])]
+    tls_ca: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -57,11 +77,16 @@ pub(super) struct Executor {
     /// The folder in which `.pipeline` is made, for spill files and reports
     #[arg(long, value_name = "DIR", default_value = ".")]
     work_dir: PathBuf,
+    /// Where to tell by HTTP how it is: GET /health/live and /health/ready
+    #[arg(long, value_name = "IP:PORT")]
+    health: Option<SocketAddr>,
+    #[command(flatten)]
+    tls: Tls,
 }
 
 pub(super) async fn execute(global: &Global, cluster: Cluster) -> Result<u8> {
     match cluster {
-        Cluster::Scheduler(arguments) => built::scheduler(&arguments).await,
+        Cluster::Scheduler(arguments) => built::scheduler(arguments).await,
         Cluster::Executor(arguments) => built::executor(global, arguments).await,
     }
 }
@@ -70,10 +95,11 @@ pub(super) async fn execute(global: &Global, cluster: Cluster) -> Result<u8> {
 /// a divided batch, in bytes; 0: none is divided.
 pub(super) fn of_run(
     scheduler: (String, u16),
+    tls: Tls,
     texts: BTreeMap<PathBuf, String>,
     part_size: usize,
 ) -> Result<OnCluster> {
-    built::of_run(scheduler, texts, (part_size > 0).then_some(part_size as u64))
+    built::of_run(scheduler, tls, texts, (part_size > 0).then_some(part_size as u64))
 }
 
 /// Reads `df://HOST:PORT`.
@@ -97,8 +123,8 @@ pub(super) fn address(text: &str) -> std::result::Result<(String, u16), String> 
 mod built {
     use std::sync::Arc;
 
-    use super::{BTreeMap, Executor, Global, OnCluster, PathBuf, Result, Scheduler};
-    use crate::cluster;
+    use super::{BTreeMap, Executor, Global, OnCluster, PathBuf, Result, Scheduler, Tls};
+    use crate::cluster::{self, TlsFiles, Where};
     use crate::run::remote::Capacity;
     use crate::warehouse::Database;
     use crate::{project, report};
@@ -108,10 +134,38 @@ mod built {
     /// Database connections for each batch at once by default: one for each entity, in most projects.
     const CONNECTIONS: usize = 8;
 
-    pub async fn scheduler(arguments: &Scheduler) -> Result<u8> {
-        let say = |address| report::message(&format!("the scheduler listens on df://{address}"));
-        cluster::schedule(&arguments.bind, arguments.lost_after, say).await?;
+    pub async fn scheduler(arguments: Scheduler) -> Result<u8> {
+        let scheduler = cluster::Scheduler {
+            bind: arguments.bind,
+            lost_after: arguments.lost_after,
+            tls: arguments.tls.files(),
+            health: arguments.health,
+        };
+        let say = |place: Where| listens(&format!("the scheduler listens on df://{}", place.address), place);
+        cluster::schedule(scheduler, say).await?;
         Ok(0)
+    }
+
+    /// Says that a server is there.
+    fn listens(line: &str, place: Where) {
+        if let Some(health) = place.health {
+            report::message(&format!("how it is: http://{health}/health/ready"));
+        }
+        if !place.encrypted && !place.address.ip().is_loopback() {
+            report::message("its connections are not encrypted, and whoever reaches it can use it: see --tls-cert");
+        }
+        report::message(line);
+    }
+
+    impl Tls {
+        /// The files, where they are named. One is not named without the others.
+        fn files(self) -> Option<TlsFiles> {
+            Some(TlsFiles {
+                cert: self.tls_cert?,
+                key: self.tls_key?,
+                ca: self.tls_ca?,
+            })
+        }
     }
 
     pub async fn executor(global: &Global, arguments: Executor) -> Result<u8> {
@@ -126,25 +180,27 @@ mod built {
             scheduler: arguments.scheduler,
             bind: arguments.bind,
             advertise: arguments.advertise,
+            tls: arguments.tls.files(),
+            health: arguments.health,
             capacity,
             database: Database::choose(global.database_url.as_deref(), &arguments.work_dir)?,
             as_superuser: global.as_superuser,
             folder: arguments.work_dir,
             load: project::load_sent,
         };
-        let say = |address| report::message(&format!("the executor listens on {address}"));
+        let say = |place: Where| listens(&format!("the executor listens on {}", place.address), place);
         cluster::execute(executor, say).await?;
         Ok(0)
     }
 
-    #[expect(clippy::unnecessary_wraps, reason = "a build without the feature fails here")]
     pub fn of_run(
         scheduler: (String, u16),
+        tls: Tls,
         texts: BTreeMap<PathBuf, String>,
         part_size: Option<u64>,
     ) -> Result<OnCluster> {
         Ok(OnCluster {
-            cluster: Arc::new(cluster::Client::new(scheduler)),
+            cluster: Arc::new(cluster::Client::new(scheduler, tls.files().as_ref())?),
             texts: Arc::new(texts),
             part_size,
         })
@@ -153,7 +209,7 @@ mod built {
 
 #[cfg(not(feature = "cluster"))]
 mod built {
-    use super::{BTreeMap, Executor, Global, OnCluster, PathBuf, Result, Scheduler};
+    use super::{BTreeMap, Executor, Global, OnCluster, PathBuf, Result, Scheduler, Tls};
     use crate::error::Error;
 
     fn absent() -> Error {
@@ -162,9 +218,23 @@ mod built {
     }
 
     #[expect(clippy::unused_async, reason = "a build with the feature waits here")]
-    pub async fn scheduler(arguments: &Scheduler) -> Result<u8> {
-        let Scheduler { bind: _, lost_after: _ } = arguments;
-        Err(absent())
+    pub async fn scheduler(arguments: Scheduler) -> Result<u8> {
+        let Scheduler {
+            bind: _,
+            lost_after: _,
+            health: _,
+            tls,
+        } = arguments;
+        Err(without(tls))
+    }
+
+    fn without(tls: Tls) -> Error {
+        let Tls {
+            tls_cert: _,
+            tls_key: _,
+            tls_ca: _,
+        } = tls;
+        absent()
     }
 
     #[expect(clippy::unused_async, reason = "a build with the feature waits here")]
@@ -177,12 +247,14 @@ mod built {
             connections: _,
             memory: _,
             work_dir: _,
+            health: _,
+            tls,
         } = arguments;
-        Err(absent())
+        Err(without(tls))
     }
 
-    pub fn of_run(_: (String, u16), _: BTreeMap<PathBuf, String>, _: Option<u64>) -> Result<OnCluster> {
-        Err(absent())
+    pub fn of_run(_: (String, u16), tls: Tls, _: BTreeMap<PathBuf, String>, _: Option<u64>) -> Result<OnCluster> {
+        Err(without(tls))
     }
 }
 

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::model::Project;
 use crate::project;
 use crate::report;
-use crate::run::{self, StaleBatch, Suppressed};
+use crate::run::{self, StaleBatch, Suppressed, Useless};
 use crate::warehouse::{Database, Warehouse, roles};
 
 impl Global {
@@ -19,7 +19,7 @@ impl Global {
         }
         let here =
             std::env::current_dir().map_err(|e| Error::project("the working directory can't be read").cause(e))?;
-        project::find_root(&here)
+        project::find_own_root(&here)
     }
 
     pub(super) fn project(&self) -> Result<Project> {
@@ -61,16 +61,17 @@ impl Global {
         Ok(asked.await.inspect_err(report::unknown_masks).ok())
     }
 
-    /// The entries of the suppression list that keep nobody out; none where there is no database to ask.
-    pub(super) async fn useless_entries(&self, project: &Project) -> Result<Vec<Suppressed>> {
+    /// The entries of the suppression list that keep nobody out, and the subjects that it may not know; none where there
+    /// is no database to ask.
+    pub(super) async fn useless_entries(&self, project: &Project) -> Result<(Vec<Suppressed>, Vec<Useless>)> {
         if matches!(self.database(&project.root)?, Database::Embedded { dir } if !dir.exists()) {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), Vec::new()));
         }
         // What keeps the database from being asked has been said with the masks.
         let asked = async { run::suppressed(&self.warehouse(&project.root).await?, project).await };
-        let mut found = asked.await.unwrap_or_default();
+        let (mut found, changed) = asked.await.unwrap_or_default();
         found.retain(|one| one.useless.is_some());
-        Ok(found)
+        Ok((found, changed))
     }
 
     /// Whether the command prints JSON, for a command that has no rows to print as CSV. An error if the user asked for

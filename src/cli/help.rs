@@ -49,7 +49,8 @@ Examples:
   pipeline cluster executor --scheduler df://10.0.0.7:50050 --bind 10.0.0.8:50051
   pipeline run --cluster df://10.0.0.7:50050 --all-sources --start 20230501 --end 20230502
 
-Nothing between the machines is encrypted, and nobody is asked who he is: use a network that only they can reach.";
+With --tls-cert, --tls-key and --tls-ca on all machines, connections are encrypted, and both ends prove who they are.
+Without them, use a network that only these machines can reach.";
 
 pub(super) const CLUSTER_SCHEDULER: &str = "\
 Example:

@@ -133,7 +133,8 @@ pub(super) async fn list(global: &Global, arguments: Suppression) -> Result<u8> 
         report::entries_removed(removed, json);
         return Ok(0);
     }
-    report::suppressed(&suppressed(&warehouse, &project).await?, json);
+    let (list, changed) = suppressed(&warehouse, &project).await?;
+    report::suppressed(&list, &changed, json);
     Ok(0)
 }
 

@@ -33,9 +33,9 @@ pub(super) async fn execute(global: &Global, privacy: Privacy) -> Result<u8> {
             let project = global.project()?;
             let warehouse = global.warehouse(&project.root).await?;
             let (risks, unsuppressed) = run::risk(&warehouse, &project).await?;
-            report::risk(&risks, json);
+            let code = report::risk(&risks, json);
             report::unsuppressed_columns(&unsuppressed);
-            Ok(0)
+            Ok(code)
         }
         Privacy::Trace(arguments) => person::trace(global, arguments).await,
         Privacy::Erase(arguments) => person::erase(global, arguments).await,

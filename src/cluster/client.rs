@@ -1,37 +1,42 @@
 //! Gives batches to a cluster. A job that loses its executor is given to another one by the scheduler. A report that is
 //! lost with its executor after the work is done is made once more, by another job.
 
-use std::time::Duration;
+use std::error::Error as _;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use ballista_core::client::BallistaClient;
+use ballista_core::extension::BallistaConfigGrpcEndpoint;
 use ballista_core::serde::protobuf::execute_query_params::Query;
 use ballista_core::serde::protobuf::scheduler_grpc_client::SchedulerGrpcClient;
 use ballista_core::serde::protobuf::{
     CancelJobParams, ExecuteQueryParams, GetJobStatusParams, KeyValuePair, PartitionLocation, execute_query_result,
     job_status::Status,
 };
-use ballista_core::utils::{GrpcClientConfig, create_grpc_client_endpoint};
 use ballista_core::version::BALLISTA_VERSION_HEADER;
 use ballista_core::{BALLISTA_VERSION, config::BALLISTA_JOB_NAME};
 use datafusion_proto::physical_plan::AsExecutionPlan;
 use datafusion_proto::protobuf::PhysicalPlanNode;
 use futures::future::BoxFuture;
 use futures::{FutureExt, TryStreamExt};
-use tonic::Request;
 use tonic::metadata::MetadataValue;
-use tonic::transport::Channel;
+use tonic::transport::{self, Channel};
+use tonic::{Code, Request};
 use uuid::Uuid;
 
 use super::MESSAGE;
 use super::codec::Codec;
+use super::net::{self, Net, TlsFiles};
 use super::plan::{piece, plan};
 use crate::error::{Error, Result};
 use crate::run::remote::{Cluster, Job};
 
 /// How often a job's state is asked for.
 const LOOK: Duration = Duration::from_millis(100);
-/// How many times in a row the scheduler may not answer, or not know the job, before the batch fails.
-const PATIENCE: u32 = 50;
+/// How long an answer about a job may take.
+const ANSWER: Duration = Duration::from_secs(5);
+/// How long the scheduler may not answer, or not know the job, before the batch fails.
+const SILENCE: Duration = Duration::from_secs(15);
 /// How many times a report may be lost.
 const TRIES: u32 = 3;
 
@@ -41,17 +46,21 @@ type Scheduler = SchedulerGrpcClient<Channel>;
 pub struct Client {
     /// As the user names it.
     shown: String,
-    url: String,
+    scheduler: (String, u16),
+    net: Net,
     session: Uuid,
 }
 
 impl Client {
-    pub fn new((host, port): (String, u16)) -> Self {
-        Self {
-            shown: format!("df://{host}:{port}"),
-            url: format!("http://{host}:{port}"),
+    /// # Errors
+    /// The certificates can't be used.
+    pub fn new(scheduler: (String, u16), tls: Option<&TlsFiles>) -> Result<Self> {
+        Ok(Self {
+            shown: format!("df://{}:{}", scheduler.0, scheduler.1),
+            scheduler,
+            net: Net::new(tls)?,
             session: Uuid::now_v7(),
-        }
+        })
     }
 
     async fn job(&self, run_id: i64, job: Job) -> Result<Vec<u8>> {
@@ -65,7 +74,7 @@ impl Client {
             let mut given_up = GiveUp::of(&scheduler, &job);
             let place = self.ended(&mut scheduler, &job).await?;
             given_up.job = None;
-            match fetch(place).await {
+            match self.fetch(place).await {
                 Some(report) => return Ok(report),
                 None if left > 0 => tracing::warn!(
                     run_id,
@@ -81,9 +90,12 @@ impl Client {
     }
 
     async fn connect(&self) -> Result<Scheduler> {
-        let endpoint = create_grpc_client_endpoint(self.url.clone(), Some(&GrpcClientConfig::default()));
-        let endpoint = endpoint.map_err(|_| self.unreachable())?;
-        let channel = endpoint.connect().await.map_err(|_| self.unreachable())?;
+        let (host, port) = &self.scheduler;
+        let endpoint = self
+            .net
+            .endpoint(host, *port)
+            .map_err(|error| self.unreachable(&error))?;
+        let channel = endpoint.connect().await.map_err(|error| self.unreachable(&error))?;
         let size = MESSAGE as usize;
         let scheduler = SchedulerGrpcClient::new(channel);
         Ok(scheduler
@@ -91,11 +103,12 @@ impl Client {
             .max_decoding_message_size(size))
     }
 
-    fn unreachable(&self) -> Error {
+    fn unreachable(&self, error: &transport::Error) -> Error {
         Error::unreachable(format!(
             "the scheduler of the cluster at {} can't be reached",
             self.shown
         ))
+        .cause(net::root(error))
         .hint("start it with `pipeline cluster scheduler`, or leave --cluster and PIPELINE_CLUSTER out")
     }
 
@@ -112,10 +125,23 @@ impl Client {
         });
         let version = MetadataValue::from_static(BALLISTA_VERSION);
         request.metadata_mut().insert(BALLISTA_VERSION_HEADER, version);
-        let answer = scheduler.execute_query(request).await.map_err(|_| self.refused())?;
+        let answer = scheduler.execute_query(request).await;
+        let answer = answer.map_err(|status| self.unanswered(&status))?;
         match answer.into_inner().result {
             Some(execute_query_result::Result::Success(job)) => Ok(job.job_id),
             _ => Err(self.refused()),
+        }
+    }
+
+    fn unanswered(&self, status: &tonic::Status) -> Error {
+        match (status.code(), status.source()) {
+            (_, Some(cause)) => {
+                Error::unreachable(format!("the scheduler at {} has broken off the connection", self.shown))
+                    .cause(net::root(cause))
+                    .hint("if it asks for a certificate, name one: --tls-cert, --tls-key and --tls-ca")
+            }
+            (Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled, None) => self.gone(),
+            (_, None) => self.refused(),
         }
     }
 
@@ -125,16 +151,28 @@ impl Client {
             .hint("start `pipeline cluster scheduler` of the version of the run")
     }
 
+    fn gone(&self) -> Error {
+        Error::unreachable(format!(
+            "the scheduler at {} is gone, or was started anew; the old content stands",
+            self.shown
+        ))
+        .hint("run the batch again")
+    }
+
     /// Waits until a job has ended. Returns where its report lies.
     async fn ended(&self, scheduler: &mut Scheduler, job: &str) -> Result<PartitionLocation> {
-        let mut unheard = 0;
+        let mut heard = Instant::now();
         loop {
             tokio::time::sleep(LOOK).await;
             let job_id = job.to_owned();
-            let answer = scheduler.get_job_status(GetJobStatusParams { job_id }).await;
-            let status = answer.ok().and_then(|answer| answer.into_inner().status);
+            let asked = scheduler.get_job_status(GetJobStatusParams { job_id });
+            let answer = tokio::time::timeout(ANSWER, asked).await;
+            let status = answer
+                .ok()
+                .and_then(Result::ok)
+                .and_then(|answer| answer.into_inner().status);
             match status.and_then(|status| status.status) {
-                Some(Status::Queued(_) | Status::Running(_)) => unheard = 0,
+                Some(Status::Queued(_) | Status::Running(_)) => heard = Instant::now(),
                 Some(Status::Successful(done)) => {
                     return done.partition_location.into_iter().next().ok_or_else(Error::internal);
                 }
@@ -146,16 +184,26 @@ impl Client {
                     .hint("look why executors end, then run the batch again"));
                 }
                 // A scheduler that was started anew knows no job of the old one.
-                None if unheard >= PATIENCE => {
-                    return Err(Error::unreachable(format!(
-                        "the scheduler at {} is gone, or was started anew; the old content stands",
-                        self.shown
-                    ))
-                    .hint("run the batch again"));
-                }
-                None => unheard += 1,
+                None if heard.elapsed() > SILENCE => return Err(self.gone()),
+                None => {}
             }
         }
+    }
+
+    /// Reads the report of a job. `None`: the executor that has it can't be reached any more.
+    async fn fetch(&self, place: PartitionLocation) -> Option<Vec<u8>> {
+        let layout = place.layout();
+        let (executor, partition) = (place.executor_meta?, place.partition_id?);
+        let port = u16::try_from(executor.port).ok()?;
+        let size = MESSAGE as usize;
+        let reach = Some(Arc::new(BallistaConfigGrpcEndpoint::new(self.net.reach())));
+        let client = BallistaClient::try_new(&executor.host, port, size, false, reach, 3, 500, 0, 0).await;
+        let mut client = client.ok()?;
+        let partition = partition.into();
+        let rows = client.fetch_partition(&executor.id, &partition, place.file_id, layout, true);
+        let rows = rows.await.ok()?.try_collect::<Vec<_>>().await.ok()?;
+        let report: Vec<u8> = rows.iter().flat_map(piece).collect();
+        (!report.is_empty()).then_some(report)
     }
 }
 
@@ -170,21 +218,6 @@ fn setting(key: &str, value: &str) -> KeyValuePair {
         key: key.to_owned(),
         value: Some(value.to_owned()),
     }
-}
-
-/// Reads the report of a job. `None`: the executor that has it can't be reached any more.
-async fn fetch(place: PartitionLocation) -> Option<Vec<u8>> {
-    let layout = place.layout();
-    let (executor, partition) = (place.executor_meta?, place.partition_id?);
-    let port = u16::try_from(executor.port).ok()?;
-    let size = MESSAGE as usize;
-    let client = BallistaClient::try_new(&executor.host, port, size, false, None, 3, 500, 0, 0).await;
-    let mut client = client.ok()?;
-    let partition = partition.into();
-    let rows = client.fetch_partition(&executor.id, &partition, place.file_id, layout, true);
-    let rows = rows.await.ok()?.try_collect::<Vec<_>>().await.ok()?;
-    let report: Vec<u8> = rows.iter().flat_map(piece).collect();
-    (!report.is_empty()).then_some(report)
 }
 
 /// Tells the scheduler to give a job up, where it is dropped before the job has ended. The executor finds out by itself: the

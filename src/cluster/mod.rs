@@ -5,12 +5,27 @@
 mod client;
 mod codec;
 mod executor;
+mod health;
+mod net;
 mod plan;
 mod scheduler;
 
+use std::net::SocketAddr;
+
 pub use client::Client;
 pub use executor::{Executor, serve as execute};
-pub use scheduler::serve as schedule;
+pub use net::TlsFiles;
+pub use scheduler::{Scheduler, serve as schedule};
+
+/// Where a server of the cluster listens.
+#[derive(Debug, Clone, Copy)]
+pub struct Where {
+    pub address: SocketAddr,
+    /// Where it tells how it is.
+    pub health: Option<SocketAddr>,
+    /// Whether it asks for a certificate.
+    pub encrypted: bool,
+}
 
 /// The largest message between the machines, in bytes. Ballista's own limit of 16 MiB is less than the files of a large
 /// project.

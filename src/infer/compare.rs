@@ -6,6 +6,7 @@ use super::fit::{Fit, fit};
 use super::overlay::{Over, Overlays, uses};
 use super::render;
 use super::shape::{Member, Objects, Shape};
+use crate::model::wording::path_step;
 use crate::model::{Field, FieldType};
 
 /// What a newer sample changes of a schema.
@@ -120,7 +121,7 @@ impl Comparing<'_> {
         for field in fields {
             let found = objects.fields.iter().find(|(name, _)| *name == field.name);
             let entry = at.value.and_then(|value| self.edits.entry(value, &field.name));
-            let path = format!("{}.{}", at.path, field.name);
+            let path = path_step(&at.path, &field.name);
             let over = at.over.as_ref().map(|over| over.below(&field.name));
             let of_field = At {
                 entry: entry.as_ref(),
@@ -184,16 +185,10 @@ impl Comparing<'_> {
                     .map_or("", |_| &flow[render::yaml(name).len() + 2..]);
                 self.overlays.put(&over.below(name), value.to_owned());
                 let what = format!("in {} of {}: {flow}", member.present, counted(objects.count));
-                self.note(
-                    ChangeKind::Added,
-                    format!("{}.{name}", at.path),
-                    fields.first(),
-                    line,
-                    what,
-                );
+                self.note(ChangeKind::Added, path_step(&at.path, name), fields.first(), line, what);
                 continue;
             }
-            let path = format!("{}.{name}", at.path);
+            let path = path_step(&at.path, name);
             let seen = format!("in {} of {}", member.present, counted(objects.count));
             let what = match place {
                 Some(_) => format!("{seen}: {}", render::flow(field)),

@@ -175,7 +175,7 @@ impl Proposal {
             .path
             .clone()
             .unwrap_or_else(|| format!("in/{}/{{date}}/*", request.name));
-        let _ = writeln!(text, "  path: {}", serde_json::Value::from(path));
+        let _ = writeln!(text, "  path: {}", render::quoted(&path));
         let _ = writeln!(text, "  format: {}", word(sample.format));
         if sample.encoding != Encoding::Utf8 {
             if sample.encoding == Encoding::Windows1252 {
@@ -186,7 +186,7 @@ impl Proposal {
             let _ = writeln!(text, "  encoding: {}", sample.encoding.name());
         }
         if matches!(sample.format, Format::Json | Format::Ndjson) && !sample.records.path.is_empty() {
-            let _ = writeln!(text, "  records: {}", serde_json::Value::from(sample.records.yaml()));
+            let _ = writeln!(text, "  records: {}", render::quoted(&sample.records.yaml()));
         }
         if sample.delimiter != b',' {
             let delimiter = serde_json::Value::from(char::from(sample.delimiter).to_string());

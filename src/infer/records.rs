@@ -1,6 +1,7 @@
 //! Finds out where the records of a sample start.
 
 use super::shape::Shape;
+use crate::model::wording::path_step;
 use crate::model::{RecordPath, RecordStep};
 
 /// Where records start, and what is beside them.
@@ -60,7 +61,7 @@ impl Records {
                 text.push_str(name);
             } else {
                 text.push_str("['");
-                text.push_str(&name.replace('\'', "\\'"));
+                text.push_str(&name.replace('\\', r"\\").replace('\'', r"\'"));
                 text.push_str("']");
             }
             text.push_str(if *list { "[*]" } else { "" });
@@ -150,9 +151,9 @@ fn beside(document: &Shape, path: &[(String, bool)]) -> Vec<String> {
     let (mut shape, mut prefix, mut found) = (document, "$".to_owned(), Vec::new());
     for (name, list) in path {
         let others = shape.objects.fields.iter().filter(|(other, _)| other != name);
-        found.extend(others.map(|(other, _)| format!("{prefix}.{other}")));
+        found.extend(others.map(|(other, _)| path_step(&prefix, other)));
         let Some(next) = member(shape, name) else { break };
-        prefix = format!("{prefix}.{name}{}", if *list { "[*]" } else { "" });
+        prefix = path_step(&prefix, name) + if *list { "[*]" } else { "" };
         match (list, next.lists.item.as_deref()) {
             (true, Some(item)) => shape = item,
             (false, _) => shape = next,

@@ -7,6 +7,7 @@ use super::classify::Suggested;
 use super::declare::{Field, Kind};
 use super::scalar::Scalar;
 use super::tables::{Column, Level, Table, ValuePosition};
+use crate::model::wording::steers;
 
 /// A text in YAML: plain where it can't be taken for anything else.
 pub(super) fn yaml(text: &str) -> String {
@@ -17,11 +18,20 @@ pub(super) fn yaml(text: &str) -> String {
         && text.chars().all(|c| c.is_ascii_alphanumeric() || "_ ./-".contains(c))
         && !text.ends_with(' ')
         && !WORDS.contains(&text.to_ascii_lowercase().as_str());
-    if plain {
-        text.to_owned()
-    } else {
-        serde_json::Value::from(text).to_string()
+    if plain { text.to_owned() } else { quoted(text) }
+}
+
+/// A text in double quotes, on one line, in which nothing steers a terminal or turns the direction of the text.
+pub(super) fn quoted(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    for c in serde_json::Value::from(text).to_string().chars() {
+        if c.is_control() || steers(c) || matches!(c, '\u{2028}' | '\u{2029}') {
+            let _ = write!(quoted, "\\u{:04x}", u32::from(c));
+        } else {
+            quoted.push(c);
+        }
     }
+    quoted
 }
 
 /// The fields of `schema:`, indented.

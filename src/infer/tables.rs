@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use super::declare::{Field, Kind};
 use super::scalar::{Part, Scalar};
 use super::words::{plural, singular, words};
+use crate::model::SYSTEM_COLUMNS;
+use crate::model::wording::printable;
 
 /// A way into lists: from the record to a list, from its elements to the next list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,17 +46,8 @@ pub(super) struct Table {
     pub parent: Option<String>,
 }
 
-/// Names that the engine and PostgreSQL keep for columns of their own.
-const TAKEN: [&str; 8] = [
-    "source",
-    "batch_date",
-    "tableoid",
-    "xmin",
-    "cmin",
-    "xmax",
-    "cmax",
-    "ctid",
-];
+/// Names that the engine keeps for columns of its own.
+const TAKEN: [&str; 2] = ["source", "batch_date"];
 
 /// A name that PostgreSQL takes without quotes, as far as letters go.
 pub(super) fn snake(name: &str, most: usize) -> String {
@@ -66,7 +59,7 @@ pub(super) fn snake(name: &str, most: usize) -> String {
         Some(first) if first.is_ascii_digit() => format!("n{text}"),
         Some(_) => text.to_owned(),
     };
-    let text = if TAKEN.contains(&text.as_str()) {
+    let text = if TAKEN.contains(&text.as_str()) || SYSTEM_COLUMNS.contains(&text.as_str()) {
         format!("{text}_value")
     } else {
         text
@@ -376,7 +369,7 @@ fn column(
     }
 }
 
-/// A path as comments show it.
+/// A path as comments show it, on one line.
 pub(super) fn shown(path: &[String]) -> String {
-    path.join(".")
+    printable(&path.join(".")).replace('\n', "\\n")
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
+use crate::workspace;
 
 /// Files that were written and can be taken back.
 pub(super) struct Writing {
@@ -27,6 +28,7 @@ impl Writing {
     pub fn create(&mut self, path: &str, text: &str) -> Result<()> {
         let failed = |error| Error::project(format!("{path} can't be written")).cause(error);
         let full = self.root.join(path);
+        workspace::refuse_to_leave(&self.root, Path::new(path))?;
         if let Some(folder) = full.parent() {
             let new: Vec<PathBuf> = folder
                 .ancestors()
@@ -47,6 +49,7 @@ impl Writing {
         if !full.exists() {
             return self.create(path, text);
         }
+        workspace::refuse_to_leave(&self.root, Path::new(path))?;
         let before = fs::read_to_string(&full).map_err(failed)?;
         self.before.push((PathBuf::from(path), before));
         fs::write(&full, text).map_err(failed)

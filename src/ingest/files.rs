@@ -13,6 +13,7 @@ use object_store::path::Path as StorePath;
 use super::failure::Foreign;
 use super::odd_keys::OddKey;
 use super::pattern::{Pattern, is_glob};
+use super::secret_files::SecretFiles;
 use super::store::{Remote, scheme};
 use super::walk::{look, walk};
 use crate::error::{Error, Result};
@@ -207,6 +208,10 @@ pub(super) fn list_local(root: &Path, path: &str) -> Result<Found> {
     // `**` can reach a file in more than one way.
     found.sort_by(|a, b| a.0.cmp(&b.0));
     found.dedup_by(|a, b| a.0 == b.0);
+    let secret = SecretFiles::of(root);
+    for (file, metadata) in &found {
+        secret.refuse(file, metadata, &shown(root, path))?;
+    }
     Ok(found
         .into_iter()
         .map(|(path, metadata)| {

@@ -26,10 +26,12 @@ mod reach;
 mod read;
 mod reading;
 mod sample;
+mod secret_files;
 mod split;
 mod stats;
 mod store;
 mod store_error;
+mod store_hosts;
 mod stored;
 #[cfg(test)]
 mod testing;

@@ -19,6 +19,7 @@ use url::Url;
 
 use super::odd_keys::{Connector, OddKey, OddKeys};
 use super::store_error::{explain, is_answer, lacks_bucket, misconfigured, silent};
+use super::store_hosts;
 use crate::error::{Error, Result};
 
 /// How long a store may send nothing before it counts as unreachable.
@@ -67,6 +68,15 @@ impl Remote {
             return Err(Error::project("the input's URL holds a user name or a password")
                 .hint("credentials of a store come from the environment"));
         }
+        // It may become a part of the server's name: `evil.example#` in front of the rest.
+        let is_bucket = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+        if matches!(scheme, "s3" | "s3a") && !host.chars().all(is_bucket) {
+            return Err(
+                Error::project("the name of a bucket has letters, digits, `-`, `.` and `_` only")
+                    .hint("write it as s3://bucket/path/file.json"),
+            );
+        }
+        store_hosts::check(url, storage, variable)?;
         let base = format!("{scheme}://{host}");
         let odd = OddKeys::default();
         let (store, endpoint, key, lists) = match scheme {
@@ -191,6 +201,14 @@ impl Remote {
     pub fn silent(&self) -> Error {
         silent(&self.endpoint, PATIENCE.as_secs())
     }
+}
+
+/// A variable of the environment. The servers of this crate's own tests are on this machine.
+fn variable(name: &str) -> Option<String> {
+    if cfg!(test) && name == store_hosts::LISTED {
+        return Some("127.0.0.1".to_owned());
+    }
+    std::env::var(name).ok()
 }
 
 /// Retries only a few times and quickly, so that an unreachable store is known within about [`PATIENCE`].
@@ -345,6 +363,7 @@ mod tests {
             ("ftp://host/a", "scheme `ftp://` is not known"),
             ("https://user:pw@host/a", "user name or a password"),
             ("https://host/a.json?x=1", "query"),
+            ("s3://evil.example#/a", "the name of a bucket"),
         ] {
             let error = Remote::open(url, &[]).err().unwrap();
             assert!(error.message.contains(part), "{url}: {error}");

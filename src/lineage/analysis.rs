@@ -16,6 +16,8 @@ pub(super) struct Table {
     pub rows: Deps,
     /// The fields that decide only the order of its rows.
     pub order: Deps,
+    /// As [`Relation::by_batch`].
+    pub by_batch: bool,
 }
 
 /// The tables of a query, by name.
@@ -52,6 +54,8 @@ pub(super) struct Scope<'a> {
     pub columns: &'a [Shape],
     /// The fields that decide the order of the rows.
     pub order: &'a Deps,
+    /// As [`Relation::by_batch`].
+    pub by_batch: bool,
     pub outer: Option<&'a Scope<'a>>,
 }
 

@@ -8,10 +8,14 @@ use datafusion::sql::sqlparser::parser::Parser;
 
 use super::names;
 use crate::model::{View, ViewKind};
+use crate::transform::is_too_deep;
 
 /// The query of a view or a function.
 pub(super) struct Body {
+    /// As it is planned: parameters of a function are columns of a row around it.
     pub query: Statement,
+    /// As it is written.
+    pub written: Statement,
     /// The column names in the function's signature.
     declared: Option<Vec<String>>,
     returned: Option<Vec<String>>,
@@ -36,8 +40,10 @@ pub(super) fn of(view: &View) -> Option<Body> {
     match (one_statement(&view.sql)?, view.kind) {
         (Statement::Query(query), ViewKind::View | ViewKind::Materialized) => {
             let returned = names::output(&query);
+            let query = Statement::Query(query);
             Some(Body {
-                query: Statement::Query(query),
+                written: query.clone(),
+                query,
                 declared: None,
                 returned,
             })
@@ -57,9 +63,9 @@ fn of_function(function: &CreateFunction) -> Option<Body> {
     }
     let query = query_of(function.function_body.as_ref()?)?;
     let (declared, returned) = (declared(function), names::output(&query));
-    let query = with_parameters(function, &query)?;
     Some(Body {
-        query,
+        query: with_parameters(function, &query)?,
+        written: Statement::Query(query),
         declared,
         returned,
     })
@@ -110,6 +116,9 @@ fn declared(function: &CreateFunction) -> Option<Vec<String>> {
 }
 
 fn one_statement(sql: &str) -> Option<Statement> {
+    if is_too_deep(sql) {
+        return None;
+    }
     let mut statements = Parser::parse_sql(&PostgreSqlDialect {}, sql).ok()?;
     if statements.len() == 1 { statements.pop() } else { None }
 }

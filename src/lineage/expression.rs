@@ -9,6 +9,7 @@ use datafusion::logical_expr::{BinaryExpr, Expr, Operator, Subquery};
 
 use super::Dependence;
 use super::analysis::{Analysis, Scope};
+use super::plan::is_sorted;
 use super::shape::{Atom, Deps, Relation, Shape, traced};
 
 impl Analysis<'_> {
@@ -96,6 +97,7 @@ impl Analysis<'_> {
                 // tells x.
                 let filter = self.all_of(filter.as_deref(), scope)?;
                 let chosen = self.all_of_sorts(order_by, scope)?.indirect().and(&filter);
+                let chosen = in_order(function.func.name(), order_by, chosen, scope);
                 let every_row = !distinct && null_treatment.is_none();
                 self.over_rows(function.func.name(), args, every_row, &chosen, scope)?
             }
@@ -107,20 +109,24 @@ impl Analysis<'_> {
                     order_by,
                     distinct,
                     null_treatment,
-                    ..
+                    window_frame,
                 } = &function.params;
                 let filter = self.all_of(filter.as_deref(), scope)?;
                 let mut chosen = self.all_of(partition_by, scope)?;
                 chosen.add(&self.all_of_sorts(order_by, scope)?);
                 let every_row = !distinct && null_treatment.is_none();
-                let chosen = chosen.indirect().and(&filter);
+                let is_whole = window_frame.start_bound.is_unbounded() && window_frame.end_bound.is_unbounded();
+                // Over a part of the rows, the order decides for every function.
+                let name = if is_whole { function.fun.name() } else { "" };
+                let chosen = in_order(name, order_by, chosen.indirect().and(&filter), scope);
                 self.over_rows(function.fun.name(), args, every_row, &chosen, scope)?
             }
             Expr::ScalarSubquery(subquery) => {
                 let Relation { columns, rows, .. } = self.subquery(subquery, scope)?;
                 columns.into_iter().next().unwrap_or_else(Shape::constant).with(&rows)
             }
-            Expr::Exists(exists) => Shape::Scalar(self.subquery(&exists.subquery, scope)?.rows),
+            // Where it decides on rows, it becomes indirect there.
+            Expr::Exists(exists) => Shape::Scalar(self.subquery(&exists.subquery, scope)?.rows.direct()),
             Expr::InSubquery(one) => {
                 let inner = self.subquery(&one.subquery, scope)?;
                 self.use_each("IN (subquery)", [one.expr.as_ref()], scope)?;
@@ -214,6 +220,34 @@ impl Analysis<'_> {
         };
         Ok(value.with(&rest).with(&chosen))
     }
+}
+
+/// Functions whose value is the same in whatever order the rows come.
+const ORDERLESS: [&str; 16] = [
+    "count",
+    "sum",
+    "min",
+    "max",
+    "avg",
+    "mean",
+    "bool_and",
+    "bool_or",
+    "bit_and",
+    "bit_or",
+    "bit_xor",
+    "median",
+    "stddev",
+    "stddev_pop",
+    "var_pop",
+    "var",
+];
+
+/// What decides on the value of a function over many rows. Without an order of its own, it sees one batch after the other.
+fn in_order(name: &str, order_by: &[Sort], chosen: Deps, scope: &Scope<'_>) -> Deps {
+    if !scope.by_batch || is_sorted(order_by) || ORDERLESS.contains(&name) {
+        return chosen;
+    }
+    chosen.and(&traced())
 }
 
 /// The value of a function that keeps the structure of its arguments or takes it apart. `None` for other functions.

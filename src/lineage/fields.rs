@@ -103,13 +103,25 @@ impl Fields {
 /// The path of a kind's subject, written as [`super::Origin::path`] is. `None`: it names none.
 pub fn subject_path(kind: &Kind) -> Option<String> {
     let found = subject::find(&kind.schema, kind.subject.as_deref()?).ok()?;
-    let (mut fields, mut path) = (&kind.schema, kind.prefix().to_owned());
-    for position in found.positions {
-        let field = fields.get(position)?;
+    path_at(kind, &found.positions)
+}
+
+/// The path of a kind's field, written as [`super::Origin::path`] is. The positions are those of its column and of the
+/// fields below it, from the outside in; lists on the way take none.
+pub fn path_at(kind: &Kind, positions: &[usize]) -> Option<String> {
+    let (mut fields, mut path) = (&kind.schema[..], kind.prefix().to_owned());
+    for position in positions {
+        let field = fields.get(*position)?;
         path = step(&path, &field.name);
-        if let FieldType::Struct(children) = &field.field_type {
-            fields = children;
+        let mut field_type = &field.field_type;
+        while let FieldType::List(item) = field_type {
+            path.push_str("[]");
+            field_type = &item.field_type;
         }
+        fields = match field_type {
+            FieldType::Struct(children) => children,
+            _ => &[],
+        };
     }
     Some(path)
 }

@@ -15,6 +15,7 @@ mod plan;
 mod privacy;
 mod reading;
 mod render;
+mod resolved;
 mod rows;
 mod shape;
 mod views;
@@ -24,7 +25,7 @@ mod tests;
 
 pub use comments::{ColumnComment, comments};
 pub use constants::constant_masks;
-pub use fields::subject_path;
+pub use fields::{path_at, subject_path};
 pub use model::{Dependence, Lineage, Origin, ProjectLineage, SourceField, TableOrigin, ViewLineage};
 pub use privacy::{BatchDate, Exposure, PrivacyReport, Reach, privacy_report};
 pub use reading::{ReadTable, Reading, hides_batch_date, reading, stands_on};

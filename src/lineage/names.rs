@@ -7,6 +7,8 @@ use datafusion::sql::sqlparser::ast::{CastKind, DataType, Expr, Ident, Query, Se
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
+use crate::model::SYSTEM_COLUMNS;
+
 /// Every word of the SQL that could be a name. Words in strings count, words in comments do not.
 pub(super) fn words(sql: &str) -> BTreeSet<String> {
     let Ok(tokens) = Tokenizer::new(&PostgreSqlDialect {}, sql).tokenize() else {
@@ -29,8 +31,17 @@ pub(super) fn words(sql: &str) -> BTreeSet<String> {
 /// The longest name in bytes: PostgreSQL cuts longer ones.
 const LONGEST: usize = 63;
 
-/// Whether PostgreSQL reads each name as it is written here. It decodes `U&"\0076isits"` and cuts long names.
+/// Whether a name holds letters, digits, `_` and `$` only.
+pub(super) fn is_simple(name: &str) -> bool {
+    name.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '$')
+}
+
+/// Whether PostgreSQL reads each name as it is written here. It decodes `U&"\0076isits"` and cuts long names, it knows
+/// more columns than DataFusion, and what it takes for a space is an ASCII character.
 pub(super) fn are_exact(sql: &str) -> bool {
+    if sql.chars().any(|c| c.is_whitespace() && !c.is_ascii()) {
+        return false;
+    }
     let Ok(tokens) = Tokenizer::new(&PostgreSqlDialect {}, sql).tokenize() else {
         return false;
     };
@@ -41,7 +52,9 @@ pub(super) fn are_exact(sql: &str) -> bool {
         word.quote_style.is_none() && word.value.eq_ignore_ascii_case("u")
     };
     let exact = |token: &Token| match token {
-        Token::Word(word) => word.value.len() <= LONGEST,
+        Token::Word(word) => {
+            word.value.len() <= LONGEST && !SYSTEM_COLUMNS.iter().any(|name| word.value.eq_ignore_ascii_case(name))
+        }
         Token::UnicodeStringLiteral(_) => false,
         Token::DollarQuotedString(text) => are_exact(&text.value),
         _ => true,
@@ -60,7 +73,8 @@ pub(super) fn output(query: &Query) -> Option<Vec<String>> {
     names.filter(|names| !names.is_empty())
 }
 
-fn select(body: &SetExpr) -> Option<&Select> {
+/// The SELECT that names the columns of a query.
+pub(super) fn select(body: &SetExpr) -> Option<&Select> {
     match body {
         SetExpr::Select(select) => Some(select),
         SetExpr::Query(query) => select(&query.body),
@@ -163,6 +177,9 @@ mod tests {
             "create function f() returns text language sql as $$ select x from U&\"!0076\" uescape '!' $$",
             "select \"an_identifier_of_more_than_sixty_three_bytes_is_cut_by_postgresql_at_that\"",
             "select 'open",
+            "select tableoid from visits",
+            "select v.\"ctid\" from visits v",
+            "select a from visits\u{a0}v",
         ] {
             assert!(!are_exact(sql), "{sql}");
         }

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, JoinType};
 use datafusion::error::{DataFusionError, Result};
+use datafusion::logical_expr::expr::Sort;
 use datafusion::logical_expr::logical_plan::{
     Aggregate, Distinct, DistinctOn, Join, RecursiveQuery, TableScan, Values, Window,
 };
@@ -15,7 +16,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan};
 
 use super::analysis::{Analysis, Scope, Tables, Use};
 use super::rows::{either, flat, unnested};
-use super::shape::{Deps, Relation, Shape};
+use super::shape::{Deps, Relation, Shape, traced};
 
 /// What the columns of a plan derive from, in the order of the plan's schema.
 pub(super) fn analyze(plan: &LogicalPlan, tables: &Tables) -> Result<Relation> {
@@ -72,7 +73,11 @@ impl Analysis<'_> {
             LogicalPlan::Sort(node) => {
                 let input = self.relation(&node.input, outer)?;
                 let deps = self.all_of_sorts(&node.expr, &scope(node.input.schema(), &input, outer))?;
-                Ok(input.rows_by(&deps))
+                let by_batch = input.by_batch && !is_sorted(&node.expr);
+                Ok(Relation {
+                    by_batch,
+                    ..input.rows_by(&deps)
+                })
             }
             LogicalPlan::Limit(node) => {
                 let input = self.relation(&node.input, outer)?;
@@ -80,6 +85,8 @@ impl Analysis<'_> {
                 let deps = self
                     .all_of(bounds, &scope(node.input.schema(), &input, outer))?
                     .and(&input.order);
+                // The first rows are then those of the first batch.
+                let deps = if input.by_batch { deps.and(&traced()) } else { deps };
                 Ok(input.rows_by(&deps))
             }
             LogicalPlan::Repartition(node) => self.relation(&node.input, outer),
@@ -100,7 +107,10 @@ impl Analysis<'_> {
                 let input = self.relation(input, outer)?;
                 self.use_columns("DISTINCT, UNION, EXCEPT or INTERSECT", &input);
                 let all = input.all();
-                Ok(input.rows_by(&all))
+                Ok(Relation {
+                    by_batch: false,
+                    ..input.rows_by(&all)
+                })
             }
             LogicalPlan::Distinct(Distinct::On(node)) => self.distinct_on(node, outer),
             LogicalPlan::EmptyRelation(node) => {
@@ -132,8 +142,7 @@ impl Analysis<'_> {
             // A table function, such as `range(1, 3)`. Its arguments are literals, so its rows hold no data.
             None if name.ends_with("()") => {
                 let columns = vec![Shape::constant(); scan.projected_schema.fields().len()];
-                let (rows, order) = (Deps::default(), Deps::default());
-                return Ok(Relation { columns, rows, order });
+                return Ok(Relation::default().with_columns(columns));
             }
             None => return Err(DataFusionError::Plan(format!("lineage knows no table {name}"))),
         };
@@ -155,6 +164,7 @@ impl Analysis<'_> {
             columns,
             rows: table.rows.indirect(),
             order: table.order.clone(),
+            by_batch: table.by_batch,
         };
         let deps = self.all_of(&scan.filters, &scope(&scan.projected_schema, &relation, outer))?;
         Ok(relation.rows_by(&deps))
@@ -165,7 +175,7 @@ impl Analysis<'_> {
         let scope = scope(node.input.schema(), &input, outer);
         let added = self.each(&node.window_expr, &scope)?;
         // A window function sorts the rows, and they stay in that order.
-        let mut order = Deps::default();
+        let (mut order, mut sorted) = (Deps::default(), false);
         for expression in &node.window_expr {
             expression.apply(|part| {
                 if let Expr::WindowFunction(function) = part {
@@ -174,10 +184,12 @@ impl Analysis<'_> {
                     self.use_each("ORDER BY of a window", by, &scope)?;
                     order.add(&self.all_of(&function.params.partition_by, &scope)?);
                     order.add(&self.all_of_sorts(&function.params.order_by, &scope)?);
+                    sorted |= is_sorted(&function.params.order_by);
                 }
                 Ok(TreeNodeRecursion::Continue)
             })?;
         }
+        input.by_batch &= !sorted;
         input.columns.extend(added);
         input.order.add(&order);
         Ok(input)
@@ -195,7 +207,10 @@ impl Analysis<'_> {
             columns.push(Shape::Scalar(groups.indirect()));
         }
         columns.extend(aggregates);
-        Ok(input.with_columns(columns).rows_by(&groups))
+        Ok(Relation {
+            by_batch: false,
+            ..input.with_columns(columns).rows_by(&groups)
+        })
     }
 
     fn distinct_on(&self, node: &DistinctOn, outer: Option<&Scope<'_>>) -> Result<Relation> {
@@ -210,7 +225,10 @@ impl Analysis<'_> {
             chosen.add(&if latest { deps.untraced() } else { deps });
         }
         let columns = self.each(&node.select_expr, &scope)?;
-        Ok(input.with_columns(columns).rows_by(&chosen))
+        Ok(Relation {
+            by_batch: false,
+            ..input.with_columns(columns).rows_by(&chosen)
+        })
     }
 
     fn join(&self, node: &Join, outer: Option<&Scope<'_>>) -> Result<Relation> {
@@ -247,6 +265,7 @@ impl Analysis<'_> {
                         schema: &schema,
                         columns: &columns,
                         order: &nothing,
+                        by_batch: false,
                         outer,
                     },
                 )?,
@@ -270,6 +289,7 @@ impl Analysis<'_> {
             columns,
             rows: Deps::default(),
             order,
+            by_batch: left.by_batch || right.by_batch,
         }
         .rows_by(&condition))
     }
@@ -280,6 +300,7 @@ impl Analysis<'_> {
             schema: &nothing,
             columns: &[],
             order: &Deps::default(),
+            by_batch: false,
             outer,
         };
         let mut columns = vec![Shape::constant(); node.schema.fields().len()];
@@ -334,8 +355,17 @@ impl Analysis<'_> {
             columns,
             rows: all.indirect(),
             order: Deps::default(),
+            by_batch: true,
         })
     }
+}
+
+/// Whether rows are in another order afterwards. A constant leaves them in theirs.
+pub(super) fn is_sorted(by: &[Sort]) -> bool {
+    by.iter().any(|sort| {
+        let reads = sort.expr.exists(|part| Ok(matches!(part, Expr::Column(_))));
+        reads.unwrap_or(false)
+    })
 }
 
 fn scope<'a>(schema: &'a DFSchema, relation: &'a Relation, outer: Option<&'a Scope<'a>>) -> Scope<'a> {
@@ -343,6 +373,7 @@ fn scope<'a>(schema: &'a DFSchema, relation: &'a Relation, outer: Option<&'a Sco
         schema,
         columns: &relation.columns,
         order: &relation.order,
+        by_batch: relation.by_batch,
         outer,
     }
 }

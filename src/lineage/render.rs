@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::{
     BatchDate, Dependence, Exposure, Lineage, Origin, PrivacyReport, ProjectLineage, Reach, SourceField, ViewLineage,
 };
+use crate::model::wording::printable;
 use crate::model::{MaskKind, PhiClass, Profile, ViewKind};
 
 impl ProjectLineage {
@@ -325,7 +326,8 @@ impl Tree {
     fn render(&self) -> String {
         let mut lines = vec![self.text.clone()];
         self.below("", &mut lines);
-        lines.join("\n")
+        // Names may be those of a sender.
+        printable(&lines.join("\n"))
     }
 
     fn below(&self, indent: &str, lines: &mut Vec<String>) {

@@ -18,6 +18,7 @@ pub(super) fn either(inputs: Vec<Relation>, width: usize) -> Relation {
     for input in inputs {
         result.rows.add(&input.rows);
         result.order.add(&input.order);
+        result.by_batch |= input.by_batch;
         if input.columns.len() == width {
             let columns = result.columns.into_iter().zip(input.columns);
             result.columns = columns.map(|(a, b)| a.or(b)).collect();
@@ -75,5 +76,6 @@ pub(super) fn unnested(node: &Unnest, input: &Relation) -> Relation {
         columns,
         rows,
         order: input.order.clone(),
+        by_batch: input.by_batch,
     }
 }

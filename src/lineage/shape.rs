@@ -58,6 +58,11 @@ impl Deps {
         Self(self.0.keys().map(|atom| (atom.clone(), Dependence::Indirect)).collect())
     }
 
+    /// The same units, all of them direct: a value tells how they turned out.
+    pub fn direct(&self) -> Self {
+        Self(self.0.keys().map(|atom| (atom.clone(), Dependence::Direct)).collect())
+    }
+
     /// Whether the batch's date may show.
     pub fn is_traced(&self) -> bool {
         self.0.contains_key(&Atom::Trace)
@@ -209,6 +214,8 @@ pub(super) struct Relation {
     pub rows: Deps,
     /// The fields that decide only the order of the rows. The order matters only where rows are picked by it.
     pub order: Deps,
+    /// Whether the rows come as PostgreSQL reads an entity: one batch after the other, by their dates.
+    pub by_batch: bool,
 }
 
 impl Relation {

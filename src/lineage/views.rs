@@ -15,7 +15,7 @@ use super::analysis::{Table, Tables};
 use super::body::{self, Body};
 use super::plan;
 use super::shape::{Atom, Deps, Shape, traced};
-use super::{Dependence, Lineage, TableOrigin, ViewLineage, names};
+use super::{Dependence, Lineage, TableOrigin, ViewLineage, names, resolved};
 use crate::error::Result;
 use crate::model::{Entity, PgType, Project, View, ViewKind};
 use crate::transform::Engine;
@@ -87,6 +87,13 @@ fn is_plain(project: &Project, view: &View, words: &BTreeSet<String>) -> bool {
     names::are_exact(&view.sql) && !functions.any(|other| other.name != view.name && words.contains(&other.name))
 }
 
+/// The names of the project's tables and views.
+fn tables(project: &Project) -> BTreeSet<String> {
+    let entities = project.entities.iter().map(|entity| entity.name.clone());
+    let views = project.views.iter().filter(|view| view.kind != ViewKind::Function);
+    entities.chain(views.map(|view| view.name.clone())).collect()
+}
+
 impl Known {
     fn add_entity(&mut self, entity: &Entity, lineage: &[Lineage]) {
         let shows_date = |column: &str| {
@@ -124,6 +131,7 @@ impl Known {
                 columns,
                 rows,
                 order: Deps::default(),
+                by_batch: true,
             },
         );
         self.schemas.insert(entity.name.clone(), Arc::new(Schema::new(fields)));
@@ -138,7 +146,9 @@ impl Known {
     ) -> Result<Vec<ViewLineage>> {
         let body = body::of(view);
         let planned = match &body {
-            Some(body) if is_plain(project, view, words) => self.planned(engine, view, body).await?,
+            Some(body) if is_plain(project, view, words) && resolved::alike(&body.written, &tables(project)) => {
+                self.planned(engine, view, body).await?
+            }
             _ => None,
         };
         let (table, schema) = planned.unwrap_or_else(|| {
@@ -200,6 +210,7 @@ impl Known {
                 columns,
                 rows: relation.rows,
                 order: relation.order,
+                by_batch: relation.by_batch,
             },
             Some(Arc::new(Schema::new(fields))),
         )))
@@ -247,6 +258,7 @@ impl Known {
                 columns,
                 rows: all.indirect(),
                 order: Deps::default(),
+                by_batch: true,
             },
             schema,
         )

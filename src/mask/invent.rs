@@ -15,7 +15,7 @@ use chrono::{Days, NaiveDate};
 use rand::Rng as _;
 use serde_json::{Map, Value};
 
-use self::values::{TRIES, as_sent, digits, is_prose, like, number, number_text, pick};
+use self::values::{TRIES, as_sent, as_text, digits, is_prose, like, number, number_text, pick};
 use super::batch::Unmasked;
 use crate::error::{Error, Result};
 use crate::model::scalar_field::{NOTHING, element_privacy};
@@ -137,6 +137,7 @@ impl Invention<'_> {
                 let value = self.once(&original, |this| {
                     Value::from(this.text(&original, privacy, &field.rules))
                 });
+                let value = as_text(value);
                 let number = value.as_str().and_then(|text| serde_json::from_str::<Value>(text).ok());
                 match (field.from, number) {
                     (Some(From::Number), Some(number)) if number.is_number() => Some(number),
@@ -145,7 +146,7 @@ impl Invention<'_> {
             }
             FieldType::Int | FieldType::Bigint | FieldType::Double | FieldType::Decimal(..) => {
                 let original = number_text(array, row)?;
-                let value = self.once(&original, |_| number(&original, field));
+                let value = self.number(&original, |_| number(&original, field));
                 Some(as_sent(value.to_string(), value, field.from))
             }
         }
@@ -196,6 +197,15 @@ impl Invention<'_> {
         let value = invent(self);
         self.known.insert(original.to_owned(), value.clone());
         value
+    }
+
+    /// The number that was invented for an original, or a new one where that was a text.
+    fn number(&mut self, original: &str, invent: impl FnOnce(&mut Self) -> Value) -> Value {
+        match self.known.get(original) {
+            Some(known) if known.is_number() => known.clone(),
+            Some(_) => invent(self),
+            None => self.once(original, invent),
+        }
     }
 
     fn text(&mut self, original: &str, privacy: &Privacy, rules: &ValueRules) -> String {
@@ -310,9 +320,9 @@ impl Invention<'_> {
                 Value::Object(object)
             }
             Value::Array(elements) => elements.iter().map(|element| self.json(element)).collect(),
-            Value::String(text) => self.once(text, |this| {
+            Value::String(text) => as_text(self.once(text, |this| {
                 Value::from(this.text(text, &NOTHING, &ValueRules::default()))
-            }),
+            })),
             Value::Number(number) => {
                 let original = number.to_string();
                 let mut text = digits(&original);

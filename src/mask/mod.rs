@@ -20,7 +20,7 @@ pub use key::{MaskKey, NameHash};
 pub use key_file::{KEY_FILE, KEY_VARIABLE, LoadedKey};
 pub use kinds::zip3::ZIP3_LISTS;
 pub use plan::{Masks, needs_key};
-pub use suppression::{SubjectHash, subject_domains};
+pub use suppression::{SubjectHash, id_domains, subject_domains};
 
 #[cfg(test)]
 mod tests;

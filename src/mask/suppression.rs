@@ -11,7 +11,7 @@ use super::key::{Keyed, MaskKey, Token, Use};
 use super::kinds::reference::{self, Domains};
 use super::kinds::spelling::{self, Spelled};
 use super::nested::at;
-use crate::model::{FieldType, Kind, Source, subject};
+use crate::model::{FieldType, Kind, Privacy, Source, subject};
 
 /// The types of resources that are persons. A reference that may be to any type is searched for these.
 const PERSONS: [&str; 4] = ["Patient", "Person", "Practitioner", "RelatedPerson"];
@@ -19,15 +19,18 @@ const PERSONS: [&str; 4] = ["Patient", "Person", "Practitioner", "RelatedPerson"
 /// The domains of a kind's subject: one, or one for each type that a reference may name. In all kinds of all sources that
 /// share a domain, the same id is the same person. Empty: the kind names no subject.
 pub fn subject_domains(kind: &Kind) -> BTreeSet<String> {
-    let Some((path, found)) = kind
+    let found = kind
         .subject
         .as_deref()
-        .and_then(|path| Some((path, subject::find(&kind.schema, path).ok()?)))
-    else {
-        return BTreeSet::new();
-    };
-    let privacy = &found.field.privacy;
-    let FieldType::Reference(references) = &found.field.field_type else {
+        .and_then(|path| Some((path, subject::find(&kind.schema, path).ok()?.field)));
+    found
+        .map(|(path, field)| id_domains(kind, &field.field_type, &field.privacy, path))
+        .unwrap_or_default()
+}
+
+/// The domains of a field's ids. `path` names its own domain, where it declares none.
+pub fn id_domains(kind: &Kind, field_type: &FieldType, privacy: &Privacy, path: &str) -> BTreeSet<String> {
+    let FieldType::Reference(references) = field_type else {
         return BTreeSet::from([reference::domain(kind, privacy, path)]);
     };
     let types = if references.to.is_empty() {

@@ -3,6 +3,10 @@
 use super::{Check, Scope};
 use crate::error::Location;
 
+/// The columns that every PostgreSQL table has (manual, "System Columns"). They tell the partition of a row, which is its
+/// batch.
+pub(crate) const SYSTEM_COLUMNS: [&str; 6] = ["tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"];
+
 /// A target table that all sources share.
 #[derive(Debug, Clone)]
 pub struct Entity {

@@ -1,5 +1,8 @@
 //! How many persons must share each combination of quasi-identifiers before a batch goes live.
 
+use super::scalar_field::{effective_mask, scalar_fields};
+use super::{MaskKind, Source};
+
 /// A limit on how alone a person may stand in an entity's rows: k-anonymity over named columns.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Gate {
@@ -10,6 +13,21 @@ pub struct Gate {
     /// The entity. Its key tells persons apart.
     pub over: String,
     pub severity: OnRare,
+    /// Whether the key may be another one in each load, so that persons can be told apart within a batch only.
+    pub per_batch: bool,
+}
+
+impl Gate {
+    /// Whether a source of the entity has a field whose masks are others in each load. Without the lineage of the key, any
+    /// such field counts: fewer persons are then found, never more.
+    pub fn is_per_batch(over: &str, sources: &[Source]) -> bool {
+        let fills = |source: &&Source| source.transforms.iter().any(|transform| transform.entity == over);
+        let mut kinds = sources.iter().filter(fills).flat_map(|source| &source.kinds);
+        kinds.any(|kind| {
+            let mut fields = scalar_fields(kind).into_iter();
+            fields.any(|field| effective_mask(field.privacy) == MaskKind::Surrogate)
+        })
+    }
 }
 
 /// What becomes of a batch with a combination that too few persons share.

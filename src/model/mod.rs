@@ -42,6 +42,7 @@ pub(crate) use arrow_type::{is_partial, is_reference};
 pub use batch::Batch;
 pub use check::{Check, Relationship, RowCheck, Rule, Scope, Severity, SqlCheck};
 pub use column_masks::{ColumnMasks, MaskedField};
+pub(crate) use entity::SYSTEM_COLUMNS;
 pub use entity::{Column, Entity, Index, Parent, PgType};
 pub use field::{Field, FieldType, From};
 pub use gate::{Gate, OnRare};

@@ -16,8 +16,8 @@ pub(crate) const CONTAINED_DOMAIN: &str = "contained";
 pub(crate) const ANY_TYPE: &str = "its type in lower case";
 
 const NO_REFERENCE: &str =
-    "not a reference (Type/id, a URL that ends so, urn:uuid:..., urn:oid:..., #id or Type?query)";
-const NO_TYPE: &str = "a reference to a type of resource that FHIR does not have";
+    "not a reference (Type/id, a URL that ends so, urn:uuid: and a UUID, urn:oid: and an OID, #id or Type?query)";
+const NO_TYPE: &str = "a reference to a type that neither FHIR has nor `to` names";
 const OTHER_TYPE: &str = "a reference to a type that `to` does not name";
 
 /// What the references of a field may lead to.
@@ -157,6 +157,11 @@ impl References {
             }
         }
     }
+}
+
+/// The domains that the types of FHIR have where none is declared.
+pub(crate) fn own_domains() -> impl Iterator<Item = String> {
+    RESOURCE_TYPES.iter().map(|name| snake(name))
 }
 
 /// Splits off the last step of a path.

@@ -83,7 +83,8 @@ impl From<Refusal> for Error {
         };
         let hint = match refusal.check.as_str() {
             NO_RECORDS => {
-                "mend the file, or `records`; where some have no records by nature, set `on_no_records: skip`"
+                "mend the file, or `records`; where some have no records by nature, set `on_no_records: skip`, and where they \
+                 are records themselves, as a deletion in a FHIR bundle, `whole`"
             }
             UNKNOWN_KIND => "declare the kind under `kinds`, or set `on_unknown_kind: warn`",
             _ => "mend the file, or the schema of the source if the record is right",

@@ -27,6 +27,26 @@ fn is_cut(name: &str, candidate: &str) -> bool {
     name.len() >= 3 && (candidate.starts_with(name) || (candidate.len() >= 3 && name.starts_with(candidate)))
 }
 
+/// A text as it may be printed or stand in a comment: what would steer a terminal, end a line in some reader or turn the
+/// direction of the text around is written as its code. Line ends stay.
+pub(crate) fn printable(text: &str) -> String {
+    let mut printable = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' => printable.push(c),
+            '\u{2028}' | '\u{2029}' => printable.extend(c.escape_default()),
+            _ if c.is_control() || steers(c) => printable.extend(c.escape_default()),
+            c => printable.push(c),
+        }
+    }
+    printable
+}
+
+/// Whether the character decides in which direction others are written.
+pub(crate) fn steers(c: char) -> bool {
+    matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 /// Joins names as `a, b or c`.
 pub(crate) fn one_of(names: &[&str]) -> String {
     joined(names, "or")
@@ -45,6 +65,23 @@ fn joined(names: &[&str], last_by: &str) -> String {
     }
 }
 
+/// A name of a sender or of a database as it may stand in a comment or in a line of a message: as [`printable`] writes it,
+/// and on one line. A line break would end the comment, and what follows would be SQL or YAML.
+pub(crate) fn one_line(name: &str) -> String {
+    printable(name).replace('\n', "\\n")
+}
+
+/// Appends the name of a field to a path such as `$.visits[]`. A name of other signs than letters is quoted:
+/// `$.visits[]['a b']`.
+pub(crate) fn path_step(path: &str, name: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    if !name.is_empty() && name.bytes().all(plain) {
+        return format!("{path}.{name}");
+    }
+    let name = name.replace('\\', r"\\").replace('\'', r"\'");
+    format!("{path}['{}']", one_line(&name))
+}
+
 /// `1 entity`, `2 entities`
 pub(crate) fn counted(count: usize, noun: &str, nouns: &str) -> String {
     format!("{count} {}", if count == 1 { noun } else { nouns })
@@ -53,6 +90,18 @@ pub(crate) fn counted(count: usize, noun: &str, nouns: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_in_paths_and_comments_stay_on_their_line() {
+        assert_eq!(path_step("$", "a_1"), "$.a_1");
+        assert_eq!(path_step("$.a[]", "b c"), "$.a[]['b c']");
+        assert_eq!(path_step("$", "it's \\ "), r"$['it\'s \\ ']");
+        assert_eq!(
+            path_step("$", "a\nb\r\u{1b}\u{2028}\u{202e}\u{85}é"),
+            r"$['a\nb\r\u{1b}\u{2028}\u{202e}\u{85}é']"
+        );
+        assert_eq!(one_line("a\nb\tc"), r"a\nb\tc");
+    }
 
     #[test]
     fn near_names_are_found_and_far_ones_are_not() {

@@ -94,6 +94,8 @@ pub(super) fn read(ctx: &mut Context<'_>, privacy: &Privacy<'_>, entities: &[Ent
         quasi,
         over: entity.name.clone(),
         severity,
+        // The sources are read later.
+        per_batch: false,
     })
 }
 

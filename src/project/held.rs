@@ -15,14 +15,22 @@ const KEY_FILE: &str = ".pipeline/mask.key";
 
 /// The secrets in all files that exist.
 pub(super) fn in_files(root: &Path, lookup: Lookup<'_>) -> Vec<String> {
+    let texts = files(root, lookup).into_iter().filter_map(|path| read(&path));
+    texts.flat_map(|text| in_text(&text)).collect()
+}
+
+/// The files that hold secrets, whether they exist or not.
+pub fn secret_files(root: &Path) -> Vec<PathBuf> {
+    files(root, &|name| std::env::var(name).ok())
+}
+
+fn files(root: &Path, lookup: Lookup<'_>) -> Vec<PathBuf> {
     let home = lookup("HOME").map(PathBuf::from);
     let usual = |place: &str| home.as_ref().filter(|_| !place.is_empty()).map(|home| home.join(place));
     let named = secrets::FILES
         .iter()
         .filter_map(|(name, place)| lookup(name).map(PathBuf::from).or_else(|| usual(place)));
-    let own = std::iter::once(root.join(KEY_FILE));
-    let texts = named.chain(own).filter_map(|path| read(&path));
-    texts.flat_map(|text| in_text(&text)).collect()
+    named.chain([root.join(KEY_FILE)]).collect()
 }
 
 fn read(path: &Path) -> Option<String> {

@@ -10,6 +10,7 @@ use super::keys::{Group, KeySpec, Keys, NameOf, Names, Shape};
 use super::names::{MAX_ENTITY, MAX_IDENTIFIER};
 use super::{contract, field_keys, kinds, source, test_keys};
 use crate::error::{Error, Result};
+use crate::workspace;
 
 /// A kind of YAML file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,11 +82,14 @@ pub fn write_schemas(folder: &Path, kinds: &[YamlKind]) -> Result<Vec<PathBuf>> 
             .cause(error)
             .hint("name a folder that you may write to: --into DIR")
     };
+    if folder.is_relative() {
+        workspace::refuse_to_leave(Path::new("."), &folder.join("-"))?;
+    }
     fs::create_dir_all(folder).map_err(failed)?;
     let mut written = Vec::new();
     for kind in kinds {
         let path = folder.join(format!("{}.json", kind.name()));
-        fs::write(&path, schema_text(Some(*kind)) + "\n").map_err(failed)?;
+        workspace::replace(&path, &(schema_text(Some(*kind)) + "\n")).map_err(failed)?;
         written.push(path);
     }
     Ok(written)

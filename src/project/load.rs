@@ -23,10 +23,10 @@ use super::yaml::Node;
 use super::yaml_files::yaml_files;
 use crate::error::{Diagnostic, Error, Result, Words as _};
 use crate::model::wording::{all_of, did_you_mean};
-use crate::model::{Check, Entity, Profile, Project, Scope, Source};
+use crate::model::{Check, Entity, Gate, Profile, Project, Scope, Source};
 use crate::workspace::Files;
 
-const PROJECT_FILE: &str = "pipeline.yaml";
+pub(super) const PROJECT_FILE: &str = "pipeline.yaml";
 const SOURCES_FOLDER: &str = "pipelines";
 
 /// The nearest folder that holds `pipeline.yaml`, from `start` upwards.
@@ -139,8 +139,14 @@ fn read(files: &Files, lookup: Lookup<'_>) -> Result<Read> {
     check_privacy(profile, &sources, &mut problems);
     let is_incomplete = problems.incomplete();
     let Contract {
-        entities, text, gate, ..
+        entities,
+        text,
+        mut gate,
+        ..
     } = contract.unwrap_or_default();
+    if let Some(gate) = &mut gate {
+        gate.per_batch = Gate::is_per_batch(&gate.over, &sources);
+    }
     let project = Project {
         root: files.to_path_buf(),
         entities,

@@ -21,6 +21,7 @@ mod latest;
 mod load;
 mod mapping;
 mod names;
+mod ownership;
 mod path;
 mod privacy;
 mod problems;
@@ -45,8 +46,10 @@ mod yaml_files;
 #[cfg(test)]
 mod tests;
 
+pub use held::secret_files;
 pub use json_schema::{YamlKind, schema_comment, schema_text, write_schemas};
 pub use load::{find_root, load, load_entities, load_files, load_sent, load_to_check, load_with_texts, read_partly};
+pub use ownership::find_own_root;
 pub use path::expand_date;
 pub use privacy::{check_fields, check_profile};
 pub use test_cases::{parse_tests, read_tests, read_tests_in, tests_folder};

@@ -1,6 +1,8 @@
 //! Which names are allowed for entities, columns, sources and views. PostgreSQL silently shortens long identifiers and
 //! lowers capital letters, so both are refused here.
 
+use crate::model::SYSTEM_COLUMNS;
+
 /// The length in bytes of PostgreSQL's longest identifier.
 pub(super) const MAX_IDENTIFIER: usize = 63;
 /// The longest entity name. Partitions are named `<entity>_r<run>`, and their indexes are named after them. Those names
@@ -9,8 +11,6 @@ pub(super) const MAX_ENTITY: usize = 40;
 
 /// The partition columns that the engine adds to every entity.
 const PARTITION_COLUMNS: [&str; 2] = ["source", "batch_date"];
-/// Names of columns that every PostgreSQL table has (manual, "System Columns").
-const SYSTEM_COLUMNS: [&str; 6] = ["tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"];
 
 /// Why a text can't be a name, and how to correct it.
 pub(super) struct BadName {

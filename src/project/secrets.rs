@@ -65,9 +65,10 @@ const HELD: [&str; 14] = [
 ];
 /// Variables that may name a file with secrets (libpq's, those of object_store, and this program's own), each with the
 /// file's usual place below the home folder.
-pub(super) const FILES: [(&str, &str); 10] = [
+pub(super) const FILES: [(&str, &str); 11] = [
     ("PIPELINE_MASK_KEY", ""),
     ("PGPASSFILE", ".pgpass"),
+    ("PGSSLKEY", ".postgresql/postgresql.key"),
     ("PGSERVICEFILE", ".pg_service.conf"),
     ("GOOGLE_SERVICE_ACCOUNT", ""),
     ("GOOGLE_SERVICE_ACCOUNT_PATH", ""),

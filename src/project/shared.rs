@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::document::Document;
 use super::problems::Problems;
-use super::yaml::{Entry, Key, Node, Value};
+use super::yaml::{Entry, Key, MAX_DEPTH, MAX_NODES, Node, Value};
 use crate::workspace::Files;
 
 /// The key that names the files of shared fields, or of shared kinds.
@@ -53,6 +53,8 @@ pub(super) fn resolve(
         document,
         problems,
         within: Vec::new(),
+        level: 0,
+        values: tree.count(),
     };
     if let Some(schema) = value_of(tree, SCHEMA) {
         sharing.open(schema, Holds::Fields);
@@ -90,6 +92,10 @@ struct Sharing<'a> {
     problems: &'a mut Problems,
     /// The files that use one another on the way here.
     within: Vec<PathBuf>,
+    /// The levels of mappings above.
+    level: usize,
+    /// How many values the source and the files that it uses hold so far, each use counted.
+    values: usize,
 }
 
 impl Sharing<'_> {
@@ -104,7 +110,9 @@ impl Sharing<'_> {
         for entry in entries.iter_mut() {
             for key in inner {
                 if let Some(fields) = value_of(&mut entry.value, key) {
+                    self.level += 2;
                     self.open(fields, Holds::Fields);
+                    self.level -= 2;
                 }
             }
         }
@@ -169,8 +177,28 @@ impl Sharing<'_> {
             problem(self, message, hint);
             return None;
         }
+        // Once there is too much, that has been said.
+        if self.values > MAX_NODES {
+            return None;
+        }
         let document = Document::read(self.files, path.clone(), self.problems)?;
         let mut node = document.parse(self.problems)?;
+        self.values += node.count();
+        if self.values > MAX_NODES {
+            let message = format!("the source and the files that it uses hold more than {MAX_NODES} values");
+            problem(
+                self,
+                message,
+                "a file counts each time that it is used: use it in fewer places",
+            );
+            return None;
+        }
+        if self.level + node.depth() > MAX_DEPTH {
+            let message =
+                format!("the fields are nested too deeply with `{text}` in them: more than {MAX_DEPTH} levels");
+            problem(self, message, "let fewer files use others");
+            return None;
+        }
         let index = self.document.add_used(document);
         node.set_file(index);
         let Value::Map(_) = node.value else {

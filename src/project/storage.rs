@@ -11,7 +11,7 @@ use object_store::gcp::GoogleConfigKey;
 use super::keys::{NameOf, Shape};
 use super::mapping::{Context, Mapping, entry_text};
 use super::secrets;
-use super::yaml::{Entry, Value};
+use super::yaml::{Entry, Node, Value};
 use crate::model::wording::did_you_mean;
 
 /// The value of `storage`.
@@ -77,7 +77,7 @@ pub(super) fn check(ctx: &mut Context<'_>, entry: &Entry, scheme: Option<&str>) 
     let Value::Map(entries) = &entry.value.value else {
         return;
     };
-    for key in entries.iter().map(|entry| &entry.key) {
+    for Entry { key, value, .. } in entries {
         let name = key.text.to_lowercase();
         if secrets::is_secret_setting(&name) {
             continue;
@@ -85,12 +85,43 @@ pub(super) fn check(ctx: &mut Context<'_>, entry: &Entry, scheme: Option<&str>) 
         if IN_THE_PATH.contains(&name.as_str()) {
             let message = format!("`{}` is nothing for `storage`", key.text);
             ctx.problem(key.span, message, "the path names it: take it out".to_owned());
+        } else if is_in_a_host(scheme, &name) && !is_label(value) {
+            let message = format!(
+                "`{}` must be letters, digits and `-`: it becomes a part of a server's name",
+                key.text
+            );
+            ctx.problem(key.span, message, "write the name alone".to_owned());
         } else if !is_known(scheme, &name) {
             let hint = did_you_mean(&name, COMMON)
                 .unwrap_or_else(|| "settings are those of object_store: endpoint, region, allow_http, ...".to_owned());
             ctx.problem(key.span, format!("`{scheme}://` knows no setting `{}`", key.text), hint);
         }
     }
+}
+
+/// Whether the setting becomes a part of a server's name.
+fn is_in_a_host(scheme: &str, name: &str) -> bool {
+    match scheme {
+        "s3" | "s3a" => matches!(
+            AmazonS3ConfigKey::from_str(name),
+            Ok(AmazonS3ConfigKey::Region | AmazonS3ConfigKey::DefaultRegion)
+        ),
+        "az" | "azure" => matches!(AzureConfigKey::from_str(name), Ok(AzureConfigKey::AccountName)),
+        _ => false,
+    }
+}
+
+/// Whether a value is a single part of a server's name. What comes from the environment is not judged, and what is no text
+/// is told elsewhere.
+fn is_label(node: &Node) -> bool {
+    let Value::Text(text) = &node.value else {
+        return true;
+    };
+    let mut written = text.split("${");
+    let first = written.next().unwrap_or_default().to_owned();
+    let rest = written.map(|part| part.split_once('}').map_or(part, |(_, after)| after));
+    let written = first + &rest.collect::<String>();
+    written.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
 }
 
 /// Whether the scheme's store knows the setting. Every setting of an unknown scheme passes, because the scheme itself

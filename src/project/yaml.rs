@@ -48,7 +48,31 @@ pub(super) struct Node {
     pub span: Span,
 }
 
+/// How many values a document may hold, its aliases expanded; a source with all files that it uses, too.
+pub(super) const MAX_NODES: usize = 50_000;
+/// How deeply they may be nested.
+pub(super) const MAX_DEPTH: usize = 64;
+
 impl Node {
+    /// How many values it holds, itself included.
+    pub fn count(&self) -> usize {
+        1 + match &self.value {
+            Value::List(nodes) => nodes.iter().map(Self::count).sum(),
+            Value::Map(entries) => entries.iter().map(|entry| 1 + entry.value.count()).sum(),
+            Value::Null | Value::Bool(_) | Value::Number | Value::Text(_) => 0,
+        }
+    }
+
+    /// How many levels of lists and mappings it has.
+    pub fn depth(&self) -> usize {
+        let deepest = match &self.value {
+            Value::List(nodes) => nodes.iter().map(Self::depth).max(),
+            Value::Map(entries) => entries.iter().map(|entry| entry.value.depth()).max(),
+            Value::Null | Value::Bool(_) | Value::Number | Value::Text(_) => return 0,
+        };
+        1 + deepest.unwrap_or_default()
+    }
+
     /// Notes from which file the tree comes.
     pub fn set_file(&mut self, file: usize) {
         self.span.file = file;
@@ -151,7 +175,8 @@ pub(super) fn parse(text: &str) -> Result<Node, SyntaxError> {
 fn options() -> Options {
     serde_saphyr::options! {
         budget: serde_saphyr::budget! {
-            max_nodes: 50_000,
+            max_nodes: MAX_NODES,
+            max_depth: MAX_DEPTH,
             max_events: 200_000,
             max_aliases: 1_000,
             max_anchors: 1_000,

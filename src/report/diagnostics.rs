@@ -5,6 +5,7 @@ use annotate_snippets::renderer::{AnsiColor, DEFAULT_TERM_WIDTH, Style};
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
 use crate::error::{Diagnostic, Error, Location};
+use crate::model::wording::printable;
 
 /// The whole error as text that ends with a newline. `color` adds ANSI sequences.
 pub fn render(error: &Error, color: bool) -> String {
@@ -81,19 +82,6 @@ fn footer(name: &str, text: &str, color: AnsiColor, colored: bool) -> String {
         Style::new()
     };
     format!("{style}{name}{style:#}: {}\n", printable(text))
-}
-
-/// Makes a text safe to print. A name from a file may contain control sequences for a terminal.
-fn printable(text: &str) -> String {
-    let mut printable = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() && c != '\n' {
-            printable.extend(c.escape_default());
-        } else {
-            printable.push(c);
-        }
-    }
-    printable
 }
 
 fn with_line_end(mut text: String) -> String {

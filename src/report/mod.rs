@@ -42,9 +42,9 @@ pub use stale_masks::{privacy, sourceless, unknown_masks};
 pub use updated::source_updated;
 
 use crate::error::Error;
-use crate::model::wording::counted;
+use crate::model::wording::{counted, printable};
 use crate::model::{Batch, Shown, ViewKind};
-use crate::run::{Checked, Drop, StaleBatch, Suppressed};
+use crate::run::{Checked, Drop, StaleBatch, Suppressed, Useless};
 use crate::warehouse::views::{Action, Applied, Refresh};
 
 /// Prints an error to stderr and returns its exit code.
@@ -150,7 +150,14 @@ fn action(action: Action) -> &'static str {
 
 /// Prints what `check` has read, which batches were loaded under other masks (`None` where no database was asked), and
 /// which entries of the suppression list keep nobody out.
-pub fn checked(checked: &Checked, stale: Option<&[StaleBatch]>, useless: &[Suppressed], as_json: bool) {
+pub fn checked(
+    checked: &Checked,
+    stale: Option<&[StaleBatch]>,
+    useless: &[Suppressed],
+    changed: &[Useless],
+    as_json: bool,
+) {
+    person::read_otherwise(changed);
     let counts = [
         ("entity", "entities", checked.entities),
         ("source", "sources", checked.sources),
@@ -247,9 +254,9 @@ fn table(header: &[&str], numbers: &[usize]) -> Table {
     table
 }
 
-/// The table's lines without trailing spaces.
+/// The table's lines without trailing spaces. Names in it, which may be those of a sender, steer no terminal.
 fn lines(table: &Table) -> String {
-    let rendered = table.to_string();
+    let rendered = printable(&table.to_string());
     let lines: Vec<&str> = rendered
         .lines()
         .map(|l| l.strip_prefix(' ').unwrap_or(l).trim_end())

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{colored, data, diagnostics, lines, message, table, thousands};
+use super::{colored, data, diagnostics, lines, message, shown, table, thousands};
 use crate::error::{Diagnostic, Error};
-use crate::model::Batch;
+use crate::model::{Batch, Shown};
 use crate::run::{BatchOutcome, Deletions, EntityOutcome, Outcome, Status};
 
 /// The most batches that are listed one by one before a run.
@@ -272,8 +272,8 @@ fn deleted(outcome: &Outcome) -> String {
             };
             let keys = thousands(entity.rows);
             let _ = write!(text, "\n{}: {keys} keys of {from} are deleted", batch.batch);
-            if *never_loaded > 0 {
-                let _ = write!(text, ", of which {} were never loaded", thousands(*never_loaded));
+            if *never_loaded != Shown::Exactly(0) {
+                let _ = write!(text, ", of which {} were never loaded", shown(*never_loaded));
             }
         }
     }

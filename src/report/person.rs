@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use super::{data, lines, message, table, thousands};
 use crate::model::ViewKind;
 use crate::model::wording::counted;
-use crate::run::Suppressed;
-use crate::run::person::{Erased, Planned, Trace, Unsearched};
+use crate::run::person::{Erased, Named, Planned, Trace, Unsearched};
+use crate::run::{Suppressed, Useless};
 
 /// The most record numbers that a line names.
 const NAMED: usize = 10;
@@ -36,6 +36,15 @@ pub fn traced(trace: &Trace, as_json: bool) {
             }
         }
         data(&lines(&table));
+    }
+    for one in &trace.named {
+        data(&format!(
+            "{}: {} of others in {} by {}",
+            one.batch,
+            counted(usize::try_from(one.rows).unwrap_or(usize::MAX), "row", "rows"),
+            one.entity,
+            one.columns.join(", ")
+        ));
     }
     for view in &trace.views {
         let what = match view.kind {
@@ -157,6 +166,15 @@ pub fn erased(erased: &Erased, as_json: bool) -> u8 {
 
 fn outside(trace: &Trace) {
     message("left to you:");
+    for one in &trace.named {
+        let rows = counted(usize::try_from(one.rows).unwrap_or(usize::MAX), "row", "rows");
+        message(&format!(
+            "  {rows} of {} ({}), which are about others and name the person in {}",
+            one.entity,
+            one.batch,
+            one.columns.join(", ")
+        ));
+    }
     for file in &trace.files {
         message(&format!("  the input file {} ({})", file.file, file.batch));
     }
@@ -202,6 +220,7 @@ fn value(trace: &Trace) -> Value {
     json!({
         "domains": trace.domains,
         "batches": trace.batches.iter().map(batch).collect::<Vec<_>>(),
+        "named": trace.named.iter().map(Named::as_json).collect::<Vec<_>>(),
         "views": trace.views.iter().map(view).collect::<Vec<_>>(),
         "quarantine": trace.entries.iter().map(entry).collect::<Vec<_>>(),
         "files": files(trace),
@@ -212,9 +231,10 @@ fn value(trace: &Trace) -> Value {
 }
 
 /// Prints how many persons the suppression list names.
-pub fn suppressed(list: &[Suppressed], as_json: bool) {
+pub fn suppressed(list: &[Suppressed], changed: &[Useless], as_json: bool) {
     if as_json {
         data(&suppression_value(list).to_string());
+        read_otherwise(changed);
         return;
     }
     if list.is_empty() {
@@ -232,6 +252,14 @@ pub fn suppressed(list: &[Suppressed], as_json: bool) {
     }
     data(&lines(&table));
     useless(list);
+    read_otherwise(changed);
+}
+
+/// Warns of subjects that the suppression list may not know any more.
+pub(super) fn read_otherwise(changed: &[Useless]) {
+    for Useless { why, remedy } in changed {
+        message(&format!("warning: the suppression list: {why}\n  hint: {remedy}"));
+    }
 }
 
 /// Warns of entries that keep nobody out.

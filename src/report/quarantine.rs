@@ -2,6 +2,7 @@
 
 use super::{data, lines, message, table, thousands};
 use crate::model::Refusal;
+use crate::model::wording::one_line;
 use crate::warehouse::quarantine::{Counted, Found};
 
 const EMPTY: &str = "nothing is quarantined";
@@ -79,7 +80,7 @@ pub(super) fn refusals_table(refusals: &[Refusal]) -> String {
 
 fn refusal_cells(refusal: &Refusal) -> [String; 7] {
     let number = |number: Option<u64>| number.map_or_else(|| "-".to_owned(), |number| number.to_string());
-    let text = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+    let text = |text: &Option<String>| text.as_deref().map_or_else(|| "-".to_owned(), one_line);
     [
         refusal.entity.clone().unwrap_or_else(|| "record".to_owned()),
         refusal.check.clone(),
@@ -89,4 +90,25 @@ fn refusal_cells(refusal: &Refusal) -> [String; 7] {
         text(&refusal.path),
         refusal.reason.to_string(),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_s_name_steers_no_terminal() {
+        let refusal = Refusal {
+            entity: None,
+            check: "unreadable".to_owned(),
+            file: Some("in/a\u{1b}[31m\n\u{202e}b.json".to_owned()),
+            record: None,
+            byte_offset: None,
+            path: None,
+            reason: "broken".into(),
+            fault_offset: None,
+        };
+        let shown = refusals_table(&[refusal]);
+        assert!(shown.contains(r"in/a\u{1b}[31m\n\u{202e}b.json"), "{shown}");
+    }
 }

@@ -2,16 +2,25 @@
 
 use serde_json::{Value, json};
 
-use super::{data, lines, message, table};
+use super::outcome::error_value;
+use super::{data, failure, lines, message, table};
 use crate::run::Risk;
 
 /// Prints a row for each view: the columns that were counted, the smallest number of persons, and the smallest number
 /// of values of any other column.
-pub fn risk(risks: &[Risk], as_json: bool) {
+///
+/// Says why views could not be measured. Returns the exit code: 1 where there are any.
+pub fn risk(risks: &[Risk], as_json: bool) -> u8 {
     if as_json {
         data(&risks.iter().map(value).collect::<Value>().to_string());
-        return;
+    } else {
+        show(risks);
     }
+    let failed = risks.iter().filter_map(|risk| risk.failed.as_ref());
+    failed.map(failure).max().unwrap_or_default()
+}
+
+fn show(risks: &[Risk]) {
     let mut table = table(&["view", "quasi-identifiers", "k", "of", "l", "in"], &[2, 4]);
     for risk in risks {
         let least = least(risk);
@@ -19,7 +28,9 @@ pub fn risk(risks: &[Risk], as_json: bool) {
         let or_dash = |number: Option<u64>| number.map_or_else(|| "-".to_owned(), |number| number.to_string());
         table.add_row([
             risk.measured.view.clone(),
-            if risk.measured.quasi.is_empty() {
+            if risk.failed.is_some() {
+                "not measured".to_owned()
+            } else if risk.measured.quasi.is_empty() {
                 "none".to_owned()
             } else {
                 risk.measured.quasi.join(", ")
@@ -44,7 +55,10 @@ fn least(risk: &Risk) -> Option<(&str, u64)> {
 }
 
 fn unit(risk: &Risk) -> &'static str {
-    match (risk.measured.quasi.is_empty(), risk.measured.person.is_empty()) {
+    match (
+        risk.measured.quasi.is_empty() || risk.failed.is_some(),
+        risk.measured.person.is_empty(),
+    ) {
         (true, _) => "",
         (_, true) => "rows",
         (_, false) => "persons",
@@ -65,5 +79,6 @@ fn value(risk: &Risk) -> Value {
         "k": risk.found.as_ref().and_then(|found| found.k),
         "of": unit(risk),
         "l": l.collect::<serde_json::Map<_, _>>(),
+        "failed": risk.failed.as_ref().map(error_value),
     })
 }

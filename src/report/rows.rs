@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{data, lines, message, stale_masks, table, thousands};
+use crate::model::wording::steers;
 use crate::run::StaleBatch;
 use crate::warehouse::query::QueryResult;
 use crate::warehouse::runs::RunRow;
@@ -26,7 +27,8 @@ pub fn query(result: &QueryResult, rows: Rows) {
 }
 
 pub(super) fn query_table(result: &QueryResult) -> String {
-    let header: Vec<&str> = result.columns.iter().map(String::as_str).collect();
+    let header: Vec<String> = result.columns.iter().map(|name| shown(name)).collect();
+    let header: Vec<&str> = header.iter().map(String::as_str).collect();
     let numbers: Vec<usize> = (0..header.len())
         .filter(|i| Form::of(result, *i) == Form::Number)
         .collect();
@@ -42,9 +44,11 @@ pub(super) fn query_table(result: &QueryResult) -> String {
     format!("{}\n{count}", lines(&table))
 }
 
-/// A cell on one line, without control characters that a terminal would act on.
+/// A cell on one line, without characters that a terminal would act on.
 fn shown(cell: &str) -> String {
-    cell.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    cell.chars()
+        .map(|c| if c.is_control() || steers(c) { ' ' } else { c })
+        .collect()
 }
 
 /// How the text of a column is written in JSON.

@@ -10,7 +10,7 @@ use super::kinds::KindsOutcome;
 use super::outcome::{EntityOutcome, Records};
 use crate::error::{Code, Error, Result};
 use crate::model::refusal::{MALFORMED, NO_RECORDS, UNREADABLE};
-use crate::model::{Batch, Check, Format, Project, RecordRef, Refusal, Rule, Shown, Source};
+use crate::model::{Batch, Check, Format, OnNoRecords, Project, RecordRef, Refusal, Rule, Shown, Source};
 use crate::transform::Counted;
 
 /// Checks that the records found in the files are as many as those accepted, refused, suppressed and of no declared kind.
@@ -135,6 +135,12 @@ pub(crate) fn verdict(
     if let Some(EntityOutcome { entity, .. }) = too_high {
         let one = format!("`max_quarantined: {{records: {most}, entities: {{{entity}: ...}}}}`");
         let _ = write!(hint, "; {one} sets it for one entity");
+    }
+    if source.input.on_no_records == OnNoRecords::Refuse && refused.iter().any(|entry| entry.check == NO_RECORDS) {
+        hint.push_str(
+            "; look whether `records` is right; entries that are records themselves, as a deletion in a FHIR bundle, need \
+             `on_no_records: whole`",
+        );
     }
     let no_record = |entry: &&Refusal| entry.entity.is_none() && entry.path.as_deref() == Some("$");
     let no_records = refused.iter().filter(no_record).count() as u64;

@@ -193,6 +193,12 @@ impl Loading<'_> {
         let (project, batch) = (&self.context.project, self.batch);
         deletions::count(project, batch, connection, &loaded.tables, &mut loaded.entities).await?;
         account::balance(loaded.found, loaded.records)?;
+        // A kind that is not met explains much of what is refused.
+        let lacking = replaced::verdict(self.context, self.source, self.batch, &loaded.kinds, connection).await?;
+        let explained = |error: Error| match (&lacking, error.hint.clone()) {
+            (Some(lacking), Some(hint)) => error.hint(format!("{lacking}; {hint}")),
+            _ => error,
+        };
         account::verdict(
             &self.context.project,
             self.source,
@@ -201,9 +207,9 @@ impl Loading<'_> {
             loaded.records,
             &loaded.entities,
             &loaded.refusals,
-        )?;
-        kinds::verdict(self.source, self.batch, &loaded.kinds)?;
-        replaced::verdict(self.source, self.batch, &loaded.kinds, connection).await?;
+        )
+        .map_err(explained)?;
+        kinds::verdict(self.source, self.batch, &loaded.kinds).map_err(explained)?;
         account::conservation(self.source, &loaded.entities)?;
         let batch = checks::WholeBatch {
             project: &self.context.project,
@@ -218,6 +224,7 @@ impl Loading<'_> {
                 .any(ColumnMasks::is_masked),
         };
         let mut warnings = batch.vanished(connection, loaded.records).await?;
+        warnings.extend(lacking);
         warnings.extend(batch.check(connection).await?);
         let gate = self.context.gate().await?;
         warnings.extend(batch.gate(connection).await?);

@@ -14,8 +14,7 @@ use crate::error::{Error, Result};
 use crate::model::check::{LET_IT_REFUSE, failed};
 use crate::model::{Check, Entity, Parent, Relationship, Scope, Severity};
 use crate::quality::{Deny, Key, Keys, Suppress, ValidationReport};
-use crate::warehouse::Staged;
-use crate::warehouse::relations::{self, Partners};
+use crate::warehouse::relations::{self, Gone, Partners};
 
 impl Staging<'_> {
     /// Refuses the rows that belong to refused rows, parents first. Where nothing was refused, this costs one query for
@@ -63,7 +62,7 @@ impl Staging<'_> {
         {
             let (mut of_refused, looks_beyond) = (refused.clone(), parent.scope == Scope::Source);
             if refused.nameless || (looks_beyond && !refused.keys.is_empty()) {
-                let partners = self.partners(&parent.entity, Some(&above.staged), parent.scope);
+                let partners = self.partners(staged, &parent.entity, parent.scope);
                 let missing = self.missing(entity, &staged[at], &partners, &parent.columns).await?;
                 if looks_beyond {
                     // The row of another batch stands in for the refused one.
@@ -98,16 +97,33 @@ impl Staging<'_> {
             if other.is_none() && *scope == Scope::Batch {
                 return Err(no_partners(check, entity, self.input.source.name.as_str(), target));
             }
-            let partners = self.partners(target, other.map(|one| &one.staged), *scope);
+            let partners = self.partners(staged, target, *scope);
             let missing = self.missing(entity, &staged[at], &partners, columns).await?;
             deny.extend(judged(check, &mut staged[at].report, &entity.name, missing)?);
         }
         Ok(deny)
     }
 
-    fn partners<'s>(&'s self, entity: &'s str, staged: Option<&'s Staged>, scope: Scope) -> Partners<'s> {
+    /// Where the rows of an entity may be.
+    fn partners<'s>(&'s self, staged: &'s [StagedEntity], entity: &'s str, scope: Scope) -> Partners<'s> {
+        let staged_of = |name: &str| {
+            staged
+                .iter()
+                .find(|one| one.staged.entity() == name)
+                .map(|one| &one.staged)
+        };
         let beside = (scope == Scope::Source).then_some(self.batch);
-        Partners { entity, staged, beside }
+        let mut tables = self.context.project.entities.iter();
+        let gone = tables.find(|table| beside.is_some() && table.deletes_from.as_deref() == Some(entity));
+        Partners {
+            entity,
+            staged: staged_of(entity),
+            beside,
+            gone: gone.map(|table| Gone {
+                table,
+                staged: staged_of(&table.name),
+            }),
+        }
     }
 
     /// The keys of a staged entity's rows that have no partner.
@@ -139,7 +155,7 @@ pub(crate) fn judged(
     };
     let whose = match other.scope {
         Scope::Batch => "",
-        Scope::Source => ", in no batch of the source",
+        Scope::Source => ", in no batch of the source, or it is deleted",
     };
     let columns = other.columns.join(", ");
     let reason = format!("{} has no row with the same {columns}{whose}", other.entity);

@@ -242,8 +242,9 @@ async fn try_all(files: &Files, project: &Project, errors: &mut Vec<Error>) -> R
     migrate::apply_in(&warehouse, files).await?;
     if let Err(error) = drift::check(&warehouse, project).await {
         errors.push(error);
-        // What reads a renamed column is reported with it, and not only after its migration is written.
-        drift::follow_renames(&warehouse, project).await?;
+        // What reads a renamed column is reported with it, and not only after its migration is written. What reads a new
+        // table is right.
+        drift::follow_contract(&warehouse, &plannable(project)).await?;
     }
     let made = views::apply(&warehouse, project).await;
     let checks: Vec<SqlCheck> = match made {

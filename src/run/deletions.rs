@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::column_masks::{column_masks, domains};
+use super::column_masks::column_masks;
 use super::outcome::{Deletions, EntityOutcome};
 use crate::error::{Diagnostic, Result};
 use crate::lineage::ProjectLineage;
-use crate::model::{Batch, ColumnMasks, Project};
+use crate::model::reference::{ANY_TYPE, own_domains};
+use crate::model::{Batch, ColumnMasks, Project, Shown};
 use crate::warehouse::{Connection, Staged, relations};
 
 /// Notes for each table of deleted keys how many of them no batch of the source has a row for.
@@ -27,6 +28,7 @@ pub(super) async fn count(
             entity: from,
             staged: staged_of(from),
             beside: Some(batch),
+            gone: None,
         };
         let never_loaded = match staged.rows() {
             0 => 0,
@@ -34,7 +36,8 @@ pub(super) async fn count(
         };
         outcome.deletions = Some(Deletions {
             from: from.clone(),
-            never_loaded,
+            // Who sends a single key would learn whether one person is known.
+            never_loaded: Shown::new(never_loaded, true),
         });
     }
     Ok(())
@@ -57,17 +60,16 @@ pub(super) fn masked_otherwise(project: &Project, lineage: &ProjectLineage) -> V
             let Some(from) = &table.deletes_from else { continue };
             let apart = table.key.iter().find_map(|column| {
                 let (deleted, rows) = (of(&table.name, column)?, of(from, column)?);
-                deleted.is_disjoint(&rows).then_some((deleted, rows))
+                deleted.all.is_disjoint(&rows.all).then_some((deleted, rows))
             });
             let Some((deleted, rows)) = apart else { continue };
-            let said = |ways: BTreeSet<String>| ways.into_iter().collect::<Vec<_>>().join(", ");
             problems.push(Diagnostic {
                 message: format!("the ids that are deleted from `{from}` are masked otherwise than those of its rows"),
                 location: transform.given.clone(),
                 hint: Some(format!(
                     "they would find no row: give both the same `mask` and `domain`; here it is {}, there {}",
-                    said(deleted),
-                    said(rows)
+                    deleted.said(),
+                    rows.said()
                 )),
             });
         }
@@ -75,17 +77,48 @@ pub(super) fn masked_otherwise(project: &Project, lineage: &ProjectLineage) -> V
     problems
 }
 
-/// How the fields of a column are masked, such as `hash in the domain patient`. `None` where that can't be compared.
-fn ways(masks: &ColumnMasks) -> Option<BTreeSet<String>> {
-    let mut ways = BTreeSet::new();
+/// How the ids of a column are masked.
+struct Ways {
+    /// The masks with their domains.
+    all: BTreeSet<(String, Option<String>)>,
+    /// The same in words, such as `hash in the domain patient`.
+    shown: BTreeSet<String>,
+}
+
+impl Ways {
+    fn said(self) -> String {
+        self.shown.into_iter().collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// How the fields of a column are masked. `None` where it derives from no field.
+fn ways(masks: &ColumnMasks) -> Option<Ways> {
+    let (mut all, mut shown) = (BTreeSet::new(), BTreeSet::new());
     for field in &masks.fields {
-        let Some(domains_shown) = &field.domain else {
-            ways.insert(field.mask.clone());
-            continue;
-        };
-        for domain in domains(domains_shown)? {
-            ways.insert(format!("{} in the domain {domain}", field.mask));
+        let mask = &field.mask;
+        match &field.domain {
+            Some(domain) => {
+                all.extend(domains(domain).into_iter().map(|one| (mask.clone(), Some(one))));
+                shown.insert(format!("{mask} in the domain {domain}"));
+            }
+            None => {
+                all.insert((mask.clone(), None));
+                shown.insert(mask.clone());
+            }
         }
     }
-    (!ways.is_empty()).then_some(ways)
+    (!all.is_empty()).then_some(Ways { all, shown })
+}
+
+/// The domains in a text of a mask's domain, as in `Patient: patient, others: resource`. Where any type has its own, those
+/// of all types of FHIR.
+fn domains(shown: &str) -> BTreeSet<String> {
+    let mut all = BTreeSet::new();
+    for one in shown.split(", ") {
+        match one.split_once(": ").map_or(one, |(_, domain)| domain) {
+            ANY_TYPE => all.extend(own_domains()),
+            domain => all.extend([domain.to_owned()]),
+        }
+    }
+    all
 }

@@ -102,7 +102,7 @@ pub struct EntityOutcome {
 pub struct Deletions {
     pub from: String,
     /// Keys of which no batch of the source has a row, this one included.
-    pub never_loaded: u64,
+    pub never_loaded: Shown,
 }
 
 impl EntityOutcome {

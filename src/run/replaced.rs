@@ -3,35 +3,46 @@
 
 use serde_json::Value;
 
+use super::context::Context;
 use super::kinds::KindsOutcome;
 use crate::error::{Code, Error, Result};
-use crate::ingest::Unknown;
-use crate::model::{Batch, Source, Tolerance};
+use crate::ingest::{Names, Unknown};
+use crate::model::wording::all_of;
+use crate::model::{Batch, Format, Kind, Project, Source, Tolerance};
+use crate::transform::Prepared;
 use crate::warehouse::{Connection, runs};
 
 /// Fails where a kind has no record, an older batch had some, and there are records of no declared kind such as the
-/// older batches had not. A kind whose own limit allows that all its records are refused may vanish.
+/// older batches had not. Warns in the first batch of a source, where nothing tells whether the kind is misspelt or just
+/// missing. A kind may vanish if its own limit allows that all its records are refused, or if it only says what is
+/// deleted.
 pub(super) async fn verdict(
+    context: &Context,
     source: &Source,
     batch: &Batch,
     outcome: &KindsOutcome,
     connection: &Connection,
-) -> Result<()> {
+) -> Result<Option<String>> {
+    let (mut never, plans) = (Vec::new(), context.plans.of(source));
     if outcome.unknown.count == 0 {
-        return Ok(());
+        return Ok(None);
     }
-    for kind in &source.kinds {
+    for (index, kind) in source.kinds.iter().enumerate() {
         let records = outcome.kinds.iter().find(|(name, _)| *name == kind.name);
         let is_there = records.is_none_or(|(_, records)| records.read() > 0 || records.suppressed > 0);
         let most = kind.max_quarantined.unwrap_or(source.max_quarantined);
         let may_vanish = matches!(most, Tolerance::Percent(_)) && most.allows(1, 1);
-        if is_there || may_vanish {
+        if is_there || may_vanish || only_deletes(&context.project, plans, index) {
             continue;
         }
         let before = runs::accounts_of_kind(connection, batch, &kind.name).await?;
-        let Some(had) = before.first().and_then(|account| read(account, &kind.name)) else {
+        if before.newest.is_none() {
+            never.push(kind.name.as_str());
+        }
+        let Some(had) = before.of_kind.as_ref().and_then(|account| read(account, &kind.name)) else {
             continue;
         };
+        let before: Vec<Value> = before.of_kind.into_iter().chain(before.newest).collect();
         if !is_new(&outcome.unknown, &before) {
             continue;
         }
@@ -44,10 +55,53 @@ pub(super) async fn verdict(
             "an older batch had {had} records of {name} and none of these others: the sender may have renamed it"
         ))
         .hint(format!(
-            "let `where` of {name} name the new value; if the kind may be missing, set `max_quarantined: 100%` in it"
+            "let `where` of {name} name the new value; if the kind may be missing, set `max_quarantined: 100%` in it{}",
+            of_deletions(source)
         )));
     }
-    Ok(())
+    Ok(warning(&never, &outcome.unknown))
+}
+
+/// What to do where the unknown records may be those of an export's files of deletions.
+fn of_deletions(source: &Source) -> &'static str {
+    let asks = |kind: &Kind| {
+        kind.conditions
+            .iter()
+            .any(|one| one.path.first().is_some_and(|name| name == "request"))
+    };
+    if source.input.format == Format::FhirBulk && !source.kinds.iter().any(asks) {
+        "; if the export has files under `deleted`, declare a kind for them: `where: {request.method: DELETE}`"
+    } else {
+        ""
+    }
+}
+
+/// Whether the records of a kind only say what is deleted. A day without them is normal.
+fn only_deletes(project: &Project, plans: &[Prepared], kind: usize) -> bool {
+    let deletes = |name: &str| {
+        let mut entities = project.entities.iter();
+        entities.any(|entity| entity.name == name && entity.deletes_from.is_some())
+    };
+    let mut reading = plans.iter().filter(|plan| plan.scans.contains(&kind));
+    reading.all(|plan| deletes(&plan.outline.entity))
+}
+
+/// `kinds`: those without a record in the first batch of a source.
+fn warning(kinds: &[&str], unknown: &Unknown) -> Option<String> {
+    let (of, which) = match kinds {
+        [] => return None,
+        [kind] => (format!("the kind {kind}"), format!("`where` of {kind}")),
+        _ => (
+            format!("the kinds {}", all_of(kinds)),
+            "one of their `where`".to_owned(),
+        ),
+    };
+    let Unknown { count, .. } = unknown;
+    let names = Names(unknown);
+    Some(format!(
+        "no record is of {of}, and {count} are of no declared kind ({names}): if these are meant, let {which} name their value; \
+         a kind that may be missing has `max_quarantined: 100%`"
+    ))
 }
 
 fn read(account: &Value, kind: &str) -> Option<u64> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::lineage::{self, Dependence, Lineage, Outlines, ProjectLineage, ViewLineage};
 use crate::model::{Entity, Gate, OnRare, Project, ViewKind};
 use crate::warehouse::Warehouse;
@@ -12,26 +12,45 @@ use crate::warehouse::diversity::{self, Diversity, Measured};
 #[derive(Debug)]
 pub struct Risk {
     pub measured: Measured,
-    /// `None`: the view has none of the columns, or it is not known which of its columns they are.
+    /// `None`: the view has none of the columns, or it is not known which of its columns they are, or it has failed.
     pub found: Option<Diversity>,
+    /// Why the view could not be measured.
+    pub failed: Option<Error>,
 }
 
-/// The columns that show what `severity: suppress` takes out of others, since they come from the same fields: in words.
-/// Empty where nothing is suppressed.
+/// The columns that show what `severity: suppress` takes out of others, since they come from the same fields, and the
+/// entities whose rows these fields decide on: in words. Empty where nothing is suppressed.
 pub(super) fn unsuppressed(lineage: &ProjectLineage, project: &Project) -> Vec<String> {
     let Some(gate) = project.gate.as_ref().filter(|gate| gate.severity == OnRare::Suppress) else {
         return Vec::new();
     };
-    let fields = |one: &Lineage| {
-        let direct = one
-            .origins
-            .iter()
-            .filter(|origin| origin.dependence == Dependence::Direct);
-        let fields = direct.map(|origin| (one.source.clone(), origin.path.clone()));
+    let of = |one: &Lineage, how: Dependence| {
+        let origins = one.origins.iter().filter(|origin| origin.dependence == how);
+        let fields = origins.map(|origin| (one.source.clone(), origin.path.clone()));
         fields.collect::<Vec<_>>()
     };
+    let fields = |one: &Lineage| of(one, Dependence::Direct);
     let mut words = Vec::new();
     for entity in &project.entities {
+        // What decides on the rows counts for every column.
+        let deciding: Vec<_> = entity
+            .columns
+            .iter()
+            .flat_map(|column| lineage.of(&entity.name, &column.name))
+            .flat_map(|one| of(one, Dependence::Indirect))
+            .collect();
+        let decides = |quasi: &&String| {
+            let mut theirs = lineage.of(&gate.over, quasi).flat_map(fields);
+            theirs.any(|field| deciding.contains(&field))
+        };
+        if entity.name != gate.over {
+            words.extend(gate.quasi.iter().find(decides).map(|quasi| {
+                format!(
+                    "which rows {} has depends on the same field as {}.{quasi}, and `severity: suppress` leaves them as they are",
+                    entity.name, gate.over
+                )
+            }));
+        }
         let is_suppressed = |column: &str| entity.name == gate.over && gate.quasi.iter().any(|name| name == column);
         for column in entity.columns.iter().filter(|column| !is_suppressed(&column.name)) {
             let own: Vec<_> = lineage.of(&entity.name, &column.name).flat_map(fields).collect();
@@ -53,7 +72,7 @@ pub(super) fn unsuppressed(lineage: &ProjectLineage, project: &Project) -> Vec<S
 /// Measures all views and materialized views. Also says which columns show what is suppressed in others.
 ///
 /// # Errors
-/// The project names no columns, or a view can't be read.
+/// The project names no columns, or the database can't be reached.
 pub async fn risk(warehouse: &Warehouse, project: &Project) -> Result<(Vec<Risk>, Vec<String>)> {
     let gate = project.gate.as_ref().ok_or_else(|| {
         Error::project("pipeline.yaml does not say which columns are quasi-identifiers")
@@ -65,12 +84,20 @@ pub async fn risk(warehouse: &Warehouse, project: &Project) -> Result<(Vec<Risk>
     let mut risks = Vec::new();
     for view in project.views.iter().filter(|view| view.kind != ViewKind::Function) {
         let measured = measured(&lineage, &view.name, gate, entity);
-        let found = if measured.quasi.is_empty() {
-            None
-        } else {
-            Some(diversity::diversity(&connection, &measured).await?)
-        };
-        risks.push(Risk { measured, found });
+        let (mut found, mut failed) = (None, None);
+        if !measured.quasi.is_empty() {
+            match diversity::diversity(&connection, &measured).await {
+                Ok(one) => found = Some(one),
+                Err(error) if error.kind == Kind::Unreachable => return Err(error),
+                // The other views are measured all the same.
+                Err(error) => failed = Some(error),
+            }
+        }
+        risks.push(Risk {
+            measured,
+            found,
+            failed,
+        });
     }
     Ok((risks, unsuppressed(&lineage, project)))
 }
@@ -106,8 +133,8 @@ fn measured(lineage: &ProjectLineage, name: &str, gate: &Gate, entity: &Entity) 
         };
         list.push(view.column.clone());
     }
-    // With a part of the key only, persons can't be told apart.
-    if keys.len() < entity.key.len() {
+    // With a part of the key only, persons can't be told apart, nor by a key that is another one in each load.
+    if keys.len() < entity.key.len() || gate.per_batch {
         measured.person.clear();
     }
     measured

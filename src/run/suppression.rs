@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use sha2::{Digest, Sha256};
 use tokio_postgres::Client;
 
 use crate::error::{Code, Error, Result};
 use crate::mask::{MaskKey, SubjectHash, subject_domains};
 use crate::model::scalar_field::{is_sensitive, scalar_fields};
-use crate::model::{Kind, Project, Source};
+use crate::model::wording::counted;
+use crate::model::{Kind, Project, Source, subject};
 use crate::warehouse::Warehouse;
 use crate::warehouse::suppression::{self, Count, Entry, OTHER_KEY};
 
@@ -57,8 +59,54 @@ pub(super) async fn of_source(
         .cause("a run can't tell whose records to leave out")
         .hint(OTHER_KEY));
     }
+    for Useless { why, remedy } in read_otherwise(client, source).await? {
+        tracing::warn!("the suppression list: {why}; {remedy}");
+    }
     let subjects = key.and_then(|key| SubjectHash::of(source, key));
     Ok(subjects.map(|subjects| (subjects, entries.into_iter().map(|entry| entry.hash).collect())))
+}
+
+/// How the subjects of a domain are read: a fingerprint for each that differs.
+pub(super) fn read_as(project: &Project, domain: &str) -> Vec<String> {
+    let kinds = project.sources.iter().flat_map(|source| &source.kinds);
+    let theirs = kinds.filter(|kind| subject_domains(kind).contains(domain));
+    let all: BTreeSet<String> = theirs.filter_map(fingerprint).collect();
+    all.into_iter().collect()
+}
+
+/// What decides on how an id of the subject is spelled: its type, `normalize` and `nulls`. `None`: there is no subject.
+fn fingerprint(kind: &Kind) -> Option<String> {
+    let field = subject::find(&kind.schema, kind.subject.as_deref()?).ok()?.field;
+    let rules = &field.rules;
+    let spelled = format!("{:?} {:?} {:?}", field.field_type, rules.normalize, rules.nulls);
+    Some(hex::encode(&Sha256::digest(spelled)[..8]))
+}
+
+/// Subjects of a source that are read otherwise than when persons were put on the list, in words.
+///
+/// # Errors
+/// The database can't be read.
+async fn read_otherwise(client: &Client, source: &Source) -> Result<Vec<Useless>> {
+    let mut changed = Vec::new();
+    for kind in &source.kinds {
+        let Some(read_as) = fingerprint(kind) else { continue };
+        for domain in subject_domains(kind) {
+            let entries = suppression::read_otherwise(client, &domain, &read_as).await?;
+            if let Ok(count @ 1..) = usize::try_from(entries) {
+                changed.push(Useless {
+                    why: format!(
+                        "{} of the domain {domain} may not keep their persons out of {}: its subject {} is read otherwise \
+                         than when they were made",
+                        counted(count, "entry", "entries"),
+                        kind.label,
+                        kind.subject.as_deref().unwrap_or_default()
+                    ),
+                    remedy: "erase these persons again, so that the list knows their ids as they are read now".to_owned(),
+                });
+            }
+        }
+    }
+    Ok(changed)
 }
 
 /// Whether the kind declares anything sensitive. One that does not, such as a list of codes, is of nobody.
@@ -87,14 +135,19 @@ pub struct Useless {
     pub remedy: String,
 }
 
-/// The suppression list by domain and key.
+/// The suppression list by domain and key, and the subjects that it may not know any more.
 ///
 /// # Errors
 /// The database can't be read.
-pub async fn suppressed(warehouse: &Warehouse, project: &Project) -> Result<Vec<Suppressed>> {
-    let counts = suppression::counts(&*warehouse.acquire().await?).await?;
+pub async fn suppressed(warehouse: &Warehouse, project: &Project) -> Result<(Vec<Suppressed>, Vec<Useless>)> {
+    let client = warehouse.acquire().await?;
+    let counts = suppression::counts(&client).await?;
     if counts.is_empty() {
-        return Ok(Vec::new());
+        return Ok((Vec::new(), Vec::new()));
+    }
+    let mut changed = Vec::new();
+    for source in &project.sources {
+        changed.extend(read_otherwise(&client, source).await?);
     }
     let present = MaskKey::at_hand(warehouse.is_embedded(), &project.root).map(|key| key.key_id());
     let domains = domains(project);
@@ -118,5 +171,5 @@ pub async fn suppressed(warehouse: &Warehouse, project: &Project) -> Result<Vec<
         };
         Suppressed { count, useless }
     });
-    Ok(judged.collect())
+    Ok((judged.collect(), changed))
 }

@@ -212,6 +212,17 @@ pub(super) fn running(path: &Path, places: &Places, error: DataFusionError) -> E
             let beyond = inner.downcast_ref();
             beyond.map_or_else(Error::internal, |beyond: &Beyond| beyond.error(path, places))
         }
+        DataFusionError::External(inner) if inner.is::<TooLarge>() => {
+            let function = inner.downcast_ref::<TooLarge>().map(|large| large.function.as_str());
+            let places = places.say(
+                path,
+                |part| matches!(part, Part::Function(name) if Some(name.as_str()) == function),
+            );
+            Error::batch(format!("{file} needs more memory than it may use"))
+                .code(Code::OutOfMemory)
+                .cause(format!("{inner}{places}"))
+                .hint("make shorter texts or lists of fewer elements")
+        }
         DataFusionError::ResourcesExhausted(_) => Error::batch(format!("{file} needs more memory than it may use"))
             .code(Code::OutOfMemory)
             .cause("a sort, join or aggregate could not be spilled further")
@@ -278,6 +289,24 @@ impl fmt::Display for Beyond {
 }
 
 impl std::error::Error for Beyond {}
+
+/// The rows that are computed at once would become too large.
+#[derive(Debug)]
+pub(super) struct TooLarge {
+    pub function: String,
+}
+
+impl fmt::Display for TooLarge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "`{}` makes more than 1 GiB of the rows that are computed at once",
+            self.function
+        )
+    }
+}
+
+impl std::error::Error for TooLarge {}
 
 /// The hint where a value fails in a part of the plan in which no row can be refused by itself.
 pub(super) const MERGED: &str = "a row that is joined, aggregated, sorted or cut off with others can't be refused by itself: use \

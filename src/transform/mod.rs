@@ -7,6 +7,7 @@ mod bind;
 mod canonical;
 mod cast_names;
 mod catalog;
+mod depth;
 mod dialect;
 mod elements;
 mod exact;
@@ -40,6 +41,7 @@ mod volatility;
 mod wording;
 
 pub use catalog::SqlFunction;
+pub(crate) use depth::is_too_deep;
 pub use elements::{Counted, Tally};
 pub use execute::{Execution, Operator, PlanMetrics};
 pub(crate) use failure::place;

@@ -11,7 +11,7 @@ use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::tokenizer::{TokenWithSpan, Tokenizer};
 
 use super::dialect::WithLambdas;
-use super::{ignored, not_in};
+use super::{depth, ignored, not_in};
 
 /// The one statement of a text.
 pub(super) fn statement(session: &SessionState, sql: &str) -> Result<Statement> {
@@ -54,6 +54,9 @@ fn tokens(session: &SessionState, sql: &str) -> Result<(Vec<TokenWithSpan>, With
     let tokens = Tokenizer::new(&GenericDialect, sql)
         .tokenize_with_location()
         .map_err(failed)?;
+    if let Some(found) = depth::too_deep(&tokens) {
+        return Err(found.planning());
+    }
     let known = session.higher_order_functions();
     let dialect = WithLambdas::of(&tokens, |name| known.contains_key(name));
     Ok((tokens, dialect))

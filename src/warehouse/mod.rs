@@ -26,7 +26,10 @@ pub use connect::{Connection, Database, Warehouse};
 pub use copy::{Encoder, Fit, accepts};
 pub use embedded::{Listen, Served, serve_db};
 pub use load::column_masks as masks;
-pub use load::{ActiveRun, BatchLock, BatchLocks, Committed, Handed, Phase, StageCounter, Staged, StagingRun, recover};
+pub use load::{
+    ActiveRun, BatchLock, BatchLocks, Committed, EntityProgress, Handed, Phase, Progress, StageCounter, Staged,
+    StagingRun, recover,
+};
 pub use load::{
     checks, combinations, diversity, drop, erase, failpoint, person, quarantine, relations, runs, suppression,
 };

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::cluster_processes::{Cluster, state};
+use crate::cluster_processes::{Cluster, state, tags};
 use crate::harness::{Database, MASK_KEY, Project, Running, SOURCE_A, batch, until};
 use crate::person::{ERASE, with_id};
 
@@ -122,10 +122,6 @@ fn a_batch_that_two_executors_read_is_the_one_that_is_read_here() {
     for text in ["CANARY", MASK_KEY] {
         assert!(said.iter().all(|said| !said.contains(text)), "{said:?}");
     }
-}
-
-fn tags(database: &Database) -> String {
-    database.value("select string_agg(distinct name, ',') || '|' || count(*) from patients")
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::harness::{Database, Project, Running, SOURCE_A, batch, repository, until};
 
 /// A scheduler and its executors. All end with this.
-pub(crate) struct Cluster {
+pub struct Cluster {
     pub url: String,
     pub scheduler: Running,
     pub executors: Vec<Running>,
@@ -15,44 +15,68 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     /// Starts them in the project's folder, with its environment.
-    pub(crate) fn start(project: &Project, executors: usize) -> Self {
-        let args = ["cluster", "scheduler", "--bind", "127.0.0.1:0", "--lost-after", "6"];
-        let scheduler = project.spawn(&args);
-        until("the scheduler listens", || {
-            scheduler.stderr_so_far().contains("listens on df://")
-        });
-        let said = scheduler.stderr_so_far();
-        let url = said.trim().rsplit(' ').next().unwrap().to_owned();
+    pub fn start(project: &Project, executors: usize) -> Self {
+        Self::start_with(project, executors, &[])
+    }
+
+    /// The same with more options for all of them.
+    pub fn start_with(project: &Project, executors: usize, options: &[&str]) -> Self {
+        let (scheduler, url) = Self::scheduler(project, "127.0.0.1:0", options);
         let mut cluster = Self {
             url,
             scheduler,
             executors: Vec::new(),
         };
         for number in 0..executors {
-            cluster.add(project, number);
+            let url = cluster.url.clone();
+            cluster.add_at(project, number, &url, options);
         }
         cluster
     }
 
-    pub(crate) fn add(&mut self, project: &Project, number: usize) {
+    pub fn scheduler(project: &Project, bind: &str, options: &[&str]) -> (Running, String) {
+        let args = ["cluster", "scheduler", "--bind", bind, "--lost-after", "6"];
+        let scheduler = project.spawn(&[&args[..], options].concat());
+        let url = word_after(&scheduler, "the scheduler listens on ");
+        (scheduler, url)
+    }
+
+    pub fn add(&mut self, project: &Project, number: usize) {
+        let url = self.url.clone();
+        self.add_at(project, number, &url, &[]);
+    }
+
+    /// Adds an executor that finds the scheduler at another address.
+    pub fn add_at(&mut self, project: &Project, number: usize, url: &str, options: &[&str]) {
         let folder = format!("executor{number}");
         fs::create_dir_all(project.path(&folder)).unwrap();
         let args = [
             "cluster",
             "executor",
             "--scheduler",
-            &self.url,
+            url,
             "--tasks",
             "2",
             "--work-dir",
             &folder,
         ];
-        let executor = project.spawn(&args);
-        until("the executor listens", || {
-            executor.stderr_so_far().contains("the executor listens on")
-        });
+        let executor = project.spawn(&[&args[..], options].concat());
+        word_after(&executor, "the executor listens on ");
         self.executors.push(executor);
     }
+}
+
+/// Waits until a process says this on stderr, and returns the word after it.
+pub fn word_after(process: &Running, said: &str) -> String {
+    let word = || {
+        let text = process.stderr_so_far();
+        let rest = text.split_once(said)?.1;
+        // Until the end of the line, it may be half a word.
+        let (word, _) = rest.split_once('\n')?;
+        Some(word.to_owned())
+    };
+    until(said, || word().is_some());
+    word().unwrap()
 }
 
 /// The hash of each table's rows, the quarantine, and the accounts of the batches.
@@ -140,9 +164,9 @@ fn every_example_loads_on_a_cluster_as_it_does_here() {
     assert!(run > 0, "examples/ holds no project");
 }
 
-const RUN: [&str; 6] = ["run", "--source", "a", "--date", "2023-05-01", "--cluster"];
+pub const RUN: [&str; 6] = ["run", "--source", "a", "--date", "2023-05-01", "--cluster"];
 
-fn loaded(patients: usize) -> (Database, Project, Cluster) {
+pub fn loaded(patients: usize) -> (Database, Project, Cluster) {
     let database = Database::migrated();
     let project = Project::of_repository().in_clear().on(&database);
     project.input("source_a", "20230501", batch(SOURCE_A, "old", patients));
@@ -152,7 +176,7 @@ fn loaded(patients: usize) -> (Database, Project, Cluster) {
     (database, project, cluster)
 }
 
-fn tags(database: &Database) -> String {
+pub fn tags(database: &Database) -> String {
     database.value("select string_agg(distinct name, ',') || '|' || count(*) from patients")
 }
 

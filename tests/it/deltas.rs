@@ -90,7 +90,7 @@ fn a_row_may_belong_to_another_batch_of_its_source() {
     let reason = database.rows("select distinct reason from pipeline.quarantine");
     assert_eq!(
         reason,
-        ["patients has no row with the same patient_id, in no batch of the source"]
+        ["patients has no row with the same patient_id, in no batch of the source, or it is deleted"]
     );
 
     // The batch's own old rows do not count: they are what the run replaces.

@@ -123,6 +123,21 @@ fn each_kind_is_a_table_with_its_own_types_and_masks() {
 }
 
 #[test]
+fn a_kind_has_checks_of_its_own() {
+    let database = Database::fresh();
+    let project = project(&database, "", "max_quarantined: 50%\n");
+    let checks = "    checks: {patients: [{accepted_values: {column: code, values: [x]}}]}\n  lab:\n";
+    project.edit("pipelines/clinic.yaml", "  lab:\n", checks);
+    load(&project, json!(records()).to_string()).code(0);
+    assert_eq!(database.rows("select code from patients"), ["x"]);
+    assert_eq!(database.count("labs"), 2);
+    assert_eq!(
+        database.rows("select entity, check_name like '%accepted_values%' from pipeline.quarantine"),
+        ["patients|t"]
+    );
+}
+
+#[test]
 fn the_embedded_database_loads_kinds_one_after_the_other() {
     let database = Database::fresh();
     let project = project(&database, "", "").env("DATABASE_URL", "");
@@ -545,6 +560,30 @@ fn unknown_records_in_place_of_a_whole_kind_fail_the_batch() {
         );
         next("2023-05-05", renamed(&["Persons"])).code(0);
     }
+}
+
+/// In a first batch nothing tells whether a kind is misspelt or just missing.
+#[test]
+fn a_kind_without_a_record_in_a_first_batch_is_told_beside_unknown_records() {
+    let database = Database::fresh();
+    let project = project(&database, "", "on_unknown_kind: ignore\n");
+    let run = |date: &str, kinds: &[&str]| {
+        let records: Vec<Value> = kinds.iter().map(|of| json!({"type": of, "id": "p1"})).collect();
+        project.write(&format!("in/{date}.txt"), json!(records).to_string());
+        project.run(&["run", "--source", "clinic", "--date", date]).code(0)
+    };
+    let said = "no record is of the kind patient, and 1 are of no declared kind";
+    run(DATE, &["Lab", "Patients"]).stderr_contains(said);
+    run("2023-05-02", &["Lab", "Patients"]).output_lacks("no record is");
+    run("2023-04-30", &["Person", "Patients"]).stderr_contains("no record is of the kind lab, and 1");
+    run("2023-04-01", &["Visit"]).stderr_contains("no record is of the kinds patient and lab, and 1");
+    run("2023-03-01", &["Lab"]).output_lacks("no record is");
+    project.edit(
+        "pipelines/clinic.yaml",
+        "  lab:\n",
+        "    max_quarantined: 100%\n  lab:\n",
+    );
+    run("2023-02-01", &["Lab", "Patients"]).output_lacks("no record is");
 }
 
 /// Another file stands in for all paths of a source.

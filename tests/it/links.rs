@@ -87,3 +87,42 @@ fn use_reads_neither_input_nor_the_work_folder() {
         assert!(outcome.stderr.contains(reason), "{path}: {}", outcome.stderr);
     }
 }
+
+/// Who may edit a path would load the key into a table.
+#[test]
+fn files_of_secrets_are_no_input() {
+    let home = |project: &crate::harness::Project| {
+        std::fs::create_dir_all(project.path("home/.ssh")).unwrap();
+        project.write("home/.pgpass", format!("{CANARY}\n"));
+        project.write("home/.ssh/id", format!("{CANARY}\n"));
+        std::fs::hard_link(project.path("home/.pgpass"), project.path("in/hard.csv")).unwrap();
+        symlink(project.path(".pipeline/mask.key"), project.path("in/soft.csv")).unwrap();
+    };
+    for path in [
+        "in/{date}/../../.pipeline/mask.key",
+        "in/{date}/../soft.csv",
+        "in/{date}/../hard.csv",
+        "in/{date}/../*.csv",
+        "in/{date}/../../home/.pgpass",
+        "in/{date}/../../home/.ssh/id",
+        "in/{date}/../../../../../../../../../proc/self/environ",
+    ] {
+        let project = Small::new()
+            .input(&format!("path: \"{path}\"\nformat: csv\ncsv: {{header: false}}"))
+            .schema("id: string")
+            .columns(&[("item_id", "text")])
+            .sql("select id as item_id from source")
+            .project()
+            .file("in/2023-05-01/x", "")
+            .file(".pipeline/mask.key", format!("{CANARY}\n"));
+        home(&project);
+        let home = project.path("home");
+        let project = project.env("HOME", home.to_str().unwrap());
+        let args = ["preview", "--source", "clinic", "--date", "2023-05-01"];
+        let outcome = project.run(&args).output_lacks(CANARY);
+        assert!(outcome.exit() != Some(0), "{path}: {outcome:?}");
+        if !path.contains("/proc/") {
+            outcome.stderr_contains("is not read as input");
+        }
+    }
+}

@@ -13,7 +13,11 @@ mod check;
 mod cli;
 mod cluster;
 #[cfg(feature = "cluster")]
+mod cluster_cuts;
+#[cfg(feature = "cluster")]
 mod cluster_divided;
+#[cfg(feature = "cluster")]
+mod cluster_operations;
 mod cluster_parts;
 #[cfg(feature = "cluster")]
 mod cluster_processes;
@@ -23,6 +27,7 @@ mod dates;
 mod deletions;
 mod deltas;
 mod dependencies;
+mod deployments;
 mod docs;
 mod doctor;
 mod encodings;
@@ -80,6 +85,7 @@ mod test_cases;
 mod third_source;
 mod types;
 mod unfit_values;
+mod untrusted;
 mod views;
 mod wrong_input;
 mod wrong_project;

@@ -619,3 +619,131 @@ fn a_domain_that_is_gone_brings_nobody_back() {
     project.run_clinic().code(0);
     assert_eq!(database.count("items"), 2);
 }
+
+/// A part of an id, and a row that is made of several records, are nobody's alone: nothing is deleted by them.
+#[test]
+fn rows_of_others_that_share_a_part_of_the_id_stay() {
+    let kept = "{type: string, required: true, phi: identifier, mask: keep, reason: a test}";
+    let ids = [("CAN1001", "1"), ("CAN1002", "2"), ("CAN1003", "3"), ("CAN2003", "4")];
+    for subject in [HASHED, kept] {
+        let (database, project) = nested(subject, "")
+            .columns(&[("item_id", "text"), ("bucket", "text"), ("n", "int8")])
+            .sql("select subject['reference'] as item_id, left(subject['reference'], 1) as bucket, n from source")
+            .on_server();
+        let project = project.json(records(&ids));
+        project.run_clinic().code(0);
+        assert_eq!(rows(&traced(&project, "CAN1001")), ["clinic 2023-05-01 items 1"]);
+        with_id(&project, &ERASE, "CAN1001")
+            .code(0)
+            .stdout_contains("erased 1 items");
+        assert_eq!(database.rows("select n from items order by 1"), ["2", "3", "4"]);
+    }
+    for (sql, why) in [
+        (
+            "select left(subject['reference'], 4) || cast(n as varchar) as item_id, n from source",
+            "item_id: it is computed from other fields, too",
+        ),
+        (
+            "select left(subject['reference'], 4) as item_id, sum(n) as n from source group by 1",
+            "item_id: it holds the same for other ids",
+        ),
+        (
+            "select max(subject['reference']) as item_id, cast(count(*) as bigint) as n from source",
+            "item_id: a row of it may be of several persons",
+        ),
+    ] {
+        let (database, project) = nested(kept, sql).on_server();
+        let project = project.json(records(&ids));
+        project.run_clinic().code(0);
+        let before = database.count("items");
+        with_id(&project, &ERASE, "CAN2003").code(1).stderr_contains(why);
+        assert_eq!(database.count("items"), before, "{sql}");
+    }
+}
+
+/// The mother's id in the record of her child.
+#[test]
+fn rows_of_others_that_name_the_person_are_listed_and_stay() {
+    let mothers = "{type: string, phi: identifier, mask: hash, domain: patient, normalize: [trim, upper]}";
+    for (declared, sql) in [
+        (format!("mother: {mothers}"), "mother"),
+        (format!("mother: {{list: {mothers}}}"), "mother[1] as mother"),
+    ] {
+        let (database, project) = Small::new()
+            .quarantine()
+            .schema(&format!(
+                "subject:\n  struct:\n    reference: {HASHED}\n{declared}\nn: bigint"
+            ))
+            .columns(&[("item_id", "text"), ("mother", "text"), ("n", "int8")])
+            .sql(&format!("select subject['reference'] as item_id, {sql}, n from source"))
+            .rest("subject: subject.reference")
+            .on_server();
+        let list = |id: &str| {
+            if declared.contains("list") {
+                format!("[\"{id}\"]")
+            } else {
+                format!("\"{id}\"")
+            }
+        };
+        let of = |id: &str, mother: &str, n: u8| {
+            format!(
+                r#"{{"subject": {{"reference": "{id}"}}, "mother": {}, "n": {n}}}"#,
+                list(mother)
+            )
+        };
+        let project = project
+            .file("sql/views/mothers.sql", "select mother from items\n")
+            .json(format!(
+                "[{},{},{}]",
+                of("p1", "p1", 1),
+                of("p2", "p1", 2),
+                of("p3", "p4", 3)
+            ));
+        project.run_clinic().code(0);
+        let found = traced(&project, "p1");
+        assert_eq!(rows(&found), ["clinic 2023-05-01 items 1"]);
+        let named =
+            json!([{"source": "clinic", "date": "2023-05-01", "table": "items", "columns": ["mother"], "rows": 1}]);
+        assert_eq!(
+            (&found["named"], &found["unsearched"]),
+            (&named, &json!([])),
+            "{declared}"
+        );
+        // Somebody who is in no record of their own is found as well.
+        let only_named = traced(&project, "p4");
+        assert_eq!(rows(&only_named), [] as [&str; 0]);
+        assert_eq!(only_named["named"][0]["rows"], 1);
+        assert_eq!(only_named["views"][0]["name"], "mothers");
+        with_id(&project, &["privacy", "trace"], "p1")
+            .code(0)
+            .stdout_contains("clinic 2023-05-01: 1 row of others in items by mother");
+        with_id(&project, &ERASE, "p1").code(0).stderr_contains(
+            "1 row of items (clinic 2023-05-01), which are about others and name the person in mother",
+        );
+        assert_eq!(database.rows("select n from items order by 1"), ["2", "3"]);
+        assert_eq!(
+            database.value("select named -> 0 ->> 'rows' from pipeline.erasures"),
+            "1"
+        );
+    }
+}
+
+/// The list knows an id as it was spelled when the person was erased.
+#[test]
+fn a_subject_that_is_read_otherwise_is_told() {
+    let (_database, project) = nested(HASHED, COPIED).on_server();
+    let project = project.json(records(&[("p1", "1"), ("p2", "2")]));
+    project.run_clinic().code(0);
+    with_id(&project, &ERASE, "p1").code(0);
+    let said =
+        "1 entry of the domain patient may not keep their persons out of clinic: its subject subject.reference is read";
+    project.run(&["check"]).code(0).output_lacks(said);
+    project.run_clinic().code(0).output_lacks(said);
+    project.edit("pipelines/clinic.yaml", "normalize: [trim, upper]", "normalize: [trim]");
+    project.run(&["check"]).code(0).stderr_contains(said);
+    project.run(&["privacy", "suppression"]).code(0).stderr_contains(said);
+    project.run_clinic().code(0).stderr_contains(said);
+    // Erased again, the person is known by both spellings.
+    with_id(&project, &ERASE, "p1").code(0);
+    project.run(&["check"]).code(0).output_lacks(said);
+}

@@ -43,6 +43,46 @@ fn a_batch_with_a_person_who_stands_alone_is_not_loaded() {
     assert_eq!(database.count("items"), 6);
 }
 
+/// A surrogate is another one in each load, so one person of three days would pass for three.
+#[test]
+fn ids_that_change_with_each_load_count_within_a_batch() {
+    let (database, project) = gated("fail");
+    project.edit(
+        "pipelines/clinic.yaml",
+        "id: {type: string, required: true}",
+        "id: {type: string, required: true, phi: identifier, mask: surrogate}",
+    );
+    let load = |day: &str, list: &[(&str, &str)], code: i32| {
+        project.write(&format!("in/2023-05-{day}.json"), records(list));
+        let date = format!("2023-05-{day}");
+        project.run(&["run", "--source", "clinic", "--date", &date]).code(code);
+    };
+    let enough = [("a", "1"), ("b", "1"), ("c", "1")];
+    load("01", &enough, 0);
+    project.edit("pipeline.yaml", "severity: fail", "severity: warn");
+    for day in ["02", "03", "04"] {
+        load(day, &[("d", "2")], 0);
+    }
+    project.edit("pipeline.yaml", "severity: warn", "severity: fail");
+    load("05", &[("d", "2")], 1);
+    load("05", &[("a", "1")], 1);
+    for day in ["02", "03", "04"] {
+        project
+            .run(&[
+                "drop",
+                "--source",
+                "clinic",
+                "--date",
+                &format!("2023-05-{day}"),
+                "--yes",
+            ])
+            .code(0);
+    }
+    // The batch of the first day has enough of them.
+    load("05", &[("a", "1")], 0);
+    assert_eq!(database.count("items"), 4);
+}
+
 #[test]
 fn a_warning_loads_the_batch() {
     let (database, project) = gated("warn");
@@ -218,6 +258,27 @@ fn views_are_measured() {
         .run(&["privacy", "risk"])
         .code(0)
         .stdout_contains("known")
+        .stdout_contains("persons");
+    // A view whose file is new, and one whose file has changed since.
+    let project = project
+        .file("sql/views/later.sql", "select n as place from items\n")
+        .file("sql/views/places.sql", "select n as region from items\n");
+    let told = project
+        .run(&["privacy", "risk", "--output", "json"])
+        .code(1)
+        .stderr_contains("the view later can't be measured")
+        .stderr_contains("the view places can't be measured")
+        .stderr_contains("`pipeline views`");
+    let told: serde_json::Value = serde_json::from_str(&told.stdout).unwrap();
+    let of = |view: &str| told.as_array().unwrap().iter().find(|one| one["view"] == view).unwrap();
+    assert_eq!(of("known")["k"], 2);
+    assert!(of("known")["failed"].is_null());
+    assert_eq!(of("later")["k"], serde_json::json!(null));
+    assert_eq!(of("later")["failed"]["message"], "the view later can't be measured");
+    project
+        .run(&["privacy", "risk"])
+        .code(1)
+        .stdout_contains("not measured")
         .stdout_contains("persons");
 }
 

@@ -296,6 +296,28 @@ fn detours() -> Vec<(&'static str, String)> {
         ("by_function", "select lower(item_id) as l from items".to_owned()),
         ("whole", "select i as whole from items i".to_owned()),
         ("above", "select d as again from values_equal".to_owned()),
+        // PostgreSQL takes another column than DataFusion would.
+        (
+            "ordered_by_an_alias",
+            "select x.day as batch_date, x.item_id from (select a.item_id, a.day, a.batch_date from items a
+             join items b on b.batch_date = a.batch_date and b.item_id = a.item_id) x
+             order by case when batch_date >= date '2023-05-01' then 1 else 2 end limit 1".to_owned(),
+        ),
+        (
+            "named_by_its_function",
+            "select w.item_id from items w where exists (select 1 from (select batch_date as d, item_id from items) v,
+             unnest(array[date '2023-05-01']) as batch_date where v.d = batch_date and v.item_id = w.item_id)".to_owned(),
+        ),
+        (
+            "without_a_name",
+            "select (select max from (select max(v.batch_date) from items v where v.item_id = o.item_id) s) as d
+             from (select item_id, null::date as max from items) o".to_owned(),
+        ),
+        (
+            "by_partition",
+            "select (select max(tableoid::text) from items v where v.item_id = o.item_id) as p
+             from (select item_id, 0 as tableoid from items) o".to_owned(),
+        ),
     ]
 }
 

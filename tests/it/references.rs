@@ -72,8 +72,8 @@ fn every_form_gives_its_type_and_id() {
     assert_eq!(
         database.rows("select record, path, check_name, reason from pipeline.quarantine order by record"),
         [
-            "9|$.r|malformed|a reference to a type of resource that FHIR does not have",
-            "10|$.r|malformed|not a reference (Type/id, a URL that ends so, urn:uuid:..., urn:oid:..., #id or Type?query)",
+            "9|$.r|malformed|a reference to a type that neither FHIR has nor `to` names",
+            "10|$.r|malformed|not a reference (Type/id, a URL that ends so, urn:uuid: and a UUID, urn:oid: and an OID, #id or Type?query)",
             "11|$.r|malformed|a number where reference is declared",
             "12|$.r|malformed|a list where reference is declared",
         ]
@@ -130,8 +130,8 @@ fn an_object_is_taken_whole() {
     assert_eq!(
         database.rows("select record, path, reason from pipeline.quarantine order by record"),
         [
-            "9|$.r|not a reference (Type/id, a URL that ends so, urn:uuid:..., urn:oid:..., #id or Type?query)",
-            "10|$.r|a reference to a type of resource that FHIR does not have",
+            "9|$.r|not a reference (Type/id, a URL that ends so, urn:uuid: and a UUID, urn:oid: and an OID, #id or Type?query)",
+            "10|$.r|a reference to a type that neither FHIR has nor `to` names",
             "11|$.r|an object in a reference, where a text is expected",
             "12|$.r|an undeclared key stands twice in one object",
             "13|$.r|not valid JSON: a value is missing",
@@ -411,7 +411,7 @@ fn csv_and_parquet_hold_references_too() {
     ];
     let shown = "select id, type, ref from items order by id";
     let refused = "select record, path, reason from pipeline.quarantine";
-    let reason = ["4|$.r|a reference to a type of resource that FHIR does not have"];
+    let reason = ["4|$.r|a reference to a type that neither FHIR has nor `to` names"];
 
     let (database, project) = parts(field)
         .input("path: in/{date:%Y-%m-%d}.csv\nformat: csv")

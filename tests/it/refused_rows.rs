@@ -462,6 +462,66 @@ fn a_number_beyond_its_type() {
     ]);
 }
 
+/// DataFusion makes two billion characters or elements in each row, if it can, or ends the process.
+#[test]
+fn a_result_that_is_too_large() {
+    let large = |sql, noted| case(sql, json!("1"), json!("20"), noted);
+    let between = |sql, fits: &str, fails: &str, noted| case(sql, json!(fits), json!(fails), noted);
+    let range = "function: a value that `range` can't take";
+    let series = "function: a value that `generate_series` can't take";
+    each_refuses_its_row(&[
+        large(
+            "cast(length(lpad('a', cast(x as int) * 1000000)) as varchar)",
+            "function: a value that `lpad` can't take",
+        ),
+        large(
+            "cast(length(rpad('a', cast(x as int) * 1000000, 'bc')) as varchar)",
+            "function: a value that `rpad` can't take",
+        ),
+        large(
+            "cast(length(repeat('ab', cast(x as int) * 500000)) as varchar)",
+            "function: a value that `repeat` can't take",
+        ),
+        large(
+            "cast(length(replace(repeat('a', 1000), 'a', repeat('b', cast(x as int) * 1000))) as varchar)",
+            "function: a value that `replace` can't take",
+        ),
+        large(
+            "cast(array_length(array_repeat(1, cast(x as int) * 100000)) as varchar)",
+            "function: a value that `array_repeat` can't take",
+        ),
+        large(
+            "cast(array_length(array_resize(make_array(1), cast(x as int) * 100000, 2)) as varchar)",
+            "function: a value that `array_resize` can't take",
+        ),
+        large(
+            "cast(array_length(range(cast(x as bigint) * 100000)) as varchar)",
+            range,
+        ),
+        large(
+            "cast(array_length(generate_series(1, cast(x as bigint) * 100000)) as varchar)",
+            series,
+        ),
+        large(
+            "cast(array_length(range(0, cast(x as bigint) * -300000, -3)) as varchar)",
+            range,
+        ),
+        between(
+            "cast(array_length(range(cast(x as date), date '9999-12-31', interval '1 day')) as varchar)",
+            "9000-01-01",
+            "0001-01-01",
+            range,
+        ),
+        between(
+            "cast(array_length(generate_series(cast(x as timestamp), timestamp '2023-05-02 00:00:00', interval '1 second')) \
+             as varchar)",
+            "2023-05-01T00:00:00",
+            "2000-01-01T00:00:00",
+            series,
+        ),
+    ]);
+}
+
 #[test]
 fn a_number_in_json_beyond_its_type() {
     let with = |column, case: Case| Case { column, ..case };

@@ -167,7 +167,7 @@ fn a_wrong_secret_is_said_and_not_shown() {
 }
 
 #[test]
-fn the_endpoint_may_stand_in_the_file() {
+fn the_endpoint_may_stand_in_the_file_where_the_environment_names_the_server() {
     let bucket = Bucket::serve();
     bucket.put("in-20230501.json", r#"{"id": "a"}"#);
     let input = format!(
@@ -175,11 +175,23 @@ fn the_endpoint_may_stand_in_the_file() {
         bucket.endpoint
     );
     let (database, project) = Small::new().input(&input).on_server();
-    project
+    let project = project
         .env("AWS_ACCESS_KEY_ID", crate::harness::KEY)
-        .env("AWS_SECRET_ACCESS_KEY", SECRET)
+        .env("AWS_SECRET_ACCESS_KEY", SECRET);
+    project.run(&["check"]).code(0);
+    let server = bucket.endpoint.strip_prefix("http://").unwrap();
+    project
         .run_clinic()
-        .code(0);
+        .stderr_contains(&format!(
+            "`endpoint` under `storage` would send the credentials to {server}"
+        ))
+        .stderr_contains(&format!("set PIPELINE_STORAGE_HOSTS={server} in the environment"))
+        .exit()
+        .is_some_and(|code| code != 0)
+        .then_some(())
+        .expect("the run fails");
+    let project = project.env("PIPELINE_STORAGE_HOSTS", server);
+    project.run_clinic().code(0);
     assert_eq!(database.count("items"), 1);
 }
 

@@ -76,6 +76,12 @@ fn the_schemas_of_the_repository_are_those_that_the_program_prints() {
         .run(&["schema", "source", "--into", "a/b", "--output", "json"])
         .code(0);
     assert_ne!(outside.read("a/b/source.json"), "older");
+    // A link is replaced, and what it points to stays as it is.
+    outside.write("theirs", "theirs");
+    fs::remove_file(outside.path("a/b/source.json")).unwrap();
+    std::os::unix::fs::symlink(outside.path("theirs"), outside.path("a/b/source.json")).unwrap();
+    outside.run(&["schema", "source", "--into", "a/b"]).code(0);
+    assert_eq!(outside.read("theirs"), "theirs");
     outside.write("file", "");
     insta::assert_snapshot!(outside.run(&["schema", "--into", "file"]).code(2).message(), @r"
     error: the schemas can't be written into file

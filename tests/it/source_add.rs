@@ -232,6 +232,48 @@ fn objects_whose_keys_are_data_are_not_shown() {
     );
 }
 
+/// A name of a sender is data: in a comment it ends no line, and it steers no terminal.
+#[test]
+fn names_of_a_sender_write_no_sql() {
+    let hostile = "x\nfrom source where false union all select 'PWNED', 'PWNED' --";
+    for name in [
+        hostile,
+        "x\n/*",
+        "x\r\u{2028}*/ select",
+        "esc\u{1b}[31mred\u{7}\u{202e}",
+    ] {
+        let project = Project::new().file("pipeline.yaml", "name: small\n").file(
+            "in/20230501.json",
+            json!([{"id": "a", "n": 1, name: "b"}, {"id": "c", "n": 2, name: "d"}]).to_string(),
+        );
+        project
+            .run(&["source", "add", "s", "--from", "in/20230501.json", "--entities", "new"])
+            .code(0);
+        let proposed = project.read("sql/s/s.sql");
+        for line in proposed.lines() {
+            let comment = line.split_once("--").map_or("", |(_, comment)| comment);
+            assert!(
+                !comment
+                    .chars()
+                    .any(|c| c.is_control() || "\u{2028}\u{202e}".contains(c)),
+                "{line:?}"
+            );
+        }
+        let shown = project
+            .run(&[
+                "preview", "--source", "s", "--date", "20230501", "--entity", "s", "--output", "json",
+            ])
+            .code(0)
+            .stdout;
+        assert!(!shown.contains("PWNED\",") && shown.contains("\"b\""), "{shown}");
+        project
+            .run(&["lineage"])
+            .code(0)
+            .output_lacks("\u{1b}")
+            .output_lacks("\u{202e}");
+    }
+}
+
 #[test]
 fn csv_with_odd_headers() {
     let mut text = "Patient ID;Last Name;DOB;Order;1st visit;Weight (kg);Zip Code\n".to_owned();

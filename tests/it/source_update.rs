@@ -301,7 +301,7 @@ fn cells_and_lists_of_scalars_and_braces() {
     insta::assert_snapshot!(shown.stdout, @r#"
     widened   pipelines/flat.yaml:3  $.tags[]: int becomes decimal(11,1)
     added     pipelines/flat.yaml:3  $.at.y: in 1 of 1 object: "y": string
-    added     pipelines/flat.yaml:3  $.odd: one[].b: in 1 of 1 object: b: int
+    added     pipelines/flat.yaml:3  $['odd: one'][].b: in 1 of 1 object: b: int
     added     pipelines/flat.yaml:3  $.more: in 1 of 1 object: more: bool
 
     --- pipelines/flat.yaml

@@ -492,12 +492,12 @@ fn invented_partial_dates_are_as_precise() {
 /// Types, formats, rules and lists survive the invention, and equal values stay equal.
 #[test]
 fn an_invented_record_fits_the_schema() {
-    let schema = "id: {type: string, required: true, matches: '[A-Z]-[0-9]+'}\nsame: string\nother: {type: string, accepted_values: [low, high]}\nday: {type: date, format: '%d.%m.%Y'}\nn: {type: bigint, range: {min: 100, max: 300}}\nbig: {type: bigint, from: string}\nj: json\nlist: {list: int}\nnote: {type: string, phi: free_text, mask: redact}";
+    let schema = "id: {type: string, required: true, matches: '[A-Z]-[0-9]+'}\nsame: string\nother: {type: string, accepted_values: [low, high]}\nday: {type: date, format: '%d.%m.%Y'}\nn: {type: bigint, range: {min: 100, max: 300}}\nbig: {type: bigint, from: string}\ntext: string\nj: json\nlist: {list: int}\nnote: {type: string, phi: free_text, mask: redact}";
     let project = Small::new()
         .schema(schema)
         .sql("select id as item_id, n from source")
         .project()
-        .json(r#"{"id": "K-77123", "same": "K-77123", "other": "low", "day": "02.05.2023", "n": 222, "big": "9223372036854775807", "j": {"Ada Lovelace": [1.5, "Countess"]}, "list": [4321, null], "note": "secretword"}"#);
+        .json(r#"{"id": "K-77123", "same": "K-77123", "other": "low", "day": "02.05.2023", "n": 222, "big": "9223372036854775807", "j": {"Ada Lovelace": [1.5, "Countess"]}, "list": [4321, null], "note": "secretword", "text": "222"}"#);
     project
         .run(&["test", "create", "--source", "clinic", "--date", DATE, "--record", "1"])
         .code(0);
@@ -521,6 +521,7 @@ fn an_invented_record_fits_the_schema() {
         line.unwrap_or_else(|| panic!("{key} in\n{case}")).to_owned()
     };
     assert_eq!(after("id: "), after("same: "));
+    assert_eq!(after("text: "), format!("\"{}\"", after("\"n\": ")));
     test(&project).code(0);
 }
 

@@ -400,7 +400,7 @@ fn records_that_lead_nowhere() {
 
     error: clinic 2023-05-01: in/2023-05-01.json, record 1 at byte 0 holds no records
     caused by: $.entry: missing, where the records should be at byte 0
-    hint: mend the file, or `records`; where some have no records by nature, set `on_no_records: skip`
+    hint: mend the file, or `records`; where some have no records by nature, set `on_no_records: skip`, and where they are records themselves, as a deletion in a FHIR bundle, `whole`
     ");
 }
 
@@ -675,7 +675,7 @@ fn pending_migrations() {
     Small::new().project().on(&database).json("[]").run_clinic().code(2).message()
 }, @r"
     1 batch: clinic 2023-05-01
-    error: the database lacks 8 migrations: pipeline V1__state, pipeline V2__quarantine, pipeline V3__masks, pipeline V4__names, pipeline V5__stale_views, pipeline V6__column_masks, pipeline V7__suppression, migrations/V1__items.sql
+    error: the database lacks 10 migrations: pipeline V1__state, pipeline V2__quarantine, pipeline V3__masks, pipeline V4__names, pipeline V5__stale_views, pipeline V6__column_masks, pipeline V7__suppression, pipeline V8__progress, pipeline V9__read_as, migrations/V1__items.sql
     hint: run `pipeline migrate`, then `pipeline views`
     ");
 }

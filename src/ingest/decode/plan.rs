@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::rules::Rules;
 use crate::error::{Error, Result};
 use crate::model::scalar::Formats;
+use crate::model::wording::path_step;
 use crate::model::{Field, FieldType, From, Kind, References};
 
 /// An object with more fields than this gets a hash map of their names. For fewer fields, comparing one by one is
@@ -230,10 +231,5 @@ impl Node {
 }
 
 fn child_path(parent: &str, field: &Field) -> Arc<str> {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-    if !field.name.is_empty() && field.name.bytes().all(plain) {
-        format!("{parent}.{}", field.name).into()
-    } else {
-        format!("{parent}['{}']", field.name).into()
-    }
+    path_step(parent, &field.name).into()
 }

@@ -14,6 +14,7 @@ use super::fetch::fetch_range;
 use super::files::{FileHandle, Found, InputFile, list_path};
 use super::store::scheme;
 use crate::error::{Code, Error, Result};
+use crate::model::reference::resource_type;
 use crate::model::{Kind, RecordPath, RecordStep, Source};
 use manifest::{Entry, Manifest};
 
@@ -213,7 +214,7 @@ impl Finding<'_> {
     ) -> Result<()> {
         let Some((file, handle)) = self.find(folder, entry).await? else {
             let of_type = match entry.resource.as_deref() {
-                Some(name) if is_name(name) => format!(", of type {name},"),
+                Some(name) if self.is_known(name) => format!(", of type {name},"),
                 _ => String::new(),
             };
             let message = format!("a file of the export is missing: {shown}{of_type} is not beside its manifest");
@@ -234,6 +235,11 @@ impl Finding<'_> {
         self.files.kinds.push(kind);
         self.files.expected.push(expected);
         Ok(())
+    }
+
+    /// Whether a type is one of FHIR, or one that the source names. Any other text may be data.
+    fn is_known(&self, name: &str) -> bool {
+        resource_type(name).is_some() || kind_of(&self.source.kinds, name).is_some()
     }
 
     /// Finds the file of an entry beside the manifest.
@@ -276,11 +282,6 @@ fn kind_of(kinds: &[Kind], resource: &str) -> Option<usize> {
         (Some((index, _)), None) => Some(index),
         _ => None,
     }
-}
-
-/// Whether a text looks like the name of a type, and not like data.
-fn is_name(text: &str) -> bool {
-    text.len() <= 64 && !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphabetic())
 }
 
 /// A path as a pattern that matches it alone.

@@ -1,8 +1,10 @@
 //! Counts and hashes what is read of a file of a bulk export, to compare it with the manifest.
 
+use memchr::memchr;
+use serde::de::IgnoredAny;
 use sha2::{Digest, Sha256};
 
-use super::super::split::Pieces;
+use super::super::split::{MAX_RECORD, Pieces};
 use super::manifest::Expected;
 use crate::error::{Code, Error, Result};
 use crate::model::refusal::Reason;
@@ -15,8 +17,8 @@ pub(in super::super) struct Watched<'a, P> {
     length: u64,
     /// The number of lines that are not blank.
     lines: u64,
-    /// Whether the line that has not ended yet is not blank.
-    open: bool,
+    /// The line that has not ended yet, as far as it may be a record.
+    open: Vec<u8>,
 }
 
 impl<'a, P: Pieces> Watched<'a, P> {
@@ -27,7 +29,7 @@ impl<'a, P: Pieces> Watched<'a, P> {
             hash: expected.sha256.as_ref().map(|_| Sha256::new()),
             length: 0,
             lines: 0,
-            open: false,
+            open: Vec::new(),
         }
     }
 
@@ -41,7 +43,12 @@ impl<'a, P: Pieces> Watched<'a, P> {
             Err(error.code(Code::InputIncomplete).hint(hint.to_owned()))
         };
         let again = "download the file again, whole, or export once more";
-        let lines = self.lines + u64::from(self.open);
+        let is_open = !is_blank(&self.open);
+        // A file may end without a line break, and then its last line may be cut off.
+        if is_open && self.open.len() < MAX_RECORD && serde_json::from_slice::<IgnoredAny>(&self.open).is_err() {
+            return differs("ends within a resource", again);
+        }
+        let lines = self.lines + u64::from(is_open);
         if let Some(count) = self.expected.count.filter(|count| *count != lines) {
             let what = format!("holds {lines} resources, where the manifest says {count}");
             return differs(&what, again);
@@ -66,13 +73,20 @@ impl<'a, P: Pieces> Watched<'a, P> {
         if let Some(hash) = &mut self.hash {
             hash.update(bytes);
         }
-        for (index, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
-            if index > 0 {
-                self.lines += u64::from(std::mem::take(&mut self.open));
-            }
-            self.open |= !line.trim_ascii().is_empty();
+        let mut rest = bytes;
+        while let Some(end) = memchr(b'\n', rest) {
+            self.lines += u64::from(!(is_blank(&self.open) && is_blank(&rest[..end])));
+            self.open.clear();
+            rest = &rest[end + 1..];
         }
+        // Of a line that is too large for a record, the beginning tells whether it is blank.
+        let room = MAX_RECORD.saturating_sub(self.open.len());
+        self.open.extend_from_slice(&rest[..rest.len().min(room)]);
     }
+}
+
+fn is_blank(line: &[u8]) -> bool {
+    line.trim_ascii().is_empty()
 }
 
 impl<P: Pieces> Pieces for Watched<'_, P> {
@@ -131,6 +145,15 @@ mod tests {
         )
         .unwrap();
         verified(text, &Expected::default()).unwrap();
+        let cut = verified(b"{\"a\": 1}\n{\"b\": {}", &Expected::default()).unwrap_err();
+        assert_eq!(
+            (cut.message.as_str(), cut.code),
+            (
+                "in/manifest.json#output[0] ends within a resource",
+                Code::InputIncomplete
+            )
+        );
+        verified(b"{\"a\": 1}\n{\"b\": \n", &Expected::default()).unwrap();
         let wrong = [
             (
                 Expected {

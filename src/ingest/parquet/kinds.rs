@@ -19,11 +19,25 @@ use crate::error::{Error, Result};
 use crate::model::refusal::{MALFORMED, Reason, UNKNOWN_KIND};
 use crate::model::{OnUnknownField, OnUnknownKind, Refusal};
 
-/// Whether a column is read for any kind: as a field, or to tell the kind.
+/// Whether the rows of a kind are decoded: a read may want those of one kind alone.
+fn is_wanted(reading: &Reading, kind: usize) -> bool {
+    reading.listing.only.is_none_or(|only| only == kind)
+}
+
+/// Whether a column says something of any kind: as a field, or by telling the kind.
+fn is_known(reading: &Reading, column: &str) -> bool {
+    is_declared(reading, column, |_| true)
+}
+
+/// Whether a column is read: as a field of a kind that is wanted, or to tell the kind.
 pub(super) fn is_read(reading: &Reading, column: &str) -> bool {
-    let declared = |plan: &super::super::decode::Plan| plan.root.find(column, 0).is_some();
+    is_declared(reading, column, |kind| is_wanted(reading, kind))
+}
+
+fn is_declared(reading: &Reading, column: &str, of: impl Fn(usize) -> bool) -> bool {
+    let mut kinds = reading.kinds.each.iter().filter(|decoding| of(decoding.kind));
     let mut conditions = reading.source.kinds.iter().flat_map(|kind| &kind.conditions);
-    reading.kinds.each.iter().any(|decoding| declared(&decoding.plan))
+    kinds.any(|decoding| decoding.plan.root.find(column, 0).is_some())
         || conditions.any(|condition| condition.path.first().is_some_and(|name| name == column))
 }
 
@@ -96,7 +110,7 @@ fn check_columns(
     }
     let own = columns
         .iter()
-        .filter(|field| root.find(field.name(), 0).is_some() || !is_read(reading, field.name()));
+        .filter(|field| root.find(field.name(), 0).is_some() || !is_known(reading, field.name()));
     let own = own.cloned().collect();
     let mut found = Found {
         undeclared,
@@ -116,15 +130,21 @@ impl RowGroup {
         let of_file = reading.listing.kinds[self.file.index];
         let mut strays = Strays::new(reading.kinds.names.as_ref());
         if let Some(kind) = reading.kinds.only(of_file) {
+            let (decoded, skipped) = if is_wanted(reading, kind) {
+                (vec![self.decoded(&reading.kinds.each[kind], batch, &numbers)?], 0)
+            } else {
+                (Vec::new(), numbers.len() as u64)
+            };
             return Ok(Parts {
-                decoded: vec![self.decoded(&reading.kinds.each[kind], batch, &numbers)?],
+                decoded,
                 refused: Vec::new(),
                 strays: strays.finish(),
-                skipped: 0,
+                skipped,
             });
         }
         let columns = self.values(batch)?;
         let (mut refused, mut of_kind) = (Vec::new(), vec![Vec::new(); reading.kinds.each.len()]);
+        let mut skipped = 0;
         for (row, number) in numbers.iter().enumerate() {
             let value = |kind: usize, place: usize| {
                 let path = &reading.source.kinds.get(kind)?.conditions.get(place)?.path;
@@ -132,6 +152,10 @@ impl RowGroup {
                 column.is_valid(row).then(|| Cow::Borrowed(column.value(row)))
             };
             let (check, reason) = match reading.kinds.find(of_file, value) {
+                Kind::Kind(kind) if !is_wanted(reading, kind) => {
+                    skipped += 1;
+                    continue;
+                }
                 Kind::Kind(kind) => match &self.file.kinds[kind].unfit {
                     None => {
                         of_kind[kind].push(row);
@@ -176,7 +200,7 @@ impl RowGroup {
             decoded,
             refused,
             strays: strays.finish(),
-            skipped: 0,
+            skipped,
         })
     }
 

@@ -127,8 +127,9 @@ fn concat<'a>(schema: &SchemaRef, batches: impl IntoIterator<Item = &'a RecordBa
 
 fn together_by_kind(gathered: Vec<Parts>) -> Result<Parts> {
     let mut of_kind: BTreeMap<usize, Vec<Decoded>> = BTreeMap::new();
-    let (mut refused, mut strays) = (Vec::new(), Unknown::default());
+    let (mut refused, mut strays, mut skipped) = (Vec::new(), Unknown::default(), 0);
     for parts in gathered {
+        skipped += parts.skipped;
         refused.extend(parts.refused);
         strays.add(parts.strays);
         for decoded in parts.decoded {
@@ -139,7 +140,7 @@ fn together_by_kind(gathered: Vec<Parts>) -> Result<Parts> {
         decoded: of_kind.into_values().map(joined).collect::<Result<_>>()?,
         refused,
         strays,
-        skipped: 0,
+        skipped,
     })
 }
 

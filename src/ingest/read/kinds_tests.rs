@@ -14,7 +14,7 @@ use super::tests::write;
 use super::*;
 use crate::mask::MaskKey;
 use crate::model::testing::kind;
-use crate::model::{Condition, FieldType, Kind, OnMalformed, OnUnknownField, OnUnknownKind, PhiClass};
+use crate::model::{Condition, FieldType, InputPath, Kind, OnMalformed, OnUnknownField, OnUnknownKind, PhiClass};
 
 /// Two kinds whose `code` has different types.
 fn two_kinds() -> Vec<Kind> {
@@ -285,4 +285,50 @@ async fn a_read_of_one_kind_decodes_no_other() {
     );
     let listing = list(folder.path(), &source, day()).await.unwrap().expect("an input");
     assert_eq!(read(listing.of_kind(0)).await.unwrap(), []);
+}
+
+/// As above. What a row of the other kind holds can't be its kind's, and a file of the other kind is only counted.
+#[tokio::test]
+async fn a_read_of_one_kind_decodes_no_other_row_of_parquet() {
+    let folder = tempfile::tempdir().unwrap();
+    let texts = |values: Vec<Option<&str>>| Arc::new(StringArray::from(values)) as ArrayRef;
+    let columns = [
+        ("type", texts(vec![Some("P"), Some("L"), Some("P")])),
+        ("id", texts(vec![Some("1"), None, Some("2")])),
+        ("code", texts(vec![Some("x"), Some("no number"), Some("y")])),
+    ];
+    parquet(
+        folder.path(),
+        "a.parquet",
+        &RecordBatch::try_from_iter(columns).unwrap(),
+    );
+    let lab = [("code", texts(vec![Some("no number")]))];
+    parquet(folder.path(), "b.parquet", &RecordBatch::try_from_iter(lab).unwrap());
+    let mut source = mixed("a.parquet", Format::Parquet);
+    source.input.on_malformed = OnMalformed::Fail;
+    source.kinds[1].schema[0].from = Some(crate::model::From::String);
+    let read = |source: &Source, kind: Option<usize>| {
+        let source = source.clone();
+        let folder = folder.path();
+        async move {
+            let listing = list(folder, &source, day()).await?.expect("an input");
+            let listing = kind.map_or(listing.clone(), |kind| listing.of_kind(kind));
+            let batches: Vec<Unmasked> = listing.read(&source, 2, Arc::default()).try_collect().await?;
+            Ok::<_, crate::error::Error>(
+                batches
+                    .iter()
+                    .map(|batch| (batch.kind(), batch.num_rows()))
+                    .collect::<Vec<_>>(),
+            )
+        }
+    };
+    assert_eq!(read(&source, Some(0)).await.unwrap(), [(0, 2)]);
+    assert!(read(&source, None).await.is_err());
+    let of_lab = InputPath {
+        kind: Some(source.kinds[1].name.clone()),
+        ..mixed("b.parquet", Format::Parquet).input.paths[0].clone()
+    };
+    source.kinds[1].conditions.clear();
+    source.input.paths.push(of_lab);
+    assert_eq!(read(&source, Some(0)).await.unwrap(), [(0, 2)]);
 }

@@ -276,7 +276,8 @@ impl JsonScanner {
         if self.on_no_records != OnNoRecords::Whole || !is_last || !frame.object || frame.met {
             return None;
         }
-        usize::try_from(frame.start - self.before).ok()
+        // Of an object that is too large, the buffer holds the first byte and lacks what follows.
+        usize::try_from(frame.start.saturating_sub(self.before)).ok()
     }
 
     /// Ends a value. What comes next depends on the container around it.
@@ -379,6 +380,11 @@ impl Scanner for JsonScanner {
     }
 
     fn skip_open(&mut self) -> bool {
+        if let Some(start) = self.frames.last().and_then(|frame| self.whole(frame)) {
+            // What is scanned within it is not in the buffer any more.
+            self.start = start;
+            return true;
+        }
         self.role == Role::Record
     }
 

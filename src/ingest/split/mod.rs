@@ -171,8 +171,8 @@ pub(super) fn split(
             return Ok(window.next - 1);
         }
         let open = scanner.keep_from(end);
-        // The dropped bytes are part of the open record, unless the record to which they belong has ended since.
-        let dropped = if window.found.is_empty() { window.dropped } else { 0 };
+        // The dropped bytes are part of the open record, unless what they belong to has ended since.
+        let dropped = if open == 0 { window.dropped } else { 0 };
         let too_large = open < end && end - open + dropped > MAX_RECORD;
         if too_large && !scanner.skip_open() {
             let reason = format!("a record of more than {} MiB starts here", MAX_RECORD >> 20);
@@ -221,10 +221,10 @@ impl Window {
         self.buffer = vec![self.buffer[0]];
     }
 
-    /// What is wrong with a record: that it is too large, or what the scanner says. The bytes dropped from the first
-    /// record of the buffer count.
-    fn fault(&self, found: &Found, is_first: bool) -> Option<Flaw> {
-        let dropped = if is_first { self.dropped } else { 0 };
+    /// What is wrong with a record: that it is too large, or what the scanner says. The bytes count that were dropped
+    /// behind the buffer's first one.
+    fn fault(&self, found: &Found) -> Option<Flaw> {
+        let dropped = if found.range.start == 0 { self.dropped } else { 0 };
         let bytes = found.range.len() + dropped;
         if bytes <= MAX_RECORD {
             return found.fault.clone();
@@ -372,14 +372,14 @@ impl Window {
     /// Takes out the records found so far. Their ranges are still in the buffer.
     fn spans(&mut self) -> Vec<Span> {
         let found = std::mem::take(&mut self.found);
-        let span = |(index, found): (usize, &Found)| Span {
+        let span = |found: &Found| Span {
             range: found.range.clone(),
             offset: found
                 .from
                 .map_or_else(|| self.offset(found.range.start), |from| self.begin + from),
-            fault: self.fault(found, index == 0),
+            fault: self.fault(found),
         };
-        found.iter().enumerate().map(span).collect()
+        found.iter().map(span).collect()
     }
 }
 

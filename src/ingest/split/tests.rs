@@ -623,6 +623,12 @@ fn a_record_that_is_too_large_is_one_bad_record_with_its_size() {
             "\n{\"r\":{\"a\":2}}\n".into(),
         ),
         (csv(), "a\n1\n".into(), format!("\"{large}\n\"\"\""), "\n2\n".into()),
+        (
+            whole(),
+            "{\"e\":[{\"r\":{\"a\":1}},".into(),
+            format!("{{\"b\":\"{large}\",\"c\":[1]}}"),
+            ",{\"r\":{\"a\":2}}]}".into(),
+        ),
     ];
     for (mut scanner, before, record, after) in cases {
         let text = format!("{before}{record}{after}");
@@ -660,6 +666,47 @@ fn a_record_that_is_too_large_is_one_bad_record_with_its_size() {
             );
         }
     }
+}
+
+fn whole() -> Box<dyn Scanner> {
+    let path = path(&["e", "*", "r"]);
+    Box::new(JsonScanner::new(&path, OnNoRecords::Whole, Encoding::Utf8))
+}
+
+/// Of an entry that might be a record itself, so much comes before the last key of the path that it could be none.
+#[test]
+fn a_record_behind_much_of_its_entry_is_found() {
+    let large = "x".repeat(3 * MAX_RECORD / 2);
+    let record = format!("{{\"a\":\"{}\"}}", "y".repeat(MAX_RECORD - 100));
+    for beside in [
+        format!("\"b\":\"{large}\""),
+        format!("\"b\":[[],{{\"r\":\"{large}\"}}]"),
+    ] {
+        let text = format!("{{\"e\":[{{{beside},\"r\":{record}}},{{\"d\":1}},{{\"r\":{{\"a\":2}},{beside}}}]}}");
+        let wanted = [&record[..], "{\"d\":1}", "{\"a\":2}"];
+        for size in [PIECE, PIECE / 3, 100_003] {
+            let mut parts = Parts {
+                bytes: text.as_bytes(),
+                sizes: vec![size; 60],
+            };
+            let mut found = Vec::new();
+            let count = split(0, &mut parts, whole().as_mut(), &mut |chunk| {
+                assert!(chunk.bytes.len() <= MAX_RECORD + PIECE, "what is not needed is held");
+                for span in &chunk.records {
+                    assert_eq!(span.fault, None);
+                    let bytes = &chunk.bytes[span.range.clone()];
+                    assert!(text.as_bytes()[usize::try_from(span.offset).unwrap()..].starts_with(bytes));
+                    found.push(String::from_utf8(bytes.to_vec()).unwrap());
+                }
+                ControlFlow::Continue(())
+            });
+            assert_eq!(count.unwrap(), 3);
+            assert!(found == wanted, "pieces of {size} bytes");
+        }
+    }
+    let text = format!("{{\"e\":[{{\"r\":1}}, {{\"c\":1,\"b\":\"{large}");
+    let fault = split_pieces(whole(), text.as_bytes(), vec![PIECE / 3; 20]).unwrap_err();
+    assert_eq!(fault.offset, 15);
 }
 
 #[test]

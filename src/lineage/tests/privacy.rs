@@ -237,6 +237,54 @@ async fn a_reader_gets_what_does_not_show_the_batch_date() {
     assert_eq!(hidden.withheld["first"], ["first_seen"]);
 }
 
+/// Without an order, PostgreSQL reads one batch after the other, by their dates.
+#[tokio::test]
+async fn what_depends_on_the_order_in_which_batches_are_read_is_not_for_readers() {
+    let mut source = source("s", "id, day:date", &[("t", "SELECT id, day FROM source")]);
+    source.kinds[0].subject = Some("id".to_owned());
+    class(
+        &mut source.kinds[0].schema,
+        &["day"],
+        PhiClass::Date,
+        Some(MaskKind::DateShift),
+        None,
+    );
+    let shown = [
+        "SELECT id, day FROM t LIMIT 6",
+        "SELECT id, day FROM t OFFSET 6",
+        "SELECT id, day FROM t ORDER BY 1 = 1 LIMIT 6",
+        "SELECT id, row_number() OVER () AS n FROM t",
+        "SELECT id, row_number() OVER (PARTITION BY id) AS n FROM t",
+        "SELECT id, lag(day) OVER () AS before FROM t",
+        "SELECT id, count(*) OVER (ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS n FROM t",
+        "SELECT array_agg(day) AS days FROM t",
+        "SELECT string_agg(id, ',') AS ids FROM t",
+        "SELECT (SELECT day FROM t LIMIT 1) AS first_one",
+        "SELECT x.id FROM (SELECT a.id FROM t a JOIN t b ON a.id = b.id) x LIMIT 2",
+    ];
+    let open = [
+        "SELECT id, day FROM t ORDER BY day DESC LIMIT 6",
+        "SELECT id, row_number() OVER (ORDER BY day) AS n FROM t",
+        "SELECT id, count(*) OVER () AS n FROM t",
+        "SELECT id, max(day) OVER (PARTITION BY id) AS latest FROM t",
+        "SELECT array_agg(day ORDER BY day) AS days FROM t",
+        "SELECT id, count(*) AS n, max(day) AS latest FROM t GROUP BY id LIMIT 3",
+        "SELECT DISTINCT id FROM t LIMIT 3",
+    ];
+    let name = |kind: &str, at: usize| format!("{kind}_{at}");
+    let all = shown.iter().enumerate().map(|(at, sql)| (name("shown", at), *sql));
+    let all = all.chain(open.iter().enumerate().map(|(at, sql)| (name("open", at), *sql)));
+    let views = all.map(|(name, sql)| view(ViewKind::View, &name, sql)).collect();
+    let project = project(vec![entity("t", "id,day:date")], vec![source], views);
+    let reading = reading(&lineage(&project).await, &project);
+    let (open, shown): (Vec<&str>, Vec<&str>) = (
+        reading.views.iter().map(String::as_str).collect(),
+        reading.withheld.keys().map(String::as_str).collect(),
+    );
+    assert!(open.iter().all(|name| name.starts_with("open")), "{open:?}");
+    assert!(shown.iter().all(|name| name.starts_with("shown")), "{shown:?}");
+}
+
 #[tokio::test]
 async fn a_comment_tells_sources_fields_classes_and_masks() {
     let project = masked();

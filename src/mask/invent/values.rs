@@ -102,6 +102,14 @@ pub(super) fn number(original: &str, field: &Field) -> Value {
     parsed(&text)
 }
 
+/// A text, also where the equal value that was met first is a number.
+pub(super) fn as_text(value: Value) -> Value {
+    match value {
+        Value::String(_) => value,
+        other => Value::from(other.to_string()),
+    }
+}
+
 /// A value as the source sends it: as a text where the field says so.
 pub(super) fn as_sent(text: String, value: Value, from: Option<From>) -> Value {
     if from == Some(From::String) {

@@ -17,6 +17,7 @@ use crate::error::{Code, Error, Result};
 use crate::ingest::{self, ReadStats};
 use crate::model::{Kind, Project, RECORD_BITS, Source};
 use crate::project::{YamlKind, parse_tests, schema_comment, tests_folder};
+use crate::workspace;
 
 /// The case to make.
 #[derive(Debug)]
@@ -46,6 +47,7 @@ pub async fn create(project: Project, new: NewCase) -> Result<PathBuf> {
     if project.root.join(&path).exists() {
         return Err(exists(&path));
     }
+    workspace::refuse_to_leave(&project.root, &path)?;
     let (record, kind) = invented(&project, &source, &new).await?;
     let schema = schema_comment(&project.root, &path, YamlKind::Tests);
     let mut text = format!(

@@ -10,6 +10,7 @@ use super::yaml;
 use crate::error::{Error, Result};
 use crate::model::{Lines, TestCase};
 use crate::warehouse::query::QueryResult;
+use crate::workspace;
 
 /// Rewrites the expectations of the cases that fail. Returns the names of the files that it changed. A case whose batch
 /// fails is left alone.
@@ -31,20 +32,11 @@ pub fn update(root: &Path, results: &[CaseResult]) -> Result<Vec<String>> {
         let path = root.join(file);
         let unreadable = |error| Error::project(format!("{} can't be read", file.display())).cause(error);
         let text = std::fs::read_to_string(&path).map_err(unreadable)?;
-        replace(&path, &rewritten(&text, &cases)?)?;
+        let unwritable = |error| Error::project(format!("{} can't be written", file.display())).cause(error);
+        workspace::replace(&path, &rewritten(&text, &cases)?).map_err(unwritable)?;
         changed.push(file.display().to_string());
     }
     Ok(changed)
-}
-
-/// Writes a file as a whole: an interrupted write leaves the old one.
-fn replace(path: &Path, text: &str) -> Result<()> {
-    let aside = path.with_extension("yaml.new");
-    let written = std::fs::write(&aside, text).and_then(|()| std::fs::rename(&aside, path));
-    written.map_err(|error| {
-        let _ = std::fs::remove_file(&aside);
-        Error::project(format!("{} can't be written", path.display())).cause(error)
-    })
 }
 
 /// The text of a file with new expectations for some of its cases.

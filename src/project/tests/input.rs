@@ -160,6 +160,33 @@ fn storage() {
     "#);
 }
 
+/// Who may edit a project file must not have the credentials sent to a server of their own. Which other server is named is
+/// looked at where a store is opened.
+#[test]
+fn what_becomes_a_part_of_a_servers_name_is_a_label() {
+    let of = |path: &str, settings: &str| with_path(&format!("{path}/{{date}}\n  storage: {{{settings}}}")).problems();
+    for (path, settings) in [
+        ("az://c", "account_name: \"example.org/x\""),
+        ("az://c", "account_name: \"${env:ACCOUNT}.example.org?\""),
+        ("s3://b", "region: \"x.example.org#\""),
+    ] {
+        let problems = of(path, settings);
+        assert!(problems.contains("it becomes a part of a server's name"), "{problems}");
+    }
+    for (path, settings) in [
+        ("az://c", "endpoint: \"http://127.0.0.1:1\", skip_signature: true"),
+        ("az://c", "account_name: clinic-1"),
+        (
+            "s3://b",
+            "endpoint: \"http://minio.internal:9000\", allow_http: true, region: eu-central-1",
+        ),
+        ("https://h", "proxy_url: \"http://127.0.0.1:1\""),
+    ] {
+        let files = with_path(&format!("{path}/{{date}}\n  storage: {{{settings}}}"));
+        assert!(files.load().is_ok(), "{path} {settings}");
+    }
+}
+
 #[test]
 fn secrets() {
     let files = with_path(

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use super::probe::{Lone, hash};
+use super::lone::Lone;
+use super::spot::Spot;
 use super::subject::{Person, Subject};
 use crate::error::{Error, Result};
 use crate::mask::subject_domains;
 use crate::model::wording::all_of;
-use crate::model::{FieldType, Kind, Project, References, Source, did_you_mean, subject};
+use crate::model::{Project, Source, did_you_mean};
 use crate::warehouse::suppression::{self, Entry};
 
 /// The domains of the project's subjects, or the one that was asked for.
@@ -51,56 +52,63 @@ pub(super) fn one_domain(person: &Person<'_>) -> Result<String> {
     known.pop().ok_or_else(Error::internal)
 }
 
-/// A source that may hold records of the person.
+/// A source that may hold ids of the person.
 pub(super) struct Sought<'a> {
     pub source: &'a Source,
-    /// The kinds whose subjects are of the domains that are searched, by their index, and these domains.
-    pub kinds: Vec<(usize, Vec<String>)>,
+    /// The fields whose ids are of the domains that are searched, and these domains.
+    pub spots: Vec<(Spot, Vec<String>)>,
 }
 
 /// The sources whose subjects are of one of these domains.
 pub(super) fn sources<'a>(project: &'a Project, domains: &[String]) -> Vec<Sought<'a>> {
-    let of_kind = |(index, kind): (usize, &Kind)| {
-        let own: Vec<String> = subject_domains(kind)
-            .into_iter()
-            .filter(|domain| domains.contains(domain))
-            .collect();
-        (!own.is_empty()).then_some((index, own))
-    };
+    sought(project, domains, |source, kind| {
+        Spot::subject(source, kind).into_iter().collect()
+    })
+}
+
+/// The sources that may name the person in other fields than the subject.
+pub(super) fn naming<'a>(project: &'a Project, domains: &[String]) -> Vec<Sought<'a>> {
+    sought(project, domains, Spot::others)
+}
+
+fn sought<'a>(
+    project: &'a Project,
+    domains: &[String],
+    spots: impl Fn(&Source, usize) -> Vec<Spot>,
+) -> Vec<Sought<'a>> {
     let of_source = |source: &'a Source| {
-        let kinds: Vec<_> = source.kinds.iter().enumerate().filter_map(of_kind).collect();
-        (!kinds.is_empty()).then_some(Sought { source, kinds })
+        let all = (0..source.kinds.len()).flat_map(|kind| spots(source, kind));
+        let spots: Vec<_> = all
+            .filter_map(|spot| {
+                let mut own = Vec::from_iter(spot.domains(source));
+                own.retain(|domain| domains.contains(domain));
+                (!own.is_empty()).then_some((spot, own))
+            })
+            .collect();
+        (!spots.is_empty()).then_some(Sought { source, spots })
     };
     project.sources.iter().filter_map(of_source).collect()
 }
 
-/// How records of a kind may write the person's id. A reference names the type as well; where the id was given as
-/// `Patient/12`, the kinds that have the id alone are searched for `12`, too.
-pub(super) fn spellings(person: &Person<'_>, kind: &Kind, domain: &str) -> Vec<Subject> {
+/// How a field may write the person's id. A reference names the type as well; where the id was given as `Patient/12`, the
+/// fields that have the id alone are searched for `12`, too.
+pub(super) fn spellings(person: &Person<'_>, source: &Source, spot: &Spot, domain: &str) -> Vec<Subject> {
     let text = person.id.text();
-    if let Some(references) = references(kind) {
-        let own = Subject::of_reference(references, kind, domain, text);
+    if let Some((references, own)) = spot.references(source) {
+        let untyped = spot.untyped_domain(source).unwrap_or_default();
+        let own = Subject::of_reference(references, own, &untyped, domain, text);
         return own.into_iter().collect();
     }
     let mut spellings = BTreeSet::from([text.to_owned()]);
-    for kind in person.project.sources.iter().flat_map(|source| &source.kinds) {
-        if let Some(references) = references(kind).filter(|_| subject_domains(kind).contains(domain)) {
-            let id = references.read(text).ok().and_then(|reference| reference.id);
-            spellings.extend(id.map(str::to_owned));
+    for Sought { source, spots } in sources(person.project, &[domain.to_owned()]) {
+        for (spot, _) in spots {
+            let read = spot
+                .references(source)
+                .and_then(|(references, _)| references.read(text).ok());
+            spellings.extend(read.and_then(|reference| reference.id).map(str::to_owned));
         }
     }
     spellings.into_iter().map(Subject::new).collect()
-}
-
-fn references(kind: &Kind) -> Option<&References> {
-    match &subject::find(&kind.schema, kind.subject.as_deref()?)
-        .ok()?
-        .field
-        .field_type
-    {
-        FieldType::Reference(references) => Some(references),
-        _ => None,
-    }
 }
 
 /// How the suppression list names the person in one domain. Sources that normalise ids differently may give an entry
@@ -110,9 +118,9 @@ fn references(kind: &Kind) -> Option<&References> {
 /// The subject's type can't name a person.
 pub(super) async fn entries(person: &Person<'_>, domain: &str) -> Result<Vec<Entry>> {
     let mut entries = BTreeSet::new();
-    for Sought { source, kinds } in sources(person.project, &[domain.to_owned()]) {
-        for (kind, _) in kinds {
-            for hash in hashes(person, source, kind, domain).await? {
+    for Sought { source, spots } in sources(person.project, &[domain.to_owned()]) {
+        for (spot, _) in spots {
+            for hash in hashes(person, source, &spot, domain).await? {
                 entries.insert(Entry {
                     domain: domain.to_owned(),
                     key_id: person.key.key_id(),
@@ -124,12 +132,12 @@ pub(super) async fn entries(person: &Person<'_>, domain: &str) -> Result<Vec<Ent
     Ok(entries.into_iter().collect())
 }
 
-/// The hashes by which the person's records of a kind are told. None, if the id does not fit it.
-pub(super) async fn hashes(person: &Person<'_>, source: &Source, kind: usize, domain: &str) -> Result<Vec<String>> {
-    let declared = source.kinds.get(kind).ok_or_else(Error::internal)?;
+/// The hashes by which the person's records of a kind are told. None, if the id does not fit its subject.
+pub(super) async fn hashes(person: &Person<'_>, source: &Source, subject: &Spot, domain: &str) -> Result<Vec<String>> {
+    let lone = Lone::of(source, subject)?;
     let mut hashes = Vec::new();
-    for id in spellings(person, declared, domain) {
-        hashes.extend(hash(&Lone::of(source, kind, &id, false)?, &person.key).await?);
+    for id in spellings(person, source, subject, domain) {
+        hashes.extend(lone.hash(&id, &person.key).await?);
     }
     Ok(hashes)
 }

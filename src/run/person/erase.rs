@@ -10,12 +10,13 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::entries::{entries, one_domain, sources};
-use super::groups::Unsearched;
 use super::subject::Person;
-use super::trace::{BatchTrace, Trace, count, trace};
+use super::trace::{BatchTrace, Named, Trace, count, trace};
+use super::unsearched::Unsearched;
 use crate::error::{Error, Result};
 use crate::mask::MaskKey;
 use crate::model::{Batch, Project};
+use crate::run::suppression::read_as;
 use crate::warehouse::erase::{self, Delete, HeldBatches, Receipt};
 use crate::warehouse::person::Search;
 use crate::warehouse::suppression;
@@ -50,8 +51,9 @@ pub async fn plan(person: &Person<'_>) -> Result<Planned> {
     let entries = entries(person, &domain).await?;
     let deletes = deletes(person.project, &trace);
     let rows: Vec<u64> = deletes.iter().map(|delete| expected(&trace, delete)).collect();
-    let receipt = receipt(&domain, &person.key, &deletes, &rows, &trace.unsearched);
-    let script = erase::script(&deletes, &receipt, &entries);
+    let receipt = receipt(&domain, &person.key, &deletes, &rows, &trace);
+    let read_as = read_as(person.project, &domain);
+    let script = erase::script(&deletes, &receipt, &entries, &read_as);
     Ok(Planned { trace, script })
 }
 
@@ -73,7 +75,7 @@ pub async fn erase(person: &Person<'_>, wait: bool) -> Result<Erased> {
     let mut wanted = held.running(&names).await?;
     wanted.extend(before.batches.iter().map(|one| one.batch.clone()));
     held.add(&wanted, wait).await?;
-    suppression::add(&*warehouse.acquire().await?, &entries).await?;
+    suppression::add(&*warehouse.acquire().await?, &entries, &read_as(project, &domain)).await?;
     let done = delete(person, &domain, &names, &mut held, before).await;
     held.release().await;
     let (id, receipt, trace) = done.map_err(|error| listed(error, &domain))?;
@@ -131,7 +133,7 @@ async fn delete(
     let deletes = deletes(project, &now);
     let mut noted = None;
     let (id, _) = erase::erase(&mut connection, &deletes, |rows| {
-        let receipt = receipt(domain, key, &deletes, rows, &now.unsearched);
+        let receipt = receipt(domain, key, &deletes, rows, &now);
         noted = Some(receipt.clone());
         receipt
     })
@@ -148,6 +150,7 @@ async fn delete(
         "domains": receipt.domains,
         "key_id": receipt.key_id,
         "batches": receipt.batches,
+        "named": receipt.named,
         "unsearched": receipt.unsearched,
     });
     Ok((id, told, now))
@@ -214,7 +217,7 @@ fn expected(trace: &Trace, delete: &Delete) -> u64 {
     batch.and_then(|one| one.rows.get(entity)).copied().unwrap_or_default()
 }
 
-fn receipt(domain: &str, key: &MaskKey, deletes: &[Delete], rows: &[u64], unsearched: &[Unsearched]) -> Receipt {
+fn receipt(domain: &str, key: &MaskKey, deletes: &[Delete], rows: &[u64], trace: &Trace) -> Receipt {
     let mut batches: BTreeMap<&Batch, (BTreeMap<&str, u64>, u64)> = BTreeMap::new();
     for (delete, rows) in deletes.iter().zip(rows) {
         let (tables, entries) = batches.entry(&delete.batch).or_default();
@@ -236,6 +239,7 @@ fn receipt(domain: &str, key: &MaskKey, deletes: &[Delete], rows: &[u64], unsear
         domains: vec![domain.to_owned()],
         key_id: key.key_id(),
         batches: batches.collect(),
-        unsearched: unsearched.iter().map(Unsearched::as_json).collect(),
+        named: trace.named.iter().map(Named::as_json).collect(),
+        unsearched: trace.unsearched.iter().map(Unsearched::as_json).collect(),
     }
 }

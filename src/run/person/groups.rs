@@ -3,40 +3,27 @@
 
 use std::collections::BTreeMap;
 
-use chrono::NaiveDate;
-use serde_json::{Value, json};
-
 use super::entries::{Sought, spellings};
-use super::probe::{Probed, probe, subject_mask};
+use super::probe::{Probed, probe};
+use super::spot::Spot;
 use super::subject::Person;
+use super::unsearched::Unsearched;
 use crate::error::{Error, Result};
-use crate::lineage::{self, ProjectLineage};
-use crate::model::{Batch, Field, FieldType, Kind, MaskKind, MaskedField, Privacy, Project, Scope, Source, subject};
+use crate::lineage::ProjectLineage;
+use crate::model::{FieldType, Kind, MaskKind, MaskedField, Privacy, Project, Scope, Source};
 use crate::run::column_masks::masked_fields;
-use crate::run::suppression::holds_persons;
 use crate::warehouse::masks::{Live, LiveBatch};
 use crate::warehouse::person::{Link, Search};
-
-/// Rows that may be the person's and can't be looked through.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Unsearched {
-    pub source: String,
-    /// Empty: all dates.
-    pub dates: Vec<NaiveDate>,
-    /// `None`: all tables.
-    pub entity: Option<String>,
-    pub why: String,
-    pub remedy: Option<String>,
-}
+use chrono::NaiveDate;
 
 const RELOAD: &str = "once the person is on the suppression list, `pipeline run` of these batches loads them without";
 
-/// A kind of the source, with the subject as it is masked now.
+/// A field of the source that holds ids, as it is masked now.
 struct Declared<'a> {
-    index: usize,
+    spot: &'a Spot,
     kind: &'a Kind,
     domains: &'a [String],
-    subject: MaskedField,
+    field: MaskedField,
 }
 
 /// How the person is found in the live batches of a source, and what can't be searched.
@@ -78,7 +65,7 @@ pub(super) async fn of_source(
             dates,
             links: links(project, source),
             marks: all.marks.clone(),
-            salt: format!("{:032x}", rand::random::<u128>()),
+            salt: salt(),
         };
         unsearched.extend(unreached(project, lineage, source, &declared, &search, &all));
         searches.push(search);
@@ -94,18 +81,74 @@ fn of(kind: &Kind) -> String {
     }
 }
 
+/// How rows of a source are found that name the person in another field than the subject, and in which table.
+///
+/// # Errors
+/// Transforms that can't be planned.
+pub(super) async fn naming(
+    person: &Person<'_>,
+    lineage: &ProjectLineage,
+    live: &Live,
+    sought: &Sought<'_>,
+) -> Result<(Vec<Search>, Vec<Unsearched>)> {
+    let (mut searches, mut unsearched) = (Vec::new(), Vec::new());
+    let source = sought.source;
+    let declared = declared(person, sought)?;
+    for (masks, dates) in groups(live, source, &declared) {
+        let mut all = Probed::default();
+        for (one, then) in declared.iter().zip(&masks) {
+            match of_kind(person, lineage, source, one, then).await? {
+                Ok(probed) => all.add(probed.unwrap_or_default()),
+                // Such a mask leaves nothing of the person there.
+                Err(_) if LEAVES_NOTHING.contains(&then.mask.as_str()) => {}
+                Err(why) => unsearched.push(Unsearched {
+                    source: source.name.clone(),
+                    dates: dates.clone(),
+                    entity: None,
+                    why: format!("{}: {why}", one.field.path),
+                    remedy: None,
+                }),
+            }
+        }
+        let why = |(entity, why): &(String, String)| Unsearched {
+            source: source.name.clone(),
+            dates: dates.clone(),
+            entity: Some(entity.clone()),
+            why: why.clone(),
+            remedy: None,
+        };
+        unsearched.extend(all.unsearched.iter().map(why));
+        if !all.marks.is_empty() {
+            searches.push(Search {
+                source: source.name.clone(),
+                dates,
+                links: Vec::new(),
+                marks: all.marks,
+                salt: salt(),
+            });
+        }
+    }
+    Ok((searches, unsearched))
+}
+
+/// The masks that leave no id.
+const LEAVES_NOTHING: [&str; 3] = ["null", "redact", "surrogate"];
+
+/// Random, and used once.
+fn salt() -> String {
+    format!("{:032x}", rand::random::<u128>())
+}
+
 fn declared<'a>(person: &Person<'_>, sought: &'a Sought<'_>) -> Result<Vec<Declared<'a>>> {
     let fields = masked_fields(person.project, sought.source, Some(&person.key.key_id()));
-    let mut declared = Vec::with_capacity(sought.kinds.len());
-    for (index, domains) in &sought.kinds {
-        let kind = sought.source.kinds.get(*index).ok_or_else(Error::internal)?;
-        let path = lineage::subject_path(kind).ok_or_else(Error::internal)?;
-        let subject = fields.iter().find(|field| field.path == path);
+    let mut declared = Vec::with_capacity(sought.spots.len());
+    for (spot, domains) in &sought.spots {
+        let field = fields.iter().find(|field| field.path == spot.path);
         declared.push(Declared {
-            index: *index,
-            kind,
+            spot,
+            kind: sought.source.kinds.get(spot.kind).ok_or_else(Error::internal)?,
             domains,
-            subject: subject.ok_or_else(Error::internal)?.clone(),
+            field: field.ok_or_else(Error::internal)?.clone(),
         });
     }
     Ok(declared)
@@ -130,7 +173,7 @@ async fn of_kind(
             "loaded under the key {other}, and the present one is {key_id}"
         )));
     }
-    let mask = then.kinds.get(declared.index).map_or(MaskKind::Null, subject_mask);
+    let mask = declared.spot.mask(&then);
     if !matches!(mask, MaskKind::Keep | MaskKind::Hash | MaskKind::Pseudonym) {
         return Ok(Err(format!(
             "the mask `{}` leaves nothing by which a person is found",
@@ -139,14 +182,17 @@ async fn of_kind(
     }
     // The present steps of `normalize`, and none, as batches hold that were loaded before they were added.
     let mut plain = then.clone();
-    let steps = subject_of(&mut plain, declared.index).map(|field| std::mem::take(&mut field.rules.normalize));
+    let steps = declared
+        .spot
+        .field(&mut plain)
+        .map(|field| std::mem::take(&mut field.rules.normalize));
     let mut ways = vec![&then];
     ways.extend(steps.is_some_and(|steps| !steps.is_empty()).then_some(&plain));
     let mut all: Option<Probed> = None;
     for domain in declared.domains {
-        for id in spellings(person, declared.kind, domain) {
+        for id in spellings(person, source, declared.spot, domain) {
             for way in &ways {
-                if let Some(probed) = probe(person, lineage, way, declared.index, &id).await? {
+                if let Some(probed) = probe(person, lineage, way, declared.spot, &id).await? {
                     all.get_or_insert_default().add(probed);
                 }
             }
@@ -160,8 +206,8 @@ fn groups(live: &Live, source: &Source, declared: &[Declared<'_>]) -> BTreeMap<V
     let mut groups: BTreeMap<Vec<MaskedField>, Vec<NaiveDate>> = BTreeMap::new();
     for one in live.batches.iter().filter(|one| one.batch.source == source.name) {
         let masks = declared.iter().map(|declared| {
-            let then = recorded(live, one, &declared.subject.path);
-            then.unwrap_or(&declared.subject).clone()
+            let then = recorded(live, one, &declared.field.path);
+            then.unwrap_or(&declared.field).clone()
         });
         groups.entry(masks.collect()).or_default().push(one.batch.date);
     }
@@ -180,13 +226,13 @@ fn recorded<'a>(live: &'a Live, batch: &LiveBatch, path: &str) -> Option<&'a Mas
 /// The source as it was when the kind's subject was masked like this.
 fn loaded_as(source: &Source, declared: &Declared<'_>, then: &MaskedField) -> Result<Source, String> {
     let mut loaded = source.clone();
-    let now = &declared.subject;
+    let now = &declared.field;
     if (&then.mask, &then.domain) == (&now.mask, &now.domain) {
         return Ok(loaded);
     }
     let mask = MaskKind::ALL.into_iter().find(|mask| mask.name() == then.mask);
     let mask = mask.ok_or_else(|| format!("loaded under the mask `{}`, which is not known", then.mask))?;
-    let field = subject_of(&mut loaded, declared.index).ok_or("the subject is gone")?;
+    let field = declared.spot.field(&mut loaded).ok_or("the field is gone")?;
     let domain = match &field.field_type {
         FieldType::Reference(references) => {
             // The domains of all types, which can't be told from their text.
@@ -206,22 +252,6 @@ fn loaded_as(source: &Source, declared: &Declared<'_>, then: &MaskedField) -> Re
         reason: None,
     };
     Ok(loaded)
-}
-
-/// The field that is the subject of a kind.
-fn subject_of(source: &mut Source, kind: usize) -> Option<&mut Field> {
-    let kind = source.kinds.get_mut(kind)?;
-    let found = subject::find(&kind.schema, kind.subject.as_deref()?).ok()?;
-    let (last, around) = found.positions.split_last()?;
-    let (last, around) = (*last, around.to_vec());
-    let mut fields = &mut kind.schema;
-    for position in around {
-        let FieldType::Struct(children) = &mut fields.get_mut(position)?.field_type else {
-            return None;
-        };
-        fields = children;
-    }
-    fields.get_mut(last)
 }
 
 /// By which columns rows of an entity belong to rows of another: parents, and checks that refuse rows without.
@@ -303,62 +333,4 @@ fn fills(project: &Project, lineage: &ProjectLineage, source: &Source, kind: &Ki
         // Where nothing is known of a column, it may be of any kind.
         known.peek().is_none() || known.any(|one| one.origins.iter().any(|origin| of_kind(&origin.path)))
     })
-}
-
-/// The live batches that no source explains: those of sources that are gone, and those of kinds without a subject.
-pub(super) fn foreign(project: &Project, live: &Live) -> Vec<Unsearched> {
-    let mut dates: BTreeMap<&str, Vec<NaiveDate>> = BTreeMap::new();
-    for LiveBatch {
-        batch: Batch { source, date },
-        ..
-    } in &live.batches
-    {
-        dates.entry(source).or_default().push(*date);
-    }
-    let mut told = Vec::new();
-    for (name, dates) in dates {
-        let mut add = |why: String, remedy: &str| {
-            told.push(Unsearched {
-                source: name.to_owned(),
-                dates: dates.clone(),
-                entity: None,
-                why,
-                remedy: Some(remedy.to_owned()),
-            });
-        };
-        match project.source(name) {
-            Ok(source) if source.name == name => {
-                let nobodys = source.kinds.iter().filter(|kind| kind.subject.is_none());
-                for kind in nobodys.filter(|kind| holds_persons(kind)) {
-                    let who = match kind.prefix() {
-                        "" => "the source".to_owned(),
-                        name => format!("the kind {name}"),
-                    };
-                    add(
-                        format!("{who} names no subject"),
-                        "name it: `subject: patient_id`, beside `schema`",
-                    );
-                }
-            }
-            Ok(_) => {}
-            Err(_) => add(
-                "the source is no longer in the project".to_owned(),
-                "`pipeline drop` removes a batch; its file in `pipelines` brings the source back",
-            ),
-        }
-    }
-    told
-}
-
-impl Unsearched {
-    /// For receipts and for JSON output.
-    pub fn as_json(&self) -> Value {
-        json!({
-            "source": self.source,
-            "dates": self.dates.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            "table": self.entity,
-            "why": self.why,
-            "remedy": self.remedy,
-        })
-    }
 }

@@ -1,5 +1,6 @@
 //! Finds out what the tables hold of a person, by running the transforms over a record that holds the person's id and
-//! nothing else. So an id that the SQL cuts, joins or casts is found as well as one that it copies.
+//! nothing else. So an id that the SQL cuts, joins or casts is found as well as one that it copies. A column that holds
+//! the same for another id tells nobody, so near ids are tried as well.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -7,143 +8,20 @@ use std::sync::Arc;
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
-use bytes::Bytes;
 use chrono::Utc;
 use futures::{StreamExt, TryStreamExt, stream};
-use serde_json::{Map, Value, json};
 
+use super::lone::Lone;
+use super::spot::Spot;
 use super::subject::{Person, Subject};
-use crate::error::{Error, Result};
-use crate::ingest::{Listing, ReadStats};
+use crate::error::Result;
 use crate::lineage::{self, Dependence, ProjectLineage};
-use crate::mask::{MaskKey, Masked, Masks, SubjectHash, Unmasked};
-use crate::model::scalar_field::effective_mask;
-use crate::model::{
-    Batch, Column, Compression, Encoding, Entity, Field, FieldType, Format, From, Kind, MaskKind, OnEmpty, OnMalformed,
-    OnNoRecords, OnUnknownField, Project, RecordPath, Source, ValueRules, is_reference, subject,
-};
+use crate::mask::{MaskKey, Masked, Masks};
+use crate::model::scalar_field::NOTHING;
+use crate::model::{Batch, Column, Entity, FieldType, MaskKind, Project, Source, ValueRules, is_reference};
 use crate::run::masking::of_batch;
 use crate::transform::{Engine, Execution, Prepared, ScanInput};
 use crate::warehouse::person::Mark;
-
-/// A source that reads one record of one kind from memory, which holds an id.
-pub(super) struct Lone {
-    pub source: Source,
-    kind: usize,
-    listing: Listing,
-}
-
-impl Lone {
-    /// With `filled`, fields beside the id have values where their types allow any; else they are null. Fields that tell
-    /// the kind have the values that they have in records of it.
-    ///
-    /// # Errors
-    /// The kind has no subject.
-    pub fn of(source: &Source, kind: usize, id: &Subject, filled: bool) -> Result<Self> {
-        let mut lone = source.clone();
-        let own = lone.kinds.get_mut(kind).ok_or_else(Error::internal)?;
-        let positions = subject::find(&own.schema, own.subject.as_deref().unwrap_or_default())
-            .map_err(|_| Error::internal())?
-            .positions;
-        let mut record = record(&mut own.schema, Some(&positions), id, filled);
-        for condition in std::mem::take(&mut own.conditions) {
-            if let Some(value) = condition.values.first() {
-                fulfil(&own.schema, &mut record, &condition.path, value);
-            }
-        }
-        let input = &mut lone.input;
-        (input.format, input.compression, input.encoding) = (Format::Json, Some(Compression::None), Encoding::Utf8);
-        (input.records, input.on_no_records) = (RecordPath::default(), OnNoRecords::Refuse);
-        (input.on_malformed, input.on_empty) = (OnMalformed::Quarantine, OnEmpty::Replace);
-        for kind in &mut lone.kinds {
-            kind.on_unknown_field = OnUnknownField::Ignore;
-        }
-        let text = Bytes::from(Value::Object(record).to_string());
-        let listing = Listing::in_memory("the id", vec![(Some(kind), text)]);
-        Ok(Self {
-            source: lone,
-            kind,
-            listing,
-        })
-    }
-
-    async fn read(&self) -> Result<Vec<Unmasked>> {
-        self.listing
-            .read(&self.source, 1, Arc::new(ReadStats::default()))
-            .try_collect()
-            .await
-    }
-
-    fn declared(&self) -> Result<&Kind> {
-        self.source.kinds.get(self.kind).ok_or_else(Error::internal)
-    }
-}
-
-/// Sets a declared field to a value that a condition of the kind names.
-fn fulfil(fields: &[Field], record: &mut Map<String, Value>, path: &[String], text: &str) {
-    let Some((first, inside)) = path.split_first() else {
-        return;
-    };
-    let Some(field) = fields.iter().find(|field| field.name == *first) else {
-        return;
-    };
-    match (&field.field_type, record.get_mut(first)) {
-        (FieldType::Struct(children), Some(Value::Object(object))) => fulfil(children, object, inside, text),
-        (FieldType::Int | FieldType::Bigint | FieldType::Bool, Some(value)) => {
-            *value = serde_json::from_str(text).unwrap_or(Value::Null);
-        }
-        (FieldType::String, Some(value)) => *value = json!(text),
-        _ => {}
-    }
-}
-
-/// The record. Takes from the schema what would refuse it for anything but the id.
-fn record(fields: &mut [Field], positions: Option<&[usize]>, id: &Subject, filled: bool) -> Map<String, Value> {
-    let mut record = Map::new();
-    for (at, field) in fields.iter_mut().enumerate() {
-        let on_path = positions
-            .and_then(<[usize]>::split_first)
-            .filter(|(first, _)| **first == at);
-        let value = value(field, on_path.map(|(_, rest)| rest), id, filled);
-        record.insert(field.name.clone(), value);
-    }
-    record
-}
-
-/// `positions`: those below the field, if the id is at or below it.
-fn value(field: &mut Field, positions: Option<&[usize]>, id: &Subject, filled: bool) -> Value {
-    field.required = false;
-    let is_subject = positions.is_some_and(<[usize]>::is_empty);
-    if !is_subject {
-        field.rules = ValueRules::default();
-        field.from = None;
-    }
-    match &mut field.field_type {
-        FieldType::Struct(children) => Value::Object(record(children, positions, id, filled)),
-        FieldType::List(item) => json!([value(item, None, id, filled)]),
-        scalar if is_subject => {
-            field.from = match scalar {
-                FieldType::Int | FieldType::Bigint | FieldType::Decimal(..) => Some(From::String),
-                _ => None,
-            };
-            json!(id.text())
-        }
-        _ if !filled => Value::Null,
-        FieldType::String => json!("x"),
-        FieldType::Int | FieldType::Bigint | FieldType::Double => json!(1),
-        FieldType::Bool => json!(true),
-        _ => Value::Null,
-    }
-}
-
-/// How the suppression list names the id; `None` where the source can't hold it, or takes it for null.
-pub(super) async fn hash(lone: &Lone, key: &MaskKey) -> Result<Option<String>> {
-    let subjects = SubjectHash::of(&lone.source, key).ok_or_else(Error::internal)?;
-    match lone.read().await?.first() {
-        Some(batch) => Ok(subjects.hashes(batch)?.into_iter().next().flatten()),
-        None => Ok(None),
-    }
-}
 
 /// What the columns of a source's entities hold of a person.
 #[derive(Debug, Default)]
@@ -172,7 +50,7 @@ impl Probed {
     }
 }
 
-/// Probes a kind of a source. `None`: it can't hold the id.
+/// Probes a field of a source. `None`: it can't hold the id.
 ///
 /// # Errors
 /// Transforms that can't be planned, or masks that can't be applied.
@@ -180,28 +58,28 @@ pub(super) async fn probe(
     person: &Person<'_>,
     lineage: &ProjectLineage,
     source: &Source,
-    kind: usize,
+    spot: &Spot,
     id: &Subject,
 ) -> Result<Option<Probed>> {
     let Person { project, key, .. } = person;
+    let bench = Bench::new(project, source, spot, key).await?;
+    let theirs = std::slice::from_ref(id);
+    let seen = [bench.run(theirs, false).await?, bench.run(theirs, true).await?];
+    let Some(masked) = seen.iter().find_map(|one| one.id.clone()) else {
+        return Ok(None);
+    };
+    // The checks of the kind may refuse the id that is tried.
+    let mut others = bench.run_both(&[id.of_another()]).await?;
+    let near = near(person, source, spot, id, &masked).await?;
+    others.add(near.others);
     let mut probed = Probed::default();
-    let mut seen: Vec<Seen> = Vec::new();
-    for filled in [false, true] {
-        let lone = Lone::of(source, kind, id, filled)?;
-        if hash(&lone, key).await?.is_none() {
-            return Ok(None);
-        }
-        seen.push(run(project, &lone, key).await?);
-    }
-    let others = others(person, source, kind, id).await?;
-    let declared = source.kinds.get(kind).ok_or_else(Error::internal)?;
-    let path = lineage::subject_path(declared).ok_or_else(Error::internal)?;
-    let masked = subject_mask(declared) != MaskKind::Keep;
+    let is_masked = spot.mask(source) != MaskKind::Keep;
     for transform in &source.transforms {
         let entity = project.entity(&transform.entity)?;
-        for column in columns(lineage, source, entity, &path) {
+        for column in columns(lineage, source, entity, &spot.path) {
             let why = match held(&seen, entity, &column) {
-                // Such as the type of a reference, by which everybody would be found.
+                Ok(_) if near.merged.contains(&entity.name) => "a row of it may be of several persons".to_owned(),
+                // Such as the type of a reference, or the first letters of an id, by which others would be found.
                 Ok(Held { text, .. }) if others.holds(entity, &column, &text) => {
                     "it holds the same for other ids".to_owned()
                 }
@@ -210,7 +88,7 @@ pub(super) async fn probe(
                         probed.assumed.insert(entity.name.clone());
                     }
                     let declared = entity.columns.iter().find(|one| one.name == column);
-                    let mark = declared.and_then(|one| Mark::new(&column, one.pg_type, &text, masked));
+                    let mark = declared.and_then(|one| Mark::new(&column, one.pg_type, &text, is_masked));
                     match mark {
                         Some(mark) => {
                             probed.marks.entry(entity.name.clone()).or_default().push(mark);
@@ -229,33 +107,51 @@ pub(super) async fn probe(
     Ok(Some(probed))
 }
 
-/// What the columns hold of another person. Empty where the checks of the kind refuse the id that is tried.
-async fn others(person: &Person<'_>, source: &Source, kind: usize, id: &Subject) -> Result<Seen> {
-    let mut seen = Seen {
-        id: None,
-        texts: BTreeMap::new(),
-    };
-    let other = id.of_another();
-    for filled in [false, true] {
-        let lone = Lone::of(source, kind, &other, filled)?;
-        if hash(&lone, &person.key).await?.is_some() {
-            for (place, texts) in run(person.project, &lone, &person.key).await?.texts {
-                seen.texts.entry(place).or_default().extend(texts);
+/// What near ids give.
+struct Near {
+    others: Seen,
+    /// Entities in which records of two persons made fewer rows together than each on its own.
+    merged: BTreeSet<String>,
+}
+
+/// Runs the transforms over masked ids that are as near to the person's as can be. They are given in place of the ids, as
+/// no id has a mask that is near to another's.
+async fn near(person: &Person<'_>, source: &Source, spot: &Spot, id: &Subject, masked: &str) -> Result<Near> {
+    let mut unmasked = source.clone();
+    let is_masked = spot.mask(source) != MaskKind::Keep;
+    let is_reference = spot.references(source).is_some();
+    if let Some(field) = spot.field(&mut unmasked) {
+        field.rules = ValueRules::default();
+        field.privacy = NOTHING;
+        field.privacy.mask = Some(MaskKind::Keep);
+        if is_masked && !is_reference {
+            field.field_type = FieldType::String;
+        }
+    }
+    let bench = Bench::new(person.project, &unmasked, spot, &person.key).await?;
+    let id = id.with_id(masked, is_reference);
+    let near = id.near(is_reference);
+    let mut merged = BTreeSet::new();
+    if let Some(other) = near.first() {
+        for filled in [false, true] {
+            let alone = bench.run(std::slice::from_ref(&id), filled).await?;
+            let other_alone = bench.run(std::slice::from_ref(other), filled).await?;
+            let both = bench.run(&[id.clone(), other.clone()], filled).await?;
+            for (entity, rows) in &alone.rows {
+                let of = |seen: &Seen| seen.rows.get(entity).copied().unwrap_or_default();
+                if of(&both) < rows + of(&other_alone) {
+                    merged.insert(entity.clone());
+                }
             }
         }
     }
-    Ok(seen)
+    Ok(Near {
+        others: bench.run_both(&near).await?,
+        merged,
+    })
 }
 
-/// The mask of a kind's subject.
-pub(super) fn subject_mask(kind: &Kind) -> MaskKind {
-    let found = kind.subject.as_deref().map(|path| subject::find(&kind.schema, path));
-    found
-        .and_then(Result::ok)
-        .map_or(MaskKind::Keep, |found| effective_mask(&found.field.privacy))
-}
-
-/// The columns of an entity that are computed from the subject.
+/// The columns of an entity that are computed from a field.
 fn columns(lineage: &ProjectLineage, source: &Source, entity: &Entity, path: &str) -> Vec<String> {
     let derives = |column: &&Column| {
         let mut of = lineage
@@ -274,10 +170,13 @@ fn columns(lineage: &ProjectLineage, source: &Source, entity: &Entity, path: &st
         .collect()
 }
 
-/// What a run over the lone record gave.
+/// What a run over lone records gave.
+#[derive(Default)]
 struct Seen {
-    /// The masked id itself.
+    /// The masked id of the last record.
     id: Option<String>,
+    /// How many rows each entity got.
+    rows: BTreeMap<String, usize>,
     /// The texts of each column, by entity and column. An entity without rows is left out.
     texts: BTreeMap<(String, String), BTreeSet<String>>,
 }
@@ -286,6 +185,12 @@ impl Seen {
     fn holds(&self, entity: &Entity, column: &str, text: &str) -> bool {
         let place = (entity.name.clone(), column.to_owned());
         self.texts.get(&place).is_some_and(|texts| texts.contains(text))
+    }
+
+    fn add(&mut self, other: Self) {
+        for (place, texts) in other.texts {
+            self.texts.entry(place).or_default().extend(texts);
+        }
     }
 }
 
@@ -307,6 +212,10 @@ fn held(seen: &[Seen], entity: &Entity, column: &str) -> Result<Held, String> {
             let text = id.ok_or_else(|| "the mask leaves nothing of the id".to_owned())?;
             Ok(Held { text, assumed: true })
         }
+        // Null without the other fields.
+        (false, 1) if texts.iter().any(|texts| texts.is_empty()) => {
+            Err("it is computed from other fields, too".to_owned())
+        }
         (false, 1) => Ok(Held {
             text: distinct.into_iter().next().cloned().unwrap_or_default(),
             assumed: false,
@@ -316,74 +225,110 @@ fn held(seen: &[Seen], entity: &Entity, column: &str) -> Result<Held, String> {
     }
 }
 
-async fn run(project: &Project, lone: &Lone, key: &MaskKey) -> Result<Seen> {
-    let masks = of_batch(
-        Masks::plan(&lone.source, key)?,
-        project.profile,
-        Utc::now().date_naive(),
-    )?;
-    let masked: Vec<Masked> = lone
-        .read()
-        .await?
-        .into_iter()
-        .map(|batch| masks.apply(batch))
-        .collect::<Result<_>>()?;
-    let mut seen = Seen {
-        id: masked_id(lone.declared()?, &masked),
-        texts: BTreeMap::new(),
-    };
-    let engine = lineage::engine()?;
-    let outlines = engine.outline(project, &lone.source, |_, _| Ok(())).await;
-    let outlines = outlines.map_err(Prepared::problems)?;
-    let batch = Batch {
-        source: lone.source.name.clone(),
-        date: Utc::now().date_naive(),
-    };
-    let plans = engine
-        .prepare(project, &lone.source, &outlines, &batch, &lineage::used)
-        .await;
-    for plan in plans.map_err(Prepared::problems)? {
-        let entity = project.entity(&plan.outline.entity)?;
-        for rows in rows(&engine, &plan, &batch, &masks, &masked).await {
-            for column in &entity.columns {
-                let Some(texts) = rows.column_by_name(&column.name).and_then(texts) else {
-                    continue;
-                };
-                let place = (entity.name.clone(), column.name.clone());
-                seen.texts.entry(place).or_default().extend(texts);
+/// The transforms of a source, ready to run over lone records.
+struct Bench<'a> {
+    project: &'a Project,
+    lone: Lone,
+    masks: Masks,
+    engine: Engine,
+    batch: Batch,
+    plans: Vec<Prepared>,
+}
+
+impl<'a> Bench<'a> {
+    async fn new(project: &'a Project, source: &Source, spot: &Spot, key: &MaskKey) -> Result<Self> {
+        let lone = Lone::of(source, spot)?;
+        let today = Utc::now().date_naive();
+        let masks = of_batch(Masks::plan(&lone.source, key)?, project.profile, today)?;
+        let engine = lineage::engine()?;
+        let outlines = engine.outline(project, &lone.source, |_, _| Ok(())).await;
+        let outlines = outlines.map_err(Prepared::problems)?;
+        let batch = Batch {
+            source: lone.source.name.clone(),
+            date: today,
+        };
+        let plans = engine
+            .prepare(project, &lone.source, &outlines, &batch, &lineage::used)
+            .await;
+        Ok(Self {
+            plans: plans.map_err(Prepared::problems)?,
+            project,
+            lone,
+            masks,
+            engine,
+            batch,
+        })
+    }
+
+    /// Runs with the other fields null and with the other fields filled.
+    async fn run_both(&self, ids: &[Subject]) -> Result<Seen> {
+        let mut seen = self.run(ids, false).await?;
+        seen.add(self.run(ids, true).await?);
+        Ok(seen)
+    }
+
+    async fn run(&self, ids: &[Subject], filled: bool) -> Result<Seen> {
+        let read = self.lone.read(ids, filled).await?.into_iter();
+        let masked: Vec<Masked> = read.map(|batch| self.masks.apply(batch)).collect::<Result<_>>()?;
+        let mut seen = Seen {
+            id: masked_id(&self.lone.spot, &masked),
+            ..Seen::default()
+        };
+        if masked.is_empty() {
+            return Ok(seen);
+        }
+        for plan in &self.plans {
+            let entity = self.project.entity(&plan.outline.entity)?;
+            for rows in self.rows(plan, &masked).await {
+                *seen.rows.entry(entity.name.clone()).or_default() += rows.num_rows();
+                for column in &entity.columns {
+                    let Some(texts) = rows.column_by_name(&column.name).and_then(texts) else {
+                        continue;
+                    };
+                    let place = (entity.name.clone(), column.name.clone());
+                    seen.texts.entry(place).or_default().extend(texts);
+                }
             }
         }
+        Ok(seen)
     }
-    Ok(seen)
+
+    /// The rows that a transform makes of the records. None where it fails on so empty a record.
+    async fn rows(&self, plan: &Prepared, masked: &[Masked]) -> Vec<RecordBatch> {
+        let held = masked.to_vec();
+        let again = move || stream::iter(held.clone()).map(Ok).boxed();
+        let scan = ScanInput::own(self.masks.output_schemas(), again);
+        let Ok(Execution { rows, failed, .. }) = self.engine.execute(plan, &self.batch, scan).await else {
+            return Vec::new();
+        };
+        let rows: Vec<RecordBatch> = rows.try_collect().await.unwrap_or_default();
+        let restored = rows.into_iter().filter_map(|rows| failed.restore(rows).ok());
+        restored
+            .map(|(rows, _)| rows)
+            .filter(|rows| rows.num_rows() > 0)
+            .collect()
+    }
 }
 
-/// The rows that a transform makes of the record. None where it fails on so empty a record.
-async fn rows(engine: &Engine, plan: &Prepared, batch: &Batch, masks: &Masks, masked: &[Masked]) -> Vec<RecordBatch> {
-    let held = masked.to_vec();
-    let again = move || stream::iter(held.clone()).map(Ok).boxed();
-    let scan = ScanInput::own(masks.output_schemas(), again);
-    let Ok(Execution { rows, failed, .. }) = engine.execute(plan, batch, scan).await else {
-        return Vec::new();
-    };
-    let rows: Vec<RecordBatch> = rows.try_collect().await.unwrap_or_default();
-    let restored = rows.into_iter().filter_map(|rows| failed.restore(rows).ok());
-    restored
-        .map(|(rows, _)| rows)
-        .filter(|rows| rows.num_rows() > 0)
-        .collect()
-}
-
-fn masked_id(kind: &Kind, masked: &[Masked]) -> Option<String> {
-    let found = subject::find(&kind.schema, kind.subject.as_deref()?).ok()?;
-    let (first, inside) = found.positions.split_first()?;
-    let mut array = Arc::clone(masked.first()?.batch().column(*first));
+fn masked_id(spot: &Spot, masked: &[Masked]) -> Option<String> {
+    let (first, inside) = spot.positions.split_first()?;
+    let mut array = elements(masked.first()?.batch().column(*first));
     for position in inside {
-        array = Arc::clone(array.as_struct_opt()?.column(*position));
+        array = elements(array.as_struct_opt()?.column(*position));
     }
     if is_reference(array.data_type()) {
         array = Arc::clone(array.as_struct_opt()?.column_by_name("id")?);
     }
     texts(&array)?.pop()
+}
+
+/// What a list holds; another array as it is.
+fn elements(array: &Arc<dyn Array>) -> Arc<dyn Array> {
+    let mut array = Arc::clone(array);
+    while let Some(list) = array.as_list_opt::<i32>() {
+        array = Arc::clone(list.values());
+    }
+    array
 }
 
 /// The values of a column as text, without nulls. `None`: they have no text.

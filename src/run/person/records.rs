@@ -45,11 +45,11 @@ pub(super) struct Read {
 /// A file that can't be read.
 pub(super) async fn read(person: &Person<'_>, sought: &Sought<'_>, batch: &Batch) -> Result<Option<Read>> {
     let Person { project, key, .. } = person;
-    let Sought { source, kinds } = sought;
+    let Sought { source, spots } = sought;
     let mut theirs = Vec::new();
-    for (kind, domains) in kinds {
+    for (subject, domains) in spots {
         for domain in domains {
-            theirs.extend(hashes(person, source, *kind, domain).await?);
+            theirs.extend(hashes(person, source, subject, domain).await?);
         }
     }
     if theirs.is_empty() {

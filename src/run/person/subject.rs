@@ -4,11 +4,11 @@ use std::fmt;
 
 use crate::error::Result;
 use crate::mask::MaskKey;
-use crate::model::scalar_field::default_domain;
-use crate::model::{Kind, Project, References, subject};
+use crate::model::{Project, References};
 use crate::warehouse::Warehouse;
 
 /// The id of a person, as a source writes it. No message and no table ever holds it.
+#[derive(Clone)]
 pub struct Subject(String);
 
 impl Subject {
@@ -17,28 +17,31 @@ impl Subject {
     }
 
     /// The reference of the domain's type that names an id, which may be given with its type. `None`: none of this domain
-    /// can.
-    pub(super) fn of_reference(references: &References, kind: &Kind, domain: &str, text: &str) -> Option<Self> {
-        let path = kind.subject.as_deref()?;
-        let of_field = subject::find(&kind.schema, path).ok()?.field.privacy.domain.as_deref();
+    /// can. `own` is the domain that the field declares, `untyped` that of references without a type.
+    pub(super) fn of_reference(
+        references: &References,
+        own: Option<&str>,
+        untyped: &str,
+        domain: &str,
+        text: &str,
+    ) -> Option<Self> {
         let names_one = |text: &str| {
             let read = references.read(text).ok()?;
             read.id?;
-            Some(read.to.map(|to| references.domain(of_field, to)))
+            Some(read.to.map(|to| references.domain(own, to)))
         };
         match names_one(text) {
-            Some(Some(own)) if own == domain => return Some(Self(text.to_owned())),
+            Some(Some(of_type)) if of_type == domain => return Some(Self(text.to_owned())),
             // It is of another type.
             Some(Some(_)) => return None,
             Some(None) | None => {}
         }
         let mut types = references.types();
-        types.retain(|to| references.domain(of_field, to) == domain);
+        types.retain(|to| references.domain(own, to) == domain);
         let mut spellings = types.into_iter().map(|to| format!("{to}/{text}"));
         if let Some(spelled) = spellings.find(|spelled| names_one(spelled).is_some()) {
             return Some(Self(spelled));
         }
-        let untyped = of_field.map_or_else(|| default_domain(&kind.label, path), str::to_owned);
         if untyped != domain {
             return None;
         }
@@ -47,31 +50,67 @@ impl Subject {
         spellings.into_iter().find(is_untyped).map(Self)
     }
 
-    /// The same text with other letters and digits, which is another person's id.
-    pub(super) fn of_another(&self) -> Self {
+    /// What stands before the id itself: the type or the scheme of a reference.
+    fn split(&self) -> (&str, &str) {
         let start = self.0.rfind('/').map_or(0, |slash| slash + 1);
-        let (before, id) = self.0.split_at(start);
-        let other = |c: char| match c {
-            '9' => '0',
-            'f' => 'a',
-            'F' => 'A',
-            'z' => 'g',
-            'Z' => 'G',
-            '0'..='8' | 'a'..='y' | 'A'..='Y' => char::from_u32(u32::from(c) + 1).unwrap_or(c),
-            other => other,
-        };
         let scheme = ["urn:uuid:", "urn:oid:"]
             .into_iter()
-            .find(|scheme| id.starts_with(scheme));
-        let (scheme, rest) = id.split_at(scheme.map_or(0, str::len));
-        let changed: String = rest.chars().map(other).collect();
+            .find(|scheme| self.0[start..].starts_with(scheme));
+        self.0.split_at(start + scheme.map_or(0, str::len))
+    }
+
+    /// The same text with other letters and digits, which is another person's id.
+    pub(super) fn of_another(&self) -> Self {
+        let (before, id) = self.split();
+        let changed: String = id.chars().map(other).collect();
         // An id of signs alone.
-        let more = if changed == rest { "0" } else { "" };
-        Self(format!("{before}{scheme}{changed}{more}"))
+        let more = if changed == id { "0" } else { "" };
+        Self(format!("{before}{changed}{more}"))
+    }
+
+    /// The same text with another id in it, such as its mask. `is_reference`: what stands before the id stays.
+    pub(super) fn with_id(&self, id: &str, is_reference: bool) -> Self {
+        let before = if is_reference { self.split().0 } else { "" };
+        Self(format!("{before}{id}"))
+    }
+
+    /// Ids of other persons that are as near to this one as can be: each letter and digit changed, the last one first, and
+    /// the id cut and extended at both ends.
+    pub(super) fn near(&self, is_reference: bool) -> Vec<Self> {
+        let (before, id) = if is_reference {
+            self.split()
+        } else {
+            ("", self.0.as_str())
+        };
+        let chars: Vec<char> = id.chars().collect();
+        let mut near = Vec::new();
+        for at in (0..chars.len()).rev() {
+            let mut changed = chars.clone();
+            changed[at] = other(chars[at]);
+            near.push(changed.into_iter().collect());
+        }
+        near.extend([format!("{id}1"), format!("1{id}")]);
+        near.extend(chars.split_last().map(|(_, rest)| rest.iter().collect()));
+        near.extend(chars.split_first().map(|(_, rest)| rest.iter().collect()));
+        near.retain(|other| other != id && !other.is_empty());
+        near.into_iter().map(|id| Self(format!("{before}{id}"))).collect()
     }
 
     pub(super) fn text(&self) -> &str {
         &self.0
+    }
+}
+
+/// Another letter or digit.
+fn other(c: char) -> char {
+    match c {
+        '9' => '0',
+        'f' => 'a',
+        'F' => 'A',
+        'z' => 'g',
+        'Z' => 'G',
+        '0'..='8' | 'a'..='y' | 'A'..='Y' => char::from_u32(u32::from(c) + 1).unwrap_or(c),
+        other => other,
     }
 }
 

@@ -2,10 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::entries::{domains, entries, sources, unfit};
-use super::groups::{self, Unsearched};
+use serde_json::{Value, json};
+
+use super::entries::{domains, entries, naming, sources, unfit};
+use super::groups;
 use super::records::{self, Entry, FileTrace};
 use super::subject::Person;
+use super::unsearched::{Unsearched, foreign};
 use crate::error::{Error, Result};
 use crate::lineage::{self, Outlines, ProjectLineage};
 use crate::model::{Batch, Project, ViewKind};
@@ -19,6 +22,8 @@ pub struct Trace {
     /// The domains that were searched.
     pub domains: Vec<String>,
     pub batches: Vec<BatchTrace>,
+    /// Rows of others that name the person.
+    pub named: Vec<Named>,
     pub views: Vec<ViewTrace>,
     pub files: Vec<FileTrace>,
     pub entries: Vec<Entry>,
@@ -39,6 +44,29 @@ pub struct BatchTrace {
     pub rows: BTreeMap<String, u64>,
 }
 
+/// Rows of others in one batch that name the person in another field than the subject.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    pub batch: Batch,
+    pub entity: String,
+    /// The columns that hold the id.
+    pub columns: Vec<String>,
+    pub rows: u64,
+}
+
+impl Named {
+    /// For receipts and for JSON output.
+    pub fn as_json(&self) -> Value {
+        json!({
+            "source": self.batch.source,
+            "date": self.batch.date.to_string(),
+            "table": self.entity,
+            "columns": self.columns,
+            "rows": self.rows,
+        })
+    }
+}
+
 /// A view or function that reads a table with rows of the person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ViewTrace {
@@ -53,11 +81,11 @@ pub struct ViewTrace {
 pub async fn trace(person: &Person<'_>, files: bool) -> Result<Trace> {
     let project = person.project;
     let domains = domains(person)?;
-    let mut named = Vec::new();
+    let mut known_as = Vec::new();
     for domain in &domains {
-        named.extend(entries(person, domain).await?);
+        known_as.extend(entries(person, domain).await?);
     }
-    if named.is_empty() {
+    if known_as.is_empty() {
         return Err(unfit());
     }
     let sources = sources(project, &domains);
@@ -65,7 +93,7 @@ pub async fn trace(person: &Person<'_>, files: bool) -> Result<Trace> {
     let connection = person.warehouse.acquire().await?;
     let live = masks::live(&connection).await?;
     let mut trace = Trace {
-        unsearched: groups::foreign(project, &live),
+        unsearched: foreign(project, &live),
         ..Trace::default()
     };
     for sought in &sources {
@@ -74,8 +102,17 @@ pub async fn trace(person: &Person<'_>, files: bool) -> Result<Trace> {
         trace.unsearched.extend(unsearched);
     }
     trace.batches = count(project, &connection, &trace.searches).await?;
-    trace.views = views(&lineage, &trace.batches);
-    trace.suppressed = is_suppressed(&connection, &named).await?;
+    for sought in naming(project, &domains) {
+        let (searches, unsearched) = groups::naming(person, &lineage, &live, &sought).await?;
+        trace.unsearched.extend(unsearched);
+        for search in searches {
+            trace
+                .named
+                .extend(named(project, &connection, &search, &trace.searches).await?);
+        }
+    }
+    trace.views = views(&lineage, &trace);
+    trace.suppressed = is_suppressed(&connection, &known_as).await?;
     if files {
         trace.read_files(person, &connection, &domains).await?;
     }
@@ -95,8 +132,21 @@ pub(super) async fn count(project: &Project, connection: &Connection, searches: 
     Ok(batches.collect())
 }
 
-fn views(lineage: &ProjectLineage, batches: &[BatchTrace]) -> Vec<ViewTrace> {
-    let tables: BTreeSet<&String> = batches.iter().flat_map(|batch| batch.rows.keys()).collect();
+/// The rows that a search finds, without the person's own.
+async fn named(project: &Project, connection: &Connection, search: &Search, own: &[Search]) -> Result<Vec<Named>> {
+    let found = search.count_beside(connection, &project.entities, own).await?;
+    let named = found.into_iter().map(|Found { batch, entity, rows }| Named {
+        columns: search.columns(&entity),
+        batch,
+        entity,
+        rows,
+    });
+    Ok(named.collect())
+}
+
+fn views(lineage: &ProjectLineage, trace: &Trace) -> Vec<ViewTrace> {
+    let own = trace.batches.iter().flat_map(|batch| batch.rows.keys());
+    let tables: BTreeSet<&String> = own.chain(trace.named.iter().map(|named| &named.entity)).collect();
     let mut views: Vec<ViewTrace> = Vec::new();
     for view in &lineage.views {
         let reads = view.origins.iter().any(|origin| tables.contains(&origin.entity));

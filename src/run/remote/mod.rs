@@ -8,6 +8,7 @@
 
 mod frames;
 mod parts;
+mod progress;
 mod recipe;
 mod report;
 mod worker;
@@ -47,11 +48,12 @@ pub(super) async fn fill(
     let bytes = files.iter().map(|file| file.size).sum();
     let stats = Arc::new(ReadStats::default());
     let started = fill::activity(run.batch(), plans, &counters, bytes, &stats);
-    context.observer.started(started);
+    context.observer.started(started.clone());
     let job = job(on, context, source, files, run)?;
     let answer = tokio::select! {
         answer = on.cluster.run(run.run_id(), job) => answer?,
         () = context.stop.cancelled() => return Err(Error::interrupted().into()),
+        never = progress::follow(&context.locks, run.run_id(), &started) => match never {},
     };
     match Report::from_bytes(&answer)? {
         Report::Filled(filled) => {
@@ -59,7 +61,9 @@ pub(super) async fn fill(
             for warning in &filled.read.warnings {
                 tracing::warn!("{warning}");
             }
-            Ok(filled.with_tables(|handed| run.take_over(handed))?)
+            let filled = filled.with_tables(|handed| run.take_over(handed))?;
+            progress::end(&filled, &started);
+            Ok(filled)
         }
         Report::Unfilled(unfilled) => Err(unfilled),
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::{FutureExt, StreamExt};
 use tokio::sync::mpsc;
@@ -14,10 +14,11 @@ use uuid::Uuid;
 
 use super::frames::{End, Message};
 use super::parts::{PartRows, Parts};
+use super::progress::Counts;
 use super::recipe::{Recipe, Work};
 use super::report::Report;
 use crate::error::{Code, Error, Result};
-use crate::ingest::{self, InputFile, Listing, ReadStats};
+use crate::ingest::{self, InputFile, Listing, Part, ReadStats};
 use crate::mask::MaskKey;
 use crate::model::{Batch, Project, Source};
 use crate::run::context::Context;
@@ -33,6 +34,10 @@ use crate::warehouse::{BatchLocks, Database, Handed, StagingRun, Warehouse, role
 
 /// How often an executor looks whether the run of its task still goes on.
 const LOOK: Duration = Duration::from_secs(2);
+/// How long the database may not answer before an executor gives a batch up.
+const LOST: Duration = Duration::from_mins(1);
+/// How long the database may take to answer who asks how this executor is.
+const ANSWER: Duration = Duration::from_secs(3);
 
 /// Reads a project of which the texts were sent.
 pub type LoadSent = fn(&Path, BTreeMap<PathBuf, String>) -> Result<Project>;
@@ -85,6 +90,12 @@ impl Worker {
         })
     }
 
+    /// Whether the database answers.
+    pub async fn reaches_database(&self) -> bool {
+        let answer = tokio::time::timeout(ANSWER, self.locks.reaches_database()).await;
+        answer.unwrap_or(false)
+    }
+
     /// Does the task of filling the tables, and returns its report. `parts` are the rows of the parts, where others read the
     /// input. A fault of the batch is part of the report, so that no other executor tries it again. Dropping the future stops
     /// the work; what it has begun in the database is rolled back.
@@ -120,32 +131,54 @@ impl Worker {
             return Err(Error::internal());
         };
         Box::pin(self.while_it_runs(&recipe, async |_, stop| {
-            let batch = recipe.batch();
-            let (context, mut input) = self.prepared(&recipe, &batch, stop).await?;
-            let source = Arc::clone(&input.source);
-            fill::suppress(&context, &source, &mut input).await?;
-            input.stats = Arc::clone(stats);
-            let mut records = input.read_part(part);
-            let mut end = Ok(());
-            while let Some(read) = records.next().await {
-                match read {
-                    Ok(read) => send(&Message::Records(read), rows).await?,
-                    Err(error) => end = Err(error),
-                }
+            tokio::select! {
+                done = self.sent(&recipe, part, stats, rows, stop.clone()) => done,
+                () = stop.cancelled() => Err(Error::interrupted()),
             }
-            for salvaged in input.take_salvaged()? {
-                send(&Message::Salvaged(salvaged), rows).await?;
-            }
-            end
         }))
         .await
     }
 
+    /// Reads a part and sends its records.
+    async fn sent(
+        &self,
+        recipe: &Recipe,
+        part: Part,
+        stats: &Arc<ReadStats>,
+        rows: &mpsc::Sender<Vec<u8>>,
+        stop: CancellationToken,
+    ) -> Result<()> {
+        let batch = recipe.batch();
+        // Who loads the batch tells how far it is.
+        let counts = Arc::default();
+        let (context, mut input) = self.prepared(recipe, &batch, &counts, stop).await?;
+        let source = Arc::clone(&input.source);
+        fill::suppress(&context, &source, &mut input).await?;
+        input.stats = Arc::clone(stats);
+        let mut records = input.read_part(part);
+        let mut end = Ok(());
+        while let Some(read) = records.next().await {
+            match read {
+                Ok(read) => send(&Message::Records(read), rows).await?,
+                Err(error) => end = Err(error),
+            }
+        }
+        for salvaged in input.take_salvaged()? {
+            send(&Message::Salvaged(salvaged), rows).await?;
+        }
+        end
+    }
+
     async fn fill(&self, task: &[u8], parts: Vec<PartRows>) -> Result<Filled<Handed>, Unfilled> {
         let recipe = Recipe::from_bytes(task)?;
+        let counts = Arc::new(Counts::default());
         Box::pin(self.while_it_runs(&recipe, async |run, stop| {
-            let filled = self.filled(&recipe, parts, &run, stop).await?;
-            Ok(filled.with_tables(|table| Ok(table.hand_over()))?)
+            tokio::select! {
+                filled = self.filled(&recipe, parts, &run, &counts, stop) => {
+                    Ok(filled?.with_tables(|table| Ok(table.hand_over()))?)
+                }
+                never = counts.tell(&self.locks, recipe.run_id) => match never {},
+            }
         }))
         .await
     }
@@ -160,13 +193,20 @@ impl Worker {
         let run = self.locks.join(&recipe.batch(), recipe.run_id).await?;
         let stop = CancellationToken::new();
         let watched = async {
-            self.until_over(&run).await;
+            let over = self.until_over(&run).await;
             stop.cancel();
-            std::future::pending::<()>().await;
+            match over {
+                Ok(()) => std::future::pending().await,
+                Err(lost) => {
+                    // What waits for the database does not end by itself.
+                    tokio::time::sleep(ANSWER).await;
+                    lost
+                }
+            }
         };
         tokio::select! {
             done = work(run.clone(), stop.clone()) => done,
-            () = watched => Err(Error::internal().into()),
+            lost = watched => Err(lost.into()),
         }
     }
 
@@ -175,10 +215,11 @@ impl Worker {
         recipe: &Recipe,
         parts: Vec<PartRows>,
         run: &StagingRun,
+        counts: &Arc<Counts>,
         stop: CancellationToken,
     ) -> Result<Filled<crate::warehouse::Staged>, Unfilled> {
         let batch = recipe.batch();
-        let (context, mut input) = self.prepared(recipe, &batch, stop).await?;
+        let (context, mut input) = self.prepared(recipe, &batch, counts, stop).await?;
         match &recipe.work {
             Work::Fill if parts.is_empty() => {}
             Work::FillFrom(of) if of.len() == parts.len() => {
@@ -201,10 +242,11 @@ impl Worker {
         &self,
         recipe: &Recipe,
         batch: &Batch,
+        counts: &Arc<Counts>,
         stop: CancellationToken,
     ) -> Result<(Arc<Context>, BatchInput)> {
         let project = (self.load)(&recipe.root, recipe.texts.clone())?;
-        let context = self.context(project, batch, stop).await?;
+        let context = self.context(project, batch, counts, stop).await?;
         let source = context.project.source(&batch.source)?;
         let listing = seen(&context, source, batch, &recipe.files).await?;
         let files = noted(&context, listing.files());
@@ -220,7 +262,13 @@ impl Worker {
     }
 
     /// Plans the batch.
-    async fn context(&self, project: Project, batch: &Batch, stop: CancellationToken) -> Result<Arc<Context>> {
+    async fn context(
+        &self,
+        project: Project,
+        batch: &Batch,
+        counts: &Arc<Counts>,
+        stop: CancellationToken,
+    ) -> Result<Arc<Context>> {
         let source = project.source(&batch.source)?;
         let limits = Limits {
             memory: self.capacity.memory,
@@ -241,7 +289,7 @@ impl Worker {
             // Only the process that began the run shows numbers.
             lineage: None,
             had_stale: false,
-            observer: Arc::new(Silent),
+            observer: Arc::<Counts>::clone(counts),
             stop,
             cluster: None,
             batches: 1,
@@ -250,13 +298,27 @@ impl Worker {
         }))
     }
 
-    /// Returns when the run is over, or the process that began it is gone. Where that can't be told, the work goes on: it
-    /// can't end with a table that outlives the run.
-    async fn until_over(&self, run: &StagingRun) {
+    /// Returns when the run is over, or the process that began it is gone. Where that can't be told, the work goes on for a
+    /// while: it can't end with a table that outlives the run.
+    ///
+    /// # Errors
+    /// The database does not answer any more.
+    async fn until_over(&self, run: &StagingRun) -> Result<()> {
+        let mut heard = Instant::now();
         loop {
             tokio::time::sleep(LOOK).await;
-            if matches!(self.locks.is_live(run).await, Ok(false)) {
-                return;
+            let looked = self.locks.is_live(run);
+            match tokio::time::timeout(LOST.saturating_sub(heard.elapsed()), looked).await {
+                Ok(Ok(true)) => heard = Instant::now(),
+                Ok(Ok(false)) => return Ok(()),
+                _ if heard.elapsed() < LOST => {}
+                _ => {
+                    return Err(
+                        Error::unreachable("an executor has lost the database; the old content stands")
+                            .cause(format!("it has not answered for {} seconds", LOST.as_secs()))
+                            .hint("look at the network between them, then run the batch again"),
+                    );
+                }
             }
         }
     }

@@ -42,7 +42,7 @@ pub(super) fn to_timestamp(mut call: ScalarFunction, columns: &DFSchema) -> Resu
 
 /// `date_trunc` and `date_bin`, with a value or an error where the engine's gives none.
 pub(super) fn checked(call: ScalarFunction) -> Expr {
-    wrapped::<Checked>(call)
+    Expr::ScalarFunction(wrapped::<Checked>(call))
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]

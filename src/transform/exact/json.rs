@@ -15,7 +15,7 @@ use super::wrapped::{Wrapping, wrapped};
 
 /// The same call, checked.
 pub(super) fn checked(call: ScalarFunction) -> Expr {
-    wrapped::<Checked>(call)
+    Expr::ScalarFunction(wrapped::<Checked>(call))
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]

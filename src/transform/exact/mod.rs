@@ -8,6 +8,7 @@ mod aggregates;
 mod arithmetic;
 mod instants;
 mod json;
+mod sizes;
 mod wrapped;
 
 use std::sync::Arc;
@@ -135,6 +136,7 @@ fn function(call: ScalarFunction, columns: &DFSchema) -> Transformed<Expr> {
             Ok(instant) => return Transformed::yes(instant),
             Err(call) => call,
         },
+        name if sizes::may_be_large(name) => sizes::limited(call),
         name if arithmetic::may_be_infinite(name) => {
             return Transformed::yes(arithmetic::finite(Expr::ScalarFunction(call)));
         }

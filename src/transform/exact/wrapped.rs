@@ -9,7 +9,7 @@ use datafusion::arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::Result;
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
 };
 
 /// How a wrapped function is computed.
@@ -18,12 +18,12 @@ pub(super) trait Wrapping: Debug + Eq + Hash + Send + Sync + 'static {
 }
 
 /// The same call, computed as `W` says.
-pub(super) fn wrapped<W: Wrapping>(call: ScalarFunction) -> Expr {
+pub(super) fn wrapped<W: Wrapping>(call: ScalarFunction) -> ScalarFunction {
     let function = Wrapped::<W> {
         inner: call.func,
         how: PhantomData,
     };
-    ScalarUDF::from(function).call(call.args)
+    ScalarFunction::new_udf(Arc::new(ScalarUDF::from(function)), call.args)
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -39,6 +39,10 @@ impl<W: Wrapping> ScalarUDFImpl for Wrapped<W> {
 
     fn signature(&self) -> &Signature {
         self.inner.signature()
+    }
+
+    fn coerce_types(&self, arguments: &[DataType]) -> Result<Vec<DataType>> {
+        self.inner.coerce_types(arguments)
     }
 
     fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {

@@ -40,7 +40,8 @@ const OTHER: &str = "
                     OR a.attname IS NOT NULL AND a.attname <> ALL (w.columns))";
 
 /// A SELECT of the names of views that hold what their plan does not know: a function or an operator that is not
-/// PostgreSQL's own, a table that is no entity and no view of the project, a hidden column that the plan does not name.
+/// PostgreSQL's own, a table that is no entity and no view of the project, a column that PostgreSQL adds to every table, a
+/// hidden column that the plan does not name.
 pub(super) fn unknown(access: &Access) -> String {
     if !access.through_views() {
         return "SELECT NULL::text WHERE false".to_owned();
@@ -79,6 +80,7 @@ pub(super) fn unknown(access: &Access) -> String {
             OR t.oid IS NOT NULL AND NOT (t.relnamespace = 'public'::regnamespace AND (
                 t.relkind = 'p' AND t.relname = ANY ({names})
                 OR t.relkind IN ('v', 'm') AND EXISTS (SELECT FROM pipeline.views x WHERE x.name = t.relname)))
+            OR a.attnum < 0
             OR EXISTS (SELECT FROM {hidden} h (name, columns) WHERE h.name = t.relname AND a.attname = ANY (h.columns))
                 AND NOT EXISTS (SELECT FROM {mentions} m (name, columns) WHERE m.name = v.name
                     AND pg_catalog.concat(t.relname, '.', a.attname) = ANY (m.columns))"

@@ -2,7 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use pglite_oxide::PgliteServer;
@@ -24,6 +24,10 @@ pub(super) struct Engine {
 
 impl Engine {
     pub(super) fn start(dir: Option<&Path>, endpoint: &Endpoint) -> Result<(Self, Config)> {
+        #[cfg(unix)]
+        if let Some(folder) = cache(|name| std::env::var_os(name).map(PathBuf::from)) {
+            close(&folder);
+        }
         let deadline = Instant::now() + PATIENCE;
         let server = loop {
             let builder = PgliteServer::builder().username(USER).database(DATABASE);
@@ -65,6 +69,31 @@ impl Engine {
     }
 }
 
+/// The folder in which pglite-oxide keeps its program in machine code, which the next run executes (its source,
+/// `pglite/aot.rs`, `cache_path`; the crate directories, `ProjectDirs::cache_dir`, on Linux).
+#[cfg(unix)]
+fn cache(variable: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
+    let given = variable("XDG_CACHE_HOME").filter(|folder| folder.is_absolute());
+    let folder = given.or_else(|| Some(variable("HOME")?.join(".cache")))?;
+    Some(folder.join("pglite-oxide"))
+}
+
+/// Lets nobody else write there, whatever the umask says. One that can't be closed belongs to somebody else, who decides.
+#[cfg(unix)]
+fn close(folder: &Path) {
+    use std::fs::{DirBuilder, Permissions, metadata, set_permissions};
+    use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+
+    let closed = match metadata(folder) {
+        Ok(found) if found.permissions().mode() & 0o022 == 0 => Ok(()),
+        Ok(_) => set_permissions(folder, Permissions::from_mode(0o700)),
+        Err(_) => DirBuilder::new().recursive(true).mode(0o700).create(folder),
+    };
+    if let Err(error) = closed {
+        tracing::debug!(%error, "the folder of the embedded database's program can't be closed");
+    }
+}
+
 /// An error of the engine. Its text names all causes.
 #[derive(Debug)]
 struct EngineFailure(Box<dyn StdError + Send + Sync>);
@@ -97,6 +126,26 @@ mod tests {
     use std::fs::File;
 
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn nobody_else_writes_the_program_that_runs() {
+        use std::os::unix::fs::PermissionsExt;
+        let home = tempfile::tempdir().unwrap();
+        let folder = cache(|name| (name == "HOME").then(|| home.path().to_owned())).unwrap();
+        assert_eq!(folder, home.path().join(".cache/pglite-oxide"));
+        let other = cache(|name| (name != "HOME").then(|| "/c".into())).unwrap();
+        assert_eq!(other, Path::new("/c/pglite-oxide"));
+        let mode = || std::fs::metadata(&folder).unwrap().permissions().mode() & 0o777;
+        let set = |mode| std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(mode)).unwrap();
+        close(&folder);
+        assert_eq!(mode(), 0o700);
+        for (before, after) in [(0o755, 0o755), (0o777, 0o700), (0o775, 0o700)] {
+            set(before);
+            close(&folder);
+            assert_eq!(mode(), after);
+        }
+    }
 
     fn failure(dir: &Path) -> EngineFailure {
         let started = PgliteServer::builder().path(dir).start();

@@ -81,21 +81,24 @@ pub async fn rare_rows(
 }
 
 /// A SELECT of the combinations that fewer than $3 persons share, with the number of these, after the batch of source $1
-/// and date $2 is replaced.
+/// and date $2 is replaced. Where persons can be told apart within a batch only, the batch with the most counts.
 fn rare_combinations(entity: &Entity, gate: &Gate, staged: Option<&Staged>) -> String {
     let (quasi, key) = (idents(&gate.quasi), idents(&entity.key));
-    let select = format!("SELECT ROW({quasi}) AS combination, ROW({key}) AS person FROM");
+    let select = |batch: &str| {
+        let batch = if gate.per_batch { batch } else { "NULL" };
+        format!("SELECT ROW({quasi}) AS combination, ROW({key}) AS person, {batch} AS batch FROM")
+    };
     let some = format!("pg_catalog.num_nonnulls({quasi}) > 0");
     let of_staged = staged.map_or_else(String::new, |staged| {
         format!(
-            " UNION ALL {select} {} WHERE {some}",
+            " UNION ALL {} {} WHERE {some}",
+            select("ROW($1, $2)"),
             qualified(PARTITIONS, &staged.name)
         )
     });
     format!(
-        "SELECT combination, pg_catalog.count(DISTINCT person) AS persons FROM ( \
-         {select} {} WHERE NOT (source = $1 AND batch_date = $2) AND {some}{of_staged}) r \
-         GROUP BY combination HAVING pg_catalog.count(DISTINCT person) < $3",
+        "SELECT combination, pg_catalog.max(persons) AS persons FROM (          SELECT combination, pg_catalog.count(DISTINCT person) AS persons FROM (          {} {} WHERE NOT (source = $1 AND batch_date = $2) AND {some}{of_staged}) r          GROUP BY combination, batch) b GROUP BY combination HAVING pg_catalog.max(persons) < $3",
+        select("ROW(source, batch_date)"),
         qualified(ENTITIES, &entity.name),
     )
 }

@@ -4,7 +4,7 @@
 use tokio_postgres::Client;
 
 use crate::error::Result;
-use crate::warehouse::sql::{ENTITIES, ident, idents, qualified, rows_error};
+use crate::warehouse::sql::{ENTITIES, ident, idents, qualified, rows_error, sqlstate};
 
 /// What is to be measured of a view.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +28,14 @@ pub struct Diversity {
 
 /// Measures a view that this program made. A combination of nulls only tells nothing and does not count.
 pub async fn diversity(client: &Client, measured: &Measured) -> Result<Diversity> {
-    let failed = |error| rows_error(format!("the view {} can't be measured", measured.view), &error);
+    let failed = |error: tokio_postgres::Error| {
+        let told = rows_error(format!("the view {} can't be measured", measured.view), &error);
+        match sqlstate(&error) {
+            // There is no such view, or it has not the columns of its file yet.
+            Some("42P01" | "42703") => told.hint("`pipeline views` makes the views as the files of `sql` have them"),
+            _ => told,
+        }
+    };
     let quasi = idents(&measured.quasi);
     let persons = if measured.person.is_empty() {
         "pg_catalog.count(*)".to_owned()

@@ -84,6 +84,14 @@ impl BatchLocks {
         live.map_err(|error| db_error(format!("whether run {run_id} goes on can't be read"), &error))
     }
 
+    /// Whether the database answers.
+    pub async fn reaches_database(&self) -> bool {
+        match self.session().await {
+            Ok(session) => session.query_typed("SELECT", &[]).await.is_ok(),
+            Err(_) => false,
+        }
+    }
+
     /// Removes the staging tables of a run that is over: those of attempts that were not swapped in.
     pub async fn remove_unused(&self, run_id: i64) -> Result<()> {
         staging_tables::remove(&*self.session().await?, &[run_id]).await

@@ -6,6 +6,7 @@ use tokio_postgres::types::Type;
 
 use super::batch_locks::{BatchLock, BatchLocks, lock_key};
 use super::recovery;
+use super::suppression::{self, Entry};
 use crate::error::Result;
 use crate::model::Batch;
 use crate::warehouse::connect::Connection;
@@ -32,6 +33,8 @@ pub struct Receipt {
     pub domains: Vec<String>,
     pub key_id: String,
     pub batches: Value,
+    /// Rows of others that name the person.
+    pub named: Value,
     pub unsearched: Value,
 }
 
@@ -91,8 +94,8 @@ impl HeldBatches {
 
 /// The statements that mark the materialized views as stale and note the receipt. They follow the deletions in the same
 /// transaction.
-const CLOSING: &str = "WITH noted AS (INSERT INTO pipeline.erasures (domains, key_id, batches, unsearched, program_version) \
-     SELECT d, k, b, u, v FROM (SELECT $1 d, $2 k, $3 b, $4 u, $5 v) x RETURNING erasure_id), \
+const CLOSING: &str = "WITH noted AS (INSERT INTO pipeline.erasures (domains, key_id, batches, unsearched, program_version, named) \
+     SELECT d, k, b, u, v, o FROM (SELECT $1 d, $2 k, $3 b, $4 u, $5 v, $7 o) x RETURNING erasure_id), \
      marked AS (INSERT INTO pipeline.stale_views (name, entity, run_id) \
      SELECT w.name, e.entity, - n.erasure_id FROM noted n, pipeline.views w, pg_catalog.unnest($6) e (entity) \
      WHERE w.kind = 'materialized') SELECT erasure_id FROM noted";
@@ -116,13 +119,14 @@ pub async fn erase(
     let receipt = receipt(&rows);
     let entities = entities(deletes);
     let version = env!("CARGO_PKG_VERSION");
-    let parameters: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 6] = [
+    let parameters: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 7] = [
         (&receipt.domains, Type::TEXT_ARRAY),
         (&receipt.key_id, Type::TEXT),
         (&receipt.batches, Type::JSONB),
         (&receipt.unsearched, Type::JSONB),
         (&version, Type::TEXT),
         (&entities, Type::TEXT_ARRAY),
+        (&receipt.named, Type::JSONB),
     ];
     let noted = transaction
         .query_typed_one(CLOSING, &parameters)
@@ -133,8 +137,13 @@ pub async fn erase(
     Ok((id, rows))
 }
 
-/// The same as a script for psql. `entries` are those of the suppression list, each as domain, key id and hash.
-pub fn script(deletes: &[Delete], receipt: &Receipt, entries: &[super::suppression::Entry]) -> String {
+/// The same as a script for psql. `entries` are those of the suppression list, each as domain, key id and hash; `read_as`
+/// is how their subjects are read.
+pub fn script(deletes: &[Delete], receipt: &Receipt, entries: &[Entry], read_as: &[String]) -> String {
+    let texts = |texts: &[String]| {
+        let texts: Vec<String> = texts.iter().map(|text| literal(text)).collect();
+        format!("ARRAY[{}]::text[]", texts.join(", "))
+    };
     let mut sql = vec![
         "-- Written by `pipeline privacy erase`, which does all of this with --yes. Run it by psql as the loader."
             .to_owned(),
@@ -143,12 +152,13 @@ pub fn script(deletes: &[Delete], receipt: &Receipt, entries: &[super::suppressi
         "-- Loads that begin after this leave the person out.".to_owned(),
     ];
     sql.extend(entries.iter().map(|entry| {
-        format!(
-            "INSERT INTO pipeline.suppression_list (domain, key_id, hash) VALUES ({}, {}, {}) ON CONFLICT DO NOTHING;",
-            literal(&entry.domain),
-            literal(&entry.key_id),
-            literal(&entry.hash)
-        )
+        let one = |text: &String| texts(std::slice::from_ref(text));
+        let added = suppression::ADD
+            .replace("$1", &one(&entry.domain))
+            .replace("$2", &one(&entry.key_id))
+            .replace("$3", &one(&entry.hash))
+            .replace("$4", &texts(read_as));
+        format!("{added};")
     }));
     sql.push("BEGIN;\n-- The locks of the batches: a run that holds one is waited for.".to_owned());
     let mut batches: Vec<&Batch> = deletes.iter().map(|delete| &delete.batch).collect();
@@ -161,17 +171,14 @@ pub fn script(deletes: &[Delete], receipt: &Receipt, entries: &[super::suppressi
         )
     }));
     sql.extend(deletes.iter().map(|delete| format!("{};", delete.sql)));
-    let texts = |texts: &[String]| {
-        let texts: Vec<String> = texts.iter().map(|text| literal(text)).collect();
-        format!("ARRAY[{}]::text[]", texts.join(", "))
-    };
     let closing = CLOSING
         .replace("$1", &texts(&receipt.domains))
         .replace("$2", &format!("{}::text", literal(&receipt.key_id)))
         .replace("$3", &format!("{}::jsonb", literal(&receipt.batches.to_string())))
         .replace("$4", &format!("{}::jsonb", literal(&receipt.unsearched.to_string())))
         .replace("$5", &format!("{}::text", literal(env!("CARGO_PKG_VERSION"))))
-        .replace("$6", &texts(&entities(deletes)));
+        .replace("$6", &texts(&entities(deletes)))
+        .replace("$7", &format!("{}::jsonb", literal(&receipt.named.to_string())));
     sql.push(format!("{closing};\nCOMMIT;"));
     sql.push("-- Then: pipeline views --refresh".to_owned());
     sql.join("\n")

@@ -109,15 +109,28 @@ impl Search {
     /// # Errors
     /// A table can't be read.
     pub async fn count(&self, client: &Client, entities: &[Entity]) -> Result<Vec<Found>> {
+        self.count_beside(client, entities, &[]).await
+    }
+
+    /// The same without the rows that other searches find.
+    ///
+    /// # Errors
+    /// A table can't be read.
+    pub async fn count_beside(&self, client: &Client, entities: &[Entity], others: &[Self]) -> Result<Vec<Found>> {
         let mut found = Vec::new();
         for entity in entities {
             for dates in self.dates.chunks(BATCHES) {
                 let Some(rows) = self.rows(entities, &entity.name, dates) else {
                     continue;
                 };
+                let beside = others
+                    .iter()
+                    .filter_map(|other| other.is_none_of(entities, &entity.name, &self.source));
+                let beside: String = beside.collect();
                 let failed =
                     |error: tokio_postgres::Error| rows_error(format!("{} can't be searched", entity.name), &error);
-                let sql = format!("SELECT t0.batch_date, pg_catalog.count(*) FROM {rows} GROUP BY 1 ORDER BY 1");
+                let sql =
+                    format!("SELECT t0.batch_date, pg_catalog.count(*) FROM {rows}{beside} GROUP BY 1 ORDER BY 1");
                 for row in client.query_typed(&sql, &[]).await.map_err(failed)? {
                     found.push(Found {
                         batch: Batch {
@@ -131,6 +144,29 @@ impl Search {
             }
         }
         Ok(found)
+    }
+
+    /// The condition that a row `t0` of a source is none that is found. `None`: no row of the entity is.
+    fn is_none_of(&self, entities: &[Entity], entity: &str, source: &str) -> Option<String> {
+        if self.source != source {
+            return None;
+        }
+        let dates = array(&self.dates);
+        let condition = self.condition(entities, entity, &dates, &mut Vec::new())?;
+        Some(format!(
+            " AND (t0.batch_date = ANY ({dates}) AND {condition}) IS NOT TRUE"
+        ))
+    }
+
+    /// The columns of an entity that are searched.
+    pub fn columns(&self, entity: &str) -> Vec<String> {
+        let mut columns: Vec<String> = Vec::new();
+        for mark in self.marks.get(entity).into_iter().flatten() {
+            if !columns.contains(&mark.column) {
+                columns.push(mark.column.clone());
+            }
+        }
+        columns
     }
 
     /// The statement that deletes the person's rows of an entity in one batch. Rows below must go first.

@@ -1,6 +1,8 @@
 //! Compares tables before readers see them: which rows of a staging table have no partner in another. It reads keys,
 //! which are values of the data, and returns them only to its caller.
 
+use std::fmt::Write as _;
+
 use chrono::NaiveDate;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row};
@@ -20,17 +22,58 @@ pub struct Partners<'a> {
     pub staged: Option<&'a Staged>,
     /// The batch whose source's other batches count, too, as they are in the tables now.
     pub beside: Option<&'a Batch>,
+    /// What is deleted, and does not count. `None`: nothing.
+    pub gone: Option<Gone<'a>>,
+}
+
+/// The deleted keys of an entity.
+pub struct Gone<'a> {
+    /// The table of the keys.
+    pub table: &'a Entity,
+    /// Those that the batch itself deletes.
+    pub staged: Option<&'a Staged>,
+}
+
+impl Gone<'_> {
+    /// What a row `p` of the batch, or else of another batch, must fulfil to be there on the batch's day. Deletions of
+    /// later days do not count, so that a batch that is loaded again gets the same rows.
+    fn spares(&self, of_batch: bool) -> String {
+        let key = self.table.key.iter().map(|name| format!("d.{0} = p.{0}", ident(name)));
+        let same = key.collect::<Vec<_>>().join(" AND ");
+        let mut spares = String::new();
+        let mut not_in = |table: &str, when: &str| {
+            let _ = write!(spares, "NOT EXISTS (SELECT 1 FROM {table} d WHERE {when}{same}) AND ");
+        };
+        if let Some(staged) = self.staged {
+            let when = if of_batch { "" } else { "p.batch_date < $2 AND " };
+            not_in(&qualified(PARTITIONS, &staged.name), when);
+        }
+        if !of_batch {
+            let when = "d.source = $1 AND d.batch_date < $2 AND d.batch_date >= p.batch_date AND ";
+            not_in(&qualified(ENTITIES, &self.table.name), when);
+        }
+        spares
+    }
 }
 
 impl Partners<'_> {
     /// The tables, and what their rows `p` must fulfil.
     fn tables(&self) -> Vec<String> {
-        let staged = self
-            .staged
-            .map(|staged| format!("{} p WHERE", qualified(PARTITIONS, &staged.name)));
+        let spares = |of_batch| {
+            self.gone
+                .as_ref()
+                .map_or_else(String::new, |gone| gone.spares(of_batch))
+        };
+        let staged = self.staged.map(|staged| {
+            let table = qualified(PARTITIONS, &staged.name);
+            format!("{table} p WHERE {}", spares(true))
+        });
         let live = self.beside.map(|_| {
             let table = qualified(ENTITIES, self.entity);
-            format!("{table} p WHERE p.source = $1 AND p.batch_date <> $2 AND")
+            format!(
+                "{table} p WHERE p.source = $1 AND p.batch_date <> $2 AND {}",
+                spares(false)
+            )
         });
         staged.into_iter().chain(live).collect()
     }
@@ -53,7 +96,7 @@ fn without_partner(child: &Staged, partners: &Partners<'_>, columns: &[String]) 
     let each = |form: &dyn Fn(&String) -> String, by: &str| names.iter().map(form).collect::<Vec<_>>().join(by);
     let same = each(&|name| format!("p.{name} = c.{name}"), " AND ");
     let lacks = partners.tables().into_iter();
-    let lacks = lacks.map(|table| format!(" AND NOT EXISTS (SELECT 1 FROM {table} {same})"));
+    let lacks = lacks.map(|table| format!(" AND NOT EXISTS (SELECT 1 FROM {table}{same})"));
     format!(
         "FROM {} c WHERE {}{}",
         qualified(PARTITIONS, &child.name),

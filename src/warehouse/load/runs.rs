@@ -316,9 +316,16 @@ pub async fn rows_before(client: &Client, batch: &Batch, entity: &str) -> Result
     Ok(rows.and_then(|rows| u64::try_from(rows).ok()))
 }
 
-/// The accounts of two batches of the source up to this one, by date: first the newest in which the kind had records, then
-/// the newest. Empty where the kind had none in any.
-pub async fn accounts_of_kind(client: &Client, batch: &Batch, kind: &str) -> Result<Vec<Value>> {
+/// The accounts of two batches of a source, up to some date.
+#[derive(Debug, Default)]
+pub struct Accounts {
+    /// The newest in which a kind had records.
+    pub of_kind: Option<Value>,
+    pub newest: Option<Value>,
+}
+
+/// The accounts of batches of the source up to this one, by date.
+pub async fn accounts_of_kind(client: &Client, batch: &Batch, kind: &str) -> Result<Accounts> {
     let newest =
         "FROM pipeline.runs WHERE source = $1 AND batch_date <= $2 AND status = 'committed' AND action = 'load'";
     let order = "ORDER BY batch_date DESC, run_id DESC LIMIT 1";
@@ -333,13 +340,16 @@ pub async fn accounts_of_kind(client: &Client, batch: &Batch, kind: &str) -> Res
     ];
     let failed = |error| db_error("the history of runs can't be read", &error);
     let rows = client.query_typed(&sql, &parameters).await.map_err(failed)?;
-    let one = |row: &Row| Ok((row.try_get(0)?, row.try_get::<_, Option<Value>>(1)?.unwrap_or_default()));
-    let mut found: Vec<(bool, Value)> = rows.iter().map(one).collect::<Result<_, _>>().map_err(failed)?;
-    found.sort_by_key(|(of_kind, _)| !of_kind);
-    if !found.first().is_some_and(|(of_kind, _)| *of_kind) {
-        found.clear();
+    let mut found = Accounts::default();
+    for row in &rows {
+        let account = row.try_get::<_, Option<Value>>(1).map_err(failed)?.unwrap_or_default();
+        if row.try_get(0).map_err(failed)? {
+            found.of_kind = Some(account);
+        } else {
+            found.newest = Some(account);
+        }
     }
-    Ok(found.into_iter().map(|(_, account)| account).collect())
+    Ok(found)
 }
 
 /// Whether a run has this status. A change that is not committed yet is not seen, and not waited for.

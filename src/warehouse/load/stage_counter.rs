@@ -18,8 +18,10 @@ pub struct StageCounter {
     phase: AtomicU8,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Phase {
+    #[default]
     Waiting,
     Copying,
     Indexing,
@@ -41,6 +43,13 @@ impl StageCounter {
         self.rows.store(0, Ordering::Relaxed);
         self.bytes.store(0, Ordering::Relaxed);
         self.enter(Phase::Waiting);
+    }
+
+    /// Shows what another process has counted.
+    pub fn show(&self, rows: u64, bytes: u64, phase: Phase) {
+        self.rows.store(rows, Ordering::Relaxed);
+        self.bytes.store(bytes, Ordering::Relaxed);
+        self.enter(phase);
     }
 
     pub(super) fn enter(&self, phase: Phase) {

@@ -1,8 +1,9 @@
-//! Removes staging tables of finished runs.
+//! Removes what finished runs have left: staging tables, and what is noted of their progress.
 
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
+use super::progress;
 use crate::error::Result;
 use crate::warehouse::sql::{PARTITIONS, db_error, describe, qualified};
 
@@ -57,5 +58,5 @@ pub(super) async fn remove(client: &Client, runs: &[i64]) -> Result<()> {
             );
         }
     }
-    Ok(())
+    progress::forget(client).await
 }

@@ -1,7 +1,7 @@
 //! `pipeline.suppression_list`: the persons whose records later loads leave out. It holds keyed hashes, and no value.
 
 use chrono::{DateTime, Utc};
-use tokio_postgres::types::Type;
+use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row};
 
 use crate::error::{Error, Result};
@@ -79,18 +79,50 @@ pub async fn counts(client: &Client) -> Result<Vec<Count>> {
     })
 }
 
-/// Adds entries; returns how many were not there yet. Runs that begin afterwards see them.
-pub async fn add(client: &Client, entries: &[Entry]) -> Result<u64> {
-    let sql = "INSERT INTO pipeline.suppression_list (domain, key_id, hash) SELECT * FROM unnest($1, $2, $3) \
-               ON CONFLICT DO NOTHING";
-    change(client, sql, entries).await
+/// How entries are added. `$4` is how the subjects are read; those that were there before keep what they know.
+pub(super) const ADD: &str = "INSERT INTO pipeline.suppression_list AS l (domain, key_id, hash, read_as) \
+     SELECT e.*, $4 FROM unnest($1, $2, $3) e ON CONFLICT (domain, key_id, hash) DO UPDATE SET read_as = ( \
+     SELECT pg_catalog.array_agg(DISTINCT x) FROM pg_catalog.unnest(l.read_as || excluded.read_as) x)";
+
+/// Adds entries. Runs that begin afterwards see them. `read_as` says how the subjects of the domain are read now.
+pub async fn add(client: &Client, entries: &[Entry], read_as: &[String]) -> Result<u64> {
+    let [domains, keys, hashes] = columns(entries);
+    let parameters: [(&(dyn ToSql + Sync), Type); 4] = [
+        (&domains, Type::TEXT_ARRAY),
+        (&keys, Type::TEXT_ARRAY),
+        (&hashes, Type::TEXT_ARRAY),
+        (&read_as, Type::TEXT_ARRAY),
+    ];
+    let done = client.execute_typed(ADD, &parameters).await;
+    done.map_err(|error| failed(&error))
+}
+
+/// How many entries of a domain were made before a subject of it was read as it is now.
+pub async fn read_otherwise(client: &Client, domain: &str, read_as: &str) -> Result<i64> {
+    let sql = "SELECT pg_catalog.count(*) FROM pipeline.suppression_list \
+               WHERE domain = $1 AND read_as IS NOT NULL AND NOT ($2 = ANY (read_as))";
+    let row = client
+        .query_typed_one(sql, &[(&domain, Type::TEXT), (&read_as, Type::TEXT)])
+        .await;
+    match row.and_then(|row| row.try_get(0)) {
+        // The list of an older version, which `migrate` has not changed yet.
+        Err(error) if matches!(sqlstate(&error), Some("42P01" | "3F000" | "42703")) => Ok(0),
+        count => count.map_err(|error| failed(&error)),
+    }
 }
 
 /// Takes entries off the list; returns how many were there.
 pub async fn remove(client: &Client, entries: &[Entry]) -> Result<u64> {
     let sql = "DELETE FROM pipeline.suppression_list l USING unnest($1, $2, $3) e (domain, key_id, hash) \
                WHERE l.domain = e.domain AND l.key_id = e.key_id AND l.hash = e.hash";
-    change(client, sql, entries).await
+    let [domains, keys, hashes] = columns(entries);
+    let parameters: [(&(dyn ToSql + Sync), Type); 3] = [
+        (&domains, Type::TEXT_ARRAY),
+        (&keys, Type::TEXT_ARRAY),
+        (&hashes, Type::TEXT_ARRAY),
+    ];
+    let done = client.execute_typed(sql, &parameters).await;
+    done.map_err(|error| failed(&error))
 }
 
 /// Takes all entries of a key off the list; returns how many there were.
@@ -107,18 +139,11 @@ pub async fn remove_domain(client: &Client, domain: &str) -> Result<u64> {
     done.map_err(|error| failed(&error))
 }
 
-async fn change(client: &Client, sql: &str, entries: &[Entry]) -> Result<u64> {
-    let column = |of: fn(&Entry) -> &str| entries.iter().map(of).collect::<Vec<&str>>();
-    let (domains, keys, hashes) = (
+fn columns(entries: &[Entry]) -> [Vec<&str>; 3] {
+    let column = |of: fn(&Entry) -> &str| entries.iter().map(of).collect();
+    [
         column(|entry| &entry.domain),
         column(|entry| &entry.key_id),
         column(|entry| &entry.hash),
-    );
-    let parameters: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 3] = [
-        (&domains, Type::TEXT_ARRAY),
-        (&keys, Type::TEXT_ARRAY),
-        (&hashes, Type::TEXT_ARRAY),
-    ];
-    let done = client.execute_typed(sql, &parameters).await;
-    done.map_err(|error| failed(&error))
+    ]
 }

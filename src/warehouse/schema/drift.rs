@@ -39,9 +39,10 @@ pub async fn check(warehouse: &Warehouse, project: &Project) -> Result<()> {
     .hint("run `pipeline migrate`; where no migration makes the change yet, `pipeline migration new` writes one"))
 }
 
-/// Gives tables the columns of the contract where one seems to be renamed: a column is lacking and another is too many.
-/// For an empty database, in which all that reads the old name then fails.
-pub async fn follow_renames(warehouse: &Warehouse, project: &Project) -> Result<()> {
+/// Makes the tables and columns that the contract has and no migration has made, so that what reads them is not reported
+/// as well. Where a column is lacking and another is too many, it seems to be renamed: all that reads the old name then
+/// fails. For an empty database.
+pub async fn follow_contract(warehouse: &Warehouse, project: &Project) -> Result<()> {
     let connection = warehouse.acquire().await?;
     let names: Vec<&str> = project.entities.iter().map(|entity| entity.name.as_str()).collect();
     let tables = catalog::tables(&connection, Some(&names)).await?;
@@ -49,6 +50,9 @@ pub async fn follow_renames(warehouse: &Warehouse, project: &Project) -> Result<
     for entity in &project.entities {
         let table = tables.iter().find(|table| table.name == entity.name);
         let found = differences(entity, table);
+        if table.is_none() {
+            let _ = writeln!(sql, "{}", ddl::create_table(entity));
+        }
         let mut lacking = found.iter().filter_map(|one| match one {
             Difference::MissingColumn(column) => Some(format!(
                 "ADD COLUMN {} {}",
@@ -57,12 +61,12 @@ pub async fn follow_renames(warehouse: &Warehouse, project: &Project) -> Result<
             )),
             _ => None,
         });
-        let mut extra = found.iter().filter_map(|one| match one {
+        let extra = found.iter().filter_map(|one| match one {
             Difference::ExtraColumn(name) => Some(format!("DROP COLUMN {}", ident(name))),
             _ => None,
         });
-        if let (Some(first), Some(other)) = (lacking.next(), extra.next()) {
-            let changes: Vec<String> = [first, other].into_iter().chain(lacking).chain(extra).collect();
+        if let Some(first) = lacking.next() {
+            let changes: Vec<String> = [first].into_iter().chain(extra).chain(lacking).collect();
             let _ = writeln!(sql, "ALTER TABLE {} {};", ddl::public(&entity.name), changes.join(", "));
         }
     }

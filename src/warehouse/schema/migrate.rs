@@ -280,6 +280,8 @@ mod tests {
                 "pipeline V5__stale_views",
                 "pipeline V6__column_masks",
                 "pipeline V7__suppression",
+                "pipeline V8__progress",
+                "pipeline V9__read_as",
                 "migrations/V1__one.sql",
                 "migrations/V2__two.sql",
             ];

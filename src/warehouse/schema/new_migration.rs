@@ -2,6 +2,7 @@
 //! to what `pipeline.yaml` declares. A statement that would lose data is written only as a comment.
 
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::catalog::{self, Table};
@@ -9,9 +10,11 @@ use super::ddl::{column_comment, create_index, create_table, key_columns, public
 use super::drift::{Difference, Named, differences};
 use super::{migrate, migration_files};
 use crate::error::{Error, Result};
+use crate::model::wording::one_line;
 use crate::model::{Column, Entity, Project};
 use crate::warehouse::connect::{Database, Warehouse};
 use crate::warehouse::sql::{db_error, ident, idents};
+use crate::workspace;
 
 /// Writes a migration that changes the tables from what `migrations/` makes to what `pipeline.yaml` declares. Returns
 /// its path relative to the root, or `None` where the tables match already. `name` becomes part of the file's name.
@@ -46,9 +49,11 @@ async fn write_missing(warehouse: &Warehouse, project: &Project, root: &Path, na
     let number = migration_files::read(root)?.last().map_or(1, |file| file.version + 1);
     let path = Path::new("migrations").join(format!("V{number}__{name}.sql"));
     let failed = |error| Error::project(format!("{} can't be written", path.display())).cause(error);
+    workspace::refuse_to_leave(root, &path)?;
     std::fs::create_dir_all(root.join("migrations")).map_err(failed)?;
     let text = format!("-- Written by `pipeline migration new` from pipeline.yaml. Read it before it runs.\n\n{body}");
-    std::fs::write(root.join(&path), text).map_err(failed)?;
+    let mut file = std::fs::File::create_new(root.join(&path)).map_err(failed)?;
+    file.write_all(text.as_bytes()).map_err(failed)?;
     Ok(Some(path))
 }
 
@@ -71,8 +76,8 @@ fn body(project: &Project, tables: &[Table]) -> String {
             paragraphs.push(format!(
                 "-- WARNING: pipeline.yaml has no entity {0} any more. This would lose its rows of all batches:\n\
                  -- DROP TABLE {1};\n",
-                table.name,
-                public(&table.name)
+                one_line(&table.name),
+                one_line(&public(&table.name))
             ));
         }
     }
@@ -89,12 +94,15 @@ fn statement(entity: &Entity, difference: &Difference<'_>) -> String {
              -- `pipeline migration new` write a new one, and load the batches again.\n"
         ),
         Difference::MissingColumn(column) => add_column(&table, column),
-        Difference::MissingPartitionColumn(name) => format!("-- WARNING: {table} lacks the column {name}.\n"),
+        Difference::MissingPartitionColumn(name) => {
+            format!("-- WARNING: {table} lacks the column {}.\n", one_line(name))
+        }
         Difference::ExtraColumn(name) => format!(
-            "-- WARNING: pipeline.yaml has no column {}.{name}. This would lose its values of all batches:\n\
+            "-- WARNING: pipeline.yaml has no column {}.{}. This would lose its values of all batches:\n\
              -- {alter} DROP COLUMN {};\n",
             entity.name,
-            ident(name)
+            one_line(name),
+            one_line(&ident(name))
         ),
         Difference::Type { column, found } => change_type(&alter, column, found),
         Difference::Nullability {
@@ -112,13 +120,13 @@ fn statement(entity: &Entity, difference: &Difference<'_>) -> String {
         Difference::ExtraIndex { name, columns } => format!(
             "-- WARNING: pipeline.yaml has no index on {}({}).\n-- DROP INDEX {};\n",
             entity.name,
-            columns.join(", "),
-            public(name)
+            one_line(&columns.join(", ")),
+            one_line(&public(name))
         ),
         Difference::OtherConstraint(name) => format!(
             "-- WARNING: pipeline.yaml can't express this constraint, and partitions can't be attached with it:\n\
              -- {alter} DROP CONSTRAINT {};\n",
-            ident(name)
+            one_line(&ident(name))
         ),
     }
 }
@@ -138,7 +146,7 @@ fn add_column(table: &str, column: &Column) -> String {
 }
 
 fn change_type(alter: &str, column: &Named<'_>, found: &str) -> String {
-    let (name, kind) = (ident(column.name), &column.data_type);
+    let (name, kind, found) = (ident(column.name), &column.data_type, one_line(found));
     format!(
         "-- From {found}. May rewrite every partition while nobody can read; views on the column must be dropped before\n\
          -- (`pipeline views` makes them again), and a value that does not fit fails it.\n\

@@ -124,21 +124,46 @@ pub fn precision(value: &Value) -> Value {
 
 /// The cells of value[x].
 fn values(of: &Value) -> Vec<(&'static str, Cell)> {
-    let quantity = &of["valueQuantity"];
-    let low = &of["valueRange"]["low"];
+    let (quantity, low, samples) = (&of["valueQuantity"], &of["valueRange"]["low"], &of["valueSampledData"]);
+    let (numerator, denominator) = (&of["valueRatio"]["numerator"], &of["valueRatio"]["denominator"]);
     let text = if of["valueString"].is_string() {
         json!("[redacted]")
     } else {
         of["valueTime"].clone()
     };
-    let number = first(&[&quantity["value"], &of["valueInteger"], &low["value"]]);
+    let unit_of_ratio = match (numerator["unit"].as_str(), denominator["unit"].as_str()) {
+        (Some(one), Some(other)) => json!(format!("{one}/{other}")),
+        (None, None) => Value::Null,
+        _ => panic!("the sample has no such ratio"),
+    };
+    let units = [
+        &quantity["unit"],
+        &low["unit"],
+        &samples["origin"]["unit"],
+        &unit_of_ratio,
+    ];
     vec![
-        (
+        number(
             "value",
-            Cell::Is(number.as_f64().map_or(Value::Null, |number| json!(number))),
+            first(&[
+                &quantity["value"],
+                &of["valueInteger"],
+                &low["value"],
+                &numerator["value"],
+            ]),
         ),
-        ("value_high", Cell::Is(of["valueRange"]["high"]["value"].clone())),
-        ("unit", Cell::Is(first(&[&quantity["unit"], &low["unit"]]).clone())),
+        number("value_high", &of["valueRange"]["high"]["value"]),
+        number("denominator", &denominator["value"]),
+        is(
+            "comparator",
+            first(&[&quantity["comparator"], &numerator["comparator"]]),
+        ),
+        is("unit", first(&units)),
+        ("value_end", moved(&of["valuePeriod"]["end"])),
+        is("samples", &samples["data"]),
+        number("sample_origin", &samples["origin"]["value"]),
+        number("sample_factor", &samples["factor"]),
+        number("sample_period", &samples["period"]),
         ("value_code", Cell::Is(code(&of["valueCodeableConcept"]))),
         ("value_bool", Cell::Is(of["valueBoolean"].clone())),
         ("value_text", Cell::Is(text)),
@@ -258,6 +283,13 @@ fn is(column: &'static str, value: &Value) -> (&'static str, Cell) {
     (column, Cell::Is(value.clone()))
 }
 
+fn number(column: &'static str, value: &Value) -> (&'static str, Cell) {
+    (
+        column,
+        Cell::Is(value.as_f64().map_or(Value::Null, |number| json!(number))),
+    )
+}
+
 fn coded(column: &'static str, concept: &Value, system: &str) -> (&'static str, Cell) {
     (column, Cell::Is(by_system(concept, system)))
 }
@@ -293,20 +325,44 @@ fn effective(of: &Value) -> Cells {
     ]
 }
 
-fn condition(of: &Value) -> Cells {
+fn encounter(of: &Value) -> Cells {
+    let diagnoses = of["diagnosis"].as_array().unwrap().iter();
+    let ids: Vec<Value> = diagnoses.clone().map(|one| masked(&one["condition"])).collect();
+    let roles: Vec<Value> = diagnoses.map(|one| code(&one["use"])).collect();
+    vec![
+        is("class", &of["class"]["code"]),
+        coded("type_snomed", &of["type"][0], SNOMED),
+        coded("reason_snomed", &of["reasonCode"][0], SNOMED),
+        ("started", moved(&of["period"]["start"])),
+        ("ended", moved(&of["period"]["end"])),
+        is("diagnosis_ids", &json!(ids)),
+        is("diagnosis_roles", &json!(roles)),
+    ]
+}
+
+fn problem(of: &Value) -> Cells {
     let onset = first(&[&of["onsetDateTime"], &of["onsetPeriod"]["start"]]);
-    let cells = vec![
+    let age = first(&[&of["onsetAge"], &of["onsetRange"]["low"]]);
+    vec![
         ("clinical_status", Cell::Is(code(&of["clinicalStatus"]))),
         ("verification_status", Cell::Is(code(&of["verificationStatus"]))),
+        ("onset", moved(onset)),
+        precise("onset_precision", onset),
+        number("onset_age", &age["value"]),
+        is("onset_age_unit", &age["unit"]),
+        ("recorded", moved(&of["recordedDate"])),
+    ]
+}
+
+fn condition(of: &Value) -> Cells {
+    let mut cells = problem(of);
+    cells.extend([
         category(of),
         coded("snomed", &of["code"], SNOMED),
         coded("icd10", &of["code"], "http://hl7.org/fhir/sid/icd-10-cm"),
         labelled(&of["code"]),
-        ("onset", moved(onset)),
-        precise("onset_precision", onset),
         ("abated", moved(&of["abatementDateTime"])),
-        ("recorded", moved(&of["recordedDate"])),
-    ];
+    ]);
     cells
 }
 
@@ -342,20 +398,16 @@ fn medication_request(of: &Value) -> Cells {
 fn allergy_intolerance(of: &Value) -> Cells {
     let reactions = of["reaction"].as_array().unwrap().iter();
     let reactions: Vec<Value> = reactions.map(|reaction| code(&reaction["manifestation"][0])).collect();
-    let cells = vec![
-        ("clinical_status", Cell::Is(code(&of["clinicalStatus"]))),
-        ("verification_status", Cell::Is(code(&of["verificationStatus"]))),
+    let mut cells = problem(of);
+    cells.extend([
         is("type", &of["type"]),
         is("categories", &of["category"]),
         is("criticality", &of["criticality"]),
         coded("snomed", &of["code"], SNOMED),
         coded("rxnorm", &of["code"], RXNORM),
         labelled(&of["code"]),
-        ("onset", moved(&of["onsetDateTime"])),
-        precise("onset_precision", &of["onsetDateTime"]),
-        ("recorded", moved(&of["recordedDate"])),
         is("reactions", &json!(reactions)),
-    ];
+    ]);
     cells
 }
 
@@ -375,17 +427,7 @@ fn diagnostic_report(of: &Value) -> Cells {
 /// The table, the column of its key and the cells that only this kind has.
 fn event(kind: &str, of: &Value) -> Option<Event> {
     let (table, key, cells) = match kind {
-        "Encounter" => (
-            "encounters",
-            "encounter_id",
-            vec![
-                is("class", &of["class"]["code"]),
-                coded("type_snomed", &of["type"][0], SNOMED),
-                coded("reason_snomed", &of["reasonCode"][0], SNOMED),
-                ("started", moved(&of["period"]["start"])),
-                ("ended", moved(&of["period"]["end"])),
-            ],
-        ),
+        "Encounter" => ("encounters", "encounter_id", encounter(of)),
         "Condition" => ("conditions", "condition_id", condition(of)),
         "Procedure" => ("procedures", "procedure_id", procedure(of)),
         "MedicationRequest" => ("medication_requests", "request_id", medication_request(of)),

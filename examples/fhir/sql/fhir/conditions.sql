@@ -8,5 +8,7 @@ select
     code['coding'][1]['display'] as display,
     coalesce("onsetDateTime"['value'], "onsetPeriod"['start']['value']) as onset,
     coalesce("onsetDateTime"['precision'], "onsetPeriod"['start']['precision']) as onset_precision,
+    coalesce("onsetAge"['value'], "onsetRange"['low']['value']) as onset_age,
+    coalesce("onsetAge"['unit'], "onsetRange"['low']['unit']) as onset_age_unit,
     "abatementDateTime"['value'] as abated, "recordedDate"['value'] as recorded
 from condition

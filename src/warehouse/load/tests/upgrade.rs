@@ -48,7 +48,9 @@ async fn its_rows_runs_and_partitions_go_on() {
                 "pipeline V4__names",
                 "pipeline V5__stale_views",
                 "pipeline V6__column_masks",
-                "pipeline V7__suppression"
+                "pipeline V7__suppression",
+                "pipeline V8__progress",
+                "pipeline V9__read_as"
             ]
         );
         assert_eq!(world.rows("patients").await, ["(a,old,source_b,2023-05-02)"]);

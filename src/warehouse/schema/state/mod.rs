@@ -14,6 +14,8 @@ pub const MIGRATIONS: &[(&str, &str)] = &[
     ("V5__stale_views", include_str!("V5__stale_views.sql")),
     ("V6__column_masks", include_str!("V6__column_masks.sql")),
     ("V7__suppression", include_str!("V7__suppression.sql")),
+    ("V8__progress", include_str!("V8__progress.sql")),
+    ("V9__read_as", include_str!("V9__read_as.sql")),
 ];
 
 pub(super) fn migrations() -> Result<Vec<Migration>> {

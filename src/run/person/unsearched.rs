@@ -1,0 +1,80 @@
+//! What could not be searched for a person, and why.
+
+use std::collections::BTreeMap;
+
+use chrono::NaiveDate;
+use serde_json::{Value, json};
+
+use crate::model::{Batch, Project};
+use crate::run::suppression::holds_persons;
+use crate::warehouse::masks::{Live, LiveBatch};
+
+/// Rows that may be the person's and can't be looked through.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Unsearched {
+    pub source: String,
+    /// Empty: all dates.
+    pub dates: Vec<NaiveDate>,
+    /// `None`: all tables.
+    pub entity: Option<String>,
+    pub why: String,
+    pub remedy: Option<String>,
+}
+
+/// The live batches that no source explains: those of sources that are gone, and those of kinds without a subject.
+pub(super) fn foreign(project: &Project, live: &Live) -> Vec<Unsearched> {
+    let mut dates: BTreeMap<&str, Vec<NaiveDate>> = BTreeMap::new();
+    for LiveBatch {
+        batch: Batch { source, date },
+        ..
+    } in &live.batches
+    {
+        dates.entry(source).or_default().push(*date);
+    }
+    let mut told = Vec::new();
+    for (name, dates) in dates {
+        let mut add = |why: String, remedy: &str| {
+            told.push(Unsearched {
+                source: name.to_owned(),
+                dates: dates.clone(),
+                entity: None,
+                why,
+                remedy: Some(remedy.to_owned()),
+            });
+        };
+        match project.source(name) {
+            Ok(source) if source.name == name => {
+                let nobodys = source.kinds.iter().filter(|kind| kind.subject.is_none());
+                for kind in nobodys.filter(|kind| holds_persons(kind)) {
+                    let who = match kind.prefix() {
+                        "" => "the source".to_owned(),
+                        name => format!("the kind {name}"),
+                    };
+                    add(
+                        format!("{who} names no subject"),
+                        "name it: `subject: patient_id`, beside `schema`",
+                    );
+                }
+            }
+            Ok(_) => {}
+            Err(_) => add(
+                "the source is no longer in the project".to_owned(),
+                "`pipeline drop` removes a batch; its file in `pipelines` brings the source back",
+            ),
+        }
+    }
+    told
+}
+
+impl Unsearched {
+    /// For receipts and for JSON output.
+    pub fn as_json(&self) -> Value {
+        json!({
+            "source": self.source,
+            "dates": self.dates.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "table": self.entity,
+            "why": self.why,
+            "remedy": self.remedy,
+        })
+    }
+}
