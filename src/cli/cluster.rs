@@ -65,7 +65,7 @@ pub(super) struct Executor {
     /// The host under which runs find this machine [default: the address from which it reaches the scheduler]
     #[arg(long, value_name = "HOST")]
     advertise: Option<String>,
-    /// How many batches to load at once [default: the number of cores, at most 4]
+    /// How many batches, or parts of them, to work on at once [default: the number of cores, at most 4]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     tasks: Option<u16>,
     /// How many database connections to open in all [default: 8 for each batch at once, and one more]
@@ -91,9 +91,15 @@ pub(super) async fn execute(global: &Global, cluster: Cluster) -> Result<u8> {
     }
 }
 
-/// The cluster on which a run fills its batches. `texts` are those of the project's files.
-pub(super) fn of_run(scheduler: (String, u16), tls: Tls, texts: BTreeMap<PathBuf, String>) -> Result<OnCluster> {
-    built::of_run(scheduler, tls, texts)
+/// The cluster on which a run fills its batches. `texts` are those of the project's files. `part_size` is that of the parts of
+/// a divided batch, in bytes; 0: none is divided.
+pub(super) fn of_run(
+    scheduler: (String, u16),
+    tls: Tls,
+    texts: BTreeMap<PathBuf, String>,
+    part_size: usize,
+) -> Result<OnCluster> {
+    built::of_run(scheduler, tls, texts, (part_size > 0).then_some(part_size as u64))
 }
 
 /// Reads `df://HOST:PORT`.
@@ -187,10 +193,16 @@ mod built {
         Ok(0)
     }
 
-    pub fn of_run(scheduler: (String, u16), tls: Tls, texts: BTreeMap<PathBuf, String>) -> Result<OnCluster> {
+    pub fn of_run(
+        scheduler: (String, u16),
+        tls: Tls,
+        texts: BTreeMap<PathBuf, String>,
+        part_size: Option<u64>,
+    ) -> Result<OnCluster> {
         Ok(OnCluster {
             cluster: Arc::new(cluster::Client::new(scheduler, tls.files().as_ref())?),
             texts: Arc::new(texts),
+            part_size,
         })
     }
 }
@@ -241,7 +253,7 @@ mod built {
         Err(without(tls))
     }
 
-    pub fn of_run(_: (String, u16), tls: Tls, _: BTreeMap<PathBuf, String>) -> Result<OnCluster> {
+    pub fn of_run(_: (String, u16), tls: Tls, _: BTreeMap<PathBuf, String>, _: Option<u64>) -> Result<OnCluster> {
         Err(without(tls))
     }
 }

@@ -52,6 +52,9 @@ pub(super) struct Arguments {
     /// Let the executors of this cluster read and load the batches
     #[arg(long, value_name = "URL", env = "PIPELINE_CLUSTER", value_parser = super::cluster::address)]
     cluster: Option<(String, u16)>,
+    /// Let several executors read a large batch, each in parts of about this size; `none` leaves each batch to one
+    #[arg(long, value_name = "SIZE", value_parser = super::size::part_size, default_value = "128MiB")]
+    part_size: usize,
     #[command(flatten)]
     tls: super::cluster::Tls,
     /// Wait for a batch that another run is loading, instead of failing
@@ -71,7 +74,7 @@ pub(super) async fn execute(global: &Global, arguments: Arguments) -> Result<u8>
         .as_superuser(global.as_superuser);
     let options = match arguments.cluster {
         Some(scheduler) => {
-            let cluster = super::cluster::of_run(scheduler, arguments.tls, texts)?;
+            let cluster = super::cluster::of_run(scheduler, arguments.tls, texts, arguments.part_size)?;
             options.on_cluster(cluster, batches.len(), threads, connections)
         }
         None => options,

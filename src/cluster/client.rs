@@ -15,7 +15,6 @@ use ballista_core::serde::protobuf::{
 };
 use ballista_core::version::BALLISTA_VERSION_HEADER;
 use ballista_core::{BALLISTA_VERSION, config::BALLISTA_JOB_NAME};
-use datafusion::physical_plan::ExecutionPlan;
 use datafusion_proto::physical_plan::AsExecutionPlan;
 use datafusion_proto::protobuf::PhysicalPlanNode;
 use futures::future::BoxFuture;
@@ -28,9 +27,9 @@ use uuid::Uuid;
 use super::MESSAGE;
 use super::codec::Codec;
 use super::net::{self, Net, TlsFiles};
-use super::plan::{FillBatch, piece};
+use super::plan::{piece, plan};
 use crate::error::{Error, Result};
-use crate::run::remote::Cluster;
+use crate::run::remote::{Cluster, Job};
 
 /// How often a job's state is asked for.
 const LOOK: Duration = Duration::from_millis(100);
@@ -64,10 +63,9 @@ impl Client {
         })
     }
 
-    async fn job(&self, run_id: i64, task: Vec<u8>) -> Result<Vec<u8>> {
+    async fn job(&self, run_id: i64, job: Job) -> Result<Vec<u8>> {
         let mut scheduler = self.connect().await?;
-        let plan: Arc<dyn ExecutionPlan> = Arc::new(FillBatch::new(run_id, task.into(), None));
-        let node = PhysicalPlanNode::try_from_physical_plan(plan, &Codec::new(None));
+        let node = PhysicalPlanNode::try_from_physical_plan(plan(run_id, job), &Codec::new(None));
         let mut plan = Vec::new();
         node.and_then(|node| node.try_encode(&mut plan))
             .map_err(|_| Error::internal())?;
@@ -117,10 +115,11 @@ impl Client {
     async fn submit(&self, scheduler: &mut Scheduler, run_id: i64, plan: Vec<u8>) -> Result<String> {
         let mut request = Request::new(ExecuteQueryParams {
             query: Some(Query::PhysicalPlan(plan)),
-            settings: vec![KeyValuePair {
-                key: BALLISTA_JOB_NAME.to_owned(),
-                value: Some(format!("run {run_id}")),
-            }],
+            settings: vec![
+                setting(BALLISTA_JOB_NAME, &format!("run {run_id}")),
+                // A row of a part is up to a megabyte, so they are not gathered into larger batches.
+                setting("datafusion.execution.batch_size", "1"),
+            ],
             session_id: self.session.to_string(),
             operation_id: Uuid::now_v7().to_string(),
         });
@@ -209,8 +208,15 @@ impl Client {
 }
 
 impl Cluster for Client {
-    fn run(&self, run_id: i64, task: Vec<u8>) -> BoxFuture<'_, Result<Vec<u8>>> {
-        self.job(run_id, task).boxed()
+    fn run(&self, run_id: i64, job: Job) -> BoxFuture<'_, Result<Vec<u8>>> {
+        self.job(run_id, job).boxed()
+    }
+}
+
+fn setting(key: &str, value: &str) -> KeyValuePair {
+    KeyValuePair {
+        key: key.to_owned(),
+        value: Some(value.to_owned()),
     }
 }
 

@@ -23,12 +23,13 @@ const WAITING: usize = 4;
 /// A fetch fails after this many requests in a row that brought no byte.
 const ATTEMPTS: u32 = 2;
 
-/// Starts to fetch an object. The last message is an empty piece or an error. If the channel closes without either, the
+/// Starts to fetch an object from a byte on. The last message is an empty piece or an error. If the channel closes without either, the
 /// fetch was stopped.
 pub(super) fn fetch(
     remote: Remote,
     path: Path,
     file: InputFile,
+    from: u64,
     runtime: &Handle,
     stop: CancellationToken,
 ) -> mpsc::Receiver<Result<Bytes>> {
@@ -37,7 +38,7 @@ pub(super) fn fetch(
         let end = tokio::select! {
             () = stop.cancelled() => return,
             () = sender.closed() => return,
-            end = fetch_all(&remote, &path, &file, &sender) => end,
+            end = fetch_all(&remote, &path, &file, from, &sender) => end,
         };
         // A failed send means that the reader is gone, and nobody needs the message.
         let _ = sender.send(end.map(|()| Bytes::new())).await;
@@ -60,8 +61,14 @@ pub(super) async fn fetch_range(remote: &Remote, path: &Path, file: &InputFile, 
     }
 }
 
-async fn fetch_all(remote: &Remote, path: &Path, file: &InputFile, sender: &mpsc::Sender<Result<Bytes>>) -> Result<()> {
-    let mut fetched = 0;
+async fn fetch_all(
+    remote: &Remote,
+    path: &Path,
+    file: &InputFile,
+    from: u64,
+    sender: &mpsc::Sender<Result<Bytes>>,
+) -> Result<()> {
+    let mut fetched = from;
     let mut fruitless = 0;
     while fetched < file.size {
         let before = fetched;

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -11,6 +12,7 @@ use chrono::NaiveDate;
 
 use super::export::{self, Expected, Export};
 use super::files::{FileHandle, Found, InputFile, list_path};
+use super::part::{Part, Stretch};
 use crate::error::{Code, Error, Result};
 use crate::mask::NameHash;
 use crate::model::{Format, OnMissing, RECORD_BITS, RecordRef, Source};
@@ -33,6 +35,8 @@ pub struct Listing {
     export: Option<Arc<Export>>,
     /// The only kind whose records are decoded, by its index in the source. `None`: those of all kinds.
     pub(super) only: Option<usize>,
+    /// The part of the files that is read. `None`: all of them.
+    pub(super) part: Option<Part>,
 }
 
 impl Listing {
@@ -54,6 +58,7 @@ impl Listing {
             expected: Arc::default(),
             export: None,
             only: None,
+            part: None,
         }
     }
 
@@ -83,6 +88,28 @@ impl Listing {
     pub fn of_kind(self, kind: usize) -> Self {
         let only = Some(kind);
         Self { only, ..self }
+    }
+
+    /// The only kind whose records are decoded. `None`: those of all kinds.
+    pub fn only(&self) -> Option<usize> {
+        self.only
+    }
+
+    /// The same files, of which a part is read. Its read judges nothing: who puts the parts together does.
+    #[must_use]
+    pub fn of_part(self, part: Part) -> Self {
+        let part = Some(part);
+        Self { part, ..self }
+    }
+
+    /// The indices of the files to read.
+    pub(super) fn read_files(&self) -> Range<usize> {
+        self.part.map_or(0..self.files.len(), |part| part.files())
+    }
+
+    /// The bytes to read of a file. `None`: all.
+    pub(super) fn stretch(&self, index: usize) -> Option<Stretch> {
+        self.part.and_then(|part| part.of_file(index, self.files[index].size))
     }
 
     /// The files with their own names: an absolute path or a URL. Show them only to a user who asks for them.
@@ -158,6 +185,7 @@ pub async fn list(root: &Path, source: &Source, date: NaiveDate) -> Result<Optio
         expected: expected.into(),
         export,
         only: None,
+        part: None,
     }))
 }
 

@@ -1,22 +1,20 @@
 //! Reads the text of one listed file, decompressed and as UTF-8, as a blocking reader. A read that stops before the end of the file
-//! is an error. Compressed streams are checked to their last byte, and the file must still be the one that was listed.
+//! is an error. Compressed streams are checked to their last byte.
 
 use std::fs::File;
 use std::io::{self, BufRead, Read, Seek, SeekFrom};
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
-use super::failure::{Foreign, changed};
-use super::fetch::{fetch, fetch_range};
-use super::files::{FileHandle, InputFile, local_etag};
+use super::failure::Foreign;
+use super::fetch::fetch_range;
+use super::files::{FileHandle, InputFile};
 use super::split::{PIECE, Pieces, Stopped};
 use super::stats::ReadStats;
+use super::stored::{Carried, Origin, Raw, carry};
 use super::unpack::unpack;
 use super::zip;
 use crate::error::{Code, Error, Result, Words as _};
@@ -68,25 +66,8 @@ impl ByteSource {
         };
         let taken = Arc::new(AtomicU64::new(0));
         let runtime = from.runtime();
-        let mut raw = Raw {
-            from,
-            buffer: Bytes::new(),
-            size: file.size,
-            read: 0,
-            ended: false,
-            taken: Arc::clone(&taken),
-            stats: Arc::clone(stats),
-        };
-        let mut source = Self {
-            reader: Box::new(io::empty()),
-            piece: 0,
-            path: file.path.clone(),
-            compression: Compression::None,
-            taken,
-            given: 0,
-            empty: file.size == 0,
-            damage: None,
-        };
+        let mut raw = Raw::new(from, file, 0, Arc::clone(&taken), Arc::clone(stats));
+        let mut source = Self::new(Box::new(io::empty()), file, taken);
         let unpacked = refuse_several(&mut raw, file, handle, runtime.as_ref());
         let unpacked = unpacked.and_then(|()| unpack(raw, &handle.name(), input));
         let unpacked = unpacked.map_err(|error| {
@@ -105,6 +86,30 @@ impl ByteSource {
         source.reader = unpacked.reader;
         source.compression = unpacked.compression;
         Ok(source)
+    }
+
+    /// Reads the stored bytes from one of them on, as they are.
+    pub fn from_byte(at: u64, from: Origin, file: &InputFile, stats: &Arc<ReadStats>) -> Self {
+        let taken = Arc::new(AtomicU64::new(at));
+        let raw = Raw::new(from, file, at, Arc::clone(&taken), Arc::clone(stats));
+        Self {
+            piece: PIECE,
+            given: at,
+            ..Self::new(Box::new(raw), file, taken)
+        }
+    }
+
+    fn new(reader: Box<dyn Read + Send>, file: &InputFile, taken: Arc<AtomicU64>) -> Self {
+        Self {
+            reader,
+            piece: 0,
+            path: file.path.clone(),
+            compression: Compression::None,
+            taken,
+            given: 0,
+            empty: file.size == 0,
+            damage: None,
+        }
     }
 
     fn explain(&mut self, error: io::Error) -> Error {
@@ -204,192 +209,5 @@ fn refuse_several(raw: &mut Raw, file: &InputFile, handle: &FileHandle, runtime:
     match zip::files(&tail, file.size) {
         Some(files) if files > 1 => Err(zip::several().into()),
         _ => Ok(()),
-    }
-}
-
-/// An error of the crate, wrapped so that it can pass through a library as an `io::Error` or a `ParquetError`.
-#[derive(Debug)]
-pub(super) struct Carried(pub Error);
-
-impl std::fmt::Display for Carried {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl std::error::Error for Carried {}
-
-fn carry(error: Error) -> io::Error {
-    io::Error::other(Carried(error))
-}
-
-/// The bytes of a file as they are stored, counted and checked against the listing.
-struct Raw {
-    from: Origin,
-    buffer: Bytes,
-    /// The size that the listing gave, in bytes.
-    size: u64,
-    read: u64,
-    ended: bool,
-    taken: Arc<AtomicU64>,
-    stats: Arc<ReadStats>,
-}
-
-/// An opened file: on the disk, or an object of a store that is being fetched.
-pub(super) enum Origin {
-    Local {
-        file: File,
-        name: String,
-        etag: Option<String>,
-    },
-    Remote {
-        pieces: mpsc::Receiver<Result<Bytes>>,
-        name: String,
-        /// Where an object is fetched; `None` of what is in memory.
-        runtime: Option<Handle>,
-    },
-}
-
-impl Origin {
-    /// Opens a file. Cancelling `stop` ends the fetching of a remote one.
-    pub fn open(file: &InputFile, handle: &FileHandle, runtime: &Handle, stop: CancellationToken) -> Result<Self> {
-        let name = file.path.clone();
-        match handle {
-            FileHandle::Local(path) => {
-                let opened = open_local(path, &name)?;
-                Ok(Self::Local {
-                    file: opened,
-                    name,
-                    etag: file.etag.clone(),
-                })
-            }
-            FileHandle::Remote(remote, path) => {
-                let pieces = fetch(remote.clone(), path.clone(), file.clone(), runtime, stop);
-                let runtime = Some(runtime.clone());
-                Ok(Self::Remote { pieces, name, runtime })
-            }
-            FileHandle::Memory(bytes) => {
-                // An empty piece ends the file. Both messages fit into the channel.
-                let (sender, pieces) = mpsc::channel(2);
-                for piece in [bytes.clone(), Bytes::new()] {
-                    let _ = sender.try_send(Ok(piece));
-                }
-                let runtime = None;
-                Ok(Self::Remote { pieces, name, runtime })
-            }
-            FileHandle::Unfit(_) => Err(Error::batch(format!("{name} can't be read"))),
-        }
-    }
-
-    fn name(&self) -> &str {
-        match self {
-            Self::Local { name, .. } | Self::Remote { name, .. } => name,
-        }
-    }
-
-    fn runtime(&self) -> Option<Handle> {
-        match self {
-            Self::Local { .. } => None,
-            Self::Remote { runtime, .. } => runtime.clone(),
-        }
-    }
-}
-
-fn open_local(path: &Path, name: &str) -> Result<File> {
-    File::open(path).map_err(|error| Error::batch(format!("{name} can't be opened")).cause(error))
-}
-
-impl Raw {
-    fn count(&mut self, count: usize) -> io::Result<()> {
-        self.read += count as u64;
-        self.stats.bytes.fetch_add(count as u64, Ordering::Relaxed);
-        if self.read > self.size {
-            return Err(carry(changed(self.from.name())));
-        }
-        Ok(())
-    }
-
-    /// Checks the file at its end. It must be as long as listed, and a local file must not have been written since.
-    fn end(&mut self) -> io::Result<()> {
-        self.ended = true;
-        let same = match &self.from {
-            Origin::Local { file, etag, .. } => Some(local_etag(&file.metadata()?)) == *etag,
-            Origin::Remote { .. } => true,
-        };
-        if same && self.read == self.size {
-            Ok(())
-        } else {
-            Err(carry(changed(self.from.name())))
-        }
-    }
-
-    fn next_remote(&mut self) -> io::Result<Bytes> {
-        let Origin::Remote { pieces, name, .. } = &mut self.from else {
-            return Ok(Bytes::new());
-        };
-        match pieces.blocking_recv() {
-            Some(piece) => piece.map_err(carry),
-            // The fetching task ends with an empty piece or an error. Where the channel closes without one, the task
-            // was stopped.
-            None => Err(carry(Error::batch(format!("reading {name} was stopped")))),
-        }
-    }
-}
-
-impl Read for Raw {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        if self.buffer.is_empty() && !self.ended {
-            // Uncompressed local files go straight into the caller's buffer.
-            if let Origin::Local { file, .. } = &mut self.from {
-                let count = retry_read(file, into)?;
-                self.count(count)?;
-                self.taken.fetch_add(count as u64, Ordering::Relaxed);
-                if count == 0 {
-                    self.end()?;
-                }
-                return Ok(count);
-            }
-        }
-        let available = self.fill_buf()?;
-        let count = available.len().min(into.len());
-        into[..count].copy_from_slice(&available[..count]);
-        self.consume(count);
-        Ok(count)
-    }
-}
-
-impl BufRead for Raw {
-    fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        if self.buffer.is_empty() && !self.ended {
-            self.buffer = match &mut self.from {
-                Origin::Local { file, .. } => {
-                    let left = (self.size - self.read.min(self.size)).saturating_add(1);
-                    let mut piece = vec![0; usize::try_from(left).map_or(PIECE / 4, |left| left.min(PIECE / 4))];
-                    let count = retry_read(file, &mut piece)?;
-                    piece.truncate(count);
-                    piece.into()
-                }
-                Origin::Remote { .. } => self.next_remote()?,
-            };
-            self.count(self.buffer.len())?;
-            if self.buffer.is_empty() {
-                self.end()?;
-            }
-        }
-        Ok(&self.buffer)
-    }
-
-    fn consume(&mut self, count: usize) {
-        self.taken.fetch_add(count as u64, Ordering::Relaxed);
-        bytes::Buf::advance(&mut self.buffer, count);
-    }
-}
-
-fn retry_read(file: &mut File, into: &mut [u8]) -> io::Result<usize> {
-    loop {
-        match file.read(into) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            result => return result,
-        }
     }
 }

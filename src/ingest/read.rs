@@ -19,12 +19,14 @@ use super::ahead::Ahead;
 use super::decode::Parts;
 use super::export::{self, Watched};
 use super::gather::{Gather, Load};
+use super::lines::Cut;
 use super::listing::Listing;
 use super::open::ByteSource;
 use super::parquet;
 use super::reading::{Reading, received, stopped};
 use super::split::{Chunk, CsvScanner, JsonScanner, NdjsonScanner, Scanner, Stopped, split};
 use super::stats::ReadStats;
+use super::stored::Origin;
 use crate::error::Result;
 use crate::mask::Unmasked;
 use crate::model::{Format, Input, Source};
@@ -106,26 +108,17 @@ impl Reading {
     fn split_all(&self, runtime: &Handle, stop: &CancellationToken, send: &dyn Fn(Result<Load>) -> bool) {
         let mut gather = Gather::default();
         for (index, origin) in Ahead::new(&self.listing, runtime, stop) {
-            let (file, handle) = (&self.listing.files()[index], &self.listing.handles[index]);
-            let opened = ByteSource::open(file, handle, origin, &self.input, &self.stats);
+            let file = &self.listing.files()[index];
             let mut scanner = self.scanner(index);
-            let split = opened.and_then(|mut source| {
-                let emit = &mut |chunk: Chunk| {
-                    self.stats.read.fetch_add(chunk.records.len() as u64, Ordering::Relaxed);
-                    if gather.add(chunk).is_none_or(|load| send(Ok(load))) {
-                        ControlFlow::Continue(())
-                    } else {
-                        ControlFlow::Break(())
-                    }
-                };
-                let Some(expected) = self.listing.expected.get(index) else {
-                    return split(index, &mut source, scanner.as_mut(), emit);
-                };
-                let mut watched = Watched::new(source, expected);
-                let records = split(index, &mut watched, scanner.as_mut(), emit)?;
-                watched.verify(&file.path).map_err(Stopped::Source)?;
-                Ok(records)
-            });
+            let emit = &mut |chunk: Chunk| {
+                self.stats.read.fetch_add(chunk.records.len() as u64, Ordering::Relaxed);
+                if gather.add(chunk).is_none_or(|load| send(Ok(load))) {
+                    ControlFlow::Continue(())
+                } else {
+                    ControlFlow::Break(())
+                }
+            };
+            let split = self.split_file(index, origin, runtime, scanner.as_mut(), emit);
             if let Some(header) = scanner.header() {
                 for (kind, columns) in header.kinds.iter().enumerate() {
                     let fields = &self.kinds.each[kind].plan.root.fields;
@@ -135,7 +128,7 @@ impl Reading {
             }
             let (error, damaged) = match split {
                 Ok(records) => {
-                    if records == 0 {
+                    if records == Some(0) {
                         self.stats.add_empty(&file.path);
                     }
                     continue;
@@ -170,6 +163,38 @@ impl Reading {
         if let Some(load) = gather.take() {
             send(Ok(load));
         }
+    }
+
+    /// Splits what is to be read of a file. Returns how many records the file holds, if that is found here.
+    fn split_file(
+        &self,
+        index: usize,
+        origin: Result<Origin>,
+        runtime: &Handle,
+        scanner: &mut dyn Scanner,
+        emit: &mut dyn FnMut(Chunk) -> ControlFlow<()>,
+    ) -> Result<Option<u64>, Stopped> {
+        let (file, handle) = (&self.listing.files()[index], &self.listing.handles[index]);
+        let mut origin = origin;
+        if let Some(stretch) = self.listing.stretch(index) {
+            match Cut::open(file, handle, origin, stretch, &self.input, &self.stats, runtime)? {
+                Cut::Lines(mut lines) => {
+                    let records = split(index, lines.as_mut(), scanner, emit)?;
+                    self.stats.add_cut(index, records);
+                    return Ok(None);
+                }
+                Cut::Elsewhere => return Ok(None),
+                Cut::Whole(opened) => origin = opened,
+            }
+        }
+        let mut source = ByteSource::open(file, handle, origin, &self.input, &self.stats)?;
+        let Some(expected) = self.listing.expected.get(index) else {
+            return split(index, &mut source, scanner, emit).map(Some);
+        };
+        let mut watched = Watched::new(source, expected);
+        let records = split(index, &mut watched, scanner, emit)?;
+        watched.verify(&file.path).map_err(Stopped::Source)?;
+        Ok(Some(records))
     }
 }
 

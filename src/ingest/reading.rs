@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use super::decode::{Cuts, Kinds, Parts, WHOLE};
 use super::listing::Listing;
 use super::split::Unreadable;
-use super::stats::{KindRecords, ReadStats};
+use super::stats::{Findings, KindRecords, PartReport, ReadStats};
 use super::unknown::{Names, Unknown};
 use crate::error::{Code, Error, Result};
 use crate::mask::Unmasked;
@@ -123,9 +123,14 @@ impl Reading {
         let strict = |one: &Refusal| matches!(one.check.as_str(), UNKNOWN_FIELD | UNKNOWN_KIND);
         let fatal = |one: &Refusal| self.input.on_malformed == OnMalformed::Fail || strict(one);
         if let Some(one) = refused.iter().find(|one| fatal(one)) {
+            self.stats.set_fatal(one);
             return Err(one.clone().into());
         }
         self.refused.fetch_add(refused.len() as u64, Ordering::Relaxed);
+        self.hold(refused)
+    }
+
+    fn hold(&self, refused: Vec<Refusal>) -> Result<()> {
         if self.stats.refuse(refused) > MOST_REFUSED {
             let message = format!(
                 "more than {MOST_REFUSED} records of {} can't be decoded",
@@ -141,6 +146,10 @@ impl Reading {
     /// # Errors
     /// An input without records, or a file without records, where the source does not allow them.
     pub fn finish(&self) -> Result<()> {
+        if self.listing.part.is_some() {
+            self.stats.set_findings(self.findings());
+            return Ok(());
+        }
         let first = !self.listing.warned.swap(true, Ordering::Relaxed);
         let strays = self.stats.strays();
         if first {
@@ -170,6 +179,45 @@ impl Reading {
         ))
         .code(Code::InputEmpty)
         .hint("if a day without records is normal, set `on_empty: replace`"))
+    }
+
+    fn findings(&self) -> Findings {
+        let lacking = self.lacking.lock().unwrap_or_else(PoisonError::into_inner);
+        let lacking = lacking
+            .iter()
+            .map(|((kind, path), files)| (*kind, path.to_string(), *files));
+        Findings {
+            records: self.records.load(Ordering::Relaxed),
+            refused: self.refused.load(Ordering::Relaxed),
+            unknown: self.unknown.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            cuts: self.cuts.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            lacking: lacking.collect(),
+            fatal: None,
+        }
+    }
+
+    /// Adds what the read of a part has found, as if this read had found it.
+    ///
+    /// # Errors
+    /// Too many refusals.
+    pub fn add_part(&self, part: PartReport) -> Result<()> {
+        self.stats.add_part(&part);
+        let PartReport { refused, findings, .. } = part;
+        self.records.fetch_add(findings.records, Ordering::Relaxed);
+        self.refused.fetch_add(findings.refused, Ordering::Relaxed);
+        let mut unknown = self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
+        for (sum, met) in unknown.iter_mut().flatten().zip(findings.unknown.into_iter().flatten()) {
+            sum.add(met);
+        }
+        let mut cuts = self.cuts.lock().unwrap_or_else(PoisonError::into_inner);
+        for (sum, met) in cuts.iter_mut().zip(findings.cuts) {
+            sum.add(met);
+        }
+        let mut lacking = self.lacking.lock().unwrap_or_else(PoisonError::into_inner);
+        for (kind, path, files) in findings.lacking {
+            *lacking.entry((kind, path.into())).or_default() += files;
+        }
+        self.hold(refused)
     }
 
     fn warn_of_strays(&self, strays: &Unknown) {

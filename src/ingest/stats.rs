@@ -1,14 +1,18 @@
 //! Counts what a read finds, for progress bars and for the account of the batch. It decides nothing.
 
+mod report;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Unknown;
-use crate::error::Result;
 use crate::mask::Unmasked;
 use crate::model::Refusal;
 use crate::timing::Spent;
+
+pub(super) use report::Findings;
+pub use report::PartReport;
 
 /// About the most bytes of refused records that are kept to be counted.
 const MOST_SALVAGED: usize = 32 << 20;
@@ -32,6 +36,10 @@ pub struct ReadStats {
     salvaged: Mutex<Salvaged>,
     left_out: AtomicU64,
     warnings: Mutex<Vec<String>>,
+    /// Of a part: what its read has found, for who puts the parts together. It is set at the end.
+    findings: Mutex<Findings>,
+    /// Of a part: the records that it holds of a file of which other parts hold some, by the index of the file.
+    cut: Mutex<BTreeMap<usize, u64>>,
 }
 
 /// The records of one kind.
@@ -158,15 +166,6 @@ impl ReadStats {
     /// Takes out what could be read of the refused records, up to a number of bytes. It is there to be counted.
     pub fn take_salvaged(&self) -> Vec<Unmasked> {
         std::mem::take(&mut self.salvaged.lock().unwrap_or_else(PoisonError::into_inner).batches)
-    }
-
-    /// Looks at what could be read of the refused records, which stays.
-    ///
-    /// # Errors
-    /// Those of `look`.
-    pub fn look_at_salvaged<T>(&self, look: impl FnMut(&Unmasked) -> Result<T>) -> Result<Vec<T>> {
-        let salvaged = self.salvaged.lock().unwrap_or_else(PoisonError::into_inner);
-        salvaged.batches.iter().map(look).collect()
     }
 
     pub(super) fn add_salvaged(&self, records: Unmasked, size: usize) {

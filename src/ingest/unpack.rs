@@ -51,6 +51,15 @@ pub(super) fn unpack(mut stored: impl BufRead + Send + 'static, name: &str, inpu
     Ok(Unpacked { reader, compression })
 }
 
+/// Whether the stored bytes are the text itself, in UTF-8, so that a byte of one is the same byte of the other. `head` are
+/// the first ones.
+pub(super) fn is_plain(head: &[u8], name: &str, input: &Input) -> bool {
+    let stored = &head[..head.len().min(HEAD)];
+    matches!(compression(stored, input.compression, name), Ok(Compression::None))
+        && foreign(head).is_none()
+        && matches!(conversion(head, input.encoding), Ok(Conversion::None))
+}
+
 pub(super) fn decompressed(
     stored: impl BufRead + Send + 'static,
     compression: Compression,

@@ -8,11 +8,12 @@ use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::datatypes::{Field, Fields, UInt64Type};
 use arrow::error::ArrowError;
 
+use super::batch::{Masked, Unmasked};
 use super::key::MaskKey;
 use super::kinds::date_shift::Shift;
 use super::kinds::{age_cap, date_shift, hash, pseudonym, redact, reference, surrogate, under, year, zip3};
 use super::nested::{at, not_planned};
-use super::plan::{KindMasks, Masked, Masks, Node, Subject, Unmasked};
+use super::plan::{KindMasks, Masks, Node, Subject};
 use super::suppression::{SubjectHash, Suppressed};
 use crate::error::{Error, Result};
 

@@ -16,7 +16,7 @@ use rand::Rng as _;
 use serde_json::{Map, Value};
 
 use self::values::{TRIES, as_sent, as_text, digits, is_prose, like, number, number_text, pick};
-use super::plan::Unmasked;
+use super::batch::Unmasked;
 use crate::error::{Error, Result};
 use crate::model::scalar_field::{NOTHING, element_privacy};
 use crate::model::{Field, FieldType, From, Literal, PhiClass, Precision, Privacy, Source, ValueRules, scalar};

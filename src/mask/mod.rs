@@ -6,6 +6,7 @@
 //! the key ever appears in an error, a log line or a `Debug` output. Nothing is hashed without the key.
 
 mod apply;
+mod batch;
 mod invent;
 mod key;
 mod key_file;
@@ -14,10 +15,11 @@ mod nested;
 mod plan;
 mod suppression;
 
+pub use batch::{Masked, Unmasked};
 pub use key::{MaskKey, NameHash};
 pub use key_file::{KEY_FILE, KEY_VARIABLE, LoadedKey};
 pub use kinds::zip3::ZIP3_LISTS;
-pub use plan::{Masked, Masks, Unmasked, needs_key};
+pub use plan::{Masks, needs_key};
 pub use suppression::{SubjectHash, id_domains, subject_domains};
 
 #[cfg(test)]

@@ -1,11 +1,9 @@
 //! The plan of a source's masks, made once per source. It is a tree that mirrors the schema. A subtree without any mask
-//! is a single [`Node::Keep`]. The types here make sure that SQL sees a decoded batch only after it was masked.
+//! is a single [`Node::Keep`].
 
 use std::collections::HashMap;
-use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field as ArrowField, Fields, SchemaRef};
 use chrono::NaiveDate;
 
@@ -17,86 +15,6 @@ use crate::model::reference::CONTAINED_DOMAIN;
 use crate::model::scalar_field::{NOTHING, effective_mask, element_privacy, scalar_fields};
 use crate::model::{Field, FieldType, Kind, MaskKind, Privacy, ShiftBy, Source, arrow_schema, subject, visible_schema};
 use crate::project::check_fields;
-
-/// A batch as it was decoded. Only [`Masks::apply`] may read it.
-pub struct Unmasked {
-    pub(super) batch: RecordBatch,
-    pub(super) kind: usize,
-}
-
-impl Unmasked {
-    /// A batch of records that are all of one kind, by the kind's index in its source.
-    pub fn new(batch: RecordBatch, kind: usize) -> Self {
-        Self { batch, kind }
-    }
-
-    #[cfg(test)]
-    pub fn into_inner(self) -> RecordBatch {
-        self.batch
-    }
-
-    pub fn num_rows(&self) -> usize {
-        self.batch.num_rows()
-    }
-
-    /// The index of the records' kind in their source.
-    pub fn kind(&self) -> usize {
-        self.kind
-    }
-}
-
-impl fmt::Debug for Unmasked {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Unmasked({} rows)", self.num_rows())
-    }
-}
-
-/// A batch in which every mask was applied. Only [`Masks::apply`] makes one.
-#[derive(Clone)]
-pub struct Masked {
-    pub(super) batch: RecordBatch,
-    pub(super) kind: usize,
-}
-
-impl Masked {
-    /// Marks a batch of the first kind as masked, for tests of later stages.
-    #[cfg(test)]
-    pub fn assumed(batch: RecordBatch) -> Self {
-        Self { batch, kind: 0 }
-    }
-
-    pub fn into_inner(self) -> RecordBatch {
-        self.batch
-    }
-
-    pub fn batch(&self) -> &RecordBatch {
-        &self.batch
-    }
-
-    /// The index of the records' kind in their source.
-    pub fn kind(&self) -> usize {
-        self.kind
-    }
-
-    pub fn num_rows(&self) -> usize {
-        self.batch.num_rows()
-    }
-
-    /// The first rows, at most so many.
-    #[must_use]
-    pub fn first(&self, rows: usize) -> Self {
-        Self {
-            batch: self.batch.slice(0, rows.min(self.batch.num_rows())),
-            kind: self.kind,
-        }
-    }
-}
-
-impl fmt::Debug for Masked {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Masked({} rows)", self.num_rows())
-    }
-}
 
 /// The masks of one source.
 #[derive(Debug, Clone)]
@@ -176,6 +94,16 @@ impl Node {
         }
     }
 
+    /// Whether a value below this node becomes a surrogate.
+    pub fn is_surrogate(&self) -> bool {
+        match self {
+            Self::Surrogate(_) | Self::Reference { keyed: None, .. } => true,
+            Self::Struct { nodes, .. } => nodes.iter().any(Self::is_surrogate),
+            Self::List { node, .. } => node.is_surrogate(),
+            _ => false,
+        }
+    }
+
     /// Whether a date below this node is shifted. The node then needs the shifts of the records.
     pub fn shifts(&self) -> bool {
         match self {
@@ -241,6 +169,13 @@ impl Masks {
     pub fn is_idle(&self) -> bool {
         let mut nodes = self.kinds.iter().flat_map(|kind| &kind.nodes);
         nodes.all(|node| matches!(node, Node::Keep))
+    }
+
+    /// Whether these masks make surrogates. Those of one load come from a key that is kept nowhere, so one process must make
+    /// them all.
+    pub fn make_surrogates(&self) -> bool {
+        let mut nodes = self.kinds.iter().flat_map(|kind| &kind.nodes);
+        nodes.any(Node::is_surrogate)
     }
 
     /// The schema of each kind that SQL sees: the declared fields with their types after masking, then the engine's own

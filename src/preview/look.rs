@@ -285,6 +285,7 @@ impl Looking {
             // The fewer chunks are read ahead, the less is read in vain.
             parallelism: if most.is_some() { 1 } else { 2 * cores() },
             most: most.map(Most::new),
+            parts: None,
         };
         let pass = Pass {
             project: &self.project,

@@ -74,7 +74,8 @@ impl Pass<'_> {
             entities.push(self.entity(at, &scan, Vec::new(), None).await?);
         }
         self.cascade(&mut entities, &scan).await?;
-        let missing = missing(&self.plans.engine, plans, self.input, self.batch).await?;
+        let salvaged = self.input.take_salvaged()?;
+        let missing = missing(&self.plans.engine, plans, self.input, self.batch, salvaged).await?;
         let outcomes = entities.iter().map(|one| EntityOutcome {
             entity: one.entity.clone(),
             rows: one.report.accepted(),

@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use chrono::Utc;
+
 use super::clock::Clock;
 use super::context::Context;
 use super::files::{input, noted};
@@ -43,7 +45,7 @@ async fn load(context: &Arc<Context>, batch: &Batch) -> Result<BatchOutcome> {
         let run_id = context.locks.skip(batch, &record).await?;
         return Ok(BatchOutcome::skipped(batch.clone(), run_id));
     };
-    let input = input(context, source, batch, listing)?;
+    let input = input(context, source, batch, listing, Utc::now().date_naive())?;
     let run = tokio::select! {
         run = context.locks.start_run(batch, &record, context.wait) => run?,
         // A run that is begun meanwhile is one of a dead process to the next run.

@@ -31,6 +31,8 @@ pub(super) struct Context {
     pub invocation: Uuid,
     /// Where batches are filled. `None`: in this process.
     pub cluster: Option<OnCluster>,
+    /// How many batches the invocation has.
+    pub batches: usize,
     /// Whether to wait for a batch that another run has locked.
     pub wait: bool,
 }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use chrono::NaiveDate;
+
 use super::context::Context;
 use super::input::BatchInput;
 use crate::cores::cores;
@@ -19,9 +21,15 @@ pub(super) fn noted(context: &Context, files: &[InputFile]) -> Vec<InputFile> {
     noted.collect()
 }
 
-/// The input of a batch.
-pub(super) fn input(context: &Context, source: &Source, batch: &Batch, listing: Listing) -> Result<BatchInput> {
-    let masks = context.masks.of(source, batch)?;
+/// The input of a batch that is loaded on the day `today`.
+pub(super) fn input(
+    context: &Context,
+    source: &Source,
+    batch: &Batch,
+    listing: Listing,
+    today: NaiveDate,
+) -> Result<BatchInput> {
+    let masks = context.masks.of(source, batch, today)?;
     Ok(BatchInput {
         listing: listing.hashing_names(masks.names().cloned()),
         source: Arc::new(source.clone()),
@@ -31,5 +39,6 @@ pub(super) fn input(context: &Context, source: &Source, batch: &Batch, listing: 
         // oldest.
         parallelism: 2 * cores(),
         most: None,
+        parts: None,
     })
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::context::Context;
-use super::input::BatchInput;
+use super::input::{BatchInput, Salvaged};
 use super::kinds::KindsOutcome;
 use super::observer::Activity;
 use super::outcome::Records;
@@ -101,27 +101,18 @@ struct Refused {
 impl Filling<'_> {
     /// Fills the staging tables of all entities.
     pub async fn run(mut self, run: &StagingRun) -> Result<Filled<Staged>, Unfilled> {
-        let filled = match self.suppress().await {
+        let filled = match suppress(self.context, self.source, &mut self.input).await {
             Ok(()) => self.fill(run).await,
             Err(error) => Err(error),
         };
         filled.map_err(|error| Unfilled {
             error,
-            refusals: self.refused().unwrap_or_default().refusals,
+            refusals: self
+                .input
+                .take_salvaged()
+                .map(|salvaged| self.refused(&salvaged).refusals)
+                .unwrap_or_default(),
         })
-    }
-
-    /// Leaves out the records of persons on the suppression list. It is read after the run has begun: who adds to it
-    /// waits for runs that have begun before.
-    async fn suppress(&mut self) -> Result<()> {
-        let connection = self.context.warehouse.acquire().await?;
-        let Context { project, masks, .. } = &**self.context;
-        let list = suppression::of_source(&connection, project, self.source, masks.key()).await?;
-        if let Some((subjects, hashes)) = list {
-            let masks = Masks::clone(&self.input.masks);
-            self.input.masks = Arc::new(masks.suppressing(subjects, hashes));
-        }
-        Ok(())
     }
 
     async fn fill(&self, run: &StagingRun) -> Result<Filled<Staged>> {
@@ -147,8 +138,9 @@ impl Filling<'_> {
             tally: Arc::clone(&tally),
         };
         let staged = staging.run().await?;
-        let refused = self.refused()?;
-        let missing = missing::missing(&self.context.plans.engine, plans, &self.input, self.batch).await?;
+        let salvaged = self.input.take_salvaged()?;
+        let refused = self.refused(&salvaged);
+        let missing = missing::missing(&self.context.plans.engine, plans, &self.input, self.batch, salvaged).await?;
         let entities = staged.into_iter().map(|one| filled(one, &tally, &missing)).collect();
         Ok(Filled {
             entities,
@@ -157,14 +149,11 @@ impl Filling<'_> {
     }
 
     /// Takes out the refused records, without those of persons on the suppression list, as far as these can be read.
-    fn refused(&self) -> Result<Refused> {
+    fn refused(&self, salvaged: &[Salvaged]) -> Refused {
         let Self { input, .. } = self;
-        let theirs = input
-            .stats
-            .look_at_salvaged(|batch| Ok((batch.kind(), input.masks.suppressed_among(batch)?)))?;
         let mut kind_of: HashMap<RecordRef, usize> = HashMap::new();
-        for (kind, ids) in theirs {
-            kind_of.extend(ids.into_iter().map(|id| (input.locate(id), kind)));
+        for Salvaged { records, suppressed } in salvaged {
+            kind_of.extend(suppressed.iter().map(|id| (input.locate(*id), records.kind())));
         }
         let mut refused = Refused {
             refusals: input.stats.take_refused(),
@@ -183,7 +172,7 @@ impl Filling<'_> {
                 kind.is_none()
             });
         }
-        Ok(refused)
+        refused
     }
 
     fn read(&self, refused: Refused) -> Read {
@@ -206,6 +195,19 @@ impl Filling<'_> {
             times: vec![times.split.get(), times.decode.get(), times.mask.get()],
         }
     }
+}
+
+/// Leaves out the records of persons on the suppression list. It is read after the run has begun: who adds to it waits for
+/// runs that have begun before.
+pub(super) async fn suppress(context: &Context, source: &Source, input: &mut BatchInput) -> Result<()> {
+    let connection = context.warehouse.acquire().await?;
+    let Context { project, masks, .. } = context;
+    let list = suppression::of_source(&connection, project, source, masks.key()).await?;
+    if let Some((subjects, hashes)) = list {
+        let masks = Masks::clone(&input.masks);
+        input.masks = Arc::new(masks.suppressing(subjects, hashes));
+    }
+    Ok(())
 }
 
 /// What an observer sees of a batch while it is filled.

@@ -10,8 +10,8 @@ use futures::stream::{self, BoxStream};
 
 use super::masking::masked;
 use crate::error::Result;
-use crate::ingest::{Listing, ReadStats};
-use crate::mask::{Masked, Masks};
+use crate::ingest::{Listing, Part, ReadStats};
+use crate::mask::{Masked, Masks, Unmasked};
 use crate::model::{RecordRef, Source};
 use crate::transform::{ScanInput, Tally};
 
@@ -27,6 +27,24 @@ pub(crate) struct BatchInput {
     pub parallelism: usize,
     /// Where to stop reading. `None`: at the end of the input.
     pub most: Option<Most>,
+    /// Where the records come from if others have read them, in parts. `None`: from the files.
+    pub parts: Option<Arc<dyn InParts>>,
+}
+
+/// The records of a batch that others have read and masked, in parts.
+pub(crate) trait InParts: Send + Sync {
+    /// The records of all parts, in order, and their counts in `stats`, as one read of the files gives them.
+    fn read(self: Arc<Self>, input: &BatchInput, stats: Arc<ReadStats>) -> BoxStream<'static, Result<Masked>>;
+
+    /// Takes out what could be read of the refused records of the parts that were read.
+    fn take_salvaged(&self) -> Vec<Salvaged>;
+}
+
+/// What could be read of refused records of one kind.
+pub(crate) struct Salvaged {
+    pub records: Masked,
+    /// The records of persons on the suppression list, by their numbers. They are not among `records`.
+    pub suppressed: Vec<u64>,
 }
 
 /// A limit of a read. The records after it are not read, apart from what was read ahead.
@@ -104,7 +122,34 @@ impl BatchInput {
         ScanInput::own_of_kind(self.schemas(), move |kind| input.read_again(kind))
     }
 
+    /// The read of a part, for who puts the parts together. The counters of this input are those of the part.
+    pub fn read_part(&self, part: Part) -> BoxStream<'static, Result<Masked>> {
+        let mut of_part = self.clone();
+        of_part.listing = of_part.listing.of_part(part);
+        of_part.records(Arc::clone(&self.stats))
+    }
+
+    /// Takes out what could be read of the records that the first read has refused. It is there to be counted.
+    ///
+    /// # Errors
+    /// The subject has a type that can't name a person.
+    pub fn take_salvaged(&self) -> Result<Vec<Salvaged>> {
+        if let Some(parts) = &self.parts {
+            return Ok(parts.take_salvaged());
+        }
+        let salvaged = |records: Unmasked| {
+            Ok(Salvaged {
+                suppressed: self.masks.suppressed_among(&records)?,
+                records: self.masks.apply(records)?,
+            })
+        };
+        self.stats.take_salvaged().into_iter().map(salvaged).collect()
+    }
+
     fn records(&self, stats: Arc<ReadStats>) -> BoxStream<'static, Result<Masked>> {
+        if let Some(parts) = &self.parts {
+            return Arc::clone(parts).read(self, stats);
+        }
         let records = self.listing.read(&self.source, self.parallelism, Arc::clone(&stats));
         let records = masked(records, Arc::clone(&self.masks), self.parallelism, stats);
         match &self.most {

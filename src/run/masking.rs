@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
-use chrono::{NaiveDate, Utc};
+use chrono::NaiveDate;
 use futures::StreamExt;
 use futures::future::ready;
 use futures::stream::BoxStream;
@@ -81,15 +81,15 @@ impl AllMasks {
         self.by_source.get(&source.name)?.key_id.as_deref()
     }
 
-    /// The masks of a batch.
-    pub(super) fn of(&self, source: &Source, batch: &Batch) -> Result<Arc<Masks>> {
+    /// The masks of a batch. `today` is the day on which it is loaded, the same for all who read it.
+    pub(super) fn of(&self, source: &Source, batch: &Batch, today: NaiveDate) -> Result<Arc<Masks>> {
         let masks = self
             .by_source
             .get(&source.name)
             .ok_or_else(Error::internal)?
             .masks
             .clone();
-        let latest = batch.date.max(Utc::now().date_naive());
+        let latest = batch.date.max(today);
         Ok(Arc::new(of_batch(masks, self.profile, latest)?))
     }
 }

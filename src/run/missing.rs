@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use futures::StreamExt;
 use futures::stream;
 
-use super::input::BatchInput;
+use super::input::{BatchInput, Salvaged};
 use crate::error::Result;
 use crate::mask::Masked;
 use crate::model::Batch;
@@ -20,11 +20,9 @@ pub(crate) async fn missing(
     plans: &[Prepared],
     input: &BatchInput,
     batch: &Batch,
+    salvaged: Vec<Salvaged>,
 ) -> Result<BTreeMap<String, u64>> {
-    let salvaged = input.stats.take_salvaged().into_iter();
-    let records: Vec<Masked> = salvaged
-        .map(|records| input.masks.apply(records))
-        .collect::<Result<_>>()?;
+    let records: Vec<Masked> = salvaged.into_iter().map(|one| one.records).collect();
     let mut missing = BTreeMap::new();
     if records.is_empty() {
         return Ok(missing);

@@ -192,6 +192,7 @@ async fn context(
         observer,
         stop: stop.token.clone(),
         cluster: options.cluster.clone(),
+        batches: batches.len(),
         invocation: Uuid::now_v7(),
         wait: options.wait,
     }))

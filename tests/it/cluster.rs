@@ -2,25 +2,28 @@
 //! two: the bytes that would cross it go from one to the other. `cluster_processes` has one.
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
 
-use futures::FutureExt;
 use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt, stream};
 use healthcare_insights::error::Result;
 use healthcare_insights::model::Batch;
 use healthcare_insights::project;
-use healthcare_insights::run::remote::{Capacity, Cluster, OnCluster, Worker};
+use healthcare_insights::run::remote::{Capacity, Cluster, Job, OnCluster, PartRows, Worker};
 use healthcare_insights::run::{self, BatchOutcome, Options, Silent};
 use serde_json::{Value, json};
 
 use crate::harness::{Database, Project, SOURCE_A, batch};
 
 /// What the run has written of its batch, but for times and ids.
-const ACCOUNT: &str = "select status, records, counts, fingerprint, files, error from pipeline.runs order by run_id";
-const QUARANTINE: &str = "select entity, check_name, file, record, byte_offset, path, reason from pipeline.quarantine \
+pub(crate) const ACCOUNT: &str =
+    "select status, records, counts, fingerprint, files, error from pipeline.runs order by run_id";
+pub(crate) const QUARANTINE: &str = "select entity, check_name, file, record, byte_offset, path, reason from pipeline.quarantine \
                           order by entity nulls first, check_name, record, path, reason";
 
 /// What happens to a task on its way.
-type OnItsWay = fn(&mut Value);
+pub(crate) type OnItsWay = fn(&mut Value);
 
 /// An executor in this process.
 struct Elsewhere {
@@ -28,17 +31,43 @@ struct Elsewhere {
     changed: OnItsWay,
     /// How many times the task is done. The last report counts.
     times: usize,
+    /// Into how many parts the last batch was divided.
+    parts: Arc<AtomicUsize>,
+}
+
+impl Elsewhere {
+    /// Reads a part as another executor does.
+    async fn read(&self, task: &[u8]) -> PartRows {
+        let (sender, mut rows) = tokio::sync::mpsc::channel(1);
+        let mut pieces: Vec<Vec<u8>> = Vec::new();
+        let reading = async {
+            self.worker.read(task, &sender).await;
+            drop(sender);
+        };
+        let taking = async {
+            while let Some(piece) = rows.recv().await {
+                pieces.push(piece);
+            }
+        };
+        futures::join!(reading, taking);
+        Arc::new(move || stream::iter(pieces.clone()).map(Ok).boxed())
+    }
 }
 
 impl Cluster for Elsewhere {
-    fn run(&self, _: i64, task: Vec<u8>) -> BoxFuture<'_, Result<Vec<u8>>> {
+    fn run(&self, _: i64, job: Job) -> BoxFuture<'_, Result<Vec<u8>>> {
         async move {
-            let mut task: Value = serde_json::from_slice(&task).unwrap();
+            let mut task: Value = serde_json::from_slice(&job.fill).unwrap();
             (self.changed)(&mut task);
             let task = serde_json::to_vec(&task).unwrap();
+            let mut parts: Vec<PartRows> = Vec::new();
+            for part in &job.parts {
+                parts.push(self.read(part).await);
+            }
+            self.parts.store(parts.len(), Relaxed);
             let mut report = Vec::new();
             for _ in 0..self.times {
-                report = self.worker.work(&task).await;
+                report = self.worker.work(&task, parts.clone()).await;
             }
             Ok(report)
         }
@@ -58,14 +87,28 @@ fn load(
     changed: OnItsWay,
     times: usize,
 ) -> BatchOutcome {
+    load_in_parts(project, database, of_executor, changed, times, ("source_a", None)).0
+}
+
+/// Loads a batch of 1 May by an executor, in parts of about a size. Returns how many there were.
+pub(crate) fn load_in_parts(
+    project: &Project,
+    database: &Database,
+    of_executor: &Database,
+    changed: OnItsWay,
+    times: usize,
+    (source, part_size): (&str, Option<u64>),
+) -> (BatchOutcome, usize) {
     let (files, texts) = project::load_with_texts(&project.path("")).unwrap();
     let batches = vec![Batch {
-        source: "source_a".into(),
+        source: source.into(),
         date: "2023-05-01".parse().unwrap(),
     }];
+    let parts = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&parts);
     let folder = tempfile::tempdir().unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(async {
+    let outcome = runtime.block_on(async {
         let capacity = Capacity {
             tasks: 1,
             memory: 64 << 20,
@@ -77,18 +120,21 @@ fn load(
                 worker: worker.unwrap(),
                 changed,
                 times,
+                parts: counted,
             }),
             texts: Arc::new(texts),
+            part_size,
         };
         let options = Options::new(&files, 1, None, None, 64 << 20)
             .as_superuser(true)
             .on_cluster(cluster, 1, None, None);
         let outcome = Box::pin(run::run(files, server(database), batches, options, Arc::new(Silent))).await;
         outcome.unwrap().batches.remove(0)
-    })
+    });
+    (outcome, parts.load(Relaxed))
 }
 
-fn as_sent(_: &mut Value) {}
+pub(crate) fn as_sent(_: &mut Value) {}
 
 /// 300 patients, of which one has no id, one comes twice and one has a visit on no day.
 fn dirty() -> Project {
@@ -208,6 +254,8 @@ fn what_is_sent_names_no_database_and_no_key() {
             "key_id",
             "fingerprint",
             "files",
+            "today",
+            "work",
         ];
         assert!(keys.iter().all(|key| known.contains(&key.as_str())), "{keys:?}");
         let text = task.to_string();

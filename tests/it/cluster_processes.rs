@@ -80,7 +80,7 @@ pub fn word_after(process: &Running, said: &str) -> String {
 }
 
 /// The hash of each table's rows, the quarantine, and the accounts of the batches.
-fn state(database: &Database) -> Vec<String> {
+pub(crate) fn state(database: &Database) -> Vec<String> {
     let tables =
         "select relname from pg_class where relkind = 'p' and relnamespace = 'public'::regnamespace order by 1";
     let tables = database.rows(tables);

@@ -15,7 +15,10 @@ mod cluster;
 #[cfg(feature = "cluster")]
 mod cluster_cuts;
 #[cfg(feature = "cluster")]
+mod cluster_divided;
+#[cfg(feature = "cluster")]
 mod cluster_operations;
+mod cluster_parts;
 #[cfg(feature = "cluster")]
 mod cluster_processes;
 mod concurrency;

@@ -8,13 +8,13 @@ use super::column::{Column, Values};
 use super::plan::{Node, Shape};
 
 /// How many values were cut, by the path of their field.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub(crate) struct Cuts(BTreeMap<Arc<str>, u64>);
+#[derive(Debug, Default, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Cuts(BTreeMap<Box<str>, u64>);
 
 impl Cuts {
     pub fn count(&mut self, path: &Arc<str>, values: usize) {
         if values > 0 {
-            *self.0.entry(Arc::clone(path)).or_default() += values as u64;
+            *self.0.entry(Box::from(&**path)).or_default() += values as u64;
         }
     }
 
@@ -44,7 +44,7 @@ impl Cuts {
         }
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, u64)> {
-        self.0.iter().map(|(path, count)| (path, *count))
+    pub fn iter(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.0.iter().map(|(path, count)| (&**path, *count))
     }
 }

@@ -2,7 +2,7 @@
 
 use ::parquet::errors::ParquetError;
 
-use super::super::open::Carried;
+use super::super::stored::Carried;
 use crate::error::Error;
 use crate::model::refusal::Reason;
 

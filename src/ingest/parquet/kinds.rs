@@ -53,7 +53,7 @@ pub(super) struct Seen {
 ///
 /// # Errors
 /// Columns that fit no kind, or are not declared where that is not allowed.
-pub(super) fn check(reading: &Reading, index: usize, found: &ArrowReaderMetadata) -> Result<Vec<Seen>> {
+pub(super) fn check(reading: &Reading, index: usize, found: &ArrowReaderMetadata, is_first: bool) -> Result<Vec<Seen>> {
     let path = &reading.listing.files()[index].path;
     let of_file = reading.listing.kinds[index];
     let misfit = |cause: &Reason| {
@@ -69,7 +69,9 @@ pub(super) fn check(reading: &Reading, index: usize, found: &ArrowReaderMetadata
             match check_columns(reading, &decoding.plan.root, found, &mut met) {
                 Ok(lacking) => {
                     fits = true;
-                    reading.lacking(decoding.kind, lacking);
+                    if is_first {
+                        reading.lacking(decoding.kind, lacking);
+                    }
                     met.keep();
                 }
                 Err(reason) => {

@@ -34,13 +34,14 @@ use self::wide::marked;
 use super::content::{foreign, signature};
 use super::decode::{Decoded, Decoding, Parts};
 use super::failure::Foreign;
+use super::part::Stretch;
 use super::reading::{Reading, received, stopped};
 use crate::error::{Error, Result};
 use crate::model::{RECORD_BITS, Refusal};
 
 /// Decodes all files. Returns their batches in the order of the input.
 pub(super) fn decode(reading: &Arc<Reading>, parallelism: usize) -> BoxStream<'static, Result<Parts>> {
-    let files = 0..reading.listing.files().len();
+    let files = reading.listing.read_files();
     let ahead = ahead(reading.listing.files());
     let reading = Arc::clone(reading);
     let groups = stream::iter(files)
@@ -73,6 +74,8 @@ struct File {
     millis: Option<Millis>,
     /// What its columns are to each kind.
     kinds: Vec<kinds::Seen>,
+    /// Where the row groups begin that are read. `None`: anywhere.
+    stretch: Option<Stretch>,
 }
 
 impl File {
@@ -84,8 +87,13 @@ impl File {
             stats: Arc::clone(&reading.stats),
             end: Arc::default(),
         };
+        // Of the parts of a file, the first one speaks for it.
+        let stretch = reading.listing.stretch(index);
+        let is_first = stretch.is_none_or(|stretch| stretch.from == 0);
         let refused = |foreign: Foreign| {
-            if reading.goes_on_after_damage() {
+            if !is_first {
+                Ok(None)
+            } else if reading.goes_on_after_damage() {
                 reading.refuse_file(&file.path, foreign.to_string());
                 Ok(None)
             } else {
@@ -111,17 +119,19 @@ impl File {
                 return Err(damaged(&file.path, error));
             }
             Err(_) => {
-                reading.refuse_file(
-                    &file.path,
-                    "no valid parquet file: its end, where the columns are listed, is damaged",
-                );
+                if is_first {
+                    reading.refuse_file(
+                        &file.path,
+                        "no valid parquet file: its end, where the columns are listed, is damaged",
+                    );
+                }
                 return Ok(None);
             }
         };
-        if found.metadata().file_metadata().num_rows() == 0 {
+        if is_first && found.metadata().file_metadata().num_rows() == 0 {
             reading.stats.add_empty(&file.path);
         }
-        let kinds = kinds::check(&reading, index, &found)?;
+        let kinds = kinds::check(&reading, index, &found, is_first)?;
         // Without its own choice of types the reader still reads the file, but refuses more at once.
         let (metadata, millis) = readable(&found).unwrap_or((found, None));
         Ok(Some(Self {
@@ -131,6 +141,7 @@ impl File {
             metadata,
             millis,
             kinds,
+            stretch,
         }))
     }
 
@@ -149,7 +160,25 @@ impl File {
             index,
             first,
         };
-        starts.into_iter().enumerate().map(group).collect()
+        let is_read = |(index, _): &(usize, u64)| {
+            let stretch = file.stretch;
+            stretch.is_none_or(|Stretch { from, to }| (from..to).contains(&file.begin(*index)))
+        };
+        starts.into_iter().enumerate().filter(is_read).map(group).collect()
+    }
+
+    /// The byte at which a row group begins. That of damaged metadata is a byte of the file all the same, so that one
+    /// part of the file reads the row group.
+    fn begin(&self, group: usize) -> u64 {
+        let columns = self.metadata.metadata().row_group(group).columns();
+        let begin = columns
+            .iter()
+            .map(|column| column.dictionary_page_offset().unwrap_or(column.data_page_offset()))
+            .min();
+        let size = self.reading.listing.files()[self.index].size;
+        u64::try_from(begin.unwrap_or(0))
+            .unwrap_or(0)
+            .min(size.saturating_sub(1))
     }
 
     fn path(&self) -> &str {

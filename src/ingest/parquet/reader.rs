@@ -19,8 +19,8 @@ use super::super::content::HEAD;
 use super::super::failure::changed;
 use super::super::fetch::fetch_range;
 use super::super::files::{FileHandle, InputFile, local_etag};
-use super::super::open::Carried;
 use super::super::stats::ReadStats;
+use super::super::stored::Carried;
 use crate::error::{Error, Result};
 
 /// How many bytes of the end of a file to read at first. Most often they hold all of its metadata. Of a small object they are

@@ -5,6 +5,7 @@
 mod csv;
 mod json;
 mod ndjson;
+mod pieces;
 mod record_end;
 mod skipped;
 mod token;
@@ -17,6 +18,7 @@ use bytes::Bytes;
 pub(super) use csv::{Cells, CsvHeader, CsvScanner};
 pub(super) use json::JsonScanner;
 pub(super) use ndjson::NdjsonScanner;
+pub(super) use pieces::{PIECE, Pieces};
 
 use super::failure::{Flaw, SplitFault};
 use crate::error::Result;
@@ -35,9 +37,6 @@ pub(super) const MAX_RECORD: usize = if cfg!(test) { 1 << 20 } else { 32 << 20 }
 
 /// How deep objects and arrays may nest, in records and in values that are skipped.
 pub(super) const MAX_DEPTH: usize = 128;
-
-/// The most bytes to read from a file at a time.
-pub(super) const PIECE: usize = 1 << 20;
 
 const BOM: &[u8] = b"\xEF\xBB\xBF";
 
@@ -84,18 +83,6 @@ impl From<Range<usize>> for Found {
             from: None,
             fault: None,
         }
-    }
-}
-
-/// A source of bytes.
-pub(super) trait Pieces {
-    /// Appends the next bytes and returns how many. 0 is the end. Bytes that could be read before an error are appended
-    /// as well.
-    fn append(&mut self, buffer: &mut Vec<u8>) -> Result<usize>;
-
-    /// What is wrong with the file, after an error that the file's own bytes caused. `None`: the cause lies elsewhere.
-    fn damage(&self) -> Option<Reason> {
-        None
     }
 }
 
@@ -150,7 +137,7 @@ pub(super) struct Unreadable {
     pub bytes: u64,
 }
 
-/// Splits a whole file and hands its records to `emit`. Returns their number.
+/// Splits the bytes of a file and hands their records to `emit`. Returns their number.
 pub(super) fn split(
     file: usize,
     source: &mut dyn Pieces,
@@ -160,8 +147,8 @@ pub(super) fn split(
     let mut window = Window {
         file,
         buffer: Vec::new(),
-        base: 0,
-        begin: 0,
+        base: source.start(),
+        begin: source.start(),
         found: Vec::new(),
         next: 1,
         dropped: 0,
@@ -212,7 +199,7 @@ struct Window {
     buffer: Vec<u8>,
     /// The offset of the buffer's first byte in the file.
     base: u64,
-    /// The offset of the first byte that the scanner gets: 3 after a byte order mark, otherwise 0.
+    /// The offset of the first byte that the scanner gets: 3 after a byte order mark, otherwise that of the source.
     begin: u64,
     found: Vec<Found>,
     /// The number of the next record to hand on.
@@ -247,8 +234,11 @@ impl Window {
         Some(Flaw::malformed(reason))
     }
 
-    /// Removes a byte order mark. Returns whether the input has ended.
+    /// Removes a byte order mark, which only a file's beginning has. Returns whether the input has ended.
     fn skip_bom(&mut self, source: &mut dyn Pieces) -> Result<bool> {
+        if self.base > 0 {
+            return Ok(false);
+        }
         let mut read = Ok(1);
         while self.buffer.len() < BOM.len() && matches!(read, Ok(1..)) {
             read = source.append(&mut self.buffer);

@@ -121,6 +121,7 @@ impl Bench {
             stats: Arc::new(ReadStats::default()),
             parallelism: 1,
             most: None,
+            parts: None,
         };
         let pass = Pass {
             project: &self.project,

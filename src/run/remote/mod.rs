@@ -6,6 +6,8 @@
 //!
 //! How a task comes to an executor is not known here: see [`Cluster`].
 
+mod frames;
+mod parts;
 mod progress;
 mod recipe;
 mod report;
@@ -15,18 +17,21 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use chrono::Utc;
+
 use super::context::Context;
 use super::files::noted;
 use super::fill::{self, Filled, Unfilled};
 use super::fingerprint::fingerprint;
 use crate::error::{Error, Result};
-use crate::ingest::{InputFile, ReadStats};
+use crate::ingest::{InputFile, Part, ReadStats};
 use crate::mask::MaskKey;
 use crate::model::Source;
 use crate::warehouse::{ActiveRun, StageCounter, Staged};
 
-pub use super::cluster::{Cluster, OnCluster};
-use recipe::{Recipe, VERSION};
+pub use super::cluster::{Cluster, Job, OnCluster};
+pub use parts::PartRows;
+use recipe::{Recipe, VERSION, Work};
 use report::Report;
 pub use worker::{Capacity, LoadSent, Worker};
 
@@ -44,20 +49,9 @@ pub(super) async fn fill(
     let stats = Arc::new(ReadStats::default());
     let started = fill::activity(run.batch(), plans, &counters, bytes, &stats);
     context.observer.started(started.clone());
-    let files = noted(context, files);
-    let recipe = Recipe {
-        version: VERSION.to_owned(),
-        root: root(context)?,
-        texts: BTreeMap::clone(&on.texts),
-        source: source.name.clone(),
-        date: run.batch().date,
-        run_id: run.run_id(),
-        key_id: context.masks.key().map(MaskKey::key_id),
-        fingerprint: fingerprint(&context.project, source, &files, context.masks.key_id(source)),
-        files,
-    };
+    let job = job(on, context, source, files, run)?;
     let answer = tokio::select! {
-        answer = on.cluster.run(run.run_id(), recipe.to_bytes()) => answer?,
+        answer = on.cluster.run(run.run_id(), job) => answer?,
         () = context.stop.cancelled() => return Err(Error::interrupted().into()),
         never = progress::follow(&context.locks, run.run_id(), &started) => match never {},
     };
@@ -73,6 +67,49 @@ pub(super) async fn fill(
         }
         Report::Unfilled(unfilled) => Err(unfilled),
     }
+}
+
+/// The tasks of a batch.
+fn job(on: &OnCluster, context: &Context, source: &Source, files: &[InputFile], run: &ActiveRun) -> Result<Job> {
+    let today = Utc::now().date_naive();
+    let noted = noted(context, files);
+    let whole = Recipe {
+        version: VERSION.to_owned(),
+        root: root(context)?,
+        texts: BTreeMap::clone(&on.texts),
+        source: source.name.clone(),
+        date: run.batch().date,
+        run_id: run.run_id(),
+        key_id: context.masks.key().map(MaskKey::key_id),
+        fingerprint: fingerprint(&context.project, source, &noted, context.masks.key_id(source)),
+        files: Vec::new(),
+        today,
+        work: Work::Fill,
+    };
+    let masks = context.masks.of(source, run.batch(), today)?;
+    let cost = whole.to_bytes().len();
+    let parts = parts::divided(files, source, &masks, on.part_size, context.batches, cost);
+    let read = |part: &Part| {
+        let recipe = Recipe {
+            files: noted[part.files()].to_vec(),
+            work: Work::Read(*part),
+            ..whole.clone()
+        };
+        recipe.to_bytes()
+    };
+    Ok(Job {
+        parts: parts.iter().map(read).collect(),
+        fill: Recipe {
+            files: noted,
+            work: if parts.is_empty() {
+                Work::Fill
+            } else {
+                Work::FillFrom(parts)
+            },
+            ..whole
+        }
+        .to_bytes(),
+    })
 }
 
 /// The project's folder as other processes find it.

@@ -7,11 +7,11 @@ use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::ingest::InputFile;
+use crate::ingest::{InputFile, Part};
 use crate::model::Batch;
 
 /// The version of the program, and of what it sends. Both ends must have the same.
-pub(super) const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "/1");
+pub(super) const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "/2");
 
 /// One batch of a run, as an executor gets it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,8 +28,22 @@ pub(super) struct Recipe {
     pub key_id: Option<String>,
     /// Of the project, the input and the key, as in the history.
     pub fingerprint: String,
-    /// The files as the run has listed them, with the etags that the history may hold.
+    /// The files as the run has listed them, with the etags that the history may hold. Of a part, those of the part.
     pub files: Vec<InputFile>,
+    /// The day on which the batch is loaded.
+    pub today: NaiveDate,
+    /// What to do.
+    pub work: Work,
+}
+
+/// What an executor does of a batch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Work {
+    /// It reads the files and fills the tables.
+    Fill,
+    /// It fills the tables with what others have read.
+    FillFrom(Vec<Part>),
+    Read(Part),
 }
 
 impl Recipe {
@@ -89,6 +103,8 @@ mod tests {
                 etag: Some("e".into()),
                 changed: None,
             }],
+            today: NaiveDate::from_ymd_opt(2023, 5, 2).unwrap(),
+            work: Work::Fill,
         }
     }
 

@@ -7,21 +7,25 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::FutureExt;
+use futures::{FutureExt, StreamExt};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::frames::{End, Message};
+use super::parts::{PartRows, Parts};
 use super::progress::Counts;
-use super::recipe::Recipe;
+use super::recipe::{Recipe, Work};
 use super::report::Report;
 use crate::error::{Code, Error, Result};
-use crate::ingest::{self, InputFile, Listing};
+use crate::ingest::{self, InputFile, Listing, Part, ReadStats};
 use crate::mask::MaskKey;
 use crate::model::{Batch, Project, Source};
 use crate::run::context::Context;
 use crate::run::files::{input, noted};
-use crate::run::fill::{Filled, Filling, Unfilled};
+use crate::run::fill::{self, Filled, Filling, Unfilled};
 use crate::run::fingerprint::fingerprint;
+use crate::run::input::BatchInput;
 use crate::run::masking::AllMasks;
 use crate::run::observer::Silent;
 use crate::run::prepare;
@@ -92,11 +96,12 @@ impl Worker {
         answer.unwrap_or(false)
     }
 
-    /// Does a task, and returns its report. A fault of the batch is part of the report, so that no other executor tries it
-    /// again. Dropping the future stops the work; what it has begun in the database is rolled back.
-    pub async fn work(&self, task: &[u8]) -> Vec<u8> {
+    /// Does the task of filling the tables, and returns its report. `parts` are the rows of the parts, where others read the
+    /// input. A fault of the batch is part of the report, so that no other executor tries it again. Dropping the future stops
+    /// the work; what it has begun in the database is rolled back.
+    pub async fn work(&self, task: &[u8], parts: Vec<PartRows>) -> Vec<u8> {
         // The message of a panic may hold data, so it is not sent.
-        let done = AssertUnwindSafe(Box::pin(self.fill(task))).catch_unwind().await;
+        let done = AssertUnwindSafe(Box::pin(self.fill(task, parts))).catch_unwind().await;
         let report = match done {
             Ok(Ok(filled)) => Report::Filled(filled),
             Ok(Err(unfilled)) => Report::Unfilled(unfilled),
@@ -105,11 +110,87 @@ impl Worker {
         report.to_bytes()
     }
 
-    async fn fill(&self, task: &[u8]) -> Result<Filled<Handed>, Unfilled> {
+    /// Does the task of reading a part, and sends the rows of what it has read. The last one says that the part ends, or
+    /// which fault of the batch kept it from being read.
+    pub async fn read(&self, task: &[u8], rows: &mpsc::Sender<Vec<u8>>) {
+        let stats = Arc::new(ReadStats::default());
+        let done = AssertUnwindSafe(Box::pin(self.read_part(task, &stats, rows)))
+            .catch_unwind()
+            .await;
+        let end = End {
+            error: done.unwrap_or_else(|_| Err(Error::internal())).err(),
+            report: stats.report(),
+        };
+        // Where nobody listens any more, nobody needs to know.
+        let _ = send(&Message::End(Box::new(end)), rows).await;
+    }
+
+    async fn read_part(&self, task: &[u8], stats: &Arc<ReadStats>, rows: &mpsc::Sender<Vec<u8>>) -> Result<()> {
         let recipe = Recipe::from_bytes(task)?;
-        same_key(recipe.key_id.as_deref())?;
+        let Work::Read(part) = recipe.work else {
+            return Err(Error::internal());
+        };
+        Box::pin(self.while_it_runs(&recipe, async |_, stop| {
+            tokio::select! {
+                done = self.sent(&recipe, part, stats, rows, stop.clone()) => done,
+                () = stop.cancelled() => Err(Error::interrupted()),
+            }
+        }))
+        .await
+    }
+
+    /// Reads a part and sends its records.
+    async fn sent(
+        &self,
+        recipe: &Recipe,
+        part: Part,
+        stats: &Arc<ReadStats>,
+        rows: &mpsc::Sender<Vec<u8>>,
+        stop: CancellationToken,
+    ) -> Result<()> {
         let batch = recipe.batch();
-        let run = self.locks.join(&batch, recipe.run_id).await?;
+        // Who loads the batch tells how far it is.
+        let counts = Arc::default();
+        let (context, mut input) = self.prepared(recipe, &batch, &counts, stop).await?;
+        let source = Arc::clone(&input.source);
+        fill::suppress(&context, &source, &mut input).await?;
+        input.stats = Arc::clone(stats);
+        let mut records = input.read_part(part);
+        let mut end = Ok(());
+        while let Some(read) = records.next().await {
+            match read {
+                Ok(read) => send(&Message::Records(read), rows).await?,
+                Err(error) => end = Err(error),
+            }
+        }
+        for salvaged in input.take_salvaged()? {
+            send(&Message::Salvaged(salvaged), rows).await?;
+        }
+        end
+    }
+
+    async fn fill(&self, task: &[u8], parts: Vec<PartRows>) -> Result<Filled<Handed>, Unfilled> {
+        let recipe = Recipe::from_bytes(task)?;
+        let counts = Arc::new(Counts::default());
+        Box::pin(self.while_it_runs(&recipe, async |run, stop| {
+            tokio::select! {
+                filled = self.filled(&recipe, parts, &run, &counts, stop) => {
+                    Ok(filled?.with_tables(|table| Ok(table.hand_over()))?)
+                }
+                never = counts.tell(&self.locks, recipe.run_id) => match never {},
+            }
+        }))
+        .await
+    }
+
+    /// Does some work of a run until that is over.
+    async fn while_it_runs<T, E: From<Error>>(
+        &self,
+        recipe: &Recipe,
+        work: impl AsyncFnOnce(StagingRun, CancellationToken) -> Result<T, E>,
+    ) -> Result<T, E> {
+        same_key(recipe.key_id.as_deref())?;
+        let run = self.locks.join(&recipe.batch(), recipe.run_id).await?;
         let stop = CancellationToken::new();
         let watched = async {
             let over = self.until_over(&run).await;
@@ -123,24 +204,47 @@ impl Worker {
                 }
             }
         };
-        let counts = Arc::new(Counts::default());
         tokio::select! {
-            filled = self.filled(&recipe, &batch, &run, &counts, stop.clone()) => {
-                Ok(filled?.with_tables(|table| Ok(table.hand_over()))?)
-            }
-            lost = watched => Err(Unfilled::from(lost)),
-            never = counts.tell(&self.locks, recipe.run_id) => match never {},
+            done = work(run.clone(), stop.clone()) => done,
+            lost = watched => Err(lost.into()),
         }
     }
 
     async fn filled(
         &self,
         recipe: &Recipe,
-        batch: &Batch,
+        parts: Vec<PartRows>,
         run: &StagingRun,
         counts: &Arc<Counts>,
         stop: CancellationToken,
     ) -> Result<Filled<crate::warehouse::Staged>, Unfilled> {
+        let batch = recipe.batch();
+        let (context, mut input) = self.prepared(recipe, &batch, counts, stop).await?;
+        match &recipe.work {
+            Work::Fill if parts.is_empty() => {}
+            Work::FillFrom(of) if of.len() == parts.len() => {
+                let parts = of.iter().copied().zip(parts).collect();
+                input.parts = Some(Arc::new(Parts::new(parts)));
+            }
+            _ => return Err(Error::internal().into()),
+        }
+        let filling = Filling {
+            context: &context,
+            source: context.project.source(&batch.source)?,
+            batch: &batch,
+            input,
+        };
+        filling.run(run).await
+    }
+
+    /// Plans a batch, and makes sure that this executor has the project and the input of the run.
+    async fn prepared(
+        &self,
+        recipe: &Recipe,
+        batch: &Batch,
+        counts: &Arc<Counts>,
+        stop: CancellationToken,
+    ) -> Result<(Arc<Context>, BatchInput)> {
         let project = (self.load)(&recipe.root, recipe.texts.clone())?;
         let context = self.context(project, batch, counts, stop).await?;
         let source = context.project.source(&batch.source)?;
@@ -150,18 +254,11 @@ impl Worker {
             return Err(
                 Error::batch("an executor does not have the project and the input of the run")
                     .code(Code::InputChanged)
-                    .hint("run again: a file of the project or of the input was changed meanwhile")
-                    .into(),
+                    .hint("run again: a file of the project or of the input was changed meanwhile"),
             );
         }
-        let input = input(&context, source, batch, listing)?;
-        let filling = Filling {
-            context: &context,
-            source,
-            batch,
-            input,
-        };
-        filling.run(run).await
+        let input = input(&context, source, batch, listing, recipe.today)?;
+        Ok((context, input))
     }
 
     /// Plans the batch.
@@ -195,6 +292,7 @@ impl Worker {
             observer: Arc::<Counts>::clone(counts),
             stop,
             cluster: None,
+            batches: 1,
             invocation: Uuid::nil(),
             wait: false,
         }))
@@ -224,6 +322,13 @@ impl Worker {
             }
         }
     }
+}
+
+async fn send(message: &Message, rows: &mpsc::Sender<Vec<u8>>) -> Result<()> {
+    for piece in message.pieces()? {
+        rows.send(piece).await.map_err(|_| Error::interrupted())?;
+    }
+    Ok(())
 }
 
 /// Makes sure that the executor masks with the key of the run.
