@@ -193,15 +193,13 @@ impl Worker {
         let run = self.locks.join(&recipe.batch(), recipe.run_id).await?;
         let stop = CancellationToken::new();
         let watched = async {
-            let over = self.until_over(&run).await;
-            stop.cancel();
-            match over {
-                Ok(()) => std::future::pending().await,
-                Err(lost) => {
-                    // What waits for the database does not end by itself.
-                    tokio::time::sleep(ANSWER).await;
-                    lost
+            match self.until_over(&run).await {
+                Ok(()) => {
+                    stop.cancel();
+                    std::future::pending().await
                 }
+                // What waits for the database does not end by itself.
+                Err(lost) => lost,
             }
         };
         tokio::select! {

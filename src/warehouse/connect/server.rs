@@ -17,6 +17,9 @@ use crate::error::{Error, Result};
 
 /// libpq waits without limit. A scheduled pipeline should report soon that its server can't be reached.
 const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a server may leave unacknowledged what was sent to it. The system's default is about a quarter of an hour. A
+/// server that is busy and reads nothing for a while is not given up so soon.
+const UNACKNOWLEDGED: Duration = Duration::from_mins(5);
 
 /// A PostgreSQL server and how to reach it.
 #[derive(Debug, Clone)]
@@ -175,9 +178,12 @@ fn keepalives(params: &Params) -> Result<Keepalives> {
         count: number(params, "keepalives_count")?
             .filter(|count| *count > 0)
             .unwrap_or(6),
-        user_timeout: number(params, "tcp_user_timeout")?
-            .filter(|ms| *ms > 0)
-            .map(Duration::from_millis),
+        // Keepalives are not sent while something waits to be acknowledged. Linux also takes this time in place of their
+        // count. A zero leaves it to the system, as for libpq.
+        user_timeout: match number(params, "tcp_user_timeout")? {
+            Some(0) => None,
+            given => Some(given.map_or(UNACKNOWLEDGED, Duration::from_millis)),
+        },
     })
 }
 
@@ -254,6 +260,11 @@ mod tests {
             ("u", "pipeline")
         );
         assert_eq!(server.connect_timeout, Some(DEFAULT_CONNECT_TIMEOUT));
+        assert_eq!(server.keepalives.user_timeout, Some(UNACKNOWLEDGED));
+        let server = self::server("host=h user=u tcp_user_timeout=1500").unwrap();
+        assert_eq!(server.keepalives.user_timeout, Some(Duration::from_millis(1500)));
+        let server = self::server("host=h user=u tcp_user_timeout=0").unwrap();
+        assert_eq!(server.keepalives.user_timeout, None);
         let server = self::server("host=h user=u connect_timeout=0 application_name=x keepalives=0").unwrap();
         assert_eq!((server.connect_timeout, server.application_name.as_str()), (None, "x"));
         assert!(!server.keepalives.on);
