@@ -42,6 +42,11 @@ pub(crate) fn printable(text: &str) -> String {
     printable
 }
 
+/// The same on one line, such as a comment.
+pub(crate) fn one_line(text: &str) -> String {
+    printable(text).replace('\n', "\\n")
+}
+
 /// Whether the character decides in which direction others are written.
 pub(crate) fn steers(c: char) -> bool {
     matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
