@@ -13,6 +13,7 @@ use super::words::singular;
 use super::{columns, location, render};
 use crate::error::{Error, Result};
 use crate::model::reference::resource_type;
+use crate::model::wording::one_line;
 use crate::model::{Encoding, Entity, Format, SOURCE_TABLE};
 
 pub(super) struct Proposal {
@@ -90,7 +91,7 @@ impl Proposal {
         if !sample.records.beside.is_empty() {
             proposal.notes.push(format!(
                 "left out, since it stands beside the records: {}",
-                sample.records.beside.join(", ")
+                one_line(&sample.records.beside.join(", "))
             ));
         }
         Ok(proposal)

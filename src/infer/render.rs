@@ -7,7 +7,7 @@ use super::classify::Suggested;
 use super::declare::{Field, Kind};
 use super::scalar::Scalar;
 use super::tables::{Column, Level, Table, ValuePosition};
-use crate::model::wording::steers;
+use crate::model::wording::{one_line, steers};
 
 /// A text in YAML: plain where it can't be taken for anything else.
 pub(super) fn yaml(text: &str) -> String {
@@ -39,7 +39,7 @@ pub(super) fn schema(fields: &[Field], indent: usize, text: &mut String) {
     for field in fields {
         let pad = " ".repeat(indent);
         if let Some(comment) = &field.comment {
-            let _ = writeln!(text, "{pad}# {comment}");
+            let _ = writeln!(text, "{pad}# {}", one_line(comment));
         }
         let name = yaml(&field.name);
         match &field.kind {

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Distinct, Expr, GroupByExpr, Join, JoinConstraint, JoinOperator, OrderByKind, Query, Select, SelectItem, SetExpr,
-    Statement, TableAlias, TableFactor, Visit, Visitor, visit_expressions,
+    Distinct, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Join, JoinConstraint, JoinOperator,
+    OrderByKind, Query, Select, SelectItem, SetExpr, Statement, TableAlias, TableFactor, TableWithJoins, Visit,
+    Visitor, visit_expressions,
 };
 
 use super::names::{identifier, is_simple, select};
@@ -14,12 +15,18 @@ use super::names::{identifier, is_simple, select};
 /// Whether PostgreSQL resolves every name of the query as DataFusion does. `tables` are the tables and views of the
 /// project.
 pub(super) fn alike(query: &Statement, tables: &BTreeSet<String>) -> bool {
-    query.visit(&mut Unlike { tables }).is_continue()
+    let mut unlike = Unlike {
+        tables,
+        around: Vec::new(),
+    };
+    query.visit(&mut unlike).is_continue()
 }
 
 /// Stops at what the two may resolve differently.
 struct Unlike<'a> {
     tables: &'a BTreeSet<String>,
+    /// What the tables of each query around are called, from the outside in.
+    around: Vec<BTreeSet<String>>,
 }
 
 impl Visitor for Unlike<'_> {
@@ -34,12 +41,24 @@ impl Visitor for Unlike<'_> {
             }
         }
         stop_if(is_union_of_all(&query.body))?;
+        let own = called(&query.body);
+        // `v.concat` is a function of the nearest `v` in PostgreSQL, where that has no such column.
+        stop_if(self.around.iter().any(|around| !around.is_disjoint(&own)))?;
+        // DataFusion drops an order within a query, unless it decides on the rows.
+        let decides = query.limit_clause.is_some() || query.fetch.is_some() || is_distinct_on(&query.body);
+        stop_if(!self.around.is_empty() && query.order_by.is_some() && !decides)?;
+        self.around.push(own);
         let order = query.order_by.as_ref().map(|order| &order.kind);
         if let (Some(OrderByKind::Expressions(order)), Some(select)) = (order, select(&query.body)) {
             for one in order {
                 clause(&one.expr, select)?;
             }
         }
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
+        self.around.pop();
         ControlFlow::Continue(())
     }
 
@@ -86,9 +105,62 @@ impl Visitor for Unlike<'_> {
         match expression {
             Expr::Identifier(ident) => stop_if(is_made_up(&ident.value)),
             Expr::CompoundIdentifier(parts) => stop_if(parts.iter().any(|part| is_made_up(&part.value))),
+            // A whole row: DataFusion drops it in places.
+            Expr::Wildcard(_) | Expr::QualifiedWildcard(..) => ControlFlow::Break(()),
+            Expr::Function(function) => stop_if(takes_rows(&function.args)),
             _ => ControlFlow::Continue(()),
         }
     }
+}
+
+/// What the tables of a query's SELECTs are called.
+fn called(body: &SetExpr) -> BTreeSet<String> {
+    match body {
+        SetExpr::Select(select) => {
+            let factors = select.from.iter().flat_map(factors);
+            factors.filter_map(name).collect()
+        }
+        SetExpr::SetOperation { left, right, .. } => called(left).into_iter().chain(called(right)).collect(),
+        // It is visited as a query of its own.
+        _ => BTreeSet::new(),
+    }
+}
+
+fn factors<'f>(from: &'f TableWithJoins) -> Vec<&'f TableFactor> {
+    let all = std::iter::once(&from.relation).chain(from.joins.iter().map(|join| &join.relation));
+    let within = |factor: &'f TableFactor| match factor {
+        TableFactor::NestedJoin { table_with_joins, .. } => factors(table_with_joins),
+        factor => vec![factor],
+    };
+    all.flat_map(within).collect()
+}
+
+fn name(factor: &TableFactor) -> Option<String> {
+    match factor {
+        TableFactor::Table { alias: None, name, .. } => name.0.last()?.as_ident().map(identifier),
+        TableFactor::Table { alias, .. }
+        | TableFactor::Derived { alias, .. }
+        | TableFactor::Function { alias, .. }
+        | TableFactor::UNNEST { alias, .. } => alias.as_ref().map(|alias| identifier(&alias.name)),
+        _ => None,
+    }
+}
+
+fn is_distinct_on(body: &SetExpr) -> bool {
+    matches!(body, SetExpr::Select(select) if matches!(select.distinct, Some(Distinct::On(_))))
+}
+
+/// Whether a function takes whole rows, as `count(DISTINCT q.*)` does.
+fn takes_rows(arguments: &FunctionArguments) -> bool {
+    let FunctionArguments::List(list) = arguments else {
+        return false;
+    };
+    list.args.iter().any(|argument| {
+        let (FunctionArg::Unnamed(value)
+        | FunctionArg::Named { arg: value, .. }
+        | FunctionArg::ExprNamed { arg: value, .. }) = argument;
+        matches!(value, FunctionArgExpr::QualifiedWildcard(_))
+    })
 }
 
 fn stop_if(unlike: bool) -> ControlFlow<()> {

@@ -101,7 +101,10 @@ async fn read_otherwise(client: &Client, source: &Source) -> Result<Vec<Useless>
                         kind.label,
                         kind.subject.as_deref().unwrap_or_default()
                     ),
-                    remedy: "erase these persons again, so that the list knows their ids as they are read now".to_owned(),
+                    remedy: format!(
+                        "take the entries off with `pipeline privacy suppression --remove-domain {domain}`, and erase these \
+                         persons again: the list then knows their ids as they are read now"
+                    ),
                 });
             }
         }

@@ -157,6 +157,12 @@ async fn names_that_postgresql_resolves_otherwise_are_not_planned() {
         "select id from (select 'c' as id) a right join (select id from people) b using (id)".to_owned(),
         "select id from (select 'c' as id) a natural full join (select id from people) b".to_owned(),
         "select l.id from (people p full join labs l using (id))".to_owned(),
+        "select t.b from (select * from labs v join people p using (id)) as t(a, b, c, d, e, f, g, h)".to_owned(),
+        "select (select max(labs.concat) from labs where labs.id = x) from (select id as x, id as concat from labs) labs".to_owned(),
+        "select id, day from (select * from labs order by batch_date desc) q limit 6".to_owned(),
+        "with q as (select * from labs order by batch_date) select id, row_number() over (order by id) as n from q".to_owned(),
+        "select q.id from (select batch_date > date '2026-05-03' as x, id from labs) q order by q.* limit 6".to_owned(),
+        "select count(distinct q.*) as n from labs q".to_owned(),
     ];
     let alike = [
         "select day as d, id from labs order by d, lower(id)",
@@ -166,6 +172,8 @@ async fn names_that_postgresql_resolves_otherwise_are_not_planned() {
         "with c as (select id, max(day) as latest from labs group by id) select * from c order by c.latest",
         "select s.n from (select count(*) as n from labs) s",
         "select u.d from unnest(array[1, 2]) u (d)",
+        "select x.id from (select distinct on (id) id, code from labs order by id, batch_date desc) x",
+        "select id from labs where id in (select p.id from people p order by p.id limit 3)",
         "select id, (select count(*) from people p where p.id = labs.id) from labs",
     ];
     let name = |kind: &str, at: usize| format!("{kind}_{at}");

@@ -192,7 +192,7 @@ async fn of_kind(
     for domain in declared.domains {
         for id in spellings(person, source, declared.spot, domain) {
             for way in &ways {
-                if let Some(probed) = probe(person, lineage, way, declared.spot, &id).await? {
+                if let Some(probed) = Box::pin(probe(person, lineage, way, declared.spot, &id)).await? {
                     all.get_or_insert_default().add(probed);
                 }
             }
@@ -315,7 +315,16 @@ fn unreached(
             .to_owned(),
         remedy: Some(RELOAD.to_owned()),
     });
-    unreached.map(told).chain(assumed).collect()
+    let partly = probed.partly.iter().map(|(entity, column)| Unsearched {
+        source: source.name.clone(),
+        dates: search.dates.clone(),
+        entity: Some(entity.clone()),
+        why: format!(
+            "{column}: other fields go into it, too, so it was searched for what it holds where only the id is known"
+        ),
+        remedy: Some(RELOAD.to_owned()),
+    });
+    unreached.map(told).chain(assumed).chain(partly).collect()
 }
 
 /// Whether columns of an entity derive from fields of a kind.

@@ -32,6 +32,8 @@ pub(super) struct Probed {
     pub unsearched: Vec<(String, String)>,
     /// Entities of which it is only assumed that their SQL copies the id.
     pub assumed: BTreeSet<String>,
+    /// Columns by which the person is found, and into which other fields go as well: entity and column.
+    pub partly: BTreeSet<(String, String)>,
 }
 
 impl Probed {
@@ -47,6 +49,7 @@ impl Probed {
         }
         self.unsearched.extend(other.unsearched);
         self.assumed.extend(other.assumed);
+        self.partly.extend(other.partly);
     }
 }
 
@@ -91,6 +94,9 @@ pub(super) async fn probe(
                     let mark = declared.and_then(|one| Mark::new(&column, one.pg_type, &text, is_masked));
                     match mark {
                         Some(mark) => {
+                            if has_others(lineage, source, entity, &column, spot) {
+                                probed.partly.insert((entity.name.clone(), column.clone()));
+                            }
                             probed.marks.entry(entity.name.clone()).or_default().push(mark);
                             continue;
                         }
@@ -168,6 +174,23 @@ fn columns(lineage: &ProjectLineage, source: &Source, entity: &Entity, path: &st
         .filter(derives)
         .map(|column| column.name.clone())
         .collect()
+}
+
+/// Whether other fields go into a column, too, such as the condition of a CASE. They may make another text of the id.
+fn has_others(lineage: &ProjectLineage, source: &Source, entity: &Entity, column: &str, spot: &Spot) -> bool {
+    let kind = source.kinds.get(spot.kind).map_or("", |kind| kind.prefix());
+    // Rows of other kinds are made from other records.
+    let is_other = |path: &str| {
+        path != spot.path
+            && path
+                .strip_prefix(kind)
+                .is_some_and(|rest| kind.is_empty() || rest.starts_with(['.', '[']))
+    };
+    let mut of = lineage.of(&entity.name, column).filter(|one| one.source == source.name);
+    of.any(|one| {
+        let mut origins = one.origins.iter();
+        origins.any(|origin| origin.dependence == Dependence::Direct && is_other(&origin.path))
+    })
 }
 
 /// What a run over lone records gave.
