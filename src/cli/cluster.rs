@@ -230,10 +230,11 @@ mod built {
 
     fn without(tls: Tls) -> Error {
         let Tls {
-            tls_cert: _,
-            tls_key: _,
-            tls_ca: _,
+            tls_cert,
+            tls_key,
+            tls_ca,
         } = tls;
+        drop((tls_cert, tls_key, tls_ca));
         absent()
     }
 
