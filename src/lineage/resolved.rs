@@ -18,6 +18,7 @@ pub(super) fn alike(query: &Statement, tables: &BTreeSet<String>) -> bool {
     let mut unlike = Unlike {
         tables,
         around: Vec::new(),
+        ctes: BTreeSet::new(),
     };
     query.visit(&mut unlike).is_continue()
 }
@@ -27,6 +28,8 @@ struct Unlike<'a> {
     tables: &'a BTreeSet<String>,
     /// What the tables of each query around are called, from the outside in.
     around: Vec<BTreeSet<String>>,
+    /// The queries of CTEs, by their addresses: they see no row of the query around.
+    ctes: BTreeSet<usize>,
 }
 
 impl Visitor for Unlike<'_> {
@@ -38,12 +41,14 @@ impl Visitor for Unlike<'_> {
                 // Below WITH RECURSIVE, PostgreSQL knows a name before it is defined. DataFusion takes the table.
                 stop_if(with.recursive && self.tables.contains(&identifier(&cte.alias.name)))?;
                 columns_of(Some(&cte.alias), &cte.query)?;
+                self.ctes.insert(std::ptr::from_ref::<Query>(&cte.query).addr());
             }
         }
         stop_if(is_union_of_all(&query.body))?;
         let own = called(&query.body);
         // `v.concat` is a function of the nearest `v` in PostgreSQL, where that has no such column.
-        stop_if(self.around.iter().any(|around| !around.is_disjoint(&own)))?;
+        let is_cte = self.ctes.contains(&std::ptr::from_ref(query).addr());
+        stop_if(!is_cte && self.around.iter().any(|around| !around.is_disjoint(&own)))?;
         // DataFusion drops an order within a query, unless it decides on the rows.
         let decides = query.limit_clause.is_some() || query.fetch.is_some() || is_distinct_on(&query.body);
         stop_if(!self.around.is_empty() && query.order_by.is_some() && !decides)?;

@@ -172,6 +172,7 @@ async fn names_that_postgresql_resolves_otherwise_are_not_planned() {
         "with c as (select id, max(day) as latest from labs group by id) select * from c order by c.latest",
         "select s.n from (select count(*) as n from labs) s",
         "select u.d from unnest(array[1, 2]) u (d)",
+        "with a as (select id from labs), b as (select a.id from a) select b.id from a join b on a.id = b.id",
         "select x.id from (select distinct on (id) id, code from labs order by id, batch_date desc) x",
         "select id from labs where id in (select p.id from people p order by p.id limit 3)",
         "select id, (select count(*) from people p where p.id = labs.id) from labs",
