@@ -6,7 +6,7 @@ use super::declare::{Field, Kind};
 use super::scalar::{Part, Scalar};
 use super::words::{plural, singular, words};
 use crate::model::SYSTEM_COLUMNS;
-use crate::model::wording::printable;
+use crate::model::wording::one_line;
 
 /// A way into lists: from the record to a list, from its elements to the next list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -371,5 +371,5 @@ fn column(
 
 /// A path as comments show it, on one line.
 pub(super) fn shown(path: &[String]) -> String {
-    printable(&path.join(".")).replace('\n', "\\n")
+    one_line(&path.join("."))
 }
