@@ -44,14 +44,14 @@ pub(super) struct Scheduler {
 #[derive(Debug, clap::Args)]
 pub(super) struct Tls {
     /// The certificate of this machine for the cluster's TLS, as a PEM file
-    #[arg(long, value_name = "FILE", env = "PIPELINE_TLS_CERT", requires_all = ["tls_key", "tls_ca"])]
-    tls_cert: Option<PathBuf>,
+    #[arg(id = "tls_cert", long = "tls-cert", value_name = "FILE", env = "PIPELINE_TLS_CERT", requires_all = ["tls_key", "tls_ca"])]
+    cert: Option<PathBuf>,
     /// The private key of that certificate, as a PEM file without a password
-    #[arg(long, value_name = "FILE", env = "PIPELINE_TLS_KEY", requires_all = ["tls_cert", "tls_ca"])]
-    tls_key: Option<PathBuf>,
+    #[arg(id = "tls_key", long = "tls-key", value_name = "FILE", env = "PIPELINE_TLS_KEY", requires_all = ["tls_cert", "tls_ca"])]
+    key: Option<PathBuf>,
     /// The certificate of the authority that has signed those of all machines of the cluster, as a PEM file
-    #[arg(long, value_name = "FILE", env = "PIPELINE_TLS_CA", requires_all = ["tls_cert", "tls_key"])]
-    tls_ca: Option<PathBuf>,
+    #[arg(id = "tls_ca", long = "tls-ca", value_name = "FILE", env = "PIPELINE_TLS_CA", requires_all = ["tls_cert", "tls_key"])]
+    ca: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -161,9 +161,9 @@ mod built {
         /// The files, where they are named. One is not named without the others.
         fn files(self) -> Option<TlsFiles> {
             Some(TlsFiles {
-                cert: self.tls_cert?,
-                key: self.tls_key?,
-                ca: self.tls_ca?,
+                cert: self.cert?,
+                key: self.key?,
+                ca: self.ca?,
             })
         }
     }
@@ -229,12 +229,8 @@ mod built {
     }
 
     fn without(tls: Tls) -> Error {
-        let Tls {
-            tls_cert,
-            tls_key,
-            tls_ca,
-        } = tls;
-        drop((tls_cert, tls_key, tls_ca));
+        let Tls { cert, key, ca } = tls;
+        drop((cert, key, ca));
         absent()
     }
 

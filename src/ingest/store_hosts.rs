@@ -131,8 +131,8 @@ fn refuse_inner(server: &str) -> Result<()> {
 
 fn decides(scheme: &str, name: &str) -> Option<Decides> {
     use Decides::{Emulator, File, Server};
-    let name = &name.to_ascii_lowercase();
     const PROXY: Option<Decides> = Some(Server("HTTPS_PROXY"));
+    let name = &name.to_ascii_lowercase();
     match scheme {
         "s3" | "s3a" => match S3::from_str(name).ok()? {
             S3::Endpoint | S3::S3Endpoint => Some(Server("AWS_ENDPOINT_URL")),

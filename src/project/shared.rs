@@ -128,20 +128,21 @@ impl Sharing<'_> {
         }
     }
 
-    /// What a shared file holds, with what it uses itself.
-    fn file(&mut self, used: &Node, holds: Holds) -> Option<Vec<Entry>> {
+    fn problem(&mut self, used: &Node, message: String, hint: &str) {
+        let location = self.document.location(used.span);
+        self.problems.add(Some(location), message, Some(hint.to_owned()));
+    }
+
+    /// The file that is named, if it may be read.
+    fn path<'u>(&mut self, used: &'u Node, holds: Holds) -> Option<(PathBuf, &'u str)> {
         let Value::Text(text) = &used.value else {
             return None;
         };
         let path = PathBuf::from(text);
-        let problem = |this: &mut Self, message: String, hint: &str| {
-            let location = this.document.location(used.span);
-            this.problems.add(Some(location), message, Some(hint.to_owned()));
-        };
         if !path.components().all(|part| matches!(part, Component::Normal(_))) {
             let message = format!("`{text}` is no path inside of the project");
-            problem(
-                self,
+            self.problem(
+                used,
                 message,
                 "write it from the project's folder: schemas/patient.yaml",
             );
@@ -157,15 +158,15 @@ impl Sharing<'_> {
         };
         if let Some(reason) = reason {
             let message = format!("`{text}` {reason}, so it is not read");
-            problem(
-                self,
+            self.problem(
+                used,
                 message,
                 "put it where neither records nor secrets are: schemas/patient.yaml",
             );
             return None;
         }
         if self.within.contains(&path) {
-            problem(self, format!("`{text}` uses itself"), "take one `use` out");
+            self.problem(used, format!("`{text}` uses itself"), "take one `use` out");
             return None;
         }
         if !self.files.holds(&path) {
@@ -174,9 +175,15 @@ impl Sharing<'_> {
                 Holds::Fields => "`use` names a YAML file of fields, from the project's folder",
                 Holds::Kinds => "`use` names a YAML file of kinds, from the project's folder",
             };
-            problem(self, message, hint);
+            self.problem(used, message, hint);
             return None;
         }
+        Some((path, text))
+    }
+
+    /// What a shared file holds, with what it uses itself.
+    fn file(&mut self, used: &Node, holds: Holds) -> Option<Vec<Entry>> {
+        let (path, text) = self.path(used, holds)?;
         // Once there is too much, that has been said.
         if self.values > MAX_NODES {
             return None;
@@ -186,8 +193,8 @@ impl Sharing<'_> {
         self.values += node.count();
         if self.values > MAX_NODES {
             let message = format!("the source and the files that it uses hold more than {MAX_NODES} values");
-            problem(
-                self,
+            self.problem(
+                used,
                 message,
                 "a file counts each time that it is used: use it in fewer places",
             );
@@ -196,7 +203,7 @@ impl Sharing<'_> {
         if self.level + node.depth() > MAX_DEPTH {
             let message =
                 format!("the fields are nested too deeply with `{text}` in them: more than {MAX_DEPTH} levels");
-            problem(self, message, "let fewer files use others");
+            self.problem(used, message, "let fewer files use others");
             return None;
         }
         let index = self.document.add_used(document);
@@ -212,7 +219,7 @@ impl Sharing<'_> {
                     "it holds what `kinds` would: the name of each kind with its keys",
                 ),
             };
-            problem(self, message, hint);
+            self.problem(used, message, hint);
             return None;
         };
         self.within.push(path);

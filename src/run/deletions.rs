@@ -96,15 +96,12 @@ fn ways(masks: &ColumnMasks) -> Option<Ways> {
     let (mut all, mut shown) = (BTreeSet::new(), BTreeSet::new());
     for field in &masks.fields {
         let mask = &field.mask;
-        match &field.domain {
-            Some(domain) => {
-                all.extend(domains(domain).into_iter().map(|one| (mask.clone(), Some(one))));
-                shown.insert(format!("{mask} in the domain {domain}"));
-            }
-            None => {
-                all.insert((mask.clone(), None));
-                shown.insert(mask.clone());
-            }
+        if let Some(domain) = &field.domain {
+            all.extend(domains(domain).into_iter().map(|one| (mask.clone(), Some(one))));
+            shown.insert(format!("{mask} in the domain {domain}"));
+        } else {
+            all.insert((mask.clone(), None));
+            shown.insert(mask.clone());
         }
     }
     (!all.is_empty()).then_some(Ways { all, shown })

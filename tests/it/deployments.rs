@@ -173,7 +173,9 @@ fn objects() -> Vec<Value> {
     let present: Vec<String> = fs::read_dir(&folder)
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter(|name| name.ends_with(".yaml") && name != "kustomization.yaml")
+        .filter(|name| {
+            Path::new(name).extension().is_some_and(|ending| ending == "yaml") && name != "kustomization.yaml"
+        })
         .collect();
     assert_eq!(named, present.iter().map(String::as_str).collect());
     let mut objects = Vec::new();

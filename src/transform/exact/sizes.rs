@@ -194,12 +194,12 @@ fn series(arguments: &[ArrayRef], row: usize) -> Result<i128> {
         let value = cast(&arguments[at].slice(row, 1), &DataType::Int64)?;
         Ok(i128::from(value.as_primitive::<Int64Type>().value(0)) * unit)
     };
-    let (start, stop, step) = match (arguments.len(), arguments[0].data_type()) {
+    let (first, last, by) = match (arguments.len(), arguments[0].data_type()) {
         (1, _) => (0, number(0, 1)?, 1),
         (2, DataType::Int64) => (number(0, 1)?, number(1, 1)?, 1),
         (3, DataType::Int64) => (number(0, 1)?, number(1, 1)?, number(2, 1)?),
-        (3, first) if arguments[2].data_type() == &DataType::Interval(IntervalUnit::MonthDayNano) => {
-            let unit = match first {
+        (3, kind) if arguments[2].data_type() == &DataType::Interval(IntervalUnit::MonthDayNano) => {
+            let unit = match kind {
                 DataType::Date32 => DAY,
                 DataType::Date64 | DataType::Timestamp(TimeUnit::Millisecond, _) => 1_000_000,
                 DataType::Timestamp(TimeUnit::Second, _) => 1_000_000_000,
@@ -221,8 +221,8 @@ fn series(arguments: &[ArrayRef], row: usize) -> Result<i128> {
         }
         _ => return Ok(0),
     };
-    Ok(match step {
+    Ok(match by {
         0 => 0,
-        step => ((stop - start) / step + 1).max(0),
+        by => ((last - first) / by + 1).max(0),
     })
 }
