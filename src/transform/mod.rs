@@ -19,6 +19,7 @@ mod inputs;
 mod list_fields;
 mod marks;
 mod merged;
+mod merged_columns;
 mod narrow;
 mod not_in;
 mod ordinal;

@@ -11,7 +11,7 @@ use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::tokenizer::{TokenWithSpan, Tokenizer};
 
 use super::dialect::WithLambdas;
-use super::{depth, ignored, not_in};
+use super::{depth, ignored, merged_columns, not_in};
 
 /// The one statement of a text.
 pub(super) fn statement(session: &SessionState, sql: &str) -> Result<Statement> {
@@ -31,7 +31,7 @@ pub(super) fn statement(session: &SessionState, sql: &str) -> Result<Statement> 
 /// An expression over the columns of a schema, without what the engine answers wrong or ignores.
 pub(super) fn checked(session: &SessionState, sql: &str, columns: &DFSchema) -> Result<Expr> {
     let parsed = parsed(session, sql)?;
-    let wrong = not_in::in_expression(&parsed.expr);
+    let wrong = not_in::in_expression(&parsed.expr).or_else(|| merged_columns::in_expression(&parsed.expr));
     if let Some(found) = wrong.or_else(|| ignored::in_expression(session, sql, &parsed.expr)) {
         return Err(found.planning());
     }

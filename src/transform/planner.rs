@@ -16,7 +16,7 @@ use super::failure::{self, Span, locate, planning};
 use super::inputs::Inputs;
 use super::places::Places;
 use super::prepared::{Accepts, Outline, Prepared};
-use super::{ast, ignored, not_in, parse, record, row_checks, uncomputable, volatility, wording};
+use super::{ast, ignored, merged_columns, not_in, parse, record, row_checks, uncomputable, volatility, wording};
 use crate::error::Diagnostic;
 use crate::model::blanked::{self, Blanked};
 use crate::model::{Batch, Column, Entity, Project, Rule, Source, Transform, did_you_mean};
@@ -108,7 +108,7 @@ impl Planner<'_> {
                 "return the entity's rows with a SELECT",
             )]);
         };
-        let wrong = not_in::in_query(&query);
+        let wrong = not_in::in_query(&query).or_else(|| merged_columns::in_query(&query));
         if let Some(found) = wrong.or_else(|| ignored::in_query(self.session, &self.transform.sql, &query)) {
             return Err(vec![self.problem(&found.message, Some(found.span), found.hint)]);
         }
