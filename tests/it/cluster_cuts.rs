@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use crate::cluster_processes::{Cluster, RUN, loaded, tags};
+use crate::cluster_processes::{Cluster, RUN, SLOW, loaded, tags};
 use crate::harness::{Database, Project, Running, SOURCE_A, batch, until};
 
 /// Hands on the bytes of connections to another port, until it is cut.
@@ -103,7 +103,10 @@ fn heals(database: &Database, project: &Project, url: &str) {
 
 #[test]
 fn a_run_that_is_cut_from_the_scheduler_fails_whole_in_bounded_time() {
-    let (database, project, cluster) = loaded(20);
+    let (database, project, mut cluster) = loaded(20);
+    cluster.executors.clear();
+    let project = project.env("FAILPOINTS", SLOW);
+    cluster.add(&project, 5);
     for round in 0..3_u64 {
         let wire = Wire::to_url(&cluster.url);
         project.input("source_a", "20230501", batch(SOURCE_A, "new", 6000));

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use crate::cluster_processes::{Cluster, RUN, tags, word_after};
+use crate::cluster_processes::{Cluster, RUN, SLOW, tags, word_after};
 use crate::harness::{Database, Project, SOURCE_A, batch, until};
 
 /// The status and the body that `GET` answers.
@@ -32,7 +32,7 @@ fn project(patients: usize) -> (Database, Project) {
 #[test]
 fn a_run_shows_how_far_the_executors_are() {
     let (database, project) = project(20_000);
-    let project = project.env("PIPELINE_PROGRESS_MS", "300");
+    let project = project.env("PIPELINE_PROGRESS_MS", "300").env("FAILPOINTS", SLOW);
     let cluster = Cluster::start(&project, 1);
     let running = project.spawn(&[&RUN[..], &[&cluster.url]].concat());
     let noted = "pipeline.progress where bytes > 0 and records > 0 and entities ? 'patients'";

@@ -164,6 +164,9 @@ fn every_example_loads_on_a_cluster_as_it_does_here() {
     assert!(run > 0, "examples/ holds no project");
 }
 
+/// Holds each table of a batch after its rows are copied, so that a test meets the batch on its way on any machine.
+pub const SLOW: &str = "stage.after_copy=sleep(4000)";
+
 pub const RUN: [&str; 6] = ["run", "--source", "a", "--date", "2023-05-01", "--cluster"];
 
 pub fn loaded(patients: usize) -> (Database, Project, Cluster) {
