@@ -31,7 +31,7 @@ impl SecretFiles {
         let files = secret_files(root).into_iter().filter_map(|file| file.metadata().ok());
         Self {
             folders: folders.filter_map(|folder| folder.canonicalize().ok()).collect(),
-            files: files.map(|file| identity(&file)).collect(),
+            files: files.filter_map(|file| identity(&file)).collect(),
         }
     }
 
@@ -43,7 +43,8 @@ impl SecretFiles {
         // One that can't be followed can't be opened either.
         let real = file.canonicalize();
         let is_below = real.is_ok_and(|real| self.folders.iter().any(|folder| real.starts_with(folder)));
-        if !is_below && !self.files.contains(&identity(metadata)) {
+        let is_secret = identity(metadata).is_some_and(|identity| self.files.contains(&identity));
+        if !is_below && !is_secret {
             return Ok(());
         }
         Err(Error::project(format!("{shown} is not read as input"))
@@ -52,14 +53,15 @@ impl SecretFiles {
     }
 }
 
+/// Device and number. `None` where the system has none: files are told by their folders alone there.
 #[cfg(unix)]
-fn identity(metadata: &Metadata) -> (u64, u64) {
+#[expect(clippy::unnecessary_wraps, reason = "other systems have none")]
+fn identity(metadata: &Metadata) -> Option<(u64, u64)> {
     use std::os::unix::fs::MetadataExt;
-    (metadata.dev(), metadata.ino())
+    Some((metadata.dev(), metadata.ino()))
 }
 
 #[cfg(not(unix))]
-fn identity(metadata: &Metadata) -> (u64, u64) {
-    // Files are told by their folders alone.
-    (0, metadata.len())
+fn identity(_: &Metadata) -> Option<(u64, u64)> {
+    None
 }
