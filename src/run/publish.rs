@@ -238,7 +238,7 @@ fn access(
         stale: (asked || !promises(project)).then(|| hidden.iter().map(|one| one.batch.clone()).collect()),
         asked,
         owed,
-        closed: closed.into_iter().map(str::to_owned).collect(),
+        closed: closed.iter().map(|name| (*name).to_owned()).collect(),
         tables: tables.collect(),
         views: views.collect(),
         mentions: mentions.collect(),

@@ -14,8 +14,9 @@ use super::staging::Staged;
 use crate::error::{Code, Diagnostic, Error, Result};
 use crate::model::blanked::{self, Blanked};
 use crate::model::{Entity, SqlCheck, did_you_mean};
+use crate::warehouse::schema::ddl;
 use crate::warehouse::sql::{
-    CHECKER, ENTITIES, Over, PARTITIONS, PROJECT_PATH, db_error, ident, position, qualified, rows_error, sqlstate,
+    CHECKER, Over, PARTITIONS, PROJECT_PATH, db_error, ident, position, qualified, rows_error, sqlstate,
 };
 
 /// Plans every check over empty tables.
@@ -210,14 +211,27 @@ fn start(entities: &[Entity], staged: &[&Staged]) -> String {
         let name = ident(&entity.name);
         match staged.iter().find(|staged| staged.entity() == entity.name) {
             Some(staged) => format!("{name} AS (SELECT * FROM {})", qualified(PARTITIONS, &staged.name)),
-            None => format!(
-                "{name} AS (SELECT * FROM {} WHERE false)",
-                qualified(ENTITIES, &entity.name)
-            ),
+            // The checker has no right on the table itself.
+            None => format!("{name} AS (SELECT {} WHERE false)", nulls(entity)),
         }
     });
     let tables = tables.collect::<Vec<_>>().join(", ");
     format!("WITH {tables} SELECT pg_catalog.count(*) FROM (SELECT FROM (")
+}
+
+/// A null of each column of an entity's table.
+fn nulls(entity: &Entity) -> String {
+    let columns = entity
+        .columns
+        .iter()
+        .map(|column| (column.name.as_str(), ddl::type_name(column.pg_type)));
+    let partition = ddl::PARTITION_COLUMNS
+        .iter()
+        .map(|(name, pg_type)| (*name, (*pg_type).to_owned()));
+    let nulls = columns
+        .chain(partition)
+        .map(|(name, pg_type)| format!("CAST(NULL AS {pg_type}) AS {}", ident(name)));
+    nulls.collect::<Vec<_>>().join(", ")
 }
 
 /// The check as a count that ends beyond `most`.
