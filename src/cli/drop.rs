@@ -29,10 +29,18 @@ pub(super) struct Arguments {
 pub(super) async fn execute(global: &Global, arguments: Arguments) -> Result<u8> {
     let json = global.json()?;
     let project = global.project()?;
+    let source = project.source(&arguments.source).map(|source| source.name.clone());
     let batch = Batch {
-        source: project.source(&arguments.source)?.name.clone(),
+        source: source.as_ref().unwrap_or(&arguments.source).clone(),
         date: arguments.date,
     };
+    if let Err(unknown) = source {
+        // A source that is gone has left its batches.
+        let stale = global.stale_masks(&project).await?.unwrap_or_default();
+        if !stale.iter().any(|one| one.batch == batch) {
+            return Err(unknown);
+        }
+    }
     if !arguments.yes && !confirmed(&batch)? {
         report::message("nothing was dropped");
         return Ok(1);

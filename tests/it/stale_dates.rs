@@ -230,9 +230,7 @@ fn a_check_in_sql_sees_no_batch_that_readers_do_not_see() {
     ] {
         let refused = run(sql);
         assert_ne!(refused.exit(), Some(0), "{sql}");
-        refused
-            .stderr_contains("can't be made")
-            .stderr_contains("42501");
+        refused.stderr_contains("can't be made").stderr_contains("42501");
     }
     // What readers see of such a batch, a check sees, too.
     run("select item_id from ids where item_id = 'a'").code(1);
