@@ -133,10 +133,10 @@ async fn begin<'a>(
     if let Some(checker) = checker {
         let live = LiveRows::of(entities, &check.sql, checker);
         let mut made = live.statements;
-        for staged in staged {
+        made.extend(staged.iter().map(|staged| {
             let table = qualified(PARTITIONS, &staged.name);
-            made.push_str(&format!("GRANT SELECT ON {table} TO {}; ", ident(checker)));
-        }
+            format!("GRANT SELECT ON {table} TO {}; ", ident(checker))
+        }));
         transaction.batch_execute(&made).await?;
         sql = live.sql;
     }
