@@ -1,10 +1,18 @@
 //! Tells which loaded batches hold something of a date that readers would see by the YAML and SQL of today: columns that
 //! were computed from the batch's date, and shifted dates, which the batch's date gives away.
 
-use super::stale_masks::StaleColumn;
 use crate::lineage::Reading;
 use crate::model::{ColumnMasks, TellsDate};
 use crate::warehouse::masks::{Live, LiveBatch};
+
+/// A column, the masks under which its rows were loaded, and those that the project declares for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StaleColumn {
+    pub entity: String,
+    pub column: String,
+    pub loaded: String,
+    pub now: String,
+}
 
 /// Whether a batch holds shifted dates. One that an older version loaded may.
 pub(super) fn holds_shifted(live: &Live, batch: &LiveBatch) -> bool {

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use tokio_postgres::Client;
 
 use super::column_masks::{column_masks, masked_fields};
-use super::stale_dates::{holds_shifted, shown};
+use super::stale_dates::{StaleColumn, holds_shifted, shown};
 use crate::error::Result;
 use crate::lineage::{self, Outlines, ProjectLineage, ViewLineage};
 use crate::mask::MaskKey;
@@ -35,15 +35,6 @@ pub enum Because {
     Unrecorded,
     /// The project says nothing of the source any more.
     NoSource,
-}
-
-/// A column, the masks under which its rows were loaded, and those that the project declares for it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StaleColumn {
-    pub entity: String,
-    pub column: String,
-    pub loaded: String,
-    pub now: String,
 }
 
 /// The stale batches, sorted by date and then by source. This plans the transforms.
