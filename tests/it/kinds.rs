@@ -483,6 +483,31 @@ fn a_record_of_two_kinds_by_different_fields_is_refused() {
 }
 
 #[test]
+fn a_record_of_a_kind_fulfils_all_its_conditions() {
+    let database = Database::fresh();
+    let project = project(&database, "", "");
+    project.edit(
+        "pipelines/clinic.yaml",
+        "where: {type: Lab}",
+        "where: {type: Lab, meta.from: [x, 7]}",
+    );
+    let lab = |code: u8, from: Value| json!({"type": "Lab", "code": code, "meta": {"from": from}});
+    let records = json!([
+        lab(1, json!("x")),
+        lab(2, json!("y")),
+        lab(3, json!(7)),
+        lab(4, json!({"x": "x"})),
+        lab(5, Value::Null),
+        {"type": "Lab", "code": 6, "from": "x"},
+        {"type": "Visit", "code": 7, "meta": {"from": "x"}},
+    ]);
+    load(&project, records.to_string()).code(0);
+    assert_eq!(database.rows("select code::text from labs order by 1"), ["1", "3"]);
+    let unknown = "select account -> 'unknown_kinds' -> 'count' from pipeline.runs";
+    assert_eq!(database.value(unknown), "5");
+}
+
+#[test]
 fn lineage_and_the_privacy_report_tell_kinds_apart() {
     let database = Database::fresh();
     let project = project(&database, "", "");
