@@ -266,7 +266,7 @@ fn deletions_of_an_export_hide_what_older_exports_brought() {
 }
 
 /// Changes of the manifest that its files do not fit, by the place of the value, and what is said of each.
-fn changes() -> [(&'static str, Value, &'static str); 8] {
+fn changes() -> [(&'static str, Value, &'static str); 9] {
     [
         (
             "/output/1/count",
@@ -278,7 +278,17 @@ fn changes() -> [(&'static str, Value, &'static str); 8] {
             json!("1"),
             "manifest.json#output[0] holds 2 resources, where the manifest says 1",
         ),
-        ("/output/1/extension", checksum("other"), "output[1] has "),
+        (
+            "/output/1/extension",
+            checksum("other"),
+            "bytes, where the manifest says 5",
+        ),
+        // Of the same length.
+        (
+            "/output/1/extension",
+            checksum(&conditions().to_lowercase()),
+            "output[1] has another checksum than the manifest says",
+        ),
         (
             "/output/1/url",
             json!("https://export.example/x.ndjson"),
