@@ -64,6 +64,7 @@ fn project(sql: &str) -> Project {
         key: vec![],
         parent: None,
         deletes_from: None,
+        deleted_flag: None,
         indexes: vec![],
         checks: vec![],
         location: here(),
