@@ -21,6 +21,7 @@ use futures::FutureExt;
 use tokio::runtime::Handle;
 
 use super::codec::Codec;
+use super::job_files::JobFiles;
 use super::net::{self, Net, TlsFiles};
 use super::plan::Here;
 use super::{MESSAGE, Where, health};
@@ -71,9 +72,11 @@ pub async fn serve(executor: Executor, say: impl FnOnce(Where)) -> Result<()> {
     let reports = spill.folder().join("reports");
     private_folder(&reports)
         .map_err(|error| Error::project(format!("{} can't be made", reports.display())).cause(error))?;
+    let files = Arc::new(JobFiles::in_folder(reports.clone()));
     let here = Here {
         worker: Arc::clone(&worker),
         runtime: Handle::current(),
+        files: Arc::clone(&files),
     };
     let beats = ExecutorHealth::new();
     let health = match executor.health {
@@ -112,7 +115,11 @@ pub async fn serve(executor: Executor, say: impl FnOnce(Where)) -> Result<()> {
         health: beats,
         ..ExecutorProcessConfig::default()
     };
-    start_executor_process(Arc::new(config)).await.map_err(|_| {
+    let ended = tokio::select! {
+        ended = start_executor_process(Arc::new(config)) => ended,
+        never = files.remove_unused(&worker) => match never {},
+    };
+    ended.map_err(|_| {
         Error::unreachable(unreachable).hint("start `pipeline cluster scheduler` there, and let this machine reach it")
     })
 }

@@ -11,7 +11,7 @@ use crate::ingest::{InputFile, Part};
 use crate::model::Batch;
 
 /// The version of the program, and of what it sends. Both ends must have the same.
-pub(super) const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "/2");
+pub(super) const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "/3");
 
 /// One batch of a run, as an executor gets it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,7 +43,8 @@ pub(super) enum Work {
     Fill,
     /// It fills the tables with what others have read.
     FillFrom(Vec<Part>),
-    Read(Part),
+    /// It reads a part. `number` is that of the part, from 1.
+    Read { part: Part, number: i32 },
 }
 
 impl Recipe {

@@ -27,7 +27,7 @@ use crate::run::fill::{self, Filled, Filling, Unfilled};
 use crate::run::fingerprint::fingerprint;
 use crate::run::input::BatchInput;
 use crate::run::masking::AllMasks;
-use crate::run::observer::Silent;
+use crate::run::observer::{Observer, Silent};
 use crate::run::prepare;
 use crate::transform::{Engine, Limits};
 use crate::warehouse::{BatchLocks, Database, Handed, StagingRun, Warehouse, roles};
@@ -96,6 +96,17 @@ impl Worker {
         answer.unwrap_or(false)
     }
 
+    /// Whether the run of a task still goes on. Where that can't be told, it does.
+    pub async fn goes_on(&self, task: &[u8]) -> bool {
+        let Ok(recipe) = Recipe::from_bytes(task) else {
+            return false;
+        };
+        match self.locks.join(&recipe.batch(), recipe.run_id).await {
+            Ok(_) => true,
+            Err(error) => error.code != Code::RunSuperseded,
+        }
+    }
+
     /// Does the task of filling the tables, and returns its report. `parts` are the rows of the parts, where others read the
     /// input. A fault of the batch is part of the report, so that no other executor tries it again. Dropping the future stops
     /// the work; what it has begun in the database is rolled back.
@@ -127,13 +138,19 @@ impl Worker {
 
     async fn read_part(&self, task: &[u8], stats: &Arc<ReadStats>, rows: &mpsc::Sender<Vec<u8>>) -> Result<()> {
         let recipe = Recipe::from_bytes(task)?;
-        let Work::Read(part) = recipe.work else {
+        let Work::Read { part, .. } = recipe.work else {
             return Err(Error::internal());
         };
+        let counts = Arc::new(Counts::of(&recipe.work));
+        counts.started(fill::activity(&recipe.batch(), &[], &[], 0, stats));
         Box::pin(self.while_it_runs(&recipe, async |_, stop| {
             tokio::select! {
-                done = self.sent(&recipe, part, stats, rows, stop.clone()) => done,
+                done = self.sent(&recipe, part, stats, rows, &counts, stop.clone()) => {
+                    counts.note(&self.locks, recipe.run_id).await;
+                    done
+                }
                 () = stop.cancelled() => Err(Error::interrupted()),
+                never = counts.tell(&self.locks, recipe.run_id) => match never {},
             }
         }))
         .await
@@ -146,12 +163,11 @@ impl Worker {
         part: Part,
         stats: &Arc<ReadStats>,
         rows: &mpsc::Sender<Vec<u8>>,
+        counts: &Arc<Counts>,
         stop: CancellationToken,
     ) -> Result<()> {
         let batch = recipe.batch();
-        // Who loads the batch tells how far it is.
-        let counts = Arc::default();
-        let (context, mut input) = self.prepared(recipe, &batch, &counts, stop).await?;
+        let (context, mut input) = self.prepared(recipe, &batch, counts, stop).await?;
         let source = Arc::clone(&input.source);
         fill::suppress(&context, &source, &mut input).await?;
         input.stats = Arc::clone(stats);
@@ -171,7 +187,7 @@ impl Worker {
 
     async fn fill(&self, task: &[u8], parts: Vec<PartRows>) -> Result<Filled<Handed>, Unfilled> {
         let recipe = Recipe::from_bytes(task)?;
-        let counts = Arc::new(Counts::default());
+        let counts = Arc::new(Counts::of(&recipe.work));
         Box::pin(self.while_it_runs(&recipe, async |run, stop| {
             tokio::select! {
                 filled = self.filled(&recipe, parts, &run, &counts, stop) => {
