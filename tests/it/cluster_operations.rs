@@ -95,7 +95,7 @@ for of in 'node ca 127.0.0.1' 'stranger other 127.0.0.1' 'misnamed ca 192.0.2.1'
 done
 ";
 
-fn certificates(folder: &Path) {
+pub(crate) fn certificates(folder: &Path) {
     fs::create_dir_all(folder).unwrap();
     let made = Command::new("bash")
         .args(["-c", CERTIFICATES])
@@ -106,7 +106,7 @@ fn certificates(folder: &Path) {
 }
 
 /// The options for a certificate of the folder, which trusts an authority.
-fn tls(folder: &Path, name: &str, ca: &str) -> Vec<String> {
+pub(crate) fn tls(folder: &Path, name: &str, ca: &str) -> Vec<String> {
     let file = |name: String| -> PathBuf { folder.join(name) };
     [
         ("--tls-cert", file(format!("{name}.crt"))),
