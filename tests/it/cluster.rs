@@ -254,6 +254,15 @@ fn an_executor_with_another_database_is_refused() {
 }
 
 #[test]
+fn an_executor_whose_database_is_empty_is_refused() {
+    let message = refused(Some(&Database::fresh()), as_sent);
+    assert_eq!(
+        message,
+        "run 1 of source_a 2023-05-01 is not in the database of the executor, or it is over"
+    );
+}
+
+#[test]
 fn a_file_that_an_executor_does_not_see_is_named() {
     let message = refused(None, |task| task["root"] = json!("/nowhere"));
     assert_eq!(

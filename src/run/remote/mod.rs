@@ -11,6 +11,7 @@ mod parts;
 mod progress;
 mod recipe;
 mod report;
+mod same;
 mod worker;
 
 use std::collections::BTreeMap;

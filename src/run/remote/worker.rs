@@ -17,10 +17,10 @@ use super::parts::{PartRows, Parts};
 use super::progress::Counts;
 use super::recipe::{Recipe, Work};
 use super::report::Report;
+use super::same::{of_executor, same_key, seen};
 use crate::error::{Code, Error, Result};
-use crate::ingest::{self, InputFile, Listing, Part, ReadStats};
-use crate::mask::MaskKey;
-use crate::model::{Batch, Project, Source};
+use crate::ingest::{Part, ReadStats};
+use crate::model::{Batch, Project};
 use crate::run::context::Context;
 use crate::run::files::{input, noted};
 use crate::run::fill::{self, Filled, Filling, Unfilled};
@@ -206,7 +206,11 @@ impl Worker {
         work: impl AsyncFnOnce(StagingRun, CancellationToken) -> Result<T, E>,
     ) -> Result<T, E> {
         same_key(recipe.key_id.as_deref())?;
-        let run = self.locks.join(&recipe.batch(), recipe.run_id).await?;
+        let run = self
+            .locks
+            .join(&recipe.batch(), recipe.run_id)
+            .await
+            .map_err(of_executor)?;
         let stop = CancellationToken::new();
         let watched = async {
             match self.until_over(&run).await {
@@ -343,52 +347,4 @@ async fn send(message: &Message, rows: &mpsc::Sender<Vec<u8>>) -> Result<()> {
         rows.send(piece).await.map_err(|_| Error::interrupted())?;
     }
     Ok(())
-}
-
-/// Makes sure that the executor masks with the key of the run.
-fn same_key(of_run: Option<&str>) -> Result<()> {
-    let own = MaskKey::at_hand(false, Path::new(".")).map(|key| key.key_id());
-    if own.as_deref() == of_run {
-        return Ok(());
-    }
-    let told = |id: Option<&str>| id.map_or_else(|| "none".to_owned(), |id| format!("the one with the id {id}"));
-    Err(Error::project("an executor has another key for the masks than the run")
-        .cause(format!(
-            "the run has {}, the executor has {}",
-            told(of_run),
-            told(own.as_deref())
-        ))
-        .hint("set PIPELINE_MASK_KEY to the same key for the run and for all executors"))
-}
-
-/// The files of the batch, which must be those that the run has listed.
-async fn seen(context: &Context, source: &Source, batch: &Batch, listed: &[InputFile]) -> Result<Listing> {
-    let unseen = |path: &str| {
-        Error::batch(format!("an executor does not see {path}"))
-            .code(Code::InputMissing)
-            .hint(
-                "mount the folder of the input at the same path on all machines, or keep the input in an object store",
-            )
-    };
-    let first = listed.first().map_or("the input", |file| file.path.as_str());
-    let listing = match ingest::list(&context.project.root, source, batch.date).await {
-        Ok(Some(listing)) => listing,
-        Ok(None) => return Err(unseen(first)),
-        Err(error) if error.code == Code::InputMissing => return Err(unseen(first)),
-        Err(error) => return Err(error),
-    };
-    let own = noted(context, listing.files());
-    for file in listed {
-        let Some(found) = own.iter().find(|one| one.path == file.path) else {
-            return Err(unseen(&file.path));
-        };
-        if (found.size, &found.etag) != (file.size, &file.etag) {
-            return Err(
-                Error::batch(format!("an executor sees another version of {}", file.path))
-                    .code(Code::InputChanged)
-                    .hint("run again; if it is no change of the file, let all machines read from the same storage"),
-            );
-        }
-    }
-    Ok(listing)
 }
