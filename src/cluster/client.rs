@@ -106,12 +106,17 @@ impl Client {
     }
 
     fn unreachable(&self, error: &transport::Error) -> Error {
+        let (cause, start) = (
+            net::root(error),
+            "start it with `pipeline cluster scheduler`, or leave --cluster and PIPELINE_CLUSTER out",
+        );
+        let hint = net::remedy(&cause).unwrap_or(start);
         Error::unreachable(format!(
             "the scheduler of the cluster at {} can't be reached",
             self.shown
         ))
-        .cause(net::root(error))
-        .hint("start it with `pipeline cluster scheduler`, or leave --cluster and PIPELINE_CLUSTER out")
+        .cause(cause)
+        .hint(hint)
     }
 
     async fn submit(&self, scheduler: &mut Scheduler, run_id: i64, plan: Vec<u8>) -> Result<String> {
@@ -138,9 +143,11 @@ impl Client {
     fn unanswered(&self, status: &tonic::Status) -> Error {
         match (status.code(), status.source()) {
             (_, Some(cause)) => {
+                let cause = net::root(cause);
+                let hint = net::remedy(&cause).unwrap_or(net::BROKEN_OFF);
                 Error::unreachable(format!("the scheduler at {} has broken off the connection", self.shown))
-                    .cause(net::root(cause))
-                    .hint("if it asks for a certificate, name one: --tls-cert, --tls-key and --tls-ca")
+                    .cause(cause)
+                    .hint(hint)
             }
             (Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled, None) => self.gone(),
             (_, None) => self.refused(),
