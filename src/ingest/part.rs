@@ -88,11 +88,21 @@ impl Part {
         self.from.file..self.to.file + usize::from(self.to.byte > 0)
     }
 
+    /// How many bytes it reads of the files, as they are stored.
+    pub fn stored_bytes(&self, files: &[InputFile]) -> u64 {
+        self.sum(files, |file| file.size)
+    }
+
     /// About how many bytes of text it reads.
-    pub fn bytes(&self, files: &[InputFile], input: &Input) -> u64 {
+    pub fn text_bytes(&self, files: &[InputFile], input: &Input) -> u64 {
+        self.sum(files, |file| text_bytes(file, input))
+    }
+
+    /// The bytes of its stretches, and what a whole file counts for.
+    fn sum(&self, files: &[InputFile], whole: impl Fn(&InputFile) -> u64) -> u64 {
         let of_file = |index: usize| match self.of_file(index, files[index].size) {
             Some(stretch) => stretch.to.saturating_sub(stretch.from),
-            None => text_bytes(&files[index], input),
+            None => whole(&files[index]),
         };
         self.files().map(of_file).fold(0, u64::saturating_add)
     }

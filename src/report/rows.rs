@@ -176,7 +176,8 @@ pub fn status(runs: &[RunRow], stale: &[Stale], masks: &[StaleBatch], as_json: b
     data(&lines(&table));
     for run in runs {
         if let Some(read) = so_far(run, "bytes") {
-            let (read, of) = (BinaryBytes(read), BinaryBytes(input_bytes(run)));
+            let of = input_bytes(run);
+            let (read, of) = (BinaryBytes(read.min(of)), BinaryBytes(of));
             data(&format!("run {} goes on: {read} of {of} read", run.run_id));
         }
     }

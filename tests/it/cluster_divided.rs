@@ -51,10 +51,10 @@ fn files(project: &Project, executor: usize) -> Vec<(PathBuf, Vec<u8>)> {
         }
     }
     let mut found = Vec::new();
-    below(
-        &project.path(&format!("executor{executor}/.pipeline/spill")),
-        &mut found,
-    );
+    let spill = project.path(&format!("executor{executor}/.pipeline/spill"));
+    for folder in fs::read_dir(spill).into_iter().flatten().flatten() {
+        below(&folder.path().join("reports"), &mut found);
+    }
     found
 }
 

@@ -102,7 +102,11 @@ fn job(on: &OnCluster, context: &Context, source: &Source, files: &[InputFile], 
     let read = |(number, part): (i32, &Part)| {
         let recipe = Recipe {
             files: noted[part.files()].to_vec(),
-            work: Work::Read { part: *part, number },
+            work: Work::Read {
+                part: *part,
+                number,
+                bytes: part.stored_bytes(files),
+            },
             ..whole.clone()
         };
         recipe.to_bytes()

@@ -46,7 +46,7 @@ pub(super) fn divided(
     }
     let most = (MOST_PARTS / batches.max(1)).min(MOST_RECIPES / recipe.max(1));
     let parts = Part::divide(files, &source.input, size, most);
-    let largest = parts.iter().map(|part| part.bytes(files, &source.input)).max();
+    let largest = parts.iter().map(|part| part.text_bytes(files, &source.input)).max();
     if largest > Some(size.saturating_mul(MOST_SIZES)) {
         tracing::info!(
             source = source.name,

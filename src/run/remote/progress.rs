@@ -21,19 +21,22 @@ const LOOK: Duration = Duration::from_secs(1);
 pub(super) struct Counts {
     /// The number of the part that it reads, from 1. 0: it fills the tables.
     part: i32,
-    /// Whether it reads the input. If not, those who do tell how far that is.
-    reads: bool,
+    /// The most bytes that it reads of the input for the batch; a reader goes on beyond the end of its part. 0: it reads
+    /// nothing, and those who do tell how far that is.
+    most: u64,
     activity: OnceLock<Activity>,
 }
 
 impl Counts {
     pub fn of(work: &Work) -> Self {
+        let (part, most) = match work {
+            Work::Read { number, bytes, .. } => (*number, *bytes),
+            Work::Fill => (0, u64::MAX),
+            Work::FillFrom(_) => (0, 0),
+        };
         Self {
-            part: match work {
-                Work::Read { number, .. } => *number,
-                Work::Fill | Work::FillFrom(_) => 0,
-            },
-            reads: !matches!(work, Work::FillFrom(_)),
+            part,
+            most,
             activity: OnceLock::new(),
         }
     }
@@ -50,8 +53,9 @@ impl Counts {
     pub async fn note(&self, locks: &BatchLocks, run_id: i64) {
         let Some(activity) = self.activity.get() else { return };
         let mut counted = counted(activity);
-        if !self.reads {
-            (counted.bytes, counted.records) = (0, 0);
+        counted.bytes = counted.bytes.min(self.most);
+        if self.most == 0 {
+            counted.records = 0;
         }
         if let Err(error) = locks.note_progress(run_id, self.part, &counted).await {
             tracing::debug!(%error, run_id, "progress is not shown");

@@ -43,8 +43,14 @@ pub(super) enum Work {
     Fill,
     /// It fills the tables with what others have read.
     FillFrom(Vec<Part>),
-    /// It reads a part. `number` is that of the part, from 1.
-    Read { part: Part, number: i32 },
+    /// It reads a part.
+    Read {
+        part: Part,
+        /// That of the part, from 1.
+        number: i32,
+        /// Those of the part, as stored.
+        bytes: u64,
+    },
 }
 
 impl Recipe {
