@@ -143,8 +143,7 @@ pub(super) fn incoming(listener: TcpListener) -> TcpIncoming {
 }
 
 /// What to do where the other end breaks a connection off.
-pub(super) const BROKEN_OFF: &str =
-    "look whether it still runs; if it asks for a certificate, name one: --tls-cert, --tls-key and --tls-ca";
+pub(super) const BROKEN_OFF: &str = "look whether it still runs; if it asks for a certificate, name one of its authority: --tls-cert, --tls-key and --tls-ca";
 
 /// What to do about a connection that can't be made, where its [`root`] tells.
 pub(super) fn remedy(root: &str) -> Option<&'static str> {

@@ -137,7 +137,7 @@ fn with_certificates_only_machines_of_the_cluster_take_part() {
     // Who has no certificate, who has a stranger's, and who trusts a stranger.
     let broken_off = (
         "has broken off the connection",
-        "if it asks for a certificate, name one: --tls-cert",
+        "if it asks for a certificate, name one of its authority: --tls-cert",
     );
     let untrusted = (
         "invalid peer certificate: UnknownIssuer",
@@ -173,7 +173,7 @@ fn with_certificates_only_machines_of_the_cluster_take_part() {
     let refused = cluster.executors.remove(0).wait().code(3);
     refused
         .stderr_contains("can't be reached")
-        .stderr_contains("if it asks for a certificate, name one: --tls-cert");
+        .stderr_contains("if it asks for a certificate, name one of its authority: --tls-cert");
     // Who asks for a certificate, of one that has none.
     let plain = Cluster::start(&project, 0);
     run(&project, &plain.url, &node)
