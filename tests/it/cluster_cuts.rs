@@ -214,7 +214,7 @@ fn nothing_is_left_of_runs_that_are_killed_at_any_moment() {
     project.run(&[&RUN[..], &[&cluster.url]].concat()).code(0);
     let whole = begun.elapsed();
     let mut killed = 0;
-    for round in 0..8 {
+    for round in 0..10 {
         let tag = format!("round{round}");
         project.input("source_a", "20230501", batch(SOURCE_A, &tag, 6000));
         let before = tags(&database);
