@@ -193,6 +193,16 @@ pub fn replace(path: &Path, text: &str) -> std::io::Result<()> {
     write().inspect_err(|_| drop(fs::remove_file(&aside)))
 }
 
+/// Writes a report to the place that the user names. A symbolic link there is refused: somebody else may have laid it. What is
+/// no file, such as a pipe, is written to as it is.
+pub fn write_report(path: &Path, text: &str) -> std::io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(there) if there.is_symlink() => Err(std::io::Error::other("it is a symbolic link")),
+        Ok(there) if !there.is_file() => fs::write(path, text),
+        _ => replace(path, text),
+    }
+}
+
 /// Makes a folder that only this user may enter. If the folder exists and other users can enter it, its mode is
 /// corrected. If that is not possible, as for a mounted volume of another owner, it stays and a warning is logged.
 pub fn private_folder(path: &Path) -> std::io::Result<()> {

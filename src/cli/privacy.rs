@@ -47,8 +47,9 @@ async fn show(global: &Global) -> Result<u8> {
     let json = global.json()?;
     let project = global.project()?;
     let lineage = lineage::of_project(&lineage::engine()?, &project, lineage::Outlines::new()).await?;
-    let found = lineage::privacy_report(&lineage, &project);
     let stale = global.stale_masks(&project).await?;
+    let shifted = run::any_shifted(stale.as_deref().unwrap_or_default());
+    let found = lineage::privacy_report(&lineage, &project, shifted);
     report::privacy(&found, stale.as_deref(), json);
     Ok(0)
 }

@@ -46,14 +46,10 @@ pub(super) async fn execute(global: &Global, arguments: Arguments) -> Result<u8>
     // This command alone is for a superuser.
     let open = async || Warehouse::open(global.database(&project.root)?, 1).await;
     roles::make(&open().await?, &names, &access).await?;
-    let access = if access.stale.is_none() {
-        // A new session assumes the owner's role, which may see under which masks the batches were loaded.
-        let warehouse = open().await?;
-        run::restrict(&warehouse, &project).await?;
-        run::access_in(&warehouse, &lineage, &project).await?
-    } else {
-        access
-    };
-    report::roles(&names, &lineage::reading(&lineage, &project), &access, json);
+    // A new session assumes the owner's role, which may see how the batches were loaded.
+    let warehouse = open().await?;
+    run::restrict(&warehouse, &project).await?;
+    let (reading, access) = run::access_in(&warehouse, &lineage, &project).await?;
+    report::roles(&names, &reading, &access, json);
     Ok(0)
 }

@@ -9,7 +9,7 @@ use super::{Global, date};
 use crate::error::{Error, Result};
 use crate::model::Project;
 use crate::preview::{self, NewCase};
-use crate::{project, report};
+use crate::{project, report, workspace};
 
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -82,10 +82,10 @@ pub(super) async fn execute(global: &Global, arguments: Arguments) -> Result<u8>
     let root = project.root.clone();
     let results = preview::test(project, cases).await?;
     if let Some(path) = &arguments.junit {
-        std::fs::write(path, report::junit(&results)).map_err(|error| {
+        workspace::write_report(path, &report::junit(&results)).map_err(|error| {
             Error::project(format!("{} can't be written", path.display()))
                 .cause(error)
-                .hint("--junit takes the path of a file in a folder that is there")
+                .hint("--junit takes the path of a file in a folder that is there, and no symbolic link")
         })?;
     }
     if arguments.update {

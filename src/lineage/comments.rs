@@ -23,8 +23,9 @@ pub struct ColumnComment {
     pub lineage: Option<String>,
 }
 
-/// The comments on the tables and columns of all entities, and on the columns of views and materialized views.
-pub fn comments(lineage: &ProjectLineage, project: &Project) -> Vec<ColumnComment> {
+/// The comments on the tables and columns of all entities, and on the columns of views and materialized views. `shifted`:
+/// whether a batch that is loaded holds shifted dates.
+pub fn comments(lineage: &ProjectLineage, project: &Project, shifted: bool) -> Vec<ColumnComment> {
     let mut comments = Vec::new();
     for entity in &project.entities {
         let mut push = |column: Option<&str>, description: Option<&str>, lineage: Option<String>| {
@@ -44,7 +45,8 @@ pub fn comments(lineage: &ProjectLineage, project: &Project) -> Vec<ColumnCommen
             push(Some(&column.name), column.description.as_deref(), Some(text));
         }
         push(Some("source"), None, None);
-        let class = hides_batch_date(project).then(|| "the batch's date (date, not masked)".to_owned());
+        let hides = shifted || hides_batch_date(project);
+        let class = hides.then(|| "the batch's date (date, not masked)".to_owned());
         push(Some("batch_date"), None, class);
     }
     let views = lineage

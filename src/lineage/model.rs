@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use crate::error::{Error, Result};
-use crate::model::{MaskKind, PhiClass, ViewKind, did_you_mean};
+use crate::model::{MaskKind, PhiClass, TellsDate, ViewKind, did_you_mean};
 
 /// How something derives from a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -55,6 +55,17 @@ pub struct Lineage {
     pub batch_date: Option<Dependence>,
     /// Whether its values, or which rows there are, may show the batch's date.
     pub shows_date: bool,
+}
+
+impl Lineage {
+    /// Whether the column tells the date of its batch.
+    pub fn tells_date(&self) -> TellsDate {
+        match self.batch_date {
+            Some(Dependence::Direct) => TellsDate::Value,
+            _ if self.shows_date => TellsDate::Perhaps,
+            _ => TellsDate::No,
+        }
+    }
 }
 
 /// A column of a table of the project that a view's column derives from.

@@ -58,13 +58,13 @@ pub struct PrivacyReport {
     pub classed: Vec<Exposure>,
     /// Fields without a class that reach a table.
     pub unclassed: Vec<Exposure>,
-    /// Present if any date is shifted, and always under Safe Harbor. Safe Harbor counts the batch's date as a date, and
+    /// Present if any date is shifted, in a batch that is loaded as well, and always under Safe Harbor. Safe Harbor counts the batch's date as a date, and
     /// no mask covers it.
     pub batch_date: Option<BatchDate>,
 }
 
-/// Makes the privacy report from a project's lineage.
-pub fn privacy_report(lineage: &ProjectLineage, project: &Project) -> PrivacyReport {
+/// Makes the privacy report from a project's lineage. `shifted`: whether a batch that is loaded holds shifted dates.
+pub fn privacy_report(lineage: &ProjectLineage, project: &Project, shifted: bool) -> PrivacyReport {
     let reached = Reached::of(lineage);
     let mut classed = Vec::new();
     let mut unclassed = Vec::new();
@@ -84,7 +84,7 @@ pub fn privacy_report(lineage: &ProjectLineage, project: &Project) -> PrivacyRep
         profile: project.profile,
         classed,
         unclassed,
-        batch_date: batch_date(lineage, project),
+        batch_date: batch_date(lineage, project, shifted),
     }
 }
 
@@ -145,8 +145,8 @@ impl<'a> Reached<'a> {
     }
 }
 
-fn batch_date(lineage: &ProjectLineage, project: &Project) -> Option<BatchDate> {
-    let reading = reading(lineage, project);
+fn batch_date(lineage: &ProjectLineage, project: &Project, shifted: bool) -> Option<BatchDate> {
+    let reading = reading(lineage, project, shifted);
     if !reading.hides_batch_date {
         return None;
     }

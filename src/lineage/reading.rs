@@ -50,12 +50,13 @@ fn shifts(fields: &[Field]) -> bool {
     })
 }
 
-/// What the reader role may see. The plan of a view decides: what can't be planned is not for readers. The batch's date
+/// What the reader role may see. `shifted`: whether a batch that is loaded holds shifted dates, whatever the project says by
+/// now. The plan of a view decides: what can't be planned is not for readers. The batch's date
 /// may serve to join rows of the same batch (`a.batch_date = b.batch_date`) and to pick the latest row
 /// (`DISTINCT ON ... ORDER BY ..., batch_date DESC`). Any other use may show it: a comparison with a date that the view
 /// writes down tells it, and so do an order and a number computed from it.
-pub fn reading(lineage: &ProjectLineage, project: &Project) -> Reading {
-    let hides_batch_date = hides_batch_date(project);
+pub fn reading(lineage: &ProjectLineage, project: &Project, shifted: bool) -> Reading {
+    let hides_batch_date = shifted || hides_batch_date(project);
     let exposed: Vec<Exposed> = project.exposed.iter().filter(|_| hides_batch_date).cloned().collect();
     let is_exposed = |name: &str| exposed.iter().any(|one| one.name == name);
     // Of an exposed entity, what is computed from the date stays hidden.

@@ -4,6 +4,8 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::MaskKind;
+
 /// A field that gives a column its value, and how it is masked. It holds names only, no value.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct MaskedField {
@@ -59,6 +61,36 @@ pub struct ColumnMasks {
     pub column: String,
     /// The fields from which the value is computed, sorted.
     pub fields: Vec<MaskedField>,
+    /// `None` where that is not known.
+    pub batch_date: Option<TellsDate>,
+}
+
+/// Whether a column tells the date of its batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TellsDate {
+    /// The value is computed from it.
+    Value,
+    /// The value, or which rows there are, may show it.
+    Perhaps,
+    No,
+}
+
+impl TellsDate {
+    const ALL: [Self; 3] = [Self::Value, Self::Perhaps, Self::No];
+
+    /// As the table `pipeline.masks` has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Value => "value",
+            Self::Perhaps => "perhaps",
+            Self::No => "no",
+        }
+    }
+
+    /// `None` for what a newer version may have noted.
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| one.name() == name)
+    }
 }
 
 impl ColumnMasks {
@@ -70,6 +102,11 @@ impl ColumnMasks {
     /// Whether a mask changes any value of the column.
     pub fn is_masked(&self) -> bool {
         self.fields.iter().any(|field| field.mask != "keep")
+    }
+
+    /// Whether a date is shifted in it.
+    pub fn is_shifted(&self) -> bool {
+        self.fields.iter().any(|field| field.mask == MaskKind::DateShift.name())
     }
 
     /// A hash of the masks, classes, options, domains and key ids: SHA-256, in hex.

@@ -41,7 +41,7 @@ pub use arrow_type::arrow_type;
 pub(crate) use arrow_type::{is_partial, is_reference};
 pub use batch::Batch;
 pub use check::{Check, Relationship, RowCheck, Rule, Scope, Severity, SqlCheck};
-pub use column_masks::{ColumnMasks, MaskedField};
+pub use column_masks::{ColumnMasks, MaskedField, TellsDate};
 pub(crate) use entity::SYSTEM_COLUMNS;
 pub use entity::{Column, Entity, Index, Parent, PgType};
 pub use field::{Field, FieldType, From};

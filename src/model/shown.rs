@@ -11,6 +11,10 @@ pub enum Shown {
     Exactly(u64),
     /// Between 1 and 9.
     Few,
+    /// A power of ten: so many, and less than ten times as many.
+    AtLeast(u64),
+    /// They are not counted further.
+    MoreThan(u64),
 }
 
 impl Shown {
@@ -24,6 +28,18 @@ impl Shown {
             Self::Exactly(rows)
         }
     }
+
+    /// The number that a SELECT gives, counted up to one beyond `most`. The SELECT may have computed it from a value, as in
+    /// `generate_series(1, age)`: where columns are masked, only the order of magnitude is shown.
+    pub fn of_select(rows: u64, most: u64, masked: bool) -> Self {
+        if rows > most {
+            Self::MoreThan(most)
+        } else if masked && rows >= Self::SHOWN {
+            Self::AtLeast(10_u64.pow(rows.ilog10()))
+        } else {
+            Self::new(rows, masked)
+        }
+    }
 }
 
 impl fmt::Display for Shown {
@@ -31,6 +47,8 @@ impl fmt::Display for Shown {
         match self {
             Self::Exactly(rows) => rows.fmt(f),
             Self::Few => f.write_str("<10"),
+            Self::AtLeast(rows) => write!(f, "at least {rows}"),
+            Self::MoreThan(rows) => write!(f, "more than {rows}"),
         }
     }
 }
@@ -39,7 +57,7 @@ impl Serialize for Shown {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Exactly(rows) => serializer.serialize_u64(*rows),
-            Self::Few => serializer.collect_str(self),
+            told => serializer.collect_str(told),
         }
     }
 }
@@ -56,5 +74,25 @@ mod tests {
             ["0", "\"<10\"", "\"<10\"", "10"]
         );
         assert_eq!(shown(1, false), "1");
+    }
+
+    #[test]
+    fn a_number_that_a_select_computes_is_shown_by_its_magnitude() {
+        let shown = |rows, masked| Shown::of_select(rows, 2000, masked).to_string();
+        let told = [0, 9, 10, 57, 99, 100, 1999, 2001].map(|rows| shown(rows, true));
+        assert_eq!(
+            told,
+            [
+                "0",
+                "<10",
+                "at least 10",
+                "at least 10",
+                "at least 10",
+                "at least 100",
+                "at least 1000",
+                "more than 2000"
+            ]
+        );
+        assert_eq!([57, 2001].map(|rows| shown(rows, false)), ["57", "more than 2000"]);
     }
 }

@@ -268,7 +268,7 @@ fn lines(table: &Table) -> String {
 fn shown(rows: Shown) -> String {
     match rows {
         Shown::Exactly(rows) => thousands(rows),
-        few @ Shown::Few => few.to_string(),
+        told => told.to_string(),
     }
 }
 

@@ -10,7 +10,7 @@ use super::clock::Clock;
 use super::context::Context;
 use super::files::{input, noted};
 use super::fill::{Filled, Filling, READ_STAGES, Unfilled};
-use super::fingerprint::{files_value, fingerprint};
+use super::fingerprint::{files_value, fingerprint, sql_fingerprint};
 use super::input::BatchInput;
 use super::kinds::{self, KindsOutcome};
 use super::outcome::{BatchOutcome, EntityOutcome, Records, Status};
@@ -71,6 +71,7 @@ fn record(context: &Context, source: &Source, listing: Option<&Listing>) -> RunR
         invocation: context.invocation,
         action: Action::Load,
         fingerprint: listing.map(|_| fingerprint(&context.project, source, &files, key_id)),
+        sql_fingerprint: listing.map(|_| sql_fingerprint(source)),
         files: files_value(&files),
     }
 }

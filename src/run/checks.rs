@@ -4,8 +4,9 @@ use tokio_postgres::Client;
 
 use super::outcome::{EntityOutcome, Records};
 use crate::error::{Code, Error, Result};
+use crate::lineage;
 use crate::model::check::failed;
-use crate::model::{Batch, Check, Entity, Gate, OnRare, Project, Rule, Severity, Shown, Source};
+use crate::model::{Batch, Check, Entity, Gate, MaskKind, OnRare, Project, Rule, Severity, Shown, Source};
 use crate::warehouse::{BatchLock, Connection, Staged, checks, combinations, relations, runs};
 
 /// The warnings of a batch that may be loaded, and the lock under which it is swapped in, if there is one.
@@ -43,7 +44,7 @@ pub(super) struct WholeBatch<'a> {
     pub batch: &'a Batch,
     pub tables: &'a [Staged],
     pub entities: &'a [EntityOutcome],
-    /// Whether any column is masked, so that no small number of rows is shown.
+    /// Whether any column of the batch is masked, so that no small number of rows is shown.
     pub masked: bool,
 }
 
@@ -116,8 +117,11 @@ impl WholeBatch<'_> {
     async fn selects(&self, connection: &mut Connection) -> Result<Vec<String>> {
         let mut warnings = Vec::new();
         let tables: Vec<&Staged> = self.tables.iter().collect();
+        // What breaks a check is seldom more than all rows of the batch.
+        let most = tables.iter().map(|table| table.rows()).sum::<u64>().max(COUNTED);
+        let masked = self.masked || is_masked(self.project);
         for check in &self.project.checks {
-            let rows = checks::violations(connection, &self.project.entities, &tables, check).await?;
+            let rows = checks::violations(connection, &self.project.entities, &tables, check, most).await?;
             if rows == 0 {
                 continue;
             }
@@ -125,7 +129,7 @@ impl WholeBatch<'_> {
                 .code(Code::CheckFailed)
                 .cause(format!(
                     "it selects {} rows of the batch",
-                    Shown::new(rows, self.masked)
+                    Shown::of_select(rows, most, masked)
                 ))
                 .hint("mend the input or the SQL, or let the check only warn: `-- severity: warn`");
             warnings.push(warning(check.severity, error)?);
@@ -217,6 +221,19 @@ impl WholeBatch<'_> {
             _ => Ok(None),
         }
     }
+}
+
+/// The rows that a check of a small batch may select before they are counted no further.
+const COUNTED: u64 = 100;
+
+/// Whether any source masks anything: a check may read the rows of all of them.
+fn is_masked(project: &Project) -> bool {
+    let kinds = project
+        .sources
+        .iter()
+        .flat_map(|source| source.kinds.iter().map(move |kind| (source, kind)));
+    let mut fields = kinds.flat_map(|(source, kind)| lineage::kind_fields(source, kind));
+    fields.any(|field| field.mask.is_some_and(|mask| mask != MaskKind::Keep))
 }
 
 /// Turns the error of a check with `severity: warn` into a warning.

@@ -43,6 +43,7 @@ pub(super) fn column_masks(
             entity: entity.name.clone(),
             column: column.name.clone(),
             fields,
+            batch_date: known.map(lineage::Lineage::tells_date),
         }
     });
     masks.collect()

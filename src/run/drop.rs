@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{checks, publish};
 use crate::error::Result;
-use crate::model::{Batch, Profile, Project};
+use crate::model::{Batch, Project};
 use crate::warehouse::drop::Dropped;
 use crate::warehouse::runs::{Action, RunRecord};
 use crate::warehouse::views::{self, Refresh};
@@ -32,6 +32,7 @@ pub async fn drop_batch(project: &Project, warehouse: Warehouse, batch: &Batch, 
         invocation: Uuid::now_v7(),
         action: Action::Drop,
         fingerprint: None,
+        sql_fingerprint: None,
         mask_key_id: None,
         files: serde_json::Value::Array(Vec::new()),
     };
@@ -51,10 +52,8 @@ pub async fn drop_batch(project: &Project, warehouse: Warehouse, batch: &Batch, 
     std::mem::drop(lock);
     let dropped = dropped?;
     let refresh = views::refresh(&warehouse, project, &CancellationToken::new()).await?;
-    if project.profile != Profile::Custom {
-        // A stale batch that is gone closes no view any more.
-        publish::restrict(&warehouse, project).await?;
-    }
+    // A stale batch that is gone closes no view any more, nor does it hide a date.
+    publish::restrict(&warehouse, project).await?;
     Ok(Drop {
         dropped,
         refresh,

@@ -4,9 +4,9 @@
 use tokio_postgres::Client;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::stale_masks::{self, StaleBatch};
+use super::stale_masks::{self, StaleBatch, any_shifted};
 use crate::error::{Error, Result};
-use crate::lineage::{self, Outlines, ProjectLineage};
+use crate::lineage::{self, Outlines, ProjectLineage, Reading};
 use crate::model::{Profile, Project, ViewKind};
 use crate::transform::Engine;
 use crate::warehouse::roles::{self, Access, File, Mentions, Table, View};
@@ -84,14 +84,19 @@ fn promises(project: &Project) -> bool {
     project.profile != Profile::Custom
 }
 
+/// Whether readers are kept from rows: from those under other masks, or from those that show a date that they may not see.
+fn keeps_rows(project: &Project, stale: &[StaleBatch]) -> bool {
+    promises(project) || lineage::hides_batch_date(project) || any_shifted(stale)
+}
+
 /// Grants what readers may see. `stale` was found before: what a swap replaces meanwhile stays hidden until next time.
 async fn grant(client: &Client, project: &Project, lineage: &ProjectLineage, stale: &[StaleBatch]) -> Result<()> {
-    let owed = if promises(project) {
+    let owed = if keeps_rows(project, stale) {
         views::owed(client).await?
     } else {
         Vec::new()
     };
-    roles::apply(client, &access(lineage, project, Some((stale, owed)))).await
+    roles::apply(client, &access(lineage, project, Some((stale, owed))).1).await
 }
 
 /// Brings rights and comments to what holds after the swaps and refreshes of a run. `had_stale`: whether batches were
@@ -102,7 +107,7 @@ pub(super) async fn publish_again(
     lineage: &ProjectLineage,
     had_stale: bool,
 ) -> Result<()> {
-    let grants = promises(project) && !warehouse.is_embedded();
+    let grants = (had_stale || keeps_rows(project, &[])) && !warehouse.is_embedded();
     if !grants && !had_stale {
         return Ok(());
     }
@@ -118,7 +123,7 @@ pub(super) async fn publish_again(
 }
 
 async fn comment(client: &Client, project: &Project, lineage: &ProjectLineage, stale: &[StaleBatch]) -> Result<()> {
-    let comments: Vec<comments::Comment> = lineage::comments(lineage, project)
+    let comments: Vec<comments::Comment> = lineage::comments(lineage, project, any_shifted(stale))
         .into_iter()
         .map(|one| {
             let column = one.column.as_deref();
@@ -151,11 +156,7 @@ pub async fn restrict(warehouse: &Warehouse, project: &Project) -> Result<()> {
     }
     match Planned::alone(project)?.lineage(project, true).await? {
         Some(lineage) => {
-            let stale = if promises(project) {
-                stale_masks::find(&connection, false, project, &lineage).await?
-            } else {
-                Vec::new()
-            };
+            let stale = stale_masks::find(&connection, false, project, &lineage).await?;
             grant(&connection, project, &lineage, &stale).await
         }
         None => Ok(()),
@@ -166,32 +167,41 @@ pub async fn restrict(warehouse: &Warehouse, project: &Project) -> Result<()> {
 ///
 /// # Errors
 /// Those of a database that can't be read.
-pub async fn access_in(warehouse: &Warehouse, lineage: &ProjectLineage, project: &Project) -> Result<Access> {
-    if !promises(project) {
-        return Ok(access_anywhere(lineage, project));
-    }
+pub async fn access_in(
+    warehouse: &Warehouse,
+    lineage: &ProjectLineage,
+    project: &Project,
+) -> Result<(Reading, Access)> {
     let connection = warehouse.acquire().await?;
     let stale = stale_masks::find(&connection, warehouse.is_embedded(), project, lineage).await?;
-    let owed = views::owed(&connection).await?;
+    let owed = if keeps_rows(project, &stale) {
+        views::owed(&connection).await?
+    } else {
+        Vec::new()
+    };
     Ok(access(lineage, project, Some((&stale, owed))))
 }
 
 /// What the project lets readers see where no database is asked.
 pub fn access_anywhere(lineage: &ProjectLineage, project: &Project) -> Access {
-    access(lineage, project, None)
+    access(lineage, project, None).1
 }
 
-/// What readers may see, as the warehouse takes it. `loaded`: the batches loaded under other masks, and the
+/// What readers may see, also as the warehouse takes it. `loaded`: the batches loaded under other masks, and the
 /// materialized views that wait for a refresh; `None` where no database was asked.
-fn access(lineage: &ProjectLineage, project: &Project, loaded: Option<(&[StaleBatch], Vec<String>)>) -> Access {
-    let reading = lineage::reading(lineage, project);
-    let (stale, owed) = match loaded {
-        _ if !promises(project) => (Some(&[][..]), Vec::new()),
-        Some((stale, owed)) => (Some(stale), owed),
-        None => (None, Vec::new()),
-    };
-    let closed = stale_masks::views(lineage, stale.unwrap_or_default());
-    let tables = reading.tables.into_iter().map(|table| Table {
+fn access(
+    lineage: &ProjectLineage,
+    project: &Project,
+    loaded: Option<(&[StaleBatch], Vec<String>)>,
+) -> (Reading, Access) {
+    let asked = loaded.is_some();
+    let (stale, owed) = loaded.unwrap_or_default();
+    let reading = lineage::reading(lineage, project, any_shifted(stale));
+    // A project that promises nothing of masks still hides dates.
+    let hidden = stale.iter().filter(|one| promises(project) || one.shows_date);
+    let hidden: Vec<&StaleBatch> = hidden.collect();
+    let closed = stale_masks::views(lineage, &hidden);
+    let tables = reading.tables.iter().cloned().map(|table| Table {
         name: table.entity,
         columns: table.columns,
         hidden: table.hidden,
@@ -204,8 +214,8 @@ fn access(lineage: &ProjectLineage, project: &Project, loaded: Option<(&[StaleBa
     let named = project.exposed.iter().map(|one| &one.name);
     let exposed = named.chain(functions.map(|view| &view.name));
     let exposed = exposed.filter(|name| !closed.contains(name.as_str())).cloned();
-    let open = reading.views.into_iter().filter(|name| !closed.contains(name.as_str()));
-    let views = open.map(|name| View {
+    let open = reading.views.iter().filter(|name| !closed.contains(name.as_str()));
+    let views = open.cloned().map(|name| View {
         stands_on: lineage::stands_on(project, &name).into_iter().collect(),
         exposed: project.exposed.iter().any(|one| one.name == name),
         name,
@@ -223,14 +233,17 @@ fn access(lineage: &ProjectLineage, project: &Project, loaded: Option<(&[StaleBa
             fingerprint,
         }
     });
-    Access {
+    let access = Access {
         hides: reading.hides_batch_date,
-        stale: stale.map(|stale| stale.iter().map(|one| one.batch.clone()).collect()),
+        stale: (asked || !promises(project)).then(|| hidden.iter().map(|one| one.batch.clone()).collect()),
+        asked,
         owed,
+        closed: closed.iter().map(|name| (*name).to_owned()).collect(),
         tables: tables.collect(),
         views: views.collect(),
         mentions: mentions.collect(),
         files: files.collect(),
         exposed: exposed.collect(),
-    }
+    };
+    (reading, access)
 }

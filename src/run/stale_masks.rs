@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use tokio_postgres::Client;
 
 use super::column_masks::{column_masks, masked_fields};
+use super::stale_dates::{holds_shifted, shown};
 use crate::error::Result;
 use crate::lineage::{self, Outlines, ProjectLineage, ViewLineage};
 use crate::mask::MaskKey;
@@ -19,6 +20,10 @@ pub struct StaleBatch {
     pub batch: Batch,
     pub run_id: i64,
     pub because: Because,
+    /// Whether dates are shifted in it. As long as there is such a batch, the batch's date is hidden from readers.
+    pub shifted: bool,
+    /// Whether readers, who may not see the batch's date, would see it in a column.
+    pub shows_date: bool,
 }
 
 /// Why a batch counts as loaded under other masks.
@@ -73,11 +78,23 @@ pub(super) async fn find(
         None => masks::newest_key_id(client).await?,
     };
     let declared = Declared::of(project, lineage, key_id.as_deref());
+    let shifted = live.batches.iter().any(|one| holds_shifted(&live, one));
+    let reading = lineage::reading(lineage, project, shifted);
     let stale = |one: &LiveBatch| {
+        let shown = shown(&reading, &live, one);
+        let shows_date = !shown.is_empty() || (one.columns.is_empty() && reading.hides_batch_date);
+        let because = match declared.compare(&live, one) {
+            None if shown.is_empty() => return None,
+            None => Because::Columns(shown),
+            Some(Because::Columns(columns)) => Because::Columns(columns.into_iter().chain(shown).collect()),
+            Some(because) => because,
+        };
         Some(StaleBatch {
-            because: declared.compare(&live, one)?,
+            because,
             batch: one.batch.clone(),
             run_id: one.run_id,
+            shifted: holds_shifted(&live, one),
+            shows_date,
         })
     };
     Ok(live.batches.iter().filter_map(stale).collect())
@@ -121,8 +138,13 @@ impl StaleBatch {
     }
 }
 
+/// Whether dates are shifted in a batch although the project may shift none any more: then that batch is a stale one.
+pub fn any_shifted(stale: &[StaleBatch]) -> bool {
+    stale.iter().any(|one| one.shifted)
+}
+
 /// The views and functions that show a column of a stale batch, or whose rows depend on one.
-pub(super) fn views<'a>(lineage: &'a ProjectLineage, stale: &[StaleBatch]) -> BTreeSet<&'a str> {
+pub(super) fn views<'a>(lineage: &'a ProjectLineage, stale: &[&StaleBatch]) -> BTreeSet<&'a str> {
     let reads_stale = |view: &&ViewLineage| stale.iter().any(|batch| uses(view, batch));
     let views = lineage.views.iter().filter(reads_stale);
     views.map(|view| view.view.as_str()).collect()
@@ -181,7 +203,7 @@ impl Declared {
         if batch.columns.is_empty() {
             return Some(Because::Unrecorded);
         }
-        let columns = batch.columns.iter().filter_map(|at| source.compare(&live.columns[*at]));
+        let columns = live.columns_of(batch).filter_map(|one| source.compare(one));
         let columns: Vec<StaleColumn> = columns.collect();
         (!columns.is_empty()).then_some(Because::Columns(columns))
     }

@@ -206,7 +206,7 @@ fn of_test_and_test_create() {
     insta::assert_snapshot!(refused(&project, "test --junit bad/folder"), @r"
     error: bad/folder can't be written
     caused by: Is a directory (os error 21)
-    hint: --junit takes the path of a file in a folder that is there
+    hint: --junit takes the path of a file in a folder that is there, and no symbolic link
     exit code 2
     ");
     project.remove("sql/clinic/tests");

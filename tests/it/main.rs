@@ -82,6 +82,7 @@ mod source_samples;
 mod source_update;
 mod sql;
 mod sql_faults;
+mod stale_dates;
 mod stale_masks;
 mod test_cases;
 mod third_source;

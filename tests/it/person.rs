@@ -356,6 +356,44 @@ fn what_can_not_be_searched_is_said_and_goes_with_the_next_load() {
     assert_eq!(database.rows("select n from items"), ["2"]);
 }
 
+/// The search goes by the SQL of today, which says nothing of what other SQL has made of the id.
+#[test]
+fn batches_that_other_sql_has_loaded_are_named_until_they_are_loaded_again() {
+    let (database, project) = nested(HASHED, "select 'all' as item_id, n from source").on_server();
+    let project = project.json(records(&[("p1", "1")]));
+    project.run_clinic().code(0);
+    project.write("sql/clinic/items.sql", format!("{COPIED}\n"));
+    let found = traced(&project, "p1");
+    assert_eq!(rows(&found), [] as [&str; 0]);
+    let gap = &found["unsearched"][0];
+    assert_eq!(
+        (&gap["source"], &gap["dates"], &gap["table"]),
+        (&json!("clinic"), &json!([DATE]), &Value::Null)
+    );
+    assert!(gap["why"].as_str().unwrap().starts_with("loaded by other SQL"), "{gap}");
+    with_id(&project, &["privacy", "trace"], "p1")
+        .code(0)
+        .stderr_contains("not searched: clinic 2023-05-01: loaded by other SQL than that of today")
+        .stderr_contains("`pipeline run` loads these batches by the SQL of today");
+    let erased = with_id(&project, &[&ERASE[..], &["--output", "json"]].concat(), "p1")
+        .code(1)
+        .json();
+    assert_eq!(erased["unsearched"][0], *gap);
+    assert!(
+        database
+            .value("select unsearched::text from pipeline.erasures")
+            .contains("loaded by other SQL")
+    );
+    project.run_clinic().code(0);
+    assert_eq!(database.count("items"), 0);
+    assert_eq!(traced(&project, "p1")["unsearched"], json!([]));
+    // What changes nothing of the SQL raises no alarm; what is not recorded does.
+    project.write("sql/clinic/items.sql", format!("-- as it was\n  {COPIED}\n"));
+    assert_eq!(traced(&project, "p1")["unsearched"], json!([]));
+    database.execute("update pipeline.runs set sql_fingerprint = null");
+    assert_eq!(traced(&project, "p1")["unsearched"].as_array().unwrap().len(), 1);
+}
+
 #[test]
 fn batches_under_other_masks_are_searched_as_they_were_loaded() {
     let kept = "{type: string, required: true, phi: identifier, mask: keep, reason: a test}";

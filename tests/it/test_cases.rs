@@ -113,6 +113,17 @@ fn the_whole_output_of_cases_that_fail() {
         xml.contains("<failure message=\"items: a row is not expected\">FAIL sql/clinic/tests/items.yaml:2"),
         "{xml}"
     );
+    #[cfg(unix)]
+    {
+        // A link that somebody else has laid leads to a file of theirs, or of others.
+        let elsewhere = tempfile::NamedTempFile::new().unwrap();
+        std::os::unix::fs::symlink(elsewhere.path(), project.path("link.xml")).unwrap();
+        project
+            .run(&["test", "--junit", "link.xml"])
+            .code(2)
+            .stderr_contains("it is a symbolic link");
+        assert_eq!(std::fs::read_to_string(elsewhere.path()).unwrap(), "");
+    }
 }
 
 #[test]

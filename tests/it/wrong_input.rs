@@ -675,7 +675,7 @@ fn pending_migrations() {
     Small::new().project().on(&database).json("[]").run_clinic().code(2).message()
 }, @r"
     1 batch: clinic 2023-05-01
-    error: the database lacks 10 migrations: pipeline V1__state, pipeline V2__quarantine, pipeline V3__masks, pipeline V4__names, pipeline V5__stale_views, pipeline V6__column_masks, pipeline V7__suppression, pipeline V8__progress, pipeline V9__read_as, migrations/V1__items.sql
+    error: the database lacks 11 migrations: pipeline V1__state, pipeline V2__quarantine, pipeline V3__masks, pipeline V4__names, pipeline V5__stale_views, pipeline V6__column_masks, pipeline V7__suppression, pipeline V8__progress, pipeline V9__read_as, pipeline V10__dates, migrations/V1__items.sql
     hint: run `pipeline migrate`, then `pipeline views`
     ");
 }

@@ -32,20 +32,32 @@ async fn serve_together(answer: Answer, together: usize) -> String {
 }
 
 async fn respond(mut stream: TcpStream, answer: Answer, together: Arc<Barrier>) {
-    let mut request = Vec::new();
-    while !request.ends_with(b"\r\n\r\n") {
-        let mut byte = [0; 1];
-        if stream.read(&mut byte).await.unwrap_or(0) == 0 {
-            return;
-        }
-        request.push(byte[0]);
-    }
-    let request = String::from_utf8(request).unwrap();
+    let Some(request) = request(&mut stream).await else {
+        return;
+    };
     let line = request.lines().next().unwrap();
     if !line.contains("list-type") {
         together.wait().await;
     }
-    let (status, body) = answer(line);
+    answer_with(&mut stream, &request, answer(line), "").await;
+}
+
+/// Reads the head of a request.
+async fn request(stream: &mut TcpStream) -> Option<String> {
+    let mut request = Vec::new();
+    while !request.ends_with(b"\r\n\r\n") {
+        let mut byte = [0; 1];
+        if stream.read(&mut byte).await.unwrap_or(0) == 0 {
+            return None;
+        }
+        request.push(byte[0]);
+    }
+    Some(String::from_utf8(request).unwrap())
+}
+
+/// `further` are lines of the head.
+async fn answer_with(stream: &mut TcpStream, request: &str, (status, body): (u16, String), further: &str) {
+    let line = request.lines().next().unwrap_or_default();
     let partial = if request.contains("range: bytes=") && status == 200 {
         format!("content-range: bytes 0-{}/{}\r\n", body.len() - 1, body.len())
     } else {
@@ -53,7 +65,7 @@ async fn respond(mut stream: TcpStream, answer: Answer, together: Arc<Barrier>) 
     };
     let status = if partial.is_empty() { status } else { 206 };
     let head = format!(
-        "HTTP/1.1 {status} X\r\ncontent-length: {}\r\netag: \"e\"\r\nlast-modified: Tue, 02 May 2023 00:00:00 GMT\r\nconnection: close\r\n{partial}\r\n",
+        "HTTP/1.1 {status} X\r\ncontent-length: {}\r\netag: \"e\"\r\nlast-modified: Tue, 02 May 2023 00:00:00 GMT\r\nconnection: close\r\n{partial}{further}\r\n",
         body.len()
     );
     let _ = stream.write_all(head.as_bytes()).await;
@@ -320,4 +332,63 @@ async fn small_objects_are_fetched_ahead() {
         rows += batch.unwrap().num_rows();
     }
     assert_eq!(rows, 100);
+}
+
+/// A redirect of a plain input is followed, to another host as well. Nothing is sent there that tells who asks.
+#[tokio::test]
+async fn no_credentials_follow_a_redirect() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let other = format!("http://localhost:{}/in/a.json", listener.local_addr().unwrap().port());
+    let (heads, mut seen) = tokio::sync::mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let head = request(&mut stream).await.unwrap_or_default();
+            answer_with(&mut stream, &head, (200, GOOD.to_owned()), "").await;
+            heads.send(head).unwrap();
+        }
+    });
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let place = format!("http://{}/in/a.json", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let head = request(&mut stream).await.unwrap_or_default();
+            let to = format!("location: {other}\r\nset-cookie: session=CANARY\r\n");
+            answer_with(&mut stream, &head, (302, String::new()), &to).await;
+        }
+    });
+    let source = source(&place, Format::Json, patients());
+    let listing = list(std::path::Path::new("/"), &source, day()).await.unwrap().unwrap();
+    let mut stream = listing.read(&source, 2, Arc::default());
+    let mut records = 0;
+    while let Some(batch) = stream.next().await {
+        records += batch.unwrap().num_rows();
+    }
+    assert_eq!(records, 2);
+    let mut asked = 0;
+    while let Ok(head) = seen.try_recv() {
+        let names: Vec<String> = head
+            .lines()
+            .skip(1)
+            .filter_map(|line| Some(line.split_once(':')?.0.to_lowercase()))
+            .collect();
+        for name in &names {
+            let known = [
+                "accept",
+                "host",
+                "range",
+                "referer",
+                "user-agent",
+                "if-match",
+                "accept-encoding",
+            ];
+            assert!(known.contains(&name.as_str()), "{head}");
+        }
+        asked += 1;
+    }
+    assert!(asked > 0);
+    // A user name and a password in the URL would be the only credentials that a web server gets.
+    let with_user = place.replace("http://", "http://user:CANARY@");
+    let error = failure(&super::super::testing::source(&with_user, Format::Json, patients())).await;
+    assert!(error.message.contains("a user name or a password"), "{error}");
+    assert!(!format!("{error:?}").contains("CANARY"), "{error:?}");
 }

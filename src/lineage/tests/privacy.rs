@@ -77,7 +77,7 @@ fn columns(reached: &[Reach], dependence: Dependence) -> Vec<&str> {
 #[tokio::test]
 async fn what_of_which_class_ends_where() {
     let project = masked();
-    let report = privacy_report(&lineage(&project).await, &project);
+    let report = privacy_report(&lineage(&project).await, &project, false);
 
     let id = found(&report.classed, "source_b", "patient_id");
     assert_eq!(
@@ -129,7 +129,7 @@ async fn what_of_which_class_ends_where() {
 #[tokio::test]
 async fn the_batch_date_counts_as_a_date_where_dates_are_shifted() {
     let mut project = masked();
-    let report = privacy_report(&lineage(&project).await, &project);
+    let report = privacy_report(&lineage(&project).await, &project, false);
     let date = report.batch_date.as_ref().unwrap();
     assert_eq!(date.shifted, ["source_a: visits[].date", "source_b: visits[].date"]);
     let tables = [
@@ -166,9 +166,13 @@ async fn the_batch_date_counts_as_a_date_where_dates_are_shifted() {
             None,
         );
     }
-    assert!(privacy_report(&lineage(&project).await, &project).batch_date.is_none());
+    assert!(
+        privacy_report(&lineage(&project).await, &project, false)
+            .batch_date
+            .is_none()
+    );
     project.profile = Profile::SafeHarbor;
-    let report = privacy_report(&lineage(&project).await, &project);
+    let report = privacy_report(&lineage(&project).await, &project, false);
     assert!(report.batch_date.as_ref().unwrap().shifted.is_empty());
     assert!(
         report
@@ -213,7 +217,7 @@ async fn a_reader_gets_what_does_not_show_the_batch_date() {
         view(ViewKind::Materialized, "filled_days", "SELECT filled FROM t"),
     ];
     let mut project = project(vec![entity("t", "id,day:date,filled:date,other")], vec![source], views);
-    let open = reading(&lineage(&project).await, &project);
+    let open = reading(&lineage(&project).await, &project, false);
     assert!(!open.hides_batch_date && open.withheld.is_empty() && open.views.len() == 7);
     assert_eq!(
         open.tables[0].columns,
@@ -227,7 +231,7 @@ async fn a_reader_gets_what_does_not_show_the_batch_date() {
         Some(MaskKind::DateShift),
         None,
     );
-    let hidden = reading(&lineage(&project).await, &project);
+    let hidden = reading(&lineage(&project).await, &project, false);
     assert!(hidden.hides_batch_date);
     assert_eq!(hidden.tables[0].columns, ["id", "day", "other", "source"]);
     assert_eq!(hidden.tables[0].hidden, ["filled", "batch_date"]);
@@ -276,7 +280,7 @@ async fn what_depends_on_the_order_in_which_batches_are_read_is_not_for_readers(
     let all = all.chain(open.iter().enumerate().map(|(at, sql)| (name("open", at), *sql)));
     let views = all.map(|(name, sql)| view(ViewKind::View, &name, sql)).collect();
     let project = project(vec![entity("t", "id,day:date")], vec![source], views);
-    let reading = reading(&lineage(&project).await, &project);
+    let reading = reading(&lineage(&project).await, &project, false);
     let (open, shown): (Vec<&str>, Vec<&str>) = (
         reading.views.iter().map(String::as_str).collect(),
         reading.withheld.keys().map(String::as_str).collect(),
@@ -289,7 +293,7 @@ async fn what_depends_on_the_order_in_which_batches_are_read_is_not_for_readers(
 async fn a_comment_tells_sources_fields_classes_and_masks() {
     let project = masked();
     let lineage = lineage(&project).await;
-    let comments = comments(&lineage, &project);
+    let comments = comments(&lineage, &project, false);
     let of = |table: &str, column: &str| {
         let found = comments
             .iter()
@@ -338,7 +342,7 @@ async fn a_filter_on_a_sensitive_field_shows_and_an_unused_field_too() {
         None,
     );
     let project = project(vec![entity("t", "out")], vec![source], vec![]);
-    let report = privacy_report(&lineage(&project).await, &project);
+    let report = privacy_report(&lineage(&project).await, &project, false);
     assert_eq!(
         columns(&found(&report.classed, "s", "hiv").entities, Dependence::Indirect),
         ["t.out"]

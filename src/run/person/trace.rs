@@ -8,7 +8,7 @@ use super::entries::{domains, entries, naming, sources, unfit};
 use super::groups;
 use super::records::{self, Entry, FileTrace};
 use super::subject::Person;
-use super::unsearched::{Unsearched, foreign};
+use super::unsearched::{Unsearched, by_other_sql, foreign};
 use crate::error::{Error, Result};
 use crate::lineage::{self, Outlines, ProjectLineage};
 use crate::model::{Batch, Project, ViewKind};
@@ -96,14 +96,21 @@ pub async fn trace(person: &Person<'_>, files: bool) -> Result<Trace> {
         unsearched: foreign(project, &live),
         ..Trace::default()
     };
+    let naming = naming(project, &domains);
+    for source in &project.sources {
+        let mut searched = sources.iter().chain(&naming);
+        if searched.any(|sought| sought.source.name == source.name) {
+            trace.unsearched.extend(by_other_sql(source, &live));
+        }
+    }
     for sought in &sources {
         let (searches, unsearched) = groups::of_source(person, &lineage, &live, sought).await?;
         trace.searches.extend(searches);
         trace.unsearched.extend(unsearched);
     }
     trace.batches = count(project, &connection, &trace.searches).await?;
-    for sought in naming(project, &domains) {
-        let (searches, unsearched) = groups::naming(person, &lineage, &live, &sought).await?;
+    for sought in &naming {
+        let (searches, unsearched) = groups::naming(person, &lineage, &live, sought).await?;
         trace.unsearched.extend(unsearched);
         for search in searches {
             trace

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use chrono::NaiveDate;
 use serde_json::{Value, json};
 
-use crate::model::{Batch, Project};
+use crate::model::{Batch, Project, Source};
+use crate::run::fingerprint::sql_fingerprint;
 use crate::run::suppression::holds_persons;
 use crate::warehouse::masks::{Live, LiveBatch};
 
@@ -64,6 +65,30 @@ pub(super) fn foreign(project: &Project, live: &Live) -> Vec<Unsearched> {
         }
     }
     told
+}
+
+/// The live batches of a source that other SQL has loaded than that by which they are searched. What is found in them is the
+/// person's, and there may be more. `None`: there is none.
+pub(super) fn by_other_sql(source: &Source, live: &Live) -> Option<Unsearched> {
+    let today = sql_fingerprint(source);
+    let others = live
+        .batches
+        .iter()
+        .filter(|one| one.batch.source == source.name && one.sql.as_ref() != Some(&today));
+    let dates: Vec<NaiveDate> = others.map(|one| one.batch.date).collect();
+    (!dates.is_empty()).then(|| Unsearched {
+        source: source.name.clone(),
+        dates,
+        entity: None,
+        why: "loaded by other SQL than that of today, or by an older version, so not all that it holds of the person may \
+              be found"
+            .to_owned(),
+        remedy: Some(
+            "`pipeline run` loads these batches by the SQL of today; once the person is on the suppression list, without \
+             the person"
+                .to_owned(),
+        ),
+    })
 }
 
 impl Unsearched {

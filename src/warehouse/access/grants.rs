@@ -50,7 +50,8 @@ pub(super) fn statement(access: &Access) -> String {
     let (views, files) = (views(access), files(access));
     let (hides, filters, wanted) = (access.through_views(), access.filters(), wanted(access));
     let (hidden, owed) = (hidden(access), text_array(access.owed.iter().map(String::as_str)));
-    let (unknown, functions, checker) = (definitions::unknown(access), functions(access), checker(&names));
+    let (unknown, functions, checker) = (definitions::unknown(access), functions(access), checker(access, &names));
+    let doubtful = unless_doubtful(access);
     let form = if filters {
         FILTERED
     } else {
@@ -65,7 +66,7 @@ DECLARE
         WHERE relnamespace = 'pipeline_reading'::regnamespace AND relkind = 'v');
 BEGIN
     PERFORM pg_catalog.pg_advisory_xact_lock({LOCK});
-{hidden}    FOR item IN
+{doubtful}{hidden}    FOR item IN
         SELECT pg_catalog.format('DROP VIEW pipeline_reading.%I', c.relname)
         FROM pg_catalog.pg_class c LEFT JOIN {wanted} w (name, columns) ON w.name = c.relname
         WHERE c.relnamespace = 'pipeline_reading'::regnamespace AND c.relkind = 'v' AND (w.columns IS DISTINCT FROM
@@ -185,9 +186,11 @@ fn functions(access: &Access) -> String {
     )
 }
 
-/// The checks of `sql/checks` run with the rights of a role of their own ([`super::sandbox`]). It reads the entity tables
-/// and the views, and nothing of the schema `pipeline`.
-fn checker(names: &str) -> String {
+/// The checks of `sql/checks` run with the rights of a role of their own ([`super::sandbox`]). It reads the views, but those
+/// over what readers may not see of batches, and nothing of the schema `pipeline`. Of the entity tables it reads what a
+/// check's transaction lets it (`src/warehouse/load/live_rows.rs`).
+fn checker(access: &Access, names: &str) -> String {
+    let list = |names: &[String]| text_array(names.iter().map(String::as_str));
     format!(
         "    FOR item IN
         SELECT pg_catalog.format('GRANT USAGE ON SCHEMA %I TO %I', n.nspname, k.rolname)
@@ -197,9 +200,47 @@ fn checker(names: &str) -> String {
         SELECT pg_catalog.format('GRANT SELECT ON public.%I TO %I', c.relname, k.rolname)
         FROM {CHECKER} k (oid, rolname), pg_catalog.pg_class c
         WHERE c.relnamespace = 'public'::regnamespace AND NOT pg_catalog.has_table_privilege(k.oid, c.oid, 'SELECT')
-            AND (c.relkind = 'p' AND c.relname = ANY ({names}) OR c.relkind IN ('v', 'm')
-                AND EXISTS (SELECT FROM pipeline.views v WHERE v.name = c.relname))
+            AND c.relkind IN ('v', 'm') AND c.relname <> ALL ({closed} || {owed})
+            AND EXISTS (SELECT FROM pipeline.views v WHERE v.name = c.relname)
+        UNION ALL
+        SELECT pg_catalog.format('REVOKE SELECT ON public.%I FROM %I', c.relname, k.rolname)
+        FROM {CHECKER} k (oid, rolname), pg_catalog.pg_class c, pg_catalog.aclexplode(c.relacl) x
+        WHERE c.relnamespace = 'public'::regnamespace AND x.grantee = k.oid AND x.privilege_type = 'SELECT'
+            AND (c.relkind = 'p' AND c.relname = ANY ({names})
+                OR c.relkind IN ('v', 'm') AND c.relname = ANY ({closed}))
     LOOP EXECUTE item; END LOOP;
+",
+        closed = list(&access.closed),
+        owed = list(&access.owed),
+    )
+}
+
+/// Ends the block where no database was asked, and this one has batches that hold what readers may not see: shifted
+/// dates, or the batch's date in a column that would be shown. The next command that asks it grants the rights.
+fn unless_doubtful(access: &Access) -> String {
+    if access.asked {
+        return String::new();
+    }
+    let hidden = access.tables.iter().map(|table| {
+        let columns = text_array(table.hidden.iter().map(String::as_str));
+        format!("({}, {columns})", literal(&table.name))
+    });
+    let hidden = values(&hidden.collect::<Vec<_>>(), "NULL::text, NULL::text[]");
+    let doubtful = if access.hides {
+        format!(
+            "coalesce(pg_catalog.to_jsonb(m) ->> 'batch_date_in', '') <> 'no' AND NOT EXISTS (
+            SELECT FROM {hidden} h (name, columns) WHERE h.name = m.entity AND m.column_name = ANY (h.columns))"
+        )
+    } else {
+        "m.fields @> '[{\"mask\": \"date_shift\"}]'".to_owned()
+    };
+    format!(
+        "    IF pg_catalog.to_regclass('pipeline.masks') IS NOT NULL THEN
+        IF EXISTS (SELECT FROM pipeline.masks m WHERE {doubtful}) THEN
+            RAISE WARNING 'batches hold dates that this script does not know of: `pipeline views` gives readers their rights';
+            RETURN;
+        END IF;
+    END IF;
 "
     )
 }

@@ -11,6 +11,10 @@ pub struct Access {
     /// Batches whose rows readers may not see, since they were loaded under other masks. `None`: no database was asked,
     /// and the project promises masks.
     pub stale: Option<Vec<Batch>>,
+    /// Whether a database was asked for what its batches hold.
+    pub asked: bool,
+    /// Views, materialized views and functions over what readers may not see of such batches.
+    pub closed: Vec<String>,
     /// Materialized views that still show rows from before a swap. Where the project promises masks, they are not
     /// granted before their refresh.
     pub owed: Vec<String>,

@@ -2,18 +2,21 @@
 //! a batch. In a check, the batch's staging tables replace the entity tables. Only the count of the selected rows is
 //! read.
 //!
-//! Where `pipeline roles` has made roles, a check has the rights of a role of its own, over the staging tables and what
-//! readers see, and can't leave it (`src/warehouse/access/sandbox.rs`). Without roles it has those of the session.
+//! Where `pipeline roles` has made roles, a check has the rights of a role of its own, over the staging tables, the live rows
+//! but those of batches that are kept from readers ([`super::live_rows`]), and views. It can't leave that role
+//! (`src/warehouse/access/sandbox.rs`). Without roles it has the rights of the session.
 
-use tokio_postgres::Client;
 use tokio_postgres::types::Type;
+use tokio_postgres::{Client, Transaction};
 
+use super::live_rows::LiveRows;
 use super::staging::Staged;
 use crate::error::{Code, Diagnostic, Error, Result};
 use crate::model::blanked::{self, Blanked};
 use crate::model::{Entity, SqlCheck, did_you_mean};
+use crate::warehouse::schema::ddl;
 use crate::warehouse::sql::{
-    CHECKER, ENTITIES, Over, PARTITIONS, PROJECT_PATH, db_error, ident, position, qualified, rows_error, sqlstate,
+    CHECKER, Over, PARTITIONS, PROJECT_PATH, db_error, ident, position, qualified, rows_error, sqlstate,
 };
 
 /// Plans every check over empty tables.
@@ -43,7 +46,7 @@ pub async fn plan(client: &mut Client, entities: &[Entity], checks: &[SqlCheck])
 async fn plan_one(client: &mut Client, entities: &[Entity], check: &SqlCheck) -> Result<()> {
     let checker = checker(client).await?;
     let start = start(entities, &[]);
-    let Err(first) = explained(client, &counting(check, &start), checker.as_deref()).await else {
+    let Err(first) = explained(client, entities, check, &start, checker.as_deref()).await else {
         return Ok(());
     };
     let mut problems = vec![place(check, entities, &start, &first)];
@@ -59,7 +62,7 @@ async fn plan_one(client: &mut Client, entities: &[Entity], check: &SqlCheck) ->
             sql: blanked.sql(),
             ..check.clone()
         };
-        let Err(next) = explained(client, &counting(&tried, &start), checker.as_deref()).await else {
+        let Err(next) = explained(client, entities, &tried, &start, checker.as_deref()).await else {
             break;
         };
         error = next;
@@ -74,17 +77,30 @@ async fn plan_one(client: &mut Client, entities: &[Entity], check: &SqlCheck) ->
 /// The SQLSTATE of a column that there is not.
 const UNKNOWN_COLUMN: &str = "42703";
 
-async fn explained(client: &mut Client, sql: &str, checker: Option<&str>) -> Result<(), tokio_postgres::Error> {
+async fn explained(
+    client: &mut Client,
+    entities: &[Entity],
+    check: &SqlCheck,
+    start: &str,
+    checker: Option<&str>,
+) -> Result<(), tokio_postgres::Error> {
     // The extended protocol takes one statement only, so a file can't contain a second one. To prepare runs nothing:
     // it tells what is wrong with the text, and where.
-    let transaction = begin(client).await?;
-    transaction.prepare_typed(sql, &[]).await?;
+    let (transaction, sql) = begin(client, entities, &[], check, checker).await?;
+    let sql = counting(&sql, start, 0);
+    transaction.prepare_typed(&sql, &[]).await?;
     answers(&transaction, &format!("EXPLAIN {sql}"), checker).await?;
     transaction.rollback().await
 }
 
-/// How many rows a check selects from a batch.
-pub async fn violations(client: &mut Client, entities: &[Entity], staged: &[&Staged], check: &SqlCheck) -> Result<u64> {
+/// How many rows a check selects from a batch. Beyond `most`, it is not counted further.
+pub async fn violations(
+    client: &mut Client,
+    entities: &[Entity],
+    staged: &[&Staged],
+    check: &SqlCheck,
+    most: u64,
+) -> Result<u64> {
     let start = start(entities, staged);
     let failed = |error| {
         let built = rows_error(cannot(check), &error);
@@ -94,31 +110,39 @@ pub async fn violations(client: &mut Client, entities: &[Entity], staged: &[&Sta
         }
     };
     let checker = checker(client).await?;
-    let sql = counting(check, &start);
-    let transaction = client.transaction().await.map_err(failed)?;
-    if let Some(checker) = &checker {
-        // The grants end with the transaction, and nobody else sees them.
-        let grants = staged.iter().map(|staged| {
-            let table = qualified(PARTITIONS, &staged.name);
-            format!("GRANT SELECT ON {table} TO {}; ", ident(checker))
-        });
-        let grants: String = grants.collect();
-        transaction.batch_execute(&grants).await.map_err(failed)?;
-    }
-    transaction
-        .batch_execute(&format!("SET TRANSACTION READ ONLY; SET LOCAL {PROJECT_PATH}"))
-        .await
-        .map_err(failed)?;
+    let begun = begin(client, entities, staged, check, checker.as_deref()).await;
+    let (transaction, sql) = begun.map_err(failed)?;
+    let sql = counting(&sql, &start, most);
     let count = answers(&transaction, &sql, checker.as_deref()).await.map_err(failed)?;
     transaction.rollback().await.map_err(failed)?;
     let count = count.and_then(|count| count.parse::<u64>().ok());
     count.ok_or_else(|| Error::batch(format!("{}: it gives no count", cannot(check))))
 }
 
-async fn begin(client: &mut Client) -> Result<tokio_postgres::Transaction<'_>, tokio_postgres::Error> {
-    let transaction = client.build_transaction().read_only(true).start().await?;
-    transaction.batch_execute(&format!("SET LOCAL {PROJECT_PATH}")).await?;
-    Ok(transaction)
+/// Begins a transaction that only reads, in which the checker may read the batch and the live rows. Returns the check's
+/// text as well, as it is to be sent. What is made and granted ends with the transaction, and nobody else sees it.
+async fn begin<'a>(
+    client: &'a mut Client,
+    entities: &[Entity],
+    staged: &[&Staged],
+    check: &SqlCheck,
+    checker: Option<&str>,
+) -> Result<(Transaction<'a>, String), tokio_postgres::Error> {
+    let transaction = client.transaction().await?;
+    let mut sql = check.sql.clone();
+    if let Some(checker) = checker {
+        let live = LiveRows::of(entities, &check.sql, checker);
+        let mut made = live.statements;
+        for staged in staged {
+            let table = qualified(PARTITIONS, &staged.name);
+            made.push_str(&format!("GRANT SELECT ON {table} TO {}; ", ident(checker)));
+        }
+        transaction.batch_execute(&made).await?;
+        sql = live.sql;
+    }
+    let only_reads = format!("SET TRANSACTION READ ONLY; SET LOCAL {PROJECT_PATH}");
+    transaction.batch_execute(&only_reads).await?;
+    Ok((transaction, sql))
 }
 
 /// The role with whose rights checks run; `None` where there are no roles.
@@ -145,7 +169,7 @@ async fn checker(client: &Client) -> Result<Option<String>> {
 
 /// The first cell of the first row.
 async fn answers(
-    client: &tokio_postgres::Transaction<'_>,
+    client: &Transaction<'_>,
     sql: &str,
     checker: Option<&str>,
 ) -> Result<Option<String>, tokio_postgres::Error> {
@@ -187,19 +211,33 @@ fn start(entities: &[Entity], staged: &[&Staged]) -> String {
         let name = ident(&entity.name);
         match staged.iter().find(|staged| staged.entity() == entity.name) {
             Some(staged) => format!("{name} AS (SELECT * FROM {})", qualified(PARTITIONS, &staged.name)),
-            None => format!(
-                "{name} AS (SELECT * FROM {} WHERE false)",
-                qualified(ENTITIES, &entity.name)
-            ),
+            // The checker has no right on the table itself.
+            None => format!("{name} AS (SELECT {} WHERE false)", nulls(entity)),
         }
     });
     let tables = tables.collect::<Vec<_>>().join(", ");
-    format!("WITH {tables} SELECT pg_catalog.count(*) FROM (")
+    format!("WITH {tables} SELECT pg_catalog.count(*) FROM (SELECT FROM (")
 }
 
-/// The check as a count.
-fn counting(check: &SqlCheck, start: &str) -> String {
-    let sql = check.sql.trim_end().trim_end_matches(';');
+/// A null of each column of an entity's table.
+fn nulls(entity: &Entity) -> String {
+    let columns = entity
+        .columns
+        .iter()
+        .map(|column| (column.name.as_str(), ddl::type_name(column.pg_type)));
+    let partition = ddl::PARTITION_COLUMNS
+        .iter()
+        .map(|(name, pg_type)| (*name, (*pg_type).to_owned()));
+    let nulls = columns
+        .chain(partition)
+        .map(|(name, pg_type)| format!("CAST(NULL AS {pg_type}) AS {}", ident(name)));
+    nulls.collect::<Vec<_>>().join(", ")
+}
+
+/// The check as a count that ends beyond `most`.
+fn counting(sql: &str, start: &str, most: u64) -> String {
+    let sql = sql.trim_end().trim_end_matches(';');
+    let enough = most.saturating_add(1);
     // The file may end in a `--` comment, so the parenthesis goes on a new line.
-    format!("{start}{sql}\n) AS violating")
+    format!("{start}{sql}\n) AS violating LIMIT {enough}) AS counted")
 }

@@ -14,6 +14,7 @@ mod elsewhere;
 pub mod erase;
 pub mod failpoint;
 mod indexing;
+mod live_rows;
 mod partition;
 pub mod person;
 mod progress;

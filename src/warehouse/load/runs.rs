@@ -64,6 +64,8 @@ pub struct RunRecord {
     pub action: Action,
     /// A hash of the YAML, the SQL and the input.
     pub fingerprint: Option<String>,
+    /// A hash of the SQL alone, which tells where a person's id is looked for.
+    pub sql_fingerprint: Option<String>,
     /// `[{path, size, etag}]`
     pub files: Value,
     /// Identifies the key of the masks; `None` where no mask of the source needs a key.
@@ -213,7 +215,7 @@ pub(super) async fn start(client: &Client, batch: &Batch, record: &RunRecord) ->
                error = 'its process ended before the swap' \
                WHERE source = $1 AND batch_date = $2 AND status = 'running' RETURNING run_id) \
                INSERT INTO pipeline.runs (source, batch_date, invocation, action, files, fingerprint, program_version, \
-               mask_key_id, status, attempt) SELECT $1, $2, $3, $4, $5, $6, $7, $8, 'running', \
+               mask_key_id, sql_fingerprint, status, attempt) SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, 'running', \
                coalesce((SELECT max(attempt) FROM pipeline.runs WHERE source = $1 AND batch_date = $2), 0) + 1 \
                RETURNING run_id, attempt, array(SELECT run_id FROM lost)";
     let row = insert(client, sql, batch, record).await?;
@@ -230,7 +232,8 @@ pub(super) async fn start(client: &Client, batch: &Batch, record: &RunRecord) ->
 /// Records that a batch's input is missing and that its source says to skip it.
 pub(super) async fn skip(client: &Client, batch: &Batch, record: &RunRecord) -> Result<i64> {
     let sql = "INSERT INTO pipeline.runs (source, batch_date, invocation, action, files, fingerprint, program_version, \
-               mask_key_id, status, finished_at, attempt) SELECT $1, $2, $3, $4, $5, $6, $7, $8, 'skipped', clock_timestamp(), \
+               mask_key_id, sql_fingerprint, status, finished_at, attempt) \
+               SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, 'skipped', clock_timestamp(), \
                coalesce((SELECT max(attempt) FROM pipeline.runs WHERE source = $1 AND batch_date = $2), 0) + 1 \
                RETURNING run_id";
     let row = insert(client, sql, batch, record).await?;
@@ -241,7 +244,7 @@ pub(super) async fn skip(client: &Client, batch: &Batch, record: &RunRecord) -> 
 async fn insert(client: &Client, sql: &str, batch: &Batch, record: &RunRecord) -> Result<Row> {
     let version = env!("CARGO_PKG_VERSION");
     let action = record.action.name();
-    let parameters: [Parameter<'_>; 8] = [
+    let parameters: [Parameter<'_>; 9] = [
         (&batch.source, Type::TEXT),
         (&batch.date, Type::DATE),
         (&record.invocation, Type::UUID),
@@ -250,6 +253,7 @@ async fn insert(client: &Client, sql: &str, batch: &Batch, record: &RunRecord) -
         (&record.fingerprint, Type::TEXT),
         (&version, Type::TEXT),
         (&record.mask_key_id, Type::TEXT),
+        (&record.sql_fingerprint, Type::TEXT),
     ];
     let row = client.query_typed_one(sql, &parameters).await;
     row.map_err(|error| db_error(format!("the run of {batch} can't be recorded"), &error))
@@ -284,9 +288,9 @@ pub(super) async fn commit(
                shown AS (DELETE FROM pipeline.hidden_batches h USING committed c \
                WHERE h.source = c.source AND h.batch_date = c.batch_date), \
                masked AS (INSERT INTO pipeline.masks \
-               SELECT c.run_id, c.source, c.batch_date, m.entity, m.column_name, m.fingerprint, m.fields \
+               SELECT c.run_id, c.source, c.batch_date, m.entity, m.column_name, m.fingerprint, m.fields, m.batch_date_in \
                FROM committed c, jsonb_to_recordset($7) \
-               m (entity text, column_name text, fingerprint text, fields jsonb)), \
+               m (entity text, column_name text, fingerprint text, fields jsonb, batch_date_in text)), \
                marked AS (INSERT INTO pipeline.stale_views (name, entity, run_id) \
                SELECT v.name, e.entity, c.run_id FROM committed c, pipeline.views v, unnest($6) e (entity) \
                WHERE v.kind = 'materialized') \

@@ -282,6 +282,7 @@ mod tests {
                 "pipeline V7__suppression",
                 "pipeline V8__progress",
                 "pipeline V9__read_as",
+                "pipeline V10__dates",
                 "migrations/V1__one.sql",
                 "migrations/V2__two.sql",
             ];

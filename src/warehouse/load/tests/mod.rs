@@ -187,6 +187,7 @@ fn record() -> RunRecord {
         invocation: Uuid::now_v7(),
         action: Action::Load,
         fingerprint: Some("f".to_owned()),
+        sql_fingerprint: None,
         mask_key_id: None,
         files: serde_json::json!([{"path": "file.json", "size": 2, "etag": null}]),
     }

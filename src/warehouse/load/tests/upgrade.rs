@@ -50,7 +50,8 @@ async fn its_rows_runs_and_partitions_go_on() {
                 "pipeline V6__column_masks",
                 "pipeline V7__suppression",
                 "pipeline V8__progress",
-                "pipeline V9__read_as"
+                "pipeline V9__read_as",
+                "pipeline V10__dates"
             ]
         );
         assert_eq!(world.rows("patients").await, ["(a,old,source_b,2023-05-02)"]);
@@ -124,6 +125,8 @@ async fn roles_take_over_its_partitions() {
     let access = Access {
         hides: false,
         stale: Some(Vec::new()),
+        asked: true,
+        closed: Vec::new(),
         owed: Vec::new(),
         tables: world.entities.iter().map(table).collect(),
         views: Vec::new(),

@@ -16,6 +16,7 @@ pub const MIGRATIONS: &[(&str, &str)] = &[
     ("V7__suppression", include_str!("V7__suppression.sql")),
     ("V8__progress", include_str!("V8__progress.sql")),
     ("V9__read_as", include_str!("V9__read_as.sql")),
+    ("V10__dates", include_str!("V10__dates.sql")),
 ];
 
 pub(super) fn migrations() -> Result<Vec<Migration>> {
