@@ -84,8 +84,8 @@ pub async fn serve(scheduler: Scheduler, say: impl FnOnce(Where)) -> Result<()> 
         encrypted: net.is_encrypted(),
     });
     ready.store(true, Ordering::Relaxed);
-    let served = serving.serve_with_incoming(net::incoming(listener)).await;
-    served.map_err(|_| Error::unreachable("the scheduler has stopped").hint("start it again; -v says more"))
+    let ended = serving.serve_with_incoming(net::incoming(listener)).await;
+    ended.map_err(|_| Error::unreachable("the scheduler has stopped").hint("start it again; -v says more"))
 }
 
 fn listens(ready: &Arc<AtomicBool>) -> health::Ready {
