@@ -27,7 +27,7 @@ pub(super) enum Privacy {
 
 pub(super) async fn execute(global: &Global, privacy: Privacy) -> Result<u8> {
     match privacy {
-        Privacy::Report => show(global).await,
+        Privacy::Report => Box::pin(show(global)).await,
         Privacy::Risk => {
             let json = global.json()?;
             let project = global.project()?;

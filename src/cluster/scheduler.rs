@@ -97,11 +97,7 @@ fn listens(ready: &Arc<AtomicBool>) -> health::Ready {
 }
 
 /// Ballista looks here for the address of an executor that names none.
-#[expect(
-    clippy::unnecessary_wraps,
-    clippy::result_large_err,
-    reason = "tonic asks for this form"
-)]
+#[expect(clippy::unnecessary_wraps, reason = "tonic asks for this form")]
 fn with_address(mut request: Request<()>) -> std::result::Result<Request<()>, Status> {
     if let Some(address) = request.remote_addr() {
         request.extensions_mut().insert(ConnectInfo(address));

@@ -25,7 +25,7 @@ pub type Used<'a> = &'a (dyn Fn(&Source, &Outline) -> Option<BTreeSet<String>> +
 impl Engine {
     /// Plans the transforms of a source far enough to tell where their columns come from, and checks their columns
     /// against their entities. The error has all problems at once.
-    pub async fn outline(
+    pub fn outline(
         &self,
         project: &Project,
         source: &Source,
@@ -50,7 +50,7 @@ impl Engine {
     /// Makes outlined transforms of a source ready to run: adds their row checks, and plans each over only those
     /// parts of the records that it uses. The error has all problems at once. `batch` is the first that will run, or
     /// a [`sample`].
-    pub async fn prepare(
+    pub fn prepare(
         &self,
         project: &Project,
         source: &Source,
@@ -60,12 +60,12 @@ impl Engine {
     ) -> Result<Vec<Prepared>, Vec<Diagnostic>> {
         let (full, session) = self.visible(source)?;
         let planners = planners(&session, &full, project, source, |_, _| Ok(()));
-        let outlined = planners.filter_map(|planner| {
+        let with_outlines = planners.filter_map(|planner| {
             let outline = outlines.iter().find(|one| one.entity == planner.entity.name)?;
             Some((planner, outline))
         });
         let planned = at_once(
-            outlined.collect(),
+            with_outlines.collect(),
             async |(planner, outline): (Planner<'_>, &Outline)| {
                 let declared = source.conserves.iter().find(|one| one.entity == outline.entity);
                 let conserves = declared.map(|one| Elements::plan(&session, &full, one, &sample(source)));

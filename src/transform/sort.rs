@@ -182,6 +182,8 @@ struct Sorter {
     /// be on its way to the disk. A run may be larger, see [`Self::is_full`].
     run_size: usize,
     run: Run,
+    /// The size of the longest run so far in bytes, or of one that is possible at any time.
+    longest: usize,
     /// The addresses of the buffers that the size of the run includes.
     counted: HashSet<usize>,
     /// The memory of the run that fills and of the one that is being written.
@@ -202,14 +204,16 @@ impl Sorter {
         let runtime = context.runtime_env();
         let spill = SpillMetrics::new(&sort.metrics, partition);
         let spills = SpillManager::new(Arc::clone(&runtime), spill, Arc::clone(&schema));
+        let run_size = match context.session_config().get_extension::<Share>() {
+            Some(share) => share.0 / 2,
+            None => limit(&runtime.memory_pool) / 2,
+        };
         Ok(Self {
             converter: RowConverter::new(fields(&sort.order, &sort.input.schema())?)?,
             order: sort.order.clone(),
             batch_size: context.session_config().batch_size(),
-            run_size: match context.session_config().get_extension::<Share>() {
-                Some(share) => share.0 / 2,
-                None => limit(&runtime.memory_pool) / 2,
-            },
+            run_size,
+            longest: run_size,
             run: Run::default(),
             counted: HashSet::new(),
             held: MemoryConsumer::new("KeySort")
@@ -278,9 +282,11 @@ impl Sorter {
         size > self.run_size.max(lent.min(ENOUGH))
     }
 
-    /// Rows per batch of a sorted run. While runs are merged, at least one batch of each is in memory.
-    fn batch_rows(&self, run: &Run) -> usize {
-        run.rows_of(self.run_size / 256).min(self.batch_size)
+    /// Rows per batch of a sorted run. While runs are merged, at least one batch of each is in memory. The last run, which is
+    /// seldom full, has batches as large as those before.
+    fn batch_rows(&mut self) -> usize {
+        self.longest = self.longest.max(self.run.size());
+        self.run.rows_of(self.longest / 256).min(self.batch_size)
     }
 
     /// Starts to write the run on another thread. Returns false where the run is empty or there is no folder to spill
@@ -290,10 +296,10 @@ impl Sorter {
             return Ok(false);
         };
         self.wait().await?;
+        let rows = self.batch_rows();
         let run = std::mem::take(&mut self.run);
         self.counted.clear();
         let (schema, elapsed) = (Arc::clone(&self.schema), self.metrics.elapsed_compute().clone());
-        let rows = self.batch_rows(&run);
         self.fewest_rows = self.fewest_rows.min(rows);
         let task = SpawnedTask::spawn_blocking(move || {
             let _timer = elapsed.timer();
@@ -355,8 +361,8 @@ impl Sorter {
     }
 
     /// Returns all rows in order, where nothing was spilled.
-    async fn in_memory(self) -> Result<SendableRecordBatchStream> {
-        let rows = self.batch_rows(&self.run);
+    async fn in_memory(mut self) -> Result<SendableRecordBatchStream> {
+        let rows = self.batch_rows();
         let (run, held, schema) = (self.run, self.held, Arc::clone(&self.schema));
         let elapsed = self.metrics.elapsed_compute().clone();
         let sorting = elapsed.clone();

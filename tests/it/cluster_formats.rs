@@ -48,9 +48,9 @@ fn patient(n: usize) -> Value {
             let treatments: Vec<Value> = (0..EACH).map(treatment).collect();
             json!({"code": format!("C{diagnosis}"), "description": format!("about {diagnosis}"), "treatments": treatments})
         };
-        let diagnoses: Vec<Value> = (0..EACH).map(diagnosis).collect();
+        let all: Vec<Value> = (0..EACH).map(diagnosis).collect();
         let notes = json!({"text": format!("notes of {n}"), "author": author(n)});
-        json!({"visit_id": format!("V-{n}-{visit}"), "date": day(n, visit), "diagnoses": diagnoses, "provider_notes": notes})
+        json!({"visit_id": format!("V-{n}-{visit}"), "date": day(n, visit), "diagnoses": all, "provider_notes": notes})
     };
     let visits: Vec<Value> = (0..EACH).map(visit).collect();
     json!({"patient_id": id(n), "name": name(n), "visits": visits})
@@ -198,7 +198,7 @@ fn parquet(of_file: std::ops::Range<usize>) -> Vec<u8> {
             texts(treatments().map(|(_, treatment)| Some(format!("{treatment} mg")))),
         ),
     ]);
-    let diagnosis = structs(vec![
+    let of_each = structs(vec![
         (
             "code",
             texts(diagnoses().map(|(_, diagnosis)| Some(format!("C{diagnosis}")))),
@@ -219,7 +219,7 @@ fn parquet(of_file: std::ops::Range<usize>) -> Vec<u8> {
             texts(visits().map(|(n, visit)| Some(format!("V-{n}-{visit}")))),
         ),
         ("date", texts(visits().map(|(n, visit)| Some(day(n, visit).to_owned())))),
-        ("diagnoses", lists(diagnosis)),
+        ("diagnoses", lists(of_each)),
         ("provider_notes", notes),
     ]);
     let batch = RecordBatch::try_from_iter_with_nullable([

@@ -135,7 +135,7 @@ async fn begin<'a>(
         let mut made = live.statements;
         for staged in staged {
             let table = qualified(PARTITIONS, &staged.name);
-            made.push_str(&format!("GRANT SELECT ON {table} TO {}; ", ident(checker)));
+            made.extend(["GRANT SELECT ON ", &table, " TO ", &ident(checker), "; "]);
         }
         transaction.batch_execute(&made).await?;
         sql = live.sql;

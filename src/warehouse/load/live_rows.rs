@@ -60,14 +60,15 @@ fn statements(schema: &str, entities: &[&str], checker: &str) -> String {
     }
     let (schema_name, checker) = (ident(schema), ident(checker));
     let mut statements = format!("CREATE SCHEMA {schema_name}; GRANT USAGE ON SCHEMA {schema_name} TO {checker}; ");
-    for entity in entities {
+    let of_entity = |entity: &&str| {
         let (view, table) = (qualified(schema, entity), qualified(ENTITIES, entity));
-        statements.push_str(&format!(
+        format!(
             "CREATE VIEW {view} WITH (security_barrier) AS SELECT * FROM {table} t WHERE NOT EXISTS (SELECT FROM \
              pipeline.hidden_batches h WHERE h.source = t.source AND h.batch_date = t.batch_date); \
              GRANT SELECT ON {view} TO {checker}; "
-        ));
-    }
+        )
+    };
+    statements.extend(entities.iter().map(of_entity));
     statements
 }
 
