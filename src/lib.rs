@@ -32,4 +32,5 @@ pub mod transform;
 pub mod warehouse;
 pub mod workspace;
 
+pub use cores::STACK_BYTES;
 pub use error::{Error, Result};

@@ -4,11 +4,7 @@ use std::panic::resume_unwind;
 use std::process::ExitCode;
 
 use clap::Parser;
-use healthcare_insights::{cli::Cli, report};
-
-/// The stack of each thread, in bytes; only what is used of it takes memory. Planning SQL takes up to 20 KB for each level of
-/// an expression without optimisation.
-const STACK_BYTES: usize = 32 << 20;
+use healthcare_insights::{STACK_BYTES, cli::Cli, report};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();

@@ -131,9 +131,9 @@ impl World {
             });
             let any = sample(&self.lines);
             let outlines = engine.outline(&self.project, &self.lines, warehouse::accepts);
-            let outlines = outlines.await.expect("transforms that fit");
+            let outlines = outlines.expect("transforms that fit");
             let prepared = engine.prepare(&self.project, &self.lines, &outlines, &any, &|_, _| None);
-            let prepared = prepared.await.expect("transforms that fit");
+            let prepared = prepared.expect("transforms that fit");
             let transform = prepared.into_iter().find(|one| one.outline.entity == entity);
             let transform = transform.expect("a transform of the entity");
             let execution = engine.execute(&transform, &batch, input).await.expect("a plan");

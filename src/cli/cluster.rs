@@ -33,7 +33,7 @@ pub(super) struct Scheduler {
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(6..), default_value = "30")]
     lost_after: u64,
     /// Where to tell by HTTP how it is: GET /health/live and /health/ready
-    #[arg(long, value_name = "IP:PORT")]
+    #[arg(long, value_name = "IP:PORT", value_parser = socket)]
     health: Option<SocketAddr>,
     #[command(flatten)]
     tls: Tls,
@@ -60,7 +60,7 @@ pub(super) struct Executor {
     #[arg(long, value_name = "URL", value_parser = address, default_value = "df://127.0.0.1:50050")]
     scheduler: (String, u16),
     /// Where to listen for runs that fetch their reports; port 0 is a free one
-    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:0")]
+    #[arg(long, value_name = "IP:PORT", value_parser = socket, default_value = "127.0.0.1:0")]
     bind: SocketAddr,
     /// The host under which runs find this machine [default: the address from which it reaches the scheduler]
     #[arg(long, value_name = "HOST")]
@@ -78,7 +78,7 @@ pub(super) struct Executor {
     #[arg(long, value_name = "DIR", default_value = ".")]
     work_dir: PathBuf,
     /// Where to tell by HTTP how it is: GET /health/live and /health/ready
-    #[arg(long, value_name = "IP:PORT")]
+    #[arg(long, value_name = "IP:PORT", value_parser = socket)]
     health: Option<SocketAddr>,
     #[command(flatten)]
     tls: Tls,
@@ -117,6 +117,12 @@ pub(super) fn address(text: &str) -> std::result::Result<(String, u16), String> 
         return Err(wrong());
     }
     Ok((host.to_owned(), port))
+}
+
+/// Reads `IP:PORT`.
+fn socket(text: &str) -> std::result::Result<SocketAddr, String> {
+    let wrong = || "an address of this machine is written IP:PORT, such as 10.0.0.8:50051".to_owned();
+    text.trim().parse().map_err(|_| wrong())
 }
 
 #[cfg(feature = "cluster")]
@@ -257,7 +263,16 @@ mod built {
 
 #[cfg(test)]
 mod tests {
-    use super::address;
+    use super::{address, socket};
+
+    #[test]
+    fn sockets() {
+        assert_eq!(socket("127.0.0.1:7").unwrap().port(), 7);
+        assert!(socket("[::1]:7").is_ok());
+        for wrong in ["localhost:7", "127.0.0.1", ":7", ""] {
+            assert!(socket(wrong).unwrap_err().contains("IP:PORT"), "{wrong}");
+        }
+    }
 
     #[test]
     fn addresses() {

@@ -37,6 +37,8 @@ const LOOK: Duration = Duration::from_millis(100);
 const ANSWER: Duration = Duration::from_secs(5);
 /// How long the scheduler may not answer, or not know the job, before the batch fails.
 const SILENCE: Duration = Duration::from_secs(15);
+/// What the system says where a disk is full, as Rust writes it.
+const DISK_FULL: &str = "(os error 28)";
 /// How many times a report may be lost.
 const TRIES: u32 = 3;
 
@@ -104,12 +106,17 @@ impl Client {
     }
 
     fn unreachable(&self, error: &transport::Error) -> Error {
+        let (cause, start) = (
+            net::root(error),
+            "start it with `pipeline cluster scheduler`, or leave --cluster and PIPELINE_CLUSTER out",
+        );
+        let hint = net::remedy(&cause).unwrap_or(start);
         Error::unreachable(format!(
             "the scheduler of the cluster at {} can't be reached",
             self.shown
         ))
-        .cause(net::root(error))
-        .hint("start it with `pipeline cluster scheduler`, or leave --cluster and PIPELINE_CLUSTER out")
+        .cause(cause)
+        .hint(hint)
     }
 
     async fn submit(&self, scheduler: &mut Scheduler, run_id: i64, plan: Vec<u8>) -> Result<String> {
@@ -136,9 +143,11 @@ impl Client {
     fn unanswered(&self, status: &tonic::Status) -> Error {
         match (status.code(), status.source()) {
             (_, Some(cause)) => {
+                let cause = net::root(cause);
+                let hint = net::remedy(&cause).unwrap_or(net::BROKEN_OFF);
                 Error::unreachable(format!("the scheduler at {} has broken off the connection", self.shown))
-                    .cause(net::root(cause))
-                    .hint("if it asks for a certificate, name one: --tls-cert, --tls-key and --tls-ca")
+                    .cause(cause)
+                    .hint(hint)
             }
             (Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled, None) => self.gone(),
             (_, None) => self.refused(),
@@ -176,13 +185,7 @@ impl Client {
                 Some(Status::Successful(done)) => {
                     return done.partition_location.into_iter().next().ok_or_else(Error::internal);
                 }
-                Some(Status::Failed(_)) => {
-                    return Err(Error::batch(
-                        "no executor of the cluster could fill the batch; the old content stands",
-                    )
-                    .cause("they were lost, or stopped, while they worked on it")
-                    .hint("look why executors end, then run the batch again"));
-                }
+                Some(Status::Failed(why)) => return Err(failed(&why.error)),
                 // A scheduler that was started anew knows no job of the old one.
                 None if heard.elapsed() > SILENCE => return Err(self.gone()),
                 None => {}
@@ -211,6 +214,18 @@ impl Cluster for Client {
     fn run(&self, run_id: i64, job: Job) -> BoxFuture<'_, Result<Vec<u8>>> {
         self.job(run_id, job).boxed()
     }
+}
+
+/// Why no executor could end a job. Ballista's own text is not repeated: it names folders of other machines.
+fn failed(why: &str) -> Error {
+    if why.contains(DISK_FULL) {
+        return Error::batch("the disk of an executor is full; the old content stands")
+            .cause("rows of parts and reports lie in .pipeline of its working directory")
+            .hint("make room there or name a folder on a larger disk (--work-dir), or leave the batch to one executor (--part-size none)");
+    }
+    Error::batch("no executor of the cluster could fill the batch; the old content stands")
+        .cause("they were lost, or stopped, while they worked on it")
+        .hint("look why executors end, then run the batch again")
 }
 
 fn setting(key: &str, value: &str) -> KeyValuePair {

@@ -21,6 +21,7 @@ use futures::FutureExt;
 use tokio::runtime::Handle;
 
 use super::codec::Codec;
+use super::job_files::JobFiles;
 use super::net::{self, Net, TlsFiles};
 use super::plan::Here;
 use super::{MESSAGE, Where, health};
@@ -29,6 +30,8 @@ use crate::run::remote::{Capacity, LoadSent, Worker};
 use crate::warehouse::Database;
 use crate::workspace::{Spill, private_folder};
 
+/// What to do where no scheduler answers.
+const START: &str = "start `pipeline cluster scheduler` there, and let this machine reach it";
 /// How long an executor tries to reach the scheduler when it starts.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The pause between two attempts.
@@ -71,9 +74,11 @@ pub async fn serve(executor: Executor, say: impl FnOnce(Where)) -> Result<()> {
     let reports = spill.folder().join("reports");
     private_folder(&reports)
         .map_err(|error| Error::project(format!("{} can't be made", reports.display())).cause(error))?;
+    let files = Arc::new(JobFiles::in_folder(reports.clone()));
     let here = Here {
         worker: Arc::clone(&worker),
         runtime: Handle::current(),
+        files: Arc::clone(&files),
     };
     let beats = ExecutorHealth::new();
     let health = match executor.health {
@@ -112,9 +117,11 @@ pub async fn serve(executor: Executor, say: impl FnOnce(Where)) -> Result<()> {
         health: beats,
         ..ExecutorProcessConfig::default()
     };
-    start_executor_process(Arc::new(config)).await.map_err(|_| {
-        Error::unreachable(unreachable).hint("start `pipeline cluster scheduler` there, and let this machine reach it")
-    })
+    let ended = tokio::select! {
+        ended = start_executor_process(Arc::new(config)) => ended,
+        never = files.remove_unused(&worker) => match never {},
+    };
+    ended.map_err(|_| Error::unreachable(unreachable).hint(START))
 }
 
 /// Listens; port 0 stands for a free one.
@@ -137,29 +144,33 @@ async fn wait_for(net: &Net, host: &str, port: u16) -> Result<()> {
     loop {
         match answers(net, host, port).await {
             Ok(()) => return Ok(()),
-            Err(why) if begun.elapsed() > PATIENCE => {
-                return Err(
-                    Error::unreachable(format!("the scheduler at df://{host}:{port} can't be reached"))
-                        .cause(why)
-                        .hint("start `pipeline cluster scheduler` there, and let this machine reach it"),
-                );
+            Err((why, hint)) if begun.elapsed() > PATIENCE => {
+                let error = Error::unreachable(format!("the scheduler at df://{host}:{port} can't be reached"));
+                return Err(error.cause(why).hint(hint));
             }
             Err(_) => tokio::time::sleep(PAUSE).await,
         }
     }
 }
 
-/// Asks the scheduler for a job that is not there. A server that does not like the certificate says so only now.
-async fn answers(net: &Net, host: &str, port: u16) -> std::result::Result<(), String> {
-    let endpoint = net.endpoint(host, port).map_err(|error| net::root(&error))?;
-    let channel = endpoint.connect().await.map_err(|error| net::root(&error))?;
+/// Asks the scheduler for a job that is not there. A server that does not like the certificate says so only now. Where it
+/// does not answer, returns why, and what to do.
+async fn answers(net: &Net, host: &str, port: u16) -> std::result::Result<(), (String, &'static str)> {
+    let with_remedy = |why: String, or: &'static str| {
+        let remedy = net::remedy(&why).unwrap_or(or);
+        (why, remedy)
+    };
+    let unreachable = |error: tonic::transport::Error| with_remedy(net::root(&error), START);
+    let endpoint = net.endpoint(host, port).map_err(unreachable)?;
+    let channel = endpoint.connect().await.map_err(unreachable)?;
     let job_id = String::new();
     let mut scheduler = SchedulerGrpcClient::new(channel);
     match scheduler.get_job_status(GetJobStatusParams { job_id }).await {
         Ok(_) => Ok(()),
-        Err(status) => Err(status
-            .source()
-            .map_or_else(|| status.code().description().to_owned(), net::root)),
+        Err(status) => Err(match status.source() {
+            Some(cause) => with_remedy(net::root(cause), net::BROKEN_OFF),
+            None => (status.code().description().to_owned(), START),
+        }),
     }
 }
 

@@ -6,6 +6,7 @@ mod client;
 mod codec;
 mod executor;
 mod health;
+mod job_files;
 mod net;
 mod plan;
 mod scheduler;

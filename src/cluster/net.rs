@@ -142,6 +142,30 @@ pub(super) fn incoming(listener: TcpListener) -> TcpIncoming {
     TcpIncoming::from(listener).with_nodelay(Some(true))
 }
 
+/// What to do where the other end breaks a connection off.
+pub(super) const BROKEN_OFF: &str = "look whether it still runs; if it asks for a certificate, name one of its authority: --tls-cert, --tls-key and --tls-ca";
+
+/// What to do about a connection that can't be made, where its [`root`] tells.
+pub(super) fn remedy(root: &str) -> Option<&'static str> {
+    const REMEDIES: [(&str, &str); 4] = [
+        (
+            "UnknownIssuer",
+            "all machines of a cluster need certificates of one authority; name it on both ends: --tls-ca",
+        ),
+        (
+            "not valid for name",
+            "its certificate must hold the name or address by which it is called as subjectAltName",
+        ),
+        ("xpired", "make a new certificate for it, and start it again"),
+        (
+            "InvalidContentType",
+            "it does not use TLS: start it with --tls-cert, --tls-key and --tls-ca, or leave them out here",
+        ),
+    ];
+    let fits = |(said, _): &&(&str, &str)| root.contains(said);
+    REMEDIES.iter().find(fits).map(|(_, remedy)| *remedy)
+}
+
 /// What has kept a connection from being made, in words of the network. It holds no value of the data.
 pub(super) fn root(error: &(dyn std::error::Error + 'static)) -> String {
     let mut cause = error;

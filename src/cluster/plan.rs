@@ -33,6 +33,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::job_files::JobFiles;
 use crate::error::Error;
 use crate::run::remote::{Job, PartRows, Worker};
 
@@ -48,6 +49,7 @@ pub(super) struct Here {
     pub worker: Arc<Worker>,
     /// Where connections to the database and stores live. Ballista runs tasks on threads of its own.
     pub runtime: Handle,
+    pub files: Arc<JobFiles>,
 }
 
 /// The plan of a batch.
@@ -166,10 +168,7 @@ fn arriving(part: &Arc<dyn ExecutionPlan>, context: &Arc<TaskContext>, lost: &Lo
 
 /// The part of a report that some rows hold.
 pub(super) fn piece(rows: &RecordBatch) -> Vec<u8> {
-    let column = rows.columns().first().and_then(|column| column.as_binary_opt::<i32>());
-    column
-        .map(|column| column.iter().flatten().flatten().copied().collect())
-        .unwrap_or_default()
+    pieces(rows).concat()
 }
 
 /// Says nothing of the task: Ballista logs plans, and shows them.
@@ -229,9 +228,10 @@ impl ExecutionPlan for FillBatch {
     }
 
     fn execute(&self, _: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let Some(Here { worker, runtime }) = self.here.clone() else {
+        let Some(Here { worker, runtime, files }) = self.here.clone() else {
             return internal_err!("only an executor fills batches");
         };
+        files.begin(&context, &self.task);
         let (task, lost) = (Arc::clone(&self.task), Lost::default());
         let parts = self.parts.iter().map(|part| arriving(part, &context, &lost)).collect();
         let report = async move {
@@ -272,10 +272,11 @@ impl ExecutionPlan for ReadPart {
         Ok(self)
     }
 
-    fn execute(&self, _: usize, _: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let Some(Here { worker, runtime }) = self.here.clone() else {
+    fn execute(&self, _: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let Some(Here { worker, runtime, files }) = self.here.clone() else {
             return internal_err!("only an executor reads parts");
         };
+        files.begin(&context, &self.task);
         let task = Arc::clone(&self.task);
         let (sender, pieces) = mpsc::channel::<Vec<u8>>(WAITING);
         let work = AbortOnDropHandle::new(runtime.spawn(async move { worker.read(&task, &sender).await }));

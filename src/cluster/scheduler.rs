@@ -84,8 +84,8 @@ pub async fn serve(scheduler: Scheduler, say: impl FnOnce(Where)) -> Result<()> 
         encrypted: net.is_encrypted(),
     });
     ready.store(true, Ordering::Relaxed);
-    let served = serving.serve_with_incoming(net::incoming(listener)).await;
-    served.map_err(|_| Error::unreachable("the scheduler has stopped").hint("start it again; -v says more"))
+    let ended = serving.serve_with_incoming(net::incoming(listener)).await;
+    ended.map_err(|_| Error::unreachable("the scheduler has stopped").hint("start it again; -v says more"))
 }
 
 fn listens(ready: &Arc<AtomicBool>) -> health::Ready {
@@ -97,11 +97,7 @@ fn listens(ready: &Arc<AtomicBool>) -> health::Ready {
 }
 
 /// Ballista looks here for the address of an executor that names none.
-#[expect(
-    clippy::unnecessary_wraps,
-    clippy::result_large_err,
-    reason = "tonic asks for this form"
-)]
+#[expect(clippy::unnecessary_wraps, reason = "tonic asks for this form")]
 fn with_address(mut request: Request<()>) -> std::result::Result<Request<()>, Status> {
     if let Some(address) = request.remote_addr() {
         request.extensions_mut().insert(ConnectInfo(address));

@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 use super::files::InputFile;
 use crate::model::{Compression, Encoding, Format, Input};
 
+/// How many bytes of text a byte of a compressed file counts for.
+const PACKED: u64 = 8;
+
 /// A byte of a listing's files, as they are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 struct Place {
@@ -40,9 +43,13 @@ impl Stretch {
 }
 
 impl Part {
-    /// Divides files into parts of about `size` bytes, and into no more than `most`. Empty: they are too small for two.
+    /// Divides files into parts of about `size` bytes of text, and into no more than `most`. Empty: they are too small for
+    /// two.
     pub fn divide(files: &[InputFile], input: &Input, size: u64, most: usize) -> Vec<Self> {
-        let bytes: u64 = files.iter().map(|file| file.size).sum();
+        let bytes = files
+            .iter()
+            .map(|file| text_bytes(file, input))
+            .fold(0, u64::saturating_add);
         let count = (bytes / size.max(1)).min(most as u64);
         if count < 2 {
             return Vec::new();
@@ -50,7 +57,7 @@ impl Part {
         let mut places = vec![Place { file: 0, byte: 0 }];
         let (mut before, mut next) = (0, 1);
         for (index, file) in files.iter().enumerate() {
-            let end = before + file.size;
+            let end = before + text_bytes(file, input);
             while next < count {
                 let cut = u64::try_from(u128::from(bytes) * u128::from(next) / u128::from(count)).unwrap_or(bytes);
                 if cut >= end {
@@ -81,6 +88,25 @@ impl Part {
         self.from.file..self.to.file + usize::from(self.to.byte > 0)
     }
 
+    /// How many bytes it reads of the files, as they are stored.
+    pub fn stored_bytes(&self, files: &[InputFile]) -> u64 {
+        self.sum(files, |file| file.size)
+    }
+
+    /// About how many bytes of text it reads.
+    pub fn text_bytes(&self, files: &[InputFile], input: &Input) -> u64 {
+        self.sum(files, |file| text_bytes(file, input))
+    }
+
+    /// The bytes of its stretches, and what a whole file counts for.
+    fn sum(&self, files: &[InputFile], whole: impl Fn(&InputFile) -> u64) -> u64 {
+        let of_file = |index: usize| match self.of_file(index, files[index].size) {
+            Some(stretch) => stretch.to.saturating_sub(stretch.from),
+            None => whole(&files[index]),
+        };
+        self.files().map(of_file).fold(0, u64::saturating_add)
+    }
+
     /// Whether it reads a file of this size to its end.
     pub(super) fn ends(&self, index: usize, size: u64) -> bool {
         index < self.to.file || self.to.byte >= size
@@ -94,16 +120,25 @@ impl Part {
     }
 }
 
-/// Where to cut near a byte of a file: there, or at the nearer end of a file that can only be read as a whole. Whether it
-/// is one is told here as far as its name and the source tell it; its reader sees the rest.
+/// Whether a file is compressed as a whole, as far as its name and the source tell it. Its reader sees the rest.
+fn is_packed(file: &InputFile, input: &Input) -> bool {
+    let ends = |suffix: &&str| file.path.split('#').next().is_some_and(|path| path.ends_with(*suffix));
+    let named = matches!(input.compression, Some(compression) if compression != Compression::None);
+    input.format != Format::Parquet && (named || ["gz", "zst", "bz2", "zip"].iter().any(ends))
+}
+
+/// About how many bytes of text a file holds.
+fn text_bytes(file: &InputFile, input: &Input) -> u64 {
+    file.size
+        .saturating_mul(if is_packed(file, input) { PACKED } else { 1 })
+}
+
+/// Where to cut near a byte of a file's text: there, or at the nearer end of a file that can only be read as a whole.
 fn place(index: usize, file: &InputFile, byte: u64, input: &Input) -> Place {
-    let is_packed = |suffix: &&str| file.path.split('#').next().is_some_and(|path| path.ends_with(*suffix));
-    let is_plain = matches!(input.compression, None | Some(Compression::None))
-        && !["gz", "zst", "bz2", "zip"].iter().any(is_packed);
     match input.format {
         Format::Parquet => Place { file: index, byte },
-        Format::Ndjson if is_plain && input.encoding == Encoding::Utf8 => Place { file: index, byte },
-        _ if byte * 2 < file.size => Place { file: index, byte: 0 },
+        Format::Ndjson if !is_packed(file, input) && input.encoding == Encoding::Utf8 => Place { file: index, byte },
+        _ if byte.saturating_mul(2) < text_bytes(file, input) => Place { file: index, byte: 0 },
         _ => Place {
             file: index + 1,
             byte: 0,

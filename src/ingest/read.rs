@@ -106,7 +106,7 @@ impl Reading {
 
     /// Splits all files, one after the other. `send` returns false when nobody listens any more; then this ends early.
     fn split_all(&self, runtime: &Handle, stop: &CancellationToken, send: &dyn Fn(Result<Load>) -> bool) {
-        let mut gather = Gather::default();
+        let mut gather = Gather::new(self.kinds.each.len());
         for (index, origin) in Ahead::new(&self.listing, runtime, stop) {
             let file = &self.listing.files()[index];
             let mut scanner = self.scanner(index);

@@ -65,7 +65,7 @@ pub async fn of_project(engine: &Engine, project: &Project, mut outlines: Outlin
             continue;
         }
         // The project check compares types with columns. Here, every type is accepted.
-        match engine.outline(project, source, |_, _| Ok(())).await {
+        match engine.outline(project, source, |_, _| Ok(())) {
             Ok(transforms) => drop(outlines.insert(source.name.clone(), transforms)),
             Err(found) => problems.extend(found),
         }

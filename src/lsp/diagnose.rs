@@ -8,6 +8,7 @@ use std::sync::mpsc::{Receiver, Sender};
 use tokio::runtime::Handle;
 
 use crate::check;
+use crate::cores::STACK_BYTES;
 use crate::error::{Code, Diagnostic, Error};
 use crate::workspace::Files;
 
@@ -69,8 +70,7 @@ pub(super) fn start(runtime: Handle, tell: impl FnMut(Checked) + Send + 'static)
     let (jobs, received) = std::sync::mpsc::channel();
     std::thread::Builder::new()
         .name("check".to_owned())
-        // Planning SQL takes far more of the stack without optimization than a thread has by default.
-        .stack_size(32 << 20)
+        .stack_size(STACK_BYTES)
         .spawn(move || work(&received, &runtime, tell))?;
     Ok(jobs)
 }

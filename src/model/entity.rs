@@ -19,6 +19,8 @@ pub struct Entity {
     pub parent: Option<Parent>,
     /// The entity of which this one holds the keys that are deleted, so that its `latest` view does not show them.
     pub deletes_from: Option<String>,
+    /// The column that is true in a row which says that its key is deleted, so that its `latest` view does not show it.
+    pub deleted_flag: Option<String>,
     pub indexes: Vec<Index>,
     /// Checks on the rows of every source, in addition to the key and the columns with `nullable: false`.
     pub checks: Vec<Check>,

@@ -198,6 +198,7 @@ fn entity(ctx: &mut Context<'_>, entry: &Entry, found: &mut Found) -> Draft {
         key: Vec::new(),
         parent: None,
         deletes_from: None,
+        deleted_flag: None,
         indexes: Vec::new(),
         checks: Vec::new(),
         location: ctx.location(entry.key.span),

@@ -69,6 +69,7 @@ pub(super) fn add_tables(ctx: &mut Context<'_>, drafts: Vec<TableDraft>, entitie
             key: owner.key.clone(),
             parent: None,
             deletes_from: Some(owner.name.clone()),
+            deleted_flag: None,
             indexes: Vec::new(),
             checks: Vec::new(),
             location: draft.location,

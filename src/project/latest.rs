@@ -67,8 +67,9 @@ pub(super) fn read(ctx: &mut Context<'_>, entity: &str, entry: &Entry) -> Option
     })
 }
 
-/// Looks up the columns and adds the views to those of the project's files.
-pub(super) fn add(drafts: Vec<LatestDraft>, entities: &[Entity], views: &mut Vec<View>, problems: &mut Problems) {
+/// Looks up the columns, notes which of them say that a row is deleted, and adds the views to those of the project's
+/// files.
+pub(super) fn add(drafts: Vec<LatestDraft>, entities: &mut [Entity], views: &mut Vec<View>, problems: &mut Problems) {
     for draft in drafts {
         // An entity that is not there has problems of its own.
         let Some(entity) = entities.iter().find(|entity| entity.name == draft.entity) else {
@@ -113,10 +114,14 @@ pub(super) fn add(drafts: Vec<LatestDraft>, entities: &[Entity], views: &mut Vec
             }
         }
         if good {
+            let (name, flag) = (&draft.entity, draft.deleted.as_ref().map(|(name, _)| name.clone()));
             let gone = entities
                 .iter()
                 .find(|other| other.deletes_from.as_ref() == Some(&entity.name));
             views.push(view(&draft, entity, gone));
+            if let Some(entity) = entities.iter_mut().find(|entity| entity.name == *name) {
+                entity.deleted_flag = flag;
+            }
         }
     }
     // As files are: functions first, then views, then materialized views. A file may read a view of `latest`.

@@ -123,7 +123,7 @@ fn read(files: &Files, lookup: Lookup<'_>) -> Result<Read> {
     let mut views = sql::read_views(files, known.unwrap_or_default(), &mut problems);
     if let Some(contract) = &mut contract {
         let drafts = std::mem::take(&mut contract.latest);
-        latest::add(drafts, &contract.entities, &mut views, &mut problems);
+        latest::add(drafts, &mut contract.entities, &mut views, &mut problems);
     }
     let known = contract.as_ref().map(|contract| contract.names.as_slice());
     let checks = sql::read_checks(files, &mut problems);

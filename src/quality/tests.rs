@@ -35,6 +35,7 @@ fn entity() -> Entity {
         key: vec!["id".to_owned()],
         parent: None,
         deletes_from: None,
+        deleted_flag: None,
         indexes: Vec::new(),
         checks: Vec::new(),
         location: location.clone(),

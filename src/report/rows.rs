@@ -1,5 +1,6 @@
 //! Prints the rows of a query and of the run history as a table, JSON or CSV.
 
+use indicatif::BinaryBytes;
 use serde_json::{Map, Value, json};
 
 use super::{data, lines, message, stale_masks, table, thousands};
@@ -120,7 +121,8 @@ pub(super) fn query_csv(result: &QueryResult) -> String {
     text
 }
 
-/// Prints the run history, and the materialized views that do not show all of it yet. In JSON each run has the names of
+/// Prints the run history, how far executors are with runs that go on, and the materialized views that do not show all of
+/// it yet. In JSON each run has the names of
 /// those that do not show it, and the columns whose rows it loaded under other masks; of all columns, where these are
 /// not known.
 pub fn status(runs: &[RunRow], stale: &[Stale], masks: &[StaleBatch], as_json: bool) {
@@ -162,7 +164,7 @@ pub fn status(runs: &[RunRow], stale: &[Stale], masks: &[StaleBatch], as_json: b
             run.status.clone(),
             run.started_at.format("%Y-%m-%d %H:%M:%S").to_string(),
             seconds(run).map_or_else(|| "-".to_owned(), |s| format!("{s:.2}")),
-            or_dash(run.records.and_then(|n| u64::try_from(n).ok())),
+            or_dash(records(run)),
             or_dash(rows(run)),
         ];
         if deletes {
@@ -172,6 +174,13 @@ pub fn status(runs: &[RunRow], stale: &[Stale], masks: &[StaleBatch], as_json: b
         table.add_row(row);
     }
     data(&lines(&table));
+    for run in runs {
+        if let Some(read) = so_far(run, "bytes") {
+            let of = input_bytes(run);
+            let (read, of) = (BinaryBytes(read.min(of)), BinaryBytes(of));
+            data(&format!("run {} goes on: {read} of {of} read", run.run_id));
+        }
+    }
     for view in stale {
         let runs: Vec<String> = view.runs.iter().map(ToString::to_string).collect();
         let of = if runs.is_empty() {
@@ -191,10 +200,36 @@ fn seconds(run: &RunRow) -> Option<f64> {
     Some((run.finished_at? - run.started_at).as_seconds_f64())
 }
 
-/// The number of rows of all entities together, without the keys that are deleted.
+/// The number of records that the run has read, or that executors have read of it so far.
+fn records(run: &RunRow) -> Option<u64> {
+    let read = run.records.and_then(|n| u64::try_from(n).ok());
+    read.or_else(|| so_far(run, "records"))
+}
+
+/// The number of rows of all entities together, without the keys that are deleted; of a run that goes on, those so far.
 fn rows(run: &RunRow) -> Option<u64> {
+    if let Some(progress) = &run.progress {
+        let entities = progress.get("entities")?.as_object()?;
+        return Some(
+            entities
+                .values()
+                .filter_map(|entity| entity.get("rows")?.as_u64())
+                .sum(),
+        );
+    }
     run.counts.as_ref()?.as_object()?;
     Some(counted(run, false))
+}
+
+/// A number of what executors have noted of a run that goes on.
+fn so_far(run: &RunRow, what: &str) -> Option<u64> {
+    run.progress.as_ref()?.get(what)?.as_u64()
+}
+
+/// The size of the input, as listed.
+fn input_bytes(run: &RunRow) -> u64 {
+    let files = run.files.as_ref().and_then(Value::as_array).into_iter().flatten();
+    files.filter_map(|file| file.get("size")?.as_u64()).sum()
 }
 
 /// The number of keys that the run's batch deletes.

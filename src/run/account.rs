@@ -136,11 +136,14 @@ pub(crate) fn verdict(
         let one = format!("`max_quarantined: {{records: {most}, entities: {{{entity}: ...}}}}`");
         let _ = write!(hint, "; {one} sets it for one entity");
     }
-    if source.input.on_no_records == OnNoRecords::Refuse && refused.iter().any(|entry| entry.check == NO_RECORDS) {
-        hint.push_str(
-            "; look whether `records` is right; entries that are records themselves, as a deletion in a FHIR bundle, need \
-             `on_no_records: whole`",
-        );
+    if refused.iter().any(|entry| entry.check == NO_RECORDS) {
+        hint.push_str(match source.input.on_no_records {
+            OnNoRecords::Refuse => {
+                "; look whether `records` is right; entries that are records themselves, as a deletion in a FHIR bundle, \
+                 need `on_no_records: whole`"
+            }
+            _ => "; look whether `records` is right; leave out files without a record, as a FHIR bundle without `entry`",
+        });
     }
     let no_record = |entry: &&Refusal| entry.entity.is_none() && entry.path.as_deref() == Some("$");
     let no_records = refused.iter().filter(no_record).count() as u64;

@@ -114,14 +114,17 @@ impl Staging<'_> {
         };
         let beside = (scope == Scope::Source).then_some(self.batch);
         let mut tables = self.context.project.entities.iter();
-        let gone = tables.find(|table| beside.is_some() && table.deletes_from.as_deref() == Some(entity));
+        let of = tables.clone().find(|of| beside.is_some() && of.name == entity);
+        let table = tables.find(|table| table.deletes_from.as_deref() == Some(entity));
         Partners {
             entity,
             staged: staged_of(entity),
             beside,
-            gone: gone.map(|table| Gone {
+            gone: of.map(|of| Gone {
+                of,
+                rows: staged_of(entity),
                 table,
-                staged: staged_of(&table.name),
+                staged: table.and_then(|table| staged_of(&table.name)),
             }),
         }
     }

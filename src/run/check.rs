@@ -123,7 +123,7 @@ async fn planned(project: &Arc<Project>) -> Result<usize> {
     let project = Arc::new(plannable(project));
     let sources = (0..project.sources.len()).map(|at| {
         let (engine, project) = (engine.clone(), Arc::clone(&project));
-        tokio::spawn(async move { of_source(&engine, &project, &project.sources[at]).await })
+        tokio::spawn(async move { of_source(&engine, &project, &project.sources[at]) })
     });
     // All are started before the first is waited for.
     let sources: Vec<_> = sources.collect();
@@ -150,15 +150,12 @@ async fn planned(project: &Arc<Project>) -> Result<usize> {
     }
 }
 
-async fn of_source(engine: &Engine, project: &Project, source: &Source) -> Result<usize, Vec<Diagnostic>> {
-    let outlines = engine.outline(project, source, warehouse::accepts).await?;
+fn of_source(engine: &Engine, project: &Project, source: &Source) -> Result<usize, Vec<Diagnostic>> {
+    let outlines = engine.outline(project, source, warehouse::accepts)?;
     let mut problems = lineage::constant_masks(project, source, &outlines);
     // A run plans each transform a second time, over only the fields that it uses. That finds no further problem.
     let whole = |_: &Source, _: &crate::transform::Outline| None;
-    match engine
-        .prepare(project, source, &outlines, &sample(source), &whole)
-        .await
-    {
+    match engine.prepare(project, source, &outlines, &sample(source), &whole) {
         Ok(prepared) => {
             problems.extend(unread(source, &prepared));
             if problems.is_empty() {

@@ -37,7 +37,7 @@ pub(crate) async fn outlines(engine: &Engine, project: &Project, batches: &[Batc
     let (mut outlines, mut problems) = (Outlines::new(), Vec::new());
     for name in first_batches(batches).into_keys() {
         let source = project.source(name)?;
-        match engine.outline(project, source, warehouse::accepts).await {
+        match engine.outline(project, source, warehouse::accepts) {
             Ok(found) => drop(outlines.insert(source.name.clone(), found)),
             Err(found) => problems.extend(found),
         }
@@ -59,7 +59,7 @@ pub(crate) async fn plans(engine: Engine, project: &Project, batches: &[Batch], 
         let source = project.source(name)?;
         let of_source = outlines.get(name).map_or(&[][..], Vec::as_slice);
         problems.extend(lineage::constant_masks(project, source, of_source));
-        match engine.prepare(project, source, of_source, batch, &lineage::used).await {
+        match engine.prepare(project, source, of_source, batch, &lineage::used) {
             Ok(prepared) => drop(by_source.insert(name.to_owned(), prepared)),
             // A problem of an entity's check shows with every source; it is reported once.
             Err(found) => found.into_iter().for_each(|problem| {

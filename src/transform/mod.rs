@@ -18,6 +18,7 @@ mod ignored;
 mod inputs;
 mod list_fields;
 mod marks;
+mod memory;
 mod merged;
 mod merged_columns;
 mod narrow;

@@ -5,6 +5,8 @@
 use std::collections::BTreeSet;
 
 use datafusion::execution::session_state::SessionState;
+use futures::executor::block_on;
+use tokio::runtime::Handle;
 
 use super::elements::Elements;
 use super::inputs::Inputs;
@@ -12,6 +14,7 @@ use super::narrow;
 use super::planner::{Planner, planners, sample};
 use super::prepared::{Accepts, Outline, Prepared};
 use super::session::Engine;
+use crate::cores::on_all;
 use crate::error::{Diagnostic, Error, Result};
 use crate::model::{Batch, Project, Source};
 
@@ -22,16 +25,17 @@ pub type Used<'a> = &'a (dyn Fn(&Source, &Outline) -> Option<BTreeSet<String>> +
 impl Engine {
     /// Plans the transforms of a source far enough to tell where their columns come from, and checks their columns
     /// against their entities. The error has all problems at once.
-    pub async fn outline(
+    pub fn outline(
         &self,
         project: &Project,
         source: &Source,
         accepts: Accepts,
     ) -> Result<Vec<Outline>, Vec<Diagnostic>> {
         let (full, session) = self.visible(source)?;
+        let planners = planners(&session, &full, project, source, accepts).collect();
         let (mut outlines, mut problems) = (Vec::new(), Vec::new());
-        for planner in planners(&session, &full, project, source, accepts) {
-            match planner.outline().await {
+        for outline in at_once(planners, async |planner: Planner<'_>| planner.outline().await) {
+            match outline {
                 Ok(outline) => outlines.push(outline),
                 Err(found) => problems.extend(found),
             }
@@ -46,7 +50,7 @@ impl Engine {
     /// Makes outlined transforms of a source ready to run: adds their row checks, and plans each over only those
     /// parts of the records that it uses. The error has all problems at once. `batch` is the first that will run, or
     /// a [`sample`].
-    pub async fn prepare(
+    pub fn prepare(
         &self,
         project: &Project,
         source: &Source,
@@ -55,15 +59,23 @@ impl Engine {
         used: Used<'_>,
     ) -> Result<Vec<Prepared>, Vec<Diagnostic>> {
         let (full, session) = self.visible(source)?;
+        let planners = planners(&session, &full, project, source, |_, _| Ok(()));
+        let with_outlines = planners.filter_map(|planner| {
+            let outline = outlines.iter().find(|one| one.entity == planner.entity.name)?;
+            Some((planner, outline))
+        });
+        let planned = at_once(
+            with_outlines.collect(),
+            async |(planner, outline): (Planner<'_>, &Outline)| {
+                let declared = source.conserves.iter().find(|one| one.entity == outline.entity);
+                let conserves = declared.map(|one| Elements::plan(&session, &full, one, &sample(source)));
+                let used = used(source, outline);
+                (self.one(&planner, outline, batch, used).await, conserves)
+            },
+        );
         let (mut prepared, mut problems) = (Vec::new(), Vec::new());
-        for planner in planners(&session, &full, project, source, |_, _| Ok(())) {
-            let Some(outline) = outlines.iter().find(|one| one.entity == planner.entity.name) else {
-                continue;
-            };
-            let declared = source.conserves.iter().find(|one| one.entity == outline.entity);
-            let conserves = declared.map(|one| Elements::plan(&session, &full, one, &sample(source)));
-            let used = used(source, outline);
-            match self.one(&planner, outline, batch, used).await {
+        for (one, conserves) in planned {
+            match one {
                 Ok(one) => prepared.push(Prepared {
                     conserves: conserves.and_then(|planned| planned.map_err(|found| problems.push(found)).ok()),
                     ..one
@@ -145,6 +157,16 @@ impl Prepared {
     pub fn problems(diagnostics: Vec<Diagnostic>) -> Error {
         Error::project("the transforms do not fit the project").diagnostics(diagnostics)
     }
+}
+
+/// Plans on all cores, since planning takes most of a small batch's time. It waits for nothing, so that it needs no runtime
+/// of its own.
+fn at_once<T: Send, U: Send>(items: Vec<T>, plan: impl AsyncFn(T) -> U + Sync) -> Vec<U> {
+    let runtime = Handle::current();
+    on_all(items, |item| {
+        let _entered = runtime.enter();
+        block_on(plan(item))
+    })
 }
 
 fn plain(message: String) -> Diagnostic {

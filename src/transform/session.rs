@@ -13,7 +13,6 @@ use datafusion::datasource::empty::EmptyTable;
 use datafusion::error::DataFusionError;
 use datafusion::execution::TaskContext;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
-use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
@@ -22,6 +21,7 @@ use super::cast_names::CastNames;
 use super::exact::{ExactValues, Types};
 use super::functions;
 use super::list_fields::ListFields;
+use super::memory::Memory;
 use super::sort::SortByKeys;
 use super::struct_fields::LookUp;
 use super::unnest::SliceElements;
@@ -33,8 +33,8 @@ use crate::error::{Error, Result};
 pub struct Limits {
     /// Bytes that sorts, joins and aggregates may hold before they spill.
     pub memory: usize,
-    /// How many transforms run at once. Each gets an equal part of the memory, and at least a few MB. With a common
-    /// pool, the first transform to merge its spilled runs would take everything, and the others would fail.
+    /// How many transforms run at once. Each has a part of the memory for itself, and at least a few MB. Without that, the
+    /// first transform to merge its spilled runs would take everything, and the others would fail.
     pub at_once: usize,
     /// The folder to spill to. Without one, a transform that runs out of memory fails.
     pub spill: Option<PathBuf>,
@@ -44,12 +44,11 @@ pub struct Limits {
 #[derive(Debug, Clone)]
 pub struct Engine {
     state: SessionState,
-    /// The memory of one transform, in bytes.
-    share: usize,
+    memory: Memory,
 }
 
-/// The least memory of a transform, in bytes: enough to sort in, however many run at once.
-const LEAST_SHARE: usize = 8 << 20;
+/// The bytes of memory that a transform has for itself, as an extension of its context.
+pub(super) struct Share(pub usize);
 
 impl Engine {
     /// Builds the engine.
@@ -58,7 +57,7 @@ impl Engine {
             Some(folder) => DiskManagerMode::Directories(vec![folder.clone()]),
             None => DiskManagerMode::Disabled,
         };
-        let share = (limits.memory / limits.at_once.max(1)).max(LEAST_SHARE);
+        let memory = Memory::new(limits.memory, limits.at_once);
         let runtime = RuntimeEnvBuilder::new()
             .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(spill))
             .build_arc()
@@ -70,7 +69,7 @@ impl Engine {
         let options = config.options_mut();
         // Every sort reserves this memory from its first row on. DataFusion's default of 10 MB would leave nothing of
         // a small share to sort in.
-        options.execution.sort_spill_reservation_bytes = (share / 16).clamp(1 << 20, 10 << 20);
+        options.execution.sort_spill_reservation_bytes = (memory.share / 16).clamp(1 << 20, 10 << 20);
         options.sql_parser.collect_spans = true;
         options.sql_parser.enable_options_value_normalization = false;
         let mut builder = SessionStateBuilder::new()
@@ -90,15 +89,22 @@ impl Engine {
         let mut context = SessionContext::new_with_state(state);
         functions::register_all(&mut context)?;
         let state = context.state();
-        Ok(Self { state, share })
+        Ok(Self { state, memory })
     }
 
     /// The context for running one plan. Each has its own share of the memory; everything else is common.
     pub(super) fn task(&self) -> Result<TaskContext, DataFusionError> {
         let runtime = RuntimeEnvBuilder::from_runtime_env(self.state.runtime_env())
-            .with_memory_pool(Arc::new(FairSpillPool::new(self.share)))
+            .with_memory_pool(Arc::new(self.memory.of_one()))
             .build_arc()?;
-        Ok(TaskContext::from(&self.state).with_runtime(runtime))
+        let config = self
+            .state
+            .config()
+            .clone()
+            .with_extension(Arc::new(Share(self.memory.share)));
+        Ok(TaskContext::from(&self.state)
+            .with_session_config(config)
+            .with_runtime(runtime))
     }
 
     /// A session that contains exactly these tables, all empty. It is for planning only.

@@ -6,6 +6,7 @@
 //! the runs. docs/history/performance.md has the figures.
 
 mod order;
+mod size;
 #[cfg(test)]
 mod tests;
 
@@ -13,8 +14,6 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, ArrayData};
-use datafusion::arrow::buffer::{Buffer, NullBuffer};
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::arrow::row::{RowConverter, SortField};
@@ -42,6 +41,9 @@ use datafusion::physical_plan::{
 use futures::{StreamExt, TryStreamExt, stream};
 
 use order::Run;
+use size::rows_size;
+
+use super::session::Share;
 
 /// An optimizer rule that replaces sorts of a whole input in one partition by [`KeySort`]. Sorts with a row limit
 /// stay with DataFusion.
@@ -163,6 +165,10 @@ struct Writing {
 /// they are written at once.
 const LARGE: usize = 8;
 
+/// A run need not be larger than this, in bytes. Longer runs take longer to sort, since they do not fit into the processor's
+/// caches, and save little of the merge. docs/history/performance.md has the figures.
+const ENOUGH: usize = 24 << 20;
+
 /// How many times a run's largest batch DataFusion sets aside to merge two runs: two read ahead of each, and a copy.
 const MERGE_OF_TWO: usize = 8;
 
@@ -172,9 +178,12 @@ struct Sorter {
     order: LexOrdering,
     converter: RowConverter,
     batch_size: usize,
-    /// The size of a run in bytes: half of the memory, since another run may be on its way to the disk.
+    /// The size of a run in bytes that is possible at any time: half of the transform's own memory, since another run may
+    /// be on its way to the disk. A run may be larger, see [`Self::is_full`].
     run_size: usize,
     run: Run,
+    /// The size of the longest run so far in bytes, or of one that is possible at any time.
+    longest: usize,
     /// The addresses of the buffers that the size of the run includes.
     counted: HashSet<usize>,
     /// The memory of the run that fills and of the one that is being written.
@@ -195,14 +204,16 @@ impl Sorter {
         let runtime = context.runtime_env();
         let spill = SpillMetrics::new(&sort.metrics, partition);
         let spills = SpillManager::new(Arc::clone(&runtime), spill, Arc::clone(&schema));
+        let run_size = match context.session_config().get_extension::<Share>() {
+            Some(share) => share.0 / 2,
+            None => limit(&runtime.memory_pool) / 2,
+        };
         Ok(Self {
             converter: RowConverter::new(fields(&sort.order, &sort.input.schema())?)?,
             order: sort.order.clone(),
             batch_size: context.session_config().batch_size(),
-            run_size: match runtime.memory_pool.memory_limit() {
-                MemoryLimit::Finite(bytes) => bytes / 2,
-                MemoryLimit::Infinite | MemoryLimit::Unknown => usize::MAX,
-            },
+            run_size,
+            longest: run_size,
             run: Run::default(),
             counted: HashSet::new(),
             held: MemoryConsumer::new("KeySort")
@@ -241,8 +252,7 @@ impl Sorter {
         };
         let of_keys = keys.size() + batch.num_rows() * order::PER_ROW;
         let mut of_batch = rows_size(&batch, &mut self.counted);
-        let of_others = self.writing.as_ref().map_or(0, |writing| writing.bytes);
-        if (self.held.size() - of_others).saturating_add(of_batch + of_keys) > self.run_size && self.write().await? {
+        if self.is_full(of_batch + of_keys) && self.write().await? {
             of_batch = rows_size(&batch, &mut self.counted);
         }
         let bytes = of_batch + of_keys;
@@ -263,9 +273,20 @@ impl Sorter {
         Ok(())
     }
 
-    /// Rows per batch of a sorted run. While runs are merged, at least one batch of each is in memory.
-    fn batch_rows(&self, run: &Run) -> usize {
-        run.rows_of(self.run_size / 256).min(self.batch_size)
+    /// Whether the run is as large as it may be, before so many bytes more. Where the transform's own memory is small, it may
+    /// be larger as long as there is memory to borrow.
+    fn is_full(&self, more: usize) -> bool {
+        let of_others = self.writing.as_ref().map_or(0, |writing| writing.bytes);
+        let size = (self.held.size() - of_others).saturating_add(more);
+        let lent = limit(&self.context.runtime_env().memory_pool) / 2;
+        size > self.run_size.max(lent.min(ENOUGH))
+    }
+
+    /// Rows per batch of a sorted run. While runs are merged, at least one batch of each is in memory. The last run, which is
+    /// seldom full, has batches as large as those before.
+    fn batch_rows(&mut self) -> usize {
+        self.longest = self.longest.max(self.run.size());
+        self.run.rows_of(self.longest / 256).min(self.batch_size)
     }
 
     /// Starts to write the run on another thread. Returns false where the run is empty or there is no folder to spill
@@ -275,10 +296,10 @@ impl Sorter {
             return Ok(false);
         };
         self.wait().await?;
+        let rows = self.batch_rows();
         let run = std::mem::take(&mut self.run);
         self.counted.clear();
         let (schema, elapsed) = (Arc::clone(&self.schema), self.metrics.elapsed_compute().clone());
-        let rows = self.batch_rows(&run);
         self.fewest_rows = self.fewest_rows.min(rows);
         let task = SpawnedTask::spawn_blocking(move || {
             let _timer = elapsed.timer();
@@ -340,8 +361,8 @@ impl Sorter {
     }
 
     /// Returns all rows in order, where nothing was spilled.
-    async fn in_memory(self) -> Result<SendableRecordBatchStream> {
-        let rows = self.batch_rows(&self.run);
+    async fn in_memory(mut self) -> Result<SendableRecordBatchStream> {
+        let rows = self.batch_rows();
         let (run, held, schema) = (self.run, self.held, Arc::clone(&self.schema));
         let elapsed = self.metrics.elapsed_compute().clone();
         let sorting = elapsed.clone();
@@ -361,30 +382,12 @@ impl Sorter {
     }
 }
 
-/// Bytes that a batch's rows add to those of a run. Batches may be slices of the same arrays, which are counted once, by
-/// what is allocated for them. That is at most twice the rows: there may be more of it for a few rows of many, and
-/// counted with each batch, it would fill a run with batches of few rows.
-fn rows_size(batch: &RecordBatch, counted: &mut HashSet<usize>) -> usize {
-    let (mut allocated, mut of_rows) = (0, 0_usize);
-    for column in batch.columns() {
-        let data = column.to_data();
-        allocated += allocation(&data, counted);
-        let sliced = data.get_slice_memory_size();
-        of_rows = of_rows.saturating_add(sliced.unwrap_or(usize::MAX));
+/// The bytes that a pool can give now.
+fn limit(pool: &Arc<dyn MemoryPool>) -> usize {
+    match pool.memory_limit() {
+        MemoryLimit::Finite(bytes) => bytes,
+        MemoryLimit::Infinite | MemoryLimit::Unknown => usize::MAX,
     }
-    allocated.min(of_rows.saturating_mul(2))
-}
-
-/// Bytes that are allocated for arrays, without what is counted already. The set holds the addresses of buffers.
-fn allocation(data: &ArrayData, counted: &mut HashSet<usize>) -> usize {
-    let nulls = data.nulls().map(NullBuffer::buffer);
-    let own = data.buffers().iter().chain(nulls);
-    let own: usize = own
-        .filter(|buffer| counted.insert(buffer.data_ptr().as_ptr().addr()))
-        .map(Buffer::capacity)
-        .sum();
-    let children = data.child_data().iter();
-    own + children.map(|child| allocation(child, counted)).sum::<usize>()
 }
 
 /// What another thread's work came to; a panic there is one here.

@@ -64,6 +64,7 @@ fn project(sql: &str) -> Project {
         key: vec![],
         parent: None,
         deletes_from: None,
+        deleted_flag: None,
         indexes: vec![],
         checks: vec![],
         location: here(),
@@ -131,19 +132,19 @@ fn engine() -> Engine {
     .unwrap()
 }
 
-async fn prepare(sql: &str) -> std::result::Result<Prepared, Vec<Diagnostic>> {
+fn prepare(sql: &str) -> std::result::Result<Prepared, Vec<Diagnostic>> {
     let project = project(sql);
-    prepared(&project, &sample(&project.sources[0]), &|_, _| None).await
+    prepared(&project, &sample(&project.sources[0]), &|_, _| None)
 }
 
-async fn prepared(project: &Project, batch: &Batch, used: Used<'_>) -> std::result::Result<Prepared, Vec<Diagnostic>> {
+fn prepared(project: &Project, batch: &Batch, used: Used<'_>) -> std::result::Result<Prepared, Vec<Diagnostic>> {
     let (engine, source) = (engine(), &project.sources[0]);
-    let outlines = engine.outline(project, source, text_only).await?;
-    let mut all = engine.prepare(project, source, &outlines, batch, used).await?;
+    let outlines = engine.outline(project, source, text_only)?;
+    let mut all = engine.prepare(project, source, &outlines, batch, used)?;
     Ok(all.remove(0))
 }
 
-async fn problems(sql: &str) -> Vec<String> {
+fn problems(sql: &str) -> Vec<String> {
     let shown = |d: Diagnostic| {
         let at = d
             .location
@@ -151,7 +152,6 @@ async fn problems(sql: &str) -> Vec<String> {
         format!("{at} {} | {}", d.message, d.hint.unwrap_or_default())
     };
     prepare(sql)
-        .await
         .expect_err("the transform is refused")
         .into_iter()
         .map(shown)
@@ -161,10 +161,10 @@ async fn problems(sql: &str) -> Vec<String> {
 /// The rows as `patient code record`, from a shared input of two batches. Whole and narrowed records must give the
 /// same.
 async fn run(sql: &str) -> Result<Vec<String>> {
-    let full = prepare(sql).await.map_err(Prepared::problems)?;
+    let full = prepare(sql).map_err(Prepared::problems)?;
     let project = project(sql);
     let sample = sample(&project.sources[0]);
-    let narrow = prepared(&project, &sample, &lineage::used).await;
+    let narrow = prepared(&project, &sample, &lineage::used);
     let narrow = narrow.map_err(Prepared::problems)?;
     let rows = rows_of(&project, &full).await?;
     assert_eq!(rows_of(&project, &narrow).await?, rows);
@@ -254,7 +254,7 @@ async fn elements_are_numbered_in_each_list() {
     let kept = "SELECT patient_id, array_to_string(array_filter(with_ordinality(codes), c -> c['item']['code'] LIKE '%-2' \
                 OR patient_id = 'P4')['ordinality'], ',') AS code FROM source";
     assert_eq!(run(kept).await.unwrap(), ["P1 2 1", "P2 null 2", "P3  3", "P4 1 4"]);
-    let error = problems("SELECT patient_id, with_ordinality(patient_id)[1]['item'] AS code FROM source").await;
+    let error = problems("SELECT patient_id, with_ordinality(patient_id)[1]['item'] AS code FROM source");
     assert!(error[0].contains("with_ordinality takes a list"), "{error:?}");
 }
 
@@ -266,7 +266,7 @@ async fn a_field_of_a_list_is_the_list_of_the_field() {
     let nested = "SELECT patient_id, array_to_string(flatten(make_array(codes, codes)['code']), '+') || \
                   array_to_string(array_transform(make_array(codes), c -> cardinality(c['code'])), '') AS code FROM source";
     assert_eq!(run(nested).await.unwrap()[0], "P1 1-1+1-2+1-1+1-22 1");
-    let unknown = problems("SELECT patient_id, codes['cod'][1] AS code FROM source").await;
+    let unknown = problems("SELECT patient_id, codes['cod'][1] AS code FROM source");
     assert!(unknown[0].starts_with("1:25+7 there is no field `cod`"), "{unknown:?}");
 }
 
@@ -317,19 +317,19 @@ async fn the_record_ends_where_rows_are_merged() {
 
 #[tokio::test]
 async fn counts_scans_of_source() {
-    assert_eq!(prepare(UNNEST).await.unwrap().scans.len(), 1);
+    assert_eq!(prepare(UNNEST).unwrap().scans.len(), 1);
     let twice = "SELECT a.patient_id, NULL AS code FROM source a WHERE a.patient_id IN (SELECT patient_id FROM source)";
-    assert_eq!(prepare(twice).await.unwrap().scans.len(), 2);
+    assert_eq!(prepare(twice).unwrap().scans.len(), 2);
     // On the sample date that is used for planning, the optimizer would find one of the scans unused.
     let later = "SELECT patient_id, NULL AS code FROM source UNION ALL \
                  SELECT patient_id, NULL AS code FROM source WHERE $date > DATE '2000-01-01'";
-    assert_eq!(prepare(later).await.unwrap().scans.len(), 2);
+    assert_eq!(prepare(later).unwrap().scans.len(), 2);
 }
 
 #[tokio::test]
 async fn the_output_is_checked_against_the_contract() {
     assert_eq!(
-        problems("SELECT 1 AS patient_id,\n       name AS cod\nFROM (SELECT 'x' AS name FROM source)").await,
+        problems("SELECT 1 AS patient_id,\n       name AS cod\nFROM (SELECT 'x' AS name FROM source)"),
         [
             "2:8+11 column `cod` is not one of codes | did you mean `code`?",
             "1:8+15 column `patient_id` of codes is text but the transform returns Int64 | CAST it to text",
@@ -340,40 +340,39 @@ async fn the_output_is_checked_against_the_contract() {
 
 #[tokio::test]
 async fn planning_errors_name_the_place() {
-    let unknown = problems("SELECT patient_id,\n  cods AS code\nFROM source").await;
+    let unknown = problems("SELECT patient_id,\n  cods AS code\nFROM source");
     assert_eq!(unknown.len(), 1, "{unknown:?}");
     assert!(unknown[0].starts_with("2:3+4 column 'cods' not found"), "{unknown:?}");
-    let syntax = problems("SELECT patient_id\nFORM source").await;
+    let syntax = problems("SELECT patient_id\nFORM source");
     assert!(syntax[0].starts_with("2:6+"), "{syntax:?}");
     for from in [
         "source s CROSS JOIN UNNEST(s.codes) AS c(i)",
         "source s, LATERAL (SELECT unnest(s.codes) AS i) c",
     ] {
-        let lateral = problems(&format!("SELECT s.patient_id, c.i['code'] AS code FROM {from}")).await;
+        let lateral = problems(&format!("SELECT s.patient_id, c.i['code'] AS code FROM {from}"));
         assert!(lateral[0].contains("unnests in the SELECT list"), "{lateral:?}");
     }
-    let field = problems("SELECT patient_id,\n  codes[1]['cod'] AS code FROM source").await;
+    let field = problems("SELECT patient_id,\n  codes[1]['cod'] AS code FROM source");
     assert!(
         field[0].starts_with("2:11+7 ") && field[0].contains("there is no field `cod`"),
         "{field:?}"
     );
-    let list = problems("SELECT patient_id, codes['code'] AS code FROM source").await;
+    let list = problems("SELECT patient_id, codes['code'] AS code FROM source");
     assert!(
         list[0].starts_with("1:20+21 ") && list[0].contains("the transform returns List"),
         "{list:?}"
     );
-    let ordinality =
-        problems("SELECT patient_id, c.i AS code FROM source, UNNEST(codes) WITH ORDINALITY AS c(i, n)").await;
+    let ordinality = problems("SELECT patient_id, c.i AS code FROM source, UNNEST(codes) WITH ORDINALITY AS c(i, n)");
     assert!(
         ordinality[0].contains("unnest(with_ordinality(visits))"),
         "{ordinality:?}"
     );
-    let ddl = problems("DROP TABLE source").await;
+    let ddl = problems("DROP TABLE source");
     assert_eq!(
         ddl,
         ["1:1+17 a transform is one SELECT | return the entity's rows with a SELECT"]
     );
-    let two = problems("SELECT 1; SELECT 2").await;
+    let two = problems("SELECT 1; SELECT 2");
     assert_eq!(two.len(), 1, "{two:?}");
 }
 
@@ -396,7 +395,7 @@ async fn an_input_that_fails_ends_every_transform() {
     let input = stream::iter([Err(crate::Error::batch("file x: damaged"))]).boxed();
     let (mut inputs, broadcast) = broadcast(&[schema].into(), input, &[0]);
     let input = inputs.remove(0);
-    let prepared = prepare(UNNEST).await.unwrap();
+    let prepared = prepare(UNNEST).unwrap();
     let batch = on("2023-05-02");
     let rows = engine()
         .execute(&prepared, &batch, input)
@@ -415,7 +414,7 @@ async fn an_input_that_is_cut_off_is_no_end() {
     let (mut inputs, broadcast) = broadcast(&[schema].into(), stream::empty().boxed(), &[0]);
     let input = inputs.remove(0);
     drop(broadcast);
-    let prepared = prepare(UNNEST).await.unwrap();
+    let prepared = prepare(UNNEST).unwrap();
     let batch = on("2023-05-02");
     let rows = engine()
         .execute(&prepared, &batch, input)
@@ -452,7 +451,7 @@ async fn rows_on(prepared: &Prepared, day: &str, codes: &[Option<usize>]) -> Vec
 /// The same rows, from a plan that was made for this day and runs once.
 async fn rows_alone(sql: &str, day: &str, codes: &[Option<usize>]) -> Vec<String> {
     let project = project(sql);
-    let prepared = prepared(&project, &on(day), &|_, _| None).await;
+    let prepared = prepared(&project, &on(day), &|_, _| None);
     rows_on(&prepared.unwrap(), day, codes).await
 }
 
@@ -468,7 +467,7 @@ async fn a_transform_serves_more_than_one_batch_and_tells_none_of_another() {
     let cross = "SELECT a.patient_id, b.patient_id AS code FROM source a CROSS JOIN source b";
     let aggregate = "SELECT patient_id, max(patient_id) AS code FROM source GROUP BY patient_id";
     for sql in [UNNEST, filtered, dated, of_source, subquery, join, cross, aggregate] {
-        let prepared = prepare(sql).await.unwrap();
+        let prepared = prepare(sql).unwrap();
         let (one, other) = (("2023-05-02", vec![Some(2), None]), ("2023-05-03", vec![Some(1); 3]));
         // The first batch runs a second time, beside the other.
         let (first, second, third) = futures::join!(
@@ -530,7 +529,7 @@ async fn a_sort_that_merges_leaves_the_others_their_memory() {
     let mut project = project("SELECT patient_id, repeat(unnest(codes)['code'], 50) AS code FROM source");
     project.entities[0].key = vec!["code".to_owned()];
     let source = &project.sources[0];
-    let prepared = prepared(&project, &sample(source), &|_, _| None).await.unwrap();
+    let prepared = prepared(&project, &sample(source), &|_, _| None).unwrap();
     let schema = crate::model::arrow_schema(&source.kinds[0]);
     let input = records(&schema, &[Some(20); 80]);
     let open = move || {

@@ -134,6 +134,7 @@ pub fn entity(name: &str, columns: Vec<Column>) -> Entity {
         key: Vec::new(),
         parent: None,
         deletes_from: None,
+        deleted_flag: None,
         indexes: Vec::new(),
         checks: vec![],
         location: place(),

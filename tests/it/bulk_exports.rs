@@ -169,6 +169,39 @@ fn a_manifest_brings_its_files() {
         .stdout_contains("(3 rows)");
 }
 
+/// The files are looked for beside the manifest, whatever the current folder is.
+#[test]
+fn the_project_may_be_named_by_a_relative_path() {
+    let database = Database::fresh();
+    let project = project(&database);
+    delivered(&project);
+    let folder = project.path(".").canonicalize().unwrap();
+    let name = folder.file_name().unwrap().to_str().unwrap();
+    for named in [name.to_owned(), format!("./{name}")] {
+        let args = ["--project", &named, "run", "--source", "hospital", "--date", DATE];
+        let run = project
+            .command(&args)
+            .current_dir(folder.parent().unwrap())
+            .output()
+            .unwrap();
+        assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    }
+    assert_eq!((database.count("patients"), database.count("conditions")), (2, 3));
+    // A file that is too many is found as well.
+    deliver(&project, DATE, "Other.ndjson", "{}");
+    let args = ["--project", name, "run", "--source", "hospital", "--date", DATE];
+    let run = project
+        .command(&args)
+        .current_dir(folder.parent().unwrap())
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8_lossy(&run.stderr);
+    assert!(
+        stderr.contains(&format!("lie beside in/{DATE}/manifest.json: 1 in")),
+        "{stderr}"
+    );
+}
+
 #[test]
 fn deletions_of_an_export_hide_what_older_exports_brought() {
     let database = Database::fresh();
@@ -233,7 +266,7 @@ fn deletions_of_an_export_hide_what_older_exports_brought() {
 }
 
 /// Changes of the manifest that its files do not fit, by the place of the value, and what is said of each.
-fn changes() -> [(&'static str, Value, &'static str); 8] {
+fn changes() -> [(&'static str, Value, &'static str); 9] {
     [
         (
             "/output/1/count",
@@ -245,7 +278,17 @@ fn changes() -> [(&'static str, Value, &'static str); 8] {
             json!("1"),
             "manifest.json#output[0] holds 2 resources, where the manifest says 1",
         ),
-        ("/output/1/extension", checksum("other"), "output[1] has "),
+        (
+            "/output/1/extension",
+            checksum("other"),
+            "bytes, where the manifest says 5",
+        ),
+        // Of the same length.
+        (
+            "/output/1/extension",
+            checksum(&conditions().to_lowercase()),
+            "output[1] has another checksum than the manifest says",
+        ),
         (
             "/output/1/url",
             json!("https://export.example/x.ndjson"),

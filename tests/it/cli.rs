@@ -1,5 +1,5 @@
 //! Tests of the command line: exit codes, output for machines, and messages before anything runs.
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::harness::{Database, Project, RUN_TWO_DAYS, SOURCE_A, SOURCE_B, Small, batch, until};
 
@@ -234,6 +234,37 @@ fn status_tells_the_runs() {
         .stdout_contains("failed");
     let json = project.run(&["status", "--output", "json"]).code(0).json();
     assert!(json.to_string().contains("committed"), "{json}");
+}
+
+#[test]
+fn status_tells_how_far_executors_are() {
+    let (database, project) = clinic();
+    project.run_clinic().code(0);
+    let said = project.run(&["status"]).code(0).stdout;
+    assert!(!said.contains("goes on"), "{said}");
+    database.execute(
+        r#"update pipeline.runs set status = 'running', finished_at = null, records = null, counts = null,
+           files = '[{"path": "a", "size": 1000000}, {"path": "b", "size": 48576}]';
+           insert into pipeline.progress (run_id, part, bytes, records, entities) values
+           (1, 2, 200000, 7, '{}'), (1, 1, 324288, 5, '{}'),
+           (1, 0, 0, 0, '{"items": {"rows": 11, "bytes": 90, "phase": "copying"}}')"#,
+    );
+    let said = project.run(&["status"]).code(0).stdout;
+    assert!(said.contains("       12    11"), "{said}");
+    assert!(
+        said.contains("\nrun 1 goes on: 512.00 KiB of 1.00 MiB read\n"),
+        "{said}"
+    );
+    let json = project.run(&["status", "--output", "json"]).code(0).json();
+    let entities = json!({"items": {"rows": 11, "bytes": 90, "phase": "copying"}});
+    assert_eq!(
+        json[0]["progress"],
+        json!({"bytes": 524_288, "records": 12, "entities": entities})
+    );
+    // What is left of a run that is over says nothing.
+    database.execute("update pipeline.runs set status = 'lost'");
+    let json = project.run(&["status", "--output", "json"]).code(0).json();
+    assert!(json[0]["progress"].is_null(), "{json}");
 }
 
 #[test]

@@ -57,13 +57,16 @@ impl Elsewhere {
 impl Cluster for Elsewhere {
     fn run(&self, _: i64, job: Job) -> BoxFuture<'_, Result<Vec<u8>>> {
         async move {
-            let mut task: Value = serde_json::from_slice(&job.fill).unwrap();
-            (self.changed)(&mut task);
-            let task = serde_json::to_vec(&task).unwrap();
+            let on_its_way = |task: &[u8]| {
+                let mut task: Value = serde_json::from_slice(task).unwrap();
+                (self.changed)(&mut task);
+                serde_json::to_vec(&task).unwrap()
+            };
             let mut parts: Vec<PartRows> = Vec::new();
             for part in &job.parts {
-                parts.push(self.read(part).await);
+                parts.push(self.read(&on_its_way(part)).await);
             }
+            let task = on_its_way(&job.fill);
             self.parts.store(parts.len(), Relaxed);
             let mut report = Vec::new();
             for _ in 0..self.times {
@@ -201,9 +204,58 @@ fn an_executor_with_another_key_is_refused() {
     );
 }
 
+/// Takes the input away, so that whoever opened it would say so.
+fn without_input(task: &Value) {
+    let root = Path::new(task["root"].as_str().unwrap());
+    let _ = std::fs::remove_file(root.join("examples/data/source_a/20230501/visit_events.json"));
+}
+
+#[test]
+fn an_executor_of_another_version_or_with_another_key_reads_no_byte() {
+    let others: [(OnItsWay, &str); 2] = [
+        (
+            |task| {
+                without_input(task);
+                task["version"] = json!("9.9.9/1");
+            },
+            "an executor has another version of the program than the run",
+        ),
+        (
+            |task| {
+                without_input(task);
+                task["key_id"] = json!("0123456789abcdef");
+            },
+            "an executor has another key for the masks than the run",
+        ),
+    ];
+    for (changed, said) in others {
+        assert!(refused(None, changed).starts_with(said));
+        // The same of a batch that is divided.
+        let (project, database) = (Project::of_repository().in_clear(), Database::migrated());
+        project.edit("pipelines/source_a.yaml", "format: json", "format: ndjson");
+        let patients: Vec<Value> = serde_json::from_str(&batch(SOURCE_A, "new", 20)).unwrap();
+        let lines: Vec<String> = patients.iter().map(Value::to_string).collect();
+        project.input("source_a", "20230501", lines.join("\n"));
+        let (outcome, parts) = load_in_parts(&project, &database, &database, changed, 1, ("source_a", Some(3000)));
+        assert!(parts > 1, "{parts} parts");
+        let error = outcome.error.unwrap().to_string();
+        assert!(error.starts_with(said), "{error}");
+        assert_eq!(database.count("patients"), 0);
+    }
+}
+
 #[test]
 fn an_executor_with_another_database_is_refused() {
     let message = refused(Some(&Database::migrated()), as_sent);
+    assert_eq!(
+        message,
+        "run 1 of source_a 2023-05-01 is not in the database of the executor, or it is over"
+    );
+}
+
+#[test]
+fn an_executor_whose_database_is_empty_is_refused() {
+    let message = refused(Some(&Database::fresh()), as_sent);
     assert_eq!(
         message,
         "run 1 of source_a 2023-05-01 is not in the database of the executor, or it is over"

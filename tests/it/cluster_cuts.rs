@@ -70,9 +70,8 @@ impl Wire {
 }
 
 fn hand_on(mut from: TcpStream, mut to: TcpStream, cut: &AtomicBool) {
-    let mut bytes = [0; 1 << 16];
-    loop {
-        let Ok(read @ 1..) = from.read(&mut bytes) else { break };
+    let mut bytes = vec![0; 1 << 16];
+    while let Ok(read @ 1..) = from.read(&mut bytes) {
         while cut.load(Ordering::SeqCst) {
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -121,7 +120,7 @@ fn a_run_that_is_cut_from_the_scheduler_fails_whole_in_bounded_time() {
             .wait()
             .code(3)
             .stderr_contains("the scheduler at df://127.0.0.1:");
-        assert!(cut.elapsed() < Duration::from_secs(60), "{:?}", cut.elapsed());
+        assert!(cut.elapsed() < Duration::from_mins(1), "{:?}", cut.elapsed());
         assert_eq!(tags(&database), "old|20");
     }
     heals(&database, &project, &cluster.url);
@@ -214,7 +213,7 @@ fn nothing_is_left_of_runs_that_are_killed_at_any_moment() {
     project.run(&[&RUN[..], &[&cluster.url]].concat()).code(0);
     let whole = begun.elapsed();
     let mut killed = 0;
-    for round in 0..8 {
+    for round in 0..10 {
         let tag = format!("round{round}");
         project.input("source_a", "20230501", batch(SOURCE_A, &tag, 6000));
         let before = tags(&database);

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::cluster_processes::{Cluster, state, tags};
-use crate::harness::{Database, MASK_KEY, Project, Running, SOURCE_A, batch, until};
+use crate::cluster_operations::{certificates, tls};
+use crate::cluster_processes::{Cluster, SLOW, state, tags};
+use crate::harness::{Bucket, Database, MASK_KEY, Project, Running, SOURCE_A, batch, until};
 use crate::person::{ERASE, with_id};
 
 const RUN: [&str; 5] = ["run", "--source", "a", "--date", "2023-05-01"];
@@ -50,10 +51,10 @@ fn files(project: &Project, executor: usize) -> Vec<(PathBuf, Vec<u8>)> {
         }
     }
     let mut found = Vec::new();
-    below(
-        &project.path(&format!("executor{executor}/.pipeline/spill")),
-        &mut found,
-    );
+    let spill = project.path(&format!("executor{executor}/.pipeline/spill"));
+    for folder in fs::read_dir(spill).into_iter().flatten().flatten() {
+        below(&folder.path().join("reports"), &mut found);
+    }
     found
 }
 
@@ -96,7 +97,7 @@ fn a_batch_that_two_executors_read_is_the_one_that_is_read_here() {
     let elsewhere = Database::migrated();
     let project = project.on(&elsewhere);
     erase(&project);
-    let cluster = Cluster::start(&project, 2);
+    let cluster = Cluster::start_with(&project, 2, &["-vv"]);
     let mut running = project.spawn(&[&divided(&cluster, "40KB")[..], &["-vv"]].concat());
     let mut written = [0, 0];
     while !running.is_over() {
@@ -136,12 +137,11 @@ fn a_divided_batch_survives_its_executors_being_killed() {
     let whole = started.elapsed();
     assert_eq!(tags(&database), format!("old|{count}"));
     let mut moved = 0;
-    for round in 0..4_u32 {
+    for round in 0..ROUNDS {
         let tag = format!("round{round}");
         project.input("source_a", "20230501", lines(&patients(&tag, count)));
         let (running, begun) = (project.spawn(&divided(&cluster, "100KB")), Instant::now());
-        // From the first part to the last table.
-        std::thread::sleep(whole.mul_f64(f64::from(round).mul_add(0.25, 0.15)));
+        std::thread::sleep(moment(whole, round));
         let killed = usize::try_from(round % 2).unwrap();
         cluster.executors[killed].kill();
         let outcome = running.wait();
@@ -159,7 +159,154 @@ fn a_divided_batch_survives_its_executors_being_killed() {
     }
     assert!(moved > 0, "no executor was killed while it had work");
     project.run(&divided(&cluster, "100KB")).code(0);
-    assert_eq!(tags(&database), format!("round3|{count}"));
+    assert_eq!(tags(&database), format!("round{}|{count}", ROUNDS - 1));
+}
+
+/// How many times something is killed.
+const ROUNDS: u32 = 10;
+
+/// A random moment of what takes so long: in each round from another tenth of it.
+fn moment(whole: Duration, round: u32) -> Duration {
+    whole.mul_f64((f64::from(round) + rand::random::<f64>()) / f64::from(ROUNDS))
+}
+
+/// Loads a batch in parts. Returns how long that takes.
+fn loaded_in_parts(count: usize) -> (Database, Project, Cluster, Duration) {
+    let database = Database::migrated();
+    let project = of_lines(Project::of_repository().in_clear()).on(&database);
+    project.input("source_a", "20230501", lines(&patients("old", count)));
+    let cluster = Cluster::start(&project, 2);
+    let started = Instant::now();
+    project.run(&divided(&cluster, "60KB")).code(0);
+    (database, project, cluster, started.elapsed())
+}
+
+fn no_files_are_left(project: &Project) {
+    until("the files of rows are removed", || {
+        files(project, 0).is_empty() && files(project, 1).is_empty()
+    });
+}
+
+#[test]
+fn nothing_is_left_of_divided_batches_whose_runs_are_killed() {
+    let count = 3000;
+    let (database, project, cluster, whole) = loaded_in_parts(count);
+    let mut killed = 0;
+    for round in 0..ROUNDS {
+        let tag = format!("round{round}");
+        project.input("source_a", "20230501", lines(&patients(&tag, count)));
+        let before = tags(&database);
+        let mut running = project.spawn(&divided(&cluster, "60KB"));
+        std::thread::sleep(moment(whole, round));
+        running.kill();
+        killed += usize::from(running.wait().exit().is_none());
+        let now = tags(&database);
+        assert!(now == before || now == format!("{tag}|{count}"), "{now}");
+    }
+    assert!(killed > 3, "{killed} runs were killed before their end");
+    project.input("source_a", "20230501", lines(&patients("new", count)));
+    project.run(&divided(&cluster, "60KB")).code(0);
+    assert_eq!(tags(&database), format!("new|{count}"));
+    assert_eq!(database.staging_tables(), [] as [&str; 0]);
+    assert_eq!(database.count("pipeline.runs where status = 'running'"), 0);
+    assert_eq!(database.count("pipeline.progress"), 0);
+    no_files_are_left(&project);
+}
+
+#[test]
+fn nothing_is_left_of_a_divided_batch_whose_scheduler_is_killed() {
+    let count = 3000;
+    let (database, project, mut cluster, _) = loaded_in_parts(count);
+    no_files_are_left(&project);
+    project.input("source_a", "20230501", lines(&patients("new", count)));
+    let running = project.spawn(&divided(&cluster, "60KB"));
+    until("both executors have read parts", || {
+        stages(&project, 0) > 0 && stages(&project, 1) > 0
+    });
+    cluster.scheduler.kill();
+    running
+        .wait()
+        .code(3)
+        .stderr_contains("the scheduler at df://127.0.0.1:");
+    assert_eq!(tags(&database), format!("old|{count}"));
+    // No scheduler tells the executors to remove them.
+    no_files_are_left(&project);
+    let address = cluster.url.strip_prefix("df://").unwrap().to_owned();
+    cluster.scheduler = Cluster::scheduler(&project, &address, &[]).0;
+    project.run(&divided(&cluster, "60KB")).code(0);
+    assert_eq!(tags(&database), format!("new|{count}"));
+    assert_eq!(database.staging_tables(), [] as [&str; 0]);
+}
+
+#[test]
+fn with_certificates_rows_go_from_one_executor_to_another() {
+    let count = 2000;
+    let database = Database::migrated();
+    let project = of_lines(Project::of_repository().in_clear()).on(&database);
+    project.input("source_a", "20230501", lines(&patients("new", count)));
+    let folder = project.path("certificates");
+    certificates(&folder);
+    let node = tls(&folder, "node", "ca");
+    let options: Vec<&str> = node.iter().map(String::as_str).collect();
+    let cluster = Cluster::start_with(&project, 2, &options);
+    let mut running = project.spawn(&[&divided(&cluster, "40KB")[..], &options].concat());
+    let mut written = [0, 0];
+    while !running.is_over() {
+        for (executor, most) in written.iter_mut().enumerate() {
+            *most = stages(&project, executor).max(*most);
+        }
+    }
+    running.wait().code(0);
+    assert!(written.iter().all(|stages| *stages > 0), "{written:?}: one did all");
+    assert_eq!(tags(&database), format!("new|{count}"));
+    assert_eq!(database.count("treatments"), 8 * count);
+}
+
+#[test]
+fn parts_are_read_from_an_object_store() {
+    let bucket = Bucket::serve();
+    let here = Database::migrated();
+    let project = of_lines(Project::of_repository()).on(&here).with_bucket(&bucket);
+    project.edit("pipelines/source_a.yaml", "path: examples/data/", "path: s3://bucket/");
+    let mut people = patients("new", 900);
+    people.insert(700, json!({"name": "nobody"}));
+    bucket.put("source_a/20230501/visit_events.json", lines(&people));
+    project.run(&RUN).code(0);
+    assert_eq!((here.count("patients"), here.count("pipeline.quarantine")), (900, 1));
+    let elsewhere = Database::migrated();
+    let project = project.on(&elsewhere);
+    let cluster = Cluster::start(&project, 2);
+    let outcome = project.run(&[&divided(&cluster, "60KB")[..], &["-v"]].concat());
+    outcome.code(0).stderr_contains("the input is read in parts");
+    assert_eq!(state(&elsewhere), state(&here));
+}
+
+#[test]
+fn a_run_shows_how_far_the_readers_of_parts_are() {
+    let database = Database::migrated();
+    let project = of_lines(Project::of_repository().in_clear()).on(&database);
+    let project = project.env("PIPELINE_PROGRESS_MS", "300").env("FAILPOINTS", SLOW);
+    let input = lines(&patients("new", 1000));
+    let size = input.len();
+    project.input("source_a", "20230501", input);
+    let cluster = Cluster::start(&project, 2);
+    let running = project.spawn(&divided(&cluster, "100KB"));
+    // The parts are read by then, and the tables are being filled.
+    let filling = "pipeline.progress where part = 0 and (entities->'patients'->>'rows')::int = 1000";
+    until("rows are copied", || database.count(filling) == 1);
+    let parts = database.value("select count(*) || '|' || sum(records) from pipeline.progress where part > 0");
+    assert_eq!(parts, format!("{}|1000", size / 100_000));
+    let status = project.run(&["status", "--output", "json"]).code(0).json();
+    let progress = &status[0]["progress"];
+    assert_eq!(progress["records"], 1000, "{status}");
+    assert_eq!(progress["bytes"], size, "{status}");
+    assert_eq!(progress["entities"]["patients"]["rows"], 1000);
+    let shown = project.run(&["status"]).code(0);
+    shown.stdout_contains("running").stdout_contains(" goes on: ");
+    let said = running.wait().code(0).stderr;
+    assert!(said.contains(" read, 1,000 records, "), "{said}");
+    let status = project.run(&["status", "--output", "json"]).code(0).json();
+    assert!(status[0]["progress"].is_null(), "{status}");
 }
 
 #[test]
@@ -189,11 +336,17 @@ fn a_part_that_can_not_be_read_fails_the_batch_with_the_message_of_one_machine()
         "  format: ndjson\n  on_malformed: fail",
     );
     let mut people = patients("new", 300);
-    people[200]["visits"] = json!("bad");
+    people[200]["visits"] = json!("CANARY");
     project.input("source_a", "20230501", lines(&people));
-    let cluster = Cluster::start(&project, 2);
-    let outcome = project.run(&divided(&cluster, "20KB")).code(1);
-    outcome.stderr_contains("visit_events.json, record 201 at byte");
+    let cluster = Cluster::start_with(&project, 2, &["-vv"]);
+    let outcome = project
+        .run(&[&divided(&cluster, "20KB")[..], &["-vv"]].concat())
+        .code(1);
+    outcome
+        .stderr_contains("visit_events.json, record 201 at byte")
+        .output_lacks("CANARY");
+    let said = [&cluster.scheduler, &cluster.executors[0], &cluster.executors[1]].map(Running::stderr_so_far);
+    assert!(said.iter().all(|said| !said.contains("CANARY")), "{said:?}");
     let whole = project.run(&[&RUN[..], &["--cluster", &cluster.url, "--part-size", "none"]].concat());
     whole.code(1).stderr_contains("visit_events.json, record 201 at byte");
     assert_eq!(database.count("patients"), 0);

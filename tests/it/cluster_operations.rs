@@ -95,7 +95,7 @@ for of in 'node ca 127.0.0.1' 'stranger other 127.0.0.1' 'misnamed ca 192.0.2.1'
 done
 ";
 
-fn certificates(folder: &Path) {
+pub(crate) fn certificates(folder: &Path) {
     fs::create_dir_all(folder).unwrap();
     let made = Command::new("bash")
         .args(["-c", CERTIFICATES])
@@ -106,7 +106,7 @@ fn certificates(folder: &Path) {
 }
 
 /// The options for a certificate of the folder, which trusts an authority.
-fn tls(folder: &Path, name: &str, ca: &str) -> Vec<String> {
+pub(crate) fn tls(folder: &Path, name: &str, ca: &str) -> Vec<String> {
     let file = |name: String| -> PathBuf { folder.join(name) };
     [
         ("--tls-cert", file(format!("{name}.crt"))),
@@ -135,15 +135,24 @@ fn with_certificates_only_machines_of_the_cluster_take_part() {
 
     project.input("source_a", "20230501", batch(SOURCE_A, "newer", 300));
     // Who has no certificate, who has a stranger's, and who trusts a stranger.
-    for (options, why) in [
-        (Vec::new(), "has broken off the connection"),
-        (tls(&folder, "stranger", "ca"), "has broken off the connection"),
-        (tls(&folder, "node", "other"), "invalid peer certificate: UnknownIssuer"),
+    let broken_off = (
+        "has broken off the connection",
+        "if it asks for a certificate, name one of its authority: --tls-cert",
+    );
+    let untrusted = (
+        "invalid peer certificate: UnknownIssuer",
+        "certificates of one authority; name it on both ends: --tls-ca",
+    );
+    for (options, (why, remedy)) in [
+        (Vec::new(), broken_off),
+        (tls(&folder, "stranger", "ca"), broken_off),
+        (tls(&folder, "node", "other"), untrusted),
     ] {
         run(&project, &cluster.url, &options)
             .code(3)
             .stderr_contains(&cluster.url)
-            .stderr_contains(why);
+            .stderr_contains(why)
+            .stderr_contains(remedy);
         assert_eq!(tags(&database), "new|300");
     }
     // A run reaches an executor only if the certificate is that of the executor's address.
@@ -162,7 +171,14 @@ fn with_certificates_only_machines_of_the_cluster_take_part() {
     let stranger: Vec<&str> = stranger.iter().map(String::as_str).collect();
     cluster.add_at(&project, 8, &url, &stranger);
     let refused = cluster.executors.remove(0).wait().code(3);
-    assert!(refused.stderr.contains("can't be reached"), "{}", refused.stderr);
+    refused
+        .stderr_contains("can't be reached")
+        .stderr_contains("if it asks for a certificate, name one of its authority: --tls-cert");
+    // Who asks for a certificate, of one that has none.
+    let plain = Cluster::start(&project, 0);
+    run(&project, &plain.url, &node)
+        .code(3)
+        .stderr_contains("it does not use TLS: start it with --tls-cert");
     cluster.add_at(&project, 9, &url, &options);
     run(&project, &url, &node).code(0);
     assert_eq!(tags(&database), "newer|300");

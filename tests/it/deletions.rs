@@ -175,10 +175,24 @@ fn a_row_below_a_deleted_one_is_an_orphan_from_that_day_on() {
     assert_eq!(visits(FIRST), ["1", "2", "3"]);
     // The batch that deletes the patient brings visits of the same patient.
     assert_eq!(visits(SECOND), [""; 0]);
-    let third = [patient("P2"), visit("P1", 5), visit("P2", 6), visit("P3", 7)];
+    // One batch brings P4 and deletes it.
+    let gone = json!({"type": "removal", "id": "P4"});
+    let third = [
+        patient("P2"),
+        patient("P4"),
+        gone,
+        visit("P1", 5),
+        visit("P2", 6),
+        visit("P3", 7),
+        visit("P4", 8),
+    ];
     day(&project, "2023-05-03", &third);
     assert_eq!(visits("2023-05-03"), ["6", "7"]);
-    day(&project, "2023-05-04", &[visit("P1", 8), visit("P2", 9)]);
+    day(
+        &project,
+        "2023-05-04",
+        &[visit("P1", 8), visit("P2", 9), visit("P4", 10)],
+    );
     assert_eq!(visits("2023-05-04"), ["9"], "a later batch brought the row again");
     // A day before the deletion loads again as it did.
     assert_eq!(visits(FIRST), ["1", "2", "3"]);

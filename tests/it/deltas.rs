@@ -208,6 +208,64 @@ fn latest_shows_the_newest_row_of_each_key_unless_it_is_deleted() {
     assert_eq!(database.rows(latest), ["feed|P1|Anna", "other|P2|Ben"]);
 }
 
+/// A flag says the same as a table of deleted keys: see `a_row_below_a_deleted_one_is_an_orphan_from_that_day_on`.
+#[test]
+fn a_row_below_one_that_is_flagged_as_deleted_is_an_orphan_from_that_day_on() {
+    let (database, project) = project();
+    let gone = r#"{"id": "P2", "gone": true}"#;
+    let of = |of: &str, ids: &[&str]| {
+        let each: Vec<String> = ids
+            .iter()
+            .map(|id| format!(r#"{{"id": "{id}", "of": "{of}"}}"#))
+            .collect();
+        format!(r#"{{"observations": [{}]}}"#, each.join(", "))
+    };
+    let days = [
+        vec![
+            r#"{"id": "P1"}"#.to_owned(),
+            r#"{"id": "P2", "gone": false}"#.to_owned(),
+            of("P2", &["O1"]),
+        ],
+        vec![gone.to_owned(), of("P2", &["O2"]), of("P1", &["O3"])],
+        vec![of("P2", &["O4"]), of("P1", &["O5"])],
+        vec![r#"{"id": "P2"}"#.to_owned(), of("P2", &["O6"])],
+        vec![of("P2", &["O7"])],
+    ];
+    for (number, records) in days.iter().enumerate() {
+        let records: Vec<&str> = records.iter().map(String::as_str).collect();
+        day(&project, "feed", &format!("2023-05-0{}", number + 1), &records);
+    }
+    project.remove("pipelines/other.yaml");
+    project
+        .run(&["run", "--all-sources", "--start", "2023-05-01", "--end", "2023-05-05"])
+        .code(0);
+    let loaded = "select observation_id from observations order by 1";
+    assert_eq!(database.rows(loaded), ["O1", "O3", "O5", "O6", "O7"]);
+    assert_eq!(
+        database.rows("select batch_date, check_name from pipeline.quarantine order by 1"),
+        [
+            "2023-05-02|relationships(patients: patient_id)",
+            "2023-05-03|relationships(patients: patient_id)"
+        ]
+    );
+    // A day before the deletion loads again as it did.
+    project.load("feed", "2023-05-01").code(0);
+    assert_eq!(database.rows(loaded), ["O1", "O3", "O5", "O6", "O7"]);
+    // A later day has brought the patient again by now.
+    project.load("feed", "2023-05-02").code(0);
+    assert_eq!(database.rows(loaded), ["O1", "O2", "O3", "O5", "O6", "O7"]);
+    // A row that is deleted stands in for no refused one.
+    day(&project, "feed", "2023-05-06", &[gone, r#"{"id": "P1", "gone": true}"#]);
+    let bad = r#"{"id": "P2", "name": "bad", "observations": [{"id": "O8", "of": "P2"}]}"#;
+    day(&project, "feed", "2023-05-07", &[bad]);
+    project.load("feed", "2023-05-06").code(0);
+    project.load("feed", "2023-05-07").code(0);
+    assert_eq!(database.rows(loaded), ["O1", "O2", "O3", "O5", "O6", "O7"]);
+    // Deletions of later days do not count, and rows of later days do.
+    project.load("feed", "2023-05-03").code(0);
+    assert_eq!(database.rows(loaded), ["O1", "O2", "O3", "O4", "O5", "O6", "O7"]);
+}
+
 #[test]
 fn what_is_wrong_with_latest_and_scope_is_told_at_its_place() {
     let (_, project) = project();

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, TimeDelta};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use self::expected::{Cell, Row};
 use crate::harness::{Database, Outcome, Project, everything, hashed_in, repository, rows, server, talkative};
@@ -390,6 +390,111 @@ fn the_views_show_what_is_newest() {
     }
     let batch_date = "select batch_date from conditions";
     assert!(refusal(&mut reader, batch_date).contains("does not exist"));
+}
+
+/// Within a record, `#x` names another resource in each record, and resources of all types may stand there: the name of
+/// an organization is a text, that of a person a list.
+#[test]
+fn contained_resources_are_those_of_their_record() {
+    let database = Database::fresh();
+    let project = project(&database);
+    let organization = |name: &str| json!({"resourceType": "Organization", "id": "1", "name": name});
+    let person = |kind: &str, id: &str| json!({"resourceType": kind, "id": id, "name": [{"family": "QKINDQ", "given": ["QKINDQ"]}]});
+    let report = |id: &str, contained: Value, performer: &str| {
+        json!({"resource": {"resourceType": "DiagnosticReport", "id": id, "subject": {"reference": "Patient/p1"},
+            "contained": contained, "performer": [{"reference": performer}]}})
+    };
+    let entries = json!([
+        {"resource": {"resourceType": "Patient", "id": "p1"}},
+        report("r1", json!([organization("One \"and\" only")]), "#1"),
+        report("r2", json!([person("Practitioner", "2"), null, organization("Two")]), "#1"),
+        report("r3", json!([person("Practitioner", "1"), person("Patient", "3")]), "#1"),
+        report("r4", json!([organization("Four")]), "#2"),
+        report("r5", json!([organization("Five")]), "Organization/1"),
+    ]);
+    project.write(
+        "data/bundles/20230503/bundle-1.json.gz",
+        json!({"entry": entries}).to_string(),
+    );
+    project.load("bundles", "2023-05-03").code(0);
+    assert_eq!(
+        database.rows("select count(*), count(laboratory) from reports"),
+        ["5|2"]
+    );
+    assert_eq!(
+        database.rows("select laboratory from reports where laboratory is not null order by 1"),
+        ["One \"and\" only", "Two"]
+    );
+    assert!(!everything(&database).contains("QKINDQ"));
+}
+
+/// A panel may have a value of its own beside its components, an observation may have no value, and a code may be of no
+/// system that the tables know.
+#[test]
+fn the_latest_value_of_each_code_is_one_that_was_sent() {
+    let database = Database::fresh();
+    let project = project(&database);
+    let coded = |code: &str| json!({"coding": [{"system": "http://loinc.org", "code": code, "display": code}]});
+    let local = |name: &str| json!({"coding": [{"system": "urn:local", "code": name, "display": name}]});
+    let quantity = |value: f64| json!({"value": value, "unit": "mm"});
+    let panel = |own: Value| {
+        let parts = json!([{"code": coded("part"), "valueQuantity": quantity(120.0)}, {"code": coded("empty part")}]);
+        let mut panel = json!({"code": coded("panel"), "effectiveDateTime": "2023-05-01", "component": parts});
+        panel["valueQuantity"] = own;
+        panel
+    };
+    let seen = |day: u8, code: Value, value: Value| {
+        let mut seen = json!({"code": code, "effectiveDateTime": format!("2023-05-0{day}")});
+        seen.as_object_mut().unwrap().extend(value.as_object().unwrap().clone());
+        seen
+    };
+    let observations = [
+        panel(quantity(7.0)),
+        seen(1, coded("range"), json!({"valueRange": {"high": quantity(3.0)}})),
+        // What comes later has no value.
+        seen(2, coded("range"), json!({})),
+        seen(1, coded("flag"), json!({"valueBoolean": false})),
+        seen(
+            1,
+            coded("samples"),
+            json!({"valueSampledData": {"origin": quantity(0.0), "data": "1 2"}}),
+        ),
+        seen(1, local("one"), json!({"valueQuantity": quantity(1.0)})),
+        seen(1, local("two"), json!({"valueQuantity": quantity(2.0)})),
+        seen(2, local("two"), json!({"valueQuantity": quantity(22.0)})),
+    ];
+    let mut entries = vec![json!({"resource": {"resourceType": "Patient", "id": "p1"}})];
+    for (number, mut one) in observations.into_iter().chain([panel(Value::Null)]).enumerate() {
+        one["resourceType"] = "Observation".into();
+        one["id"] = format!("o{number}").into();
+        one["status"] = "final".into();
+        one["subject"] = json!({"reference": "Patient/p1"});
+        // The second panel comes later, has no value of its own, and does not hide that of the first.
+        if number == 8 {
+            one["effectiveDateTime"] = "2023-05-02".into();
+        }
+        entries.push(json!({"resource": one}));
+    }
+    project.write(
+        "data/bundles/20230503/bundle-1.json.gz",
+        json!({"entry": entries}).to_string(),
+    );
+    project.load("bundles", "2023-05-03").code(0);
+    assert_eq!(
+        database.rows(
+            "select display, coalesce(loinc, ''), coalesce(value, value_high), coalesce(unit, ''), value_bool, coalesce(samples, '')
+             from latest_values order by 1"
+        ),
+        [
+            "flag|flag|||f|",
+            "one||1|mm||",
+            "panel|panel|7|mm||",
+            "part|part|120|mm||",
+            "range|range|3|mm||",
+            "samples|samples||mm||1 2",
+            "two||22|mm||",
+        ]
+    );
 }
 
 #[test]

@@ -254,6 +254,72 @@ fn a_kind_that_is_lost_fails_the_batch_although_the_whole_is_within_its_limit() 
     run.stderr_contains("1 of 1 records of the kind patient, where 5% are allowed");
 }
 
+/// A limit of a kind holds beside that of the source.
+#[test]
+fn a_kind_may_have_a_limit_of_its_own() {
+    let labs = (0..9).map(|n| json!({"type": "Lab", "code": n}));
+    let records: Vec<Value> = labs.chain([json!({"type": "Lab", "code": "no number"})]).collect();
+    for (limit, code) in [("9%", 1), ("10%", 0), ("0", 1), ("1", 0)] {
+        let database = Database::fresh();
+        let project = project(&database, "", "max_quarantined: 50%\n");
+        let conserves = "    conserves: {parts: \"parts[]\"}\n";
+        let own = format!("{conserves}    max_quarantined: {limit}\n");
+        project.edit("pipelines/clinic.yaml", conserves, &own);
+        let run = load(&project, json!(records).to_string()).code(code);
+        let said = format!("too much is refused: 1 of 10 records of the kind lab, where {limit} are allowed");
+        assert_eq!(run.stderr.contains(&said), code == 1, "{limit}: {}", run.stderr);
+        assert_eq!(database.count("labs"), if code == 0 { 9 } else { 0 }, "{limit}");
+    }
+}
+
+/// A field that another kind declares is undeclared in this one, and each kind says what becomes of such fields.
+#[test]
+fn undeclared_fields_are_those_of_the_kind() {
+    let records = json!([
+        {"type": "Patient", "id": "p1", "taken": "1970-01-31"},
+        {"type": "Patient", "id": "p2", "code": "y"},
+        {"type": "Lab", "code": 7, "born": "1970-01-31"},
+    ])
+    .to_string();
+    let database = Database::fresh();
+    let project = project(&database, "", "max_quarantined: 50%\n");
+    let run = load(&project, &records).code(0);
+    let warnings: Vec<&str> = run
+        .stderr
+        .lines()
+        .filter(|line| line.contains("undeclared fields"))
+        .collect();
+    // `type` chooses the kind, so it needs no declaration.
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    for kind in ["clinic.patient", "clinic.lab"] {
+        let of_kind = warnings.iter().find(|line| line.contains(&format!("source={kind} ")));
+        assert!(
+            of_kind.is_some_and(|line| line.contains("path=$ count=1 ")),
+            "{warnings:?}"
+        );
+    }
+    project.edit(
+        "pipelines/clinic.yaml",
+        "  lab:\n",
+        "  lab:\n    on_unknown_field: ignore\n",
+    );
+    let run = load(&project, &records).code(0);
+    assert!(
+        run.stderr.contains("source=clinic.patient") && !run.stderr.contains("source=clinic.lab"),
+        "{}",
+        run.stderr
+    );
+    // One that is not allowed fails the batch.
+    project.edit(
+        "pipelines/clinic.yaml",
+        "    subject: id\n",
+        "    subject: id\n    on_unknown_field: fail\n",
+    );
+    load(&project, &records)
+        .code(1)
+        .stderr_contains("$: a field that is not declared");
+}
+
 fn check(from: &str, to: &str) -> String {
     let database = Database::fresh();
     let project = project(&database, "", "");
@@ -414,6 +480,31 @@ fn a_record_of_two_kinds_by_different_fields_is_refused() {
         ["the record is of two kinds, patient and lab"]
     );
     assert_eq!((database.count("patients"), database.count("labs")), (0, 1));
+}
+
+#[test]
+fn a_record_of_a_kind_fulfils_all_its_conditions() {
+    let database = Database::fresh();
+    let project = project(&database, "", "");
+    project.edit(
+        "pipelines/clinic.yaml",
+        "where: {type: Lab}",
+        "where: {type: Lab, meta.from: [x, 7]}",
+    );
+    let lab = |code: u8, from: Value| json!({"type": "Lab", "code": code, "meta": {"from": from}});
+    let records = json!([
+        lab(1, json!("x")),
+        lab(2, json!("y")),
+        lab(3, json!(7)),
+        lab(4, json!({"x": "x"})),
+        lab(5, Value::Null),
+        {"type": "Lab", "code": 6, "from": "x"},
+        {"type": "Visit", "code": 7, "meta": {"from": "x"}},
+    ]);
+    load(&project, records.to_string()).code(0);
+    assert_eq!(database.rows("select code::text from labs order by 1"), ["1", "3"]);
+    let unknown = "select account -> 'unknown_kinds' -> 'count' from pipeline.runs";
+    assert_eq!(database.value(unknown), "5");
 }
 
 #[test]

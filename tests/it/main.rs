@@ -17,6 +17,8 @@ mod cluster_cuts;
 #[cfg(feature = "cluster")]
 mod cluster_divided;
 #[cfg(feature = "cluster")]
+mod cluster_formats;
+#[cfg(feature = "cluster")]
 mod cluster_operations;
 mod cluster_parts;
 #[cfg(feature = "cluster")]

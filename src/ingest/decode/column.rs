@@ -19,10 +19,13 @@ const ROWS: usize = 1024;
 
 #[derive(Debug)]
 pub(crate) struct Column {
-    pub values: Values,
+    values: Values,
     /// The rows whose value was cut to microseconds.
     pub cut: Vec<usize>,
     nulls: NullBufferBuilder,
+    /// Nulls at the end that `values` and `nulls` do not hold yet. Most fields of a wide record are absent, and what is
+    /// below an absent struct need not be visited for each record.
+    owed: usize,
 }
 
 /// The values of a column. A null has one as well (0, or empty), so that values and null flags are equally many.
@@ -68,11 +71,24 @@ impl Column {
             values,
             cut: Vec::new(),
             nulls: NullBufferBuilder::new(ROWS),
+            owed: 0,
         }
     }
 
     pub fn len(&self) -> usize {
-        self.nulls.len()
+        self.nulls.len() + self.owed
+    }
+
+    /// The values of all rows, to add the next one.
+    #[inline]
+    pub fn values(&mut self) -> &mut Values {
+        self.settle();
+        &mut self.values
+    }
+
+    /// The values, possibly without the nulls at the end.
+    pub fn peek(&self) -> &Values {
+        &self.values
     }
 
     /// Marks the value that was just added as valid.
@@ -83,7 +99,7 @@ impl Column {
     /// Adds a time, and notes its row if it was cut.
     pub fn push_micros(&mut self, micros: Micros) {
         let row = self.len();
-        if let Values::Micros(values) = &mut self.values {
+        if let Values::Micros(values) = self.values() {
             values.push(micros.value);
             if micros.cut {
                 self.cut.push(row);
@@ -93,14 +109,15 @@ impl Column {
     }
 
     pub fn push_date(&mut self, days: i32) {
-        if let Values::Date(values) = &mut self.values {
+        if let Values::Date(values) = self.values() {
             values.push(days);
             self.valid();
         }
     }
 
+    #[inline]
     pub fn push_str(&mut self, text: &str) {
-        if let Values::Utf8 { offsets, bytes } = &mut self.values {
+        if let Values::Utf8 { offsets, bytes } = self.values() {
             bytes.extend_from_slice(text.as_bytes());
             offsets.push(offset(bytes.len()));
             self.valid();
@@ -108,22 +125,37 @@ impl Column {
     }
 
     pub fn push_null(&mut self) {
-        match &mut self.values {
-            Values::Utf8 { offsets, bytes } => offsets.push(offset(bytes.len())),
-            Values::Bool(values) => values.append(false),
-            Values::Int32(values) | Values::Date(values) => values.push(0),
-            Values::Int64(values) | Values::Micros(values) => values.push(0),
-            Values::Float64(values) => values.push(0.0),
-            Values::Decimal(values) => values.push(0),
-            Values::List { offsets, item } => offsets.push(offset(item.len())),
-            Values::Struct(children) => children.iter_mut().for_each(Column::push_null),
+        self.owed += 1;
+    }
+
+    /// Writes the nulls that are owed.
+    #[inline]
+    fn settle(&mut self) {
+        if self.owed > 0 {
+            self.write_owed();
         }
-        self.nulls.append_null();
+    }
+
+    #[cold]
+    fn write_owed(&mut self) {
+        let owed = std::mem::take(&mut self.owed);
+        let rows = self.nulls.len() + owed;
+        match &mut self.values {
+            Values::Utf8 { offsets, bytes } => offsets.resize(rows + 1, offset(bytes.len())),
+            Values::Bool(values) => values.append_n(owed, false),
+            Values::Int32(values) | Values::Date(values) => values.resize(rows, 0),
+            Values::Int64(values) | Values::Micros(values) => values.resize(rows, 0),
+            Values::Float64(values) => values.resize(rows, 0.0),
+            Values::Decimal(values) => values.resize(rows, 0),
+            Values::List { offsets, item } => offsets.resize(rows + 1, offset(item.len())),
+            Values::Struct(children) => children.iter_mut().for_each(|child| child.owed += owed),
+        }
+        self.nulls.append_n_nulls(owed);
     }
 
     /// Ends a list. Its elements have been pushed to the column of the items.
     pub fn end_list(&mut self) {
-        if let Values::List { offsets, item } = &mut self.values {
+        if let Values::List { offsets, item } = self.values() {
             offsets.push(offset(item.len()));
             self.valid();
         }
@@ -131,6 +163,9 @@ impl Column {
 
     /// Shortens the column to its first `rows` rows. Values of a row that is not complete are removed as well.
     pub fn truncate(&mut self, rows: usize) {
+        let written = rows.min(self.nulls.len());
+        self.owed = rows - written;
+        let rows = written;
         match &mut self.values {
             Values::Utf8 { offsets, bytes } => {
                 offsets.truncate(rows + 1);
@@ -155,6 +190,7 @@ impl Column {
 
     /// Turns the column into an Arrow array. `data_type` must be the type for which the column was made.
     pub fn finish(mut self, data_type: &DataType) -> Result<ArrayRef, ArrowError> {
+        self.settle();
         let rows = self.len();
         let nulls = self.nulls.finish();
         Ok(match (self.values, data_type) {
@@ -215,10 +251,10 @@ mod tests {
         let list = DataType::List(Arc::new(Field::new("item", item, true)));
         let mut column = Column::new(&list);
         let push = |column: &mut Column, text: &str, whole: bool| {
-            let Values::List { item, .. } = &mut column.values else {
+            let Values::List { item, .. } = column.values() else {
                 panic!()
             };
-            let Values::Struct(children) = &mut item.values else {
+            let Values::Struct(children) = item.values() else {
                 panic!()
             };
             children[0].push_str(text);

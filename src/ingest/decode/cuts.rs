@@ -27,7 +27,7 @@ impl Cuts {
     /// Adds the counts of a column and of all columns below it.
     pub fn add_column(&mut self, column: &Column, node: &Node) {
         self.count(&node.path, column.cut.len());
-        match (&column.values, &node.shape) {
+        match (column.peek(), &node.shape) {
             // Of a partial time, the first child is the time.
             (Values::Struct(children), Shape::Scalar(_)) => {
                 for child in children {

@@ -138,7 +138,7 @@ impl Walk<'_, '_, '_> {
             column.push_null();
             return Ok(());
         }
-        match (&node.shape, &mut column.values, kind) {
+        match (&node.shape, column.values(), kind) {
             (Shape::Scalar(scalar), _, Kind::Object) if matches!(scalar.kind, ScalarKind::Reference(_)) => {
                 self.reference(node, scalar, column)
             }

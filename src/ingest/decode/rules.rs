@@ -96,7 +96,7 @@ impl Rules {
             column.truncate(rows);
             return self.push_null(column);
         }
-        match &column.values {
+        match column.peek() {
             Values::Utf8 { .. } => self.check_text(&text),
             _ => last(column, &text).map_or(Ok(()), |value| self.check_value(&value)),
         }
@@ -163,7 +163,7 @@ impl Rules {
 /// The last value of a column. `None`: it is a text or a list. A bool is recognised by `text`, from which it
 /// was read.
 fn last(column: &Column, text: &str) -> Option<Literal> {
-    Some(match &column.values {
+    Some(match column.peek() {
         Values::Bool(_) => Literal::Bool(text == "true"),
         Values::Int32(values) | Values::Date(values) => Literal::number(*values.last()?),
         Values::Int64(values) | Values::Micros(values) => Literal::number(*values.last()?),

@@ -125,7 +125,7 @@ impl Walk<'_> {
 
     fn try_value(&mut self, node: &Node, column: &mut Column, row: usize) -> Result<(), Bad> {
         let kind = self.cursor.kind()?;
-        match (&node.shape, &mut column.values, kind) {
+        match (&node.shape, column.values(), kind) {
             (Shape::Struct(group), Values::Struct(children), Kind::Object) => {
                 let read = self.group(group, children, row);
                 column.valid();

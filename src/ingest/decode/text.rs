@@ -33,7 +33,7 @@ pub(crate) fn push_number(text: &str, scalar: &Scalar, column: &mut Column) -> R
 }
 
 fn read_text(text: &str, scalar: &Scalar, column: &mut Column) -> Result<(), Reason> {
-    match (&scalar.kind, &mut column.values) {
+    match (&scalar.kind, column.values()) {
         (ScalarKind::String, Values::Utf8 { .. }) => {
             column.push_str(text);
             return Ok(());
@@ -81,7 +81,7 @@ pub(crate) fn push_reference(
 }
 
 fn read_reference(text: &str, of_type: Option<&str>, scalar: &Scalar, column: &mut Column) -> Result<(), Reason> {
-    let (ScalarKind::Reference(references), Values::Struct(children)) = (&scalar.kind, &mut column.values) else {
+    let (ScalarKind::Reference(references), Values::Struct(children)) = (&scalar.kind, column.values()) else {
         return Err("a reference where none is declared".into());
     };
     let read = references.read(text)?;
@@ -116,7 +116,7 @@ fn read_partial(text: &str, whole: &ScalarKind, column: &mut Column) -> Result<P
 }
 
 fn read_number(text: &str, scalar: &Scalar, column: &mut Column) -> Result<(), Reason> {
-    match (&scalar.kind, &mut column.values) {
+    match (&scalar.kind, column.values()) {
         (ScalarKind::String, Values::Utf8 { .. }) => {
             // Where both are sent, numbers are spelt in one way, so that equal ids have the same mask.
             match scalar.from {

@@ -113,7 +113,7 @@ pub(super) async fn files(root: &Path, source: &Source, manifests: Found) -> Res
     for (file, handle) in manifests {
         let manifest = Manifest::parse(&bytes(&file, &handle).await?, &file.path)?;
         open += usize::from(manifest.continues());
-        finding.manifest(&file.path, &handle.name(), &manifest).await?;
+        finding.manifest(&file.path, &place(&handle), &manifest).await?;
     }
     // The last part of a manifest names no next one.
     if open == count && count > 0 {
@@ -155,6 +155,16 @@ async fn bytes(file: &InputFile, handle: &FileHandle) -> Result<Bytes> {
             None => Err(Error::internal()),
         },
     }
+}
+
+/// Where a manifest is. A local path is absolute: the project's folder may be named by a relative one, and a pattern made
+/// of that would be taken for a path within the project.
+fn place(handle: &FileHandle) -> String {
+    let absolute = match handle {
+        FileHandle::Local(path) => std::path::absolute(path).ok(),
+        _ => None,
+    };
+    absolute.map_or_else(|| handle.name(), |path| path.to_string_lossy().into_owned())
 }
 
 struct Finding<'a> {

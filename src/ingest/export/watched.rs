@@ -17,6 +17,8 @@ pub(in super::super) struct Watched<'a, P> {
     length: u64,
     /// The number of lines that are not blank.
     lines: u64,
+    /// Whether the first line has ended. It may begin with a byte order mark, which is none of a record.
+    past_first: bool,
     /// The line that has not ended yet, as far as it may be a record.
     open: Vec<u8>,
 }
@@ -29,6 +31,7 @@ impl<'a, P: Pieces> Watched<'a, P> {
             hash: expected.sha256.as_ref().map(|_| Sha256::new()),
             length: 0,
             lines: 0,
+            past_first: false,
             open: Vec::new(),
         }
     }
@@ -43,9 +46,10 @@ impl<'a, P: Pieces> Watched<'a, P> {
             Err(error.code(Code::InputIncomplete).hint(hint.to_owned()))
         };
         let again = "download the file again, whole, or export once more";
-        let is_open = !is_blank(&self.open);
+        let open = self.line();
+        let is_open = !is_blank(open);
         // A file may end without a line break, and then its last line may be cut off.
-        if is_open && self.open.len() < MAX_RECORD && serde_json::from_slice::<IgnoredAny>(&self.open).is_err() {
+        if is_open && open.len() < MAX_RECORD && serde_json::from_slice::<IgnoredAny>(open).is_err() {
             return differs("ends within a resource", again);
         }
         let lines = self.lines + u64::from(is_open);
@@ -75,13 +79,30 @@ impl<'a, P: Pieces> Watched<'a, P> {
         }
         let mut rest = bytes;
         while let Some(end) = memchr(b'\n', rest) {
-            self.lines += u64::from(!(is_blank(&self.open) && is_blank(&rest[..end])));
+            let is_blank = if self.past_first {
+                is_blank(&self.open) && is_blank(&rest[..end])
+            } else {
+                self.hold(&rest[..end]);
+                is_blank(self.line())
+            };
+            self.lines += u64::from(!is_blank);
             self.open.clear();
+            self.past_first = true;
             rest = &rest[end + 1..];
         }
-        // Of a line that is too large for a record, the beginning tells whether it is blank.
+        self.hold(rest);
+    }
+
+    /// Of a line that is too large for a record, the beginning tells whether it is blank.
+    fn hold(&mut self, bytes: &[u8]) {
         let room = MAX_RECORD.saturating_sub(self.open.len());
-        self.open.extend_from_slice(&rest[..rest.len().min(room)]);
+        self.open.extend_from_slice(&bytes[..bytes.len().min(room)]);
+    }
+
+    /// The line that has not ended yet, without a byte order mark.
+    fn line(&self) -> &[u8] {
+        let mark = self.open.strip_prefix(b"\xEF\xBB\xBF").filter(|_| !self.past_first);
+        mark.unwrap_or(&self.open)
     }
 }
 
@@ -145,6 +166,17 @@ mod tests {
         )
         .unwrap();
         verified(text, &Expected::default()).unwrap();
+        for (marked, count) in [
+            (&b"\xEF\xBB\xBF{}"[..], 1),
+            (b"\xEF\xBB\xBF\r\n{}\n{}", 2),
+            (b"\xEF\xBB\xBF", 0),
+        ] {
+            let expected = Expected {
+                count: Some(count),
+                ..Expected::default()
+            };
+            verified(marked, &expected).unwrap();
+        }
         let cut = verified(b"{\"a\": 1}\n{\"b\": {}", &Expected::default()).unwrap_err();
         assert_eq!(
             (cut.message.as_str(), cut.code),

@@ -16,9 +16,9 @@ fn masked(sql: &str, mask: MaskKind) -> Project {
     project(vec![entity("t", "out")], vec![source], vec![])
 }
 
-async fn problems(project: &Project) -> Vec<String> {
+fn problems(project: &Project) -> Vec<String> {
     let source = &project.sources[0];
-    let outlines = engine().unwrap().outline(project, source, |_, _| Ok(())).await.unwrap();
+    let outlines = engine().unwrap().outline(project, source, |_, _| Ok(())).unwrap();
     let found = constant_masks(project, source, &outlines);
     let shown = found.into_iter().map(|problem| {
         let place = problem.location.unwrap();
@@ -88,7 +88,7 @@ async fn what_tells_rows_apart_by_such_a_field_is_refused() {
         ),
     ] {
         for mask in [MaskKind::Redact, MaskKind::Null] {
-            let found = problems(&masked(sql, mask)).await;
+            let found = problems(&masked(sql, mask));
             if what.is_empty() {
                 // Rows of both sides make up the column.
                 assert!(found.is_empty(), "{sql}: {found:?}");
@@ -97,7 +97,7 @@ async fn what_tells_rows_apart_by_such_a_field_is_refused() {
             assert!(!found.is_empty() && found[0].contains(what), "{sql}: {found:?}");
         }
         for mask in [MaskKind::Hash, MaskKind::Pseudonym] {
-            let found = problems(&masked(sql, mask)).await;
+            let found = problems(&masked(sql, mask));
             assert!(
                 found.iter().all(|problem| problem.contains("text`")),
                 "{sql}: {found:?}"
@@ -117,20 +117,20 @@ async fn what_does_not_tell_rows_apart_by_it_passes() {
         "with n as (select unnest(notes) as note from source) select max(note['text']) as out from n group by note['kind']",
         "select distinct id || name as out from source",
     ] {
-        let found = problems(&masked(sql, MaskKind::Null)).await;
+        let found = problems(&masked(sql, MaskKind::Null));
         assert!(found.is_empty(), "{sql}: {found:?}");
     }
     // A redacted value still tells that there is one.
     let presence = "select max(id) as out from source group by name is null";
-    assert!(problems(&masked(presence, MaskKind::Redact)).await.is_empty());
-    assert_eq!(problems(&masked(presence, MaskKind::Null)).await.len(), 1);
+    assert!(problems(&masked(presence, MaskKind::Redact)).is_empty());
+    assert_eq!(problems(&masked(presence, MaskKind::Null)).len(), 1);
 }
 
 #[tokio::test]
 async fn keys_and_checks_are_refused() {
     let mut keyed = masked("select name as out from source", MaskKind::Redact);
     keyed.entities[0].key = vec!["out".into()];
-    let found = problems(&keyed).await;
+    let found = problems(&keyed);
     assert_eq!(
         found,
         [
@@ -138,9 +138,9 @@ async fn keys_and_checks_are_refused() {
         ]
     );
     keyed.sources[0].allow_constant_masks = vec!["name".into()];
-    assert!(problems(&keyed).await.is_empty());
+    assert!(problems(&keyed).is_empty());
     keyed.sources[0].allow_constant_masks = vec!["name".into(), "code".into()];
-    let stale = problems(&keyed).await;
+    let stale = problems(&keyed);
     assert!(
         stale.len() == 1 && stale[0].contains("names `code`, which is no field"),
         "{stale:?}"
@@ -152,8 +152,7 @@ async fn the_place_and_the_field_are_named() {
     let found = problems(&masked(
         "select max(id) as out\nfrom source\ngroup by name",
         MaskKind::Null,
-    ))
-    .await;
+    ));
     assert_eq!(
         found,
         ["3:10 `name` is used in GROUP BY, but its mask `null` makes it null in every record"]

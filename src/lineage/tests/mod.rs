@@ -120,6 +120,7 @@ fn entity(name: &str, columns: &str) -> Entity {
         key: vec![],
         parent: None,
         deletes_from: None,
+        deleted_flag: None,
         indexes: vec![],
         checks: vec![],
         location: here(),

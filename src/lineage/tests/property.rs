@@ -44,10 +44,10 @@ async fn a_field_outside_the_lineage_changes_nothing() {
         let Ok(lineage) = of_project(&engine, &project, Outlines::new()).await else {
             continue;
         };
-        let outlines = engine.outline(&project, source, |_, _| Ok(())).await.unwrap();
+        let outlines = engine.outline(&project, source, |_, _| Ok(())).unwrap();
         let sample = sample(source);
-        let prepare = async |used: Used<'_>| engine.prepare(&project, source, &outlines, &sample, used).await;
-        let Ok(mut prepared) = prepare(&|_, _| None).await else {
+        let prepare = |used: Used<'_>| engine.prepare(&project, source, &outlines, &sample, used);
+        let Ok(mut prepared) = prepare(&|_, _| None) else {
             continue;
         };
         let prepared = prepared.remove(0);
@@ -57,7 +57,7 @@ async fn a_field_outside_the_lineage_changes_nothing() {
         };
         ran += 1;
         // Fields that a transform does not use can be removed before it runs.
-        let narrow = prepare(&used).await.unwrap().remove(0);
+        let narrow = prepare(&used).unwrap().remove(0);
         narrower += u64::from(narrow.reads() < prepared.reads());
         let without = run(&engine, source, &narrow, &records).await;
         assert_eq!(without.as_ref(), Some(&before), "seed {seed}: narrowed\n{sql}");

@@ -29,8 +29,12 @@ fn hex_into(bytes: &[u8], text: &mut String) {
     text.extend(digits.iter().map(|digit| char::from(*digit)));
 }
 
+/// After so many values of an array it shows whether they repeat.
+const ENOUGH_TO_TELL: usize = 512;
+
 /// Makes a string of at most `width` bytes for every value. `render` appends it from the value's token. Values repeat
-/// within a batch, so the HMAC is computed once per distinct value.
+/// within a batch, so the HMAC is computed once per distinct value. Where hardly any does, as in a column of keys, they are
+/// no longer kept.
 pub(super) fn tokens(
     keyed: &Keyed,
     array: &ArrayRef,
@@ -42,20 +46,28 @@ pub(super) fn tokens(
     let mut known: HashMap<Cow<'_, str>, Token> = HashMap::new();
     let mut builder = StringBuilder::with_capacity(array.len(), (array.len() - array.null_count()) * width);
     let mut text = String::with_capacity(width);
+    let (mut met, mut repeat) = (0, true);
     spelling::for_each(array, |spelled| {
         let Some(spelled) = spelled else {
             return builder.append_null();
         };
         let (Spelled::Kept(value) | Spelled::Passing(value)) = spelled;
-        let token = known.get(value).copied().unwrap_or_else(|| {
+        let found = if repeat { known.get(value).copied() } else { None };
+        let token = found.unwrap_or_else(|| {
             let token = keyed.token(value.as_bytes());
-            let value = match spelled {
-                Spelled::Kept(value) => Cow::Borrowed(value),
-                Spelled::Passing(value) => Cow::Owned(value.to_owned()),
-            };
-            known.insert(value, token);
+            if repeat {
+                let value = match spelled {
+                    Spelled::Kept(value) => Cow::Borrowed(value),
+                    Spelled::Passing(value) => Cow::Owned(value.to_owned()),
+                };
+                known.insert(value, token);
+            }
             token
         });
+        met += 1;
+        if met == ENOUGH_TO_TELL {
+            repeat = known.len() < ENOUGH_TO_TELL / 8 * 7;
+        }
         text.clear();
         render(&token, &mut text);
         builder.append_value(&text);

@@ -320,3 +320,16 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn many_different_and_many_equal_values_have_the_masks_of_each_alone() {
+    let different = (0..1500).map(|id| format!("P-{id}"));
+    let equal = (0..1500).map(|id| format!("G-{}", id % 7));
+    let few_then_many = equal.clone().chain(different.clone());
+    for values in [different.chain(equal).collect::<Vec<_>>(), few_then_many.collect()] {
+        let array = Arc::new(StringArray::from(values.clone()));
+        let masked = mask_one(&FieldType::String, MaskKind::Hash, array);
+        let expected: Vec<String> = values.iter().map(|value| key().hash("a.x", value)).collect();
+        assert_eq!(strings(&masked).into_iter().flatten().collect::<Vec<_>>(), expected);
+    }
+}

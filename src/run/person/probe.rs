@@ -65,7 +65,7 @@ pub(super) async fn probe(
     id: &Subject,
 ) -> Result<Option<Probed>> {
     let Person { project, key, .. } = person;
-    let bench = Bench::new(project, source, spot, key).await?;
+    let bench = Bench::new(project, source, spot, key)?;
     let theirs = std::slice::from_ref(id);
     let seen = [bench.run(theirs, false).await?, bench.run(theirs, true).await?];
     let Some(masked) = seen.iter().find_map(|one| one.id.clone()) else {
@@ -134,7 +134,7 @@ async fn near(person: &Person<'_>, source: &Source, spot: &Spot, id: &Subject, m
             field.field_type = FieldType::String;
         }
     }
-    let bench = Bench::new(person.project, &unmasked, spot, &person.key).await?;
+    let bench = Bench::new(person.project, &unmasked, spot, &person.key)?;
     let id = id.with_id(masked, is_reference);
     let near = id.near(is_reference);
     let mut merged = BTreeSet::new();
@@ -259,20 +259,18 @@ struct Bench<'a> {
 }
 
 impl<'a> Bench<'a> {
-    async fn new(project: &'a Project, source: &Source, spot: &Spot, key: &MaskKey) -> Result<Self> {
+    fn new(project: &'a Project, source: &Source, spot: &Spot, key: &MaskKey) -> Result<Self> {
         let lone = Lone::of(source, spot)?;
         let today = Utc::now().date_naive();
         let masks = of_batch(Masks::plan(&lone.source, key)?, project.profile, today)?;
         let engine = lineage::engine()?;
-        let outlines = engine.outline(project, &lone.source, |_, _| Ok(())).await;
+        let outlines = engine.outline(project, &lone.source, |_, _| Ok(()));
         let outlines = outlines.map_err(Prepared::problems)?;
         let batch = Batch {
             source: lone.source.name.clone(),
             date: today,
         };
-        let plans = engine
-            .prepare(project, &lone.source, &outlines, &batch, &lineage::used)
-            .await;
+        let plans = engine.prepare(project, &lone.source, &outlines, &batch, &lineage::used);
         Ok(Self {
             plans: plans.map_err(Prepared::problems)?,
             project,

@@ -11,6 +11,7 @@ mod parts;
 mod progress;
 mod recipe;
 mod report;
+mod same;
 mod worker;
 
 use std::collections::BTreeMap;
@@ -89,16 +90,29 @@ fn job(on: &OnCluster, context: &Context, source: &Source, files: &[InputFile], 
     let masks = context.masks.of(source, run.batch(), today)?;
     let cost = whole.to_bytes().len();
     let parts = parts::divided(files, source, &masks, on.part_size, context.batches, cost);
-    let read = |part: &Part| {
+    if !parts.is_empty() {
+        let run_id = run.run_id();
+        tracing::info!(
+            source = source.name,
+            run_id,
+            parts = parts.len(),
+            "the input is read in parts"
+        );
+    }
+    let read = |(number, part): (i32, &Part)| {
         let recipe = Recipe {
             files: noted[part.files()].to_vec(),
-            work: Work::Read(*part),
+            work: Work::Read {
+                part: *part,
+                number,
+                bytes: part.stored_bytes(files),
+            },
             ..whole.clone()
         };
         recipe.to_bytes()
     };
     Ok(Job {
-        parts: parts.iter().map(read).collect(),
+        parts: (1..).zip(&parts).map(read).collect(),
         fill: Recipe {
             files: noted,
             work: if parts.is_empty() {

@@ -21,6 +21,9 @@ const MOST_BATCHES: usize = 16;
 /// The most bytes of recipes in one job: each part has one. A message between the machines may be about four times as large.
 const MOST_RECIPES: usize = 64 << 20;
 
+/// How many times the size of a part one of them may have. Who fills the tables holds the rows of one part in memory.
+const MOST_SIZES: u64 = 4;
+
 /// About the most bytes of salvaged records that are kept to be counted, as of one read.
 const MOST_SALVAGED: usize = 32 << 20;
 
@@ -42,7 +45,17 @@ pub(super) fn divided(
         return Vec::new();
     }
     let most = (MOST_PARTS / batches.max(1)).min(MOST_RECIPES / recipe.max(1));
-    Part::divide(files, &source.input, size, most)
+    let parts = Part::divide(files, &source.input, size, most);
+    let largest = parts.iter().map(|part| part.text_bytes(files, &source.input)).max();
+    if largest > Some(size.saturating_mul(MOST_SIZES)) {
+        tracing::info!(
+            source = source.name,
+            largest,
+            "the batch is not divided, since a part of it would be too large"
+        );
+        return Vec::new();
+    }
+    parts
 }
 
 /// The parts of a batch, which others have read.
@@ -167,6 +180,16 @@ mod tests {
 
     /// How many parts a file of 1000 bytes gets.
     fn count(mask: Option<MaskKind>, size: Option<u64>, batches: usize, recipe: usize) -> usize {
+        divide(mask, &[("in.ndjson", 1000)], size, batches, recipe)
+    }
+
+    fn divide(
+        mask: Option<MaskKind>,
+        files: &[(&str, u64)],
+        size: Option<u64>,
+        batches: usize,
+        recipe: usize,
+    ) -> usize {
         let privacy = Privacy {
             mask,
             ..Privacy::default()
@@ -174,13 +197,27 @@ mod tests {
         let mut source = source("test", vec![field("id", FieldType::String, privacy)]);
         source.input.format = Format::Ndjson;
         let masks = Masks::plan(&source, &MaskKey::for_tests()).unwrap();
-        let file = InputFile {
-            path: "in.ndjson".into(),
-            size: 1000,
+        let file = |(path, size): &(&str, u64)| InputFile {
+            path: (*path).into(),
+            size: *size,
             etag: None,
             changed: None,
         };
-        divided(&[file], &source, &masks, size, batches, recipe).len()
+        let files: Vec<InputFile> = files.iter().map(file).collect();
+        divided(&files, &source, &masks, size, batches, recipe).len()
+    }
+
+    #[test]
+    fn a_batch_is_not_divided_where_the_rows_of_a_part_would_not_fit_into_memory() {
+        let of = |files: &[(&str, u64)], size: u64| divide(None, files, Some(size), 1, 1);
+        // What can be cut anywhere has parts of the size, unless there would be too many.
+        assert_eq!(of(&[("a.ndjson", 100 << 20)], 1 << 20), 100);
+        assert_eq!(of(&[("a.ndjson", 4 * MOST_PARTS as u64)], 1), MOST_PARTS);
+        assert_eq!(of(&[("a.ndjson", 5 * MOST_PARTS as u64)], 1), 0);
+        // A compressed file is read as a whole, and holds more than its size says.
+        assert_eq!(of(&[("a.ndjson.gz", 40), ("b.ndjson.gz", 40)], 80), 2);
+        assert_eq!(of(&[("a.ndjson.gz", 40), ("b.ndjson.gz", 41)], 80), 0);
+        assert_eq!(of(&[("a.ndjson.gz", 15), ("b.ndjson.gz", 15)], 120), 2);
     }
 
     #[test]
@@ -190,9 +227,9 @@ mod tests {
         assert_eq!(count(None, Some(501), 1, 1), 0);
         assert_eq!(count(None, None, 1, 1), 0);
         assert_eq!(count(None, Some(1), 1, 1), MOST_PARTS);
-        assert_eq!(count(None, Some(1), 8, 1), MOST_PARTS / 8);
+        assert_eq!(count(None, Some(10), 8, 1), MOST_PARTS / 8);
         assert_eq!(count(None, Some(1), MOST_BATCHES + 1, 1), 0);
-        assert_eq!(count(None, Some(1), 1, MOST_RECIPES / 3), 3);
+        assert_eq!(count(None, Some(100), 1, MOST_RECIPES / 3), 3);
         assert_eq!(count(None, Some(1), 1, MOST_RECIPES), 0);
         assert_eq!(count(Some(MaskKind::Surrogate), Some(100), 1, 1), 0);
     }

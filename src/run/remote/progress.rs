@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use super::recipe::Work;
 use crate::run::fill::{Filled, FilledEntity};
 use crate::run::observer::{Activity, Observer};
 use crate::run::outcome::BatchOutcome;
@@ -16,26 +17,55 @@ const NOTE: Duration = Duration::from_secs(2);
 /// How often the process that began the run looks how far the executors are.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// The counters of the batch that an executor fills.
-#[derive(Default)]
-pub(super) struct Counts(OnceLock<Activity>);
+/// The counters of what an executor does of a batch.
+pub(super) struct Counts {
+    /// The number of the part that it reads, from 1. 0: it fills the tables.
+    part: i32,
+    /// The most bytes that it reads of the input for the batch; a reader goes on beyond the end of its part. 0: it reads
+    /// nothing, and those who do tell how far that is.
+    most: u64,
+    activity: OnceLock<Activity>,
+}
 
 impl Counts {
+    pub fn of(work: &Work) -> Self {
+        let (part, most) = match work {
+            Work::Read { number, bytes, .. } => (*number, *bytes),
+            Work::Fill => (0, u64::MAX),
+            Work::FillFrom(_) => (0, 0),
+        };
+        Self {
+            part,
+            most,
+            activity: OnceLock::new(),
+        }
+    }
+
     /// Notes what is counted so far, again and again.
     pub async fn tell(&self, locks: &BatchLocks, run_id: i64) -> Infallible {
         loop {
             tokio::time::sleep(NOTE).await;
-            let Some(activity) = self.0.get() else { continue };
-            if let Err(error) = locks.note_progress(run_id, 0, &counted(activity)).await {
-                tracing::debug!(%error, run_id, "progress is not shown");
-            }
+            self.note(locks, run_id).await;
+        }
+    }
+
+    /// Notes what is counted so far.
+    pub async fn note(&self, locks: &BatchLocks, run_id: i64) {
+        let Some(activity) = self.activity.get() else { return };
+        let mut counted = counted(activity);
+        counted.bytes = counted.bytes.min(self.most);
+        if self.most == 0 {
+            counted.records = 0;
+        }
+        if let Err(error) = locks.note_progress(run_id, self.part, &counted).await {
+            tracing::debug!(%error, run_id, "progress is not shown");
         }
     }
 }
 
 impl Observer for Counts {
     fn started(&self, activity: Activity) {
-        let _ = self.0.set(activity);
+        let _ = self.activity.set(activity);
     }
 
     fn finished(&self, _: &BatchOutcome) {}

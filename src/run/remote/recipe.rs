@@ -11,7 +11,7 @@ use crate::ingest::{InputFile, Part};
 use crate::model::Batch;
 
 /// The version of the program, and of what it sends. Both ends must have the same.
-pub(super) const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "/2");
+pub(super) const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "/3");
 
 /// One batch of a run, as an executor gets it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,7 +43,14 @@ pub(super) enum Work {
     Fill,
     /// It fills the tables with what others have read.
     FillFrom(Vec<Part>),
-    Read(Part),
+    /// It reads a part.
+    Read {
+        part: Part,
+        /// That of the part, from 1.
+        number: i32,
+        /// Those of the part, as stored.
+        bytes: u64,
+    },
 }
 
 impl Recipe {

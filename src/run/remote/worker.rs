@@ -17,17 +17,17 @@ use super::parts::{PartRows, Parts};
 use super::progress::Counts;
 use super::recipe::{Recipe, Work};
 use super::report::Report;
+use super::same::{of_executor, same_key, seen};
 use crate::error::{Code, Error, Result};
-use crate::ingest::{self, InputFile, Listing, Part, ReadStats};
-use crate::mask::MaskKey;
-use crate::model::{Batch, Project, Source};
+use crate::ingest::{Part, ReadStats};
+use crate::model::{Batch, Project};
 use crate::run::context::Context;
 use crate::run::files::{input, noted};
 use crate::run::fill::{self, Filled, Filling, Unfilled};
 use crate::run::fingerprint::fingerprint;
 use crate::run::input::BatchInput;
 use crate::run::masking::AllMasks;
-use crate::run::observer::Silent;
+use crate::run::observer::{Observer, Silent};
 use crate::run::prepare;
 use crate::transform::{Engine, Limits};
 use crate::warehouse::{BatchLocks, Database, Handed, StagingRun, Warehouse, roles};
@@ -96,6 +96,17 @@ impl Worker {
         answer.unwrap_or(false)
     }
 
+    /// Whether the run of a task still goes on. Where that can't be told, it does.
+    pub async fn goes_on(&self, task: &[u8]) -> bool {
+        let Ok(recipe) = Recipe::from_bytes(task) else {
+            return false;
+        };
+        match self.locks.join(&recipe.batch(), recipe.run_id).await {
+            Ok(_) => true,
+            Err(error) => error.code != Code::RunSuperseded,
+        }
+    }
+
     /// Does the task of filling the tables, and returns its report. `parts` are the rows of the parts, where others read the
     /// input. A fault of the batch is part of the report, so that no other executor tries it again. Dropping the future stops
     /// the work; what it has begun in the database is rolled back.
@@ -127,13 +138,19 @@ impl Worker {
 
     async fn read_part(&self, task: &[u8], stats: &Arc<ReadStats>, rows: &mpsc::Sender<Vec<u8>>) -> Result<()> {
         let recipe = Recipe::from_bytes(task)?;
-        let Work::Read(part) = recipe.work else {
+        let Work::Read { part, .. } = recipe.work else {
             return Err(Error::internal());
         };
+        let counts = Arc::new(Counts::of(&recipe.work));
+        counts.started(fill::activity(&recipe.batch(), &[], &[], 0, stats));
         Box::pin(self.while_it_runs(&recipe, async |_, stop| {
             tokio::select! {
-                done = self.sent(&recipe, part, stats, rows, stop.clone()) => done,
+                done = self.sent(&recipe, part, stats, rows, &counts, stop.clone()) => {
+                    counts.note(&self.locks, recipe.run_id).await;
+                    done
+                }
                 () = stop.cancelled() => Err(Error::interrupted()),
+                never = counts.tell(&self.locks, recipe.run_id) => match never {},
             }
         }))
         .await
@@ -146,12 +163,11 @@ impl Worker {
         part: Part,
         stats: &Arc<ReadStats>,
         rows: &mpsc::Sender<Vec<u8>>,
+        counts: &Arc<Counts>,
         stop: CancellationToken,
     ) -> Result<()> {
         let batch = recipe.batch();
-        // Who loads the batch tells how far it is.
-        let counts = Arc::default();
-        let (context, mut input) = self.prepared(recipe, &batch, &counts, stop).await?;
+        let (context, mut input) = self.prepared(recipe, &batch, counts, stop).await?;
         let source = Arc::clone(&input.source);
         fill::suppress(&context, &source, &mut input).await?;
         input.stats = Arc::clone(stats);
@@ -171,7 +187,7 @@ impl Worker {
 
     async fn fill(&self, task: &[u8], parts: Vec<PartRows>) -> Result<Filled<Handed>, Unfilled> {
         let recipe = Recipe::from_bytes(task)?;
-        let counts = Arc::new(Counts::default());
+        let counts = Arc::new(Counts::of(&recipe.work));
         Box::pin(self.while_it_runs(&recipe, async |run, stop| {
             tokio::select! {
                 filled = self.filled(&recipe, parts, &run, &counts, stop) => {
@@ -190,7 +206,11 @@ impl Worker {
         work: impl AsyncFnOnce(StagingRun, CancellationToken) -> Result<T, E>,
     ) -> Result<T, E> {
         same_key(recipe.key_id.as_deref())?;
-        let run = self.locks.join(&recipe.batch(), recipe.run_id).await?;
+        let run = self
+            .locks
+            .join(&recipe.batch(), recipe.run_id)
+            .await
+            .map_err(of_executor)?;
         let stop = CancellationToken::new();
         let watched = async {
             match self.until_over(&run).await {
@@ -327,52 +347,4 @@ async fn send(message: &Message, rows: &mpsc::Sender<Vec<u8>>) -> Result<()> {
         rows.send(piece).await.map_err(|_| Error::interrupted())?;
     }
     Ok(())
-}
-
-/// Makes sure that the executor masks with the key of the run.
-fn same_key(of_run: Option<&str>) -> Result<()> {
-    let own = MaskKey::at_hand(false, Path::new(".")).map(|key| key.key_id());
-    if own.as_deref() == of_run {
-        return Ok(());
-    }
-    let told = |id: Option<&str>| id.map_or_else(|| "none".to_owned(), |id| format!("the one with the id {id}"));
-    Err(Error::project("an executor has another key for the masks than the run")
-        .cause(format!(
-            "the run has {}, the executor has {}",
-            told(of_run),
-            told(own.as_deref())
-        ))
-        .hint("set PIPELINE_MASK_KEY to the same key for the run and for all executors"))
-}
-
-/// The files of the batch, which must be those that the run has listed.
-async fn seen(context: &Context, source: &Source, batch: &Batch, listed: &[InputFile]) -> Result<Listing> {
-    let unseen = |path: &str| {
-        Error::batch(format!("an executor does not see {path}"))
-            .code(Code::InputMissing)
-            .hint(
-                "mount the folder of the input at the same path on all machines, or keep the input in an object store",
-            )
-    };
-    let first = listed.first().map_or("the input", |file| file.path.as_str());
-    let listing = match ingest::list(&context.project.root, source, batch.date).await {
-        Ok(Some(listing)) => listing,
-        Ok(None) => return Err(unseen(first)),
-        Err(error) if error.code == Code::InputMissing => return Err(unseen(first)),
-        Err(error) => return Err(error),
-    };
-    let own = noted(context, listing.files());
-    for file in listed {
-        let Some(found) = own.iter().find(|one| one.path == file.path) else {
-            return Err(unseen(&file.path));
-        };
-        if (found.size, &found.etag) != (file.size, &file.etag) {
-            return Err(
-                Error::batch(format!("an executor sees another version of {}", file.path))
-                    .code(Code::InputChanged)
-                    .hint("run again; if it is no change of the file, let all machines read from the same storage"),
-            );
-        }
-    }
-    Ok(listing)
 }

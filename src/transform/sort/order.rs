@@ -35,6 +35,12 @@ impl Run {
         self.rows == 0
     }
 
+    /// The memory of all rows and their keys, in bytes.
+    pub(super) fn size(&self) -> usize {
+        let keys = self.keys.iter().map(Rows::size);
+        self.bytes + self.rows * PER_ROW + keys.sum::<usize>()
+    }
+
     /// The approximate number of rows that take this many bytes; at least one.
     pub(super) fn rows_of(&self, bytes: usize) -> usize {
         (bytes / (self.bytes / self.rows.max(1)).max(1)).max(1)

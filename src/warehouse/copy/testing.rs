@@ -32,6 +32,7 @@ pub(in crate::warehouse) fn entity(columns: &[(&str, PgType, bool)]) -> Entity {
         key: Vec::new(),
         parent: None,
         deletes_from: None,
+        deleted_flag: None,
         indexes: Vec::new(),
         checks: vec![],
         location: location(),

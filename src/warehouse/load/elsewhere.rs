@@ -4,6 +4,7 @@
 
 use rand::Rng;
 use serde::{Deserialize, Serialize};
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 
 use super::active_run::ActiveRun;
@@ -80,7 +81,11 @@ impl BatchLocks {
                 ],
             )
             .await;
-        let live = row.and_then(|row| row.try_get(0));
+        let live = match row.and_then(|row| row.try_get(0)) {
+            // A database without the tables of this program has no run.
+            Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => Ok(false),
+            live => live,
+        };
         live.map_err(|error| db_error(format!("whether run {run_id} goes on can't be read"), &error))
     }
 

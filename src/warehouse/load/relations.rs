@@ -26,10 +26,13 @@ pub struct Partners<'a> {
     pub gone: Option<Gone<'a>>,
 }
 
-/// The deleted keys of an entity.
+/// What says that a key of an entity is deleted: a key in a table of its own, or a flag in the newest row.
 pub struct Gone<'a> {
-    /// The table of the keys.
-    pub table: &'a Entity,
+    pub of: &'a Entity,
+    /// The batch's own rows of the entity, some of which may have the flag.
+    pub rows: Option<&'a Staged>,
+    /// The table of the deleted keys.
+    pub table: Option<&'a Entity>,
     /// Those that the batch itself deletes.
     pub staged: Option<&'a Staged>,
 }
@@ -38,19 +41,29 @@ impl Gone<'_> {
     /// What a row `p` of the batch, or else of another batch, must fulfil to be there on the batch's day. Deletions of
     /// later days do not count, so that a batch that is loaded again gets the same rows.
     fn spares(&self, of_batch: bool) -> String {
-        let key = self.table.key.iter().map(|name| format!("d.{0} = p.{0}", ident(name)));
+        let key = self.of.key.iter().map(|name| format!("d.{0} = p.{0}", ident(name)));
         let same = key.collect::<Vec<_>>().join(" AND ");
         let mut spares = String::new();
         let mut not_in = |table: &str, when: &str| {
             let _ = write!(spares, "NOT EXISTS (SELECT 1 FROM {table} d WHERE {when}{same}) AND ");
         };
+        let older = if of_batch { "" } else { "p.batch_date < $2 AND " };
         if let Some(staged) = self.staged {
-            let when = if of_batch { "" } else { "p.batch_date < $2 AND " };
-            not_in(&qualified(PARTITIONS, &staged.name), when);
+            not_in(&qualified(PARTITIONS, &staged.name), older);
         }
-        if !of_batch {
+        if let Some(table) = self.table.filter(|_| !of_batch) {
             let when = "d.source = $1 AND d.batch_date < $2 AND d.batch_date >= p.batch_date AND ";
-            not_in(&qualified(ENTITIES, &self.table.name), when);
+            not_in(&qualified(ENTITIES, &table.name), when);
+        }
+        if let Some(flag) = self.of.deleted_flag.as_deref().map(ident) {
+            if !of_batch {
+                if let Some(staged) = self.rows {
+                    not_in(&qualified(PARTITIONS, &staged.name), &format!("{older}d.{flag} AND "));
+                }
+                let when = "d.source = $1 AND d.batch_date < $2 AND d.batch_date > p.batch_date AND ";
+                not_in(&qualified(ENTITIES, &self.of.name), &format!("{when}d.{flag} AND "));
+            }
+            let _ = write!(spares, "p.{flag} IS NOT TRUE AND ");
         }
         spares
     }

@@ -124,6 +124,8 @@ pub struct RunRow {
     pub error: Option<String>,
     pub program_version: String,
     pub mask_key_id: Option<String>,
+    /// How far the executors of a cluster are, of a run that goes on: `{bytes, records, entities}`.
+    pub progress: Option<Value>,
 }
 
 fn as_text<S: serde::Serializer>(invocation: &Uuid, serializer: S) -> Result<S::Ok, S::Error> {
@@ -152,7 +154,10 @@ type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 pub async fn list(client: &Client, filter: &Filter) -> Result<Vec<RunRow>> {
     let limit = filter.limit.map_or(i64::MAX, i64::from);
     let sql = "SELECT run_id, invocation, source, batch_date, attempt, action, status, started_at, finished_at, timings, \
-               files, fingerprint, records, counts, error, program_version, account, mask_key_id FROM pipeline.runs \
+               files, fingerprint, records, counts, error, program_version, account, mask_key_id, \
+               CASE status WHEN 'running' THEN (SELECT jsonb_build_object('bytes', sum(p.bytes), 'records', sum(p.records), \
+               'entities', (array_agg(p.entities ORDER BY p.part))[1]) FROM pipeline.progress p \
+               WHERE p.run_id = r.run_id HAVING count(*) > 0) END FROM pipeline.runs r \
                WHERE ($1 IS NULL OR source = $1) AND ($2 IS NULL OR batch_date = $2) ORDER BY run_id DESC LIMIT $3";
     let parameters: [Parameter<'_>; 3] = [
         (&filter.source, Type::TEXT),
@@ -198,6 +203,7 @@ fn run_row(row: &Row) -> Result<RunRow, tokio_postgres::Error> {
         program_version: row.try_get(15)?,
         account: row.try_get(16)?,
         mask_key_id: row.try_get(17)?,
+        progress: row.try_get(18)?,
     })
 }
 

@@ -11,7 +11,7 @@ select
         item['valueQuantity']['value'], item['valueInteger'], range['low']['value'], ratio['numerator']['value']
     ) as value, range['high']['value'] as value_high, ratio['denominator']['value'] as denominator,
     coalesce(item['valueQuantity']['comparator'], ratio['numerator']['comparator']) as comparator, coalesce(
-        item['valueQuantity']['unit'], range['low']['unit'], sampled['origin']['unit'],
+        item['valueQuantity']['unit'], range['low']['unit'], range['high']['unit'], sampled['origin']['unit'],
         nullif(concat_ws('/', ratio['numerator']['unit'], ratio['denominator']['unit']), '')
     ) as unit, item['valueCodeableConcept']['coding'][1]['code'] as value_code, item['valueBoolean'] as value_bool,
     coalesce(item['valueString'], item['valueTime']) as value_text,

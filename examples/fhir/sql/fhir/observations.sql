@@ -1,16 +1,16 @@
 -- value[x] by whichever of its types came.
 select
     id as observation_id, subject['id'] as patient_id, encounter['id'] as encounter_id,
-    status, category[1]['coding'][1]['code'] as category,
+    status, category[1]['coding'][1]['code'] as category, code['coding'][1]['display'] as display,
     array_filter(code['coding'], c -> c['system'] = 'http://loinc.org')[1]['code'] as loinc,
-    array_filter(code['coding'], c -> c['system'] = 'http://loinc.org')[1]['display'] as display,
     coalesce("effectiveDateTime"['value'], "effectivePeriod"['start']['value'], "effectiveInstant") as effective,
     coalesce("effectiveDateTime"['precision'], "effectivePeriod"['start']['precision']) as effective_precision,
     issued, coalesce(
         "valueQuantity"['value'], "valueInteger", "valueRange"['low']['value'], "valueRatio"['numerator']['value']
     ) as value, "valueRange"['high']['value'] as value_high, "valueRatio"['denominator']['value'] as denominator,
     coalesce("valueQuantity"['comparator'], "valueRatio"['numerator']['comparator']) as comparator, coalesce(
-        "valueQuantity"['unit'], "valueRange"['low']['unit'], "valueSampledData"['origin']['unit'],
+        "valueQuantity"['unit'], "valueRange"['low']['unit'], "valueRange"['high']['unit'],
+        "valueSampledData"['origin']['unit'],
         nullif(concat_ws('/', "valueRatio"['numerator']['unit'], "valueRatio"['denominator']['unit']), '')
     ) as unit, "valueCodeableConcept"['coding'][1]['code'] as value_code, "valueBoolean" as value_bool,
     coalesce("valueString", "valueTime") as value_text,

@@ -5,7 +5,7 @@ select
     code['coding'][1]['display'] as display,
     coalesce("effectiveDateTime"['value'], "effectivePeriod"['start']['value']) as effective,
     coalesce("effectiveDateTime"['precision'], "effectivePeriod"['start']['precision']) as effective_precision,
-    issued,
-    array_filter(contained, c -> c['id'] = performer[1]['contained'])[1]['name'] as laboratory,
-    array_transform(result, r -> r['id']) as observation_ids
+    issued, array_transform(result, r -> r['id']) as observation_ids,
+    json_get_str(concat('[', array_filter(contained, c -> c['id'] = performer[1]['contained'])[1]['name'], ']'), 0)
+        as laboratory
 from diagnostic_report
