@@ -163,7 +163,7 @@ fn a_batch_of_an_executor_that_is_cut_from_the_database_fails_whole() {
         .wait()
         .code(3)
         .stderr_contains("an executor has lost the database");
-    assert!(cut.elapsed() < Duration::from_secs(120), "{:?}", cut.elapsed());
+    assert!(cut.elapsed() < Duration::from_mins(2), "{:?}", cut.elapsed());
     assert_eq!(tags(&database), "old|20");
     wire.reset();
     cluster.add(&project, 6);

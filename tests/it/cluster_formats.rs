@@ -131,7 +131,7 @@ fn load(project: &Project, args: &[&str]) -> String {
     project.run(&["migrate"]).code(0);
     let (mut running, begun) = (project.spawn(args), Instant::now());
     // Much longer than it takes, so that a run that hangs ends.
-    let most = Duration::from_secs(120) + Duration::from_millis(10) * u32::try_from(patients()).unwrap();
+    let most = Duration::from_mins(2) + Duration::from_millis(10) * u32::try_from(patients()).unwrap();
     while !running.is_over() && begun.elapsed() < most {
         std::thread::sleep(Duration::from_millis(20));
     }
