@@ -32,6 +32,7 @@ pub(super) async fn execute(global: &Global, arguments: &Arguments) -> Result<u8
     let stale = global.stale_masks(&project).await?;
     let (useless, changed) = global.useless_entries(&project).await?;
     report::checked(&checked, stale.as_deref(), &useless, &changed, json);
+    global.name_left_tables(&project).await?;
     Ok(0)
 }
 

@@ -61,6 +61,17 @@ impl Global {
         Ok(asked.await.inspect_err(report::unknown_masks).ok())
     }
 
+    /// Names the tables that hold rows of batches and are no entity of the project. What keeps the database from being asked
+    /// has been said with the masks.
+    pub(super) async fn name_left_tables(&self, project: &Project) -> Result<()> {
+        if matches!(self.database(&project.root)?, Database::Embedded { dir } if !dir.exists()) {
+            return Ok(());
+        }
+        let asked = async { run::left_tables(&self.warehouse(&project.root).await?, project).await };
+        report::left_tables(&asked.await.unwrap_or_default());
+        Ok(())
+    }
+
     /// The entries of the suppression list that keep nobody out, and the subjects that it may not know; none where there
     /// is no database to ask.
     pub(super) async fn useless_entries(&self, project: &Project) -> Result<(Vec<Suppressed>, Vec<Useless>)> {

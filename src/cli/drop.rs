@@ -29,23 +29,24 @@ pub(super) struct Arguments {
 pub(super) async fn execute(global: &Global, arguments: Arguments) -> Result<u8> {
     let json = global.json()?;
     let project = global.project()?;
-    let source = project.source(&arguments.source).map(|source| source.name.clone());
-    let batch = Batch {
-        source: source.as_ref().unwrap_or(&arguments.source).clone(),
+    let warehouse = global.warehouse(&project.root).await?;
+    let named = Batch {
+        source: arguments.source.clone(),
         date: arguments.date,
     };
-    if let Err(unknown) = source {
-        // A source that is gone has left its batches.
-        let stale = global.stale_masks(&project).await?.unwrap_or_default();
-        if !stale.iter().any(|one| one.batch == batch) {
-            return Err(unknown);
-        }
-    }
+    let batch = match project.source(&named.source) {
+        Ok(source) if source.name == named.source => named,
+        // A source that is gone, or has another name by now, has left its batches.
+        _ if run::is_loaded(&warehouse, &named).await? => named,
+        other => Batch {
+            source: other?.name.clone(),
+            date: arguments.date,
+        },
+    };
     if !arguments.yes && !confirmed(&batch)? {
         report::message("nothing was dropped");
         return Ok(1);
     }
-    let warehouse = global.warehouse(&project.root).await?;
     let done = run::drop_batch(&project, warehouse, &batch, arguments.wait).await?;
     report::dropped(&batch, &done, json);
     Ok(report::not_refreshed(&done.refresh))

@@ -51,5 +51,6 @@ async fn show(global: &Global) -> Result<u8> {
     let shifted = run::any_shifted(stale.as_deref().unwrap_or_default());
     let found = lineage::privacy_report(&lineage, &project, shifted);
     report::privacy(&found, stale.as_deref(), json);
+    global.name_left_tables(&project).await?;
     Ok(0)
 }

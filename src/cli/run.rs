@@ -94,7 +94,7 @@ async fn batches(global: &Global, project: &Project, arguments: &Arguments) -> R
     if arguments.stale_masks {
         let warehouse = global.warehouse(&project.root).await?;
         let (batches, gone) = run::stale_batches(&warehouse, project, sources.as_deref()).await?;
-        report::sourceless(&gone);
+        report::lost(&gone);
         return Ok(batches);
     }
     let (start, end) = match (arguments.date, arguments.start, arguments.end) {

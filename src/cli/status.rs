@@ -33,5 +33,6 @@ pub(super) async fn execute(global: &Global, arguments: Arguments) -> Result<u8>
         Vec::new()
     });
     report::status(&runs, &views::stale(&warehouse).await?, &masks, json);
+    report::left_tables(&run::left_tables(&warehouse, &project).await?);
     Ok(0)
 }

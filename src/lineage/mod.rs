@@ -28,7 +28,7 @@ pub use constants::constant_masks;
 pub use fields::{path_at, subject_path};
 pub use model::{Dependence, Lineage, Origin, ProjectLineage, SourceField, TableOrigin, ViewLineage};
 pub use privacy::{BatchDate, Exposure, PrivacyReport, Reach, privacy_report};
-pub use reading::{ReadTable, Reading, hides_batch_date, reading, stands_on};
+pub use reading::{ReadTable, Reading, hides_batch_date, may_name, reading, stands_on};
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};

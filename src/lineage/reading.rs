@@ -94,6 +94,27 @@ pub fn reading(lineage: &ProjectLineage, project: &Project, shifted: bool) -> Re
     }
 }
 
+/// The views and functions that may read one of these tables, directly or through others, by the words of their texts.
+pub fn may_name<'a>(project: &'a Project, tables: &[String]) -> BTreeSet<&'a str> {
+    let names = |name: &str| {
+        let mut views = project.views.iter().filter(|view| view.name == name);
+        views.any(|view| {
+            let words = names::words(&view.sql);
+            !names::are_exact(&view.sql)
+                || tables.iter().any(|table| {
+                    words.contains(table) || (!names::is_simple(table) && view.sql.contains(table.as_str()))
+                })
+        })
+    };
+    if tables.is_empty() {
+        return BTreeSet::new();
+    }
+    let views = project.views.iter().map(|view| view.name.as_str());
+    views
+        .filter(|view| stands_on(project, view).iter().any(|name| names(name)))
+        .collect()
+}
+
 /// The view itself and every view and function that it may read, directly or through others. A view may read whatever
 /// its text names.
 pub fn stands_on(project: &Project, view: &str) -> BTreeSet<String> {

@@ -38,7 +38,7 @@ pub use quarantine::{quarantine_list, quarantine_nameless, quarantine_show};
 pub use risk::risk;
 pub use roles::roles;
 pub use rows::{Rows, query, status};
-pub use stale_masks::{privacy, sourceless, unknown_masks};
+pub use stale_masks::{left_tables, lost, privacy, unknown_masks};
 pub use updated::source_updated;
 
 use crate::error::Error;

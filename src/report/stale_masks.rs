@@ -6,8 +6,7 @@ use serde_json::{Value, json};
 use super::{colored, data, diagnostics, message};
 use crate::error::Error;
 use crate::lineage::PrivacyReport;
-use crate::model::Batch;
-use crate::run::{Because, StaleBatch, StaleColumn};
+use crate::run::{Because, LeftTable, StaleBatch, StaleColumn};
 
 const HINT: &str =
     "`pipeline run --stale-masks` loads these batches again; until then their rows are as they were loaded";
@@ -45,13 +44,32 @@ pub fn unknown_masks(error: &Error) {
     message("whether batches were loaded under other masks is not known");
 }
 
-/// Names batches that can't be loaded again, since their source is gone.
-pub fn sourceless(batches: &[Batch]) {
-    for batch in batches {
+/// Names batches that can't be loaded again.
+pub fn lost(batches: &[StaleBatch]) {
+    for StaleBatch { batch, because, .. } in batches {
         message(&format!(
-            "{batch} can't be loaded again: its source is no longer in the project\n  hint: `pipeline drop --source {} \
-             --date {}` removes its rows",
-            batch.source, batch.date
+            "{batch} can't be loaded again: {}\n  hint: `pipeline drop --source {} --date {}` removes its rows",
+            reason(because),
+            batch.source,
+            batch.date
+        ));
+    }
+}
+
+/// Names the tables that hold rows of batches and are no entity of the project.
+pub fn left_tables(left: &[LeftTable]) {
+    const TOLD: usize = 3;
+    for LeftTable { table, batches } in left {
+        let names: Vec<String> = batches.iter().take(TOLD).map(ToString::to_string).collect();
+        let more = match batches.len().saturating_sub(TOLD) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        message(&format!(
+            "warning: the table {table} is not in pipeline.yaml and holds rows of {}{more}: loads leave them as they are, \
+             and no person is searched in it\n  hint: a migration with `drop table` removes it; `pipeline drop` removes one \
+             batch from it",
+            names.join(", ")
         ));
     }
 }
@@ -81,6 +99,7 @@ fn reason(because: &Because) -> &'static str {
         Because::Columns(_) => "the masks of columns have changed",
         Because::Unrecorded => "its masks are not recorded, since an older version loaded it",
         Because::NoSource => "its source is no longer in the project",
+        Because::Dropped => "it was dropped while a table that holds rows of it was not in pipeline.yaml",
     }
 }
 

@@ -3,7 +3,7 @@
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{checks, publish};
+use super::{checks, left_tables, publish};
 use crate::error::Result;
 use crate::model::{Batch, Project};
 use crate::warehouse::drop::Dropped;
@@ -20,7 +20,18 @@ pub struct Drop {
     pub warnings: Vec<String>,
 }
 
-/// Removes a batch from all tables and refreshes the materialized views that read them. Persons who stand too alone
+/// Whether a batch of exactly this source is loaded, or a table still holds rows of it.
+///
+/// # Errors
+/// The database can't be read.
+pub async fn is_loaded(warehouse: &Warehouse, batch: &Batch) -> Result<bool> {
+    let connection = warehouse.acquire().await?;
+    let live = warehouse::masks::live(&connection).await?;
+    let held = warehouse::held::held(&connection).await?;
+    Ok(live.batches.iter().any(|one| one.batch == *batch) || held.iter().any(|one| one.batch == *batch))
+}
+
+/// Removes a batch from all tables, also those that are no entity of the project any more, and refreshes the materialized views that read them. Persons who stand too alone
 /// without it are a warning: what has to go goes.
 ///
 /// # Errors
@@ -48,12 +59,14 @@ pub async fn drop_batch(project: &Project, warehouse: Warehouse, batch: &Batch, 
             Some(lock)
         }
     };
-    let dropped = warehouse::drop::drop_batch(&locks, &project.entities, batch, &record, wait).await;
+    let left = left_tables::left_tables(&warehouse, project).await?;
+    let tables = left_tables::with_left(project, &left, batch);
+    let dropped = warehouse::drop::drop_batch(&locks, &tables, batch, &record, wait).await;
     std::mem::drop(lock);
     let dropped = dropped?;
     let refresh = views::refresh(&warehouse, project, &CancellationToken::new()).await?;
     // A stale batch that is gone closes no view any more, nor does it hide a date.
-    publish::restrict(&warehouse, project).await?;
+    publish::publish(&warehouse, project).await?;
     Ok(Drop {
         dropped,
         refresh,

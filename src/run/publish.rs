@@ -4,6 +4,7 @@
 use tokio_postgres::Client;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::left_tables;
 use super::stale_masks::{self, StaleBatch, any_shifted};
 use crate::error::{Error, Result};
 use crate::lineage::{self, Outlines, ProjectLineage, Reading};
@@ -89,14 +90,30 @@ fn keeps_rows(project: &Project, stale: &[StaleBatch]) -> bool {
     promises(project) || lineage::hides_batch_date(project) || any_shifted(stale)
 }
 
+/// What readers are kept from besides batches.
+#[derive(Default)]
+struct Kept {
+    /// Materialized views that wait for a refresh.
+    owed: Vec<String>,
+    /// Tables that are no entity any more.
+    left: Vec<String>,
+}
+
+async fn kept(client: &Client, project: &Project, stale: &[StaleBatch]) -> Result<Kept> {
+    if !keeps_rows(project, stale) {
+        return Ok(Kept::default());
+    }
+    let left = left_tables::find(client, project).await?;
+    Ok(Kept {
+        owed: views::owed(client).await?,
+        left: left.into_iter().map(|one| one.table).collect(),
+    })
+}
+
 /// Grants what readers may see. `stale` was found before: what a swap replaces meanwhile stays hidden until next time.
 async fn grant(client: &Client, project: &Project, lineage: &ProjectLineage, stale: &[StaleBatch]) -> Result<()> {
-    let owed = if keeps_rows(project, stale) {
-        views::owed(client).await?
-    } else {
-        Vec::new()
-    };
-    roles::apply(client, &access(lineage, project, Some((stale, owed))).1).await
+    let kept = kept(client, project, stale).await?;
+    roles::apply(client, &access(lineage, project, Some((stale, kept))).1).await
 }
 
 /// Brings rights and comments to what holds after the swaps and refreshes of a run. `had_stale`: whether batches were
@@ -174,12 +191,8 @@ pub async fn access_in(
 ) -> Result<(Reading, Access)> {
     let connection = warehouse.acquire().await?;
     let stale = stale_masks::find(&connection, warehouse.is_embedded(), project, lineage).await?;
-    let owed = if keeps_rows(project, &stale) {
-        views::owed(&connection).await?
-    } else {
-        Vec::new()
-    };
-    Ok(access(lineage, project, Some((&stale, owed))))
+    let kept = kept(&connection, project, &stale).await?;
+    Ok(access(lineage, project, Some((&stale, kept))))
 }
 
 /// What the project lets readers see where no database is asked.
@@ -187,20 +200,17 @@ pub fn access_anywhere(lineage: &ProjectLineage, project: &Project) -> Access {
     access(lineage, project, None).1
 }
 
-/// What readers may see, also as the warehouse takes it. `loaded`: the batches loaded under other masks, and the
-/// materialized views that wait for a refresh; `None` where no database was asked.
-fn access(
-    lineage: &ProjectLineage,
-    project: &Project,
-    loaded: Option<(&[StaleBatch], Vec<String>)>,
-) -> (Reading, Access) {
+/// What readers may see, also as the warehouse takes it. `loaded`: the batches loaded under other masks, and
+/// what they are kept from besides; `None` where no database was asked.
+fn access(lineage: &ProjectLineage, project: &Project, loaded: Option<(&[StaleBatch], Kept)>) -> (Reading, Access) {
     let asked = loaded.is_some();
-    let (stale, owed) = loaded.unwrap_or_default();
+    let (stale, Kept { owed, left }) = loaded.unwrap_or_default();
     let reading = lineage::reading(lineage, project, any_shifted(stale));
     // A project that promises nothing of masks still hides dates.
     let hidden = stale.iter().filter(|one| promises(project) || one.shows_date);
     let hidden: Vec<&StaleBatch> = hidden.collect();
-    let closed = stale_masks::views(lineage, &hidden);
+    let mut closed = stale_masks::views(lineage, &hidden);
+    closed.extend(lineage::may_name(project, &left));
     let tables = reading.tables.iter().cloned().map(|table| Table {
         name: table.entity,
         columns: table.columns,
@@ -238,6 +248,7 @@ fn access(
         stale: (asked || !promises(project)).then(|| hidden.iter().map(|one| one.batch.clone()).collect()),
         asked,
         owed,
+        left,
         closed: closed.iter().map(|name| (*name).to_owned()).collect(),
         tables: tables.collect(),
         views: views.collect(),

@@ -6,12 +6,14 @@ use std::collections::BTreeSet;
 use tokio_postgres::Client;
 
 use super::column_masks::{column_masks, masked_fields};
+use super::left_tables;
 use super::stale_dates::{StaleColumn, holds_shifted, shown};
 use crate::error::Result;
 use crate::lineage::{self, Outlines, ProjectLineage, ViewLineage};
 use crate::mask::MaskKey;
-use crate::model::{Batch, ColumnMasks, MaskedField, Project};
+use crate::model::{Batch, Column, ColumnMasks, Entity, MaskedField, Project};
 use crate::warehouse::Warehouse;
+use crate::warehouse::held::held;
 use crate::warehouse::masks::{self, Live, LiveBatch};
 
 /// A live batch that was loaded under other masks, as far as is known.
@@ -35,6 +37,8 @@ pub enum Because {
     Unrecorded,
     /// The project says nothing of the source any more.
     NoSource,
+    /// It was dropped while a table that holds rows of it was not in the project.
+    Dropped,
 }
 
 /// The stale batches, sorted by date and then by source. This plans the transforms.
@@ -44,7 +48,7 @@ pub enum Because {
 pub async fn stale_masks(warehouse: &Warehouse, project: &Project) -> Result<Vec<StaleBatch>> {
     let connection = warehouse.acquire().await?;
     // Without batches nothing is stale, and nothing is to be planned.
-    if masks::live(&connection).await?.batches.is_empty() {
+    if masks::live(&connection).await?.batches.is_empty() && held(&connection).await?.is_empty() {
         return Ok(Vec::new());
     }
     drop(connection);
@@ -59,21 +63,34 @@ pub(super) async fn find(
     project: &Project,
     lineage: &ProjectLineage,
 ) -> Result<Vec<StaleBatch>> {
+    // First, so that a batch that is loaded meanwhile is none of which nothing is recorded.
+    let held = held(client).await?;
     let live = masks::live(client).await?;
-    if live.batches.is_empty() {
+    if live.batches.is_empty() && held.is_empty() {
         return Ok(Vec::new());
     }
+    let dropped = left_tables::dropped(project, &live, &held);
     let key_id = match MaskKey::at_hand(embedded, &project.root) {
         Some(key) => Some(key.key_id()),
         // Whoever has no key masks nothing: the key of the newest run is the present one.
         None => masks::newest_key_id(client).await?,
     };
     let declared = Declared::of(project, lineage, key_id.as_deref());
-    let shifted = live.batches.iter().any(|one| holds_shifted(&live, one));
+    let older = |one: &LiveBatch| left_tables::older(project, &live, one, &held);
+    let may_shift = |one: &LiveBatch| holds_shifted(&live, one) || !older(one).is_empty();
+    let shifted = !dropped.is_empty() || live.batches.iter().any(may_shift);
     let reading = lineage::reading(lineage, project, shifted);
     let stale = |one: &LiveBatch| {
-        let shown = shown(&reading, &live, one);
-        let shows_date = !shown.is_empty() || (one.columns.is_empty() && reading.hides_batch_date);
+        let mut shown = shown(&reading, &live, one);
+        let older = older(one);
+        shown.extend(
+            older
+                .iter()
+                .map(|(entity, column)| declared.older(&one.batch, entity, column)),
+        );
+        let hides = reading.hides_batch_date;
+        let shows_date =
+            hides && (!shown.is_empty() || one.columns.is_empty() || declared.shifts_otherwise(&live, one));
         let because = match declared.compare(&live, one) {
             None if shown.is_empty() => return None,
             None => Because::Columns(shown),
@@ -84,14 +101,23 @@ pub(super) async fn find(
             because,
             batch: one.batch.clone(),
             run_id: one.run_id,
-            shifted: holds_shifted(&live, one),
+            shifted: may_shift(one),
             shows_date,
         })
     };
-    Ok(live.batches.iter().filter_map(stale).collect())
+    let mut stale: Vec<StaleBatch> = live.batches.iter().filter_map(stale).collect();
+    stale.extend(dropped.into_iter().map(|batch| StaleBatch {
+        batch,
+        run_id: 0,
+        because: Because::Dropped,
+        shifted: true,
+        shows_date: reading.hides_batch_date,
+    }));
+    Ok(stale)
 }
 
-/// The batches of these sources (all, if `None`) that can be loaded again, and those whose source is gone.
+/// The batches of these sources (all, if `None`) that can be loaded again, and those that can't: their source is gone, or they
+/// were dropped.
 ///
 /// # Errors
 /// As [`stale_masks`], and a source that is not in the project.
@@ -99,7 +125,7 @@ pub async fn stale_batches(
     warehouse: &Warehouse,
     project: &Project,
     sources: Option<&[String]>,
-) -> Result<(Vec<Batch>, Vec<Batch>)> {
+) -> Result<(Vec<Batch>, Vec<StaleBatch>)> {
     let named: Option<BTreeSet<&str>> = sources
         .map(|names| {
             names
@@ -114,9 +140,9 @@ pub async fn stale_batches(
             .as_ref()
             .is_none_or(|named| named.contains(one.batch.source.as_str()))
     });
-    let (gone, there): (Vec<StaleBatch>, Vec<StaleBatch>) = wanted.partition(|one| one.because == Because::NoSource);
-    let batches = |list: Vec<StaleBatch>| list.into_iter().map(|one| one.batch).collect();
-    Ok((batches(there), batches(gone)))
+    let (gone, there): (Vec<StaleBatch>, Vec<StaleBatch>) =
+        wanted.partition(|one| matches!(one.because, Because::NoSource | Because::Dropped));
+    Ok((there.into_iter().map(|one| one.batch).collect(), gone))
 }
 
 impl StaleBatch {
@@ -124,7 +150,7 @@ impl StaleBatch {
     pub fn is_stale(&self, entity: &str, column: &str) -> bool {
         match &self.because {
             Because::Columns(columns) => columns.iter().any(|one| one.entity == entity && one.column == column),
-            Because::Unrecorded | Because::NoSource => true,
+            Because::Unrecorded | Because::NoSource | Because::Dropped => true,
         }
     }
 }
@@ -185,6 +211,32 @@ impl Declared {
         Self {
             sources: sources.collect(),
         }
+    }
+
+    fn column(&self, batch: &Batch, entity: &str, column: &str) -> Option<&ColumnMasks> {
+        let source = self.sources.iter().find(|source| source.name == batch.source)?;
+        let mut columns = source.columns.iter();
+        columns.find(|one| one.entity == entity && one.column == column)
+    }
+
+    /// A column of a table that was not in the project when its batch was loaded last.
+    fn older(&self, batch: &Batch, entity: &Entity, column: &Column) -> StaleColumn {
+        let now = self.column(batch, &entity.name, &column.name);
+        StaleColumn {
+            entity: entity.name.clone(),
+            column: column.name.clone(),
+            loaded: "rows of an earlier load, from before the table was taken out of pipeline.yaml".to_owned(),
+            now: listed(&now.map(ColumnMasks::protected).unwrap_or_default()),
+        }
+    }
+
+    /// Whether the project shifts dates of a column that the batch holds otherwise: true ones beside shifted ones of the
+    /// same person tell by how many days these are shifted.
+    fn shifts_otherwise(&self, live: &Live, batch: &LiveBatch) -> bool {
+        live.columns_of(batch).any(|loaded| {
+            let now = self.column(&batch.batch, &loaded.entity, &loaded.column);
+            now.is_some_and(|now| now.is_shifted() && now.protected() != loaded.protected())
+        })
     }
 
     fn compare(&self, live: &Live, batch: &LiveBatch) -> Option<Because> {

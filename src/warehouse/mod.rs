@@ -26,6 +26,7 @@ pub use connect::{Connection, Database, Warehouse};
 pub use copy::{Encoder, Fit, accepts};
 pub use embedded::{Listen, Served, serve_db};
 pub use load::column_masks as masks;
+pub use load::held;
 pub use load::{
     ActiveRun, BatchLock, BatchLocks, Committed, EntityProgress, Handed, Phase, Progress, StageCounter, Staged,
     StagingRun, recover,

@@ -47,6 +47,7 @@ mod keys;
 mod kill;
 mod kinds;
 mod large_records;
+mod left_tables;
 mod links;
 mod lost_kinds;
 mod lsp;

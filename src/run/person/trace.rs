@@ -8,10 +8,11 @@ use super::entries::{domains, entries, naming, sources, unfit};
 use super::groups;
 use super::records::{self, Entry, FileTrace};
 use super::subject::Person;
-use super::unsearched::{Unsearched, by_other_sql, foreign};
+use super::unsearched::{Unsearched, by_other_sql, foreign, left};
 use crate::error::{Error, Result};
 use crate::lineage::{self, Outlines, ProjectLineage};
 use crate::model::{Batch, Project, ViewKind};
+use crate::run::left_tables;
 use crate::warehouse::masks;
 use crate::warehouse::person::{Found, Search};
 use crate::warehouse::{Connection, erase, suppression};
@@ -96,6 +97,9 @@ pub async fn trace(person: &Person<'_>, files: bool) -> Result<Trace> {
         unsearched: foreign(project, &live),
         ..Trace::default()
     };
+    trace
+        .unsearched
+        .extend(left(&left_tables::find(&connection, project).await?));
     let naming = naming(project, &domains);
     for source in &project.sources {
         let mut searched = sources.iter().chain(&naming);

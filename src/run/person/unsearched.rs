@@ -6,6 +6,7 @@ use chrono::NaiveDate;
 use serde_json::{Value, json};
 
 use crate::model::{Batch, Project, Source};
+use crate::run::LeftTable;
 use crate::run::fingerprint::sql_fingerprint;
 use crate::run::suppression::holds_persons;
 use crate::warehouse::masks::{Live, LiveBatch};
@@ -22,7 +23,7 @@ pub struct Unsearched {
     pub remedy: Option<String>,
 }
 
-/// The live batches that no source explains: those of sources that are gone, and those of kinds without a subject.
+/// The live batches that no source explains: those of sources that are gone or renamed, and those of kinds without a subject.
 pub(super) fn foreign(project: &Project, live: &Live) -> Vec<Unsearched> {
     let mut dates: BTreeMap<&str, Vec<NaiveDate>> = BTreeMap::new();
     for LiveBatch {
@@ -57,12 +58,41 @@ pub(super) fn foreign(project: &Project, live: &Live) -> Vec<Unsearched> {
                     );
                 }
             }
-            Ok(_) => {}
+            Ok(source) => add(
+                format!(
+                    "the source has the name {} by now, so these batches are not looked through",
+                    source.name
+                ),
+                "`pipeline drop` with the old name removes a batch",
+            ),
             Err(_) => add(
                 "the source is no longer in the project".to_owned(),
                 "`pipeline drop` removes a batch; its file in `pipelines` brings the source back",
             ),
         }
+    }
+    told
+}
+
+/// The tables that hold rows and are no entity of the project any more.
+pub(super) fn left(tables: &[LeftTable]) -> Vec<Unsearched> {
+    let mut told = Vec::new();
+    for LeftTable { table, batches } in tables {
+        let mut dates: BTreeMap<&str, Vec<NaiveDate>> = BTreeMap::new();
+        for Batch { source, date } in batches {
+            dates.entry(source).or_default().push(*date);
+        }
+        told.extend(dates.into_iter().map(|(source, dates)| Unsearched {
+            source: source.to_owned(),
+            dates,
+            entity: Some(table.clone()),
+            why: "the table is no longer in pipeline.yaml".to_owned(),
+            remedy: Some(
+                "`drop table` in a migration removes it, `pipeline drop` one batch from it; back in pipeline.yaml, it is \
+                 searched"
+                    .to_owned(),
+            ),
+        }));
     }
     told
 }

@@ -52,6 +52,7 @@ pub(super) fn statement(access: &Access) -> String {
     let (hidden, owed) = (hidden(access), text_array(access.owed.iter().map(String::as_str)));
     let (unknown, functions, checker) = (definitions::unknown(access), functions(access), checker(access, &names));
     let doubtful = unless_doubtful(access);
+    let left = text_array(access.left.iter().map(String::as_str));
     let form = if filters {
         FILTERED
     } else {
@@ -89,7 +90,7 @@ BEGIN
             SELECT c.oid, c.relname = ANY ({names}) AND NOT {hides}, false, false
             FROM pg_catalog.pg_class c
             WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'p'
-                AND (c.relname = ANY ({names}) OR ({hides} AND c.relowner = current_user::regrole))
+                AND (c.relname = ANY ({names}) OR c.relname = ANY ({left}) OR ({hides} AND c.relowner = current_user::regrole))
             UNION ALL
             -- What is told of a view's file holds once the database has it, and all that it stands on.
             SELECT c.oid, w.name IS NOT NULL AND (w.exposed AND NOT {filters} OR NOT EXISTS (

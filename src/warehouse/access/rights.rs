@@ -18,6 +18,9 @@ pub struct Access {
     /// Materialized views that still show rows from before a swap. Where the project promises masks, they are not
     /// granted before their refresh.
     pub owed: Vec<String>,
+    /// Tables that hold rows of batches and are no entity any more. Readers do not get them where the project promises masks
+    /// or hides dates.
+    pub left: Vec<String>,
     /// All entities.
     pub tables: Vec<Table>,
     /// Views and materialized views.

@@ -13,6 +13,7 @@ pub mod drop;
 mod elsewhere;
 pub mod erase;
 pub mod failpoint;
+pub mod held;
 mod indexing;
 mod live_rows;
 mod partition;

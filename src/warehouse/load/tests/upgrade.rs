@@ -128,6 +128,7 @@ async fn roles_take_over_its_partitions() {
         asked: true,
         closed: Vec::new(),
         owed: Vec::new(),
+        left: Vec::new(),
         tables: world.entities.iter().map(table).collect(),
         views: Vec::new(),
         mentions: Vec::new(),
