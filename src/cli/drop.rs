@@ -36,8 +36,8 @@ pub(super) async fn execute(global: &Global, arguments: Arguments) -> Result<u8>
     };
     let batch = match project.source(&named.source) {
         Ok(source) if source.name == named.source => named,
-        // A source that is gone, or has another name by now, has left its batches.
-        _ if run::is_loaded(&warehouse, &named).await? => named,
+        // A source that is gone, or has another name by now, has left its batches. A second drop is not that of the new name.
+        _ if run::was_loaded(&warehouse, &named).await? => named,
         other => Batch {
             source: other?.name.clone(),
             date: arguments.date,

@@ -20,15 +20,12 @@ pub struct Drop {
     pub warnings: Vec<String>,
 }
 
-/// Whether a batch of exactly this source is loaded, or a table still holds rows of it.
+/// Whether a batch of exactly this source was ever loaded.
 ///
 /// # Errors
 /// The database can't be read.
-pub async fn is_loaded(warehouse: &Warehouse, batch: &Batch) -> Result<bool> {
-    let connection = warehouse.acquire().await?;
-    let live = warehouse::masks::live(&connection).await?;
-    let held = warehouse::held::held(&connection).await?;
-    Ok(live.batches.iter().any(|one| one.batch == *batch) || held.iter().any(|one| one.batch == *batch))
+pub async fn was_loaded(warehouse: &Warehouse, batch: &Batch) -> Result<bool> {
+    warehouse::held::was_loaded(&*warehouse.acquire().await?, batch).await
 }
 
 /// Removes a batch from all tables, also those that are no entity of the project any more, and refreshes the materialized views that read them. Persons who stand too alone

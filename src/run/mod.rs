@@ -44,7 +44,7 @@ mod suppression;
 pub(crate) use account::{conservation, verdict};
 pub(crate) use cascade::{below, judged, no_partners};
 pub use check::{Checked, check, problems, together};
-pub use drop::{Drop, drop_batch, is_loaded};
+pub use drop::{Drop, drop_batch, was_loaded};
 pub(crate) use input::{BatchInput, Most};
 pub use kinds::KindsOutcome;
 pub(crate) use kinds::verdict as verdict_of_kinds;

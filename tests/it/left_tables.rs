@@ -138,8 +138,8 @@ fn rows_of_a_dropped_batch_that_come_back_with_their_table_are_closed() {
     let (database, project, roles) = loaded();
     replace_items(&project);
     database.execute(
-        "insert into pipeline.runs (invocation, source, batch_date, action, status)
-         select invocation, source, batch_date, 'drop', 'committed' from pipeline.runs limit 1",
+        "insert into pipeline.runs (invocation, source, batch_date, attempt, action, status)
+         select invocation, source, batch_date, attempt + 1, 'drop', 'committed' from pipeline.runs limit 1",
     );
     put_back(&project);
     project.run(&["check"]).code(0).stdout_contains("it was dropped while");
@@ -207,6 +207,9 @@ fn a_drop_by_an_old_name_takes_the_batch_of_that_name() {
         with_id(&project, &[&ERASE[..], &["--receipt", "r.json"]].concat(), "b").code(1);
         assert!(project.read("r.json").contains(why), "{}", project.read("r.json"));
         project.run(&DROP).code(0).stdout_contains(&format!("clinic {DATE}"));
+        assert_eq!(database.rows("select source from items"), ["ward"], "{alias}");
+        // Once more is not the batch of the new name.
+        project.run(&DROP).code(0);
         assert_eq!(database.rows("select source from items"), ["ward"], "{alias}");
         assert_eq!(traced(&project, "a")["unsearched"], json!([]));
     }

@@ -5,7 +5,7 @@ use tokio_postgres::types::Type;
 
 use crate::error::Result;
 use crate::model::Batch;
-use crate::warehouse::sql::{ENTITIES, db_error};
+use crate::warehouse::sql::{ENTITIES, db_error, sqlstate};
 
 /// A table with a partition of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,4 +47,21 @@ pub async fn held(client: &Client) -> Result<Vec<Held>> {
         })
     };
     rows.iter().map(read).collect::<Result<_, _>>().map_err(failed)
+}
+
+/// Whether a load of the batch was ever committed, by the history of runs.
+///
+/// # Errors
+/// The history can't be read.
+pub async fn was_loaded(client: &Client, batch: &Batch) -> Result<bool> {
+    let sql =
+        "SELECT EXISTS (SELECT FROM pipeline.runs WHERE status = 'committed' AND source = $1 AND batch_date = $2)";
+    let parameters = [(&batch.source as _, Type::TEXT), (&batch.date as _, Type::DATE)];
+    match client.query_typed_one(sql, &parameters).await {
+        // A database that awaits its first migration.
+        Err(error) if matches!(sqlstate(&error), Some("42P01" | "3F000")) => Ok(false),
+        row => row
+            .and_then(|row| row.try_get(0))
+            .map_err(|error| db_error("the history of runs can't be read", &error)),
+    }
 }
