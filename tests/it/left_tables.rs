@@ -138,8 +138,8 @@ fn rows_of_a_dropped_batch_that_come_back_with_their_table_are_closed() {
     let (database, project, roles) = loaded();
     replace_items(&project);
     database.execute(
-        "insert into pipeline.runs (invocation, source, batch_date, attempt, action, status)
-         select invocation, source, batch_date, attempt + 1, 'drop', 'committed' from pipeline.runs limit 1",
+        "insert into pipeline.runs (invocation, source, batch_date, attempt, action, status, program_version)
+         select invocation, source, batch_date, attempt + 1, 'drop', 'committed', program_version from pipeline.runs limit 1",
     );
     put_back(&project);
     project.run(&["check"]).code(0).stdout_contains("it was dropped while");
