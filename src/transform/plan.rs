@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 
 use datafusion::execution::session_state::SessionState;
 use futures::executor::block_on;
-use tokio::runtime::Handle;
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::task::{block_in_place, unconstrained};
 
 use super::elements::Elements;
 use super::inputs::Inputs;
@@ -159,14 +160,21 @@ impl Prepared {
     }
 }
 
-/// Plans on all cores, since planning takes most of a small batch's time. It waits for nothing, so that it needs no runtime
-/// of its own.
+/// Plans on all cores, since planning takes most of a small batch's time.
 fn at_once<T: Send, U: Send>(items: Vec<T>, plan: impl AsyncFn(T) -> U + Sync) -> Vec<U> {
     let runtime = Handle::current();
-    on_all(items, |item| {
-        let _entered = runtime.enter();
-        block_on(plan(item))
-    })
+    let planned = || {
+        on_all(items, |item| {
+            let _entered = runtime.enter();
+            // The runtime would have a plan of many parts yield to other tasks, and this thread has no other.
+            block_on(unconstrained(plan(item)))
+        })
+    };
+    // What planning may wait for needs a thread of the runtime, so this one gives up its place.
+    match runtime.runtime_flavor() {
+        RuntimeFlavor::MultiThread => block_in_place(planned),
+        _ => planned(),
+    }
 }
 
 fn plain(message: String) -> Diagnostic {
