@@ -25,6 +25,7 @@ pub mod runs;
 mod stage_counter;
 mod staging;
 mod staging_tables;
+pub mod statistics;
 pub mod suppression;
 mod swap;
 mod swap_locks;
