@@ -127,6 +127,36 @@ fn a_renamed_column_keeps_its_batches_hidden() {
 }
 
 #[test]
+fn a_renamed_table_keeps_its_batches_hidden() {
+    let (database, project, roles) = names(&[("sql/views/v.sql", "select name as n from items\n")]);
+    project.write("migrations/V2__rename.sql", "alter table items rename to things;\n");
+    project.edit("pipeline.yaml", "items:", "things:");
+    project.write("sql/clinic/things.sql", project.read("sql/clinic/items.sql"));
+    project.remove("sql/clinic/items.sql");
+    project.write("sql/views/v.sql", "select name as n from things\n");
+    redact(&project);
+    project.run(&["migrate"]).code(0);
+    project.run(&["views"]).code(0);
+    project
+        .run(&["check"])
+        .code(0)
+        .output_lacks("Zqxw")
+        .stdout_contains(&format!("clinic {DATE}: items.name"));
+    let mut reader = client(&database, &roles.reader);
+    assert_eq!(rows(&mut reader, "select name from things"), [""; 0]);
+    assert!(refusal(&mut reader, "select * from v").contains("permission denied"));
+    next(&project);
+    assert_eq!(rows(&mut reader, "select distinct name from things"), ["[redacted]"]);
+    project.run(&["run", "--stale-masks"]).code(0);
+    assert_eq!(
+        database.value("select count(*) from things where name like '%Zqxw%'"),
+        "0"
+    );
+    let mut reader = client(&database, &roles.reader);
+    assert_eq!(rows(&mut reader, "select distinct n from v"), ["[redacted]"]);
+}
+
+#[test]
 fn a_renamed_column_that_told_the_date_keeps_its_batches_hidden() {
     let columns = [("item_id", "text"), ("day", "date"), ("filled", "date")];
     let view = ("sql/views/v.sql", "select filled from items\n");
@@ -197,4 +227,11 @@ fn a_materialized_view_with_sql_in_a_text_is_filled_anew() {
         assert_eq!(database.value(&sql), "0", "{view}");
         assert_ne!(database.count(view), 0, "{view}");
     }
+    // Nor does an erased person stay in it.
+    let longest = "select max(length(word)) from xml";
+    let before: u64 = database.value(longest).parse().unwrap();
+    with_id(&project, &ERASE, "a0")
+        .code(0)
+        .stdout_contains("erased 1 items");
+    assert!(database.value(longest).parse::<u64>().unwrap() < before);
 }
