@@ -211,6 +211,9 @@ fn a_field_that_was_renamed_when_it_became_sensitive_keeps_its_batches_hidden() 
 fn a_materialized_view_with_sql_in_a_text_is_filled_anew() {
     let words = "select word from ts_stat('select to_tsvector(''simple'', name) from public.items')\n";
     let xml = "select query_to_xml('select name from public.items', true, true, '')::text as word\n";
+    let operator = "create function named(text, text) returns text language sql as \
+                    $$ select max(name) from public.items $$;
+                    create operator ||| (leftarg = text, rightarg = text, function = named);\n";
     let function = "create function told() returns xml language sql begin atomic \
                     select pg_catalog.table_to_xml('public.items', true, true, ''); end;\n";
     let (database, project, _) = names(&[
@@ -219,10 +222,17 @@ fn a_materialized_view_with_sql_in_a_text_is_filled_anew() {
         ("sql/functions/told.sql", function),
         ("sql/materialized/by_function.sql", "select told()::text as word\n"),
     ]);
-    project.run(&["views", "--refresh"]).code(0);
+    project.write("migrations/V2__names.sql", operator);
+    project.write("sql/materialized/operated.sql", "select 'x' ||| 'y' as word\n");
+    project.run(&["migrate"]).code(0);
+    project.run(&["views"]).code(0);
+    for view in ["words", "xml", "by_function", "operated"] {
+        let sql = format!("select count(*) > 0 from {view} where word ilike '%zqxw%'");
+        assert_eq!(database.value(&sql), "t", "{view}");
+    }
     redact(&project);
     project.run(&["run", "--stale-masks"]).code(0);
-    for view in ["words", "xml", "by_function"] {
+    for view in ["words", "xml", "by_function", "operated"] {
         let sql = format!("select count(*) from {view} where word ilike '%zqxw%'");
         assert_eq!(database.value(&sql), "0", "{view}");
         assert_ne!(database.count(view), 0, "{view}");

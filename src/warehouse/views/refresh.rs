@@ -273,12 +273,13 @@ WITH RECURSIVE texts (pattern) AS (
     FROM found
     JOIN LATERAL (
         SELECT d.refclassid, d.refobjid FROM pg_catalog.pg_depend d
-        WHERE found.classid = 'pg_catalog.pg_proc'::regclass AND d.classid = found.classid AND d.objid = found.objid
+        WHERE found.classid IN ('pg_catalog.pg_proc'::regclass, 'pg_catalog.pg_operator'::regclass) AND d.classid = found.classid AND d.objid = found.objid
         UNION ALL
         SELECT d.refclassid, d.refobjid FROM pg_catalog.pg_rewrite r
         JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid = r.oid
         WHERE found.classid = 'pg_catalog.pg_class'::regclass AND r.ev_class = found.objid
-    ) d ON d.refclassid IN ('pg_catalog.pg_class'::regclass, 'pg_catalog.pg_proc'::regclass)
+    ) d ON d.refclassid IN
+        ('pg_catalog.pg_class'::regclass, 'pg_catalog.pg_proc'::regclass, 'pg_catalog.pg_operator'::regclass)
 )
 SELECT f.top,
        coalesce(array_agg(f.objid) FILTER (WHERE f.objid <> f.top), '{}'),
