@@ -85,6 +85,7 @@ fn lines(stale: &StaleBatch) -> Vec<String> {
                      column,
                      loaded,
                      now,
+                     ..
                  }| {
                     format!("loaded under other masks: {batch}: {entity}.{column} with {loaded}; now {now}")
                 },

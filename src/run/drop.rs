@@ -9,7 +9,7 @@ use crate::model::{Batch, Project};
 use crate::warehouse::drop::Dropped;
 use crate::warehouse::runs::{Action, RunRecord};
 use crate::warehouse::views::{self, Refresh};
-use crate::warehouse::{self, BatchLocks, Warehouse};
+use crate::warehouse::{self, BatchLocks, Warehouse, statistics};
 
 /// What dropping a batch has done.
 #[derive(Debug)]
@@ -62,6 +62,7 @@ pub async fn drop_batch(project: &Project, warehouse: Warehouse, batch: &Batch, 
     std::mem::drop(lock);
     let dropped = dropped?;
     let refresh = views::refresh(&warehouse, project, &CancellationToken::new()).await?;
+    statistics::renew(&*warehouse.acquire().await?).await?;
     // A stale batch that is gone closes no view any more, nor does it hide a date.
     publish::publish(&warehouse, project).await?;
     Ok(Drop {

@@ -11,7 +11,7 @@ use crate::lineage::{self, Outlines, ProjectLineage, Reading};
 use crate::model::{Profile, Project, ViewKind};
 use crate::transform::Engine;
 use crate::warehouse::roles::{self, Access, File, Mentions, Table, View};
-use crate::warehouse::{Warehouse, comments, views};
+use crate::warehouse::{Warehouse, comments, statistics, views};
 
 /// Writes grants and comments where they differ.
 ///
@@ -57,7 +57,7 @@ impl Planned {
         };
         let stale = stale_masks::find(&connection, embedded, project, &lineage).await?;
         if has_readers {
-            grant(&connection, project, &lineage, &stale).await?;
+            grant(&connection, project, &lineage, &stale, false).await?;
         }
         comment(&connection, project, &lineage, &stale).await?;
         let lineage = Some(lineage);
@@ -111,9 +111,21 @@ async fn kept(client: &Client, project: &Project, stale: &[StaleBatch]) -> Resul
 }
 
 /// Grants what readers may see. `stale` was found before: what a swap replaces meanwhile stays hidden until next time.
-async fn grant(client: &Client, project: &Project, lineage: &ProjectLineage, stale: &[StaleBatch]) -> Result<()> {
+/// `has_renewed`: the statistics of the tables are of the rows of now.
+async fn grant(
+    client: &Client,
+    project: &Project,
+    lineage: &ProjectLineage,
+    stale: &[StaleBatch],
+    has_renewed: bool,
+) -> Result<()> {
     let kept = kept(client, project, stale).await?;
-    roles::apply(client, &access(lineage, project, Some((stale, kept))).1).await
+    let access = access(lineage, project, Some((stale, kept))).1;
+    // What was hidden is in the statistics of the table, which readers see once they see the table.
+    if !has_renewed && statistics::shows_more(client, access.stale.as_deref().unwrap_or_default()).await? {
+        statistics::renew(client).await?;
+    }
+    roles::apply(client, &access).await
 }
 
 /// Brings rights and comments to what holds after the swaps and refreshes of a run. `had_stale`: whether batches were
@@ -130,8 +142,11 @@ pub(super) async fn publish_again(
     }
     let connection = warehouse.acquire().await?;
     let stale = stale_masks::find(&connection, warehouse.is_embedded(), project, lineage).await?;
+    if had_stale {
+        statistics::renew(&connection).await?;
+    }
     if grants && roles::is_used(&connection).await? {
-        grant(&connection, project, lineage, &stale).await?;
+        grant(&connection, project, lineage, &stale, had_stale).await?;
     }
     if had_stale {
         comment(&connection, project, lineage, &stale).await?;
@@ -174,7 +189,7 @@ pub async fn restrict(warehouse: &Warehouse, project: &Project) -> Result<()> {
     match Planned::alone(project)?.lineage(project, true).await? {
         Some(lineage) => {
             let stale = stale_masks::find(&connection, false, project, &lineage).await?;
-            grant(&connection, project, &lineage, &stale).await
+            grant(&connection, project, &lineage, &stale, false).await
         }
         None => Ok(()),
     }

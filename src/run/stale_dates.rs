@@ -12,6 +12,36 @@ pub struct StaleColumn {
     pub column: String,
     pub loaded: String,
     pub now: String,
+    /// What the project has not any more. The rows may be those of another column or table now, which was renamed.
+    pub gone: Option<Gone>,
+}
+
+/// What a project has not any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gone {
+    Column,
+    Table,
+}
+
+impl StaleColumn {
+    /// Whether rows of this column may be meant.
+    pub(super) fn concerns(&self, entity: &str, column: &str) -> bool {
+        match self.gone {
+            None => self.entity == entity && self.column == column,
+            Some(Gone::Column) => self.entity == entity,
+            Some(Gone::Table) => true,
+        }
+    }
+}
+
+impl Gone {
+    /// As a message says it of a column.
+    pub(super) fn told(self) -> &'static str {
+        match self {
+            Self::Column => "the project has no such column, which may have been renamed",
+            Self::Table => "the project has no such table, which may have been renamed",
+        }
+    }
 }
 
 /// Whether a batch holds shifted dates. One that an older version loaded may.
@@ -26,8 +56,11 @@ pub(super) fn shown(reading: &Reading, live: &Live, batch: &LiveBatch) -> Vec<St
         return Vec::new();
     }
     live.columns_of(batch)
-        .filter(|one| is_seen(reading, one))
         .filter_map(|one| {
+            let gone = gone(reading, one);
+            if gone.is_none() && !is_seen(reading, one) {
+                return None;
+            }
             let loaded = match one.batch_date {
                 Some(TellsDate::No) => return None,
                 // A person lets readers see what such a column tells.
@@ -42,10 +75,20 @@ pub(super) fn shown(reading: &Reading, live: &Live, batch: &LiveBatch) -> Vec<St
                 entity: one.entity.clone(),
                 column: one.column.clone(),
                 loaded: loaded.to_owned(),
-                now: "nothing of that date".to_owned(),
+                now: gone.map_or("nothing of that date", Gone::told).to_owned(),
+                gone,
             })
         })
         .collect()
+}
+
+/// What of a column the project has not any more.
+fn gone(reading: &Reading, one: &ColumnMasks) -> Option<Gone> {
+    let Some(table) = reading.tables.iter().find(|table| table.entity == one.entity) else {
+        return Some(Gone::Table);
+    };
+    let mut columns = table.columns.iter().chain(&table.hidden);
+    (!columns.any(|column| *column == one.column)).then_some(Gone::Column)
 }
 
 fn is_seen(reading: &Reading, one: &ColumnMasks) -> bool {

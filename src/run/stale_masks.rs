@@ -1,13 +1,13 @@
 //! Finds the batches that were loaded under other masks than the project declares now. What the project says of masks
 //! is true of the next load only, until such a batch is loaded again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tokio_postgres::Client;
 
 use super::column_masks::{column_masks, masked_fields};
 use super::left_tables;
-use super::stale_dates::{StaleColumn, holds_shifted, shown};
+use super::stale_dates::{Gone, StaleColumn, holds_shifted, shown};
 use crate::error::Result;
 use crate::lineage::{self, Outlines, ProjectLineage, ViewLineage};
 use crate::mask::MaskKey;
@@ -149,7 +149,7 @@ impl StaleBatch {
     /// Whether rows of this column were loaded under other masks.
     pub fn is_stale(&self, entity: &str, column: &str) -> bool {
         match &self.because {
-            Because::Columns(columns) => columns.iter().any(|one| one.entity == entity && one.column == column),
+            Because::Columns(columns) => columns.iter().any(|one| one.concerns(entity, column)),
             Because::Unrecorded | Because::NoSource | Because::Dropped => true,
         }
     }
@@ -193,6 +193,8 @@ fn uses(view: &ViewLineage, batch: &StaleBatch) -> bool {
 /// What the project declares now.
 struct Declared {
     sources: Vec<DeclaredSource>,
+    /// The columns of each entity.
+    entities: BTreeMap<String, BTreeSet<String>>,
 }
 
 struct DeclaredSource {
@@ -208,8 +210,13 @@ impl Declared {
             columns: column_masks(project, source, lineage, key_id),
             fields: masked_fields(project, source, key_id),
         });
+        let entities = project.entities.iter().map(|entity| {
+            let columns = entity.columns.iter().map(|column| column.name.clone());
+            (entity.name.clone(), columns.collect())
+        });
         Self {
             sources: sources.collect(),
+            entities: entities.collect(),
         }
     }
 
@@ -227,6 +234,7 @@ impl Declared {
             column: column.name.clone(),
             loaded: "rows of an earlier load, from before the table was taken out of pipeline.yaml".to_owned(),
             now: listed(&now.map(ColumnMasks::protected).unwrap_or_default()),
+            gone: None,
         }
     }
 
@@ -246,38 +254,79 @@ impl Declared {
         if batch.columns.is_empty() {
             return Some(Because::Unrecorded);
         }
-        let columns = live.columns_of(batch).filter_map(|one| source.compare(one));
+        let fields = live.columns_of(batch).flat_map(|one| &one.fields);
+        let recorded: BTreeSet<&str> = fields.map(|field| field.path.as_str()).collect();
+        let renamed = source.has_new_protected(&recorded);
+        let compare = |one| match self.gone(one) {
+            Some(gone) => source.compare_gone(one, gone),
+            None => source.compare(one, renamed),
+        };
+        let columns = live.columns_of(batch).filter_map(compare);
         let columns: Vec<StaleColumn> = columns.collect();
         (!columns.is_empty()).then_some(Because::Columns(columns))
+    }
+
+    /// What of a column the project has not any more.
+    fn gone(&self, one: &ColumnMasks) -> Option<Gone> {
+        match self.entities.get(&one.entity) {
+            None => Some(Gone::Table),
+            Some(columns) => (!columns.contains(&one.column)).then_some(Gone::Column),
+        }
     }
 }
 
 impl DeclaredSource {
-    /// How a column's masks have changed. `None`: not at all.
-    fn compare(&self, loaded: &ColumnMasks) -> Option<StaleColumn> {
+    /// Whether a field is protected of which a batch's record knows nothing: one that was recorded and is gone may have
+    /// got that name, and have become sensitive at the same time.
+    fn has_new_protected(&self, recorded: &BTreeSet<&str>) -> bool {
+        let mut protected = self.fields.iter().filter(|field| field.is_protected());
+        protected.any(|field| !recorded.contains(field.path.as_str()))
+    }
+
+    fn declared(&self, field: &MaskedField) -> Option<&MaskedField> {
+        self.fields.iter().find(|one| one.path == field.path)
+    }
+
+    /// As [`Self::compare`], for a column that the project has not any more. Its rows may be those of a renamed column or
+    /// table, whose masks by lineage say nothing of them.
+    fn compare_gone(&self, loaded: &ColumnMasks, gone: Gone) -> Option<StaleColumn> {
+        let mut fields = loaded.fields.iter();
+        if fields.all(|field| self.declared(field) == Some(field)) {
+            return None;
+        }
+        Some(StaleColumn {
+            entity: loaded.entity.clone(),
+            column: loaded.column.clone(),
+            loaded: listed(&loaded.fields.iter().collect::<Vec<_>>()),
+            now: gone.told().to_owned(),
+            gone: Some(gone),
+        })
+    }
+
+    /// How a column's masks have changed. `None`: not at all. `renamed`: a field that is gone may have another name now.
+    fn compare(&self, loaded: &ColumnMasks, renamed: bool) -> Option<StaleColumn> {
         let same = |one: &&ColumnMasks| one.entity == loaded.entity && one.column == loaded.column;
         let now = self.columns.iter().find(same);
         let protected = now.map(ColumnMasks::protected).unwrap_or_default();
         // A field that was of no concern may have become sensitive, and have left the column's SQL at the same time.
-        let declared = |field: &MaskedField| self.fields.iter().find(|one| one.path == field.path);
         let changed = loaded
             .fields
             .iter()
-            .filter_map(|field| declared(field).filter(|now| *now != field));
+            .filter_map(|field| self.declared(field).filter(|now| *now != field));
         let changed: Vec<&MaskedField> = changed.collect();
-        if loaded.protected() == protected && changed.is_empty() {
-            return None;
-        }
-        let now = if loaded.protected() == protected {
-            changed
-        } else {
-            protected
+        let missing = renamed && loaded.fields.iter().any(|field| self.declared(field).is_none());
+        let now = match (loaded.protected() == protected, changed.is_empty()) {
+            (true, true) if missing => "another name of a field, perhaps of a sensitive one".to_owned(),
+            (true, true) => return None,
+            (true, false) => listed(&changed),
+            (false, _) => listed(&protected),
         };
         Some(StaleColumn {
             entity: loaded.entity.clone(),
             column: loaded.column.clone(),
             loaded: listed(&loaded.fields.iter().collect::<Vec<_>>()),
-            now: listed(&now),
+            now,
+            gone: None,
         })
     }
 }

@@ -32,6 +32,7 @@ pub use load::{
     StagingRun, recover,
 };
 pub use load::{
-    checks, combinations, diversity, drop, erase, failpoint, person, quarantine, relations, runs, suppression,
+    checks, combinations, diversity, drop, erase, failpoint, person, quarantine, relations, runs, statistics,
+    suppression,
 };
 pub use schema::{drift, migrate, migration_new, type_name};

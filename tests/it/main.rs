@@ -85,6 +85,7 @@ mod sql;
 mod sql_faults;
 mod stale_dates;
 mod stale_masks;
+mod stale_names;
 mod test_cases;
 mod third_source;
 mod types;

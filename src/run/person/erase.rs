@@ -19,6 +19,7 @@ use crate::model::{Batch, Project};
 use crate::run::suppression::read_as;
 use crate::warehouse::erase::{self, Delete, HeldBatches, Receipt};
 use crate::warehouse::person::Search;
+use crate::warehouse::statistics;
 use crate::warehouse::suppression;
 use crate::warehouse::views::{self, Refresh};
 use crate::warehouse::{self, BatchLocks};
@@ -80,6 +81,7 @@ pub async fn erase(person: &Person<'_>, wait: bool) -> Result<Erased> {
     held.release().await;
     let (id, receipt, trace) = done.map_err(|error| listed(error, &domain))?;
     let refresh = views::refresh(warehouse, project, &CancellationToken::new()).await?;
+    statistics::renew(&*warehouse.acquire().await?).await?;
     Ok(Erased {
         id,
         receipt,

@@ -26,6 +26,7 @@ pub mod runs;
 mod stage_counter;
 mod staging;
 mod staging_tables;
+pub mod statistics;
 pub mod suppression;
 mod swap;
 mod swap_locks;

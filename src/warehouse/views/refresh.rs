@@ -32,7 +32,8 @@ struct Reader {
     /// Tables, views, materialized views and functions.
     reads: HashSet<Oid>,
     tables: HashSet<String>,
-    /// Whether it calls a function whose body PostgreSQL keeps as text. What such a function reads is not known.
+    /// Whether it calls a function whose body PostgreSQL keeps as text, or one that runs the SQL of a text, or reads the
+    /// planner's statistics. What such a view reads is not known.
     opaque: bool,
     concurrently: bool,
 }
@@ -237,9 +238,11 @@ fn ordered(mut readers: Vec<&Reader>) -> Vec<&Reader> {
     let mut sorted: Vec<&Reader> = Vec::new();
     while !readers.is_empty() {
         let waits = |reader: &Reader| {
-            readers
-                .iter()
-                .any(|other| other.oid != reader.oid && reader.reads.contains(&other.oid))
+            readers.iter().any(|other| {
+                // One that may read any other comes after all whose reading is known.
+                let may_read = reader.opaque && !other.opaque && !other.reads.contains(&reader.oid);
+                other.oid != reader.oid && (may_read || reader.reads.contains(&other.oid))
+            })
         };
         let (later, now): (Vec<&Reader>, Vec<&Reader>) = readers.iter().partition(|reader| waits(reader));
         if now.is_empty() {
@@ -252,8 +255,17 @@ fn ordered(mut readers: Vec<&Reader>) -> Vec<&Reader> {
     sorted
 }
 
+/// Functions of PostgreSQL that run the SQL of a text, and what shows the planner's statistics, are PostgreSQL's own. Of what
+/// uses those, no dependency is recorded, so they are looked up in the parsed queries.
 const SQL: &str = "
-WITH RECURSIVE found (top, classid, objid) AS (
+WITH RECURSIVE texts (pattern) AS (
+    SELECT ':(funcid ' || coalesce(pg_catalog.string_agg(p.oid::text, '|funcid '), '0') || ')[ }]'
+    FROM pg_catalog.pg_proc p WHERE p.pronamespace = 'pg_catalog'::regnamespace
+    AND (p.proname ~ '^(query|cursor|table|schema|database)_to_xml' OR p.proname IN ('ts_stat', 'ts_rewrite'))
+), statistics (pattern) AS (
+    SELECT ':(relid ' || coalesce(pg_catalog.string_agg(c.oid::text, '|relid '), '0') || ')[ }]'
+    FROM pg_catalog.pg_class c WHERE c.relnamespace = 'pg_catalog'::regnamespace AND c.relname ~ '^pg_stat'
+), found (top, classid, objid) AS (
     SELECT c.oid, 'pg_catalog.pg_class'::regclass::oid, c.oid
     FROM pg_catalog.pg_class c WHERE c.oid = ANY ($1)
     UNION
@@ -261,23 +273,29 @@ WITH RECURSIVE found (top, classid, objid) AS (
     FROM found
     JOIN LATERAL (
         SELECT d.refclassid, d.refobjid FROM pg_catalog.pg_depend d
-        WHERE found.classid = 'pg_catalog.pg_proc'::regclass AND d.classid = found.classid AND d.objid = found.objid
+        WHERE found.classid IN ('pg_catalog.pg_proc'::regclass, 'pg_catalog.pg_operator'::regclass) AND d.classid = found.classid AND d.objid = found.objid
         UNION ALL
         SELECT d.refclassid, d.refobjid FROM pg_catalog.pg_rewrite r
         JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid = r.oid
         WHERE found.classid = 'pg_catalog.pg_class'::regclass AND r.ev_class = found.objid
-    ) d ON d.refclassid IN ('pg_catalog.pg_class'::regclass, 'pg_catalog.pg_proc'::regclass)
+    ) d ON d.refclassid IN
+        ('pg_catalog.pg_class'::regclass, 'pg_catalog.pg_proc'::regclass, 'pg_catalog.pg_operator'::regclass)
 )
 SELECT f.top,
        coalesce(array_agg(f.objid) FILTER (WHERE f.objid <> f.top), '{}'),
        coalesce(array_agg(c.relname::text) FILTER (
            WHERE c.relkind IN ('r', 'p') AND c.relnamespace = 'public'::regnamespace), '{}'),
        -- Functions of the system read no table; 16384 is the first oid of a user's object.
-       coalesce(bool_or(p.oid >= 16384 AND p.prosqlbody IS NULL), false),
+       coalesce(bool_or(p.oid >= 16384 AND p.prosqlbody IS NULL), false)
+       OR coalesce(bool_or(p.oid >= 16384 AND p.prosqlbody::text ~ ANY (ARRAY[texts.pattern, statistics.pattern])), false)
+       OR coalesce(bool_or(EXISTS (
+           SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid AND c.oid >= 16384
+           AND r.ev_action::text ~ ANY (ARRAY[texts.pattern, statistics.pattern]))), false),
        t.relispopulated AND EXISTS (
            SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = f.top AND i.indisunique AND i.indisvalid
            AND i.indpred IS NULL AND i.indexprs IS NULL)
 FROM found f
+CROSS JOIN texts CROSS JOIN statistics
 JOIN pg_catalog.pg_class t ON t.oid = f.top
 LEFT JOIN pg_catalog.pg_class c ON f.classid = 'pg_catalog.pg_class'::regclass AND c.oid = f.objid
 LEFT JOIN pg_catalog.pg_proc p ON f.classid = 'pg_catalog.pg_proc'::regclass AND p.oid = f.objid
