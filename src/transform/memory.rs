@@ -10,6 +10,9 @@ use datafusion::execution::memory_pool::{FairSpillPool, MemoryConsumer, MemoryLi
 /// The least share of a transform, in bytes: enough to sort in, however many run at once.
 const LEAST_SHARE: usize = 8 << 20;
 
+/// The bytes that a transform has for itself, as an extension of its context.
+pub(super) struct Share(pub usize);
+
 /// The memory of all transforms of a process.
 #[derive(Debug, Clone)]
 pub(super) struct Memory {

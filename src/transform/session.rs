@@ -21,7 +21,7 @@ use super::cast_names::CastNames;
 use super::exact::{ExactValues, Types};
 use super::functions;
 use super::list_fields::ListFields;
-use super::memory::Memory;
+use super::memory::{Memory, Share};
 use super::sort::SortByKeys;
 use super::struct_fields::LookUp;
 use super::unnest::SliceElements;
@@ -46,9 +46,6 @@ pub struct Engine {
     state: SessionState,
     memory: Memory,
 }
-
-/// The bytes of memory that a transform has for itself, as an extension of its context.
-pub(super) struct Share(pub usize);
 
 impl Engine {
     /// Builds the engine.

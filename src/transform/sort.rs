@@ -43,7 +43,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use order::Run;
 use size::rows_size;
 
-use super::session::Share;
+use super::memory::Share;
 
 /// An optimizer rule that replaces sorts of a whole input in one partition by [`KeySort`]. Sorts with a row limit
 /// stay with DataFusion.
