@@ -195,12 +195,14 @@ pub fn replace(path: &Path, text: &str) -> std::io::Result<()> {
 
 /// Writes a report to the place that the user names. A symbolic link there is refused: somebody else may have laid it. What is
 /// no file, such as a pipe, is written to as it is.
-pub fn write_report(path: &Path, text: &str) -> std::io::Result<()> {
-    match fs::symlink_metadata(path) {
-        Ok(there) if there.is_symlink() => Err(std::io::Error::other("it is a symbolic link")),
+pub fn write_report(path: &Path, text: &str) -> Result<()> {
+    let failed = || Error::project(format!("{} can't be written", path.display()));
+    let written = match fs::symlink_metadata(path) {
+        Ok(there) if there.is_symlink() => return Err(failed().cause("it is a symbolic link")),
         Ok(there) if !there.is_file() => fs::write(path, text),
         _ => replace(path, text),
-    }
+    };
+    written.map_err(|error| failed().cause(error))
 }
 
 /// Makes a folder that only this user may enter. If the folder exists and other users can enter it, its mode is

@@ -83,9 +83,7 @@ pub(super) async fn execute(global: &Global, arguments: Arguments) -> Result<u8>
     let results = preview::test(project, cases).await?;
     if let Some(path) = &arguments.junit {
         workspace::write_report(path, &report::junit(&results)).map_err(|error| {
-            Error::project(format!("{} can't be written", path.display()))
-                .cause(error)
-                .hint("--junit takes the path of a file in a folder that is there, and no symbolic link")
+            error.hint("--junit takes the path of a file in a folder that is there, and no symbolic link")
         })?;
     }
     if arguments.update {
