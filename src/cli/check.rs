@@ -29,10 +29,11 @@ pub(super) async fn execute(global: &Global, arguments: &Arguments) -> Result<u8
         }
     }
     let (project, checked) = check::check(&root).await?;
-    let stale = global.stale_masks(&project).await?;
+    let loaded = global.loaded(&project).await?;
     let (useless, changed) = global.useless_entries(&project).await?;
-    report::checked(&checked, stale.as_deref(), &useless, &changed, json);
-    global.name_left_tables(&project).await?;
+    let stale = loaded.as_ref().map(|loaded| &loaded.stale[..]);
+    report::checked(&checked, stale, &useless, &changed, json);
+    report::left_tables(&loaded.unwrap_or_default().left);
     Ok(0)
 }
 

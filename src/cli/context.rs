@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::model::Project;
 use crate::project;
 use crate::report;
-use crate::run::{self, StaleBatch, Suppressed, Useless};
+use crate::run::{self, Loaded, Suppressed, Useless};
 use crate::warehouse::{Database, Warehouse, roles};
 
 impl Global {
@@ -51,25 +51,14 @@ impl Global {
         Ok(warehouse)
     }
 
-    /// The batches that were loaded under other masks than the project declares. `None` where there is no database to
+    /// What is loaded that the project does not say, such as batches under other masks. `None` where there is no database to
     /// ask, and, with a message, where it can't be asked or the user is a superuser who is refused.
-    pub(super) async fn stale_masks(&self, project: &Project) -> Result<Option<Vec<StaleBatch>>> {
+    pub(super) async fn loaded(&self, project: &Project) -> Result<Option<Loaded>> {
         if matches!(self.database(&project.root)?, Database::Embedded { dir } if !dir.exists()) {
             return Ok(None);
         }
         let asked = async { run::stale_masks(&self.warehouse(&project.root).await?, project).await };
         Ok(asked.await.inspect_err(report::unknown_masks).ok())
-    }
-
-    /// Names the tables that hold rows of batches and are no entity of the project. What keeps the database from being asked
-    /// has been said with the masks.
-    pub(super) async fn name_left_tables(&self, project: &Project) -> Result<()> {
-        if matches!(self.database(&project.root)?, Database::Embedded { dir } if !dir.exists()) {
-            return Ok(());
-        }
-        let asked = async { run::left_tables(&self.warehouse(&project.root).await?, project).await };
-        report::left_tables(&asked.await.unwrap_or_default());
-        Ok(())
     }
 
     /// The entries of the suppression list that keep nobody out, and the subjects that it may not know; none where there

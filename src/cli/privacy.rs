@@ -47,10 +47,11 @@ async fn show(global: &Global) -> Result<u8> {
     let json = global.json()?;
     let project = global.project()?;
     let lineage = lineage::of_project(&lineage::engine()?, &project, lineage::Outlines::new()).await?;
-    let stale = global.stale_masks(&project).await?;
-    let shifted = run::any_shifted(stale.as_deref().unwrap_or_default());
+    let loaded = global.loaded(&project).await?;
+    let stale = loaded.as_ref().map(|loaded| &loaded.stale[..]);
+    let shifted = run::any_shifted(stale.unwrap_or_default());
     let found = lineage::privacy_report(&lineage, &project, shifted);
-    report::privacy(&found, stale.as_deref(), json);
-    global.name_left_tables(&project).await?;
+    report::privacy(&found, stale, json);
+    report::left_tables(&loaded.unwrap_or_default().left);
     Ok(0)
 }

@@ -4,8 +4,9 @@ use clap::Args;
 
 use super::{Global, Only};
 use crate::error::Result;
+use crate::report;
+use crate::run::{self, Loaded};
 use crate::warehouse::{runs, views};
-use crate::{report, run};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -28,11 +29,11 @@ pub(super) async fn execute(global: &Global, arguments: Arguments) -> Result<u8>
     };
     let runs = runs::list(&*warehouse.acquire().await?, &filter).await?;
     let masks = run::stale_masks(&warehouse, &project).await;
-    let masks = masks.unwrap_or_else(|error| {
+    let loaded = masks.unwrap_or_else(|error| {
         report::unknown_masks(&error);
-        Vec::new()
+        Loaded::default()
     });
-    report::status(&runs, &views::stale(&warehouse).await?, &masks, json);
+    report::status(&runs, &views::stale(&warehouse).await?, &loaded.stale, json);
     report::left_tables(&run::left_tables(&warehouse, &project).await?);
     Ok(0)
 }

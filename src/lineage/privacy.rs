@@ -58,8 +58,8 @@ pub struct PrivacyReport {
     pub classed: Vec<Exposure>,
     /// Fields without a class that reach a table.
     pub unclassed: Vec<Exposure>,
-    /// Present if any date is shifted, in a batch that is loaded as well, and always under Safe Harbor. Safe Harbor counts the batch's date as a date, and
-    /// no mask covers it.
+    /// Present if any date is shifted, in a batch that is loaded as well, and always under Safe Harbor. Safe Harbor counts
+    /// the batch's date as a date, and no mask covers it.
     pub batch_date: Option<BatchDate>,
 }
 

@@ -27,6 +27,24 @@ pub struct Entity {
     pub location: Location,
 }
 
+impl Entity {
+    /// An entity of which nothing is declared yet but its name.
+    pub fn named(name: String, location: Location) -> Self {
+        Self {
+            name,
+            description: None,
+            columns: Vec::new(),
+            key: Vec::new(),
+            parent: None,
+            deletes_from: None,
+            deleted_flag: None,
+            indexes: Vec::new(),
+            checks: Vec::new(),
+            location,
+        }
+    }
+}
+
 #[derive(Debug, Clone)]
 pub struct Column {
     pub name: String,

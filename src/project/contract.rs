@@ -191,18 +191,7 @@ fn entity(ctx: &mut Context<'_>, entry: &Entry, found: &mut Found) -> Draft {
         entry.key.span,
         names::check_identifier("the name of an entity", &name, names::MAX_ENTITY),
     );
-    let mut draft = Draft::new(Entity {
-        name: name.clone(),
-        description: None,
-        columns: Vec::new(),
-        key: Vec::new(),
-        parent: None,
-        deletes_from: None,
-        deleted_flag: None,
-        indexes: Vec::new(),
-        checks: Vec::new(),
-        location: ctx.location(entry.key.span),
-    });
+    let mut draft = Draft::new(Entity::named(name.clone(), ctx.location(entry.key.span)));
     let what = format!("the entity `{name}`");
     let Some(options) = Mapping::of_options(ctx, &what, entry.key.span, &entry.value, &ENTITY_KEYS) else {
         return draft;

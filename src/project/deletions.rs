@@ -63,16 +63,11 @@ pub(super) fn add_tables(ctx: &mut Context<'_>, drafts: Vec<TableDraft>, entitie
         }
         let in_key = |name: &String| owner.columns.iter().find(|column| column.name == *name);
         let table = Entity {
-            name: draft.name,
             description: Some(format!("The keys of {} that a batch says are deleted.", owner.name)),
             columns: owner.key.iter().filter_map(in_key).cloned().collect(),
             key: owner.key.clone(),
-            parent: None,
             deletes_from: Some(owner.name.clone()),
-            deleted_flag: None,
-            indexes: Vec::new(),
-            checks: Vec::new(),
-            location: draft.location,
+            ..Entity::named(draft.name, draft.location)
         };
         entities.insert(at + 1, table);
     }

@@ -28,8 +28,8 @@ pub async fn was_loaded(warehouse: &Warehouse, batch: &Batch) -> Result<bool> {
     warehouse::held::was_loaded(&*warehouse.acquire().await?, batch).await
 }
 
-/// Removes a batch from all tables, also those that are no entity of the project any more, and refreshes the materialized views that read them. Persons who stand too alone
-/// without it are a warning: what has to go goes.
+/// Removes a batch from all tables, also those that are no entity of the project any more, and refreshes the materialized
+/// views that read them. Persons who stand too alone without it are a warning: what has to go goes.
 ///
 /// # Errors
 /// Another run holds the batch, or the database can't be written.

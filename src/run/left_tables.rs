@@ -1,7 +1,7 @@
 //! Tables that hold rows of batches and are no entity of the project any more. No load replaces their rows, and nothing
 //! of the project says under which masks they are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use tokio_postgres::Client;
 
@@ -28,14 +28,15 @@ pub async fn left_tables(warehouse: &Warehouse, project: &Project) -> Result<Vec
 
 /// As [`left_tables`].
 pub(super) async fn find(client: &Client, project: &Project) -> Result<Vec<LeftTable>> {
-    Ok(of(project, held(client).await?))
+    Ok(of(project, &held(client).await?))
 }
 
-fn of(project: &Project, held: Vec<Held>) -> Vec<LeftTable> {
+/// As [`left_tables`], where it is known which tables hold rows.
+pub(super) fn of(project: &Project, held: &[Held]) -> Vec<LeftTable> {
     let mut left: BTreeMap<String, Vec<Batch>> = BTreeMap::new();
     for Held { table, batch } in held {
-        if project.entity(&table).is_err() {
-            left.entry(table).or_default().push(batch);
+        if project.entity(table).is_err() {
+            left.entry(table.clone()).or_default().push(batch.clone());
         }
     }
     let tables = left.into_iter().map(|(table, batches)| LeftTable { table, batches });
@@ -45,22 +46,11 @@ fn of(project: &Project, held: Vec<Held>) -> Vec<LeftTable> {
 /// The project's entities, and in their form the tables that hold rows of the batch besides.
 pub(super) fn with_left(project: &Project, left: &[LeftTable], batch: &Batch) -> Vec<Entity> {
     let mut entities = project.entities.clone();
-    let Some(one) = entities.first().cloned() else {
+    let Some(location) = entities.first().map(|one| one.location.clone()) else {
         return entities;
     };
     let holding = left.iter().filter(|table| table.batches.contains(batch));
-    entities.extend(holding.map(|table| Entity {
-        name: table.table.clone(),
-        description: None,
-        columns: Vec::new(),
-        key: Vec::new(),
-        parent: None,
-        deletes_from: None,
-        deleted_flag: None,
-        indexes: Vec::new(),
-        checks: Vec::new(),
-        location: one.location.clone(),
-    }));
+    entities.extend(holding.map(|table| Entity::named(table.table.clone(), location.clone())));
     entities
 }
 
@@ -70,14 +60,17 @@ pub(super) fn older<'a>(
     project: &'a Project,
     live: &Live,
     batch: &LiveBatch,
-    held: &[Held],
+    held: &HashSet<&Held>,
 ) -> Vec<(&'a Entity, &'a Column)> {
     if batch.columns.is_empty() {
         return Vec::new();
     }
     let is_older = |entity: &&Entity| {
-        let holds = |one: &Held| one.table == entity.name && one.batch == batch.batch;
-        held.iter().any(holds) && !live.columns_of(batch).any(|one| one.entity == entity.name)
+        let holds = Held {
+            table: entity.name.clone(),
+            batch: batch.batch.clone(),
+        };
+        held.contains(&holds) && !live.columns_of(batch).any(|one| one.entity == entity.name)
     };
     let entities = project.entities.iter().filter(is_older);
     let columns = entities.flat_map(|entity| entity.columns.iter().map(move |column| (entity, column)));
@@ -86,12 +79,10 @@ pub(super) fn older<'a>(
 
 /// The batches of which an entity holds rows although they were dropped, while it was not in the project.
 pub(super) fn dropped(project: &Project, live: &Live, held: &[Held]) -> Vec<Batch> {
-    let is_live = |batch: &Batch| live.batches.iter().any(|one| one.batch == *batch);
+    let live: HashSet<&Batch> = live.batches.iter().map(|one| &one.batch).collect();
     let left = held
         .iter()
-        .filter(|one| project.entity(&one.table).is_ok() && !is_live(&one.batch));
-    let mut batches: Vec<Batch> = left.map(|one| one.batch.clone()).collect();
-    batches.sort();
-    batches.dedup();
-    batches
+        .filter(|one| project.entity(&one.table).is_ok() && !live.contains(&one.batch));
+    let batches: BTreeSet<&Batch> = left.map(|one| &one.batch).collect();
+    batches.into_iter().cloned().collect()
 }

@@ -63,6 +63,6 @@ pub use serve::serve;
 pub(crate) use shown::{previewed_masks, shown};
 pub(crate) use staging::{children, find_misfits};
 pub use stale_dates::StaleColumn;
-pub use stale_masks::{Because, StaleBatch, any_shifted, stale_batches, stale_masks};
+pub use stale_masks::{Because, Loaded, StaleBatch, any_shifted, stale_batches, stale_masks};
 pub use stop::end_on_signals;
 pub use suppression::{Suppressed, Useless, suppressed};

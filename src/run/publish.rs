@@ -4,8 +4,7 @@
 use tokio_postgres::Client;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::left_tables;
-use super::stale_masks::{self, StaleBatch, any_shifted};
+use super::stale_masks::{self, Loaded, StaleBatch, any_shifted};
 use crate::error::{Error, Result};
 use crate::lineage::{self, Outlines, ProjectLineage, Reading};
 use crate::model::{Profile, Project, ViewKind};
@@ -55,13 +54,15 @@ impl Planned {
         let Some(lineage) = self.lineage(project, has_readers).await? else {
             return Ok(Published::default());
         };
-        let stale = stale_masks::find(&connection, embedded, project, &lineage).await?;
+        let loaded = stale_masks::find(&connection, embedded, project, &lineage).await?;
         if has_readers {
-            grant(&connection, project, &lineage, &stale, false).await?;
+            grant(&connection, project, &lineage, &loaded, false).await?;
         }
-        comment(&connection, project, &lineage, &stale).await?;
-        let lineage = Some(lineage);
-        Ok(Published { lineage, stale })
+        comment(&connection, project, &lineage, &loaded.stale).await?;
+        Ok(Published {
+            lineage: Some(lineage),
+            stale: loaded.stale,
+        })
     }
 
     /// Waits for the lineage. `None`, with a warning, where it can't be found out and no reader's rights depend on it.
@@ -99,28 +100,27 @@ struct Kept {
     left: Vec<String>,
 }
 
-async fn kept(client: &Client, project: &Project, stale: &[StaleBatch]) -> Result<Kept> {
-    if !keeps_rows(project, stale) {
+async fn kept(client: &Client, project: &Project, loaded: &Loaded) -> Result<Kept> {
+    if !keeps_rows(project, &loaded.stale) {
         return Ok(Kept::default());
     }
-    let left = left_tables::find(client, project).await?;
     Ok(Kept {
         owed: views::owed(client).await?,
-        left: left.into_iter().map(|one| one.table).collect(),
+        left: loaded.left.iter().map(|one| one.table.clone()).collect(),
     })
 }
 
-/// Grants what readers may see. `stale` was found before: what a swap replaces meanwhile stays hidden until next time.
+/// Grants what readers may see. `loaded` was found before: what a swap replaces meanwhile stays hidden until next time.
 /// `has_renewed`: the statistics of the tables are of the rows of now.
 async fn grant(
     client: &Client,
     project: &Project,
     lineage: &ProjectLineage,
-    stale: &[StaleBatch],
+    loaded: &Loaded,
     has_renewed: bool,
 ) -> Result<()> {
-    let kept = kept(client, project, stale).await?;
-    let access = access(lineage, project, Some((stale, kept))).1;
+    let kept = kept(client, project, loaded).await?;
+    let access = access(lineage, project, Some((&loaded.stale, kept))).1;
     // What was hidden is in the statistics of the table, which readers see once they see the table.
     if !has_renewed && statistics::shows_more(client, access.stale.as_deref().unwrap_or_default()).await? {
         statistics::renew(client).await?;
@@ -141,15 +141,15 @@ pub(super) async fn publish_again(
         return Ok(());
     }
     let connection = warehouse.acquire().await?;
-    let stale = stale_masks::find(&connection, warehouse.is_embedded(), project, lineage).await?;
+    let loaded = stale_masks::find(&connection, warehouse.is_embedded(), project, lineage).await?;
     if had_stale {
         statistics::renew(&connection).await?;
     }
     if grants && roles::is_used(&connection).await? {
-        grant(&connection, project, lineage, &stale, had_stale).await?;
+        grant(&connection, project, lineage, &loaded, had_stale).await?;
     }
     if had_stale {
-        comment(&connection, project, lineage, &stale).await?;
+        comment(&connection, project, lineage, &loaded.stale).await?;
     }
     Ok(())
 }
@@ -188,8 +188,8 @@ pub async fn restrict(warehouse: &Warehouse, project: &Project) -> Result<()> {
     }
     match Planned::alone(project)?.lineage(project, true).await? {
         Some(lineage) => {
-            let stale = stale_masks::find(&connection, false, project, &lineage).await?;
-            grant(&connection, project, &lineage, &stale, false).await
+            let loaded = stale_masks::find(&connection, false, project, &lineage).await?;
+            grant(&connection, project, &lineage, &loaded, false).await
         }
         None => Ok(()),
     }
@@ -205,9 +205,9 @@ pub async fn access_in(
     project: &Project,
 ) -> Result<(Reading, Access)> {
     let connection = warehouse.acquire().await?;
-    let stale = stale_masks::find(&connection, warehouse.is_embedded(), project, lineage).await?;
-    let kept = kept(&connection, project, &stale).await?;
-    Ok(access(lineage, project, Some((&stale, kept))))
+    let loaded = stale_masks::find(&connection, warehouse.is_embedded(), project, lineage).await?;
+    let kept = kept(&connection, project, &loaded).await?;
+    Ok(access(lineage, project, Some((&loaded.stale, kept))))
 }
 
 /// What the project lets readers see where no database is asked.

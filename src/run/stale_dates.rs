@@ -2,7 +2,7 @@
 //! were computed from the batch's date, and shifted dates, which the batch's date gives away.
 
 use crate::lineage::Reading;
-use crate::model::{ColumnMasks, TellsDate};
+use crate::model::{ColumnMasks, Project, TellsDate};
 use crate::warehouse::masks::{Live, LiveBatch};
 
 /// A column, the masks under which its rows were loaded, and those that the project declares for it.
@@ -35,6 +35,17 @@ impl StaleColumn {
 }
 
 impl Gone {
+    /// What of a column the project has not any more. `None`: it has the column.
+    pub(super) fn of(project: &Project, one: &ColumnMasks) -> Option<Self> {
+        match project.entity(&one.entity) {
+            Err(_) => Some(Self::Table),
+            Ok(entity) => {
+                let mut columns = entity.columns.iter();
+                (!columns.any(|column| column.name == one.column)).then_some(Self::Column)
+            }
+        }
+    }
+
     /// As a message says it of a column.
     pub(super) fn told(self) -> &'static str {
         match self {
@@ -51,13 +62,13 @@ pub(super) fn holds_shifted(live: &Live, batch: &LiveBatch) -> bool {
 
 /// The columns that readers see, and that told the batch's date when the batch was loaded. None where readers may see that
 /// date.
-pub(super) fn shown(reading: &Reading, live: &Live, batch: &LiveBatch) -> Vec<StaleColumn> {
+pub(super) fn shown(project: &Project, reading: &Reading, live: &Live, batch: &LiveBatch) -> Vec<StaleColumn> {
     if !reading.hides_batch_date {
         return Vec::new();
     }
     live.columns_of(batch)
         .filter_map(|one| {
-            let gone = gone(reading, one);
+            let gone = Gone::of(project, one);
             if gone.is_none() && !is_seen(reading, one) {
                 return None;
             }
@@ -80,15 +91,6 @@ pub(super) fn shown(reading: &Reading, live: &Live, batch: &LiveBatch) -> Vec<St
             })
         })
         .collect()
-}
-
-/// What of a column the project has not any more.
-fn gone(reading: &Reading, one: &ColumnMasks) -> Option<Gone> {
-    let Some(table) = reading.tables.iter().find(|table| table.entity == one.entity) else {
-        return Some(Gone::Table);
-    };
-    let mut columns = table.columns.iter().chain(&table.hidden);
-    (!columns.any(|column| *column == one.column)).then_some(Gone::Column)
 }
 
 fn is_seen(reading: &Reading, one: &ColumnMasks) -> bool {

@@ -1,19 +1,19 @@
 //! Finds the batches that were loaded under other masks than the project declares now. What the project says of masks
 //! is true of the next load only, until such a batch is loaded again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashSet};
 
 use tokio_postgres::Client;
 
 use super::column_masks::{column_masks, masked_fields};
-use super::left_tables;
+use super::left_tables::{self, LeftTable};
 use super::stale_dates::{Gone, StaleColumn, holds_shifted, shown};
 use crate::error::Result;
 use crate::lineage::{self, Outlines, ProjectLineage, ViewLineage};
 use crate::mask::MaskKey;
 use crate::model::{Batch, Column, ColumnMasks, Entity, MaskedField, Project};
 use crate::warehouse::Warehouse;
-use crate::warehouse::held::held;
+use crate::warehouse::held::{Held, held};
 use crate::warehouse::masks::{self, Live, LiveBatch};
 
 /// A live batch that was loaded under other masks, as far as is known.
@@ -41,15 +41,24 @@ pub enum Because {
     Dropped,
 }
 
-/// The stale batches, sorted by date and then by source. This plans the transforms.
+/// What is loaded that the project does not say.
+#[derive(Debug, Default)]
+pub struct Loaded {
+    /// The stale batches, sorted by date and then by source.
+    pub stale: Vec<StaleBatch>,
+    /// Tables that hold rows of batches and are no entity of the project any more.
+    pub left: Vec<LeftTable>,
+}
+
+/// Finds what is loaded that the project does not say. This plans the transforms.
 ///
 /// # Errors
 /// Transforms that can't be planned, or a database that can't be read.
-pub async fn stale_masks(warehouse: &Warehouse, project: &Project) -> Result<Vec<StaleBatch>> {
+pub async fn stale_masks(warehouse: &Warehouse, project: &Project) -> Result<Loaded> {
     let connection = warehouse.acquire().await?;
     // Without batches nothing is stale, and nothing is to be planned.
     if masks::live(&connection).await?.batches.is_empty() && held(&connection).await?.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Loaded::default());
     }
     drop(connection);
     let lineage = lineage::of_project(&lineage::engine()?, project, Outlines::new()).await?;
@@ -62,12 +71,12 @@ pub(super) async fn find(
     embedded: bool,
     project: &Project,
     lineage: &ProjectLineage,
-) -> Result<Vec<StaleBatch>> {
+) -> Result<Loaded> {
     // First, so that a batch that is loaded meanwhile is none of which nothing is recorded.
     let held = held(client).await?;
     let live = masks::live(client).await?;
     if live.batches.is_empty() && held.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Loaded::default());
     }
     let dropped = left_tables::dropped(project, &live, &held);
     let key_id = match MaskKey::at_hand(embedded, &project.root) {
@@ -76,13 +85,17 @@ pub(super) async fn find(
         None => masks::newest_key_id(client).await?,
     };
     let declared = Declared::of(project, lineage, key_id.as_deref());
-    let older = |one: &LiveBatch| left_tables::older(project, &live, one, &held);
-    let may_shift = |one: &LiveBatch| holds_shifted(&live, one) || !older(one).is_empty();
-    let shifted = !dropped.is_empty() || live.batches.iter().any(may_shift);
+    let holding: HashSet<&Held> = held.iter().collect();
+    let batches = live.batches.iter().map(|one| {
+        let older = left_tables::older(project, &live, one, &holding);
+        let shifted = holds_shifted(&live, one) || !older.is_empty();
+        (one, older, shifted)
+    });
+    let batches: Vec<_> = batches.collect();
+    let shifted = !dropped.is_empty() || batches.iter().any(|(.., shifted)| *shifted);
     let reading = lineage::reading(lineage, project, shifted);
-    let stale = |one: &LiveBatch| {
-        let mut shown = shown(&reading, &live, one);
-        let older = older(one);
+    let stale = |(one, older, shifted): (&LiveBatch, Vec<(&Entity, &Column)>, bool)| {
+        let mut shown = shown(project, &reading, &live, one);
         shown.extend(
             older
                 .iter()
@@ -101,11 +114,11 @@ pub(super) async fn find(
             because,
             batch: one.batch.clone(),
             run_id: one.run_id,
-            shifted: may_shift(one),
+            shifted,
             shows_date,
         })
     };
-    let mut stale: Vec<StaleBatch> = live.batches.iter().filter_map(stale).collect();
+    let mut stale: Vec<StaleBatch> = batches.into_iter().filter_map(stale).collect();
     stale.extend(dropped.into_iter().map(|batch| StaleBatch {
         batch,
         run_id: 0,
@@ -113,7 +126,8 @@ pub(super) async fn find(
         shifted: true,
         shows_date: reading.hides_batch_date,
     }));
-    Ok(stale)
+    let left = left_tables::of(project, &held);
+    Ok(Loaded { stale, left })
 }
 
 /// The batches of these sources (all, if `None`) that can be loaded again, and those that can't: their source is gone, or they
@@ -134,7 +148,7 @@ pub async fn stale_batches(
                 .collect::<Result<_>>()
         })
         .transpose()?;
-    let stale = stale_masks(warehouse, project).await?.into_iter();
+    let stale = stale_masks(warehouse, project).await?.stale.into_iter();
     let wanted = stale.filter(|one| {
         named
             .as_ref()
@@ -191,10 +205,9 @@ fn uses(view: &ViewLineage, batch: &StaleBatch) -> bool {
 }
 
 /// What the project declares now.
-struct Declared {
+struct Declared<'a> {
+    project: &'a Project,
     sources: Vec<DeclaredSource>,
-    /// The columns of each entity.
-    entities: BTreeMap<String, BTreeSet<String>>,
 }
 
 struct DeclaredSource {
@@ -203,20 +216,16 @@ struct DeclaredSource {
     fields: Vec<MaskedField>,
 }
 
-impl Declared {
-    fn of(project: &Project, lineage: &ProjectLineage, key_id: Option<&str>) -> Self {
+impl<'a> Declared<'a> {
+    fn of(project: &'a Project, lineage: &ProjectLineage, key_id: Option<&str>) -> Self {
         let sources = project.sources.iter().map(|source| DeclaredSource {
             name: source.name.clone(),
             columns: column_masks(project, source, lineage, key_id),
             fields: masked_fields(project, source, key_id),
         });
-        let entities = project.entities.iter().map(|entity| {
-            let columns = entity.columns.iter().map(|column| column.name.clone());
-            (entity.name.clone(), columns.collect())
-        });
         Self {
+            project,
             sources: sources.collect(),
-            entities: entities.collect(),
         }
     }
 
@@ -257,21 +266,13 @@ impl Declared {
         let fields = live.columns_of(batch).flat_map(|one| &one.fields);
         let recorded: BTreeSet<&str> = fields.map(|field| field.path.as_str()).collect();
         let renamed = source.has_new_protected(&recorded);
-        let compare = |one| match self.gone(one) {
+        let compare = |one| match Gone::of(self.project, one) {
             Some(gone) => source.compare_gone(one, gone),
             None => source.compare(one, renamed),
         };
         let columns = live.columns_of(batch).filter_map(compare);
         let columns: Vec<StaleColumn> = columns.collect();
         (!columns.is_empty()).then_some(Because::Columns(columns))
-    }
-
-    /// What of a column the project has not any more.
-    fn gone(&self, one: &ColumnMasks) -> Option<Gone> {
-        match self.entities.get(&one.entity) {
-            None => Some(Gone::Table),
-            Some(columns) => (!columns.contains(&one.column)).then_some(Gone::Column),
-        }
     }
 }
 

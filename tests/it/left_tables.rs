@@ -27,11 +27,7 @@ fn loaded() -> (Database, Project, Roles) {
         .json(format!(r#"[{{"id": "a", "name": "{NAME}"}}]"#))
         .file("sql/views/names.sql", "select name from items\n")
         .file("sql/views/over_names.sql", "select name as who from names\n");
-    project.run(&["views"]).code(0);
-    project.run_clinic().code(0);
-    let roles = Roles::of(&database);
-    project.run(&roles.args()).code(0);
-    let project = project.env("DATABASE_URL", &url(&database, &roles.loader));
+    let (project, roles) = Roles::after_a_load(&database, project);
     (database, project, roles)
 }
 

@@ -38,6 +38,16 @@ impl Roles {
             &self.checker,
         ]
     }
+
+    /// Loads the first day of a `Small` project, makes the roles, and goes on as the loader.
+    pub fn after_a_load(database: &Database, project: Project) -> (Project, Self) {
+        project.run(&["views"]).code(0);
+        project.run_clinic().code(0);
+        let roles = Self::of(database);
+        project.run(&roles.args()).code(0);
+        let project = project.env("DATABASE_URL", &url(database, &roles.loader));
+        (project, roles)
+    }
 }
 
 pub fn url(database: &Database, user: &str) -> String {

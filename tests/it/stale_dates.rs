@@ -25,11 +25,7 @@ fn loaded(day: &str, profile: &str) -> (Database, Project, Roles) {
         .file(&format!("in/{NEXT}.json"), r#"[{"id": "b"}]"#)
         .file("sql/views/fills.sql", "select filled from items\n")
         .file("sql/views/ids.sql", "select item_id from items\n");
-    project.run(&["views"]).code(0);
-    project.run_clinic().code(0);
-    let roles = Roles::of(&database);
-    project.run(&roles.args()).code(0);
-    let project = project.env("DATABASE_URL", &url(&database, &roles.loader));
+    let (project, roles) = Roles::after_a_load(&database, project);
     (database, project, roles)
 }
 
@@ -205,11 +201,7 @@ fn a_check_in_sql_sees_no_batch_that_readers_do_not_see() {
         .file(&format!("in/{NEXT}.json"), r#"[{"id": "b", "name": "Berta"}]"#)
         .file("sql/views/names.sql", "select name from items\n")
         .file("sql/views/ids.sql", "select item_id from items\n");
-    project.run(&["views"]).code(0);
-    project.run_clinic().code(0);
-    let roles = Roles::of(&database);
-    project.run(&roles.args()).code(0);
-    let project = project.env("DATABASE_URL", &url(&database, &roles.loader));
+    let (project, _) = Roles::after_a_load(&database, project);
     let run = |sql: &str| {
         project.write("sql/checks/one.sql", format!("{sql}\n"));
         project.run(&["run", "--source", "clinic", "--date", NEXT])

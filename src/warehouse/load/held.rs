@@ -8,7 +8,7 @@ use crate::model::Batch;
 use crate::warehouse::sql::{ENTITIES, db_error, sqlstate};
 
 /// A table with a partition of a batch.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Held {
     pub table: String,
     pub batch: Batch,
